@@ -1,0 +1,258 @@
+// Package partition knows partition keys: how they are written, ordered and bounded. It is pure.
+package partition
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"drawbridge/internal/fault"
+)
+
+// By is the grain of a partitioned output.
+type By string
+
+// The grains. A list grain is not supported yet.
+const (
+	Hour  By = "hour"
+	Day   By = "day"
+	Week  By = "week"
+	Month By = "month"
+	Range By = "range"
+	All   By = "all"
+)
+
+// Key names one partition, in the one canonical spelling of its grain: 2026-01-31T05 (hour), 2026-01-31
+// (day), 2026-W05 (ISO week), 2026-01 (month), 100000 (range: its lower bound), all.
+// Keys of one scheme sort as strings only through Scheme.Compare.
+type Key string
+
+// AllKey is the only key of an output that is one partition.
+const AllKey Key = "all"
+
+// maxKeys bounds what Range lists, so that a mistyped end costs an error and not the memory of the process.
+const maxKeys = 100_000
+
+// Scheme is how an output is cut into partitions.
+//
+// Hours, days, weeks and months follow the wall clock of Timezone. Where clocks are put forward, an hour that the
+// wall clock skips has no key, and the day is shorter. Where they are put back, the repeated hour is one partition
+// of two hours (two partitions would have the same bounds in a timestamp column), and the day is longer.
+type Scheme struct {
+	By     By     `json:"by"`
+	Column string `json:"column,omitempty"` // empty for All
+	Size   int64  `json:"size,omitempty"`   // width of a Range partition
+	// Timezone is the IANA zone in which hours, days, weeks and months begin; empty is UTC.
+	Timezone string `json:"timezone,omitempty"`
+}
+
+// Bounds are the half-open limits [Lower, Upper) of a partition as literals that Postgres reads the same way
+// for date, timestamp and timestamptz columns: local wall clock with an explicit offset
+// ("2026-01-31 00:00:00+01:00"; the offset is ignored by date and timestamp), or integers for Range.
+// Both are empty for All.
+type Bounds struct {
+	Lower string `json:"lower"`
+	Upper string `json:"upper"`
+}
+
+// Validate refuses a scheme that cannot be: an unknown grain or timezone, a missing column, a range without a size.
+func (s Scheme) Validate() error {
+	_, err := s.grid()
+	return err
+}
+
+// Parse reads a key in its canonical spelling, and refuses every other one: two spellings of one partition would
+// be two partitions to whoever compares keys.
+func (s Scheme) Parse(text string) (Key, error) {
+	g, err := s.grid()
+	if err != nil {
+		return "", err
+	}
+	p, err := g.parse(Key(text))
+	if err != nil {
+		return "", s.keyFault(text, err)
+	}
+	return g.key(p), nil
+}
+
+// Bounds returns the limits of k. The upper limit of a key is literally the lower limit of the next one.
+func (s Scheme) Bounds(k Key) (Bounds, error) {
+	g, err := s.grid()
+	if err != nil {
+		return Bounds{}, err
+	}
+	p, err := g.parse(k)
+	if err != nil {
+		return Bounds{}, s.keyFault(string(k), err)
+	}
+	return g.bounds(p), nil
+}
+
+// Next returns the key that begins where k ends. It is Invalid for All and at the end of the calendar.
+func (s Scheme) Next(k Key) (Key, error) { return s.neighbour(k, 1) }
+
+// Prev returns the key that ends where k begins. It is Invalid for All and at the start of the calendar.
+func (s Scheme) Prev(k Key) (Key, error) { return s.neighbour(k, -1) }
+
+// Range lists the keys from one to the other, both included. It is Invalid when they are in the wrong order or
+// more than 100,000 keys apart.
+func (s Scheme) Range(from, to Key) ([]Key, error) {
+	g, err := s.grid()
+	if err != nil {
+		return nil, err
+	}
+	p, err := g.parse(from)
+	if err != nil {
+		return nil, s.keyFault(string(from), err)
+	}
+	last, err := g.parse(to)
+	if err != nil {
+		return nil, s.keyFault(string(to), err)
+	}
+	if g.compare(p, last) > 0 {
+		return nil, fault.Newf(fault.Invalid, "list partitions", fmt.Sprintf("%s to %s", from, to),
+			"Swap the two keys.", "the first key is after the last")
+	}
+	keys := []Key{g.key(p)}
+	for g.compare(p, last) < 0 {
+		if len(keys) == maxKeys {
+			return nil, fault.Newf(fault.Invalid, "list partitions", fmt.Sprintf("%s to %s", from, to),
+				"Name a shorter range.", fmt.Sprintf("more than %d partitions", maxKeys))
+		}
+		// p precedes a valid point, so there is a next one.
+		p, _ = g.step(p, 1)
+		keys = append(keys, g.key(p))
+	}
+	return keys, nil
+}
+
+// Compare orders two valid keys of the scheme by where they begin.
+func (s Scheme) Compare(a, b Key) int {
+	if s.By == Range {
+		x, errX := strconv.ParseInt(string(a), 10, 64)
+		y, errY := strconv.ParseInt(string(b), 10, 64)
+		if errX == nil && errY == nil {
+			return cmp.Compare(x, y)
+		}
+	}
+	// Fixed-width calendar keys sort as text.
+	return strings.Compare(string(a), string(b))
+}
+
+// Sort orders valid keys of the scheme in place.
+func (s Scheme) Sort(keys []Key) { slices.SortFunc(keys, s.Compare) }
+
+// Latest returns the n last distinct keys in order, all of them where there are fewer. keys is not changed.
+func (s Scheme) Latest(keys []Key, n int) []Key {
+	sorted := slices.Clone(keys)
+	s.Sort(sorted)
+	sorted = slices.Compact(sorted)
+	return sorted[max(0, len(sorted)-max(0, n)):]
+}
+
+func (s Scheme) neighbour(k Key, by int) (Key, error) {
+	g, err := s.grid()
+	if err != nil {
+		return "", err
+	}
+	p, err := g.parse(k)
+	if err != nil {
+		return "", s.keyFault(string(k), err)
+	}
+	p, err = g.step(p, by)
+	if err != nil {
+		return "", s.keyFault(string(k), err)
+	}
+	return g.key(p), nil
+}
+
+func (s Scheme) keyFault(text string, err error) error {
+	return fault.New(fault.Invalid, "read partition", strconv.Quote(text), s.spelling(), err)
+}
+
+func (s Scheme) spelling() string {
+	switch s.By {
+	case Hour:
+		return "Write the hour as 2026-01-31T05."
+	case Day:
+		return "Write the day as 2026-01-31."
+	case Week:
+		return "Write the ISO week as 2026-W05."
+	case Month:
+		return "Write the month as 2026-01."
+	case Range:
+		return fmt.Sprintf("Write the lower bound, a multiple of %d.", s.Size)
+	case All:
+		return `The only partition is "all".`
+	default:
+		return ""
+	}
+}
+
+// grid does the arithmetic of one scheme on points: the place where a partition begins.
+type grid interface {
+	parse(k Key) (point, error)
+	key(p point) Key
+	step(p point, n int) (point, error)
+	bounds(p point) Bounds
+	compare(a, b point) int
+}
+
+func (s Scheme) grid() (grid, error) {
+	invalid := func(reason, hint string) error {
+		return fault.Newf(fault.Invalid, "read partition scheme", string(s.By), hint, reason)
+	}
+	if s.By == All {
+		if s.Column != "" || s.Size != 0 || s.Timezone != "" {
+			return nil, invalid("one partition has no column, size or timezone", "Leave them out.")
+		}
+		return whole{}, nil
+	}
+	if s.Column == "" {
+		return nil, invalid("column is missing", "Name the column that the output is partitioned by.")
+	}
+	switch s.By {
+	case Range:
+		if s.Size <= 0 {
+			return nil, invalid("range must be 1 or more", "Give the width of a partition: {range: 100000}.")
+		}
+		if s.Timezone != "" {
+			return nil, invalid("integers have no timezone", "Leave timezone out.")
+		}
+		return integers{size: s.Size}, nil
+	case Hour, Day, Week, Month:
+		if s.Size != 0 {
+			return nil, invalid("a calendar partition has no size", "Leave it out.")
+		}
+		loc, err := location(s.Timezone)
+		if err != nil {
+			return nil, invalid(err.Error(), "Use an IANA name such as Europe/Berlin.")
+		}
+		return calendar{by: s.By, loc: loc}, nil
+	default:
+		return nil, invalid(fmt.Sprintf("unknown grain %q", s.By), "Use hour, day, week, month, {range: N} or all.")
+	}
+}
+
+// whole is the grid of All: one point.
+type whole struct{}
+
+func (whole) parse(k Key) (point, error) {
+	if k != AllKey {
+		return point{}, errors.New("not a partition of a table that is one partition")
+	}
+	return point{}, nil
+}
+
+func (whole) key(point) Key { return AllKey }
+
+func (whole) step(point, int) (point, error) {
+	return point{}, errors.New("a table that is one partition has no other")
+}
+
+func (whole) bounds(point) Bounds { return Bounds{} }
+
+func (whole) compare(point, point) int { return 0 }
