@@ -1,0 +1,133 @@
+package plan
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"drawbridge/internal/gate"
+)
+
+// Drift says what has moved in an environment since it was planned, a sentence each; none when the plan still holds.
+// Only what the digest covers counts: live generations and open runs may move, and so may a problem that would not have
+// refused the plan.
+//
+// What applying the plan leaves behind is expected: a workflow that was reset looks again, and one that was turned back
+// has left its columns. That is the release being the active one, and the tables and columns that the plan adds.
+func Drift(planned Environment, release Release, now Observed) []string {
+	var moved []string
+	say := func(format string, args ...any) { moved = append(moved, fmt.Sprintf(format, args...)) }
+	if !sameRelease(planned.Active, now.Active) && !sameRelease(&release, now.Active) {
+		say("the active release was %s, and is %s", releaseText(planned.Active), releaseText(now.Active))
+	}
+	if planned.Schema != now.Schema {
+		say("the schema was %s, and is %s", planned.Schema, now.Schema)
+	}
+	if planned.ConfigDigest != now.ConfigDigest {
+		say("the config has changed: its digest was %s, and is %s", gate.Short(planned.ConfigDigest), gate.Short(now.ConfigDigest))
+	}
+	if planned.PolicyDigest != now.PolicyDigest {
+		say("the policy has changed: its digest was %s, and is %s", gate.Short(planned.PolicyDigest), gate.Short(now.PolicyDigest))
+	}
+	moved = append(moved, schemaDrift(planned, now)...)
+	for _, p := range now.Problems {
+		known := slices.ContainsFunc(planned.Problems, func(q Problem) bool {
+			return q.Blocking && q.Rule == p.Rule && q.Object == p.Object
+		})
+		if p.Blocking && !known {
+			say("a new problem with %s: %s", p.Object, p.Text)
+		}
+	}
+	return moved
+}
+
+// schemaDrift names the tables and columns that differ from the planned ones.
+func schemaDrift(planned Environment, now Observed) []string {
+	var moved []string
+	outputs := slices.Clone(now.Outputs)
+	for i, o := range outputs {
+		at := slices.IndexFunc(planned.Changes, func(c SchemaChange) bool { return c.Table == o.Table })
+		if at < 0 {
+			continue // Fingerprint covers it
+		}
+		change := planned.Changes[at]
+		outputs[i] = unexpanded(o, change)
+		moved = append(moved, columnDrift(change, outputs[i])...)
+	}
+	if len(moved) == 0 && Fingerprint(outputs) != planned.Fingerprint {
+		moved = append(moved, "the tables of the outputs are not the ones that were planned for: another kind of table, "+
+			"another partitioning, or columns in another order")
+	}
+	return moved
+}
+
+// unexpanded is an output as it was before the plan expanded it.
+func unexpanded(o ObservedOutput, change SchemaChange) ObservedOutput {
+	if change.Class == SchemaCreate && o.Kind == Managed && len(o.Columns) == len(change.Added) &&
+		!slices.ContainsFunc(o.Columns, func(c Column) bool { return !isAdded(Column{Name: c.Name, Type: c.Type}, change) }) {
+		// A column of a new table may be NOT NULL: bounds and keys want that.
+		return ObservedOutput{Table: o.Table, Kind: Absent, Candidate: o.Candidate}
+	}
+	if change.Class == SchemaAdditive {
+		o.Columns = slices.DeleteFunc(slices.Clone(o.Columns), func(c Column) bool { return isAdded(c, change) })
+	}
+	return o
+}
+
+func isAdded(c Column, change SchemaChange) bool { return slices.Contains(change.Added, c) }
+
+// columnDrift compares a parent's columns, and what the release would now add to them, with the plan.
+func columnDrift(change SchemaChange, now ObservedOutput) []string {
+	var moved []string
+	say := func(format string, args ...any) {
+		moved = append(moved, change.Table+": "+fmt.Sprintf(format, args...))
+	}
+	for _, was := range change.Before {
+		is, ok := column(now.Columns, was.Name)
+		switch {
+		case !ok:
+			say("column %s is gone", was.Name)
+		case is != was:
+			say("column %s was %s, and is %s", was.Name, typeText(was), typeText(is))
+		}
+	}
+	for _, is := range now.Columns {
+		if _, ok := column(change.Before, is.Name); !ok {
+			say("there is a new column %s %s", is.Name, typeText(is))
+		}
+	}
+	if len(moved) > 0 || now.Kind == Plain {
+		return moved
+	}
+	added, _, conflicts := compareColumns(now.Columns, now.Candidate)
+	if !slices.Equal(added, change.Added) {
+		say("the release would now add (%s), the plan adds (%s)", strings.Join(columnTexts(added), ", "), strings.Join(columnTexts(change.Added), ", "))
+	}
+	for _, c := range conflicts {
+		if !slices.Contains(change.Conflicts, c) {
+			say("%s", c)
+		}
+	}
+	return moved
+}
+
+func typeText(c Column) string {
+	if c.NotNull {
+		return c.Type + " NOT NULL"
+	}
+	return c.Type
+}
+
+func sameRelease(a, b *Release) bool {
+	if a == nil || b == nil {
+		return a == b
+	}
+	return a.Digest == b.Digest
+}
+
+func releaseText(r *Release) string {
+	if r == nil {
+		return "none"
+	}
+	return fmt.Sprintf("%s (%s)", r.Version, gate.Short(r.Digest))
+}

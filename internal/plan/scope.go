@@ -1,0 +1,225 @@
+package plan
+
+import (
+	"fmt"
+	"slices"
+
+	"drawbridge/internal/partition"
+	"drawbridge/internal/pipeline"
+)
+
+// partitionsPerPublish bounds one publishing transaction: what it swaps it holds locked until it commits, and eight
+// partitions keep that hold in the milliseconds that readers do not notice.
+const partitionsPerPublish = 8
+
+// lockRule is the rule of the lock table's size, which preflight holds against what is live, and the planner against
+// what will be.
+const lockRule = "lock-table"
+
+// work is which partitions an environment tries and builds.
+type work struct {
+	smoke, canary []partition.Key
+	slices        []Slice
+	orphans       int // partitions in the scope that have no source files any more
+	oversized     int // the canary or smoke size that was asked for, where it exceeds maxTrial
+}
+
+func (c crossing) work(smoke, canary int) work {
+	scheme := c.pipeline.Partition
+	smoke, canary = max(1, smoke), max(1, canary) // nothing is published untried
+	w := work{
+		smoke:  scheme.Latest(c.observed.Sources, min(smoke, maxTrial)),
+		canary: scheme.Latest(c.observed.Sources, min(canary, maxTrial)),
+	}
+	if most := max(smoke, canary); most > maxTrial {
+		w.oversized = most
+	}
+	sources := scheme.Latest(c.observed.Sources, len(c.observed.Sources))
+	if len(sources) == 0 {
+		return w
+	}
+	inScope := c.scope(sources)
+	w.orphans = c.orphans(sources, inScope)
+
+	first := Slice{Reused: true}
+	for _, key := range w.canary {
+		first.Items = append(first.Items, c.cutItems(key, func(pipeline.Output) bool { return true })...)
+	}
+	for _, o := range c.pipeline.Outputs {
+		if o.Partition.By == partition.All && scheme.By != partition.All {
+			first.Items = append(first.Items, Item{Output: o.Table, Partition: partition.AllKey})
+		}
+	}
+	w.slices = append(w.slices, first)
+
+	live := c.live()
+	var rest Slice
+	partitions := 0
+	for _, key := range sources {
+		if slices.Contains(w.canary, key) {
+			continue
+		}
+		items := c.cutItems(key, func(o pipeline.Output) bool {
+			return inScope(key) || !live[Item{Output: o.Table, Partition: key}]
+		})
+		if len(items) == 0 {
+			continue
+		}
+		if partitions == partitionsPerPublish {
+			w.slices = append(w.slices, rest)
+			rest, partitions = Slice{}, 0
+		}
+		rest.Items = append(rest.Items, items...)
+		partitions++
+	}
+	if partitions > 0 {
+		w.slices = append(w.slices, rest)
+	}
+	return w
+}
+
+// cutItems are the wanted outputs that are cut as the pipeline is, in one partition.
+func (c crossing) cutItems(key partition.Key, wanted func(pipeline.Output) bool) []Item {
+	var items []Item
+	for _, o := range c.pipeline.Outputs {
+		if o.Partition.By == c.pipeline.Partition.By && wanted(o) {
+			items = append(items, Item{Output: o.Table, Partition: key})
+		}
+	}
+	return items
+}
+
+// scope says which partitions are built whatever is live.
+func (c crossing) scope(sources []partition.Key) func(partition.Key) bool {
+	scheme := c.pipeline.Partition
+	switch c.rebuild.Mode {
+	case RebuildAll:
+		return func(partition.Key) bool { return true }
+	case RebuildLast:
+		from := scheme.Latest(sources, c.rebuild.Last)[0]
+		return func(k partition.Key) bool { return scheme.Compare(k, from) >= 0 }
+	case RebuildSince:
+		return func(k partition.Key) bool { return scheme.Compare(k, c.rebuild.Since) >= 0 }
+	case RebuildNone:
+	}
+	return func(partition.Key) bool { return false }
+}
+
+// live is every live generation's place.
+func (c crossing) live() map[Item]bool {
+	live := map[Item]bool{}
+	for _, o := range c.observed.Outputs {
+		for _, g := range o.Live {
+			live[Item{Output: o.Table, Partition: g.Partition}] = true
+		}
+	}
+	return live
+}
+
+// orphans counts the live partitions in the scope that cannot be built again: their source files are gone.
+func (c crossing) orphans(sources []partition.Key, inScope func(partition.Key) bool) int {
+	gone := map[partition.Key]bool{}
+	for _, o := range c.pipeline.Outputs {
+		if o.Partition.By != c.pipeline.Partition.By {
+			continue
+		}
+		found, _ := c.observed.output(o.Table)
+		for _, g := range found.Live {
+			_, has := slices.BinarySearchFunc(sources, g.Partition, c.pipeline.Partition.Compare)
+			if !has && inScope(g.Partition) {
+				gone[g.Partition] = true
+			}
+		}
+	}
+	return len(gone)
+}
+
+// limits are the problems of the work's size.
+func (c crossing) limits(w work) []Problem {
+	var found []Problem
+	env, name := c.observed.Environment, c.pipeline.Name
+	if len(w.canary) == 0 || len(w.smoke) == 0 {
+		found = append(found, Problem{
+			Rule: "sources", Object: name, Blocking: true,
+			Text:   "no partition can be tried: for none of them every load file is there",
+			Remedy: fmt.Sprintf("put the files under source_files of config.%s.yaml, where the worker of %s reads them", env, env),
+		})
+	}
+	if w.oversized > 0 {
+		found = append(found, Problem{
+			Rule: "trial-size", Object: name, Blocking: true,
+			Text:   fmt.Sprintf("smoke and canary are samples of at most %d partitions; %d are asked for", maxTrial, w.oversized),
+			Remedy: "lower `partitions: latest N` of smoke and canary; --rebuild says what is built afterwards",
+		})
+	}
+	if n := Partitions(w.slices); c.policy.MaxPartitions > 0 && n > c.policy.MaxPartitions {
+		remedy := fmt.Sprintf("raise max_partitions in policy.%s.yaml: these partitions have no live generation", env)
+		if c.rebuild.Mode != RebuildNone {
+			remedy = "plan a narrower scope: --rebuild last N, or --rebuild none"
+		}
+		found = append(found, Problem{
+			Rule: "max-partitions", Object: name, Blocking: true,
+			Text:   fmt.Sprintf("%d partitions would be built; the policy of %s allows %d", n, env, c.policy.MaxPartitions),
+			Remedy: remedy,
+		})
+	}
+	if w.orphans > 0 {
+		found = append(found, Problem{
+			Rule: "sources", Object: name,
+			Text:   fmt.Sprintf("%s in the scope cannot be built again, because their load files are gone; what is live there stays", count(w.orphans, "partition")),
+			Remedy: "bring the files back, or accept that these partitions keep their present release",
+		})
+	}
+	for _, o := range c.pipeline.Outputs {
+		found = append(found, c.lockProblem(o, w)...)
+	}
+	return found
+}
+
+// lockProblem guards the server's lock table, which every reader of the whole table fills too: it locks each partition
+// and each of its indexes.
+func (c crossing) lockProblem(o pipeline.Output, w work) []Problem {
+	keys := map[partition.Key]bool{}
+	if found, ok := c.observed.output(o.Table); ok {
+		for _, g := range found.Live {
+			keys[g.Partition] = true
+		}
+	}
+	for _, s := range w.slices {
+		for _, item := range s.Items {
+			if item.Output == o.Table {
+				keys[item.Partition] = true
+			}
+		}
+	}
+	indexes := len(o.Indexes)
+	if len(o.Key) > 0 {
+		indexes++
+	}
+	locks, quarter := int64(len(keys)*(1+indexes)), c.observed.LockSlots/4
+	if locks <= quarter || slices.ContainsFunc(c.observed.Problems, func(p Problem) bool {
+		return p.Rule == lockRule && p.Object == o.Table // what is live is too much already, as preflight says
+	}) {
+		return nil
+	}
+	return []Problem{{
+		Rule: lockRule, Object: o.Table, Blocking: true,
+		Text: fmt.Sprintf("%s with %s each take %d locks to read as a whole; a quarter of the server's lock table is %d",
+			count(len(keys), "partition"), count(indexes, "index"), locks, quarter),
+		Remedy: coarser(o.Partition) + ", or raise max_locks_per_transaction",
+	}}
+}
+
+// coarser proposes the next coarser grain.
+func coarser(s partition.Scheme) string {
+	switch s.By {
+	case partition.Hour:
+		return "partition by day"
+	case partition.Day, partition.Week:
+		return "partition by month"
+	case partition.Range:
+		return fmt.Sprintf("partition by {range: %d}", s.Size*10)
+	case partition.Month, partition.All:
+	}
+	return "partition by fewer, larger partitions"
+}
