@@ -1,0 +1,26 @@
+package release
+
+import (
+	"context"
+	"fmt"
+
+	"drawbridge/internal/fault"
+	"drawbridge/internal/secret"
+)
+
+// Build makes files into a release and keeps it: it looks for secrets, packs, and pushes. `drawbridge build` on a laptop
+// and a worker that deploys a folder both call it, so that both yield the same digest. Building the same again is the
+// same release; created says whether the store did not have it.
+func (s *Store) Build(ctx context.Context, name, version string, files Files) (r Release, created bool, err error) {
+	if findings := secret.Scan(files); len(findings) > 0 {
+		return Release{}, false, fault.Newf(fault.Refused, "build release", name+" "+version,
+			"put a reference like ${env:DRAWBRIDGE_SECRET_NAME} there",
+			fmt.Sprintf("%d places look like a secret, the first is %s", len(findings), findings[0]))
+	}
+	packed, err := Pack(name, version, files)
+	if err != nil {
+		return Release{}, false, err
+	}
+	created, err = s.Push(ctx, packed)
+	return packed.Release, created, err
+}
