@@ -1,0 +1,250 @@
+package activities
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"time"
+
+	"go.temporal.io/sdk/activity"
+
+	"drawbridge/internal/check"
+	"drawbridge/internal/fault"
+	"drawbridge/internal/gate"
+	"drawbridge/internal/partition"
+	"drawbridge/internal/pipeline"
+	"drawbridge/internal/plan"
+)
+
+// BuildSpec asks a warehouse for all the named outputs of one partition, built with one release from one set of inputs.
+type BuildSpec struct {
+	// Key is the effect key: a build that finished under it is returned again, never repeated.
+	Key       string
+	Pipeline  *pipeline.Pipeline
+	Release   plan.Release
+	Partition partition.Key // of the loads and the partitioned outputs; outputs of grain `all` are built as `all`
+	Outputs   []string
+	// Control says that the generations are only for a comparison and are never published.
+	Control     bool
+	Application string
+	Open        func(load pipeline.Load) (io.ReadCloser, error)
+}
+
+// Progress is where a build is: for logs and heartbeats. It holds counts and names, never a row's values.
+type Progress struct {
+	Stage   string   `json:"stage"` // load, transform, index, audit, check, built
+	Output  string   `json:"output,omitempty"`
+	Done    bool     `json:"done,omitempty"`   // the end of the stage
+	Middle  bool     `json:"middle,omitempty"` // neither its start nor its end
+	RowsIn  int64    `json:"rows_in,omitempty"`
+	RowsOut int64    `json:"rows_out,omitempty"`
+	Bytes   int64    `json:"bytes,omitempty"`
+	Check   string   `json:"check,omitempty"`
+	Value   *float64 `json:"value,omitempty"`
+	Limit   string   `json:"limit,omitempty"`
+	Outcome string   `json:"outcome,omitempty"`
+}
+
+// Built is a generation that a build made, with its audit.
+type Built struct {
+	Generation plan.Generation `json:"generation"`
+	// From is the generation that was live when the build began; a publish replaces that one and no other.
+	From    int64          `json:"from"`
+	Results []check.Result `json:"results"`
+}
+
+// Builder builds and audits generations.
+type Builder interface {
+	Build(ctx context.Context, spec BuildSpec, progress func(Progress)) ([]Built, error)
+	Validate(ctx context.Context, p *pipeline.Pipeline) ([]Validation, error)
+}
+
+// Builds are the long activities: they run on an environment's build queue.
+type Builds struct {
+	Site *Site
+	Now  func() time.Time
+}
+
+// SliceInput names what to build: items given as they are (a run, a rebuild), or a slice of a plan.
+type SliceInput struct {
+	Target Target `json:"target"`
+	// Step and Round are part of the effect key; a person's retry is a new round.
+	Step  string      `json:"step"`
+	Round int         `json:"round"`
+	Items []plan.Item `json:"items,omitempty"`
+	// Partition asks for all outputs of one partition.
+	Partition partition.Key `json:"partition,omitempty"`
+	Plan      string        `json:"plan,omitempty"`  // digest
+	Slice     int           `json:"slice,omitempty"` // index into the environment's slices
+	// Control builds generations that are only compared, never published.
+	Control bool `json:"control,omitempty"`
+}
+
+// Piece is one generation that a slice built, small enough for workflow history.
+type Piece struct {
+	Swap   plan.Swap `json:"swap"`
+	Rows   int64     `json:"rows"`
+	Inputs string    `json:"inputs,omitempty"` // digest of what was loaded; empty when unknown
+	// Audit is the verdict of its checks, Checks how many of them ran, Why the sentence: numbers only.
+	Audit  gate.Outcome `json:"audit"`
+	Checks int          `json:"checks"`
+	Why    string       `json:"why"`
+}
+
+// SliceResult is what a slice built.
+type SliceResult struct {
+	Pieces  []Piece `json:"pieces"`
+	Seconds float64 `json:"seconds"`
+}
+
+// BuildSlice builds and audits the partitions of one slice, one after another, and publishes nothing. It is idempotent on
+// target key + step + round + partition: the ledger is the checkpoint, so a retry builds only what is missing. It
+// heartbeats, and each attempt makes generations of its own.
+func (a *Builds) BuildSlice(ctx context.Context, in SliceInput) (SliceResult, error) {
+	p, w, err := a.Site.open(ctx, in.Target)
+	if err != nil {
+		return SliceResult{}, err
+	}
+	items := in.Items
+	switch {
+	case in.Partition != "":
+		items = itemsOf(p, in.Partition)
+	case len(items) == 0:
+		slice, err := a.Site.slice(ctx, in.Target, in.Plan, in.Slice)
+		if err != nil {
+			return SliceResult{}, err
+		}
+		items = slice.Items
+	}
+	started := a.Now()
+	var result SliceResult
+	for _, batch := range batches(p, items) {
+		pulse := newPulse(ctx, string(batch.key))
+		built, err := w.Build(pulse.ctx, BuildSpec{
+			Key:         in.Target.Effect(in.Step+"/"+string(batch.key), in.Round),
+			Pipeline:    p,
+			Release:     in.Target.Release,
+			Partition:   batch.key,
+			Outputs:     batch.outputs,
+			Control:     in.Control,
+			Application: application(ctx, in.Step),
+			Open: func(load pipeline.Load) (io.ReadCloser, error) {
+				return a.Site.Sources.Open(p.Config, load, batch.key)
+			},
+		}, pulse.report)
+		pulse.stop()
+		if err != nil {
+			return SliceResult{}, fmt.Errorf("build partition %s of %s: %w", batch.key, describe(p), err)
+		}
+		for _, b := range built {
+			result.Pieces = append(result.Pieces, piece(b))
+		}
+	}
+	result.Seconds = a.Now().Sub(started).Seconds()
+	return result, nil
+}
+
+// itemsOf are all the outputs of one partition.
+func itemsOf(p *pipeline.Pipeline, key partition.Key) []plan.Item {
+	items := make([]plan.Item, 0, len(p.Outputs))
+	for _, o := range p.Outputs {
+		of := key
+		if o.Partition.By == partition.All {
+			of = partition.AllKey
+		}
+		items = append(items, plan.Item{Output: o.Table, Partition: of})
+	}
+	return items
+}
+
+// batch is what one build session makes: all the outputs of one partition.
+type batch struct {
+	key     partition.Key
+	outputs []string
+}
+
+// batches groups items by the partition whose inputs they read. An output of grain `all` is built with the newest
+// partition of the slice, or by itself when the slice has no other.
+func batches(p *pipeline.Pipeline, items []plan.Item) []batch {
+	var out []batch
+	index := map[partition.Key]int{}
+	var whole []string
+	for _, it := range items {
+		if it.Partition == partition.AllKey && p.Partition.By != partition.All {
+			whole = append(whole, it.Output)
+			continue
+		}
+		i, ok := index[it.Partition]
+		if !ok {
+			i = len(out)
+			index[it.Partition] = i
+			out = append(out, batch{key: it.Partition})
+		}
+		out[i].outputs = append(out[i].outputs, it.Output)
+	}
+	if len(whole) > 0 {
+		if len(out) == 0 {
+			return []batch{{key: partition.AllKey, outputs: whole}}
+		}
+		last := &out[len(out)-1]
+		last.outputs = append(last.outputs, whole...)
+	}
+	return out
+}
+
+// slice reads one slice of a plan.
+func (s *Site) slice(ctx context.Context, t Target, digest string, index int) (plan.Slice, error) {
+	env, _, err := s.planned(ctx, t, digest)
+	if err != nil {
+		return plan.Slice{}, err
+	}
+	if index < 0 || index >= len(env.Slices) {
+		return plan.Slice{}, fault.Newf(fault.Invalid, "read slice of plan", digest, "plan again", fmt.Sprintf("it has %d slices, not %d", len(env.Slices), index+1))
+	}
+	return env.Slices[index], nil
+}
+
+// planned reads a plan and the part of it that is about a target's environment, and holds the release to it.
+func (s *Site) planned(ctx context.Context, t Target, digest string) (plan.Environment, plan.Plan, error) {
+	body, err := s.Store.Blob(ctx, digest)
+	if err != nil {
+		return plan.Environment{}, plan.Plan{}, fmt.Errorf("fetch plan %s: %w", digest, err)
+	}
+	var pl plan.Plan
+	if err := json.Unmarshal(body, &pl); err != nil {
+		return plan.Environment{}, plan.Plan{}, fault.New(fault.Invalid, "read plan", digest, "plan again", err)
+	}
+	if pl.Release.Digest != t.Release.Digest {
+		return plan.Environment{}, plan.Plan{}, fault.Newf(fault.Refused, "apply plan", digest, "plan this release: drawbridge plan", "the plan is about another release")
+	}
+	for _, env := range pl.Environments {
+		if env.Name == t.Environment {
+			return env, pl, nil
+		}
+	}
+	return plan.Environment{}, plan.Plan{}, fault.Newf(fault.Refused, "apply plan", digest, "plan with --to "+t.Environment, "the plan does not touch "+t.Environment)
+}
+
+func piece(b Built) Piece {
+	verdict := check.Verdict(b.Results)
+	out := Piece{
+		Swap: plan.Swap{Output: b.Generation.Output, Partition: b.Generation.Partition, From: b.From, To: b.Generation.ID},
+		Rows: b.Generation.Rows, Inputs: b.Generation.Inputs, Audit: verdict.Outcome, Why: verdict.Reason,
+	}
+	for _, r := range b.Results {
+		if r.Outcome != check.Skipped {
+			out.Checks++
+		}
+	}
+	return out
+}
+
+// applicationLimit is where Postgres cuts application_name.
+const applicationLimit = 63
+
+// application is the name of a session: drawbridge/<workflow id>/<step>, cut where Postgres cuts it.
+func application(ctx context.Context, step string) string {
+	name := "drawbridge/" + activity.GetInfo(ctx).WorkflowExecution.ID + "/" + step
+	return name[:min(len(name), applicationLimit)]
+}

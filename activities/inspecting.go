@@ -1,0 +1,186 @@
+package activities
+
+import (
+	"context"
+	"errors"
+	"strconv"
+	"time"
+
+	"drawbridge/internal/canary"
+	"drawbridge/internal/fault"
+	"drawbridge/internal/partition"
+	"drawbridge/internal/pipeline"
+	"drawbridge/internal/plan"
+)
+
+// Publication is one line of an environment's history: an effect that changed what readers see.
+type Publication struct {
+	At       time.Time    `json:"at"`
+	Kind     string       `json:"kind"` // publish, turn_back, activate
+	Release  plan.Release `json:"release"`
+	Workflow string       `json:"workflow"` // workflow ID
+	Text     string       `json:"text"`
+}
+
+// History is what happened to a pipeline in an environment, newest first.
+type History struct {
+	Active       *plan.Release `json:"active,omitempty"`
+	Publications []Publication `json:"publications"`
+	// Horizon is until when the oldest retained generation can be gone back to; nil when there is none.
+	Horizon *time.Time `json:"horizon,omitempty"`
+}
+
+// Checked is one line of a doctor's look: what was checked, and the remedy when it is not right.
+type Checked struct {
+	Subject string `json:"subject"`
+	OK      bool   `json:"ok"`
+	Text    string `json:"text"`
+	Remedy  string `json:"remedy,omitempty"`
+}
+
+// Inspector answers questions about a warehouse; it changes nothing.
+type Inspector interface {
+	History(ctx context.Context, pipeline string, limit int) (History, error)
+	Generations(ctx context.Context, output string, key partition.Key) ([]plan.Generation, error)
+	// Checksum is the row count and the order-independent checksum of a whole published table.
+	Checksum(ctx context.Context, table string) (rows int64, sum string, err error)
+	Rights(ctx context.Context) ([]Checked, error)
+}
+
+// Inspecting are the read-only questions that the CLI puts to an environment's worker, because it holds no credentials.
+type Inspecting struct {
+	Site *Site
+}
+
+// InspectInput is a question. The target's release may be empty: then the newest release of the pipeline in the store
+// says where its warehouse is.
+type InspectInput struct {
+	Target    Target        `json:"target"`
+	Kind      InspectKind   `json:"kind"`
+	Output    string        `json:"output,omitempty"`
+	Partition partition.Key `json:"partition,omitempty"`
+	Left      int64         `json:"left,omitempty"`  // diff: generation IDs; 0: the retired one before the live one
+	Right     int64         `json:"right,omitempty"` // 0: the live one
+	Limit     int           `json:"limit,omitempty"`
+}
+
+// InspectKind is the kind of a question.
+type InspectKind string
+
+// The questions.
+const (
+	InspectHistory     InspectKind = "history"
+	InspectGenerations InspectKind = "generations"
+	InspectDiff        InspectKind = "diff"
+	InspectChecksum    InspectKind = "checksum"
+	InspectDoctor      InspectKind = "doctor"
+)
+
+// InspectResult is the answer; the field of the question's kind is set.
+type InspectResult struct {
+	History     *History          `json:"history,omitempty"`
+	Generations []plan.Generation `json:"generations,omitempty"`
+	Diff        *canary.Diff      `json:"diff,omitempty"`
+	Rows        int64             `json:"rows,omitempty"`
+	Checksum    string            `json:"checksum,omitempty"`
+	Checked     []Checked         `json:"checked,omitempty"`
+}
+
+// Inspect answers a question. It reads only.
+func (a *Inspecting) Inspect(ctx context.Context, in InspectInput) (InspectResult, error) {
+	if in.Kind == InspectDoctor {
+		return InspectResult{Checked: a.doctor(ctx, in.Target)}, nil
+	}
+	p, w, err := a.Site.open(ctx, in.Target)
+	if err != nil {
+		return InspectResult{}, err
+	}
+	if err := w.EnsureLedger(ctx); err != nil {
+		return InspectResult{}, err
+	}
+	switch in.Kind {
+	case InspectHistory:
+		h, err := w.History(ctx, p.Name, in.Limit)
+		return InspectResult{History: &h}, err
+	case InspectGenerations:
+		g, err := w.Generations(ctx, in.Output, in.Partition)
+		return InspectResult{Generations: g}, err
+	case InspectChecksum:
+		rows, sum, err := w.Checksum(ctx, in.Output)
+		return InspectResult{Rows: rows, Checksum: sum}, err
+	case InspectDiff:
+		d, err := a.diff(ctx, p, w, in)
+		return InspectResult{Diff: d}, err
+	case InspectDoctor:
+	}
+	return InspectResult{}, fault.Newf(fault.Invalid, "inspect", string(in.Kind), "ask for one of: history, generations, diff, checksum, doctor", "there is no such question")
+}
+
+// diff compares two generations of one partition; by default the newest retired one with the live one.
+func (a *Inspecting) diff(ctx context.Context, p *pipeline.Pipeline, w Warehouse, in InspectInput) (*canary.Diff, error) {
+	output, ok := p.Output(in.Output)
+	if !ok {
+		return nil, fault.Newf(fault.Invalid, "compare", in.Output, "name an output of "+p.Name, "the pipeline has no such output")
+	}
+	if in.Left == 0 || in.Right == 0 {
+		all, err := w.Generations(ctx, in.Output, in.Partition)
+		if err != nil {
+			return nil, err
+		}
+		for _, g := range all {
+			switch {
+			case g.State == plan.Live && in.Right == 0:
+				in.Right = g.ID
+			case g.State == plan.Retired && in.Left == 0 && g.ID != in.Right:
+				in.Left = g.ID
+			}
+		}
+	}
+	if in.Left == 0 || in.Right == 0 {
+		return nil, fault.Newf(fault.Invalid, "compare", in.Output+"["+string(in.Partition)+"]",
+			"list them: drawbridge history "+p.Name+" --env "+in.Target.Environment+" --output "+in.Output+" --partition "+string(in.Partition),
+			"it takes two generations, and there are not two")
+	}
+	d, err := w.Compare(ctx, Comparison{
+		Output: output.Table, Key: output.Key, Metrics: metrics(output.Checks),
+		Baseline: in.Left, Candidate: in.Right, Origin: canary.Live,
+	})
+	return &d, err
+}
+
+// doctor looks at everything that this worker needs for its environment, a line each; nothing that it finds is an error.
+func (a *Inspecting) doctor(ctx context.Context, t Target) []Checked {
+	lines := []Checked{{Subject: "worker", OK: true, Text: "serves " + a.Site.Environment}}
+	p, err := a.Site.Pipeline(ctx, t)
+	if err != nil {
+		return append(lines, unwell("store", err))
+	}
+	lines = append(lines, Checked{Subject: "store", OK: true, Text: "reads " + describe(p)})
+	w, err := a.Site.Warehouse(ctx, p.Config)
+	if err != nil {
+		return append(lines, unwell("warehouse", err))
+	}
+	rights, err := w.Rights(ctx)
+	if err != nil {
+		return append(lines, unwell("warehouse", err))
+	}
+	lines = append(lines, rights...)
+	keys, err := a.Site.partitions(ctx, p, w)
+	switch {
+	case err != nil:
+		lines = append(lines, unwell("sources", err))
+	case len(keys) == 0:
+		lines = append(lines, Checked{Subject: "sources", Text: "no partition has all its files", Remedy: "put files where source_files of config." + a.Site.Environment + ".yaml says"})
+	default:
+		lines = append(lines, Checked{Subject: "sources", OK: true, Text: strconv.Itoa(len(keys)) + " partitions, newest " + string(keys[len(keys)-1])})
+	}
+	return lines
+}
+
+func unwell(subject string, err error) Checked {
+	hint := fault.HintOf(err)
+	if errors.Is(err, context.DeadlineExceeded) {
+		hint = "is it up, and reachable from the worker?"
+	}
+	return Checked{Subject: subject, Text: err.Error(), Remedy: hint}
+}

@@ -1,0 +1,245 @@
+package activities
+
+import (
+	"context"
+	"time"
+
+	"go.temporal.io/sdk/activity"
+
+	"drawbridge/internal/fault"
+	"drawbridge/internal/gate"
+	"drawbridge/internal/pipeline"
+	"drawbridge/internal/plan"
+)
+
+// PublishSpec asks a warehouse for swaps in one transaction, at most once under its key.
+type PublishSpec struct {
+	Key         string
+	Swaps       []plan.Swap
+	Release     plan.Release
+	Application string
+	// TurnBack says that the swaps go back to generations that were published before; else each must have passed its audit.
+	TurnBack bool
+	// Accepted says that a person accepted generations whose audit was inconclusive.
+	Accepted     bool
+	LockBudget   time.Duration
+	SnapshotWait time.Duration
+	// IgnoreSnapshots goes on although older snapshots would see the new children as empty.
+	IgnoreSnapshots bool
+	// Terminate ends the sessions that block, if they still hold what they held.
+	Terminate []int32
+}
+
+// PublishResult says whether the swaps are visible, or who holds them up.
+type PublishResult struct {
+	Done    bool           `json:"done"`
+	Swapped int            `json:"swapped"`
+	Blocked []plan.Session `json:"blocked,omitempty"`
+	// WaitingFor is snapshots or locks.
+	WaitingFor string  `json:"waiting_for,omitempty"`
+	HoldMS     float64 `json:"hold_ms,omitempty"`
+}
+
+// Publisher makes generations visible, and turns them back.
+type Publisher interface {
+	// Expand creates absent parents and adds nullable columns; anything else is fault.Refused.
+	Expand(ctx context.Context, key string, p *pipeline.Pipeline) ([]string, error)
+	AttachShadow(ctx context.Context, deployment string, generations []int64) error
+	DropShadow(ctx context.Context, deployment string) error
+	Publish(ctx context.Context, spec PublishSpec, beat func()) (PublishResult, error)
+	// SetActive flips the active release, once under its key. A nil release leaves none active.
+	SetActive(ctx context.Context, key, pipeline string, r *plan.Release) error
+	RecordApproval(ctx context.Context, planDigest, environment string, g gate.Gate) error
+	// Approved says whether an approval gate of the plan closed with approve in this environment.
+	Approved(ctx context.Context, planDigest, environment string) (bool, error)
+	Housekeep(ctx context.Context, keep time.Duration) error
+}
+
+// Publishing are the short activities that make things visible: they run on an environment's control queue.
+type Publishing struct {
+	Site *Site
+}
+
+// ExpandInput names the step of an expansion.
+type ExpandInput struct {
+	Target Target `json:"target"`
+	Plan   string `json:"plan,omitempty"` // digest; empty for a run
+}
+
+// ExpandResult lists what was created or added.
+type ExpandResult struct {
+	Changes []string `json:"changes,omitempty"`
+}
+
+// Expand makes room for a release's columns. What is there already is left as it is, so it may be repeated.
+func (a *Publishing) Expand(ctx context.Context, in ExpandInput) (ExpandResult, error) {
+	p, w, err := a.Site.open(ctx, in.Target)
+	if err != nil {
+		return ExpandResult{}, err
+	}
+	if err := w.EnsureLedger(ctx); err != nil {
+		return ExpandResult{}, err
+	}
+	if err := a.authorize(ctx, w, in.Target, in.Plan); err != nil {
+		return ExpandResult{}, err
+	}
+	changes, err := w.Expand(ctx, in.Target.Effect("expand", 0), p)
+	return ExpandResult{Changes: changes}, err
+}
+
+// ShadowInput names generations that are attached to the deployment's shadow parents.
+type ShadowInput struct {
+	Target      Target  `json:"target"`
+	Generations []int64 `json:"generations,omitempty"`
+}
+
+// AttachShadow makes a canary's generations readable beside the live table. Attached ones are left as they are.
+func (a *Publishing) AttachShadow(ctx context.Context, in ShadowInput) error {
+	_, w, err := a.Site.open(ctx, in.Target)
+	if err != nil {
+		return err
+	}
+	return w.AttachShadow(ctx, in.Target.Key, in.Generations)
+}
+
+// DropShadow removes a deployment's shadow parents and rejects what is still attached to them. Twice is once.
+func (a *Publishing) DropShadow(ctx context.Context, in ShadowInput) error {
+	_, w, err := a.Site.open(ctx, in.Target)
+	if err != nil {
+		return err
+	}
+	return w.DropShadow(ctx, in.Target.Key)
+}
+
+// PublishInput are swaps to make visible together.
+type PublishInput struct {
+	Target Target      `json:"target"`
+	Plan   string      `json:"plan,omitempty"` // digest; empty for a run with the active release
+	Step   string      `json:"step"`
+	Round  int         `json:"round"`
+	Swaps  []plan.Swap `json:"swaps"`
+	// TurnBack are swaps back to what was live before: rollback and compensation.
+	TurnBack        bool    `json:"turn_back,omitempty"`
+	Accepted        bool    `json:"accepted,omitempty"`
+	IgnoreSnapshots bool    `json:"ignore_snapshots,omitempty"`
+	Terminate       []int32 `json:"terminate,omitempty"`
+}
+
+// Publish swaps in one transaction, at most once under target key + step + round; a second call returns the recorded
+// result. It trusts no caller: a release that is not active needs its plan's statements and approvals recorded here. When
+// locks or older snapshots hold it up beyond the policy's budget nothing is changed, and the result names the sessions.
+func (a *Publishing) Publish(ctx context.Context, in PublishInput) (PublishResult, error) {
+	_, w, err := a.Site.open(ctx, in.Target)
+	if err != nil {
+		return PublishResult{}, err
+	}
+	if !in.TurnBack {
+		if err := a.authorize(ctx, w, in.Target, in.Plan); err != nil {
+			return PublishResult{}, err
+		}
+	}
+	rules := a.Site.Policy.Publish
+	return w.Publish(ctx, PublishSpec{
+		Key: in.Target.Effect(in.Step, in.Round), Swaps: in.Swaps, Release: in.Target.Release,
+		Application: application(ctx, in.Step), TurnBack: in.TurnBack, Accepted: in.Accepted,
+		LockBudget: rules.LockBudget, SnapshotWait: rules.SnapshotWait,
+		IgnoreSnapshots: in.IgnoreSnapshots || rules.OnSnapshotTimeout == pipeline.TimeoutProceed,
+		Terminate:       in.Terminate,
+	}, func() { activity.RecordHeartbeat(ctx, in.Step) })
+}
+
+// authorize holds what becomes visible to the environment's policy: the active release may be published again; another
+// one needs the statements and the approval that policy asks for, recorded here.
+func (a *Publishing) authorize(ctx context.Context, w Warehouse, t Target, planDigest string) error {
+	active, err := w.Active(ctx, t.Release.Pipeline)
+	if err != nil {
+		return err
+	}
+	if active != nil && active.Digest == t.Release.Digest {
+		return nil
+	}
+	if err := a.Site.admit(ctx, t.Release); err != nil {
+		return err
+	}
+	if !a.Site.Policy.Approval.Required {
+		return nil
+	}
+	if planDigest != "" {
+		ok, err := w.Approved(ctx, planDigest, t.Environment)
+		if err != nil {
+			return err
+		}
+		if ok {
+			return nil
+		}
+	}
+	return fault.Newf(fault.Refused, "publish", t.Release.Pipeline+"@"+t.Release.Version,
+		"deploy it: drawbridge deploy "+t.Release.Pipeline+"@"+t.Release.Version+" --to "+t.Environment,
+		t.Environment+" wants an approval, and none is recorded for this plan")
+}
+
+// ActivateInput flips the active release.
+type ActivateInput struct {
+	Target Target `json:"target"`
+	Step   string `json:"step"`
+	Round  int    `json:"round"`
+	// None leaves no release active: the first one was turned back.
+	None bool `json:"none,omitempty"`
+}
+
+// Activate makes the target's release the one that runs use. Once under its key.
+func (a *Publishing) Activate(ctx context.Context, in ActivateInput) error {
+	_, w, err := a.Site.open(ctx, in.Target)
+	if err != nil {
+		return err
+	}
+	release := &in.Target.Release
+	if in.None {
+		release = nil
+	}
+	return w.SetActive(ctx, in.Target.Effect(in.Step, in.Round), in.Target.Release.Pipeline, release)
+}
+
+// ActiveInput asks for an environment's active release. The config comes from the release, or from the source, that asks.
+type ActiveInput struct {
+	Target Target `json:"target"`
+}
+
+// ActiveResult is the active release; nil when none is.
+type ActiveResult struct {
+	Release *plan.Release `json:"release,omitempty"`
+}
+
+// Active reads the active release.
+func (a *Publishing) Active(ctx context.Context, in ActiveInput) (ActiveResult, error) {
+	_, w, err := a.Site.open(ctx, in.Target)
+	if err != nil {
+		return ActiveResult{}, err
+	}
+	active, err := w.Active(ctx, in.Target.Release.Pipeline)
+	return ActiveResult{Release: active}, err
+}
+
+// RecordInput is an approval gate that closed.
+type RecordInput struct {
+	Target Target    `json:"target"`
+	Gate   gate.Gate `json:"gate"`
+}
+
+// RecordApproval writes an approval where publish reads it. Twice is once.
+func (a *Publishing) RecordApproval(ctx context.Context, in RecordInput) error {
+	_, w, err := a.Site.open(ctx, in.Target)
+	if err != nil {
+		return err
+	}
+	return w.RecordApproval(ctx, in.Gate.Plan, in.Target.Environment, in.Gate)
+}
+
+// Housekeep drops what nobody can go back to any more, within the policy's horizon. It may be repeated.
+func (a *Publishing) Housekeep(ctx context.Context, t Target) error {
+	_, w, err := a.Site.open(ctx, t)
+	if err != nil {
+		return err
+	}
+	return w.Housekeep(ctx, a.Site.Policy.KeepRetired)
+}

@@ -1,0 +1,121 @@
+package activities
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"drawbridge/internal/fault"
+	"drawbridge/internal/pipeline"
+	"drawbridge/internal/plan"
+)
+
+// StatementKind is what a statement says happened to a release.
+type StatementKind string
+
+// The kinds of statements.
+const (
+	Validated StatementKind = "validated"
+	Passed    StatementKind = "passed" // crossed an environment, watch included
+	Approved  StatementKind = "approved"
+	Yanked    StatementKind = "yanked"
+)
+
+// Statement is signed evidence that travels with a release. It is bound to the digest and the environment.
+type Statement struct {
+	Kind        StatementKind     `json:"kind"`
+	Subject     string            `json:"subject"` // release digest
+	Environment string            `json:"environment,omitempty"`
+	Plan        string            `json:"plan,omitempty"`
+	By          string            `json:"by"`
+	Reason      string            `json:"reason,omitempty"`
+	At          time.Time         `json:"at"`
+	Details     map[string]string `json:"details,omitempty"`
+}
+
+// Releases builds releases and states what happened to them.
+type Releases struct {
+	Site *Site
+	Now  func() time.Time
+}
+
+// BuildReleaseInput names a source blob that the CLI pushed.
+type BuildReleaseInput struct {
+	Source string `json:"source"`
+}
+
+// BuildRelease packs a source blob into a release, exactly as `drawbridge build` does on a laptop: the digests are equal.
+// It is idempotent on the content: the same source again is the same release.
+func (a *Releases) BuildRelease(ctx context.Context, in BuildReleaseInput) (plan.Release, error) {
+	files, err := a.Site.Store.Source(ctx, in.Source)
+	if err != nil {
+		return plan.Release{}, fmt.Errorf("fetch source %s: %w", in.Source, err)
+	}
+	p, err := a.Site.parse(ctx, files, "")
+	if err != nil {
+		return plan.Release{}, err
+	}
+	return a.Site.Store.Publish(ctx, p.Name, p.Version, files)
+}
+
+// AttestInput is a statement to sign about a target's release.
+type AttestInput struct {
+	Target  Target            `json:"target"`
+	Kind    StatementKind     `json:"kind"`
+	Plan    string            `json:"plan"`
+	By      string            `json:"by"`
+	Reason  string            `json:"reason,omitempty"`
+	Details map[string]string `json:"details,omitempty"`
+}
+
+// Attest signs and attaches a statement. A statement of the same kind, environment and plan is attached once.
+func (a *Releases) Attest(ctx context.Context, in AttestInput) error {
+	if in.Target.Environment != a.Site.Environment {
+		_, err := a.Site.Pipeline(ctx, in.Target)
+		return err
+	}
+	have, err := a.Site.Store.Statements(ctx, in.Target.Release.Digest)
+	if err != nil {
+		return fmt.Errorf("read statements: %w", err)
+	}
+	for _, s := range have {
+		if s.Kind == in.Kind && s.Environment == in.Target.Environment && s.Plan == in.Plan {
+			return nil
+		}
+	}
+	return a.Site.Store.Attach(ctx, Statement{
+		Kind: in.Kind, Subject: in.Target.Release.Digest, Environment: in.Target.Environment, Plan: in.Plan,
+		By: in.By, Reason: in.Reason, At: a.Now().UTC(), Details: in.Details,
+	})
+}
+
+// admit refuses a release that the environment's policy does not let in: yanked, or without the signed statement of an
+// environment that it had to pass first.
+func (s *Site) admit(ctx context.Context, r plan.Release) error {
+	have, err := s.Store.Statements(ctx, r.Digest)
+	if err != nil {
+		return fmt.Errorf("read statements: %w", err)
+	}
+	passed := map[string]bool{}
+	for _, st := range have {
+		switch st.Kind {
+		case Yanked:
+			return fault.Newf(fault.Refused, "admit release", r.Pipeline+"@"+r.Version, "deploy another version",
+				"it was yanked: "+st.Reason)
+		case Passed:
+			passed[st.Environment] = true
+		case Validated, Approved:
+		}
+	}
+	for _, env := range s.Policy.Requires {
+		if !passed[env] {
+			return fault.Newf(fault.Refused, "admit release", r.Pipeline+"@"+r.Version,
+				fmt.Sprintf("cross %s first: drawbridge deploy %s@%s --to %s", env, r.Pipeline, r.Version, s.Environment),
+				fmt.Sprintf("%s wants a signed statement that it passed %s, and there is none", s.Environment, env))
+		}
+	}
+	return nil
+}
+
+// describe names the pipeline in an error.
+func describe(p *pipeline.Pipeline) string { return p.Name + "@" + p.Version }

@@ -1,0 +1,145 @@
+// Package activities holds the side effects of Drawbridge's workflows: a struct with its dependencies per concern,
+// one file each. Every method is idempotent and says by which key; each maps its errors once, at its boundary.
+package activities
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"sync"
+
+	"drawbridge/internal/fault"
+	"drawbridge/internal/partition"
+	"drawbridge/internal/pipeline"
+	"drawbridge/internal/plan"
+)
+
+// Target names what an activity works on: a release in an environment, on behalf of a workflow.
+type Target struct {
+	Environment string       `json:"environment"`
+	Release     plan.Release `json:"release"`
+	// Config is the digest of a config blob that replaces the packed one; empty is the packed one.
+	Config string `json:"config,omitempty"`
+	// Key is the prefix of effect keys: the workflow's ID and its first run ID, stable over continue-as-new and reset
+	// and new for each start.
+	Key string `json:"key"`
+}
+
+// Effect is the key under which one effect of the target's workflow is done at most once.
+func (t Target) Effect(step string, round int) string {
+	return fmt.Sprintf("%s/%s/%s/%d", t.Key, t.Environment, step, round)
+}
+
+// Store is what activities need of the artifact store. Content is addressed by digest and verified when read.
+type Store interface {
+	// Source returns the files of a source blob.
+	Source(ctx context.Context, digest string) (map[string][]byte, error)
+	// Publish looks for secrets, packs files as a release and tags it; the same content again is the same release, other content under a
+	// version that exists is fault.Refused.
+	Publish(ctx context.Context, name, version string, files map[string][]byte) (plan.Release, error)
+	// Files returns the files of a release; a digest that does not match is fault.Refused.
+	Files(ctx context.Context, digest string) (map[string][]byte, error)
+	PutBlob(ctx context.Context, mediaType string, body []byte) (string, error)
+	Blob(ctx context.Context, digest string) ([]byte, error)
+	Attach(ctx context.Context, s Statement) error
+	// Statements returns the verified statements about a release.
+	Statements(ctx context.Context, digest string) ([]Statement, error)
+}
+
+// Warehouse is one environment's warehouse as the activities need it; worker/ joins it to internal/warehouse.
+type Warehouse interface {
+	Observer
+	Builder
+	Comparer
+	Publisher
+	TurnBacker
+	Watcher
+	Inspector
+}
+
+// Site is one environment as its worker knows it: the only place where its policy, its secrets and its source files are.
+type Site struct {
+	Environment string
+	Policy      pipeline.Policy
+	Store       Store
+	// Warehouse opens (or hands out again) the warehouse that a config names; sessions carry the application name.
+	Warehouse func(ctx context.Context, cfg pipeline.Config) (Warehouse, error)
+	Sources Sources
+
+	mu    sync.Mutex
+	known map[string]*pipeline.Pipeline // by release digest and config digest: immutable
+}
+
+// Sources are the files that loads read.
+type Sources interface {
+	// Partitions are those for which every load file that is named by partition is there, in order; named is false when
+	// no load is, and only the data can say.
+	Partitions(cfg pipeline.Config, p *pipeline.Pipeline) (keys []partition.Key, named bool, err error)
+	Open(cfg pipeline.Config, load pipeline.Load, key partition.Key) (io.ReadCloser, error)
+}
+
+// rememberedPipelines bounds the memory of parsed releases; they are a few kilobytes each.
+const rememberedPipelines = 64
+
+// Pipeline returns the parsed release of a target, with this environment's config. It refuses a target of another
+// environment: a worker touches only what it serves.
+func (s *Site) Pipeline(ctx context.Context, t Target) (*pipeline.Pipeline, error) {
+	if t.Environment != s.Environment {
+		return nil, fault.Newf(fault.Refused, "serve environment", t.Environment,
+			"start a worker for it: drawbridge-worker --env "+t.Environment,
+			"this worker serves "+s.Environment+" only")
+	}
+	id := t.Release.Digest + "+" + t.Config
+	s.mu.Lock()
+	p, ok := s.known[id]
+	s.mu.Unlock()
+	if ok {
+		return p, nil
+	}
+	files, err := s.Store.Files(ctx, t.Release.Digest)
+	if err != nil {
+		return nil, fmt.Errorf("fetch release %s: %w", t.Release.Digest, err)
+	}
+	p, err = s.parse(ctx, files, t.Config)
+	if err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.known == nil || len(s.known) >= rememberedPipelines {
+		s.known = map[string]*pipeline.Pipeline{}
+	}
+	s.known[id] = p
+	return p, nil
+}
+
+// parse reads a pipeline with the packed config of this environment, or with the blob that replaces it.
+func (s *Site) parse(ctx context.Context, files map[string][]byte, config string) (*pipeline.Pipeline, error) {
+	name := "config." + s.Environment + ".yaml"
+	if config != "" {
+		body, err := s.Store.Blob(ctx, config)
+		if err != nil {
+			return nil, fmt.Errorf("fetch config %s: %w", config, err)
+		}
+		replaced := make(map[string][]byte, len(files)+1)
+		for k, v := range files {
+			replaced[k] = v
+		}
+		replaced[name] = body
+		files = replaced
+	}
+	return pipeline.Parse(files, name)
+}
+
+// open returns a target's pipeline and its warehouse.
+func (s *Site) open(ctx context.Context, t Target) (*pipeline.Pipeline, Warehouse, error) {
+	p, err := s.Pipeline(ctx, t)
+	if err != nil {
+		return nil, nil, err
+	}
+	w, err := s.Warehouse(ctx, p.Config)
+	if err != nil {
+		return nil, nil, err
+	}
+	return p, w, nil
+}

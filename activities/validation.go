@@ -1,0 +1,87 @@
+package activities
+
+import (
+	"context"
+
+	"drawbridge/internal/fault"
+	"drawbridge/internal/pipeline"
+)
+
+// Validation is one thing that validate looked at. Text holds the author's own names and fixtures, never data.
+type Validation struct {
+	Subject string `json:"subject"` // fct_orders: columns, tests/totals.yaml: totals are summed
+	OK      bool   `json:"ok"`
+	Text    string `json:"text,omitempty"`
+	Hint    string `json:"hint,omitempty"`
+}
+
+// ValidateResult lists all that was looked at.
+type ValidateResult struct {
+	Lines []Validation `json:"lines"`
+}
+
+// Failures counts the lines that are not right.
+func (r ValidateResult) Failures() int {
+	n := 0
+	for _, l := range r.Lines {
+		if !l.OK {
+			n++
+		}
+	}
+	return n
+}
+
+// ValidateRelease prepares every SELECT against the environment, compares its columns with the parents', and runs the
+// unit tests in transactions that are rolled back. It changes nothing, and may be repeated.
+func (a *Builds) ValidateRelease(ctx context.Context, t Target) (ValidateResult, error) {
+	p, w, err := a.Site.open(ctx, t)
+	if err != nil {
+		return ValidateResult{}, err
+	}
+	lines, err := w.Validate(ctx, p)
+	return ValidateResult{Lines: lines}, err
+}
+
+// ValidateSourceInput names a folder's source blob.
+type ValidateSourceInput struct {
+	Target Target `json:"target"` // its release may be empty
+	Source string `json:"source"`
+}
+
+// ValidateSource is ValidateRelease for a folder that is not a release yet.
+func (a *Builds) ValidateSource(ctx context.Context, in ValidateSourceInput) (ValidateResult, error) {
+	if in.Target.Environment != a.Site.Environment {
+		_, err := a.Site.Pipeline(ctx, in.Target)
+		return ValidateResult{}, err
+	}
+	files, err := a.Site.Store.Source(ctx, in.Source)
+	if err != nil {
+		return ValidateResult{}, err
+	}
+	p, err := a.Site.parse(ctx, files, in.Target.Config)
+	if err != nil {
+		if problems, ok := problemsOf(err); ok {
+			return ValidateResult{Lines: problems}, nil
+		}
+		return ValidateResult{}, err
+	}
+	w, err := a.Site.Warehouse(ctx, p.Config)
+	if err != nil {
+		return ValidateResult{}, err
+	}
+	lines, err := w.Validate(ctx, p)
+	return ValidateResult{Lines: lines}, err
+}
+
+// problemsOf turns the parser's problems into lines, so that they are shown with the rest and not as one error.
+func problemsOf(err error) ([]Validation, bool) {
+	problems, ok := pipeline.ProblemsOf(err)
+	if !ok {
+		return nil, false
+	}
+	lines := make([]Validation, len(problems))
+	for i, p := range problems {
+		lines[i] = Validation{Subject: p.Position(), Text: p.Message, Hint: p.Hint}
+	}
+	return lines, fault.ClassOf(err) == fault.Invalid
+}

@@ -1,0 +1,127 @@
+package activities
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"time"
+
+	"drawbridge/internal/check"
+	"drawbridge/internal/fault"
+	"drawbridge/internal/gate"
+	"drawbridge/internal/pipeline"
+)
+
+// Watcher evaluates SQL over published tables, read only.
+type Watcher interface {
+	EvaluateMetric(ctx context.Context, m check.Metric) (float64, error)
+	// Newest is the greatest value of an output's partition column, as a time; ok is false for an empty or absent table.
+	Newest(ctx context.Context, output pipeline.Output) (at time.Time, ok bool, err error)
+}
+
+// Watching evaluates watch checks over the published tables.
+type Watching struct {
+	Site *Site
+	Now  func() time.Time
+}
+
+// WatchBaseline are the watch metrics before a publish. A metric that cannot be evaluated yet (its table is not there) is
+// absent.
+type WatchBaseline struct {
+	Values map[string]float64 `json:"values,omitempty"`
+}
+
+// MeasureBefore evaluates the watch metrics before anything is published. It reads only.
+func (a *Watching) MeasureBefore(ctx context.Context, t Target) (WatchBaseline, error) {
+	p, w, err := a.Site.open(ctx, t)
+	if err != nil {
+		return WatchBaseline{}, err
+	}
+	out := WatchBaseline{Values: map[string]float64{}}
+	for _, m := range p.Watch.Checks {
+		v, err := w.EvaluateMetric(ctx, m)
+		switch {
+		case err == nil:
+			out.Values[m.Name] = v
+		case fault.ClassOf(err) == "":
+			return WatchBaseline{}, fmt.Errorf("evaluate %s: %w", m.Name, err)
+		}
+	}
+	return out, nil
+}
+
+// LookInput is one look of a watch.
+type LookInput struct {
+	Target   Target             `json:"target"`
+	Baseline map[string]float64 `json:"baseline,omitempty"`
+}
+
+// Look is what one look of a watch saw.
+type Look struct {
+	Verdict gate.Verdict `json:"verdict"`
+	// Late says that data is late: it alerts and asks, and never rolls back.
+	Late string `json:"late,omitempty"`
+}
+
+// Look evaluates the watch checks once. Only a data check that was evaluated and failed is a Fail; one that could not be
+// evaluated is Inconclusive. It reads only.
+func (a *Watching) Look(ctx context.Context, in LookInput) (Look, error) {
+	p, w, err := a.Site.open(ctx, in.Target)
+	if err != nil {
+		return Look{}, err
+	}
+	results := make([]check.Result, 0, len(p.Watch.Checks))
+	for _, m := range p.Watch.Checks {
+		var history []float64
+		if before, ok := in.Baseline[m.Name]; ok {
+			history = []float64{before}
+		}
+		values, err := a.evaluate(ctx, w, m)
+		if err != nil {
+			return Look{}, err
+		}
+		results = append(results, check.JudgeMetric(m, values, history))
+	}
+	out := Look{Verdict: gate.Verdict{Outcome: gate.Pass, Reason: "the release watches no check"}}
+	if len(results) > 0 {
+		out.Verdict = check.Verdict(results)
+	}
+	if p.Watch.Freshness > 0 {
+		out.Late, err = a.late(ctx, p, w)
+	}
+	return out, err
+}
+
+// evaluate runs one metric. One that cannot be evaluated is a lost value, which judges as an error; a transient failure is
+// retried by Temporal.
+func (a *Watching) evaluate(ctx context.Context, w Warehouse, m check.Metric) (check.Values, error) {
+	var values check.Values
+	statement, err := check.CompileMetric(m)
+	if err != nil {
+		return values, err
+	}
+	v, err := w.EvaluateMetric(ctx, m)
+	switch {
+	case err == nil:
+		text := strconv.FormatFloat(v, 'g', -1, 64)
+		return values, values.Put(statement, []*string{&text})
+	case fault.ClassOf(err) == "":
+		return values, fmt.Errorf("evaluate %s: %w", m.Name, err)
+	}
+	values.Lose(statement, err.Error())
+	return values, nil
+}
+
+// late says which output's newest data is older than the freshness that the pipeline promises.
+func (a *Watching) late(ctx context.Context, p *pipeline.Pipeline, w Warehouse) (string, error) {
+	for _, o := range p.Outputs {
+		at, ok, err := w.Newest(ctx, o)
+		if err != nil {
+			return "", err
+		}
+		if age := a.Now().Sub(at); ok && age > p.Watch.Freshness {
+			return fmt.Sprintf("%s: newest data is %s old, promised %s", o.Table, age.Round(time.Minute), p.Watch.Freshness), nil
+		}
+	}
+	return "", nil
+}

@@ -1,0 +1,441 @@
+package workflows_test
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/converter"
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/testsuite"
+	"go.temporal.io/sdk/workflow"
+
+	"drawbridge/activities"
+	"drawbridge/internal/fault"
+	"drawbridge/internal/gate"
+	"drawbridge/internal/plan"
+	"drawbridge/workflows"
+)
+
+func TestADeploymentCrossesItsEnvironmentsInOrder(t *testing.T) {
+	t.Parallel()
+	prod := crossing("prod")
+	prod.Watch.For, prod.Watch.Every = 2*time.Hour, time.Hour
+	e := smooth(crossing("dev"), prod)
+	s, err := e.deploy(t)
+	require.NoError(t, err)
+	require.Equal(t, workflows.StageDone, s.Stage)
+	require.Equal(t, []string{
+		"Observe dev", "Observe prod",
+		"Recheck dev", "BuildSlice dev canary", "AttachShadow dev", "CompareCanary dev", "Expand dev",
+		"Publish dev publish-canary", "BuildSlice dev slice-1", "Publish dev publish-slice-1",
+		"BuildSlice dev slice-2", "Publish dev publish-slice-2", "Activate dev 1.1.0", "DropShadow dev", "Attest dev",
+		"Recheck prod", "BuildSlice prod canary", "AttachShadow prod", "CompareCanary prod", "Expand prod",
+		"Publish prod publish-canary", "BuildSlice prod slice-1", "Publish prod publish-slice-1",
+		"BuildSlice prod slice-2", "Publish prod publish-slice-2", "Activate prod 1.1.0",
+		"Look prod", "Look prod", "Look prod", "DropShadow prod", "Attest prod",
+	}, e.seen())
+}
+
+func TestAGateThatFailsTurnsBack(t *testing.T) {
+	t.Parallel()
+	prod := crossing("prod")
+	prod.Approval = gate.Approval{Required: true}
+	watched := crossing("prod")
+	watched.Watch = plan.Watch{For: time.Hour, Every: time.Minute, OnBreach: "rollback"}
+	cases := map[string]struct {
+		env     plan.EnvironmentSummary
+		break_  func(*effects)
+		prepare func(*testsuite.TestWorkflowEnvironment)
+		stage   workflows.Stage
+		says    string
+		never   string
+	}{
+		"a moved environment is refused before any work": {
+			env: crossing("dev"), stage: workflows.StageRefused, says: "moved", never: "BuildSlice dev canary",
+			break_: func(e *effects) {
+				e.recheck = func(activities.RecheckInput) error {
+					return fault.Newf(fault.Conflict, "apply", "plan", "plan again", "the environment moved")
+				}
+			},
+		},
+		"a failed audit is refused before anything is visible": {
+			env: crossing("dev"), stage: workflows.StageRefused, says: "3 checks: fail", never: "Publish dev publish-canary",
+			break_: func(e *effects) {
+				e.build = func(in activities.SliceInput) (activities.SliceResult, error) {
+					return activities.SliceResult{Pieces: []activities.Piece{piece(in.Step, gate.Fail)}}, nil
+				}
+			},
+		},
+		"a smoke run that takes too long is refused": {
+			env: crossing("dev"), stage: workflows.StageRefused, says: "more than 1m0s", never: "CompareCanary dev",
+			break_: func(e *effects) {
+				e.build = func(in activities.SliceInput) (activities.SliceResult, error) {
+					return activities.SliceResult{Pieces: []activities.Piece{piece(in.Step, gate.Pass)}, Seconds: 61}, nil
+				}
+			},
+		},
+		"a canary beyond its budgets is refused": {
+			env: crossing("dev"), stage: workflows.StageRefused, says: "amount changed", never: "Expand dev",
+			break_: func(e *effects) {
+				e.compare = func(activities.CompareInput) (activities.CompareResult, error) {
+					return activities.CompareResult{Verdict: gate.Verdict{Outcome: gate.Fail, Reason: "amount changed in 40 %"}}, nil
+				}
+			},
+		},
+		"a rejection is refused": {
+			env: prod, stage: workflows.StageRefused, says: "reject by bob", never: "Expand prod",
+			prepare: decide(time.Minute, gate.Decision{Gate: "approval-prod", Plan: planDigest, Choice: gate.Reject, By: "bob", Reason: "no"}, answered(t)),
+		},
+		"an approval that nobody gives expires": {
+			env: prod, stage: workflows.StageRefused, says: "expired", never: "Expand prod",
+		},
+		"a slice that fails takes back what was published": {
+			env: crossing("dev"), stage: workflows.StageRolledBack, says: "3 checks: fail", never: "Activate dev 1.1.0",
+			break_: func(e *effects) {
+				e.build = func(in activities.SliceInput) (activities.SliceResult, error) {
+					outcome := gate.Pass
+					if in.Step == "slice-2" {
+						outcome = gate.Fail
+					}
+					return activities.SliceResult{Pieces: []activities.Piece{piece(in.Step, outcome)}}, nil
+				}
+			},
+		},
+		"a breach takes back data and active release": {
+			env: watched, stage: workflows.StageRolledBack, says: "revenue fell", never: "Attest prod",
+			break_: func(e *effects) {
+				looks := 0
+				e.look = func(activities.LookInput) (activities.Look, error) {
+					if looks++; looks == 3 {
+						return activities.Look{Verdict: gate.Verdict{Outcome: gate.Fail, Reason: "revenue fell by half"}}, nil
+					}
+					return activities.Look{Verdict: gate.Verdict{Outcome: gate.Pass}}, nil
+				}
+			},
+		},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			e := smooth(c.env)
+			if c.stage == workflows.StageRefused {
+				e.survey = func(in activities.SurveyInput) (activities.Survey, error) {
+					return activities.Survey{To: e.active, From: e.active}, nil
+				}
+			}
+			if c.break_ != nil {
+				c.break_(e)
+			}
+			prepare := c.prepare
+			if prepare == nil {
+				prepare = func(*testsuite.TestWorkflowEnvironment) {}
+			}
+			s, err := e.deploy(t, prepare)
+			require.NoError(t, err)
+			require.Equal(t, c.stage, s.Stage, s.Sentence)
+			require.Contains(t, s.Sentence, c.says)
+			require.NotContains(t, e.seen(), c.never)
+			if c.stage == workflows.StageRolledBack {
+				require.Contains(t, e.seen(), "Activate "+c.env.Name+" 1.0.0")
+				require.Contains(t, e.seen(), "Publish "+c.env.Name+" swap-back-0")
+			}
+		})
+	}
+}
+
+func TestAnInconclusiveGateAsks(t *testing.T) {
+	t.Parallel()
+	unsure := func(e *effects) {
+		e.build = func(in activities.SliceInput) (activities.SliceResult, error) {
+			return activities.SliceResult{Pieces: []activities.Piece{piece(in.Step, gate.Inconclusive)}}, nil
+		}
+	}
+	t.Run("and goes on with a person's word", func(t *testing.T) {
+		t.Parallel()
+		x := crossing("dev")
+		x.Slices = 1
+		e := smooth(x)
+		unsure(e)
+		accepted := false
+		e.publish = func(in activities.PublishInput) (activities.PublishResult, error) {
+			accepted = in.Accepted
+			return activities.PublishResult{Done: true}, nil
+		}
+		s, err := e.deploy(t, decide(time.Minute, yes("smoke-dev"), answered(t)))
+		require.NoError(t, err)
+		require.Equal(t, workflows.StageDone, s.Stage)
+		require.True(t, accepted, "publish must know that a person accepted the audit")
+	})
+	t.Run("and turns back without one", func(t *testing.T) {
+		t.Parallel()
+		e := smooth(crossing("dev"))
+		unsure(e)
+		e.survey = func(activities.SurveyInput) (activities.Survey, error) { return activities.Survey{}, nil }
+		s, err := e.deploy(t)
+		require.NoError(t, err)
+		require.Equal(t, workflows.StageRefused, s.Stage)
+	})
+}
+
+func TestADecisionCountsOnce(t *testing.T) {
+	t.Parallel()
+	prod := crossing("prod")
+	prod.Approval = gate.Approval{Required: true, Quorum: 2}
+	e := smooth(prod)
+	var refusal error
+	refused := &testsuite.TestUpdateCallback{OnAccept: func() {}, OnReject: func(err error) { refusal = err }, OnComplete: func(any, error) {}}
+	other := yes("approval-prod")
+	other.Plan = "sha256:ffffffffffffffff"
+	carol := yes("approval-prod")
+	carol.By = "carol"
+	late := yes("approval-staging")
+	s, err := e.deploy(t,
+		decide(time.Minute, other, refused),
+		decide(2*time.Minute, yes("approval-prod"), answered(t)),
+		decide(3*time.Minute, yes("approval-prod"), answered(t)), // bob again: the quorum is two people
+		func(env *testsuite.TestWorkflowEnvironment) {
+			env.RegisterDelayedCallback(func() { env.SignalWorkflow(workflows.Decide, late) }, 4*time.Minute)
+			env.RegisterDelayedCallback(func() { env.SignalWorkflow(workflows.Decide, carol) }, 5*time.Minute)
+		},
+	)
+	require.NoError(t, err)
+	require.Equal(t, workflows.StageDone, s.Stage)
+	var app *temporal.ApplicationError
+	require.ErrorAs(t, refusal, &app)
+	require.Equal(t, string(fault.Conflict), app.Type(), "a decision about another plan is refused")
+	require.Len(t, s.RefusedDecisions, 1, "a signal for another gate is recorded as refused")
+	require.Contains(t, s.RefusedDecisions[0], "approval-staging")
+	require.Len(t, s.Gates[0].Answers, 2)
+}
+
+func TestAPublishThatIsHeldUpParksAndAsks(t *testing.T) {
+	t.Parallel()
+	blocked := activities.PublishResult{WaitingFor: "snapshots", Blocked: []plan.Session{{PID: 42, User: "bi", Holds: "snapshot"}}}
+	cases := map[string]struct {
+		choice gate.Choice
+		stage  workflows.Stage
+		then   func(*testing.T, activities.PublishInput)
+	}{
+		"retry tries again":                   {gate.Retry, workflows.StageDone, func(t *testing.T, in activities.PublishInput) { require.Empty(t, in.Terminate) }},
+		"terminate ends the sessions it knew": {gate.Terminate, workflows.StageDone, func(t *testing.T, in activities.PublishInput) { require.Equal(t, []int32{42}, in.Terminate) }},
+		"proceed waits for snapshots no more": {gate.Proceed, workflows.StageDone, func(t *testing.T, in activities.PublishInput) { require.True(t, in.IgnoreSnapshots) }},
+		"reject turns back":                   {gate.Reject, workflows.StageRefused, nil},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			x := crossing("dev")
+			x.Slices = 1
+			e := smooth(x)
+			e.survey = func(activities.SurveyInput) (activities.Survey, error) { return activities.Survey{}, nil }
+			tries := 0
+			e.publish = func(in activities.PublishInput) (activities.PublishResult, error) {
+				if tries++; tries == 1 {
+					return blocked, nil
+				}
+				c.then(t, in)
+				return activities.PublishResult{Done: true}, nil
+			}
+			d := yes("publish-canary-dev")
+			d.Choice = c.choice
+			s, err := e.deploy(t, decide(time.Minute, d, answered(t)))
+			require.NoError(t, err)
+			require.Equal(t, c.stage, s.Stage)
+		})
+	}
+}
+
+func TestWhatCannotRunAsks(t *testing.T) {
+	t.Parallel()
+	x := crossing("dev")
+	x.Slices = 1
+	e := smooth(x)
+	tries := 0
+	e.publish = func(activities.PublishInput) (activities.PublishResult, error) {
+		if tries++; tries <= 45 {
+			return activities.PublishResult{}, errors.New("the connection was reset")
+		}
+		return activities.PublishResult{Done: true}, nil
+	}
+	d := yes("publish-canary-dev")
+	d.Choice = gate.Retry
+	s, err := e.deploy(t, decide(time.Hour, d, answered(t)))
+	require.NoError(t, err)
+	require.Equal(t, workflows.StageDone, s.Stage)
+	require.Equal(t, 46, tries)
+}
+
+func TestACancelTurnsBackWhateverTheStep(t *testing.T) {
+	t.Parallel()
+	x := crossing("prod")
+	x.Approval = gate.Approval{Required: true}
+	x.Watch = plan.Watch{For: time.Hour, Every: time.Minute, OnBreach: "rollback"}
+	cases := map[string]workflows.Stage{
+		"Recheck prod":                workflows.StageRefused,
+		"BuildSlice prod canary":      workflows.StageRefused,
+		"CompareCanary prod":          workflows.StageRefused,
+		"Publish prod publish-canary": workflows.StageRolledBack,
+		"BuildSlice prod slice-1":     workflows.StageRolledBack,
+		"Activate prod 1.1.0":         workflows.StageRolledBack,
+		"Look prod":                   workflows.StageRolledBack,
+		"at the gate":                 workflows.StageRefused,
+	}
+	for at, stage := range cases {
+		t.Run(at, func(t *testing.T) {
+			t.Parallel()
+			e := smooth(x)
+			if stage == workflows.StageRefused {
+				e.survey = func(activities.SurveyInput) (activities.Survey, error) { return activities.Survey{}, nil }
+			}
+			env := e.environment(t)
+			e.on = func(call string) {
+				if call == at {
+					env.CancelWorkflow()
+				}
+			}
+			if at == "at the gate" {
+				env.RegisterDelayedCallback(env.CancelWorkflow, time.Hour)
+			} else {
+				decide(2*time.Minute, yes("approval-prod"), &testsuite.TestUpdateCallback{
+					OnAccept: func() {}, OnReject: func(error) {}, OnComplete: func(any, error) {},
+				})(env)
+			}
+			env.ExecuteWorkflow(workflows.DeploymentName, workflows.DeploymentInput{
+				Pipeline: "shop", Release: candidate(), Environments: []string{"prod"}, By: "ann",
+			})
+			s, err := result(t, env)
+			require.True(t, temporal.IsCanceledError(err), "%v", err)
+			require.Equal(t, stage, s.Stage)
+			if at != "Recheck prod" {
+				require.Contains(t, e.seen(), "Fence prod")
+				require.Contains(t, e.seen(), "DropShadow prod")
+			}
+		})
+	}
+}
+
+func TestACompensationThatStopsAsksUntilItIsDone(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		choice gate.Choice
+		stage  workflows.Stage
+	}{
+		"retry finishes it":                  {gate.Retry, workflows.StageRolledBack},
+		"keep leaves it, and status says so": {gate.Keep, workflows.StageStuck},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			e := smooth(crossing("prod"))
+			e.build = func(in activities.SliceInput) (activities.SliceResult, error) {
+				if in.Step == "slice-1" {
+					return activities.SliceResult{}, fault.Newf(fault.Invalid, "load", "orders_2026-01-02.csv", "mend the file", "line 5 is short")
+				}
+				return activities.SliceResult{Pieces: []activities.Piece{piece(in.Step, gate.Pass)}}, nil
+			}
+			swaps := 0
+			e.publish = func(in activities.PublishInput) (activities.PublishResult, error) {
+				if in.TurnBack {
+					if swaps++; swaps == 1 {
+						return activities.PublishResult{}, fault.Newf(fault.Conflict, "swap back", "fct_orders", "look", "its child is gone")
+					}
+				}
+				return activities.PublishResult{Done: true}, nil
+			}
+			d := yes("compensate-prod")
+			d.Choice = c.choice
+			s, err := e.deploy(t, decide(100*time.Hour, d, answered(t))) // the question does not expire
+			var app *temporal.ApplicationError
+			require.ErrorAs(t, err, &app, "a deployment that met an invalid input fails as such")
+			require.Equal(t, string(fault.Invalid), app.Type())
+			require.Equal(t, c.stage, s.Stage)
+		})
+	}
+}
+
+func TestOnlyAWatchingDeploymentIsSuperseded(t *testing.T) {
+	t.Parallel()
+	x := crossing("prod")
+	x.Approval = gate.Approval{Required: true}
+	x.Watch = plan.Watch{For: 72 * time.Hour, Every: time.Hour, OnBreach: "rollback"}
+	e := smooth(x)
+	in := workflows.SupersedeInput{By: "carol", Reason: "1.2.0 is ready"}
+	var early error
+	s, err := e.deploy(t,
+		func(env *testsuite.TestWorkflowEnvironment) {
+			env.RegisterDelayedCallback(func() {
+				env.UpdateWorkflow(workflows.Supersede, "early", &testsuite.TestUpdateCallback{
+					OnAccept: func() {}, OnReject: func(err error) { early = err }, OnComplete: func(any, error) {},
+				}, in)
+			}, time.Minute)
+			env.RegisterDelayedCallback(func() { env.UpdateWorkflow(workflows.Supersede, "watching", answered(t), in) }, 5*time.Hour)
+		},
+		decide(2*time.Hour, yes("approval-prod"), answered(t)),
+	)
+	require.NoError(t, err)
+	require.ErrorContains(t, early, "it is not only watching")
+	require.Equal(t, workflows.StageDone, s.Stage)
+	require.Contains(t, e.seen(), "Attest prod")
+}
+
+func TestTheWatchAsksWhereItMayNotDecide(t *testing.T) {
+	t.Parallel()
+	unsure := gate.Verdict{Outcome: gate.Inconclusive, Reason: "relation does not exist"}
+	cases := map[string]struct {
+		gate     string
+		onBreach string
+		look     activities.Look
+	}{
+		"late data":                      {"watch-late-prod", "rollback", activities.Look{Verdict: gate.Verdict{Outcome: gate.Pass}, Late: "newest data is 30h old"}},
+		"checks that cannot run":         {"watch-unsure-prod", "rollback", activities.Look{Verdict: unsure}},
+		"a breach where policy says ask": {"watch-breach-prod", "ask", activities.Look{Verdict: gate.Verdict{Outcome: gate.Fail, Reason: "revenue fell"}}},
+	}
+	for name, c := range cases {
+		for choice, stage := range map[gate.Choice]workflows.Stage{gate.Keep: workflows.StageDone, gate.Rollback: workflows.StageRolledBack} {
+			t.Run(name+": "+string(choice), func(t *testing.T) {
+				t.Parallel()
+				x := crossing("prod")
+				x.Watch = plan.Watch{For: 10 * time.Hour, Every: time.Hour, OnBreach: c.onBreach}
+				e := smooth(x)
+				e.look = func(activities.LookInput) (activities.Look, error) { return c.look, nil }
+				d := yes(c.gate)
+				d.Choice = choice
+				s, err := e.deploy(t, decide(200*time.Hour, d, answered(t))) // it waits, however long
+				require.NoError(t, err)
+				require.Equal(t, stage, s.Stage)
+				require.Len(t, s.Gates, 1, "what was decided is not asked again")
+			})
+		}
+	}
+}
+
+func TestAWatchBreachesDaysLaterAcrossContinueAsNew(t *testing.T) {
+	t.Parallel()
+	x := crossing("prod")
+	x.Watch = plan.Watch{For: 72 * time.Hour, Every: time.Hour, OnBreach: "rollback"}
+	e := smooth(x)
+	env := e.environment(t)
+	env.RegisterDelayedCallback(func() { env.SetContinueAsNewSuggested(true) }, 30*time.Hour)
+	in := workflows.DeploymentInput{Pipeline: "shop", Release: candidate(), Environments: []string{"prod"}, By: "ann"}
+	env.ExecuteWorkflow(workflows.DeploymentName, in)
+	require.True(t, env.IsWorkflowCompleted())
+	var next *workflow.ContinueAsNewError
+	require.ErrorAs(t, env.GetWorkflowError(), &next)
+
+	var again workflows.DeploymentInput
+	require.NoError(t, converter.GetDefaultDataConverter().FromPayloads(next.Input, &again))
+	require.NotNil(t, again.State)
+	published := len(e.seen())
+	e.look = func(activities.LookInput) (activities.Look, error) {
+		return activities.Look{Verdict: gate.Verdict{Outcome: gate.Fail, Reason: "revenue fell"}}, nil
+	}
+	env = e.environment(t)
+	env.ExecuteWorkflow(workflows.DeploymentName, again)
+	s, err := result(t, env)
+	require.NoError(t, err)
+	require.Equal(t, workflows.StageRolledBack, s.Stage)
+	require.NotContains(t, e.seen()[published:], "Publish prod publish-canary", "what was done before is not done again")
+	require.Contains(t, e.seen()[published:], "Publish prod swap-back-0")
+	require.Equal(t, *again.State.Status.Crossings[0].WatchUntil, *s.Crossings[0].WatchUntil, "the window does not begin again")
+}

@@ -1,0 +1,83 @@
+package workflows
+
+import (
+	"drawbridge/activities"
+	"drawbridge/internal/partition"
+	"drawbridge/internal/plan"
+)
+
+// DeploymentInput starts a Deployment. Exactly one of Source, Release and Plan says what is deployed: a folder (packed
+// by the CLI as a source blob), a release that exists, or a plan that was computed before.
+type DeploymentInput struct {
+	Pipeline     string            `json:"pipeline"`
+	Source       string            `json:"source,omitempty"`  // digest of the source blob
+	Release      plan.Release      `json:"release,omitzero"`  //
+	Plan         string            `json:"plan,omitempty"`    // digest of a plan to apply
+	Environments []string          `json:"environments"`      // in the order of crossing
+	Rebuild      plan.Rebuild      `json:"rebuild,omitzero"`  //
+	Configs      map[string]string `json:"configs,omitempty"` // environment -> digest of the config that replaces the packed one
+	By           string            `json:"by"`
+	Reason       string            `json:"reason,omitempty"`
+	// CompensateAll takes the environments that were already crossed back too when a later one fails.
+	CompensateAll bool             `json:"compensate_all,omitempty"`
+	State         *DeploymentState `json:"state,omitempty"` // carried across continue-as-new
+}
+
+// RunInput starts a Run: one partition, all outputs, one release, one environment.
+type RunInput struct {
+	Pipeline    string        `json:"pipeline"`
+	Source      string        `json:"source,omitempty"`
+	Release     plan.Release  `json:"release,omitzero"` // empty with an empty Source: the environment's active release
+	Environment string        `json:"environment"`
+	Config      string        `json:"config,omitempty"`
+	Partition   partition.Key `json:"partition"`
+	By          string        `json:"by"`
+}
+
+// RollbackInput starts a Rollback of what is finished.
+type RollbackInput struct {
+	Pipeline string `json:"pipeline"`
+	// Release is any release of the pipeline: its config says where the warehouse is.
+	Release     plan.Release      `json:"release"`
+	Environment string            `json:"environment"`
+	Config      string            `json:"config,omitempty"`
+	Request     plan.TurnBack     `json:"request"`
+	Verify      activities.Verify `json:"verify,omitempty"`
+	DryRun      bool              `json:"dry_run,omitempty"`
+	By          string            `json:"by"`
+	Reason      string            `json:"reason"`
+}
+
+// RecoveryInput finishes what a terminated or reset deployment left behind.
+type RecoveryInput struct {
+	Deployment DeploymentInput `json:"deployment"` // as it was started
+	// Key is the effect key of the abandoned workflow: its ID and first run ID.
+	Key string `json:"key"`
+	By  string `json:"by"`
+}
+
+// PlanInput asks for a plan without applying it.
+type PlanInput struct {
+	Pipeline     string            `json:"pipeline"`
+	Source       string            `json:"source,omitempty"`
+	Release      plan.Release      `json:"release,omitzero"`
+	Environments []string          `json:"environments"`
+	Rebuild      plan.Rebuild      `json:"rebuild,omitzero"`
+	Configs      map[string]string `json:"configs,omitempty"`
+	By           string            `json:"by"`
+}
+
+// ValidationInput asks an environment's worker to validate a folder or a release.
+type ValidationInput struct {
+	Pipeline    string       `json:"pipeline"`
+	Source      string       `json:"source,omitempty"`
+	Release     plan.Release `json:"release,omitzero"`
+	Environment string       `json:"environment"`
+	Config      string       `json:"config,omitempty"`
+}
+
+// SupersedeInput ends a watching deployment in favour of another.
+type SupersedeInput struct {
+	By     string `json:"by"`
+	Reason string `json:"reason"`
+}

@@ -1,0 +1,55 @@
+package workflows
+
+import (
+	"time"
+
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/workflow"
+)
+
+// ControlQueue is the task queue of an environment's short control work: observe, publish, compensate.
+func ControlQueue(environment string) string { return "drawbridge-" + environment }
+
+// BuildQueue is the task queue of an environment's long work: loads, builds, comparisons.
+func BuildQueue(environment string) string { return "drawbridge-" + environment + "-build" }
+
+// retry is for every effect: transient failures are tried again for about ten minutes, long enough for a failover of
+// Postgres; then a person is asked. Faults are not retried: they say so themselves.
+func retry() *temporal.RetryPolicy {
+	return &temporal.RetryPolicy{
+		InitialInterval: time.Second, BackoffCoefficient: 2, MaximumInterval: 15 * time.Second, MaximumAttempts: 45,
+	}
+}
+
+// controlOptions are for short work. An attempt that outlives a minute is lost; none of them waits for locks.
+func controlOptions(environment, summary string) workflow.ActivityOptions {
+	return workflow.ActivityOptions{
+		TaskQueue: ControlQueue(environment), StartToCloseTimeout: time.Minute, RetryPolicy: retry(), Summary: summary,
+	}
+}
+
+// publishOptions are for swaps: they wait for locks and snapshots within the policy's budgets and heartbeat meanwhile. A
+// cancelled publish is waited for, so that a compensation never overtakes it.
+func publishOptions(environment, summary string) workflow.ActivityOptions {
+	return workflow.ActivityOptions{
+		TaskQueue: ControlQueue(environment), StartToCloseTimeout: time.Hour, HeartbeatTimeout: lost, RetryPolicy: retry(),
+		WaitForCancellation: true, Summary: summary,
+	}
+}
+
+// buildOptions are for loads, builds and comparisons, which may take hours. A cancelled one is waited for.
+func buildOptions(environment, summary string) workflow.ActivityOptions {
+	return workflow.ActivityOptions{
+		TaskQueue: BuildQueue(environment), StartToCloseTimeout: 24 * time.Hour, HeartbeatTimeout: lost, RetryPolicy: retry(),
+		WaitForCancellation: true, Summary: summary,
+	}
+}
+
+// lost is the silence after which a worker counts as gone and another takes over.
+const lost = 8 * time.Second
+
+// key is the prefix of the effect keys of the running workflow: stable over continue-as-new and reset, new for each start.
+func key(ctx workflow.Context) string {
+	info := workflow.GetInfo(ctx)
+	return info.WorkflowExecution.ID + "/" + info.FirstRunID
+}

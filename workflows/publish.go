@@ -1,0 +1,87 @@
+package workflows
+
+import (
+	"fmt"
+
+	"go.temporal.io/sdk/workflow"
+
+	"drawbridge/activities"
+	"drawbridge/internal/gate"
+)
+
+// build runs one slice on the environment's build queue.
+func (c *conversation) build(ctx workflow.Context, name string, in activities.SliceInput, out *activities.SliceResult) error {
+	var acts *activities.Builds // nil: only names the method
+	env := in.Target.Environment
+	return c.perform(ctx, name+"-"+env, buildOptions(env, "build "+name), acts.BuildSlice, in, out)
+}
+
+// publish swaps, and parks when somebody holds it up: it names who, and asks. Nothing is visible until it is done.
+// Generations whose audit was inconclusive are published only because a person was asked before; audited tells which.
+func (c *conversation) publish(ctx workflow.Context, in activities.PublishInput, audited []activities.Piece) error {
+	for _, p := range audited {
+		in.Accepted = in.Accepted || p.Audit == gate.Inconclusive
+	}
+	var acts *activities.Publishing // nil: only names the method
+	env := in.Target.Environment
+	for {
+		var res activities.PublishResult
+		if err := c.perform(ctx, in.Step+"-"+env, publishOptions(env, in.Step), acts.Publish, in, &res); err != nil {
+			return err
+		}
+		if res.Done {
+			c.event(ctx, fmt.Sprintf("%s: %d partitions, readers waited at most %.0f ms", in.Step, res.Swapped, res.HoldMS))
+			return nil
+		}
+		g, err := c.ask(ctx, parked(in, res))
+		if err != nil {
+			return err
+		}
+		in.Terminate, in.IgnoreSnapshots = nil, false
+		switch g.Decided {
+		case gate.Retry:
+		case gate.Proceed:
+			in.IgnoreSnapshots = true
+		case gate.Terminate:
+			for _, s := range res.Blocked {
+				in.Terminate = append(in.Terminate, s.PID)
+			}
+		default:
+			return refused(in.Step, g.Why)
+		}
+	}
+}
+
+// parked is the question of a publish that could not get its locks, or whose new rows older snapshots could not see.
+func parked(in activities.PublishInput, res activities.PublishResult) gate.Gate {
+	g := gate.Gate{
+		Name: in.Step + "-" + in.Target.Environment, Choices: []gate.Choice{gate.Retry, gate.Terminate, gate.Reject},
+		Verdict: gate.Verdict{Outcome: gate.Inconclusive, Reason: fmt.Sprintf("%s held up by %d sessions: nothing is changed", in.Step, len(res.Blocked))},
+		Endless: in.TurnBack,
+	}
+	if res.WaitingFor == "snapshots" {
+		g.Choices = append(g.Choices, gate.Proceed)
+	}
+	for _, s := range res.Blocked {
+		g.Verdict.Evidence = append(g.Verdict.Evidence, gate.Evidence{
+			Name: fmt.Sprintf("pid %d", s.PID), Value: fmt.Sprintf("%s (%s), %s", s.User, s.Application, s.State),
+			Limit: "holds " + s.Holds, Note: "since " + s.Since.UTC().Format("15:04:05"), Outcome: gate.Inconclusive,
+		})
+	}
+	g.Question = fmt.Sprintf("%s waits for %s held by %s", in.Step, res.WaitingFor, sessions(res))
+	return g
+}
+
+func sessions(res activities.PublishResult) string {
+	out := ""
+	for i, s := range res.Blocked {
+		if i == 3 {
+			return out + fmt.Sprintf(" and %d more", len(res.Blocked)-i)
+		}
+		if i > 0 {
+			out += ", "
+		}
+		out += fmt.Sprintf("pid %d (%s, %s)", s.PID, s.User, s.Application)
+	}
+	return out
+}

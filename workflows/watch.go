@@ -1,0 +1,111 @@
+package workflows
+
+import (
+	"fmt"
+	"time"
+
+	"go.temporal.io/sdk/workflow"
+
+	"drawbridge/activities"
+	"drawbridge/internal/fault"
+	"drawbridge/internal/gate"
+)
+
+// unsureLooks is how many looks in a row may fail to run before a person is asked: one is an accident, three are a state.
+const unsureLooks = 3
+
+// watch looks at the published tables every so often until the window ends. Only a data check that failed turns back;
+// late data and checks that cannot run ask, and what a person decided about them is not asked again in this window.
+func (x *crossing) watch(ctx workflow.Context) error {
+	rule := x.env.Watch
+	if rule.For == 0 {
+		return nil
+	}
+	if x.shown.WatchUntil == nil {
+		until := workflow.Now(ctx).Add(rule.For)
+		x.shown.WatchUntil, x.shown.State = &until, "watching"
+		x.at(ctx, StageWatching, x.env.Name, "watch", fmt.Sprintf("watching %s every %s until %s", x.env.Name, rule.Every, until.UTC().Format(time.RFC3339)))
+	}
+	for {
+		if err := x.look(ctx); err != nil {
+			return err
+		}
+		left := x.shown.WatchUntil.Sub(workflow.Now(ctx))
+		if left <= 0 || x.superseded != nil {
+			break
+		}
+		pause := min(rule.Every, left)
+		next := workflow.Now(ctx).Add(pause)
+		x.shown.NextLook = &next
+		if _, err := workflow.AwaitWithOptions(ctx, workflow.AwaitOptions{
+			Timeout: pause, TimerOptions: workflow.TimerOptions{Summary: "next look at " + x.env.Name},
+		}, func() bool { return x.superseded != nil }); err != nil {
+			return err
+		}
+		if x.superseded == nil && workflow.GetInfo(ctx).GetContinueAsNewSuggested() {
+			return x.continueAsNew(ctx)
+		}
+	}
+	x.shown.NextLook, x.shown.State = nil, "live"
+	return nil
+}
+
+// look evaluates the watch once and decides what follows.
+func (x *crossing) look(ctx workflow.Context) error {
+	var acts *activities.Watching // nil: only names the method
+	var seen activities.Look
+	err := x.perform(ctx, "watch-"+x.env.Name, controlOptions(x.env.Name, "look at "+x.env.Name), acts.Look,
+		activities.LookInput{Target: x.target, Baseline: x.shown.Baseline}, &seen)
+	if err != nil {
+		return err
+	}
+	x.shown.Looks++
+	switch seen.Verdict.Outcome {
+	case gate.Pass:
+		x.shown.UnsureLooks = 0
+	case gate.Fail:
+		return x.breach(ctx, seen.Verdict)
+	case gate.Inconclusive:
+		x.shown.UnsureLooks++
+		x.event(ctx, "watch could not tell: "+seen.Verdict.Reason)
+		if x.shown.UnsureLooks >= unsureLooks {
+			return x.askOnce(ctx, "watch-unsure", "the watch checks cannot be evaluated", seen.Verdict)
+		}
+	}
+	if seen.Late != "" {
+		return x.askOnce(ctx, "watch-late", "data is late", gate.Verdict{Outcome: gate.Inconclusive, Reason: seen.Late})
+	}
+	return nil
+}
+
+// breach is a failed data check over published tables.
+func (x *crossing) breach(ctx workflow.Context, v gate.Verdict) error {
+	x.shown.Verdicts = append(x.shown.Verdicts, GateVerdict{Gate: "watch", Verdict: v, At: workflow.Now(ctx)})
+	x.event(ctx, "watch breached: "+v.Reason)
+	if x.env.Watch.OnBreach == "ask" {
+		return x.askOnce(ctx, "watch-breach", "a watch check failed", v)
+	}
+	return fault.Newf(fault.Refused, "watch", x.env.Name, "see the numbers: drawbridge status "+x.Pipeline, "breached: "+v.Reason)
+}
+
+// askOnce asks whether what was seen is kept or turned back, once in a window. It does not expire: late data and checks that
+// cannot run never roll back by themselves.
+func (x *crossing) askOnce(ctx workflow.Context, name, question string, v gate.Verdict) error {
+	name += "-" + x.env.Name
+	for _, g := range x.Gates {
+		if g.Name == name {
+			return nil
+		}
+	}
+	g, err := x.ask(ctx, gate.Gate{
+		Name: name, Question: question + ": keep what is published?", Verdict: v, Rule: x.env.Approval,
+		Choices: []gate.Choice{gate.Keep, gate.Rollback}, Endless: true,
+	})
+	if err != nil {
+		return err
+	}
+	if g.Decided == gate.Keep {
+		return nil
+	}
+	return refused(name, g.Why)
+}
