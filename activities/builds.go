@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 	"time"
 
 	"go.temporal.io/sdk/activity"
@@ -28,22 +27,24 @@ type BuildSpec struct {
 	// Control says that the generations are only for a comparison and are never published.
 	Control     bool
 	Application string
-	Open        func(load pipeline.Load) (io.ReadCloser, error)
 }
 
 // Progress is where a build is: for logs and heartbeats. It holds counts and names, never a row's values.
 type Progress struct {
-	Stage   string   `json:"stage"` // load, transform, index, audit, check, built
-	Output  string   `json:"output,omitempty"`
-	Done    bool     `json:"done,omitempty"`   // the end of the stage
-	Middle  bool     `json:"middle,omitempty"` // neither its start nor its end
-	RowsIn  int64    `json:"rows_in,omitempty"`
-	RowsOut int64    `json:"rows_out,omitempty"`
-	Bytes   int64    `json:"bytes,omitempty"`
-	Check   string   `json:"check,omitempty"`
-	Value   *float64 `json:"value,omitempty"`
-	Limit   string   `json:"limit,omitempty"`
-	Outcome string   `json:"outcome,omitempty"`
+	Stage     string        `json:"stage"` // load, transform, index, audit, check
+	Partition partition.Key `json:"partition,omitempty"`
+	Output    string        `json:"output,omitempty"`
+	Load      string        `json:"load,omitempty"`
+	Done      bool          `json:"done,omitempty"`   // the end of the stage
+	Middle    bool          `json:"middle,omitempty"` // neither its start nor its end
+	RowsIn    int64         `json:"rows_in,omitempty"`
+	RowsOut   int64         `json:"rows_out,omitempty"`
+	Bytes     int64         `json:"bytes,omitempty"`
+	Seconds   float64       `json:"seconds,omitempty"`
+	Check     string        `json:"check,omitempty"`
+	Value     *float64      `json:"value,omitempty"`
+	Limit     string        `json:"limit,omitempty"`
+	Outcome   string        `json:"outcome,omitempty"`
 }
 
 // Built is a generation that a build made, with its audit.
@@ -52,6 +53,8 @@ type Built struct {
 	// From is the generation that was live when the build began; a publish replaces that one and no other.
 	From    int64          `json:"from"`
 	Results []check.Result `json:"results"`
+	// Samples is the statement with which a person reads keys of failing rows, in the warehouse.
+	Samples string `json:"samples,omitempty"`
 }
 
 // Builder builds and audits generations.
@@ -90,6 +93,8 @@ type Piece struct {
 	Audit  gate.Outcome `json:"audit"`
 	Checks int          `json:"checks"`
 	Why    string       `json:"why"`
+	// Samples is the statement with which a person reads keys of failing rows, in the warehouse.
+	Samples string `json:"samples,omitempty"`
 }
 
 // SliceResult is what a slice built.
@@ -120,7 +125,7 @@ func (a *Builds) BuildSlice(ctx context.Context, in SliceInput) (SliceResult, er
 	started := a.Now()
 	var result SliceResult
 	for _, batch := range batches(p, items) {
-		pulse := newPulse(ctx, string(batch.key))
+		pulse := newPulse(ctx, batch.key)
 		built, err := w.Build(pulse.ctx, BuildSpec{
 			Key:         in.Target.Effect(in.Step+"/"+string(batch.key), in.Round),
 			Pipeline:    p,
@@ -129,9 +134,6 @@ func (a *Builds) BuildSlice(ctx context.Context, in SliceInput) (SliceResult, er
 			Outputs:     batch.outputs,
 			Control:     in.Control,
 			Application: application(ctx, in.Step),
-			Open: func(load pipeline.Load) (io.ReadCloser, error) {
-				return a.Site.Sources.Open(p.Config, load, batch.key)
-			},
 		}, pulse.report)
 		pulse.stop()
 		if err != nil {
@@ -230,7 +232,7 @@ func piece(b Built) Piece {
 	verdict := check.Verdict(b.Results)
 	out := Piece{
 		Swap: plan.Swap{Output: b.Generation.Output, Partition: b.Generation.Partition, From: b.From, To: b.Generation.ID},
-		Rows: b.Generation.Rows, Inputs: b.Generation.Inputs, Audit: verdict.Outcome, Why: verdict.Reason,
+		Rows: b.Generation.Rows, Inputs: b.Generation.Inputs, Audit: verdict.Outcome, Why: verdict.Reason, Samples: b.Samples,
 	}
 	for _, r := range b.Results {
 		if r.Outcome != check.Skipped {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 	"strings"
 
 	"go.temporal.io/sdk/activity"
@@ -28,7 +27,7 @@ type Observer interface {
 	Observe(ctx context.Context, p *pipeline.Pipeline) (plan.Observed, error)
 	Active(ctx context.Context, pipeline string) (*plan.Release, error)
 	// Discover loads the files and returns the partitions that the outputs' SELECTs have rows for, in order.
-	Discover(ctx context.Context, p *pipeline.Pipeline, open func(pipeline.Load) (io.ReadCloser, error)) ([]partition.Key, error)
+	Discover(ctx context.Context, p *pipeline.Pipeline) ([]partition.Key, error)
 }
 
 // Planning observes environments and computes plans.
@@ -86,9 +85,7 @@ func (s *Site) partitions(ctx context.Context, p *pipeline.Pipeline, w Warehouse
 	if p.Partition.By == partition.All {
 		return []partition.Key{partition.AllKey}, nil
 	}
-	return w.Discover(ctx, p, func(load pipeline.Load) (io.ReadCloser, error) {
-		return s.Sources.Open(p.Config, load, partition.AllKey)
-	})
+	return w.Discover(ctx, p)
 }
 
 // ComputeInput names the observations, in the order of crossing.

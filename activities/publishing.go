@@ -42,8 +42,9 @@ type PublishResult struct {
 
 // Publisher makes generations visible, and turns them back.
 type Publisher interface {
-	// Expand creates absent parents and adds nullable columns; anything else is fault.Refused.
-	Expand(ctx context.Context, key string, p *pipeline.Pipeline) ([]string, error)
+	// Expand creates absent parents and adds the nullable columns that the release's generations have; anything else is
+	// fault.Refused. What is there already is left as it is.
+	Expand(ctx context.Context, spec ExpandSpec) (ExpandResult, error)
 	AttachShadow(ctx context.Context, deployment string, generations []int64) error
 	DropShadow(ctx context.Context, deployment string) error
 	Publish(ctx context.Context, spec PublishSpec, beat func()) (PublishResult, error)
@@ -66,9 +67,17 @@ type ExpandInput struct {
 	Plan   string `json:"plan,omitempty"` // digest; empty for a run
 }
 
-// ExpandResult lists what was created or added.
+// ExpandSpec asks a warehouse for the columns of what a release built.
+type ExpandSpec struct {
+	Pipeline    *pipeline.Pipeline
+	Release     plan.Release
+	Application string
+}
+
+// ExpandResult lists what was created or added. While Blocked is not empty, what is left is not done.
 type ExpandResult struct {
-	Changes []string `json:"changes,omitempty"`
+	Changes []string       `json:"changes,omitempty"`
+	Blocked []plan.Session `json:"blocked,omitempty"`
 }
 
 // Expand makes room for a release's columns. What is there already is left as it is, so it may be repeated.
@@ -83,8 +92,7 @@ func (a *Publishing) Expand(ctx context.Context, in ExpandInput) (ExpandResult, 
 	if err := a.authorize(ctx, w, in.Target, in.Plan); err != nil {
 		return ExpandResult{}, err
 	}
-	changes, err := w.Expand(ctx, in.Target.Effect("expand", 0), p)
-	return ExpandResult{Changes: changes}, err
+	return w.Expand(ctx, ExpandSpec{Pipeline: p, Release: in.Target.Release, Application: application(ctx, "expand")})
 }
 
 // ShadowInput names generations that are attached to the deployment's shadow parents.

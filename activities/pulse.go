@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"go.temporal.io/sdk/activity"
+
+	"drawbridge/internal/partition"
 )
 
 // beat is well below the heartbeat timeout of build activities, so that one late beat does not end an attempt.
@@ -24,8 +26,8 @@ type pulse struct {
 }
 
 // newPulse starts the heartbeat of one partition.
-func newPulse(ctx context.Context, partition string) *pulse {
-	p := &pulse{ctx: ctx, done: make(chan struct{}), last: Progress{Stage: "start", Output: partition}}
+func newPulse(ctx context.Context, partition partition.Key) *pulse {
+	p := &pulse{ctx: ctx, done: make(chan struct{}), last: Progress{Stage: "start", Partition: partition}}
 	activity.RecordHeartbeat(ctx, p.last)
 	p.wg.Go(func() {
 		tick := time.NewTicker(beat)
@@ -69,7 +71,7 @@ func logProgress(ctx context.Context, g Progress) {
 	info := activity.GetInfo(ctx)
 	fields := []any{
 		"correlation_id", info.WorkflowExecution.ID, "stage", g.Stage, "phase", phase(g.Done),
-		"output", g.Output, "rows_in", g.RowsIn, "rows_out", g.RowsOut,
+		"output", g.Output, "partition", g.Partition, "load", g.Load, "rows_in", g.RowsIn, "rows_out", g.RowsOut, "seconds", g.Seconds,
 	}
 	if g.Check != "" {
 		fields = append(fields, "check", g.Check, "threshold", g.Limit, "outcome", g.Outcome)

@@ -5,7 +5,6 @@ package activities
 import (
 	"context"
 	"fmt"
-	"io"
 	"sync"
 
 	"drawbridge/internal/fault"
@@ -64,18 +63,17 @@ type Site struct {
 	Store       Store
 	// Warehouse opens (or hands out again) the warehouse that a config names; sessions carry the application name.
 	Warehouse func(ctx context.Context, cfg pipeline.Config) (Warehouse, error)
-	Sources Sources
+	Sources   Sources
 
 	mu    sync.Mutex
 	known map[string]*pipeline.Pipeline // by release digest and config digest: immutable
 }
 
-// Sources are the files that loads read.
+// Sources are the files that loads read, as far as activities look at them themselves.
 type Sources interface {
 	// Partitions are those for which every load file that is named by partition is there, in order; named is false when
 	// no load is, and only the data can say.
 	Partitions(cfg pipeline.Config, p *pipeline.Pipeline) (keys []partition.Key, named bool, err error)
-	Open(cfg pipeline.Config, load pipeline.Load, key partition.Key) (io.ReadCloser, error)
 }
 
 // rememberedPipelines bounds the memory of parsed releases; they are a few kilobytes each.

@@ -133,7 +133,7 @@ func (a *TurningBack) Swaps(ctx context.Context, in BatchInput) (SwapBatch, erro
 		if err != nil {
 			return SwapBatch{}, err
 		}
-		pulse := newPulse(ctx, "verify")
+		pulse := newPulse(ctx, items[0].Partition)
 		defer pulse.stop()
 		if err := w.Verify(ctx, back, func() {}); err != nil {
 			return SwapBatch{}, err

@@ -33,7 +33,12 @@ func (c *conversation) publish(ctx workflow.Context, in activities.PublishInput,
 			c.event(ctx, fmt.Sprintf("%s: %d partitions, readers waited at most %.0f ms", in.Step, res.Swapped, res.HoldMS))
 			return nil
 		}
-		g, err := c.ask(ctx, parked(in, res))
+		question := parked(in.Step, in.Target, res)
+		question.Choices, question.Endless = append(question.Choices, gate.Terminate), in.TurnBack
+		if res.WaitingFor == "snapshots" {
+			question.Choices = append(question.Choices, gate.Proceed)
+		}
+		g, err := c.ask(ctx, question)
 		if err != nil {
 			return err
 		}
@@ -52,15 +57,36 @@ func (c *conversation) publish(ctx workflow.Context, in activities.PublishInput,
 	}
 }
 
-// parked is the question of a publish that could not get its locks, or whose new rows older snapshots could not see.
-func parked(in activities.PublishInput, res activities.PublishResult) gate.Gate {
-	g := gate.Gate{
-		Name: in.Step + "-" + in.Target.Environment, Choices: []gate.Choice{gate.Retry, gate.Terminate, gate.Reject},
-		Verdict: gate.Verdict{Outcome: gate.Inconclusive, Reason: fmt.Sprintf("%s held up by %d sessions: nothing is changed", in.Step, len(res.Blocked))},
-		Endless: in.TurnBack,
+// expand makes room for a release's columns, and parks like a publish.
+func (c *conversation) expand(ctx workflow.Context, in activities.ExpandInput) error {
+	var acts *activities.Publishing // nil: only names the method
+	env := in.Target.Environment
+	for {
+		var res activities.ExpandResult
+		if err := c.perform(ctx, "expand-"+env, publishOptions(env, "expand schema"), acts.Expand, in, &res); err != nil {
+			return err
+		}
+		for _, change := range res.Changes {
+			c.event(ctx, "expanded: "+change)
+		}
+		if len(res.Blocked) == 0 {
+			return nil
+		}
+		g, err := c.ask(ctx, parked("expand", in.Target, activities.PublishResult{Blocked: res.Blocked, WaitingFor: "locks"}))
+		if err != nil {
+			return err
+		}
+		if g.Decided != gate.Retry {
+			return refused("expand", g.Why)
+		}
 	}
-	if res.WaitingFor == "snapshots" {
-		g.Choices = append(g.Choices, gate.Proceed)
+}
+
+// parked is the question of a publish that could not get its locks, or whose new rows older snapshots could not see.
+func parked(step string, t activities.Target, res activities.PublishResult) gate.Gate {
+	g := gate.Gate{
+		Name: step + "-" + t.Environment, Choices: []gate.Choice{gate.Retry, gate.Reject},
+		Verdict: gate.Verdict{Outcome: gate.Inconclusive, Reason: fmt.Sprintf("%s held up by %d sessions: nothing is changed", step, len(res.Blocked))},
 	}
 	for _, s := range res.Blocked {
 		g.Verdict.Evidence = append(g.Verdict.Evidence, gate.Evidence{
@@ -68,7 +94,7 @@ func parked(in activities.PublishInput, res activities.PublishResult) gate.Gate 
 			Limit: "holds " + s.Holds, Note: "since " + s.Since.UTC().Format("15:04:05"), Outcome: gate.Inconclusive,
 		})
 	}
-	g.Question = fmt.Sprintf("%s waits for %s held by %s", in.Step, res.WaitingFor, sessions(res))
+	g.Question = fmt.Sprintf("%s waits for %s held by %s", step, res.WaitingFor, sessions(res))
 	return g
 }
 

@@ -64,8 +64,7 @@ func (r *run) run(ctx workflow.Context) error {
 	if v.Outcome != gate.Pass {
 		return fault.Newf(fault.Refused, "audit", string(in.Partition), "mend the data or the SQL and run it again", v.Reason)
 	}
-	var publishing *activities.Publishing // nil: only names the methods
-	if err := r.perform(ctx, "expand", publishOptions(in.Environment, "expand schema"), publishing.Expand, activities.ExpandInput{Target: target}, nil); err != nil {
+	if err := r.expand(ctx, activities.ExpandInput{Target: target}); err != nil {
 		return err
 	}
 	r.at(ctx, StageCrossing, in.Environment, "publish", "publishing "+string(in.Partition))
@@ -75,6 +74,7 @@ func (r *run) run(ctx workflow.Context) error {
 	if active != nil {
 		return nil
 	}
+	var publishing *activities.Publishing // nil: only names the method
 	return r.perform(ctx, "activate", controlOptions(in.Environment, "flip active release"), publishing.Activate,
 		activities.ActivateInput{Target: target, Step: "activate"}, nil)
 }

@@ -1,0 +1,52 @@
+package activities_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/activity"
+	"go.temporal.io/sdk/interceptor"
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/testsuite"
+	"go.temporal.io/sdk/worker"
+
+	"drawbridge/activities"
+	"drawbridge/internal/fault"
+)
+
+func TestFaultsLeaveActivitiesWithTheirClassAndAreNotRetried(t *testing.T) {
+	t.Parallel()
+	for _, class := range fault.Classes() {
+		t.Run(string(class), func(t *testing.T) {
+			t.Parallel()
+			cause := fault.Newf(class, "publish", "fct_orders", "plan again", "it moved")
+			app := run(t, fmt.Errorf("step 3: %w", cause))
+			require.Equal(t, string(class), app.Type())
+			require.True(t, app.NonRetryable())
+			require.Equal(t, "step 3: publish fct_orders: it moved", app.Message())
+			var detail activities.Fault
+			require.NoError(t, app.Details(&detail))
+			require.Equal(t, activities.Fault{Op: "publish", Object: "fct_orders", Hint: "plan again"}, detail)
+		})
+	}
+	t.Run("a transient error stays retryable", func(t *testing.T) {
+		t.Parallel()
+		require.False(t, run(t, errors.New("connection reset")).NonRetryable())
+	})
+}
+
+// run returns what an activity's error is for the workflow that called it.
+func run(t *testing.T, err error) *temporal.ApplicationError {
+	t.Helper()
+	var suite testsuite.WorkflowTestSuite
+	env := suite.NewTestActivityEnvironment()
+	env.SetWorkerOptions(worker.Options{Interceptors: []interceptor.WorkerInterceptor{activities.NewFaultInterceptor()}})
+	env.RegisterActivityWithOptions(func(context.Context) error { return err }, activity.RegisterOptions{Name: "Fail"})
+	_, got := env.ExecuteActivity("Fail")
+	var app *temporal.ApplicationError
+	require.ErrorAs(t, got, &app)
+	return app
+}
