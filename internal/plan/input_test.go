@@ -30,6 +30,7 @@ func TestEveryInputChangesThePlan(t *testing.T) {
 		".Pipeline.Outputs[0].Checks[0].SQL":     "accepted_values has none",
 		".Pipeline.Outputs[0].Checks[1].Columns": "an expression has none",
 		".Pipeline.Outputs[0].Checks[1].Values":  "an expression has none",
+		".Pipeline.Environments":                 "whoever asks for the plan gives the environments in order",
 		".Pipeline.Pack":                         "what a build packs",
 		".Pipeline.Tests":                        "what validation runs",
 		".Pipeline.Config":                       "the planner is given each environment's own",

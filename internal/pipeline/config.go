@@ -1,0 +1,23 @@
+package pipeline
+
+import "time"
+
+// Config is config.<env>.yaml: all that differs between environments. Values may hold secret references
+// (${env:NAME}, ${file:/path}), never literal passwords.
+type Config struct {
+	Environment     string         `json:"environment"`      // from the file name: config.prod.yaml is prod
+	Warehouse       string         `json:"warehouse"`        // a Postgres URL, or a secret reference
+	WarehouseSchema string         `json:"warehouse_schema"` // readers see only this schema
+	WriteMode       string         `json:"write_mode"`       // replace
+	SourceFiles     string         `json:"source_files"`     // folder on the worker; relative: to the worker's --source-root
+	Smoke           *Smoke         `json:"smoke,omitempty"`  // overrides
+	Watch           *WatchOverride `json:"watch,omitempty"`
+}
+
+// WatchOverride replaces the named parts of a pipeline's watch.
+type WatchOverride struct {
+	For       *time.Duration `json:"for,omitempty"`
+	Every     *time.Duration `json:"every,omitempty"`
+	Freshness *time.Duration `json:"freshness,omitempty"`
+	OnBreach  *OnBreach      `json:"on_breach,omitempty"`
+}

@@ -1,0 +1,12 @@
+package pipeline
+
+import "slices"
+
+// Output returns the output of a table's name.
+func (p *Pipeline) Output(table string) (Output, bool) {
+	i := slices.IndexFunc(p.Outputs, func(o Output) bool { return o.Table == table })
+	if i < 0 {
+		return Output{}, false
+	}
+	return p.Outputs[i], true
+}

@@ -1,0 +1,108 @@
+// Package pipeline reads pipeline.yaml, config.<env>.yaml and policy.<env>.yaml, strictly: every key is
+// either carried out or refused by name, with file, line and column, all problems at once.
+package pipeline
+
+import (
+	"time"
+
+	"drawbridge/internal/canary"
+	"drawbridge/internal/check"
+	"drawbridge/internal/partition"
+)
+
+// Pipeline is a parsed folder: what a release promises, the same in every environment.
+type Pipeline struct {
+	Name        string `json:"name"`
+	Version     string `json:"version"` // strict semver, from pipeline.yaml
+	Owner       string `json:"owner"`
+	Description string `json:"description,omitempty"`
+	// Environments are those with a config, in the order in which a deployment crosses them.
+	Environments []string         `json:"environments,omitempty"`
+	Partition    partition.Scheme `json:"partition"`
+	Loads        []Load           `json:"loads,omitempty"`
+	Outputs      []Output         `json:"outputs"`
+	Smoke        Smoke            `json:"smoke"`
+	Canary       Canary           `json:"canary"`
+	Watch        Watch            `json:"watch"`
+	Pack         Pack             `json:"pack,omitzero"`
+	Tests        []UnitTest       `json:"tests,omitempty"`
+	// Config is the environment's config that Parse selected; it is not part of what a release promises.
+	Config Config `json:"-"`
+}
+
+// Load is a step that copies one CSV file into a relation that only the run sees.
+type Load struct {
+	Name string `json:"name"`
+	// File is relative to the config's source_files; "@partition" in it is replaced by the partition key.
+	File   string `json:"file"`
+	Format string `json:"format"` // csv
+	// Columns give the types of the file's columns by header name; a column that is not listed is text.
+	// Every file column named here must be in the header; "" (an empty unquoted field) is NULL.
+	Columns   []Column `json:"columns,omitempty"`
+	Delimiter string   `json:"delimiter,omitempty"` // default ","
+	Encoding  string   `json:"encoding,omitempty"`  // default UTF8, a Postgres encoding name
+}
+
+// Column is a name and a Postgres type.
+type Column struct {
+	Name string `json:"name"`
+	Type string `json:"type"`
+}
+
+// Output is a table that the pipeline produces.
+type Output struct {
+	Table     string           `json:"table"`
+	Partition partition.Scheme `json:"partition"` // the pipeline's, or `all` where the output says so
+	SQLFile   string           `json:"sql_file"`
+	SQL       string           `json:"sql"` // one SELECT, as written
+	Key       []string         `json:"key,omitempty"`
+	Indexes   [][]string       `json:"indexes,omitempty"`
+	Checks    []check.Check    `json:"checks"`
+}
+
+// Smoke says which partitions are built first, and how long that may take.
+type Smoke struct {
+	Latest     int           `json:"latest"`
+	MaxRuntime time.Duration `json:"max_runtime"`
+}
+
+// Canary says which partitions are compared with the live ones, and the budgets of the comparison.
+type Canary struct {
+	Latest int            `json:"latest"`
+	Expect canary.Budgets `json:"expect"`
+}
+
+// Watch is the window after a publish in which cross-partition checks are evaluated.
+type Watch struct {
+	For       time.Duration  `json:"for"`
+	Every     time.Duration  `json:"every"`
+	Freshness time.Duration  `json:"freshness,omitempty"` // 0: not watched; late data alerts and asks, it never rolls back
+	OnBreach  OnBreach       `json:"on_breach"`
+	Checks    []check.Metric `json:"checks,omitempty"` // SQL over the published tables: one row, one number
+}
+
+// OnBreach says what follows a failed watch check.
+type OnBreach string
+
+// What follows a failed watch check: compensation at once, or a person's decision.
+const (
+	BreachRollback OnBreach = "rollback"
+	BreachAsk      OnBreach = "ask"
+)
+
+// Pack lists globs of files over 10 MiB that may be packed.
+type Pack struct {
+	Allow []string `json:"allow,omitempty"`
+}
+
+// UnitTest is given rows and expected rows, run in a real Postgres by validate.
+type UnitTest struct {
+	File      string           `json:"file"`
+	Name      string           `json:"name"`
+	Partition partition.Key    `json:"partition"`
+	Given     map[string][]Row `json:"given"`  // relation -> rows
+	Expect    map[string][]Row `json:"expect"` // output -> rows, compared on the listed columns as multisets
+}
+
+// Row maps column to value: string, bool, int64, float64 or nil as YAML has it.
+type Row map[string]any

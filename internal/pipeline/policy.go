@@ -1,0 +1,47 @@
+package pipeline
+
+import (
+	"time"
+
+	"drawbridge/internal/gate"
+)
+
+// Policy is policy.<env>.yaml: a file of the environment's worker, out of a pipeline author's reach. A pipeline
+// can only tighten it. The zero policy asks one person and allows the default secret prefixes.
+type Policy struct {
+	Environment string        `json:"environment"`
+	Approval    gate.Approval `json:"approval"`
+	// Requires names the environments whose signed "passed" statement a digest needs before it is published here.
+	Requires []string `json:"requires,omitempty"`
+	Secrets  Secrets  `json:"secrets"`
+	Publish  Publish  `json:"publish"`
+	// KeepRetired is how long a retired generation stays re-attachable: the rollback horizon. Default 7 days.
+	KeepRetired time.Duration `json:"keep_retired"`
+	// MaxPartitions bounds what one deployment may rebuild without being planned with a narrower scope; 0 is no bound.
+	MaxPartitions int `json:"max_partitions,omitempty"`
+}
+
+// Secrets are the prefixes within which references are resolved. Defaults: DRAWBRIDGE_SECRET_ and /run/secrets/.
+type Secrets struct {
+	Env   []string `json:"env,omitempty"`
+	Files []string `json:"files,omitempty"`
+}
+
+// Publish bounds how a swap waits.
+type Publish struct {
+	// LockBudget is the total time that lock attempts of one publish may take before it parks. Default 30s.
+	LockBudget time.Duration `json:"lock_budget"`
+	// SnapshotWait is how long a publish waits for snapshots older than the build. Default 10m.
+	SnapshotWait time.Duration `json:"snapshot_wait"`
+	// OnSnapshotTimeout says whether to ask (default) or to go on.
+	OnSnapshotTimeout OnTimeout `json:"on_snapshot_timeout"`
+}
+
+// OnTimeout says what follows a wait that ran out.
+type OnTimeout string
+
+// What follows a wait that ran out: a person's decision, or going on.
+const (
+	TimeoutAsk     OnTimeout = "ask"
+	TimeoutProceed OnTimeout = "proceed"
+)

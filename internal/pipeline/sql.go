@@ -1,0 +1,177 @@
+package pipeline
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"drawbridge/internal/sqltext"
+)
+
+// The placeholders of SQL and file names.
+const (
+	PartitionParam      = "partition"       // the key
+	PartitionStartParam = "partition_start" // the lower bound, included
+	PartitionEndParam   = "partition_end"   // the upper bound, excluded
+)
+
+func placeholders() []string { return []string{PartitionParam, PartitionStartParam, PartitionEndParam} }
+
+// Bind numbers the placeholders of an output's SQL: the i-th of params is the name behind $i. Every occurrence has its
+// own number, because Postgres gives a parameter one type for the whole statement: shared by a date and a timestamptz
+// column, a bound would silently lose its hours. A closing semicolon is cut off.
+func Bind(sql string) (text string, params []string) {
+	tokens, _ := sqltext.Scan(sql)
+	var b strings.Builder
+	from := 0
+	for _, t := range tokens {
+		switch {
+		case t.Kind == sqltext.Placeholder:
+			params = append(params, t.Text)
+			fmt.Fprintf(&b, "%s$%d", sql[from:t.Start], len(params))
+			from = t.End
+		case t.Kind == sqltext.Punctuation && t.Text == ";":
+			return b.String() + sql[from:t.Start], params
+		}
+	}
+	return b.String() + sql[from:], params
+}
+
+// Loads returns those of loads that the output's SQL names.
+func (o Output) Loads(loads []Load) []Load {
+	names := sqltext.Identifiers(o.SQL)
+	var read []Load
+	for _, l := range loads {
+		if names[l.Name] {
+			read = append(read, l)
+		}
+	}
+	return read
+}
+
+// selectStatement records what keeps an SQL file from being one SELECT that can be bound and embedded.
+func (f *findings) selectStatement(file, sql string) {
+	say := func(offset int, message, hint string) { f.add(placeIn(file, sql, offset), message, hint) }
+	tokens, ok := scanSQL(sql, say)
+	if !ok {
+		return
+	}
+	if len(tokens) == 0 {
+		say(0, "the file holds no SQL", "write one SELECT")
+		return
+	}
+	if first := tokens[0]; first.Kind != sqltext.Word || first.Text != "select" && first.Text != "with" {
+		say(first.Start, "an output is one SELECT", "begin with SELECT or WITH")
+	}
+	for i, t := range tokens {
+		if t.Kind == sqltext.Punctuation && t.Text == ";" && i+1 < len(tokens) {
+			say(tokens[i+1].Start, "a second statement begins", "keep one SELECT per file")
+			break
+		}
+	}
+	onlyReads(tokens, say)
+	for _, t := range tokens {
+		if t.Kind == sqltext.Placeholder && !slices.Contains(placeholders(), t.Text) {
+			say(t.Start, "unknown placeholder @"+t.Text, didYouMean(t.Text, placeholders()))
+		}
+	}
+}
+
+// expression records what keeps a check's SQL from being one expression, or one SELECT, that can be put in parentheses.
+func (f *findings) expression(v value) {
+	sql, ok := v.data.(string)
+	if !ok {
+		return
+	}
+	say := func(_ int, message, hint string) { f.add(v.at, message, hint) }
+	tokens, ok := scanSQL(sql, say)
+	if !ok {
+		return
+	}
+	for _, t := range tokens {
+		if t.Kind == sqltext.Punctuation && t.Text == ";" {
+			say(t.Start, "the SQL holds a semicolon", "write one expression")
+			break
+		}
+	}
+	for _, t := range tokens {
+		if t.Kind == sqltext.Placeholder {
+			say(t.Start, "a check has no placeholder @"+t.Text, "use columns and constants only")
+		}
+	}
+}
+
+// scanSQL reports text that does not end, parentheses that do not match, and parameters that only Bind may number.
+func scanSQL(sql string, say func(offset int, message, hint string)) ([]sqltext.Token, bool) {
+	tokens, err := sqltext.Scan(sql)
+	if scan, bad := errors.AsType[*sqltext.Error](err); bad {
+		say(scan.Offset, scan.Reason, "")
+		return nil, false
+	}
+	var open []int
+	for _, t := range tokens {
+		switch {
+		case t.Kind == sqltext.Positional:
+			say(t.Start, "$"+t.Text+" is numbered by Drawbridge", "use @partition, @partition_start or @partition_end")
+		case t.Kind != sqltext.Punctuation:
+		case t.Text == "(":
+			open = append(open, t.Start)
+		case t.Text == ")" && len(open) == 0:
+			say(t.Start, "the parenthesis closes nothing", "")
+			return nil, false
+		case t.Text == ")":
+			open = open[:len(open)-1]
+		}
+	}
+	if len(open) > 0 {
+		say(open[len(open)-1], "the parenthesis is not closed", "")
+		return nil, false
+	}
+	return tokens, true
+}
+
+// onlyReads refuses a WITH that changes data: as the statement after it, or inside it.
+func onlyReads(tokens []sqltext.Token, say func(offset int, message, hint string)) {
+	depth := 0
+	for i, t := range tokens {
+		if t.Kind == sqltext.Punctuation {
+			switch t.Text {
+			case "(":
+				depth++
+			case ")":
+				depth--
+			}
+			continue
+		}
+		if t.Kind != sqltext.Word || i == 0 || tokens[0].Text != "with" {
+			continue
+		}
+		inWith := tokens[i-1].Text == "(" && i > 1 && (tokens[i-2].Text == "as" || tokens[i-2].Text == "materialized")
+		afterWith := depth == 0 && tokens[i-1].Text == ")"
+		if !inWith && !afterWith {
+			continue
+		}
+		switch t.Text {
+		case "insert", "update", "delete", "merge":
+			say(t.Start, "an output's SQL only reads", "use SELECT")
+		}
+	}
+}
+
+// usesPlaceholder tells whether the SQL differs between partitions.
+func usesPlaceholder(sql string) bool {
+	_, params := Bind(sql)
+	return len(params) > 0
+}
+
+// placeIn turns a byte offset into line and column.
+func placeIn(file, text string, offset int) place {
+	before := text[:offset]
+	lineStart := strings.LastIndexByte(before, '\n') + 1
+	return place{
+		file:   file,
+		line:   1 + strings.Count(before, "\n"),
+		column: 1 + len([]rune(before[lineStart:])),
+	}
+}
