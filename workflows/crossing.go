@@ -21,23 +21,26 @@ func (d *deployment) cross(ctx workflow.Context) error {
 		what string
 		do   func(workflow.Context) error
 	}{
-		{"preflight", "checking that nothing moved since the plan", x.preflight},
-		{"smoke", "building and auditing the newest partitions", x.smoke},
-		{"canary", "comparing with what is live", x.canary},
-		{"approval", "asking for approval", x.approval},
-		{"expand", "making room for new columns", x.makeRoom},
-		{"publish-canary", "publishing the canary", x.publishCanary},
-		{"publish-rest", "publishing the rest in steps", x.publishRest},
-		{"activate", "making it the active release", x.activate},
-		{"watch", "watching the published tables", x.watch},
-		{"attest", "stating that it passed", x.attest},
+		{plan.StepPreflight, "checking that nothing moved since the plan", x.preflight},
+		{plan.StepSmoke, "building and auditing the newest partitions", x.smoke},
+		{plan.StepCanary, "comparing with what is live", x.canary},
+		{plan.StepApproval, "asking for approval", x.approval},
+		{plan.StepExpand, "making room for new columns", x.makeRoom},
+		{plan.StepPublishCanary, "publishing the canary", x.publishCanary},
+		{plan.StepPublishRest, "publishing the rest in steps", x.publishRest},
+		{plan.StepActivate, "making it the active release", x.activate},
+		{plan.StepWatch, "watching the published tables", x.watch},
+		{plan.StepAttest, "stating that it passed", x.attest},
 	}
 	for _, step := range steps {
 		if x.progress.done(step.id) {
 			continue
 		}
+		if step.id == plan.StepApproval && !x.env.Approval.Required {
+			continue
+		}
 		x.shown.Step = step.id
-		if step.id != "watch" {
+		if step.id != plan.StepWatch {
 			d.at(ctx, StageCrossing, x.env.Name, step.id, step.what)
 		}
 		if err := step.do(ctx); err != nil {
@@ -147,9 +150,6 @@ func (x *crossing) control(ctx workflow.Context, need []activities.Piece) ([]act
 // approval asks, where the environment's policy wants it, with the canary's evidence; and records the answer where
 // publish reads it.
 func (x *crossing) approval(ctx workflow.Context) error {
-	if !x.env.Approval.Required {
-		return nil
-	}
 	g, err := x.ask(ctx, gate.Gate{
 		Name: "approval-" + x.env.Name, Rule: x.env.Approval, Choices: []gate.Choice{gate.Approve, gate.Reject},
 		Question: fmt.Sprintf("publish %s@%s to %s?", x.Release.Pipeline, x.Release.Version, x.env.Name),
@@ -171,12 +171,17 @@ func (x *crossing) makeRoom(ctx workflow.Context) error {
 }
 
 func (x *crossing) publishCanary(ctx workflow.Context) error {
-	return x.publish(ctx, activities.PublishInput{Target: x.target, Plan: x.Plan, Step: "publish-canary", Swaps: swaps(x.progress.Canary)}, x.progress.Canary)
+	in := activities.PublishInput{Target: x.target, Plan: x.Plan, Step: "publish-canary", Swaps: swaps(x.progress.Canary)}
+	if err := x.publish(ctx, in, x.progress.Canary); err != nil {
+		return err
+	}
+	x.progress.SlicesDone, x.shown.SlicesDone = 1, 1
+	return nil
 }
 
 // publishRest builds, audits and publishes slice by slice. The history of a slice is a few events, whatever it holds.
 func (x *crossing) publishRest(ctx workflow.Context) error {
-	for next := 1 + x.progress.SlicesDone; next < x.env.Slices; next++ {
+	for next := x.progress.SlicesDone; next < x.env.Slices; next++ {
 		step := fmt.Sprintf("slice-%d", next)
 		var built activities.SliceResult
 		if err := x.build(ctx, step, activities.SliceInput{Target: x.target, Step: step, Plan: x.Plan, Slice: next}, &built); err != nil {
@@ -190,7 +195,7 @@ func (x *crossing) publishRest(ctx workflow.Context) error {
 		}
 		x.progress.SlicesDone++
 		x.shown.SlicesDone = x.progress.SlicesDone
-		x.event(ctx, fmt.Sprintf("published step %d of %d", next, x.env.Slices-1))
+		x.event(ctx, fmt.Sprintf("published step %d of %d", next+1, x.env.Slices))
 		if workflow.GetInfo(ctx).GetContinueAsNewSuggested() {
 			return x.continueAsNew(ctx)
 		}

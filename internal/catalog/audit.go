@@ -1,0 +1,141 @@
+package catalog
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"drawbridge/internal/check"
+	"drawbridge/internal/gate"
+)
+
+// RecordResults stores the audit of a generation; a second audit of the same generation replaces the first.
+func (l Ledger) RecordResults(ctx context.Context, q Querier, generation int64, results []check.Result) error {
+	for _, r := range results {
+		if _, err := q.Exec(ctx, l.sql(`
+			INSERT INTO ledger.check_result (generation, name, kind, severity, outcome, value, threshold, reason, failing, rows)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+			ON CONFLICT (generation, name) DO UPDATE
+			SET outcome = excluded.outcome, value = excluded.value, threshold = excluded.threshold,
+			    reason = excluded.reason, failing = excluded.failing, rows = excluded.rows`),
+			generation, r.Name, string(r.Kind), string(r.Severity), string(r.Outcome), r.Value, r.Threshold, r.Reason, r.Failing, r.Rows); err != nil {
+			return fmt.Errorf("record check %s of generation %d: %w", r.Name, generation, err)
+		}
+	}
+	return nil
+}
+
+// Results reads the audit of a generation, by name.
+func (l Ledger) Results(ctx context.Context, q Querier, generation int64) ([]check.Result, error) {
+	rows, err := q.Query(ctx, l.sql(`
+		SELECT name, kind, severity, outcome, value, threshold, reason, failing, rows
+		FROM ledger.check_result
+		WHERE generation = $1
+		ORDER BY name`), generation)
+	if err != nil {
+		return nil, fmt.Errorf("read checks of generation %d: %w", generation, err)
+	}
+	results, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (r check.Result, err error) {
+		err = row.Scan(&r.Name, &r.Kind, &r.Severity, &r.Outcome, &r.Value, &r.Threshold, &r.Reason, &r.Failing, &r.Rows)
+		return r, err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read checks of generation %d: %w", generation, err)
+	}
+	return results, nil
+}
+
+// History reads, per check of an output, the values of its generations that are or were live and that no rollback
+// took away, newest first, at most limit generations.
+func (l Ledger) History(ctx context.Context, q Querier, output string, limit int) (map[string][]float64, error) {
+	rows, err := q.Query(ctx, l.sql(`
+		SELECT r.name, r.value
+		FROM (
+		  SELECT g.id
+		  FROM ledger.generation g
+		  WHERE g.output = $1
+		    AND (g.state = 'live'
+		      OR g.state IN ('retired', 'dropped')
+		        AND EXISTS (SELECT FROM ledger.swap s WHERE s.to_generation = g.id)
+		        AND NOT EXISTS (SELECT FROM ledger.swap s WHERE s.from_generation = g.id AND s.kind = 'rollback'))
+		  ORDER BY g.id DESC
+		  LIMIT $2
+		) AS last
+		JOIN ledger.check_result r ON r.generation = last.id
+		WHERE r.value IS NOT NULL
+		ORDER BY last.id DESC`), output, limit)
+	if err != nil {
+		return nil, fmt.Errorf("read the history of %s: %w", output, err)
+	}
+	history := map[string][]float64{}
+	var name string
+	var value float64
+	if _, err := pgx.ForEachRow(rows, []any{&name, &value}, func() error {
+		history[name] = append(history[name], value)
+		return nil
+	}); err != nil {
+		return nil, fmt.Errorf("read the history of %s: %w", output, err)
+	}
+	return history, nil
+}
+
+// RecordSamples stores keys of rows under a generation and subject, instead of those that are there.
+func (l Ledger) RecordSamples(ctx context.Context, q Querier, generation int64, subject string, keys []string) error {
+	if _, err := q.Exec(ctx, l.sql(`DELETE FROM ledger.sample WHERE generation = $1 AND subject = $2`), generation, subject); err != nil {
+		return fmt.Errorf("replace samples of generation %d: %w", generation, err)
+	}
+	if _, err := q.Exec(ctx, l.sql(`
+		INSERT INTO ledger.sample (generation, subject, key)
+		SELECT $1, $2, unnest($3::text[])`), generation, subject, keys); err != nil {
+		return fmt.Errorf("record samples of generation %d: %w", generation, err)
+	}
+	return nil
+}
+
+// SamplesQuery is the statement with which a person reads the samples of a generation, in the warehouse.
+func (l Ledger) SamplesQuery(generation int64) string {
+	return fmt.Sprintf("SELECT subject, key FROM %s WHERE generation = %d ORDER BY subject, key",
+		pgx.Identifier{l.schema, "sample"}.Sanitize(), generation)
+}
+
+// ForgetSamples deletes samples older than age, and says how many.
+func (l Ledger) ForgetSamples(ctx context.Context, q Querier, age time.Duration) (int64, error) {
+	tag, err := q.Exec(ctx, l.sql(`DELETE FROM ledger.sample WHERE at < now() - make_interval(secs => $1)`), age.Seconds())
+	if err != nil {
+		return 0, fmt.Errorf("forget old samples: %w", err)
+	}
+	return tag.RowsAffected(), nil
+}
+
+// RecordApproval stores an approval gate that closed. Twice is once, and a gate that closed otherwise since replaces it.
+func (l Ledger) RecordApproval(ctx context.Context, q Querier, planDigest, environment string, g gate.Gate) error {
+	answers, err := json.Marshal(g.Answers)
+	if err != nil {
+		return fmt.Errorf("encode gate %s: %w", g.Name, err)
+	}
+	if _, err := q.Exec(ctx, l.sql(`
+		INSERT INTO ledger.approval (plan_digest, environment, gate, decision, answers)
+		VALUES ($1, $2, $3, $4, $5::text::jsonb)
+		ON CONFLICT (plan_digest, environment, gate) DO UPDATE
+		SET decision = excluded.decision, answers = excluded.answers, at = now()`),
+		planDigest, environment, g.Name, string(g.Decided), string(answers)); err != nil {
+		return fmt.Errorf("record gate %s: %w", g.Name, err)
+	}
+	return nil
+}
+
+// Approved says whether a gate of the plan closed with approve in the environment, and none with reject.
+func (l Ledger) Approved(ctx context.Context, q Querier, planDigest, environment string) (bool, error) {
+	var approved bool
+	err := q.QueryRow(ctx, l.sql(`
+		SELECT coalesce(bool_and(decision = $3), false)
+		FROM ledger.approval
+		WHERE plan_digest = $1 AND environment = $2 AND decision IN ($3, $4)`), planDigest, environment, string(gate.Approve), string(gate.Reject)).Scan(&approved)
+	if err != nil {
+		return false, fmt.Errorf("read approvals: %w", err)
+	}
+	return approved, nil
+}

@@ -1,0 +1,357 @@
+package catalog
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"drawbridge/internal/fault"
+	"drawbridge/internal/gate"
+	"drawbridge/internal/partition"
+	"drawbridge/internal/plan"
+)
+
+// Generation is a row of the ledger: a generation with what only the warehouse needs to know of it.
+type Generation struct {
+	ID              int64            `db:"id"`
+	Output          string           `db:"output"`
+	Partition       partition.Key    `db:"partition"`
+	State           plan.State       `db:"state"`
+	Pipeline        string           `db:"pipeline"`
+	Version         string           `db:"version"`
+	Digest          string           `db:"digest"`
+	EffectKey       string           `db:"effect_key"`
+	Control         bool             `db:"control"`
+	Baseline        int64            `db:"baseline"` // live when the build began; 0: nothing was
+	Fence           string           `db:"fence"`
+	Application     string           `db:"application"`
+	Scheme          partition.Scheme `db:"scheme"`
+	Lower           string           `db:"lower"`
+	Upper           string           `db:"upper"`
+	Child           uint32           `db:"child"` // OID; 0 before the child exists and after it was dropped
+	Owner           uint32           `db:"owner"` // OID of the child's owner as recorded when it was built
+	Columns         []plan.Column    `db:"columns"`
+	Rows            int64            `db:"rows"`
+	Loaded          int64            `db:"loaded"`
+	Checksum        string           `db:"checksum"`
+	Inputs          string           `db:"inputs"`
+	Audit           gate.Outcome     `db:"audit"`
+	BuiltXID        string           `db:"built_xid"`
+	Shadow          string           `db:"shadow"`
+	Reason          string           `db:"reason"`
+	NotReattachable string           `db:"not_reattachable"`
+	Seconds         float64          `db:"seconds"`
+	StartedAt       time.Time        `db:"started_at"`
+	At              time.Time        `db:"at"`
+}
+
+// generationColumns selects a Generation from an alias g.
+const generationColumns = `
+	g.id, g.output, g.partition, g.state, g.pipeline, g.version, g.digest, g.effect_key, g.control,
+	coalesce(g.baseline, 0) AS baseline, g.fence::text AS fence,
+	g.application, g.scheme, g.lower, g.upper, coalesce(g.child, 0) AS child, coalesce(g.owner, 0) AS owner, g.columns,
+	coalesce(g.rows, 0) AS rows, coalesce(g.loaded, 0) AS loaded, coalesce(g.checksum::text, '') AS checksum, g.inputs,
+	coalesce(g.audit, '') AS audit, coalesce(g.built_xid::text, '') AS built_xid, g.shadow, g.reason,
+	g.not_reattachable, coalesce(g.seconds, 0) AS seconds, g.started_at, g.at`
+
+// Plan is the part of the row that crosses boundaries.
+func (g Generation) Plan() plan.Generation {
+	return plan.Generation{
+		ID: g.ID, Output: g.Output, Partition: g.Partition, State: g.State, Release: g.Release(),
+		Rows: g.Rows, Checksum: g.Checksum, Inputs: g.Inputs, NotReattachable: g.NotReattachable, At: g.At,
+	}
+}
+
+// Release is the release that built it.
+func (g Generation) Release() plan.Release {
+	return plan.Release{Pipeline: g.Pipeline, Version: g.Version, Digest: g.Digest}
+}
+
+// Bounds are the limits of its partition.
+func (g Generation) Bounds() partition.Bounds {
+	return partition.Bounds{Lower: g.Lower, Upper: g.Upper}
+}
+
+// Reserve enters a new generation in state building, of the attempt that holds fence, sets its ID and Baseline, and
+// enters the row that publishes of its partition lock. Earlier attempts of the same effect that are still building are rejected: from here on they
+// cannot become anything, however long their session lives.
+func (l Ledger) Reserve(ctx context.Context, q Querier, g *Generation) error {
+	scheme, err := json.Marshal(g.Scheme)
+	if err != nil {
+		return fmt.Errorf("encode the scheme of %s: %w", g.Output, err)
+	}
+	if _, err := q.Exec(ctx, l.sql(`
+		SELECT pg_terminate_backend(a.pid)
+		FROM ledger.generation g
+		JOIN pg_stat_activity a ON a.pid = g.backend_pid AND a.backend_start = g.backend_start
+		WHERE g.effect_key = $1 AND g.output = $2 AND g.state = 'building' AND a.pid <> pg_backend_pid()`),
+		g.EffectKey, g.Output); err != nil {
+		return fmt.Errorf("end earlier attempts of %s: %w", g.EffectKey, err)
+	}
+	if _, err := q.Exec(ctx, l.sql(`
+		UPDATE ledger.generation
+		SET state = 'rejected', reason = 'superseded by a later attempt', at = now()
+		WHERE effect_key = $1 AND output = $2 AND state = 'building'`), g.EffectKey, g.Output); err != nil {
+		return fmt.Errorf("supersede earlier attempts of %s: %w", g.EffectKey, err)
+	}
+	if _, err := q.Exec(ctx, l.sql(`
+		INSERT INTO ledger.live (output, partition)
+		VALUES ($1, $2)
+		ON CONFLICT DO NOTHING`), g.Output, g.Partition); err != nil {
+		return fmt.Errorf("enter partition %s of %s: %w", g.Partition, g.Output, err)
+	}
+	err = q.QueryRow(ctx, l.sql(`
+		INSERT INTO ledger.generation
+		  (output, partition, state, pipeline, version, digest, effect_key, control, baseline, fence,
+		   application, backend_pid, backend_start, scheme, lower, upper)
+		SELECT
+		  @output, @partition, 'building', @pipeline, @version, @digest, @effect_key, @control,
+		  (SELECT generation FROM ledger.live WHERE output = @output AND partition = @partition), @fence::text::uuid, @application,
+		  pid, backend_start, @scheme::text::jsonb, @lower, @upper
+		FROM pg_stat_activity
+		WHERE pid = pg_backend_pid()
+		RETURNING id, coalesce(baseline, 0)`), pgx.NamedArgs{
+		"output": g.Output, "partition": g.Partition, "pipeline": g.Pipeline, "version": g.Version, "digest": g.Digest,
+		"effect_key": g.EffectKey, "control": g.Control, "fence": g.Fence, "application": g.Application, "scheme": string(scheme),
+		"lower": g.Lower, "upper": g.Upper,
+	}).Scan(&g.ID, &g.Baseline)
+	if err != nil {
+		return fmt.Errorf("reserve a generation of %s: %w", g.Output, err)
+	}
+	return nil
+}
+
+// SetChild records the child table of a generation that is being built, before it holds a row.
+func (l Ledger) SetChild(ctx context.Context, q Querier, g Generation) error {
+	columns, err := json.Marshal(g.Columns)
+	if err != nil {
+		return fmt.Errorf("encode the columns of generation %d: %w", g.ID, err)
+	}
+	tag, err := q.Exec(ctx, l.sql(`
+		UPDATE ledger.generation
+		SET child = $3, columns = $4::text::jsonb
+		WHERE id = $1 AND fence = $2::text::uuid AND state = 'building'`), g.ID, g.Fence, g.Child, string(columns))
+	if err != nil {
+		return fmt.Errorf("record the child of generation %d: %w", g.ID, err)
+	}
+	return mine(tag.RowsAffected(), g.ID)
+}
+
+// Finish moves a generation from building to built, with what its audit found, in the build's last transaction,
+// whose id it records.
+func (l Ledger) Finish(ctx context.Context, q Querier, g Generation) error {
+	tag, err := q.Exec(ctx, l.sql(`
+		UPDATE ledger.generation
+		SET state = 'built', owner = @owner, rows = @rows, loaded = @loaded, checksum = @checksum::text::numeric,
+		    inputs = @inputs, audit = @audit, reason = @reason, seconds = @seconds, built_xid = pg_current_xact_id(),
+		    built_at = now(), at = now()
+		WHERE id = @id AND fence = @fence::text::uuid AND state = 'building'`), pgx.NamedArgs{
+		"id": g.ID, "fence": g.Fence, "owner": g.Owner, "rows": g.Rows, "loaded": g.Loaded, "checksum": g.Checksum,
+		"inputs": g.Inputs, "audit": g.Audit, "reason": g.Reason, "seconds": g.Seconds,
+	})
+	if err != nil {
+		return fmt.Errorf("record generation %d as built: %w", g.ID, err)
+	}
+	return mine(tag.RowsAffected(), g.ID)
+}
+
+// Reject moves a generation that never went live to rejected, with the reason. Of one in another state it does nothing.
+func (l Ledger) Reject(ctx context.Context, q Querier, id int64, reason string) error {
+	if _, err := q.Exec(ctx, l.sql(`
+		UPDATE ledger.generation
+		SET state = 'rejected', reason = $2, shadow = '', at = now()
+		WHERE id = $1 AND state IN ('building', 'built', 'shadow')`), id, reason); err != nil {
+		return fmt.Errorf("reject generation %d: %w", id, err)
+	}
+	return nil
+}
+
+// mine turns "no row was ours" into the conflict that a superseded attempt meets.
+func mine(rows, id int64) error {
+	if rows == 1 {
+		return nil
+	}
+	return fault.Newf(fault.Conflict, "build generation", fmt.Sprint(id), "nothing to do: the later attempt goes on",
+		"a later attempt of the same effect has taken over")
+}
+
+// Generation reads one generation; an unknown id is fault.Invalid.
+func (l Ledger) Generation(ctx context.Context, q Querier, id int64) (Generation, error) {
+	found, err := l.Generations(ctx, q, []int64{id})
+	if err != nil {
+		return Generation{}, err
+	}
+	return found[id], nil
+}
+
+// Generations reads generations by id; an unknown id is fault.Invalid.
+func (l Ledger) Generations(ctx context.Context, q Querier, ids []int64) (map[int64]Generation, error) {
+	list, err := l.collect(ctx, q, `SELECT`+generationColumns+` FROM ledger.generation g WHERE g.id = ANY($1)`, ids)
+	if err != nil {
+		return nil, err
+	}
+	found := make(map[int64]Generation, len(list))
+	for _, g := range list {
+		found[g.ID] = g
+	}
+	for _, id := range ids {
+		if _, ok := found[id]; !ok {
+			return nil, fault.Newf(fault.Invalid, "read generation", fmt.Sprint(id), "drawbridge history lists the generations",
+				"the ledger does not know it")
+		}
+	}
+	return found, nil
+}
+
+// LockGenerations reads generations and locks their rows until the transaction ends, without waiting.
+func (l Ledger) LockGenerations(ctx context.Context, q Querier, ids []int64) (map[int64]Generation, error) {
+	list, err := l.collect(ctx, q, `SELECT`+generationColumns+`
+		FROM ledger.generation g
+		WHERE g.id = ANY($1)
+		ORDER BY g.id
+		FOR UPDATE NOWAIT`, ids)
+	if err != nil {
+		return nil, err
+	}
+	found := make(map[int64]Generation, len(list))
+	for _, g := range list {
+		found[g.ID] = g
+	}
+	return found, nil
+}
+
+// FindBuilt finds the generation of output that effect key has built, in whatever state it is since; ok is false when
+// no attempt got that far, or the result was rejected or dropped.
+func (l Ledger) FindBuilt(ctx context.Context, q Querier, key, output string) (g Generation, ok bool, err error) {
+	list, err := l.collect(ctx, q, `SELECT`+generationColumns+`
+		FROM ledger.generation g
+		WHERE g.effect_key = $1 AND g.output = $2 AND g.state IN ('built', 'shadow', 'live', 'retired')
+		ORDER BY g.id DESC
+		LIMIT 1`, key, output)
+	if err != nil || len(list) == 0 {
+		return Generation{}, false, err
+	}
+	return list[0], true, nil
+}
+
+// Newest finds the newest generation of an output that a release has built, in whatever state it is since; ok is false
+// when there is none.
+func (l Ledger) Newest(ctx context.Context, q Querier, output, digest string) (g Generation, ok bool, err error) {
+	list, err := l.collect(ctx, q, `SELECT`+generationColumns+`
+		FROM ledger.generation g
+		WHERE g.output = $1 AND g.digest = $2 AND g.state IN ('built', 'shadow', 'live', 'retired')
+		ORDER BY g.id DESC
+		LIMIT 1`, output, digest)
+	if err != nil || len(list) == 0 {
+		return Generation{}, false, err
+	}
+	return list[0], true, nil
+}
+
+// Live lists the live generations of outputs, by output and partition key.
+func (l Ledger) Live(ctx context.Context, q Querier, outputs []string) ([]Generation, error) {
+	return l.collect(ctx, q, `SELECT`+generationColumns+`
+		FROM ledger.generation g
+		WHERE g.output = ANY($1) AND g.state = 'live'
+		ORDER BY g.output, g.partition`, outputs)
+}
+
+// Of lists the generations of one partition of an output, newest first; all partitions when partition is empty.
+func (l Ledger) Of(ctx context.Context, q Querier, output string, key partition.Key, limit int) ([]Generation, error) {
+	return l.collect(ctx, q, `SELECT`+generationColumns+`
+		FROM ledger.generation g
+		WHERE g.output = $1 AND ($2 = '' OR g.partition = $2)
+		ORDER BY g.id DESC
+		LIMIT $3`, output, string(key), limit)
+}
+
+// InShadow lists the generations that hang in the shadow parents of a deployment.
+func (l Ledger) InShadow(ctx context.Context, q Querier, deployment string) ([]Generation, error) {
+	return l.collect(ctx, q, `SELECT`+generationColumns+`
+		FROM ledger.generation g
+		WHERE g.shadow = $1 AND g.state = 'shadow'
+		ORDER BY g.id`, deployment)
+}
+
+// Disposable lists the generations whose children may go: rejected ones, attempts of which nothing was heard for
+// longer than abandoned, and retired ones older than keep.
+func (l Ledger) Disposable(ctx context.Context, q Querier, keep, abandoned time.Duration) ([]Generation, error) {
+	return l.collect(ctx, q, `SELECT`+generationColumns+`
+		FROM ledger.generation g
+		WHERE g.state = 'rejected'
+		   OR g.state IN ('building', 'built') AND g.at < now() - make_interval(secs => $2)
+		   OR g.state = 'retired' AND g.at < now() - make_interval(secs => $1)
+		ORDER BY g.id`, keep.Seconds(), abandoned.Seconds())
+}
+
+// SetState moves a generation to a state. The caller holds the lock of its partition, or of its child.
+func (l Ledger) SetState(ctx context.Context, q Querier, id int64, state plan.State, shadow string) error {
+	if _, err := q.Exec(ctx, l.sql(`
+		UPDATE ledger.generation
+		SET state = $2, shadow = $3, at = clock_timestamp(), child = CASE WHEN $2 = 'dropped' THEN NULL ELSE child END
+		WHERE id = $1`), id, string(state), shadow); err != nil {
+		return fmt.Errorf("move generation %d to %s: %w", id, state, err)
+	}
+	return nil
+}
+
+// MarkNotReattachable says why a retired generation can never be live again.
+func (l Ledger) MarkNotReattachable(ctx context.Context, q Querier, id int64, reason string) error {
+	if _, err := q.Exec(ctx, l.sql(`
+		UPDATE ledger.generation
+		SET not_reattachable = $2
+		WHERE id = $1`), id, reason); err != nil {
+		return fmt.Errorf("mark generation %d as not re-attachable: %w", id, err)
+	}
+	return nil
+}
+
+// RowsPerSecond is the median build speed of the newest generations of outputs; 0 when none was built.
+func (l Ledger) RowsPerSecond(ctx context.Context, q Querier, outputs []string) (float64, error) {
+	var speed float64
+	err := q.QueryRow(ctx, l.sql(`
+		SELECT coalesce(percentile_cont(0.5) WITHIN GROUP (ORDER BY rows / seconds), 0)
+		FROM (
+		  SELECT rows, seconds
+		  FROM ledger.generation
+		  WHERE output = ANY($1) AND seconds > 0 AND rows > 0
+		  ORDER BY id DESC
+		  LIMIT 20
+		) AS last`), outputs).Scan(&speed)
+	if err != nil {
+		return 0, fmt.Errorf("read the speed of earlier builds: %w", err)
+	}
+	return speed, nil
+}
+
+// OpenRuns lists the effect keys of builds that are under way for outputs.
+func (l Ledger) OpenRuns(ctx context.Context, q Querier, outputs []string) ([]string, error) {
+	rows, err := q.Query(ctx, l.sql(`
+		SELECT DISTINCT effect_key
+		FROM ledger.generation
+		WHERE output = ANY($1) AND state = 'building'
+		ORDER BY effect_key`), outputs)
+	if err != nil {
+		return nil, fmt.Errorf("list open runs: %w", err)
+	}
+	keys, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		return nil, fmt.Errorf("list open runs: %w", err)
+	}
+	return keys, nil
+}
+
+func (l Ledger) collect(ctx context.Context, q Querier, text string, args ...any) ([]Generation, error) {
+	rows, err := q.Query(ctx, l.sql(text), args...)
+	if err != nil {
+		return nil, fmt.Errorf("read generations: %w", err)
+	}
+	list, err := pgx.CollectRows(rows, pgx.RowToStructByName[Generation])
+	if err != nil {
+		return nil, fmt.Errorf("read generations: %w", err)
+	}
+	return list, nil
+}

@@ -1,0 +1,106 @@
+// Package catalog is the ledger: the schema `<schema>__ledger` of a warehouse, and its typed queries. The ledger says
+// which generation is live, who built what from which release, and which effects have happened. Every method takes
+// the session or transaction in which it runs, because a ledger row is only true when it commits with its effect.
+package catalog
+
+import (
+	"context"
+	"embed"
+	"fmt"
+	"io/fs"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+//go:embed migrations/*.sql
+var migrations embed.FS
+
+// Querier is a session, a transaction or a pool.
+type Querier interface {
+	Exec(ctx context.Context, sql string, args ...any) (pgconn.CommandTag, error)
+	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
+	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
+}
+
+// Ledger is the ledger of one warehouse schema. The zero Ledger is of no schema: use New.
+type Ledger struct{ schema string }
+
+// New names the ledger of a warehouse schema. It does not look whether it is there.
+func New(schema string) Ledger { return Ledger{schema: schema + "__ledger"} }
+
+// Schema is the name of the ledger's own schema.
+func (l Ledger) Schema() string { return l.schema }
+
+// sql puts the ledger's schema into a static statement, which writes it `ledger.`.
+func (l Ledger) sql(text string) string {
+	return strings.ReplaceAll(text, "ledger.", pgx.Identifier{l.schema}.Sanitize()+".")
+}
+
+// Version is the newest migration that the ledger has; 0 when there is no ledger.
+func (l Ledger) Version(ctx context.Context, q Querier) (int, error) {
+	var there bool
+	if err := q.QueryRow(ctx, `SELECT to_regclass($1) IS NOT NULL`, pgx.Identifier{l.schema, "version"}.Sanitize()).Scan(&there); err != nil {
+		return 0, fmt.Errorf("look for the ledger: %w", err)
+	}
+	if !there {
+		return 0, nil
+	}
+	var version int
+	if err := q.QueryRow(ctx, l.sql(`SELECT coalesce(max(version), 0) FROM ledger.version`)).Scan(&version); err != nil {
+		return 0, fmt.Errorf("read the ledger's version: %w", err)
+	}
+	return version, nil
+}
+
+// Latest is the newest migration that this binary knows.
+func Latest() int { return len(migrationNames()) }
+
+// Migrate brings the ledger forward to Latest, in tx, one migration after the other. Two migrators wait for each
+// other, and the second finds nothing to do. A ledger newer than this binary is left alone: its tables only gain.
+func (l Ledger) Migrate(ctx context.Context, tx pgx.Tx) error {
+	if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock(hashtextextended($1, 0))`, "drawbridge ledger "+l.schema); err != nil {
+		return fmt.Errorf("lock the ledger for migration: %w", err)
+	}
+	if _, err := tx.Exec(ctx, l.sql(`CREATE TABLE IF NOT EXISTS ledger.version (
+		version int PRIMARY KEY,
+		applied_at timestamptz NOT NULL DEFAULT now())`)); err != nil {
+		return fmt.Errorf("create the ledger's version table: %w", err)
+	}
+	have, err := l.Version(ctx, tx)
+	if err != nil {
+		return err
+	}
+	for i, name := range migrationNames() {
+		if i+1 <= have {
+			continue
+		}
+		text, err := migrations.ReadFile("migrations/" + name)
+		if err != nil {
+			return fmt.Errorf("read migration %s: %w", name, err)
+		}
+		if _, err := tx.Conn().PgConn().Exec(ctx, l.sql(string(text))).ReadAll(); err != nil {
+			return fmt.Errorf("apply migration %s: %w", name, err)
+		}
+		if _, err := tx.Exec(ctx, l.sql(`INSERT INTO ledger.version (version) VALUES ($1)`), i+1); err != nil {
+			return fmt.Errorf("record migration %s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// migrationNames lists the embedded migrations in order. Their numbers are 1, 2, 3 without a gap, which a test holds.
+func migrationNames() []string {
+	names, err := fs.Glob(migrations, "migrations/*.sql")
+	if err != nil {
+		panic("catalog: " + strconv.Quote(err.Error())) // the pattern is a constant
+	}
+	for i, name := range names {
+		names[i] = strings.TrimPrefix(name, "migrations/")
+	}
+	slices.Sort(names)
+	return names
+}

@@ -1,0 +1,171 @@
+package warehouse
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"drawbridge/internal/catalog"
+	"drawbridge/internal/check"
+	"drawbridge/internal/pipeline"
+	"drawbridge/internal/plan"
+)
+
+// historyDepth is how many earlier generations vs_history compares with.
+const historyDepth = 30
+
+// audit evaluates an output's checks, row count and checksum on a child, all in one snapshot that cannot write. Keys of
+// failing rows go to the ledger.
+func (b *build) audit(ctx context.Context, o pipeline.Output, g *catalog.Generation) ([]check.Result, error) {
+	b.progress(Progress{Stage: StageAudit, Output: o.Table, Partition: g.Partition, RowsIn: g.Rows})
+	started := time.Now()
+	object := o.Table + " " + string(g.Partition)
+	history, err := b.w.ledger.History(ctx, b.conn, o.Table, historyDepth)
+	if err != nil {
+		return nil, classify("audit", object, err)
+	}
+	relation, columns := b.w.names.child(g.ID), checkColumns(g.Columns)
+	compiled, err := check.Compile(relation, columns, o.Checks, check.Options{EstimatedRows: g.Rows, Proved: proved(o)})
+	if err != nil {
+		return nil, err
+	}
+	var values check.Values
+	samples := map[string][]string{}
+	var results []check.Result
+	err = pgx.BeginTxFunc(ctx, b.conn, readOnly(), func(tx pgx.Tx) error {
+		if values, err = evaluate(ctx, tx, compiled); err != nil {
+			return err
+		}
+		results = compiled.Judge(values, history)
+		for i, r := range results {
+			if r.Outcome != check.Failed && r.Outcome != check.Warned {
+				continue
+			}
+			if s, ok := check.Samples(relation, columns, o.Checks[i], o.Key); ok {
+				if samples[r.Name], err = sampleRows(ctx, tx, s); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, classify("audit", object, err)
+	}
+	if g.Rows, g.Checksum, err = compiled.Totals(values); err != nil {
+		return nil, fmt.Errorf("audit %s: %w", object, err)
+	}
+	for name, keys := range samples {
+		if err := b.w.ledger.RecordSamples(ctx, b.conn, g.ID, name, keys); err != nil {
+			return nil, classify("audit", object, err)
+		}
+	}
+	for i := range results {
+		b.progress(Progress{Stage: StageAudit, Output: o.Table, Partition: g.Partition, RowsIn: g.Rows, Check: &results[i]})
+	}
+	b.progress(Progress{Stage: StageAudit, Done: true, Output: o.Table, Partition: g.Partition, RowsIn: g.Rows, RowsOut: g.Rows, Elapsed: time.Since(started)})
+	return results, nil
+}
+
+// evaluate runs a plan's statements. Where a fused one fails for a check's own SQL, each check runs apart, so that the
+// others keep their result and the failing one is named.
+func evaluate(ctx context.Context, tx pgx.Tx, p check.Plan) (check.Values, error) {
+	values, err := runAll(ctx, tx, p.Statements, nil)
+	if err != nil && ofTheCheck(err) {
+		values, err = runAll(ctx, tx, p.Apart(), ofTheCheck)
+	}
+	if err != nil {
+		return check.Values{}, err
+	}
+	for _, s := range p.Confirm(values) {
+		row, err := oneRow(ctx, tx, s)
+		if err != nil {
+			return check.Values{}, err
+		}
+		if err := values.Put(s, row); err != nil {
+			return check.Values{}, err
+		}
+	}
+	return values, nil
+}
+
+// ofTheCheck says that a statement failed for its text or its data, so that no other try would do better.
+func ofTheCheck(err error) bool {
+	state := sqlstate(err)
+	return len(state) == 5 && slices.Contains([]string{"21", "22", "25", "42", "P0", "0A"}, state[:2])
+}
+
+// runAll runs statements one after another; tolerate says of which errors the statement's values are only lost.
+func runAll(ctx context.Context, tx pgx.Tx, statements []check.Statement, tolerate func(error) bool) (check.Values, error) {
+	var values check.Values
+	for _, s := range statements {
+		var row []*string
+		err := savepoint(ctx, tx, func(tx pgx.Tx) (err error) {
+			row, err = oneRow(ctx, tx, s)
+			return err
+		})
+		switch {
+		case err != nil && tolerate != nil && tolerate(err):
+			values.Lose(s, "SQLSTATE "+sqlstate(err))
+			continue
+		case err != nil:
+			return check.Values{}, err
+		}
+		if err := values.Put(s, row); err != nil {
+			return check.Values{}, err
+		}
+	}
+	return values, nil
+}
+
+// oneRow runs a statement that returns one row of text.
+func oneRow(ctx context.Context, q catalog.Querier, s check.Statement) ([]*string, error) {
+	rows, err := q.Query(ctx, s.SQL)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectExactlyOneRow(rows, func(row pgx.CollectableRow) ([]*string, error) {
+		texts := make([]*string, len(s.Fields))
+		targets := make([]any, len(texts))
+		for i := range texts {
+			targets[i] = &texts[i]
+		}
+		return texts, row.Scan(targets...)
+	})
+}
+
+// sampleRows runs a statement that selects samples, one text a row.
+func sampleRows(ctx context.Context, q catalog.Querier, s check.Statement) ([]string, error) {
+	rows, err := q.Query(ctx, s.SQL)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, pgx.RowTo[string])
+}
+
+// proved names the checks that the child's own constraints prove: its unique index, and NOT NULL on key and partition.
+func proved(o pipeline.Output) map[string]bool {
+	names := map[string]bool{}
+	key, required := slices.Sorted(slices.Values(o.Key)), keyColumns(o)
+	for _, c := range o.Checks {
+		switch c.Kind {
+		case check.Unique:
+			names[c.Name] = len(key) > 0 && slices.Equal(slices.Sorted(slices.Values(c.Columns)), key)
+		case check.NotNull:
+			names[c.Name] = !slices.ContainsFunc(c.Columns, func(name string) bool { return !slices.Contains(required, name) })
+		default:
+		}
+	}
+	return names
+}
+
+func checkColumns(columns []plan.Column) []check.Column {
+	list := make([]check.Column, len(columns))
+	for i, c := range columns {
+		list[i] = check.Column(c)
+	}
+	return list
+}

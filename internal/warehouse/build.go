@@ -1,0 +1,345 @@
+package warehouse
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"drawbridge/internal/catalog"
+	"drawbridge/internal/check"
+	"drawbridge/internal/fault"
+	"drawbridge/internal/gate"
+	"drawbridge/internal/partition"
+	"drawbridge/internal/pipeline"
+	"drawbridge/internal/plan"
+	"drawbridge/internal/sqltext"
+)
+
+// BuildSpec says what to build: one partition of some outputs, from one release.
+type BuildSpec struct {
+	Key         string // of the effect: workflow key, environment, step, round, partition
+	Pipeline    *pipeline.Pipeline
+	Release     plan.Release
+	Partition   partition.Key // outputs that are one partition are built as `all` beside it
+	Outputs     []string      // tables
+	Control     bool          // the generations are only for a comparison, and never published
+	Open        Opener
+	Application string         // application_name of the session
+	Progress    func(Progress) // called from the goroutine of Build; nil: nobody listens
+}
+
+// Stage is a part of a build.
+type Stage string
+
+// The stages of a build, in order.
+const (
+	StageLoad      Stage = "load"
+	StageTransform Stage = "transform"
+	StageIndex     Stage = "index"
+	StageAudit     Stage = "audit"
+)
+
+// Progress is one thing that a build tells: the start of a stage, its end (Done), or how far a load is.
+type Progress struct {
+	Stage     Stage
+	Done      bool
+	Output    string        // empty for a load
+	Partition partition.Key // empty for a load
+	Load      string
+	RowsIn    int64 // rows staged for the stage
+	RowsOut   int64
+	Bytes     int64
+	Check     *check.Result // end of one check
+	Elapsed   time.Duration
+}
+
+// BuiltOutput is one output's part of a build.
+type BuiltOutput struct {
+	Generation plan.Generation `json:"generation"`
+	// From is the generation that was live when the build began: a publish replaces that one and no other.
+	From       int64          `json:"from"`
+	Results    []check.Result `json:"results"`
+	Verdict    gate.Verdict   `json:"verdict"` // of the audit; only a pass is published without a person
+	LoadedRows int64          `json:"loaded_rows"`
+	Seconds    float64        `json:"seconds"`
+	// Samples is the statement with which a person reads keys of failing rows, in the warehouse.
+	Samples string `json:"samples,omitempty"`
+}
+
+// build is one attempt of a Build, in one session.
+type build struct {
+	w       *Warehouse
+	conn    *pgx.Conn
+	spec    BuildSpec
+	started time.Time
+	staged  map[string]staged
+}
+
+// Build loads, transforms, indexes and audits one partition into new generations that nobody reads yet. It is
+// idempotent on Key: once all outputs are built, it returns them, with the audit as it was. Before that every attempt
+// starts anew with generations of its own, and ends the attempts before it. A failed audit is a result, not an error.
+func (w *Warehouse) Build(ctx context.Context, spec BuildSpec) ([]BuiltOutput, error) {
+	outputs, err := spec.outputs()
+	if err != nil {
+		return nil, err
+	}
+	done, err := w.alreadyBuilt(ctx, spec, outputs)
+	if err != nil || done != nil {
+		return done, err
+	}
+	var built []BuiltOutput
+	err = w.pinned(ctx, spec.Application, func(conn *pgx.Conn) error {
+		b := &build{w: w, conn: conn, spec: spec, started: time.Now(), staged: map[string]staged{}}
+		built, err = b.run(ctx, outputs)
+		return err
+	})
+	return built, classify("build", spec.object(), err)
+}
+
+func (s BuildSpec) object() string { return s.Pipeline.Name + " " + string(s.Partition) }
+
+func (s BuildSpec) outputs() ([]pipeline.Output, error) {
+	outputs := make([]pipeline.Output, 0, len(s.Outputs))
+	for _, table := range s.Outputs {
+		i := slices.IndexFunc(s.Pipeline.Outputs, func(o pipeline.Output) bool { return o.Table == table })
+		if i < 0 {
+			return nil, fault.Newf(fault.Invalid, "build", table, "name an output of "+s.Pipeline.Name, "the release has no such output")
+		}
+		outputs = append(outputs, s.Pipeline.Outputs[i])
+	}
+	return outputs, nil
+}
+
+// partitionOf is the partition of an output that a run of key builds.
+func partitionOf(o pipeline.Output, key partition.Key) partition.Key {
+	if o.Partition.By == partition.All {
+		return partition.AllKey
+	}
+	return key
+}
+
+// alreadyBuilt returns what an earlier attempt has finished, if it finished all: outputs of one run come from one load.
+func (w *Warehouse) alreadyBuilt(ctx context.Context, spec BuildSpec, outputs []pipeline.Output) ([]BuiltOutput, error) {
+	var found []catalog.Generation
+	for _, o := range outputs {
+		g, ok, err := w.ledger.FindBuilt(ctx, w.pool, spec.Key, o.Table)
+		if err != nil {
+			return nil, classify("build", spec.object(), err)
+		}
+		if ok {
+			found = append(found, g)
+		}
+	}
+	if len(found) < len(outputs) {
+		for _, g := range found {
+			if g.State != plan.Built {
+				continue
+			}
+			if err := w.ledger.Reject(ctx, w.pool, g.ID, "the other outputs of its run were not built"); err != nil {
+				return nil, classify("build", spec.object(), err)
+			}
+		}
+		return nil, nil
+	}
+	built := make([]BuiltOutput, len(found))
+	for i, g := range found {
+		results, err := w.ledger.Results(ctx, w.pool, g.ID)
+		if err != nil {
+			return nil, classify("build", spec.object(), err)
+		}
+		built[i] = w.builtOutput(g, results)
+	}
+	return built, nil
+}
+
+func (w *Warehouse) builtOutput(g catalog.Generation, results []check.Result) BuiltOutput {
+	out := BuiltOutput{Generation: g.Plan(), From: g.Baseline, Results: results, Verdict: check.Verdict(results), LoadedRows: g.Loaded, Seconds: g.Seconds}
+	if out.Verdict.Outcome != gate.Pass {
+		out.Samples = w.ledger.SamplesQuery(g.ID)
+	}
+	return out
+}
+
+func (b *build) run(ctx context.Context, outputs []pipeline.Output) (built []BuiltOutput, err error) {
+	generations, err := b.reserve(ctx, outputs)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			b.abandon(ctx, generations, err)
+		}
+	}()
+	for _, load := range b.loads(outputs) {
+		key := b.spec.Partition
+		if !strings.Contains(load.File, "@partition") {
+			key = partition.AllKey
+		}
+		if b.staged[load.Name], err = b.stage(ctx, load, key); err != nil {
+			return nil, err
+		}
+	}
+	for i, o := range outputs {
+		out, err := b.output(ctx, o, &generations[i])
+		if err != nil {
+			return nil, err
+		}
+		built = append(built, out)
+	}
+	return built, nil
+}
+
+// loads are the loads that the outputs name, once each, in the pipeline's order.
+func (b *build) loads(outputs []pipeline.Output) []pipeline.Load {
+	var loads []pipeline.Load
+	for _, load := range b.spec.Pipeline.Loads {
+		if slices.ContainsFunc(outputs, func(o pipeline.Output) bool { return len(o.Loads([]pipeline.Load{load})) > 0 }) {
+			loads = append(loads, load)
+		}
+	}
+	return loads
+}
+
+// reserve enters the generations of this attempt, which ends every earlier one.
+func (b *build) reserve(ctx context.Context, outputs []pipeline.Output) ([]catalog.Generation, error) {
+	generations := make([]catalog.Generation, len(outputs))
+	fence := newFence()
+	for i, o := range outputs {
+		key := partitionOf(o, b.spec.Partition)
+		bounds, err := o.Partition.Bounds(key)
+		if err != nil {
+			return nil, err
+		}
+		generations[i] = catalog.Generation{
+			Output: o.Table, Partition: key, Pipeline: b.spec.Release.Pipeline, Version: b.spec.Release.Version,
+			Digest: b.spec.Release.Digest, EffectKey: b.spec.Key, Control: b.spec.Control, Fence: fence, Application: clip(b.spec.Application),
+			Scheme: o.Partition, Lower: bounds.Lower, Upper: bounds.Upper,
+		}
+	}
+	err := pgx.BeginFunc(ctx, b.conn, func(tx pgx.Tx) error {
+		for i := range generations {
+			if err := b.w.ledger.Reserve(ctx, tx, &generations[i]); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return generations, err
+}
+
+// abandon gives up what this attempt made, as far as the server still answers; housekeeping does the rest.
+func (b *build) abandon(ctx context.Context, generations []catalog.Generation, cause error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cancelGrace)
+	defer cancel()
+	for _, g := range generations {
+		if err := b.w.ledger.Reject(ctx, b.w.pool, g.ID, cause.Error()); err == nil {
+			g.State = plan.Rejected
+			_ = b.w.dropChild(ctx, g)
+		}
+	}
+}
+
+// output builds and audits one output from what is staged.
+func (b *build) output(ctx context.Context, o pipeline.Output, g *catalog.Generation) (BuiltOutput, error) {
+	inputs, err := b.inputs(ctx, o)
+	if err != nil {
+		return BuiltOutput{}, err
+	}
+	g.Inputs = inputs
+	for _, load := range o.Loads(b.spec.Pipeline.Loads) {
+		g.Loaded += b.staged[load.Name].rows
+	}
+	candidate, err := describeOutput(ctx, b.conn, o)
+	if err != nil {
+		return BuiltOutput{}, classify("build", o.Table, err)
+	}
+	if err := b.createChild(ctx, o, g, candidate); err != nil {
+		return BuiltOutput{}, err
+	}
+	if err := b.fill(ctx, o, g, candidate); err != nil {
+		return BuiltOutput{}, err
+	}
+	results, err := b.audit(ctx, o, g)
+	if err != nil {
+		return BuiltOutput{}, err
+	}
+	if err := b.finish(ctx, g, results); err != nil {
+		return BuiltOutput{}, err
+	}
+	g.State, g.At = plan.Built, time.Now()
+	return b.w.builtOutput(*g, results), nil
+}
+
+// inputs is the digest of all that an output is made of; empty where its SQL may read more than the loaded files.
+func (b *build) inputs(ctx context.Context, o pipeline.Output) (string, error) {
+	named := sqltext.Identifiers(o.SQL)
+	digest := sha256.New()
+	for _, load := range o.Loads(b.spec.Pipeline.Loads) {
+		fmt.Fprintf(digest, "%s %s\n", load.Name, b.staged[load.Name].digest)
+		delete(named, load.Name)
+	}
+	others := make([]string, 0, len(named))
+	for name := range named {
+		others = append(others, name)
+	}
+	// A column that is called like a table only costs a control run, so names are compared, not parsed.
+	var reads bool
+	err := b.conn.QueryRow(ctx, `
+		SELECT EXISTS (
+		  SELECT
+		  FROM pg_class
+		  WHERE relname = ANY($1)
+		    AND relkind IN ('r', 'v', 'm', 'p', 'f')
+		    AND relpersistence <> 't'
+		    AND relnamespace NOT IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace, 'pg_toast'::regnamespace))`,
+		others).Scan(&reads)
+	if err != nil {
+		return "", classify("build", o.Table, err)
+	}
+	if reads {
+		return "", nil
+	}
+	return hex.EncodeToString(digest.Sum(nil)), nil
+}
+
+// finish makes the child immutable and the generation built, in one transaction: the last of the build, whose id tells
+// which snapshots cannot see the rows.
+func (b *build) finish(ctx context.Context, g *catalog.Generation, results []check.Result) error {
+	verdict := check.Verdict(results)
+	g.Audit, g.Seconds = verdict.Outcome, time.Since(b.started).Seconds()
+	if verdict.Outcome != gate.Pass {
+		g.Reason = verdict.Reason
+	}
+	err := pgx.BeginFunc(ctx, b.conn, func(tx pgx.Tx) error {
+		owner, err := b.w.sealChild(ctx, tx, *g)
+		if err != nil {
+			return err
+		}
+		g.Owner = owner
+		if err := b.w.ledger.RecordResults(ctx, tx, g.ID, results); err != nil {
+			return err
+		}
+		return b.w.ledger.Finish(ctx, tx, *g)
+	})
+	return classify("finish", g.Output+" "+string(g.Partition), err)
+}
+
+func (b *build) progress(p Progress) {
+	if b.spec.Progress != nil {
+		b.spec.Progress(p)
+	}
+}
+
+// newFence is an attempt's own token: two attempts never share one, unlike an effect key.
+func newFence() string {
+	var id [16]byte
+	_, _ = rand.Read(id[:]) // crypto/rand never returns an error
+	return hex.EncodeToString(id[:])
+}

@@ -1,0 +1,200 @@
+package warehouse_test
+
+import (
+	"context"
+	"io"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"drawbridge/internal/check"
+	"drawbridge/internal/fault"
+	"drawbridge/internal/gate"
+	"drawbridge/internal/partition"
+	"drawbridge/internal/pipeline"
+	"drawbridge/internal/plan"
+	"drawbridge/internal/warehouse"
+)
+
+func TestABuildUnderTheSameKeyIsTheSameGeneration(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.orders("2026-01-01", 10, 1)
+	spec := b.spec(shop(), "2026-01-01")
+	first, err := b.Build(t.Context(), spec)
+	require.NoError(t, err)
+	b.orders("2026-01-01", 20, 2) // a retry must not notice that the source moved
+	second, err := b.Build(t.Context(), spec)
+	require.NoError(t, err)
+	require.Equal(t, first[0].Generation.ID, second[0].Generation.ID)
+	require.Equal(t, first[0].Generation.Checksum, second[0].Generation.Checksum)
+	require.ElementsMatch(t, first[0].Results, second[0].Results)
+	require.Equal(t, 1, b.children(t))
+
+	spec.Key = b.key()
+	third, err := b.Build(t.Context(), spec)
+	require.NoError(t, err)
+	require.NotEqual(t, first[0].Generation.ID, third[0].Generation.ID)
+	require.NotEqual(t, first[0].Generation.Inputs, third[0].Generation.Inputs, "other inputs have another digest")
+}
+
+// stalled is a file that stops after its header until it is closed: a worker that was stopped in the middle of a load.
+type stalled struct {
+	head    io.Reader
+	reached chan struct{}
+	resume  chan struct{}
+	rest    io.Reader
+}
+
+func (s *stalled) Read(p []byte) (int, error) {
+	if n, err := s.head.Read(p); err == nil {
+		return n, nil
+	}
+	if s.reached != nil {
+		close(s.reached)
+		s.reached = nil
+		<-s.resume
+	}
+	return s.rest.Read(p)
+}
+
+func (s *stalled) Close() error { return nil }
+
+func TestALaterAttemptEndsAStoppedOne(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.orders("2026-01-01", 10, 1)
+	head, rest, _ := strings.Cut(b.files["orders_2026-01-01.csv"], "\n")
+	file := &stalled{head: strings.NewReader(head + "\n"), rest: strings.NewReader(rest), reached: make(chan struct{}), resume: make(chan struct{})}
+	reached := file.reached
+	spec := b.spec(shop(), "2026-01-01")
+	stopped := spec
+	stopped.Open = func(context.Context, pipeline.Load, partition.Key) (io.ReadCloser, error) { return file, nil }
+	failed := make(chan error, 1)
+	go func() {
+		_, err := b.Build(context.WithoutCancel(t.Context()), stopped)
+		failed <- err
+	}()
+	<-reached
+	built, err := b.Build(t.Context(), spec)
+	require.NoError(t, err)
+	close(file.resume)
+	require.Error(t, <-failed, "a superseded attempt has finished")
+
+	again, err := b.Build(t.Context(), spec)
+	require.NoError(t, err)
+	require.Equal(t, built[0].Generation.ID, again[0].Generation.ID)
+	require.Equal(t, 1, b.children(t))
+	generations, err := b.Generations(t.Context(), "fct_orders", "2026-01-01")
+	require.NoError(t, err)
+	require.Len(t, generations, 2)
+	require.Equal(t, plan.Built, generations[0].State)
+	require.Contains(t, []plan.State{plan.Rejected, plan.Dropped}, generations[1].State)
+}
+
+func TestAKilledSessionLeavesARetryNothingToFear(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.orders("2026-01-01", 10, 1)
+	spec := b.spec(shop(), "2026-01-01")
+	killed := spec
+	killed.Progress = func(p warehouse.Progress) {
+		if p.Stage == warehouse.StageIndex && !p.Done {
+			_, err := b.db.Pool.Exec(context.WithoutCancel(t.Context()), `
+				SELECT pg_terminate_backend(backend_pid) FROM `+b.db.Schema+`__ledger.generation WHERE state = 'building'`)
+			require.NoError(t, err)
+		}
+	}
+	_, err := b.Build(t.Context(), killed)
+	require.Error(t, err)
+	require.Empty(t, fault.ClassOf(err), "a lost session is transient: %v", err)
+	built, err := b.Build(t.Context(), spec)
+	require.NoError(t, err)
+	require.EqualValues(t, 10, built[0].Generation.Rows)
+	require.Equal(t, 1, b.children(t))
+}
+
+func TestAFailedAuditIsAResultThatIsNeverPublished(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.orders("2026-01-01", 3, -1)
+	built := b.build(t, shop(), "2026-01-01")
+	require.Equal(t, gate.Fail, built.Verdict.Outcome)
+	require.Contains(t, built.Verdict.Reason, "amount >= 0")
+	require.Contains(t, built.Samples, "__ledger")
+	var samples int
+	require.NoError(t, b.db.Pool.QueryRow(t.Context(), "SELECT count(*) FROM ("+built.Samples+") AS s WHERE subject = 'amount >= 0'").Scan(&samples))
+	require.Equal(t, 3, samples)
+
+	spec := b.patient(swap(built.Generation, 0))
+	spec.Accepted = true
+	_, err := b.Publish(t.Context(), spec, beat)
+	require.Equal(t, fault.Refused, fault.ClassOf(err), "%v", err)
+	require.Empty(t, b.sum(t))
+}
+
+func TestACheckThatCannotBeEvaluatedIsInconclusiveAndAPersonMayAcceptIt(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.orders("2026-01-01", 3, 1)
+	p := shop()
+	p.Outputs[0].Checks = append(p.Outputs[0].Checks, check.Check{Name: "broken", Kind: check.Expression, Severity: check.Fail, SQL: "1 / (amount - amount) > 0"})
+	built := b.build(t, p, "2026-01-01")
+	require.Equal(t, gate.Inconclusive, built.Verdict.Outcome)
+	require.Contains(t, built.Verdict.Reason, "broken")
+	require.NotContains(t, built.Verdict.Reason, "row_count", "the other checks keep their result")
+
+	spec := b.patient(swap(built.Generation, 0))
+	_, err := b.Publish(t.Context(), spec, beat)
+	require.Equal(t, fault.Refused, fault.ClassOf(err), "%v", err)
+	spec.Accepted = true
+	result, err := b.Publish(t.Context(), spec, beat)
+	require.NoError(t, err)
+	require.True(t, result.Done)
+}
+
+func TestHistoryIsWhatWasLiveAndNotTakenBack(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	limit := 0.5
+	p := shop()
+	p.Outputs[0].Checks = []check.Check{{Name: "row_count", Kind: check.RowCount, Severity: check.Fail, VsHistory: &limit, Min: new(float64)}}
+	for _, day := range []partition.Key{"2026-01-01", "2026-01-02", "2026-01-03"} {
+		b.orders(day, 100, 1)
+		b.publish(t, swap(b.build(t, p, day).Generation, 0))
+	}
+	b.orders("2026-01-04", 10, 1)
+	built := b.build(t, p, "2026-01-04")
+	require.Equal(t, gate.Fail, built.Verdict.Outcome, "%+v", built.Results)
+	require.Contains(t, built.Verdict.Reason, "differs by 90")
+}
+
+func TestOutputsOfOneRunAreBuiltTogetherOrNotAtAll(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.orders("2026-01-01", 10, 1)
+	p := shop()
+	p.Outputs = append(p.Outputs, pipeline.Output{
+		Table: "dim_channel", Partition: partition.Scheme{By: partition.All}, SQLFile: "sql/dim_channel.sql", Key: []string{"channel"},
+		SQL:    "SELECT channel, 1 / (count(*) - 10)::int AS orders FROM raw_orders GROUP BY channel",
+		Checks: []check.Check{{Name: "not_null(channel)", Kind: check.NotNull, Severity: check.Fail, Columns: []string{"channel"}}},
+	})
+	spec := b.spec(p, "2026-01-01")
+	_, err := b.Build(t.Context(), spec)
+	require.Equal(t, fault.Invalid, fault.ClassOf(err), "%v", err)
+	require.Zero(t, b.children(t))
+
+	b.orders("2026-01-01", 11, 1)
+	built, err := b.Build(t.Context(), spec)
+	require.NoError(t, err)
+	require.Len(t, built, 2)
+	require.Equal(t, partition.AllKey, built[1].Generation.Partition)
+	require.Equal(t, gate.Pass, built[1].Verdict.Outcome, "%+v", built[1].Results)
+	_, err = b.Expand(t.Context(), warehouse.ExpandSpec{Pipeline: p, Release: release(p.Version)})
+	require.NoError(t, err)
+	b.publish(t, swap(built[0].Generation, 0), swap(built[1].Generation, 0))
+	var channels int
+	require.NoError(t, b.db.Pool.QueryRow(t.Context(), `SELECT count(*) FROM dim_channel`).Scan(&channels))
+	require.Equal(t, 1, channels)
+}

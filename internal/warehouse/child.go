@@ -1,0 +1,352 @@
+package warehouse
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"drawbridge/internal/catalog"
+	"drawbridge/internal/fault"
+	"drawbridge/internal/partition"
+	"drawbridge/internal/pipeline"
+	"drawbridge/internal/plan"
+)
+
+// buildMemory is what one index build may use; the server's default sorts a million rows on disk.
+const buildMemory = "256MB"
+
+// createChild creates the empty, standalone child and records it before it holds a row. It has the parent's columns in
+// the parent's order, then those that only the candidate has.
+func (b *build) createChild(ctx context.Context, o pipeline.Output, g *catalog.Generation, candidate []plan.Column) error {
+	child := b.w.names.child(g.ID)
+	err := pgx.BeginFunc(ctx, b.conn, func(tx pgx.Tx) error {
+		parent, err := b.w.findParent(ctx, tx, o.Table)
+		if err != nil {
+			return err
+		}
+		if parent.Kind == plan.Plain {
+			return plainTable(o.Table, b.w.names.schema)
+		}
+		fresh, err := newColumns(o, parent.Columns, candidate)
+		if err != nil {
+			return err
+		}
+		ddl := strings.Builder{}
+		fmt.Fprintf(&ddl, "CREATE TABLE %s (", child)
+		separator := ""
+		if parent.Kind == plan.Managed {
+			fmt.Fprintf(&ddl, "LIKE %s INCLUDING STORAGE INCLUDING COMPRESSION", b.w.names.parent(o.Table))
+			separator = ", "
+		}
+		for _, c := range fresh {
+			fmt.Fprintf(&ddl, "%s%s %s", separator, quoteName(c.Name), c.Type)
+			separator = ", "
+		}
+		ddl.WriteString(") WITH (autovacuum_enabled = off, toast.autovacuum_enabled = off)")
+		if _, err := tx.Exec(ctx, ddl.String()); err != nil {
+			return err
+		}
+		if err := tx.QueryRow(ctx, `SELECT $1::text::regclass::oid`, child).Scan(&g.Child); err != nil {
+			return err
+		}
+		if g.Columns, err = columnsOf(ctx, tx, g.Child); err != nil {
+			return err
+		}
+		return b.w.ledger.SetChild(ctx, tx, *g)
+	})
+	return classify("create child of", o.Table, err)
+}
+
+// newColumns are the candidate's columns that the parent lacks. A column that both have with another type, and one that
+// the parent demands and the SELECT leaves out, make the child unfit for the parent.
+func newColumns(o pipeline.Output, parent, candidate []plan.Column) ([]plan.Column, error) {
+	var fresh []plan.Column
+	for _, c := range candidate {
+		at := slices.IndexFunc(parent, func(p plan.Column) bool { return p.Name == c.Name })
+		switch {
+		case at < 0:
+			fresh = append(fresh, c)
+		case parent[at].Type != c.Type:
+			return nil, fault.Newf(fault.Invalid, "build", o.Table, fmt.Sprintf("cast it in %s: %s::%s", o.SQLFile, c.Name, parent[at].Type),
+				fmt.Sprintf("column %s is %s in the table and %s in the SELECT", c.Name, parent[at].Type, c.Type))
+		}
+	}
+	for _, p := range parent {
+		if p.NotNull && !slices.ContainsFunc(candidate, func(c plan.Column) bool { return c.Name == p.Name }) {
+			return nil, fault.Newf(fault.Invalid, "build", o.Table, "select it, or make it nullable by a migration",
+				"the SELECT leaves out column "+p.Name+", which the table demands")
+		}
+	}
+	needed := slices.Clone(o.Key)
+	if o.Partition.Column != "" {
+		needed = append(needed, o.Partition.Column)
+	}
+	for _, index := range o.Indexes {
+		needed = append(needed, index...)
+	}
+	for _, name := range needed {
+		if !slices.ContainsFunc(candidate, func(c plan.Column) bool { return c.Name == name }) {
+			return nil, fault.Newf(fault.Invalid, "build", o.Table, "select it in "+o.SQLFile,
+				"the SELECT does not return column "+name+", which the key, the partition or an index names")
+		}
+	}
+	return fresh, nil
+}
+
+// fill runs the SELECT into the child, proves its bounds and key, and indexes it, in one transaction; then it vacuums.
+func (b *build) fill(ctx context.Context, o pipeline.Output, g *catalog.Generation, candidate []plan.Column) error {
+	object, child := o.Table+" "+string(g.Partition), b.w.names.child(g.ID)
+	err := pgx.BeginFunc(ctx, b.conn, func(tx pgx.Tx) error {
+		b.progress(Progress{Stage: StageTransform, Output: o.Table, Partition: g.Partition, RowsIn: g.Loaded})
+		started := time.Now()
+		if err := b.insert(ctx, tx, o, g, candidate); err != nil {
+			return err
+		}
+		b.progress(Progress{Stage: StageTransform, Done: true, Output: o.Table, Partition: g.Partition, RowsIn: g.Loaded, RowsOut: g.Rows, Elapsed: time.Since(started)})
+		b.progress(Progress{Stage: StageIndex, Output: o.Table, Partition: g.Partition, RowsIn: g.Rows})
+		started = time.Now()
+		if err := b.w.prove(ctx, tx, o, *g); err != nil {
+			return err
+		}
+		if err := b.w.index(ctx, tx, o, *g); err != nil {
+			return err
+		}
+		b.progress(Progress{Stage: StageIndex, Done: true, Output: o.Table, Partition: g.Partition, RowsIn: g.Rows, RowsOut: g.Rows, Elapsed: time.Since(started)})
+		return nil
+	})
+	if err != nil {
+		return classify("build", object, err)
+	}
+	_, err = b.conn.Exec(ctx, "VACUUM (ANALYZE) "+child)
+	return classify("vacuum", object, err)
+}
+
+// insert runs the SELECT with the partition's values bound.
+func (b *build) insert(ctx context.Context, tx pgx.Tx, o pipeline.Output, g *catalog.Generation, candidate []plan.Column) error {
+	names := make([]string, len(candidate))
+	for i, c := range candidate {
+		names[i] = c.Name
+	}
+	text, params := pipeline.Bind(o.SQL)
+	list := quoteNames(names)
+	sql := fmt.Sprintf("INSERT INTO %s (%s)\nSELECT %s FROM (\n%s\n) AS output", b.w.names.child(g.ID), list, list, text)
+	result := tx.Conn().PgConn().ExecParams(ctx, sql, arguments(params, g.Partition, g.Bounds()), nil, nil, nil).Read()
+	if result.Err != nil {
+		return classify("run", o.SQLFile, result.Err)
+	}
+	g.Rows = result.CommandTag.RowsAffected()
+	return nil
+}
+
+// prove adds what ATTACH then takes for granted without a scan: the bounds, and that no key is NULL. One ALTER TABLE
+// scans once. Where rows break it, the fault says how many, and of which column.
+func (w *Warehouse) prove(ctx context.Context, tx pgx.Tx, o pipeline.Output, g catalog.Generation) error {
+	var actions, broken []string
+	var reasons []string
+	for _, name := range keyColumns(o) {
+		actions = append(actions, "ALTER COLUMN "+quoteName(name)+" SET NOT NULL")
+		broken = append(broken, quoteName(name)+" IS NULL")
+		reasons = append(reasons, "column "+name+" is NULL")
+	}
+	if column := o.Partition.Column; column != "" {
+		inside := fmt.Sprintf("%[1]s >= %[2]s AND %[1]s < %[3]s", quoteName(column), quote(g.Lower), quote(g.Upper))
+		actions = append(actions, fmt.Sprintf("ADD CONSTRAINT %s CHECK (%s IS NOT NULL AND %s)",
+			quoteName(childName(g.ID)+"_bounds"), quoteName(column), inside))
+		broken = append(broken, "NOT ("+inside+")")
+		reasons = append(reasons, fmt.Sprintf("column %s lies outside the partition, from %s to before %s", column, g.Lower, g.Upper))
+	}
+	if len(actions) == 0 {
+		return nil
+	}
+	child := w.names.child(g.ID)
+	err := savepoint(ctx, tx, func(tx pgx.Tx) error {
+		_, err := tx.Exec(ctx, "ALTER TABLE "+child+" "+strings.Join(actions, ", "))
+		return err
+	})
+	if state := sqlstate(err); state != "23502" && state != "23514" {
+		return err
+	}
+	found := make([]string, 0, len(broken))
+	for i, condition := range broken {
+		var rows int64
+		if err := tx.QueryRow(ctx, fmt.Sprintf("SELECT count(*) FROM %s WHERE %s", child, condition)).Scan(&rows); err != nil {
+			return err
+		}
+		if rows > 0 {
+			found = append(found, fmt.Sprintf("%d of %d rows: %s", rows, g.Rows, reasons[i]))
+		}
+	}
+	return fault.Newf(fault.Invalid, "build", o.Table+" "+string(g.Partition),
+		"filter by @partition_start and @partition_end in "+o.SQLFile+", or correct the source", strings.Join(found, "; "))
+}
+
+// keyColumns are the columns that must not be NULL.
+func keyColumns(o pipeline.Output) []string {
+	columns := slices.Clone(o.Key)
+	if c := o.Partition.Column; c != "" && !slices.Contains(columns, c) {
+		columns = append(columns, c)
+	}
+	return columns
+}
+
+// index builds the unique key and the other indexes. Duplicates of the key are a fault that says how many.
+func (w *Warehouse) index(ctx context.Context, tx pgx.Tx, o pipeline.Output, g catalog.Generation) error {
+	child, name := w.names.child(g.ID), childName(g.ID)
+	if _, err := tx.Exec(ctx, "SET LOCAL maintenance_work_mem = "+quote(buildMemory)); err != nil {
+		return err
+	}
+	if len(o.Key) > 0 {
+		err := savepoint(ctx, tx, func(tx pgx.Tx) error {
+			_, err := tx.Exec(ctx, fmt.Sprintf("CREATE UNIQUE INDEX %s ON %s (%s)", quoteName(name+"_key"), child, quoteNames(o.Key)))
+			return err
+		})
+		if sqlstate(err) == "23505" {
+			return w.duplicates(ctx, tx, o, g)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	for i, columns := range o.Indexes {
+		if _, err := tx.Exec(ctx, fmt.Sprintf("CREATE INDEX %s ON %s (%s)", quoteName(fmt.Sprintf("%s_i%d", name, i+1)), child, quoteNames(columns))); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (w *Warehouse) duplicates(ctx context.Context, tx pgx.Tx, o pipeline.Output, g catalog.Generation) error {
+	var keys, rows int64
+	err := tx.QueryRow(ctx, fmt.Sprintf(`
+		SELECT count(*), coalesce(sum(copies), 0)::bigint
+		FROM (SELECT count(*) AS copies FROM %s GROUP BY %s HAVING count(*) > 1) AS duplicates`,
+		w.names.child(g.ID), quoteNames(o.Key))).Scan(&keys, &rows)
+	if err != nil {
+		return err
+	}
+	return fault.Newf(fault.Invalid, "build", o.Table+" "+string(g.Partition), "make the SELECT return one row a key, or correct the key",
+		fmt.Sprintf("%d keys (%s) are on %d rows: the key must be unique in a partition", keys, strings.Join(o.Key, ", "), rows))
+}
+
+// sealChild refuses every write to the child from now on, gives it the parent's owner, and lets autovacuum in. It
+// returns the owner.
+func (w *Warehouse) sealChild(ctx context.Context, tx pgx.Tx, g catalog.Generation) (owner uint32, err error) {
+	child, refuse := w.names.child(g.ID), pgx.Identifier{w.names.ledger(), "refuse_write"}.Sanitize()
+	var parentOwner *string
+	if err := tx.QueryRow(ctx, `
+		SELECT (SELECT pg_get_userbyid(relowner) FROM pg_class WHERE oid = to_regclass($1) AND relowner <> current_user::regrole)`,
+		w.names.parent(g.Output)).Scan(&parentOwner); err != nil {
+		return 0, err
+	}
+	statements := []string{
+		fmt.Sprintf("CREATE TRIGGER drawbridge_refuse_write BEFORE INSERT OR UPDATE OR DELETE ON %s FOR EACH ROW EXECUTE FUNCTION %s()", child, refuse),
+		fmt.Sprintf("CREATE TRIGGER drawbridge_refuse_truncate BEFORE TRUNCATE ON %s FOR EACH STATEMENT EXECUTE FUNCTION %s()", child, refuse),
+		fmt.Sprintf("ALTER TABLE %s RESET (autovacuum_enabled, toast.autovacuum_enabled)", child),
+	}
+	if parentOwner != nil {
+		statements = append(statements, fmt.Sprintf("ALTER TABLE %s OWNER TO %s", child, quoteName(*parentOwner)))
+	}
+	if _, err := tx.Conn().PgConn().Exec(ctx, strings.Join(statements, ";\n")).ReadAll(); err != nil {
+		return 0, err
+	}
+	err = tx.QueryRow(ctx, `SELECT relowner FROM pg_class WHERE oid = $1`, g.Child).Scan(&owner)
+	return owner, err
+}
+
+// dropChild drops the child of a generation that is not live, if it is still there. What hangs in any parent stays:
+// the ledger would be wrong about it, and its rows may be read.
+func (w *Warehouse) dropChild(ctx context.Context, g catalog.Generation) error {
+	return pgx.BeginFunc(ctx, w.pool, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, `SET LOCAL lock_timeout = '2s'`); err != nil {
+			return err
+		}
+		// The row's lock keeps a publish from attaching it between the look and the drop.
+		locked, err := w.ledger.LockGenerations(ctx, tx, []int64{g.ID})
+		if err != nil {
+			return err
+		}
+		if now := locked[g.ID].State; now != g.State {
+			return fault.Newf(fault.Conflict, "drop", childName(g.ID), "nothing to do: it is in use again", "it was "+string(g.State)+" and is "+string(now)+" now")
+		}
+		var there, attached bool
+		if err := tx.QueryRow(ctx, `
+			SELECT count(*) > 0, coalesce(bool_or(relispartition), false)
+			FROM pg_class
+			WHERE oid = to_regclass($1)`, w.names.child(g.ID)).Scan(&there, &attached); err != nil {
+			return err
+		}
+		if attached {
+			return fault.Newf(fault.Conflict, "drop", childName(g.ID), "look at who attached it: the ledger has it as "+string(g.State), "it is attached to a table")
+		}
+		if there {
+			if _, err := tx.Exec(ctx, "DROP TABLE "+w.names.child(g.ID)+" RESTRICT"); err != nil {
+				return err
+			}
+		}
+		return w.ledger.SetState(ctx, tx, g.ID, plan.Dropped, "")
+	})
+}
+
+// parent is what stands under an output's name.
+type parent struct {
+	OID     uint32
+	Kind    plan.TableKind
+	Columns []plan.Column
+	Owner   uint32
+}
+
+// findParent looks at an output's name. Only a partitioned table whose partitions all are generations is managed.
+func (w *Warehouse) findParent(ctx context.Context, q catalog.Querier, output string) (parent, error) {
+	var p parent
+	var managed bool
+	err := q.QueryRow(ctx, `
+		SELECT c.oid, c.relowner,
+		       c.relkind = 'p' AND NOT EXISTS (
+		         SELECT
+		         FROM pg_inherits i
+		         JOIN pg_class child ON child.oid = i.inhrelid
+		         JOIN pg_namespace n ON n.oid = child.relnamespace
+		         WHERE i.inhparent = c.oid AND n.nspname <> $2)
+		FROM pg_class c
+		WHERE c.oid = to_regclass($1)`, w.names.parent(output), w.names.data()).Scan(&p.OID, &p.Owner, &managed)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return parent{Kind: plan.Absent}, nil
+	}
+	if err != nil {
+		return parent{}, classify("look at", output, err)
+	}
+	p.Kind = plan.Plain
+	if managed {
+		p.Kind = plan.Managed
+	}
+	p.Columns, err = columnsOf(ctx, q, p.OID)
+	return p, err
+}
+
+func plainTable(output, schema string) error {
+	return fault.Newf(fault.Refused, "build", output, plainTableHint(output, schema),
+		"a table or view of this name exists that Drawbridge does not manage")
+}
+
+func plainTableHint(output, schema string) string {
+	return fmt.Sprintf("give the output another name, or another warehouse_schema, or rename what is there: ALTER TABLE %s RENAME TO %s",
+		pgx.Identifier{schema, output}.Sanitize(), quoteName(output+"_old"))
+}
+
+// forValues renders the partition bound of a generation.
+func forValues(g catalog.Generation) string {
+	if g.Partition == partition.AllKey {
+		return "DEFAULT"
+	}
+	return fmt.Sprintf("FOR VALUES FROM (%s) TO (%s)", quote(g.Lower), quote(g.Upper))
+}
+
+// savepoint runs f so that its failure leaves the transaction usable.
+func savepoint(ctx context.Context, tx pgx.Tx, f func(pgx.Tx) error) error {
+	return pgx.BeginFunc(ctx, tx, f)
+}

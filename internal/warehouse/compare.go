@@ -1,0 +1,84 @@
+package warehouse
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+
+	"drawbridge/internal/canary"
+	"drawbridge/internal/catalog"
+	"drawbridge/internal/check"
+	"drawbridge/internal/fault"
+)
+
+// Comparison is a candidate against a baseline, both generations of one partition.
+type Comparison struct {
+	Output    string
+	Key       []string
+	Metrics   []check.Check
+	Baseline  int64
+	Candidate int64
+	Origin    canary.Origin
+}
+
+// Compare measures the difference of two generations in one snapshot that cannot write. Samples of differing rows stay
+// in the ledger, under the candidate. A metric that one side cannot evaluate is a fault.Invalid.
+func (w *Warehouse) Compare(ctx context.Context, in Comparison) (canary.Diff, error) {
+	object := fmt.Sprintf("%s, generations %d and %d", in.Output, in.Baseline, in.Candidate)
+	both, err := w.ledger.Generations(ctx, w.pool, []int64{in.Baseline, in.Candidate})
+	if err != nil {
+		return canary.Diff{}, classify("compare", object, err)
+	}
+	for _, g := range both {
+		if g.Child == 0 || g.Output != in.Output {
+			return canary.Diff{}, fault.Newf(fault.Conflict, "compare", object, "drawbridge history lists the generations that are kept",
+				fmt.Sprintf("generation %d is %s, of %s", g.ID, g.State, g.Output))
+		}
+	}
+	side := func(g catalog.Generation) canary.Side {
+		return canary.Side{Relation: w.names.child(g.ID), Columns: checkColumns(g.Columns)}
+	}
+	compiled, err := canary.Compile(canary.Spec{
+		Key: in.Key, Origin: in.Origin, Baseline: side(both[in.Baseline]), Candidate: side(both[in.Candidate]), Metrics: in.Metrics,
+	})
+	if err != nil {
+		return canary.Diff{}, err
+	}
+	var values check.Values
+	samples := map[string][]string{}
+	err = pgx.BeginTxFunc(ctx, w.pool, readOnly(), func(tx pgx.Tx) error {
+		if values, err = runAll(ctx, tx, []check.Statement{compiled.Summary}, nil); err != nil {
+			return err
+		}
+		if compiled.Identical(values) {
+			return nil
+		}
+		row, err := oneRow(ctx, tx, compiled.Difference)
+		if err != nil {
+			return err
+		}
+		if err := values.Put(compiled.Difference, row); err != nil {
+			return err
+		}
+		rows, err := tx.Query(ctx, compiled.Samples().SQL)
+		if err != nil {
+			return err
+		}
+		var kind, sample string
+		_, err = pgx.ForEachRow(rows, []any{&kind, &sample}, func() error {
+			samples[kind] = append(samples[kind], sample)
+			return nil
+		})
+		return err
+	})
+	if err != nil {
+		return canary.Diff{}, classify("compare", object, err)
+	}
+	for kind, list := range samples {
+		if err := w.ledger.RecordSamples(ctx, w.pool, in.Candidate, "canary: "+kind, list); err != nil {
+			return canary.Diff{}, classify("compare", object, err)
+		}
+	}
+	return compiled.Read(values)
+}

@@ -1,0 +1,142 @@
+package warehouse
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"drawbridge/internal/catalog"
+	"drawbridge/internal/fault"
+	"drawbridge/internal/partition"
+	"drawbridge/internal/pipeline"
+	"drawbridge/internal/plan"
+)
+
+// Headers are the columns of load files, by the load's name, as ReadHeader found them. Without them only the declared
+// columns of a load are known.
+type Headers map[string][]string
+
+// Describe says which columns an output's SELECT returns here, without running it. SQL that the server refuses is
+// fault.Invalid.
+func (w *Warehouse) Describe(ctx context.Context, p *pipeline.Pipeline, o pipeline.Output, h Headers) ([]plan.Column, error) {
+	var columns []plan.Column
+	err := w.rolledBack(ctx, func(tx pgx.Tx) error {
+		if err := createLoads(ctx, tx, p, h); err != nil {
+			return err
+		}
+		var err error
+		columns, err = describeOutput(ctx, tx.Conn(), o)
+		return err
+	})
+	return columns, classify("describe", o.Table, err)
+}
+
+// rolledBack runs f in a transaction of which nothing stays.
+func (w *Warehouse) rolledBack(ctx context.Context, f func(pgx.Tx) error) error {
+	tx, err := w.pool.Begin(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = tx.Rollback(context.WithoutCancel(ctx)) }()
+	return f(tx)
+}
+
+// createLoads creates an empty temporary table for each load.
+func createLoads(ctx context.Context, tx pgx.Tx, p *pipeline.Pipeline, h Headers) error {
+	for _, load := range p.Loads {
+		columns := load.Columns
+		if head, ok := h[load.Name]; ok {
+			var err error
+			if columns, err = stageColumns(load, "@partition", head); err != nil {
+				return err
+			}
+		}
+		if _, err := tx.Exec(ctx, createTemp(load.Name, columns)); err != nil {
+			return classify("describe load", load.Name, err)
+		}
+	}
+	return nil
+}
+
+// describeOutput prepares an output's SELECT and reads its result columns.
+func describeOutput(ctx context.Context, conn *pgx.Conn, o pipeline.Output) ([]plan.Column, error) {
+	text, _ := pipeline.Bind(o.SQL)
+	prepared, err := conn.PgConn().Prepare(ctx, "", text, nil)
+	if err != nil {
+		return nil, sqlFault(o, text, err)
+	}
+	columns := make([]plan.Column, len(prepared.Fields))
+	oids, modifiers := make([]uint32, len(columns)), make([]int32, len(columns))
+	seen := map[string]bool{}
+	for i, f := range prepared.Fields {
+		if f.Name == "?column?" || seen[f.Name] {
+			return nil, fault.Newf(fault.Invalid, "describe", o.SQLFile, "give every column of the SELECT a name of its own (AS name)",
+				fmt.Sprintf("column %d has no name of its own (%s)", i+1, f.Name))
+		}
+		seen[f.Name] = true
+		columns[i].Name, oids[i], modifiers[i] = f.Name, f.DataTypeOID, f.TypeModifier
+	}
+	rows, err := conn.Query(ctx, `
+		SELECT format_type(t.oid, t.modifier)
+		FROM unnest($1::oid[], $2::int[]) WITH ORDINALITY AS t (oid, modifier, position)
+		ORDER BY t.position`, oids, modifiers)
+	if err != nil {
+		return nil, err
+	}
+	types, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		return nil, err
+	}
+	for i := range columns {
+		columns[i].Type = types[i]
+	}
+	return columns, nil
+}
+
+// sqlFault adds to a server's complaint the line of the author's file.
+func sqlFault(o pipeline.Output, text string, err error) error {
+	object := o.SQLFile
+	if pg, ok := errors.AsType[*pgconn.PgError](err); ok && pg.Position > 0 {
+		before := []rune(text)
+		before = before[:min(len(before), int(pg.Position)-1)]
+		object = fmt.Sprintf("%s:%d", o.SQLFile, 1+strings.Count(string(before), "\n"))
+	}
+	return classify("prepare", object, err)
+}
+
+// arguments are the values of bound parameters for a partition. Their types are the server's choice: literals read the
+// same as date, timestamp, timestamptz or integer.
+func arguments(params []string, key partition.Key, bounds partition.Bounds) [][]byte {
+	values := map[string]string{
+		pipeline.PartitionParam: string(key), pipeline.PartitionStartParam: bounds.Lower, pipeline.PartitionEndParam: bounds.Upper,
+	}
+	args := make([][]byte, len(params))
+	for i, name := range params {
+		args[i] = []byte(values[name])
+	}
+	return args
+}
+
+// columnsOf reads the columns of a table in order.
+func columnsOf(ctx context.Context, q catalog.Querier, relation uint32) ([]plan.Column, error) {
+	rows, err := q.Query(ctx, `
+		SELECT attname AS name, format_type(atttypid, atttypmod) AS type, attnotnull AS not_null
+		FROM pg_attribute
+		WHERE attrelid = $1 AND attnum > 0 AND NOT attisdropped
+		ORDER BY attnum`, relation)
+	if err != nil {
+		return nil, fmt.Errorf("read columns: %w", err)
+	}
+	columns, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (c plan.Column, err error) {
+		err = row.Scan(&c.Name, &c.Type, &c.NotNull)
+		return c, err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read columns: %w", err)
+	}
+	return columns, nil
+}

@@ -1,0 +1,165 @@
+package warehouse
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"io/fs"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"drawbridge/internal/fault"
+	"drawbridge/internal/partition"
+	"drawbridge/internal/pipeline"
+)
+
+// Opener opens the file of a load for a partition; fs.ErrNotExist when it is not there.
+type Opener func(ctx context.Context, load pipeline.Load, key partition.Key) (io.ReadCloser, error)
+
+// staged is a file that a run has copied into a temporary table.
+type staged struct {
+	rows   int64
+	digest string // sha256 of its bytes
+}
+
+// stage copies a load's file into a temporary table of its name, which the session's SQL sees before any table of the
+// same name. It streams: memory does not grow with the file.
+func (b *build) stage(ctx context.Context, load pipeline.Load, key partition.Key) (staged, error) {
+	started := time.Now()
+	b.progress(Progress{Stage: StageLoad, Load: load.Name})
+	file, err := b.spec.Open(ctx, load, key)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return staged{}, fault.Newf(fault.Invalid, "load", fileOf(load, key), "put the file there, or check source_files of the config",
+			"the file is missing")
+	case err != nil:
+		return staged{}, fmt.Errorf("open %s: %w", fileOf(load, key), err)
+	}
+	defer func() { _ = file.Close() }()
+	counted := &countingReader{source: file, digest: sha256.New(), tick: func(bytes int64) {
+		b.progress(Progress{Stage: StageLoad, Load: load.Name, Bytes: bytes})
+	}}
+	head, rest, err := readHeader(counted, load)
+	if err != nil {
+		return staged{}, headerFault(err, load, key)
+	}
+	columns, err := stageColumns(load, key, head)
+	if err != nil {
+		return staged{}, err
+	}
+	var rows int64
+	err = pgx.BeginFunc(ctx, b.conn, func(tx pgx.Tx) error {
+		// Created in the COPY's own transaction, so that FREEZE saves the later reads from setting hint bits.
+		if _, err := tx.Exec(ctx, createTemp(load.Name, columns)); err != nil {
+			return classify("load", fileOf(load, key), err)
+		}
+		tag, err := tx.Conn().PgConn().CopyFrom(ctx, rest, copyInto(load, head))
+		if err != nil {
+			return copyFault(err, counted.err, load, key, columns)
+		}
+		rows = tag.RowsAffected()
+		_, err = tx.Exec(ctx, "ANALYZE pg_temp."+quoteName(load.Name)) // autovacuum never does: the planner would guess
+		return classify("load", fileOf(load, key), err)
+	})
+	if err != nil {
+		return staged{}, err
+	}
+	b.progress(Progress{Stage: StageLoad, Done: true, Load: load.Name, RowsOut: rows, Bytes: counted.bytes, Elapsed: time.Since(started)})
+	return staged{rows: rows, digest: hex.EncodeToString(counted.digest.Sum(nil))}, nil
+}
+
+// createTemp renders the temporary table that stands for a load.
+func createTemp(name string, columns []pipeline.Column) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "CREATE TEMP TABLE %s (", quoteName(name))
+	for i, c := range columns {
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		b.WriteString(quoteName(c.Name) + " " + c.Type)
+	}
+	b.WriteString(")")
+	return b.String()
+}
+
+func copyInto(load pipeline.Load, head []string) string {
+	delimiter, encoding := load.Delimiter, load.Encoding
+	if delimiter == "" {
+		delimiter = ","
+	}
+	if encoding == "" {
+		encoding = "UTF8"
+	}
+	return fmt.Sprintf("COPY pg_temp.%s (%s) FROM STDIN (FORMAT csv, HEADER true, FREEZE true, DELIMITER %s, ENCODING %s)",
+		quoteName(load.Name), quoteNames(head), quote(delimiter), quote(encoding))
+}
+
+// copyPlace is how the server says where a COPY met an error; what follows the column's name is the row's value.
+var copyPlace = regexp.MustCompile(`(?s)^COPY .*?, line (\d+)(?:, column ("[^"]*"|[^:]+?))?(?::.*)?$`)
+
+// copyFault says which line and column of the file are wrong, and never what stands there.
+func copyFault(err, readErr error, load pipeline.Load, key partition.Key, columns []pipeline.Column) error {
+	if readErr != nil {
+		return fmt.Errorf("read %s: %w", fileOf(load, key), readErr)
+	}
+	pg, ok := errors.AsType[*pgconn.PgError](err)
+	if !ok {
+		return classify("load", fileOf(load, key), err)
+	}
+	object, hint := fileOf(load, key), "correct the file, or the load's columns, delimiter or encoding"
+	place := copyPlace.FindStringSubmatch(pg.Where)
+	if place == nil || pg.Code[:2] != "22" {
+		return classify("load", object, err)
+	}
+	object += ", line " + place[1]
+	reason := describe(pg)
+	if name := strings.Trim(place[2], `"`); name != "" {
+		object += ", column " + name
+		for _, c := range columns {
+			if c.Name == name && pg.Code == "22P02" {
+				reason = fmt.Sprintf("the value is no %s (SQLSTATE %s)", c.Type, pg.Code)
+			}
+		}
+	}
+	return fault.Newf(fault.Invalid, "load", object, hint, reason)
+}
+
+// fileOf is the file of a load for a partition, as errors name it.
+func fileOf(load pipeline.Load, key partition.Key) string {
+	return strings.ReplaceAll(load.File, "@partition", string(key))
+}
+
+// countingReader hashes and counts what passes, and tells every few megabytes.
+type countingReader struct {
+	source io.Reader
+	digest hash.Hash
+	tick   func(bytes int64)
+	bytes  int64
+	told   int64
+	err    error // of the source, but for its end
+}
+
+// tellEvery is often enough for a heartbeat on the slowest disk, and rare enough to cost nothing.
+const tellEvery = 4 << 20
+
+func (r *countingReader) Read(p []byte) (int, error) {
+	n, err := r.source.Read(p)
+	r.digest.Write(p[:n])
+	r.bytes += int64(n)
+	if r.bytes-r.told >= tellEvery {
+		r.told = r.bytes
+		r.tick(r.bytes)
+	}
+	if err != nil && !errors.Is(err, io.EOF) {
+		r.err = err
+	}
+	return n, err
+}

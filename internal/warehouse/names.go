@@ -1,0 +1,61 @@
+package warehouse
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+
+	"drawbridge/internal/fault"
+)
+
+// names knows where things lie. Every identifier that reaches SQL text passes through it or through quoteName.
+type names struct{ schema string }
+
+func (n names) data() string   { return n.schema + "__data" }
+func (n names) ledger() string { return n.schema + "__ledger" }
+func (n names) shadow() string { return n.schema + "__shadow" }
+
+// all are the schemas of one warehouse, readers' first.
+func (n names) all() []string { return []string{n.schema, n.data(), n.ledger(), n.shadow()} }
+
+// parent is the table that readers see.
+func (n names) parent(output string) string { return pgx.Identifier{n.schema, output}.Sanitize() }
+
+// child is the table of one generation.
+func (n names) child(id int64) string {
+	return pgx.Identifier{n.data(), childName(id)}.Sanitize()
+}
+
+func childName(id int64) string { return fmt.Sprintf("g%d", id) }
+
+// shadowParent is an output's parent for one deployment. Output names have at most 40 bytes.
+func (n names) shadowParent(output, deployment string) string {
+	return pgx.Identifier{n.shadow(), output + "_" + shadowTag(deployment)}.Sanitize()
+}
+
+// quoteName renders one identifier.
+func quoteName(name string) string { return pgx.Identifier{name}.Sanitize() }
+
+func quoteNames(names []string) string {
+	quoted := make([]string, len(names))
+	for i, name := range names {
+		quoted[i] = quoteName(name)
+	}
+	return strings.Join(quoted, ", ")
+}
+
+// quote renders a literal where a value cannot be bound: in DDL. standard_conforming_strings is on in every session.
+func quote(value string) string { return "'" + strings.ReplaceAll(value, "'", "''") + "'" }
+
+var schemaPattern = regexp.MustCompile(`^[a-z_][a-z0-9_]{0,47}$`)
+
+// checkSchemaName leaves room for the suffixes within the 63 bytes of an identifier.
+func checkSchemaName(schema string) error {
+	if schemaPattern.MatchString(schema) && !strings.HasPrefix(schema, "pg_") {
+		return nil
+	}
+	return fault.Newf(fault.Invalid, "open warehouse", schema, "set warehouse_schema to lower-case letters, digits and _, at most 48",
+		"it is no usable schema name")
+}

@@ -1,0 +1,159 @@
+package warehouse
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"github.com/jackc/pgx/v5"
+
+	"drawbridge/internal/fault"
+	"drawbridge/internal/partition"
+	"drawbridge/internal/pipeline"
+	"drawbridge/internal/plan"
+)
+
+// Observe looks at everything in the warehouse that a plan depends on. Environment, digests and sources are the
+// caller's to fill in. A SELECT that the server refuses is a problem of the plan, not an error of Observe.
+func (w *Warehouse) Observe(ctx context.Context, p *pipeline.Pipeline, h Headers) (plan.Observed, error) {
+	observed := plan.Observed{Schema: w.names.schema}
+	var tables []string
+	for _, o := range p.Outputs {
+		tables = append(tables, o.Table)
+		out, err := w.observeOutput(ctx, o)
+		if err != nil {
+			return plan.Observed{}, err
+		}
+		candidate, err := w.Describe(ctx, p, o, h)
+		if problem, ok := asProblem("select", o.Table, err); ok {
+			observed.Problems = append(observed.Problems, problem)
+		} else if err != nil {
+			return plan.Observed{}, err
+		}
+		out.Candidate = candidate
+		observed.Outputs = append(observed.Outputs, out)
+	}
+	there, err := w.ledger.Version(ctx, w.pool)
+	if err != nil {
+		return plan.Observed{}, classify("observe", w.names.schema, err)
+	}
+	if there > 0 {
+		if err := w.observeLedger(ctx, p, tables, &observed); err != nil {
+			return plan.Observed{}, classify("observe", w.names.schema, err)
+		}
+	}
+	if err := w.pool.QueryRow(ctx, `
+		SELECT current_setting('max_locks_per_transaction')::bigint
+		     * (current_setting('max_connections')::bigint + current_setting('max_prepared_transactions')::bigint)`).Scan(&observed.LockSlots); err != nil {
+		return plan.Observed{}, classify("observe", w.names.schema, err)
+	}
+	problems, err := w.preflight(ctx, p, observed)
+	if err != nil {
+		return plan.Observed{}, classify("preflight", w.names.schema, err)
+	}
+	observed.Problems = append(observed.Problems, problems...)
+	return observed, nil
+}
+
+func (w *Warehouse) observeOutput(ctx context.Context, o pipeline.Output) (plan.ObservedOutput, error) {
+	out := plan.ObservedOutput{Table: o.Table}
+	found, err := w.findParent(ctx, w.pool, o.Table)
+	if err != nil {
+		return out, err
+	}
+	out.Kind, out.Columns = found.Kind, found.Columns
+	if found.Kind == plan.Absent {
+		return out, nil
+	}
+	out.Dependents, err = w.dependents(ctx, found.OID, o.Table)
+	return out, classify("find dependents of", o.Table, err)
+}
+
+// dependents names the views that read a table, at any depth, and the functions whose text names it: a view is known
+// for certain, a function's text only mentions the name.
+func (w *Warehouse) dependents(ctx context.Context, relation uint32, name string) ([]string, error) {
+	rows, err := w.pool.Query(ctx, `
+		WITH RECURSIVE reads AS (
+		  SELECT r.ev_class
+		  FROM pg_depend d
+		  JOIN pg_rewrite r ON r.oid = d.objid
+		  WHERE d.classid = 'pg_rewrite'::regclass AND d.refclassid = 'pg_class'::regclass AND d.refobjid = $1
+		  UNION
+		  SELECT r.ev_class
+		  FROM reads
+		  JOIN pg_depend d ON d.refobjid = reads.ev_class
+		  JOIN pg_rewrite r ON r.oid = d.objid
+		  WHERE d.classid = 'pg_rewrite'::regclass AND d.refclassid = 'pg_class'::regclass
+		)
+		SELECT 'view ' || ev_class::regclass::text AS dependent
+		FROM reads
+		WHERE ev_class <> $1
+		UNION
+		SELECT 'function ' || p.oid::regprocedure::text
+		FROM pg_proc p
+		JOIN pg_namespace n ON n.oid = p.pronamespace
+		WHERE n.nspname NOT IN ('pg_catalog', 'information_schema')
+		  AND p.prokind IN ('f', 'p')
+		  AND p.prosrc ~ ('\m' || $2 || '\M')
+		ORDER BY dependent`, relation, name)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, pgx.RowTo[string])
+}
+
+func (w *Warehouse) observeLedger(ctx context.Context, p *pipeline.Pipeline, tables []string, observed *plan.Observed) error {
+	schemes := map[string]partition.Scheme{}
+	for _, o := range p.Outputs {
+		schemes[o.Table] = o.Partition
+	}
+	var err error
+	if observed.Active, err = w.ledger.Active(ctx, w.pool, p.Name); err != nil {
+		return err
+	}
+	if observed.OpenRuns, err = w.ledger.OpenRuns(ctx, w.pool, tables); err != nil {
+		return err
+	}
+	if observed.RowsPerSecond, err = w.ledger.RowsPerSecond(ctx, w.pool, tables); err != nil {
+		return err
+	}
+	live, err := w.ledger.Live(ctx, w.pool, tables)
+	if err != nil {
+		return err
+	}
+	for i := range observed.Outputs {
+		for _, g := range live {
+			if g.Output == observed.Outputs[i].Table {
+				observed.Outputs[i].Live = append(observed.Outputs[i].Live, g.Plan())
+			}
+		}
+		// Text order is not partition order everywhere: 100000 comes after 20000.
+		if scheme := schemes[observed.Outputs[i].Table]; len(observed.Outputs[i].Live) > 1 {
+			slices.SortFunc(observed.Outputs[i].Live, func(a, b plan.Generation) int { return scheme.Compare(a.Partition, b.Partition) })
+		}
+	}
+	return nil
+}
+
+// Live is the live generation of a partition and the digest of its inputs; 0 when nothing is live.
+func (w *Warehouse) Live(ctx context.Context, output string, key partition.Key) (id int64, inputs string, err error) {
+	live, err := w.ledger.Live(ctx, w.pool, []string{output})
+	if err != nil {
+		return 0, "", classify("read what is live of", output, err)
+	}
+	for _, g := range live {
+		if g.Partition == key {
+			return g.ID, g.Inputs, nil
+		}
+	}
+	return 0, "", nil
+}
+
+// asProblem turns a fault about the pipeline's own SQL into a problem that a plan shows.
+func asProblem(rule, object string, err error) (plan.Problem, bool) {
+	f, ok := errors.AsType[*fault.Error](err)
+	if !ok {
+		return plan.Problem{}, false
+	}
+	return plan.Problem{Rule: rule, Object: object, Text: f.Error(), Remedy: f.Hint, Blocking: true}, true
+}

@@ -1,0 +1,441 @@
+package warehouse
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"drawbridge/internal/catalog"
+	"drawbridge/internal/fault"
+	"drawbridge/internal/gate"
+	"drawbridge/internal/plan"
+)
+
+// PublishSpec says what goes live instead of what, all in one transaction.
+type PublishSpec struct {
+	Key         string // of the effect
+	Swaps       []plan.Swap
+	Release     plan.Release // on whose behalf, for errors and logs
+	Application string
+	// TurnBack says that the swaps go back to what was live before; checks then never take what they replace for history.
+	TurnBack bool
+	// Accepted says that a person accepted generations whose audit was inconclusive.
+	Accepted     bool
+	LockBudget   time.Duration
+	SnapshotWait time.Duration
+	// IgnoreSnapshots goes on although older snapshots would see the new children as empty.
+	IgnoreSnapshots bool
+	// Terminate ends these sessions, those of them that still hold up the publish.
+	Terminate []int32
+}
+
+// PublishResult is what became of a publish. While Done is false nothing has changed: a person decides, by the sessions
+// that hold it up, whether to try again.
+type PublishResult struct {
+	Done       bool           `json:"done"`
+	Swapped    int            `json:"swapped"`
+	Blocked    []plan.Session `json:"blocked,omitempty"`
+	WaitingFor string         `json:"waiting_for,omitempty"` // snapshots or locks, when not done
+	HoldMS     float64        `json:"hold_ms,omitempty"`     // how long readers were kept out, but for the commit
+}
+
+// Publish swaps generations, in one transaction, when nobody can be misled by it. It is idempotent on Key: a publish
+// that has happened returns its recorded result, also where the connection was lost at its commit, because the record
+// commits with the effect. A live generation that is no longer From is fault.Conflict, and so is every publish of a
+// fenced workflow. A rollback is the same swap, with From and To exchanged. beat is called while it waits.
+func (w *Warehouse) Publish(ctx context.Context, spec PublishSpec, beat func()) (PublishResult, error) {
+	object := spec.object()
+	result, done, err := w.published(ctx, spec.Key)
+	if err != nil || done {
+		return result, classify("publish", object, err)
+	}
+	p := &publication{w: w, spec: spec}
+	if err := p.read(ctx); err != nil {
+		return PublishResult{}, classify("publish", object, err)
+	}
+	old, err := p.awaitReaders(ctx, beat)
+	if err != nil {
+		return PublishResult{}, classify("publish", object, err)
+	}
+	if len(old) > 0 && !spec.IgnoreSnapshots {
+		return PublishResult{Blocked: old, WaitingFor: "snapshots"}, nil
+	}
+	if err := p.terminateHolders(ctx); err != nil {
+		return PublishResult{}, classify("publish", object, err)
+	}
+	done, blocked, err := w.ladder(ctx, spec.LockBudget, p.relations(), func(ctx context.Context, rung time.Duration) error {
+		beat()
+		var err error
+		result, err = p.attempt(ctx, rung)
+		return err
+	})
+	if err != nil {
+		return PublishResult{}, classify("publish", object, err)
+	}
+	if !done {
+		return PublishResult{Blocked: blocked, WaitingFor: "locks"}, nil
+	}
+	return result, nil
+}
+
+// published reads the recorded result of a publish that has happened.
+func (w *Warehouse) published(ctx context.Context, key string) (result PublishResult, done bool, err error) {
+	err = pgx.BeginFunc(ctx, w.pool, func(tx pgx.Tx) error {
+		done, err = w.ledger.Admit(ctx, tx, key, &result)
+		return err
+	})
+	return result, done, err
+}
+
+func (s PublishSpec) object() string {
+	if len(s.Swaps) == 1 {
+		return s.Swaps[0].Output + " " + string(s.Swaps[0].Partition)
+	}
+	return fmt.Sprintf("%d partitions", len(s.Swaps))
+}
+
+func (s PublishSpec) kind() catalog.SwapKind {
+	if s.TurnBack {
+		return catalog.Rollback
+	}
+	return catalog.Publish
+}
+
+// ledgerWait bounds, in milliseconds, what one statement of a publish may take in the ledger: readers do not wait for it.
+const ledgerWait = 5000
+
+// publication is a publish with what it knows of its generations and parents.
+type publication struct {
+	w           *Warehouse
+	spec        PublishSpec
+	generations map[int64]catalog.Generation
+	parents     map[string]parent // by output
+	shadows     map[string]target // shadow parents that hold generations, by quoted name
+	newest      string            // transaction that the readers' snapshots must follow; empty: none
+}
+
+// read looks at everything once, before any lock, so that what can never work fails without one.
+func (p *publication) read(ctx context.Context) error {
+	var ids []int64
+	seen := map[string]bool{}
+	for _, s := range p.spec.Swaps {
+		if slot := s.Output + " " + string(s.Partition); seen[slot] || s.From == s.To {
+			return fault.Newf(fault.Invalid, "publish", slot, "swap each partition once, for another generation", "its swap is no change, or comes twice")
+		} else {
+			seen[slot] = true
+		}
+		for _, id := range []int64{s.From, s.To} {
+			if id != 0 {
+				ids = append(ids, id)
+			}
+		}
+	}
+	var err error
+	if p.generations, err = p.w.ledger.Generations(ctx, p.w.pool, ids); err != nil {
+		return err
+	}
+	p.parents, p.shadows = map[string]parent{}, map[string]target{}
+	for _, s := range p.spec.Swaps {
+		if err := p.readParent(ctx, s.Output); err != nil {
+			return err
+		}
+		if s.To == 0 {
+			continue
+		}
+		g := p.generations[s.To]
+		if err := p.publishable(s, g); err != nil {
+			return err
+		}
+		if err := p.readShadow(ctx, g); err != nil {
+			return err
+		}
+		p.newest = newer(p.newest, g.BuiltXID)
+	}
+	return nil
+}
+
+// awaitReaders waits for the snapshots that would miss the new rows, and returns the sessions that still have one.
+func (p *publication) awaitReaders(ctx context.Context, beat func()) ([]plan.Session, error) {
+	if p.newest == "" {
+		return nil, nil
+	}
+	if len(p.spec.Terminate) > 0 {
+		old, err := p.w.awaitSnapshots(ctx, p.newest, 0, beat)
+		if err != nil {
+			return nil, err
+		}
+		if err := p.w.terminate(ctx, old, p.spec.Terminate); err != nil {
+			return nil, err
+		}
+	}
+	return p.w.awaitSnapshots(ctx, p.newest, p.spec.SnapshotWait, beat)
+}
+
+// terminateHolders ends the named sessions that hold locks on what is swapped.
+func (p *publication) terminateHolders(ctx context.Context) error {
+	if len(p.spec.Terminate) == 0 {
+		return nil
+	}
+	holders, err := p.w.holders(ctx, p.relations(), 0)
+	if err != nil {
+		return err
+	}
+	return p.w.terminate(ctx, holders, p.spec.Terminate)
+}
+
+// newer is the greater of two 64-bit transaction ids in decimal text.
+func newer(a, b string) string {
+	if len(a) > len(b) || len(a) == len(b) && a > b {
+		return a
+	}
+	return b
+}
+
+func (p *publication) readParent(ctx context.Context, output string) error {
+	if _, ok := p.parents[output]; ok {
+		return nil
+	}
+	found, err := p.w.findParent(ctx, p.w.pool, output)
+	if err != nil {
+		return err
+	}
+	switch found.Kind {
+	case plan.Managed:
+	case plan.Plain:
+		return plainTable(output, p.w.names.schema)
+	default:
+		return fault.Newf(fault.Conflict, "publish", output, "expand the schema first: it creates the table", "the table is not there")
+	}
+	p.parents[output] = found
+	return nil
+}
+
+func (p *publication) readShadow(ctx context.Context, g catalog.Generation) error {
+	if g.State != plan.Shadow {
+		return nil
+	}
+	t := target{name: p.w.names.shadowParent(g.Output, g.Shadow)}
+	if err := p.w.pool.QueryRow(ctx, `SELECT coalesce(to_regclass($1)::oid, 0)`, t.name).Scan(&t.oid); err != nil {
+		return err
+	}
+	p.shadows[t.name] = t
+	return nil
+}
+
+// publishable says whether a generation may go live at all.
+func (p *publication) publishable(s plan.Swap, g catalog.Generation) error {
+	object := fmt.Sprintf("generation %d of %s %s", g.ID, s.Output, s.Partition)
+	conflict := func(reason, hint string) error { return fault.Newf(fault.Conflict, "publish", object, hint, reason) }
+	switch {
+	case g.Output != s.Output || g.Partition != s.Partition:
+		return fault.Newf(fault.Invalid, "publish", object, "drawbridge history lists the generations of a partition",
+			fmt.Sprintf("it is of %s %s", g.Output, g.Partition))
+	case g.Control:
+		return fault.Newf(fault.Refused, "publish", object, "build the partition with the release that you want", "it is a control, built only to be compared with")
+	case g.State == plan.Retired && g.NotReattachable != "":
+		return fault.Newf(fault.Refused, "publish", object, "rebuild the partition with the release that you want", "it cannot be re-attached: "+g.NotReattachable)
+	case g.State == plan.Retired:
+		return nil // it was live, so it was accepted
+	case g.State == plan.Rejected:
+		return conflict("it was rejected: "+g.Reason, "run the partition again")
+	case g.State != plan.Built && g.State != plan.Shadow:
+		return conflict("it is "+string(g.State), "plan again: drawbridge status shows what is live")
+	case g.Audit == gate.Pass:
+		return nil
+	case g.Audit == gate.Inconclusive && p.spec.Accepted:
+		return nil
+	case g.Audit == gate.Inconclusive:
+		return fault.Newf(fault.Refused, "publish", object, "mend the check, or let a person accept it at the gate", "its audit is inconclusive: "+g.Reason)
+	}
+	return fault.Newf(fault.Refused, "publish", object, "correct the data or the check, and build again", "its audit failed: "+g.Reason)
+}
+
+// relations are what the swap locks: parents, and children that readers know.
+func (p *publication) relations() []uint32 {
+	var oids []uint32
+	for _, found := range p.parents {
+		oids = append(oids, found.OID)
+	}
+	for _, g := range p.generations {
+		oids = append(oids, g.Child)
+	}
+	return oids
+}
+
+// attempt is one try of the transaction. The ledger is written first and the tables last, so that readers are kept out
+// for the DDL and the commit only.
+func (p *publication) attempt(ctx context.Context, rung time.Duration) (PublishResult, error) {
+	result := PublishResult{Done: true, Swapped: len(p.spec.Swaps)}
+	tx, err := p.w.pool.Begin(ctx)
+	if err != nil {
+		return PublishResult{}, err
+	}
+	defer func() { _ = tx.Rollback(context.WithoutCancel(ctx)) }()
+	if _, err := tx.Exec(ctx, `SELECT set_config('application_name', $1, true)`, clip(p.spec.Application)); err != nil {
+		return PublishResult{}, err
+	}
+	if err := bound(ctx, tx, "$1::int", ledgerWait); err != nil {
+		return PublishResult{}, err
+	}
+	// Admitted again: the first look was in another transaction, and a fence may have come since.
+	if done, err := p.w.ledger.Admit(ctx, tx, p.spec.Key, &result); err != nil || done {
+		return result, err
+	}
+	if err := p.compareAndSwap(ctx, tx); err != nil {
+		return PublishResult{}, err
+	}
+	ddl, parents, children, err := p.ddl(ctx, tx)
+	if err != nil {
+		return PublishResult{}, err
+	}
+	started := time.Now()
+	if err := lock(ctx, tx, parents, children, rung); err != nil {
+		return PublishResult{}, err
+	}
+	if len(ddl) > 0 {
+		if _, err := tx.Conn().PgConn().Exec(ctx, strings.Join(ddl, ";\n")).ReadAll(); err != nil {
+			return PublishResult{}, err
+		}
+	}
+	result.HoldMS = float64(time.Since(started).Microseconds()) / 1000
+	if err := p.w.ledger.RecordEffect(ctx, tx, p.spec.Key, string(p.spec.kind()), result); err != nil {
+		return PublishResult{}, err
+	}
+	if err := tx.Commit(ctx); err != nil {
+		return p.settle(ctx, err)
+	}
+	return result, nil
+}
+
+// settle finds out what became of a commit whose answer was lost. The locks of LockLive tell when the lost session has
+// ended: then its record is there, or never will be. Where the server stays away, the error stays transient, as the next
+// call begins with the same look.
+func (p *publication) settle(ctx context.Context, lost error) (PublishResult, error) {
+	if sqlstate(lost) != "" || ctx.Err() != nil {
+		return PublishResult{}, lost
+	}
+	var result PublishResult
+	err := pgx.BeginFunc(ctx, p.w.pool, func(tx pgx.Tx) error {
+		if _, err := p.w.ledger.LockLive(ctx, tx, p.spec.Swaps); err != nil {
+			return err
+		}
+		done, err := p.w.ledger.Admit(ctx, tx, p.spec.Key, &result)
+		if err == nil && !done {
+			return lost
+		}
+		return err
+	})
+	return result, err
+}
+
+// compareAndSwap writes the ledger, if what is live is still what the caller saw and the new generations are unchanged.
+func (p *publication) compareAndSwap(ctx context.Context, tx pgx.Tx) error {
+	live, err := p.w.ledger.LockLive(ctx, tx, p.spec.Swaps)
+	if err != nil {
+		return err
+	}
+	var to []int64
+	for _, s := range p.spec.Swaps {
+		if now := live[s.Partition][s.Output]; now != s.From {
+			return p.moved(ctx, tx, s, now)
+		}
+		if s.To != 0 {
+			to = append(to, s.To)
+		}
+	}
+	locked, err := p.w.ledger.LockGenerations(ctx, tx, to)
+	if err != nil {
+		return err
+	}
+	for id, g := range locked {
+		if was := p.generations[id]; g.State != was.State || g.Child != was.Child || g.Shadow != was.Shadow {
+			return fault.Newf(fault.Conflict, "publish", fmt.Sprintf("generation %d of %s %s", id, g.Output, g.Partition),
+				"plan again: drawbridge status shows what is live", fmt.Sprintf("it was %s and is %s now", was.State, g.State))
+		}
+	}
+	return p.w.ledger.RecordSwaps(ctx, tx, p.spec.Key, p.spec.kind(), p.spec.Swaps)
+}
+
+// moved is the conflict of a partition whose live generation is another than the caller saw.
+func (p *publication) moved(ctx context.Context, tx pgx.Tx, s plan.Swap, now int64) error {
+	reason := "nothing is live there any more"
+	if now != 0 {
+		g, err := p.w.ledger.Generation(ctx, tx, now)
+		if err != nil {
+			return err
+		}
+		reason = fmt.Sprintf("generation %d of %s %s is live now", now, g.Pipeline, g.Version)
+	}
+	return fault.Newf(fault.Conflict, "publish", s.Output+" "+string(s.Partition), "plan again, or run the partition again",
+		fmt.Sprintf("%s, where generation %d was when this began", reason, s.From))
+}
+
+// ddl renders the swap, after it has checked each child in a time that does not depend on its size.
+func (p *publication) ddl(ctx context.Context, tx pgx.Tx) (statements []string, parents, children []target, err error) {
+	var ids []int64
+	for id := range p.generations {
+		ids = append(ids, id)
+	}
+	found, err := p.w.children(ctx, tx, ids)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	for output, f := range p.parents {
+		parents = append(parents, target{oid: f.OID, name: p.w.names.parent(output)})
+	}
+	for _, t := range p.shadows {
+		parents = append(parents, t)
+	}
+	var detach, attach []string
+	for _, s := range p.spec.Swaps {
+		parentName := p.w.names.parent(s.Output)
+		if s.From != 0 {
+			child := p.w.names.child(s.From)
+			if f := found[s.From]; f.OID != p.generations[s.From].Child || f.Parent != p.parents[s.Output].OID {
+				return nil, nil, nil, fault.Newf(fault.Conflict, "publish", s.Output+" "+string(s.Partition),
+					"somebody swapped by hand: attach it again, or drawbridge adopt",
+					fmt.Sprintf("%s is live in the ledger, and not attached to the table", child))
+			}
+			children = append(children, target{oid: found[s.From].OID, name: child})
+			detach = append(detach, fmt.Sprintf("ALTER TABLE %s DETACH PARTITION %s", parentName, child))
+		}
+		if s.To != 0 {
+			more, err := p.attach(s, p.generations[s.To], found[s.To])
+			if err != nil {
+				return nil, nil, nil, err
+			}
+			children = append(children, target{oid: found[s.To].OID, name: p.w.names.child(s.To)})
+			attach = append(attach, more...)
+		}
+	}
+	return slices.Concat(detach, attach), parents, children, nil
+}
+
+// attach renders what makes one child live.
+func (p *publication) attach(s plan.Swap, g catalog.Generation, found child) ([]string, error) {
+	name, parentName := p.w.names.child(g.ID), p.w.names.parent(s.Output)
+	shadowName := p.w.names.shadowParent(g.Output, g.Shadow)
+	shadowOID := p.shadows[shadowName].oid
+	if g.State != plan.Shadow {
+		shadowOID = 0
+	}
+	if err := found.trusted(g, shadowOID); err != nil {
+		return nil, err
+	}
+	missing, err := found.missing(g, p.parents[s.Output].Columns)
+	if err != nil {
+		return nil, err
+	}
+	var statements []string
+	if shadowOID != 0 {
+		statements = append(statements, fmt.Sprintf("ALTER TABLE %s DETACH PARTITION %s", shadowName, name))
+	}
+	for _, c := range missing {
+		statements = append(statements, fmt.Sprintf("ALTER TABLE %s ADD COLUMN %s %s", name, quoteName(c.Name), c.Type))
+	}
+	return append(statements, fmt.Sprintf("ALTER TABLE %s ATTACH PARTITION %s %s", parentName, name, forValues(g))), nil
+}

@@ -1,0 +1,369 @@
+package warehouse_test
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/stretchr/testify/require"
+
+	"drawbridge/internal/fault"
+	"drawbridge/internal/plan"
+	"drawbridge/internal/warehouse"
+)
+
+// two builds and publishes one generation of a day and builds the next.
+func (b *bundle) two(t *testing.T) (live, next plan.Generation) {
+	t.Helper()
+	b.orders("2026-01-01", 10, 1)
+	live = b.build(t, shop(), "2026-01-01").Generation
+	b.publish(t, swap(live, 0))
+	b.orders("2026-01-01", 10, 2)
+	return live, b.build(t, shop(), "2026-01-01").Generation
+}
+
+func TestPublishingTwiceIsPublishingOnce(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	live, next := b.two(t)
+	spec := b.patient(swap(next, live.ID))
+	first, err := b.Publish(t.Context(), spec, beat)
+	require.NoError(t, err)
+	second, err := b.Publish(t.Context(), spec, beat)
+	require.NoError(t, err)
+	require.Equal(t, first, second)
+	require.Equal(t, "25.00", b.sum(t))
+
+	// Back, and the same key again: it was done, and must not be done a second time.
+	b.publish(t, plan.Swap{Output: live.Output, Partition: live.Partition, From: next.ID, To: live.ID})
+	_, err = b.Publish(t.Context(), spec, beat)
+	require.NoError(t, err)
+	require.Equal(t, "15.00", b.sum(t))
+}
+
+func TestOfRivalsForOnePartitionOneWins(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.orders("2026-01-01", 10, 1)
+	live := b.build(t, shop(), "2026-01-01").Generation
+	b.publish(t, swap(live, 0))
+	const rivals = 5
+	var next []plan.Generation
+	for range rivals {
+		next = append(next, b.build(t, shop(), "2026-01-01").Generation)
+	}
+	// A reader holds the table, so that every rival is past its first look before one of them can win.
+	reader, err := b.db.Pool.Begin(t.Context())
+	require.NoError(t, err)
+	_, err = reader.Exec(t.Context(), `SELECT count(*) FROM fct_orders`)
+	require.NoError(t, err)
+	errs := make(chan error, rivals)
+	waiting := make(chan struct{}, rivals*100)
+	for _, g := range next {
+		go func() {
+			result, err := b.Publish(context.WithoutCancel(t.Context()), b.patient(swap(g, live.ID)), func() { waiting <- struct{}{} })
+			if err == nil && !result.Done {
+				err = context.DeadlineExceeded
+			}
+			errs <- err
+		}()
+	}
+	for range rivals {
+		<-waiting // in the ladder: what they read before is all equal
+	}
+	require.NoError(t, reader.Rollback(t.Context()))
+	var won, lost int
+	for range rivals {
+		switch err := <-errs; {
+		case err == nil:
+			won++
+		case fault.ClassOf(err) == fault.Conflict:
+			require.ErrorContains(t, err, "is live now")
+			lost++
+		default:
+			require.NoError(t, err)
+		}
+	}
+	require.Equal(t, 1, won)
+	require.Equal(t, rivals-1, lost)
+}
+
+func TestAPublishWaitsForSnapshotsThatPrecedeTheBuild(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.orders("2026-01-01", 10, 1)
+	live := b.build(t, shop(), "2026-01-01").Generation
+	b.publish(t, swap(live, 0))
+	old, err := b.db.Pool.BeginTx(t.Context(), pgx.TxOptions{IsoLevel: pgx.RepeatableRead})
+	require.NoError(t, err)
+	_, err = old.Exec(t.Context(), `SELECT 1`) // takes the snapshot, and no lock on the table
+	require.NoError(t, err)
+	next := b.build(t, shop(), "2026-01-01").Generation
+
+	impatient := b.patient(swap(next, live.ID))
+	impatient.SnapshotWait = 50 * time.Millisecond
+	result, err := b.Publish(t.Context(), impatient, beat)
+	require.NoError(t, err)
+	require.False(t, result.Done)
+	require.Equal(t, "snapshots", result.WaitingFor)
+	require.Len(t, result.Blocked, 1)
+	require.EqualValues(t, old.Conn().PgConn().PID(), result.Blocked[0].PID)
+
+	var rows int
+	require.NoError(t, old.QueryRow(t.Context(), `SELECT count(*) FROM fct_orders`).Scan(&rows))
+	require.Equal(t, 10, rows)
+	looked := make(chan struct{}, 1000)
+	done := make(chan error, 1)
+	go func() {
+		result, err := b.Publish(context.WithoutCancel(t.Context()), b.patient(swap(next, live.ID)), func() { looked <- struct{}{} })
+		if err == nil && !result.Done {
+			err = context.DeadlineExceeded
+		}
+		done <- err
+	}()
+	<-looked
+	require.NoError(t, old.Rollback(t.Context()))
+	require.NoError(t, <-done)
+}
+
+func TestIgnoringSnapshotsGoesOn(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	live, _ := b.two(t)
+	old, err := b.db.Pool.BeginTx(t.Context(), pgx.TxOptions{IsoLevel: pgx.RepeatableRead})
+	require.NoError(t, err)
+	defer func() { _ = old.Rollback(context.WithoutCancel(t.Context())) }()
+	_, err = old.Exec(t.Context(), `SELECT 1`)
+	require.NoError(t, err)
+	newer := b.build(t, shop(), "2026-01-01").Generation
+	spec := b.patient(swap(newer, live.ID))
+	spec.SnapshotWait, spec.IgnoreSnapshots = 0, true
+	result, err := b.Publish(t.Context(), spec, beat)
+	require.NoError(t, err)
+	require.True(t, result.Done)
+}
+
+func TestALockHolderIsNamedAndMayBeEnded(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	live, next := b.two(t)
+	holder, err := b.db.Pool.Acquire(t.Context())
+	require.NoError(t, err)
+	defer holder.Release()
+	_, err = holder.Exec(t.Context(), `SET application_name = 'report'; BEGIN; SELECT count(*) FROM fct_orders`)
+	require.NoError(t, err)
+	spec := b.patient(swap(next, live.ID))
+	spec.LockBudget = 300 * time.Millisecond
+	result, err := b.Publish(t.Context(), spec, beat)
+	require.NoError(t, err)
+	require.False(t, result.Done)
+	require.Equal(t, "locks", result.WaitingFor)
+	require.Len(t, result.Blocked, 1)
+	require.Equal(t, "report", result.Blocked[0].Application)
+	require.EqualValues(t, holder.Conn().PgConn().PID(), result.Blocked[0].PID)
+	require.Equal(t, "15.00", b.sum(t), "a publish that is blocked changes nothing")
+
+	spec.LockBudget, spec.Terminate = 20*time.Second, []int32{result.Blocked[0].PID}
+	result, err = b.Publish(t.Context(), spec, beat)
+	require.NoError(t, err)
+	require.True(t, result.Done)
+	require.Equal(t, "25.00", b.sum(t))
+}
+
+func TestGoingBackIsTheSameSwapAndTheSameRows(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	live, next := b.two(t)
+	rows, sum, err := b.Checksum(t.Context(), "fct_orders")
+	require.NoError(t, err)
+	require.EqualValues(t, live.Rows, rows)
+	b.publish(t, swap(next, live.ID))
+	_, other, err := b.Checksum(t.Context(), "fct_orders")
+	require.NoError(t, err)
+	require.NotEqual(t, sum, other)
+	back := b.patient(plan.Swap{Output: live.Output, Partition: live.Partition, From: next.ID, To: live.ID})
+	back.TurnBack = true
+	result, err := b.Publish(t.Context(), back, beat)
+	require.NoError(t, err)
+	require.True(t, result.Done)
+	_, again, err := b.Checksum(t.Context(), "fct_orders")
+	require.NoError(t, err)
+	require.Equal(t, sum, again)
+
+	detach := b.patient(plan.Swap{Output: live.Output, Partition: live.Partition, From: live.ID})
+	result, err = b.Publish(t.Context(), detach, beat)
+	require.NoError(t, err)
+	require.True(t, result.Done)
+	require.Empty(t, b.sum(t))
+}
+
+func TestAnOldGenerationGainsTheColumnsThatTheTableGained(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.orders("2026-01-01", 10, 1)
+	old := b.build(t, shop(), "2026-01-01").Generation
+	b.publish(t, swap(old, 0))
+	b.orders("2026-01-02", 10, 0)
+	never := b.build(t, shop(), "2026-01-02").Generation // not attached when the table gains the column
+	_, err := b.db.Pool.Exec(t.Context(), `
+		CREATE VIEW revenue AS SELECT sum(amount) AS total FROM fct_orders;
+		COMMENT ON TABLE fct_orders IS 'orders'`)
+	require.NoError(t, err)
+
+	wider := shop()
+	wider.Version = "1.1.0"
+	wider.Outputs[0].SQL = `SELECT order_id, ordered_at::date AS order_date, channel, amount, 'EUR'::text AS currency FROM raw_orders`
+	built, err := b.Build(t.Context(), b.spec(wider, "2026-01-01"))
+	require.NoError(t, err)
+	next := built[0].Generation
+	spec := b.patient(swap(next, old.ID))
+	_, err = b.Publish(t.Context(), spec, beat)
+	require.Equal(t, fault.Conflict, fault.ClassOf(err), "%v", err)
+	require.ErrorContains(t, err, "currency")
+
+	expand := warehouse.ExpandSpec{Pipeline: wider, Release: release("1.1.0"), LockBudget: 10 * time.Second}
+	result, err := b.Expand(t.Context(), expand)
+	require.NoError(t, err)
+	require.Equal(t, []string{"add fct_orders.currency text"}, result.Changes)
+	result, err = b.Expand(t.Context(), expand)
+	require.NoError(t, err)
+	require.Empty(t, result.Changes)
+	b.publish(t, swap(next, old.ID))
+	b.publish(t, swap(never, 0))
+	b.publish(t, swap(old, next.ID))
+	require.NoError(t, b.Verify(t.Context(), []int64{old.ID, next.ID, never.ID}, beat), "the recorded checksum covers the recorded columns")
+
+	var comment string
+	require.NoError(t, b.db.Pool.QueryRow(t.Context(), `SELECT obj_description('fct_orders'::regclass)`).Scan(&comment))
+	require.Equal(t, "orders", comment)
+	var total string
+	require.NoError(t, b.db.Pool.QueryRow(t.Context(), `SELECT total::text FROM revenue`).Scan(&total))
+	require.Equal(t, "20.00", total)
+}
+
+func TestAColumnOfAnotherTypeIsNoExpansion(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.orders("2026-01-01", 10, 1)
+	b.publish(t, swap(b.build(t, shop(), "2026-01-01").Generation, 0))
+	p := shop()
+	p.Outputs[0].SQL = `SELECT order_id, ordered_at::date AS order_date, channel, amount::text AS amount FROM raw_orders`
+	_, err := b.Build(t.Context(), b.spec(p, "2026-01-01"))
+	require.Equal(t, fault.Invalid, fault.ClassOf(err), "%v", err)
+}
+
+func TestAPublishedChildRefusesEveryWrite(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.orders("2026-01-01", 10, 1)
+	b.publish(t, swap(b.build(t, shop(), "2026-01-01").Generation, 0))
+	for _, sql := range []string{
+		`INSERT INTO fct_orders SELECT 99, order_date, channel, amount FROM fct_orders LIMIT 1`,
+		`UPDATE fct_orders SET amount = 0`, `DELETE FROM fct_orders`, `TRUNCATE fct_orders`,
+	} {
+		_, err := b.db.Pool.Exec(t.Context(), sql)
+		require.ErrorContains(t, err, "nobody writes it in place", sql)
+	}
+}
+
+func TestAChildThatCouldHaveBeenWrittenDoesNotGoLiveAgain(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct{ tamper, says string }{
+		"its trigger was disabled":   {"ALTER TABLE %s DISABLE TRIGGER drawbridge_refuse_write", "write-refusing triggers"},
+		"somebody else may write it": {"GRANT UPDATE ON %s TO PUBLIC", "another role may write it"},
+		"a column was dropped":       {"ALTER TABLE %s DROP COLUMN amount", "columns are not those"},
+		"its table is gone":          {"DROP TABLE %s", "its table is gone"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := setup(t)
+			live, next := b.two(t)
+			b.publish(t, swap(next, live.ID))
+			_, err := b.db.Pool.Exec(t.Context(), fmt.Sprintf(c.tamper, b.child(live.ID)))
+			require.NoError(t, err)
+			_, err = b.Publish(t.Context(), b.patient(plan.Swap{Output: live.Output, Partition: live.Partition, From: next.ID, To: live.ID}), beat)
+			require.Equal(t, fault.Refused, fault.ClassOf(err), "%v", err)
+			require.ErrorContains(t, err, c.says)
+			require.Equal(t, "25.00", b.sum(t))
+		})
+	}
+}
+
+func TestVerifyFindsRowsThatAreNotThoseRecorded(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	live, next := b.two(t)
+	b.publish(t, swap(next, live.ID))
+	require.NoError(t, b.Verify(t.Context(), []int64{live.ID}, beat))
+	_, err := b.db.Pool.Exec(t.Context(), fmt.Sprintf("ALTER TABLE %[1]s DISABLE TRIGGER USER; UPDATE %[1]s SET amount = amount + 1; ALTER TABLE %[1]s ENABLE TRIGGER USER", b.child(live.ID)))
+	require.NoError(t, err)
+	err = b.Verify(t.Context(), []int64{live.ID}, beat)
+	require.Equal(t, fault.Refused, fault.ClassOf(err), "%v", err)
+	_, err = b.Publish(t.Context(), b.patient(plan.Swap{Output: live.Output, Partition: live.Partition, From: next.ID, To: live.ID}), beat)
+	require.ErrorContains(t, err, "cannot be re-attached")
+}
+
+func TestAFencedWorkflowPublishesNothingButItsUndo(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	live, next := b.two(t)
+	spec := b.patient(swap(next, live.ID))
+	spec.Key = "deploy/shop/run-1/prod/publish/0"
+	require.NoError(t, b.Fence(t.Context(), "deploy/shop/run-1"))
+	require.NoError(t, b.Fence(t.Context(), "deploy/shop/run-1"))
+	_, err := b.Publish(t.Context(), spec, beat)
+	require.Equal(t, fault.Conflict, fault.ClassOf(err), "%v", err)
+	require.Equal(t, fault.Conflict, fault.ClassOf(b.SetActive(t.Context(), "deploy/shop/run-1/prod/activate/0", "shop", &live.Release)))
+	spec.Key = "deploy/shop/run-1/undo/prod/swap-back/0"
+	result, err := b.Publish(t.Context(), spec, beat)
+	require.NoError(t, err)
+	require.True(t, result.Done)
+	spec = b.patient(plan.Swap{Output: live.Output, Partition: live.Partition, From: next.ID, To: live.ID})
+	spec.Key = "deploy/shop/run-11/prod/publish/0"
+	result, err = b.Publish(t.Context(), spec, beat)
+	require.NoError(t, err, "another workflow whose id begins alike")
+	require.True(t, result.Done)
+}
+
+func TestAControlIsNeverPublished(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.orders("2026-01-01", 10, 1)
+	b.build(t, shop(), "2026-01-01")
+	spec := b.spec(shop(), "2026-01-01")
+	spec.Control = true
+	built, err := b.Build(t.Context(), spec)
+	require.NoError(t, err)
+	_, err = b.Publish(t.Context(), b.patient(swap(built[0].Generation, 0)), beat)
+	require.Equal(t, fault.Refused, fault.ClassOf(err), "%v", err)
+}
+
+func TestAPlainTableIsRefusedWithTheWaysOut(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	_, err := b.db.Pool.Exec(t.Context(), `CREATE TABLE fct_orders (id int)`)
+	require.NoError(t, err)
+	b.orders("2026-01-01", 10, 1)
+	_, err = b.Build(t.Context(), b.spec(shop(), "2026-01-01"))
+	require.Equal(t, fault.Refused, fault.ClassOf(err), "%v", err)
+	require.Contains(t, fault.HintOf(err), "RENAME TO")
+	observed, err := b.Observe(t.Context(), shop(), header())
+	require.NoError(t, err)
+	require.Equal(t, plan.Plain, observed.Outputs[0].Kind)
+	require.Equal(t, "plain-table", blocking(observed)[0].Rule)
+}
+
+func header() warehouse.Headers {
+	return warehouse.Headers{"raw_orders": {"order_id", "ordered_at", "channel", "amount"}}
+}
+
+func blocking(o plan.Observed) (list []plan.Problem) {
+	for _, p := range o.Problems {
+		if p.Blocking {
+			list = append(list, p)
+		}
+	}
+	return list
+}

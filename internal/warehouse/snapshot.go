@@ -1,0 +1,68 @@
+package warehouse
+
+import (
+	"context"
+	"time"
+
+	"drawbridge/internal/plan"
+)
+
+const (
+	firstLook = 10 * time.Millisecond
+	nextLook  = 500 * time.Millisecond
+)
+
+// awaitSnapshots waits until no client session of the database has a snapshot that may precede the transaction xid, or
+// the wait is over: then it returns the sessions that still do. A swap is not MVCC: such a snapshot would see the new
+// child as empty, without an error. It holds no lock while it waits.
+//
+// A session that the role may not look into (no pg_read_all_stats) counts as old while the transaction lasts that it was
+// in at the first look; those that begin later have newer snapshots.
+func (w *Warehouse) awaitSnapshots(ctx context.Context, xid string, wait time.Duration, beat func()) ([]plan.Session, error) {
+	deadline := time.Now().Add(wait)
+	hidden, err := w.hiddenTransactions(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for look := firstLook; ; look = min(2*look, nextLook) {
+		old, err := w.oldSnapshots(ctx, xid, hidden)
+		if err != nil || len(old) == 0 || time.Until(deadline) <= 0 {
+			return old, err
+		}
+		beat()
+		if err := pause(ctx, min(look, max(time.Until(deadline), time.Millisecond))); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// hiddenTransactions lists the open transactions of sessions that the role may not look into.
+func (w *Warehouse) hiddenTransactions(ctx context.Context) ([]string, error) {
+	var found []string
+	err := w.pool.QueryRow(ctx, `
+		SELECT coalesce(array_agg(DISTINCT l.virtualtransaction), '{}')
+		FROM pg_locks l
+		JOIN pg_stat_activity a ON a.pid = l.pid
+		WHERE l.locktype = 'virtualxid'
+		  AND a.backend_type IS NULL
+		  AND a.datname = current_database()`).Scan(&found)
+	return found, err
+}
+
+// oldSnapshots lists sessions whose snapshot may precede xid. The horizon of a snapshot is backend_xmin: all older
+// transactions have ended for it. age() compares across the wrap-around of transaction ids.
+func (w *Warehouse) oldSnapshots(ctx context.Context, xid string, hidden []string) ([]plan.Session, error) {
+	return sessions(ctx, w.pool, `
+		SELECT a.pid, coalesce(a.usename, ''), coalesce(a.application_name, ''), coalesce(host(a.client_addr), ''),
+		       coalesce(a.state, 'unknown'), coalesce(a.xact_start, a.backend_start, now()), 'snapshot'
+		FROM pg_stat_activity a
+		WHERE a.datname = current_database()
+		  AND a.pid <> pg_backend_pid()
+		  AND (a.backend_type = 'client backend' AND age(a.backend_xmin) >= age($1::text::xid8::xid)
+		    OR a.backend_type IS NULL
+		      AND EXISTS (
+		        SELECT
+		        FROM pg_locks l
+		        WHERE l.pid = a.pid AND l.locktype = 'virtualxid' AND l.virtualtransaction = ANY($2)))
+		ORDER BY a.xact_start NULLS FIRST, a.pid`, xid, hidden)
+}

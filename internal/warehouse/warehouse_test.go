@@ -1,0 +1,167 @@
+package warehouse_test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"io/fs"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"drawbridge/internal/check"
+	"drawbridge/internal/partition"
+	"drawbridge/internal/pipeline"
+	"drawbridge/internal/plan"
+	"drawbridge/internal/testdb"
+	"drawbridge/internal/warehouse"
+)
+
+// bundle is a warehouse with the files that its runs load.
+type bundle struct {
+	*warehouse.Warehouse
+	db    *testdb.DB
+	files map[string]string // "orders_2026-01-01.csv" -> content
+	keys  atomic.Int64
+}
+
+func setup(t *testing.T) *bundle {
+	t.Helper()
+	b := &bundle{db: testdb.New(t), files: map[string]string{}}
+	b.Warehouse = open(t, b.db)
+	require.NoError(t, b.EnsureLedger(t.Context()))
+	return b
+}
+
+func open(t *testing.T, db *testdb.DB) *warehouse.Warehouse {
+	t.Helper()
+	w, err := warehouse.Open(t.Context(), warehouse.Options{URL: db.URL, Schema: db.Schema, Application: "drawbridge/test", MaxConns: 12})
+	require.NoError(t, err)
+	t.Cleanup(w.Close)
+	return w
+}
+
+// key is the next effect key: each call of an effect in a test is one of its own, unless it is kept.
+func (b *bundle) key() string { return fmt.Sprintf("test/%d", b.keys.Add(1)) }
+
+func (b *bundle) open(_ context.Context, load pipeline.Load, key partition.Key) (io.ReadCloser, error) {
+	content, ok := b.files[strings.ReplaceAll(load.File, "@partition", string(key))]
+	if !ok {
+		return nil, fs.ErrNotExist
+	}
+	return io.NopCloser(strings.NewReader(content)), nil
+}
+
+// orders writes the file of a day: n orders with this amount each.
+func (b *bundle) orders(day partition.Key, n, amount int) {
+	var file strings.Builder
+	file.WriteString("order_id,ordered_at,channel,amount\n")
+	for i := range n {
+		fmt.Fprintf(&file, "%d,%s 10:00:00+00,web,%d.50\n", i+1, day, amount)
+	}
+	b.files["orders_"+string(day)+".csv"] = file.String()
+}
+
+func day() partition.Scheme { return partition.Scheme{By: partition.Day, Column: "order_date"} }
+
+// shop is a small pipeline: orders of a day, loaded from a file.
+func shop() *pipeline.Pipeline {
+	minimum := 1.0
+	return &pipeline.Pipeline{
+		Name: "shop", Version: "1.0.0", Partition: day(),
+		Loads: []pipeline.Load{{
+			Name: "raw_orders", File: "orders_@partition.csv", Format: "csv",
+			Columns: []pipeline.Column{{Name: "order_id", Type: "bigint"}, {Name: "ordered_at", Type: "timestamptz"}, {Name: "amount", Type: "numeric(12,2)"}},
+		}},
+		Outputs: []pipeline.Output{{
+			Table: "fct_orders", Partition: day(), SQLFile: "sql/fct_orders.sql", Key: []string{"order_id"},
+			SQL: `SELECT order_id, ordered_at::date AS order_date, channel, amount
+				FROM raw_orders
+				WHERE ordered_at >= @partition_start AND ordered_at < @partition_end`,
+			Checks: []check.Check{
+				{Name: "row_count", Kind: check.RowCount, Severity: check.Fail, Min: &minimum},
+				{Name: "amount >= 0", Kind: check.Expression, Severity: check.Fail, SQL: "amount >= 0"},
+			},
+		}},
+	}
+}
+
+func release(version string) plan.Release {
+	return plan.Release{Pipeline: "shop", Version: version, Digest: "sha256:" + version}
+}
+
+func (b *bundle) spec(p *pipeline.Pipeline, key partition.Key) warehouse.BuildSpec {
+	var outputs []string
+	for _, o := range p.Outputs {
+		outputs = append(outputs, o.Table)
+	}
+	return warehouse.BuildSpec{
+		Key: b.key(), Pipeline: p, Release: release(p.Version), Partition: key, Outputs: outputs, Open: b.open, Application: "drawbridge/test/build",
+	}
+}
+
+// build builds one partition, and makes the table ready for it.
+func (b *bundle) build(t *testing.T, p *pipeline.Pipeline, key partition.Key) warehouse.BuiltOutput {
+	t.Helper()
+	built, err := b.Build(t.Context(), b.spec(p, key))
+	require.NoError(t, err)
+	_, err = b.Expand(t.Context(), warehouse.ExpandSpec{Pipeline: p, Release: release(p.Version), LockBudget: 10 * time.Second})
+	require.NoError(t, err)
+	return built[0]
+}
+
+// patient is a publish that waits as long as a test may.
+func (b *bundle) patient(swaps ...plan.Swap) warehouse.PublishSpec {
+	return warehouse.PublishSpec{Key: b.key(), Swaps: swaps, LockBudget: 20 * time.Second, SnapshotWait: 20 * time.Second, Application: "drawbridge/test/publish"}
+}
+
+func beat() {}
+
+func swap(g plan.Generation, from int64) plan.Swap {
+	return plan.Swap{Output: g.Output, Partition: g.Partition, From: from, To: g.ID}
+}
+
+// publish makes a generation live, and requires that it went through.
+func (b *bundle) publish(t *testing.T, swaps ...plan.Swap) warehouse.PublishResult {
+	t.Helper()
+	result, err := b.Publish(t.Context(), b.patient(swaps...), beat)
+	require.NoError(t, err)
+	require.True(t, result.Done, "blocked: %+v", result)
+	return result
+}
+
+// child is the quoted name of a generation's table.
+func (b *bundle) child(id int64) string { return fmt.Sprintf("%s__data.g%d", b.db.Schema, id) }
+
+func (b *bundle) sum(t *testing.T) string {
+	t.Helper()
+	var sum *string
+	require.NoError(t, b.db.Pool.QueryRow(t.Context(), `SELECT sum(amount)::text FROM fct_orders`).Scan(&sum))
+	if sum == nil {
+		return ""
+	}
+	return *sum
+}
+
+func TestARunIsVisibleOnceItIsPublished(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.orders("2026-01-01", 100, 1)
+	built := b.build(t, shop(), "2026-01-01")
+	require.Empty(t, b.sum(t), "nothing is visible before it is published")
+	require.EqualValues(t, 100, built.Generation.Rows)
+	require.NotEmpty(t, built.Generation.Checksum)
+	require.NotEmpty(t, built.Generation.Inputs)
+	b.publish(t, swap(built.Generation, 0))
+	require.Equal(t, "150.00", b.sum(t))
+
+	observed, err := b.Observe(t.Context(), shop(), header())
+	require.NoError(t, err)
+	require.Equal(t, plan.Managed, observed.Outputs[0].Kind)
+	require.Len(t, observed.Outputs[0].Live, 1)
+	require.Equal(t, built.Generation.ID, observed.Outputs[0].Live[0].ID)
+	require.Equal(t, "numeric(12,2)", observed.Outputs[0].Candidate[3].Type)
+}

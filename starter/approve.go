@@ -1,0 +1,31 @@
+package main
+
+import (
+	"github.com/spf13/cobra"
+
+	"drawbridge/internal/gate"
+)
+
+func (a *app) approveCommand() *cobra.Command {
+	var d decision
+	cmd := &cobra.Command{
+		Use:   "approve ID --reason TEXT",
+		Short: "Let a change go on at its gate",
+		Long:  decisionHelp,
+		Example: "  drawbridge approve shop --gate approval-prod --reason 'numbers checked with finance'\n" +
+			"  drawbridge approve deploy/shop --plan 9b1e52aa04c1 --reason ok --as ana",
+		GroupID: groupDecide,
+		Args:    between(1, 1, "ID or PIPELINE"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			d.choice = string(gate.Approve)
+			return a.decide(cmd.Context(), args[0], d)
+		},
+	}
+	d.flags(a, cmd)
+	return cmd
+}
+
+// decisionHelp is what the three commands of deciding share.
+const decisionHelp = `ID is a pipeline (its deployment) or a workflow ID. Without --gate and --plan the open gate and its plan are meant; the plan
+is shown, and a decision about another one is refused. When no worker answers within ten seconds the decision is recorded,
+and applied when one returns.`

@@ -1,0 +1,206 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"go.temporal.io/sdk/client"
+
+	"drawbridge/internal/fault"
+	"drawbridge/internal/gate"
+	"drawbridge/internal/plan"
+	"drawbridge/workflows"
+)
+
+// deployment is the flags of deploy.
+type deployment struct {
+	scope
+	reason     string
+	compensate string
+	detach     bool
+	watch      bool
+}
+
+func (a *app) deployCommand() *cobra.Command {
+	var d deployment
+	cmd := &cobra.Command{
+		Use:   "deploy DIR|PIPELINE@VERSION|PLANDIGEST --to ENV",
+		Short: "Take a pipeline through its environments: canary, approval, publish, watch",
+		Long: `Takes a folder, a release or a plan through every environment up to --to. It follows until the deployment is done, turned
+back, or waits for a person: then it prints how to decide and exits with 4. With --watch it goes on following meanwhile;
+with --detach it returns when the deployment has started. Ctrl-C stops following, never the deployment.
+
+A pipeline has one deployment at a time. One that is only watching is superseded by the next; any other is in the way.`,
+		Example: "  drawbridge deploy ./shop --to prod\n  drawbridge deploy shop@1.1.0 --to prod --rebuild last=7 --reason 'currency codes'\n  drawbridge deploy 9b1e52aa04c1 --watch",
+		GroupID: groupChange,
+		Args:    between(1, 1, "DIR, PIPELINE@VERSION or PLANDIGEST"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if d.detach && d.watch {
+				return usage(cmd, "--detach and --watch exclude each other")
+			}
+			return a.deploy(cmd.Context(), args[0], d)
+		},
+	}
+	d.flags(cmd)
+	a.asFlag(cmd)
+	f := cmd.Flags()
+	f.StringVar(&d.reason, "reason", "", "why, for approvers and history")
+	f.StringVar(&d.compensate, "compensate", "failed", "what a failure turns back: failed (the environment) or all (the earlier ones too)")
+	f.BoolVar(&d.detach, "detach", false, "return when it has started")
+	f.BoolVar(&d.watch, "watch", false, "go on following while it waits for a person")
+	return cmd
+}
+
+// asFlag lets a person say who they are.
+func (a *app) asFlag(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&a.as, "as", "", "who asks (default $DRAWBRIDGE_USER, then the user of the system)")
+}
+
+func (a *app) deploy(ctx context.Context, arg string, d deployment) error {
+	in, s, err := a.deploymentInput(ctx, arg, d)
+	if err != nil {
+		return err
+	}
+	last := in.Environments[len(in.Environments)-1]
+	memo := map[string]any{
+		"pipeline": in.Pipeline, "release": s.version, "plan": in.Plan, "by": in.By, "environments": strings.Join(in.Environments, ","),
+	}
+	t, err := a.beginDeployment(ctx, order{
+		id: workflows.DeploymentID(in.Pipeline), workflow: workflows.DeploymentName, input: in, memo: memo,
+		pipeline: in.Pipeline, environment: in.Environments[0], release: s.version,
+		summary: fmt.Sprintf("deploy %s to %s", s.title, last), details: deploymentDetails(s, in),
+	}, in)
+	if err != nil {
+		return err
+	}
+	if d.detach {
+		return a.detached(ctx, t, in.Environments, in.Plan)
+	}
+	p := untilAsked
+	if d.watch {
+		p = untilDone
+	}
+	return a.follow(ctx, t, in.Environments, p)
+}
+
+func (a *app) deploymentInput(ctx context.Context, arg string, d deployment) (workflows.DeploymentInput, subject, error) {
+	var in workflows.DeploymentInput
+	rebuild, err := rebuildOf(d.rebuild)
+	if err != nil {
+		return in, subject{}, err
+	}
+	if d.compensate != "failed" && d.compensate != "all" {
+		return in, subject{}, fault.Newf(fault.Invalid, "read", "--compensate "+d.compensate, "write failed or all", "there is no such choice")
+	}
+	by, err := a.by()
+	if err != nil {
+		return in, subject{}, err
+	}
+	s, err := a.subject(ctx, arg)
+	if err != nil {
+		return in, s, err
+	}
+	if err := s.releaseNamed(); err != nil {
+		return in, s, err
+	}
+	crossed := s.environments
+	switch {
+	case s.plan != "" && d.rebuild != "":
+		return in, s, fault.Newf(fault.Invalid, "deploy", s.title, "leave --rebuild away, or plan again with it", "a plan has its scope already")
+	case s.plan != "" && d.to != "" && d.to != crossed[len(crossed)-1]:
+		return in, s, fault.Newf(fault.Invalid, "deploy", s.title, "plan with --to "+d.to, "the plan goes to "+crossed[len(crossed)-1])
+	case s.plan == "" && d.to == "":
+		return in, s, fault.Newf(fault.Invalid, "deploy", s.title, "say how far: --to prod", "--to is missing")
+	case s.plan == "":
+		if crossed, err = s.upTo(d.to); err != nil {
+			return in, s, err
+		}
+	default:
+		rebuild = plan.Rebuild{}
+	}
+	configs, err := a.configs(ctx, d.configs)
+	return workflows.DeploymentInput{
+		Pipeline: s.pipeline, Source: s.source, Release: s.release, Plan: s.plan, Environments: crossed, Rebuild: rebuild,
+		Configs: configs, By: by, Reason: d.reason, CompensateAll: d.compensate == "all",
+	}, s, err
+}
+
+// deploymentDetails is what the Web UI shows before the plan is there.
+func deploymentDetails(s subject, in workflows.DeploymentInput) string {
+	text := fmt.Sprintf("**%s** through %s, asked by %s.\n", s.title, strings.Join(in.Environments, " → "), in.By)
+	if in.Reason != "" {
+		text += "\n> " + strings.ReplaceAll(in.Reason, "\n", "\n> ") + "\n"
+	}
+	return text
+}
+
+// supersedeTimeout is how long a watching deployment may take to make room.
+const supersedeTimeout = 30 * time.Second
+
+// beginDeployment starts a deployment. One that is only watching is ended in its favour; any other is said and left alone.
+func (a *app) beginDeployment(ctx context.Context, o order, in workflows.DeploymentInput) (talk, error) {
+	t, err := a.begin(ctx, o)
+	if !errors.Is(err, errRunning) {
+		return t, err
+	}
+	s, statusErr := t.Status(ctx)
+	if statusErr != nil || s.Stage != workflows.StageWatching {
+		return talk{}, a.running(ctx, t)
+	}
+	fmt.Fprintf(a.Stderr, "%s is only watched; this deployment supersedes it\n", title(s))
+	short, cancel := context.WithTimeout(ctx, supersedeTimeout)
+	defer cancel()
+	if err := supersede(short, t, workflows.SupersedeInput{By: in.By, Reason: orElse(in.Reason, "a newer deployment")}); err != nil {
+		return talk{}, err
+	}
+	t, err = a.begin(ctx, o)
+	if errors.Is(err, errRunning) {
+		return talk{}, a.running(ctx, t)
+	}
+	return t, err
+}
+
+// supersede ends a watching deployment and waits until it has ended, however it did.
+func supersede(ctx context.Context, t talk, in workflows.SupersedeInput) error {
+	handle, err := t.client.UpdateWorkflow(ctx, client.UpdateWorkflowOptions{
+		WorkflowID: t.id, UpdateName: workflows.Supersede, Args: []any{in}, WaitForStage: client.WorkflowUpdateStageCompleted,
+	})
+	if err == nil {
+		err = handle.Get(ctx, nil)
+	}
+	if err != nil {
+		return fmt.Errorf("supersede %s: %w", t.id, t.explain(err))
+	}
+	if _, err := t.Result(ctx); err != nil && ctx.Err() != nil {
+		return fmt.Errorf("await the end of %s: %w", t.id, err)
+	}
+	return nil
+}
+
+// detachment is the answer of a command that returns when its workflow has started.
+type detachment struct {
+	ID   string `json:"id"`
+	Run  string `json:"run"`
+	Plan string `json:"plan,omitempty"`
+}
+
+// detached says that a workflow has started, and which of its workers are missing.
+func (a *app) detached(ctx context.Context, t talk, environments []string, digest string) error {
+	if missing := unpolled(ctx, t.client, a.Now(), queues(environments)); len(missing) > 0 {
+		a.sayMissing(missing)
+	}
+	if a.json {
+		return a.print(detachment{ID: t.id, Run: t.run, Plan: digest})
+	}
+	text := "Started " + t.id
+	if digest != "" {
+		text += " with plan " + gate.Short(digest)
+	}
+	fmt.Fprintln(a.Stdout, text)
+	a.next("drawbridge status " + t.id + " --watch")
+	return nil
+}

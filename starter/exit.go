@@ -1,0 +1,139 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+
+	"go.temporal.io/api/serviceerror"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/temporal"
+
+	"drawbridge/activities"
+	"drawbridge/internal/fault"
+	"drawbridge/workflows"
+)
+
+// exit is the code of a command that has already said on its screen why it ends so.
+type exit int
+
+// The exit codes, for scripts and CI.
+const (
+	exitDone       exit = 0
+	exitInvalid    exit = 1   // usage, an input that can never work, or a server that does not answer
+	exitRefused    exit = 2   // a rule, a check, a gate or a moved world said no
+	exitRolledBack exit = 3   // it was visible, and was turned back
+	exitWaiting    exit = 4   // a person has to decide
+	exitInterrupt  exit = 130 // Ctrl-C while following: what was started goes on
+)
+
+// Error makes an exit code an error, so that commands return it like any other.
+func (e exit) Error() string { return fmt.Sprintf("exit code %d", int(e)) }
+
+// of is the exit code of a workflow that reached a stage.
+func exitOf(stage workflows.Stage) exit {
+	switch stage {
+	case workflows.StageDone:
+		return exitDone
+	case workflows.StageRolledBack:
+		return exitRolledBack
+	case workflows.StageWaiting:
+		return exitWaiting
+	case workflows.StageRefused, workflows.StageStuck:
+		return exitRefused
+	case workflows.StagePlanning, workflows.StageValidating, workflows.StageCrossing, workflows.StageWatching,
+		workflows.StageCompensating:
+		return exitDone
+	}
+	return exitRefused
+}
+
+// problem is an error as people and programs read it.
+type problem struct {
+	Text  string `json:"error"`
+	Class string `json:"class"` // invalid, refused, conflict, ambiguous or transient
+	Hint  string `json:"hint,omitempty"`
+}
+
+// transient is the class of what a retry may mend.
+const transient = "transient"
+
+// describe reads a fault of our own, one that a worker sent, or an error of Temporal.
+func describe(err error) problem {
+	if f, ok := errors.AsType[*fault.Error](err); ok {
+		return problem{Text: err.Error(), Class: className(f.Class), Hint: fault.HintOf(f)}
+	}
+	if app, ok := errors.AsType[*temporal.ApplicationError](err); ok {
+		p := problem{Text: app.Message(), Class: className(fault.Class(app.Type()))}
+		var detail activities.Fault
+		if app.HasDetails() && app.Details(&detail) == nil {
+			p.Hint = detail.Hint
+		}
+		return p
+	}
+	p := problem{Text: err.Error(), Class: transient}
+	if unreachable(err) {
+		p.Hint = "look what is missing: drawbridge doctor"
+	}
+	return p
+}
+
+// className is a class in the words of JSON output. What is no class of ours may be mended by a retry.
+func className(class fault.Class) string {
+	for _, c := range fault.Classes() {
+		if c == class {
+			return strings.ToLower(strings.TrimPrefix(string(c), "drawbridge."))
+		}
+	}
+	return transient
+}
+
+// unreachable says that Temporal, or a worker that it asked, gave no answer in time.
+func unreachable(err error) bool {
+	if _, ok := errors.AsType[*client.WorkflowUpdateServiceTimeoutOrCanceledError](err); ok {
+		return true
+	}
+	if _, ok := errors.AsType[*serviceerror.Unavailable](err); ok {
+		return true
+	}
+	if _, ok := errors.AsType[*serviceerror.DeadlineExceeded](err); ok {
+		return true
+	}
+	return errors.Is(err, context.DeadlineExceeded)
+}
+
+func (p problem) exit() exit {
+	switch p.Class {
+	case className(fault.Refused), className(fault.Conflict), className(fault.Ambiguous):
+		return exitRefused
+	}
+	return exitInvalid
+}
+
+// finish says what went wrong, on stderr, and returns the exit code.
+func (m *Main) finish(ctx context.Context, err error, asJSON bool) exit {
+	if err == nil {
+		return exitDone
+	}
+	if code, ok := errors.AsType[exit](err); ok {
+		return code
+	}
+	if ctx.Err() != nil && errors.Is(context.Cause(ctx), context.Canceled) {
+		return exitInterrupt
+	}
+	p := describe(err)
+	if asJSON {
+		body, encodeErr := json.Marshal(p)
+		if encodeErr == nil {
+			fmt.Fprintln(m.Stderr, string(body))
+			return p.exit()
+		}
+	}
+	fmt.Fprintf(m.Stderr, "%s %s\n", m.style(m.Stderr).red("error:"), p.Text)
+	if p.Hint != "" {
+		fmt.Fprintf(m.Stderr, "→ %s\n", p.Hint)
+	}
+	return p.exit()
+}

@@ -1,0 +1,149 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+
+	"github.com/spf13/cobra"
+
+	"drawbridge/activities"
+	"drawbridge/internal/fault"
+	"drawbridge/internal/partition"
+	"drawbridge/internal/plan"
+	"drawbridge/workflows"
+)
+
+// turnBack is the flags of rollback.
+type turnBack struct {
+	env       string
+	to        string
+	output    string
+	partition string
+	data      string
+	verify    string
+	reason    string
+	config    []string
+	dryRun    bool
+	detach    bool
+}
+
+// lastGood names the newest retired generation that can go live again.
+const lastGood = "last-good"
+
+func (a *app) rollbackCommand() *cobra.Command {
+	var b turnBack
+	cmd := &cobra.Command{
+		Use:   "rollback PIPELINE --env ENV --reason TEXT",
+		Short: "Turn back what is finished: a release, or one partition",
+		Long: `Makes an earlier release active again, and its data with it: partitions swap back in a time that does not depend on their
+size; those that were rebuilt since are built again by the earlier release. With --output and --partition only that
+partition goes back. --dry-run says what would happen to each partition, and changes nothing.`,
+		Example: "  drawbridge rollback shop --env prod --dry-run --reason 'amounts doubled'\n  drawbridge rollback shop --env prod --to 1.1.0 --reason 'amounts doubled'\n  drawbridge rollback shop --env prod --output fct_orders --partition 2026-01-31 --to last-good --reason 'late file'",
+		GroupID: groupChange,
+		Args:    between(1, 1, "PIPELINE"),
+		RunE:    func(cmd *cobra.Command, args []string) error { return a.rollback(cmd.Context(), args[0], b) },
+	}
+	a.asFlag(cmd)
+	f := cmd.Flags()
+	f.StringVar(&b.env, "env", "", "environment")
+	f.StringVar(&b.to, "to", "", "version to go back to (default: the one before); of a partition: last-good (default) or a generation")
+	f.StringVar(&b.output, "output", "", "only this output; with --partition")
+	f.StringVar(&b.partition, "partition", "", "only this partition; with --output")
+	f.StringVar(&b.data, "data", "rebuild", "of partitions that were rebuilt since: rebuild, or snapshot (the retained data; what is lost is listed)")
+	f.StringVar(&b.verify, "verify", "quick", "before anything is locked: quick, or full (recount rows and checksums)")
+	f.StringVar(&b.reason, "reason", "", "why, for the history")
+	f.StringArrayVar(&b.config, "config", nil, "ENV=FILE: a config that replaces the packed one")
+	f.BoolVar(&b.dryRun, "dry-run", false, "say what would happen, and change nothing")
+	f.BoolVar(&b.detach, "detach", false, "return when it has started")
+	return cmd
+}
+
+// request reads the flags into what is asked of the ledger.
+func (b turnBack) request() (plan.TurnBack, activities.Verify, error) {
+	refuse := func(flag, hint, reason string) (plan.TurnBack, activities.Verify, error) {
+		return plan.TurnBack{}, "", fault.Newf(fault.Invalid, "read", flag, hint, reason)
+	}
+	req := plan.TurnBack{Output: b.output, Partition: partition.Key(b.partition)}
+	switch {
+	case b.env == "":
+		return refuse("--env", "name the environment: --env prod", "it is missing")
+	case b.reason == "":
+		return refuse("--reason", "say why: --reason TEXT", "it is missing")
+	case (b.output == "") != (b.partition == ""):
+		return refuse("--output and --partition", "give both: --output TABLE --partition P", "one of them is missing")
+	case b.output == "":
+		if b.to == lastGood {
+			return refuse("--to "+b.to, "name one: --output TABLE --partition P", "a generation belongs to a partition")
+		}
+		req.Version = b.to
+	case b.to != "" && b.to != lastGood:
+		id, err := strconv.ParseInt(b.to, 10, 64)
+		if err != nil || id < 1 {
+			return refuse("--to "+b.to, "write last-good, or a number that drawbridge history --output --partition shows", "it is no generation")
+		}
+		req.Generation = id
+	}
+	switch b.data {
+	case "rebuild":
+	case "snapshot":
+		req.Snapshot = true
+	default:
+		return refuse("--data "+b.data, "write rebuild or snapshot", "there is no such choice")
+	}
+	switch b.verify {
+	case "quick":
+		return req, activities.VerifyQuick, nil
+	case "full":
+		return req, activities.VerifyFull, nil
+	}
+	return refuse("--verify "+b.verify, "write quick or full", "there is no such depth")
+}
+
+func (a *app) rollback(ctx context.Context, arg string, b turnBack) error {
+	req, verify, err := b.request()
+	if err != nil {
+		return err
+	}
+	by, err := a.by()
+	if err != nil {
+		return err
+	}
+	name, err := named(arg)
+	if err != nil {
+		return err
+	}
+	s, err := a.newest(ctx, name)
+	if err != nil {
+		return err
+	}
+	if err := s.in(b.env); err != nil {
+		return err
+	}
+	configs, err := a.configs(ctx, b.config)
+	if err != nil {
+		return err
+	}
+	what := orElse(b.to, "the release before")
+	if b.output != "" {
+		what = fmt.Sprintf("%s[%s] to %s", b.output, b.partition, orElse(b.to, lastGood))
+	}
+	t, err := a.begin(ctx, order{
+		id: workflows.RollbackID(name, b.env), workflow: workflows.RollbackName,
+		pipeline: name, environment: b.env, release: req.Version,
+		summary: fmt.Sprintf("roll %s in %s back: %s", name, b.env, what), details: "> " + b.reason,
+		memo: map[string]any{"pipeline": name, "release": req.Version, "by": by, "environments": b.env},
+		input: workflows.RollbackInput{
+			Pipeline: name, Environment: b.env, Release: s.release, Config: configs[b.env], Request: req, Verify: verify,
+			DryRun: b.dryRun, By: by, Reason: b.reason,
+		},
+	})
+	if errors.Is(err, errRunning) {
+		return a.running(ctx, t)
+	}
+	if err != nil {
+		return err
+	}
+	return a.followUnless(ctx, b.detach, t, b.env)
+}

@@ -1,0 +1,138 @@
+package main
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+func commands() []string {
+	a := &app{Main: NewMain(nil, nil)}
+	var names []string
+	for _, c := range a.root().Commands() {
+		names = append(names, c.Name())
+	}
+	return names
+}
+
+func TestHelpIsAsShown(t *testing.T) {
+	t.Parallel()
+	names := commands()
+	require.Contains(t, names, "deploy")
+	x := newTerminal(t)
+	require.Zero(t, x.run(t))
+	golden(t, "help/drawbridge.txt", x.out.String())
+	for _, name := range names {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			x := newTerminal(t)
+			require.Zero(t, x.run(t, name, "--help"))
+			require.Empty(t, x.errOut.String())
+			require.Contains(t, x.out.String(), "Examples:\n  ")
+			require.Contains(t, x.out.String(), "--json")
+			golden(t, "help/"+name+".txt", x.out.String())
+		})
+	}
+}
+
+func TestCompletionIsWritten(t *testing.T) {
+	t.Parallel()
+	x := newTerminal(t)
+	require.Zero(t, x.run(t, "completion", "bash"))
+	require.Contains(t, x.out.String(), "drawbridge")
+}
+
+func TestWrongUsageSaysWhatToType(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		args []string
+		text string
+		hint string
+	}{
+		"an unknown command":              {[]string{"depoly"}, `run "depoly": there is no such command`, "did you mean deploy?"},
+		"nothing like it":                 {[]string{"xyzzyx"}, "there is no such command", "drawbridge --help"},
+		"an unknown flag":                 {[]string{"deploy", "--tow", "prod"}, "unknown flag: --tow", "drawbridge deploy --help"},
+		"an argument too many":            {[]string{"build", "a", "b"}, `"b" is too much`, "drawbridge build --help"},
+		"an argument where none is":       {[]string{"inbox", "a"}, "it takes no argument", "drawbridge inbox --help"},
+		"no argument":                     {[]string{"deploy"}, "is missing", "drawbridge deploy --help"},
+		"flags that exclude each other":   {[]string{"deploy", "x", "--detach", "--watch"}, "exclude each other", "drawbridge deploy --help"},
+		"half of a place":                 {[]string{"history", "shop", "--env", "dev", "--output", "t"}, "--partition is missing", "--partition VALUE"},
+		"a decision without a reason":     {[]string{"approve", "shop"}, "the reason is missing", "--reason TEXT"},
+		"a decision without a choice":     {[]string{"decide", "shop", "--reason", "r"}, "the choice is missing", "drawbridge inbox"},
+		"half of a place to go back to":   {[]string{"rollback", "shop", "--env", "prod", "--reason", "r", "--output", "o"}, "one of them is missing", "--partition P"},
+		"a rollback without environment":  {[]string{"rollback", "shop", "--reason", "r"}, "--env", "--env prod"},
+		"a rollback without reason":       {[]string{"rollback", "shop", "--env", "prod"}, "--reason", "--reason TEXT"},
+		"last-good without a partition":   {[]string{"rollback", "shop", "--env", "prod", "--reason", "r", "--to", "last-good"}, "belongs to a partition", "--partition"},
+		"a generation that is none":       {[]string{"rollback", "shop", "--env", "prod", "--reason", "r", "--output", "o", "--partition", "p", "--to", "x"}, "no generation", "drawbridge history"},
+		"an unknown depth":                {[]string{"rollback", "shop", "--env", "prod", "--reason", "r", "--verify", "deep"}, "deep", "quick or full"},
+		"an unknown data":                 {[]string{"rollback", "shop", "--env", "prod", "--reason", "r", "--data", "all"}, "all", "rebuild or snapshot"},
+		"an unknown compensation":         {[]string{"deploy", "shop@1.0.0", "--to", "dev", "--compensate", "none"}, "none", "failed or all"},
+		"an unknown plan format":          {[]string{"plan", "shop@1.0.0", "--to", "dev", "--format", "html"}, "html", "text, md or json"},
+		"a run without partition":         {[]string{"run", "shop"}, "the partition is missing", "--partition"},
+		"setup without --print":           {[]string{"setup", "--env", "prod"}, "only prints", "--print"},
+		"setup without environment":       {[]string{"setup", "--print"}, "--env is missing", "--env prod"},
+		"setup with an unusable schema":   {[]string{"setup", "--env", "Prod", "--print"}, "no usable schema", "lower-case"},
+		"env without a stack":             {[]string{"env"}, "there is no .drawbridge/devstack.json", "make up"},
+		"no Temporal":                     {[]string{"status"}, "reach Temporal", "make up"},
+		"a pipeline that is nothing":      {[]string{"deploy", "shop", "--to", "dev"}, "neither a folder", "shop@VERSION"},
+		"a folder that is not there":      {[]string{"plan", "./shop", "--to", "dev"}, "there is no pipeline.yaml", "drawbridge init"},
+		"a release that is not there":     {[]string{"plan", "shop@1.0.0", "--to", "dev"}, "not in the store", "drawbridge build"},
+		"a version that is none":          {[]string{"plan", "shop@1", "--to", "dev"}, "no semantic version", "1.0.0"},
+		"a plan without --to":             {[]string{"plan", "shop@1.0.0"}, "--to is missing", "--to prod"},
+		"a question about an unknown one": {[]string{"history", "shop", "--env", "dev"}, "the store has none", "--store"},
+		"CONFIG that is no config":        {[]string{"run", "shop", "--partition", "p"}, "no config.<env>.yaml", "CONFIG=config.dev.yaml"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			x := newTerminal(t)
+			if strings.HasPrefix(name, "CONFIG") {
+				x.set("CONFIG", "settings.yaml")
+			}
+			require.Equal(t, int(exitInvalid), x.run(t, tc.args...))
+			require.Contains(t, x.errOut.String(), tc.text)
+			_, hint, found := strings.Cut(x.errOut.String(), "\n→ ")
+			require.True(t, found, "the hint has its own line")
+			require.Contains(t, hint, tc.hint)
+			require.Empty(t, x.out.String())
+			require.NotContains(t, x.errOut.String(), "\x1b[", "no colours where no terminal is")
+
+			require.Equal(t, int(exitInvalid), x.run(t, append(tc.args, "--json")...))
+			var p problem
+			if tc.text != "unknown flag: --tow" { // --json comes after the flag that ends the parsing
+				require.NoError(t, json.Unmarshal(x.errOut.Bytes(), &p))
+				require.Equal(t, "invalid", p.Class)
+				require.Contains(t, p.Text, tc.text)
+				require.Contains(t, p.Hint, tc.hint)
+			}
+		})
+	}
+}
+
+func TestVersionIsPrinted(t *testing.T) {
+	t.Parallel()
+	x := newTerminal(t)
+	require.Zero(t, x.run(t, "version"))
+	require.Equal(t, "drawbridge dev\n", x.out.String())
+	require.Zero(t, x.run(t, "version", "--json"))
+	require.JSONEq(t, `{"version":"dev"}`, x.out.String())
+}
+
+func TestSetupPrintsSQL(t *testing.T) {
+	t.Parallel()
+	x := newTerminal(t)
+	require.Zero(t, x.run(t, "setup", "--env", "prod", "--schema", "sales", "--print"))
+	require.Contains(t, x.out.String(), `CREATE SCHEMA "sales__ledger" AUTHORIZATION "sales_migrator";`)
+}
+
+func TestEnvQuotesForTheShell(t *testing.T) {
+	t.Parallel()
+	x := newTerminal(t)
+	x.write(t, ".drawbridge/devstack.json", `{"temporal_address":"127.0.0.1:7233","warehouse":"postgres://u:it's $HOME@h/w"}`)
+	x.main.Dir = x.path("deep", "down")
+	require.Zero(t, x.run(t, "env"))
+	require.Contains(t, x.out.String(), "export TEMPORAL_ADDRESS='127.0.0.1:7233'\n")
+	require.Contains(t, x.out.String(), `export DRAWBRIDGE_WAREHOUSE='postgres://u:it'\''s $HOME@h/w'`+"\n")
+	require.Contains(t, x.out.String(), "/.drawbridge/store'\n")
+}

@@ -1,0 +1,110 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"drawbridge/activities"
+	"drawbridge/internal/fault"
+	"drawbridge/internal/partition"
+	"drawbridge/workflows"
+)
+
+func (a *app) runCommand() *cobra.Command {
+	var env, key string
+	var configs []string
+	var detach bool
+	cmd := &cobra.Command{
+		Use:   "run DIR|PIPELINE[@VERSION] --partition P",
+		Short: "Build, audit and publish one partition",
+		Long: `Builds one partition of all outputs, audits it and publishes it in one transaction. Running it again gives the same rows.
+A pipeline without a version runs with the release that is active in the environment. CONFIG=config.dev.yaml selects the
+environment as --env dev does.`,
+		Example: "  drawbridge run shop --env prod --partition 2026-01-31\n  CONFIG=config.dev.yaml drawbridge run ./shop --partition 2026-01-31",
+		GroupID: groupChange,
+		Args:    between(1, 1, "DIR or PIPELINE[@VERSION]"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			chosen, err := a.environment(env)
+			if err != nil {
+				return err
+			}
+			if key == "" {
+				return fault.Newf(fault.Invalid, "run", args[0], "name one: --partition 2026-01-31", "the partition is missing")
+			}
+			return a.runPartition(cmd.Context(), args[0], chosen, partition.Key(key), configs, detach)
+		},
+	}
+	a.asFlag(cmd)
+	f := cmd.Flags()
+	f.StringVar(&env, "env", "", "environment (default dev)")
+	f.StringVar(&key, "partition", "", "partition, such as 2026-01-31")
+	f.StringArrayVar(&configs, "config", nil, "ENV=FILE: a config that replaces the packed one")
+	f.BoolVar(&detach, "detach", false, "return when it has started")
+	return cmd
+}
+
+func (a *app) runPartition(ctx context.Context, arg, env string, key partition.Key, configs []string, detach bool) error {
+	by, err := a.by()
+	if err != nil {
+		return err
+	}
+	s, err := a.subject(ctx, arg)
+	if err != nil {
+		return err
+	}
+	if s.plan != "" {
+		return fault.Newf(fault.Invalid, "run", s.title, "name a folder, PIPELINE or PIPELINE@VERSION", "a plan is deployed, not run")
+	}
+	if err := s.in(env); err != nil {
+		return err
+	}
+	if s.source == "" && s.release.Digest == "" {
+		if s, err = a.active(ctx, s.pipeline, env); err != nil {
+			return err
+		}
+	}
+	replaced, err := a.configs(ctx, configs)
+	if err != nil {
+		return err
+	}
+	t, err := a.begin(ctx, order{
+		id: workflows.RunID(s.pipeline, env, key), workflow: workflows.RunName,
+		pipeline: s.pipeline, environment: env, release: s.version,
+		summary: fmt.Sprintf("run %s of %s in %s", key, s.title, env),
+		memo:    map[string]any{"pipeline": s.pipeline, "release": s.version, "by": by, "environments": env},
+		input: workflows.RunInput{
+			Pipeline: s.pipeline, Source: s.source, Release: s.release, Environment: env, Config: replaced[env],
+			Partition: key, By: by,
+		},
+	})
+	if errors.Is(err, errRunning) {
+		return a.running(ctx, t)
+	}
+	if err != nil {
+		return err
+	}
+	return a.followUnless(ctx, detach, t, env)
+}
+
+// active is the release that is active in an environment, as its worker knows it.
+func (a *app) active(ctx context.Context, name, env string) (subject, error) {
+	res, _, err := a.inspect(ctx, name, env, activities.InspectInput{Kind: activities.InspectHistory, Limit: 1})
+	if err != nil {
+		return subject{}, err
+	}
+	if res.History == nil || res.History.Active == nil {
+		return subject{}, fault.Newf(fault.Invalid, "run", name, "name a release, "+name+"@VERSION, or deploy one first: drawbridge deploy", "no release is active in "+env)
+	}
+	return a.releaseSubject(ctx, name, res.History.Active.Version)
+}
+
+// followUnless follows what was started in an environment, or says that it has started.
+func (a *app) followUnless(ctx context.Context, detach bool, t talk, env string) error {
+	if !detach {
+		return a.follow(ctx, t, []string{env}, untilAsked)
+	}
+	return a.detached(ctx, t, []string{env}, "")
+}

@@ -1,0 +1,204 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"drawbridge/activities"
+	"drawbridge/internal/fault"
+	"drawbridge/internal/pipeline"
+	"drawbridge/internal/secret"
+	"drawbridge/workflows"
+)
+
+func (a *app) validateCommand() *cobra.Command {
+	var env string
+	var offline bool
+	var configs []string
+	cmd := &cobra.Command{
+		Use:   "validate [DIR|PIPELINE@VERSION]",
+		Short: "Check a pipeline: files, secrets, SQL against the warehouse, unit tests",
+		Long: `Checks the files here, then has the environment's worker prepare every SELECT against its warehouse, compare columns and
+run the unit tests in transactions that are rolled back. It changes nothing. CONFIG=config.dev.yaml selects the environment
+as --env dev does. --offline needs neither Temporal nor a worker, and lists what it did not check.`,
+		Example: "  drawbridge validate ./shop --env dev\n  CONFIG=config.staging.yaml drawbridge validate ./shop\n  drawbridge validate ./shop --offline",
+		GroupID: groupChange,
+		Args:    between(0, 1, "DIR or PIPELINE@VERSION"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			subject := dirOf(args)
+			if offline {
+				return a.validateOffline(subject)
+			}
+			chosen, err := a.environment(env)
+			if err != nil {
+				return err
+			}
+			return a.validate(cmd.Context(), subject, chosen, configs)
+		},
+	}
+	cmd.Flags().StringVar(&env, "env", "", "environment whose worker checks (default dev)")
+	cmd.Flags().BoolVar(&offline, "offline", false, "check only what needs no worker")
+	cmd.Flags().StringArrayVar(&configs, "config", nil, "ENV=FILE: a config that replaces the packed one")
+	return cmd
+}
+
+// environment is the one that --env or CONFIG names, or dev.
+func (a *app) environment(flag string) (string, error) {
+	file := a.Env("CONFIG")
+	switch {
+	case flag != "":
+		return flag, nil
+	case file == "":
+		return "dev", nil
+	}
+	env, ok := environmentOf(filepath.Base(file))
+	if !ok || filepath.Base(file) != file {
+		return "", fault.Newf(fault.Invalid, "read", "CONFIG="+file,
+			"name a config of the pipeline: CONFIG=config.dev.yaml; another file replaces it with --config ENV=FILE", "it is no config.<env>.yaml")
+	}
+	return env, nil
+}
+
+// unchecked are the checks that need an environment's worker.
+func unchecked() []string {
+	return []string{
+		"SQL: every SELECT prepared against the warehouse, and its columns compared with the table's",
+		"unit tests: given rows and expected rows, in a real Postgres",
+		"checks and watch checks: their SQL prepared",
+		"secrets: whether references can be resolved by the worker",
+	}
+}
+
+// report is the answer of validate.
+type report struct {
+	Environment string                  `json:"environment,omitempty"`
+	Lines       []activities.Validation `json:"lines"`
+	Unchecked   []string                `json:"unchecked,omitempty"`
+}
+
+func (a *app) validateOffline(dir string) error {
+	f, err := openFolder(dir)
+	if err != nil {
+		return err
+	}
+	return a.showReport(dir, report{Lines: f.lines(), Unchecked: unchecked()})
+}
+
+// lines are the checks of a folder that need nothing else, a line each.
+func (f folder) lines() []activities.Validation {
+	var lines []activities.Validation
+	for _, x := range secret.Scan(f.files) {
+		lines = append(lines, activities.Validation{
+			Subject: fmt.Sprintf("%s:%d:%d", x.Path, x.Line, x.Column), Text: "it looks like a secret: " + x.Rule,
+			Hint: "put the value into the worker's environment and a reference such as ${env:DRAWBRIDGE_SECRET_X} here",
+		})
+	}
+	if len(lines) == 0 {
+		lines = append(lines, activities.Validation{Subject: "secrets", OK: true, Text: fmt.Sprintf("none in %d files", len(f.files))})
+	}
+	_, err := parse(f.files)
+	problems, ok := pipeline.ProblemsOf(err)
+	switch {
+	case err == nil:
+		for _, env := range configured(f.files) {
+			lines = append(lines, activities.Validation{Subject: configFile(env), OK: true, Text: "fits " + pipeline.File})
+		}
+	case !ok:
+		lines = append(lines, activities.Validation{Subject: f.dir, Text: err.Error(), Hint: fault.HintOf(err)})
+	}
+	for _, p := range problems {
+		lines = append(lines, activities.Validation{Subject: p.Position(), Text: p.Message, Hint: p.Hint})
+	}
+	return lines
+}
+
+func (a *app) validate(ctx context.Context, arg, env string, configs []string) error {
+	if isFolder(arg) {
+		// What is wrong in the files is said without waiting for anybody.
+		f, err := openFolder(arg)
+		if err != nil {
+			return err
+		}
+		if lines := f.lines(); failures(lines) > 0 {
+			return a.showReport(arg, report{Environment: env, Lines: lines, Unchecked: unchecked()})
+		}
+	}
+	s, err := a.subject(ctx, arg)
+	if err != nil {
+		return err
+	}
+	if err := s.releaseNamed(); err != nil {
+		return err
+	}
+	if s.plan != "" {
+		return fault.Newf(fault.Invalid, "validate", s.title, "name a folder or PIPELINE@VERSION", "a plan cannot be validated")
+	}
+	if err := s.in(env); err != nil {
+		return err
+	}
+	replaced, err := a.configs(ctx, configs)
+	if err != nil {
+		return err
+	}
+	res, err := ask[activities.ValidateResult](ctx, a, "validate", order{
+		workflow: workflows.ValidationName, pipeline: s.pipeline, environment: env, release: s.version,
+		summary: "validate " + s.title + " in " + env,
+		input: workflows.ValidationInput{
+			Pipeline: s.pipeline, Source: s.source, Release: s.release, Environment: env, Config: replaced[env],
+		},
+	}, []string{env})
+	if err != nil {
+		return err
+	}
+	return a.showReport(arg, report{Environment: env, Lines: res.Lines})
+}
+
+func failures(lines []activities.Validation) int {
+	return activities.ValidateResult{Lines: lines}.Failures()
+}
+
+// showReport shows what was checked, and is a refusal when something is not right.
+func (a *app) showReport(arg string, r report) error {
+	failed := failures(r.Lines)
+	if a.json {
+		if err := a.print(r); err != nil {
+			return err
+		}
+	} else {
+		a.showValidation(arg, r, failed)
+	}
+	if failed > 0 {
+		return exitInvalid
+	}
+	return nil
+}
+
+func (a *app) showValidation(arg string, r report, failed int) {
+	st := a.style(a.Stdout)
+	for _, l := range r.Lines {
+		glyph := st.green("✔")
+		if !l.OK {
+			glyph = st.red("✘")
+		}
+		fmt.Fprintf(a.Stdout, "%s %s: %s\n", glyph, l.Subject, orElse(l.Text, "ok"))
+		if !l.OK && l.Hint != "" {
+			fmt.Fprintf(a.Stdout, "  → %s\n", l.Hint)
+		}
+	}
+	for _, u := range r.Unchecked {
+		fmt.Fprintf(a.Stdout, "%s %s\n", st.dim("–"), "not checked: "+u)
+	}
+	fmt.Fprintln(a.Stdout)
+	switch {
+	case failed > 0:
+		fmt.Fprintf(a.Stdout, "%d of %d checks are not right.\n", failed, len(r.Lines))
+		a.next("mend it, then: drawbridge validate " + arg)
+	case len(r.Unchecked) > 0:
+		a.next("drawbridge validate " + arg + " --env dev")
+	default:
+		a.next("drawbridge plan " + arg + " --to " + r.Environment)
+	}
+}

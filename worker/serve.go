@@ -1,0 +1,142 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"time"
+
+	"go.temporal.io/sdk/interceptor"
+	"go.temporal.io/sdk/worker"
+	"go.temporal.io/sdk/workflow"
+	"go.uber.org/zap"
+
+	"drawbridge/activities"
+	"drawbridge/internal/release"
+	"drawbridge/internal/temporalx"
+	"drawbridge/workflows"
+)
+
+const (
+	// grace is how long a stopping worker lets activities come to a heartbeat; what is not done by then is taken over.
+	grace = 20 * time.Second
+	// heartbeatThrottle bounds how late a cancellation is noticed.
+	heartbeatThrottle = 2 * time.Second
+	// controls is how many short activities an environment runs at the same time; each needs one or two sessions.
+	controls = 6
+)
+
+// serve runs until ctx ends or a worker fails.
+func serve(ctx context.Context, o options, log *zap.Logger) error {
+	if err := o.check(); err != nil {
+		return err
+	}
+	s, err := openStore(ctx, o, log)
+	if err != nil {
+		return err
+	}
+	c, err := temporalx.Dial(ctx, temporalx.Options{Logger: temporalx.NewLogger(log)})
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	fatal := make(chan error, 1)
+	var started []worker.Worker
+	start := func(queue string, opts worker.Options, register func(worker.Worker)) error {
+		opts.WorkerStopTimeout = grace
+		opts.MaxHeartbeatThrottleInterval = heartbeatThrottle
+		opts.DisableRegistrationAliasing = true
+		opts.OnFatalError = func(err error) {
+			select {
+			case fatal <- err:
+			default:
+			}
+		}
+		w := worker.New(c, queue, opts)
+		register(w)
+		if err := w.Start(); err != nil {
+			return fmt.Errorf("serve %s: %w", queue, err)
+		}
+		started = append(started, w)
+		log.Info("serving", zap.String("queue", queue))
+		return nil
+	}
+	defer func() {
+		for i := len(started) - 1; i >= 0; i-- {
+			started[i].Stop()
+		}
+	}()
+	if o.workflows {
+		if err := start(workflows.Queue, worker.Options{LocalActivityWorkerOnly: true}, registerWorkflows); err != nil {
+			return err
+		}
+	}
+	warehouses := newWarehouses(o.builds)
+	defer warehouses.close()
+	for _, env := range o.environments {
+		site, err := newSite(env, o, s, warehouses)
+		if err != nil {
+			return err
+		}
+		if err := start(workflows.ControlQueue(env), activityOptions(controls), func(w worker.Worker) { registerControl(w, site) }); err != nil {
+			return err
+		}
+		if err := start(workflows.BuildQueue(env), activityOptions(o.builds), func(w worker.Worker) { registerBuilds(w, site) }); err != nil {
+			return err
+		}
+	}
+	select {
+	case <-ctx.Done():
+		log.Info("stopping", zap.Duration("grace", grace))
+		return nil
+	case err := <-fatal:
+		return fmt.Errorf("serve: %w", err)
+	}
+}
+
+// activityOptions fixes the slots of a queue: they are sessions of a warehouse.
+func activityOptions(slots int) worker.Options {
+	return worker.Options{
+		DisableWorkflowWorker: true, MaxConcurrentActivityExecutionSize: slots,
+		Interceptors: []interceptor.WorkerInterceptor{activities.NewFaultInterceptor()},
+	}
+}
+
+func openStore(ctx context.Context, o options, log *zap.Logger) (store, error) {
+	opened, err := release.OpenStore(o.store)
+	if err != nil {
+		return store{}, err
+	}
+	if err := opened.Check(ctx); err != nil {
+		return store{}, err
+	}
+	signer, trusted, err := o.keys()
+	return store{Store: opened, signer: signer, trusted: trusted, log: log}, err
+}
+
+func newSite(env string, o options, s store, warehouses *warehouses) (*activities.Site, error) {
+	policy, err := o.policy(env)
+	if err != nil {
+		return nil, err
+	}
+	root, err := filepath.Abs(o.sourceRoot)
+	if err != nil {
+		return nil, fmt.Errorf("find source root: %w", err)
+	}
+	files := sources{root: root}
+	return &activities.Site{
+		Environment: env, Policy: policy, Store: s, Sources: files, Warehouse: warehouses.opener(policy, files),
+	}, nil
+}
+
+// registerWorkflows names every workflow as it is on the wire.
+func registerWorkflows(w worker.Worker) {
+	for name, f := range map[string]any{
+		workflows.DeploymentName: workflows.Deployment, workflows.RunName: workflows.Run,
+		workflows.RollbackName: workflows.Rollback, workflows.RecoveryName: workflows.Recovery,
+		workflows.PlanName: workflows.Plan, workflows.ValidationName: workflows.Validation,
+		workflows.InspectionName: workflows.Inspection,
+	} {
+		w.RegisterWorkflowWithOptions(f, workflow.RegisterOptions{Name: name})
+	}
+}

@@ -1,0 +1,159 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io"
+	"io/fs"
+
+	"drawbridge/activities"
+	"drawbridge/internal/canary"
+	"drawbridge/internal/fault"
+	"drawbridge/internal/partition"
+	"drawbridge/internal/pipeline"
+	"drawbridge/internal/plan"
+	"drawbridge/internal/warehouse"
+)
+
+// site joins the activities to a warehouse and to the files that it is loaded from.
+type site struct {
+	*warehouse.Warehouse
+	files  sources
+	cfg    pipeline.Config
+	policy pipeline.Publish
+}
+
+var _ activities.Warehouse = (*site)(nil)
+
+// headers are the columns of the load files, each read from the file of the newest partition. A file that is not there
+// has none: then only the declared columns are known.
+func (s *site) headers(p *pipeline.Pipeline) (warehouse.Headers, error) {
+	keys, _, err := s.files.Partitions(s.cfg, p)
+	if err != nil && fault.ClassOf(err) == "" {
+		return nil, err
+	}
+	newest := partition.AllKey
+	if len(keys) > 0 {
+		newest = keys[len(keys)-1]
+	}
+	found := warehouse.Headers{}
+	for _, load := range p.Loads {
+		file, err := s.files.Open(s.cfg, load, newest)
+		if errors.Is(err, fs.ErrNotExist) || fault.ClassOf(err) != "" {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		found[load.Name], err = warehouse.ReadHeader(file, load, newest)
+		if closeErr := file.Close(); err == nil {
+			err = closeErr
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	return found, nil
+}
+
+// Observe implements activities.Observer.
+func (s *site) Observe(ctx context.Context, p *pipeline.Pipeline) (plan.Observed, error) {
+	headers, err := s.headers(p)
+	if err != nil {
+		return plan.Observed{}, err
+	}
+	return s.Warehouse.Observe(ctx, p, headers)
+}
+
+// Discover implements activities.Observer.
+func (s *site) Discover(ctx context.Context, p *pipeline.Pipeline) ([]partition.Key, error) {
+	return s.Warehouse.Discover(ctx, p, s.open)
+}
+
+func (s *site) open(_ context.Context, load pipeline.Load, key partition.Key) (io.ReadCloser, error) {
+	return s.files.Open(s.cfg, load, key)
+}
+
+// Validate implements activities.Builder.
+func (s *site) Validate(ctx context.Context, p *pipeline.Pipeline) ([]activities.Validation, error) {
+	headers, err := s.headers(p)
+	if err != nil {
+		return nil, err
+	}
+	findings, err := s.Warehouse.Validate(ctx, p, headers)
+	lines := make([]activities.Validation, len(findings))
+	for i, f := range findings {
+		lines[i] = activities.Validation(f)
+	}
+	return lines, err
+}
+
+// Build implements activities.Builder.
+func (s *site) Build(ctx context.Context, spec activities.BuildSpec, progress func(activities.Progress)) ([]activities.Built, error) {
+	outputs, err := s.Warehouse.Build(ctx, warehouse.BuildSpec{
+		Key: spec.Key, Pipeline: spec.Pipeline, Release: spec.Release, Partition: spec.Partition, Outputs: spec.Outputs,
+		Control: spec.Control, Open: s.open, Application: spec.Application,
+		Progress: func(p warehouse.Progress) { progress(told(p)) },
+	})
+	built := make([]activities.Built, len(outputs))
+	for i, o := range outputs {
+		built[i] = activities.Built{Generation: o.Generation, From: o.From, Results: o.Results, Samples: o.Samples}
+	}
+	return built, err
+}
+
+// told is a build's progress as logs and heartbeats carry it.
+func told(p warehouse.Progress) activities.Progress {
+	out := activities.Progress{
+		Stage: string(p.Stage), Done: p.Done, Output: p.Output, Load: p.Load, Partition: p.Partition,
+		RowsIn: p.RowsIn, RowsOut: p.RowsOut, Bytes: p.Bytes, Seconds: p.Elapsed.Seconds(),
+		Middle: !p.Done && p.Bytes > 0,
+	}
+	if c := p.Check; c != nil {
+		out.Stage, out.Check, out.Done, out.Value, out.Limit, out.Outcome = "check", c.Name, true, c.Value, c.Threshold, string(c.Outcome)
+		if c.Value == nil && c.Failing != nil {
+			failing := float64(*c.Failing)
+			out.Value = &failing
+		}
+	}
+	return out
+}
+
+// Compare implements activities.Comparer.
+func (s *site) Compare(ctx context.Context, in activities.Comparison) (canary.Diff, error) {
+	return s.Warehouse.Compare(ctx, warehouse.Comparison(in))
+}
+
+// Expand implements activities.Publisher.
+func (s *site) Expand(ctx context.Context, in activities.ExpandSpec) (activities.ExpandResult, error) {
+	res, err := s.Warehouse.Expand(ctx, warehouse.ExpandSpec{
+		Pipeline: in.Pipeline, Release: in.Release, LockBudget: s.policy.LockBudget, Application: in.Application,
+	})
+	return activities.ExpandResult(res), err
+}
+
+// Publish implements activities.Publisher.
+func (s *site) Publish(ctx context.Context, in activities.PublishSpec, beat func()) (activities.PublishResult, error) {
+	res, err := s.Warehouse.Publish(ctx, warehouse.PublishSpec(in), beat)
+	return activities.PublishResult(res), err
+}
+
+// History implements activities.Inspector.
+func (s *site) History(ctx context.Context, p *pipeline.Pipeline, limit int) (activities.History, error) {
+	h, err := s.Warehouse.History(ctx, p, limit)
+	out := activities.History{Active: h.Active, Oldest: h.Oldest, Publications: make([]activities.Publication, len(h.Events))}
+	for i, e := range h.Events {
+		out.Publications[i] = activities.Publication{At: e.At, Kind: e.Kind, Release: e.Release, Workflow: e.Key, Text: e.Text}
+	}
+	return out, err
+}
+
+// Rights implements activities.Inspector.
+func (s *site) Rights(ctx context.Context) ([]activities.Checked, error) {
+	findings, err := s.Warehouse.Rights(ctx)
+	out := make([]activities.Checked, len(findings))
+	for i, f := range findings {
+		out[i] = activities.Checked{Subject: f.Subject, OK: f.OK, Text: f.Text, Remedy: f.Hint}
+	}
+	return out, err
+}
