@@ -1,0 +1,305 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/temporal"
+)
+
+// programVariable makes the test binary behave as the program: the stack runs its own executable in the background.
+const programVariable = "DRAWBRIDGE_DEVSTACK_IS_PROGRAM"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(programVariable) != "" {
+		main()
+		return
+	}
+	if err := os.Setenv(programVariable, "yes"); err != nil {
+		panic(err)
+	}
+	os.Exit(m.Run())
+}
+
+// bundle is one stack's directory and what the commands print about it.
+type bundle struct {
+	home home
+}
+
+// setup returns a directory for a stack that lies deeper than a Unix socket may, with a blank in its name. As root it
+// is closed to every other user, as a clone in `mktemp -d` is.
+func setup(t *testing.T) bundle {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), strings.Repeat("deep", 20), strings.Repeat("deeper", 20), "a checkout", ".drawbridge")
+	require.NoError(t, os.MkdirAll(filepath.Dir(dir), 0o700))
+	b := bundle{home: home(dir)}
+	// The test's own context has ended when this runs.
+	t.Cleanup(func() { require.NoError(t, clean(context.WithoutCancel(t.Context()), b.home)) })
+	return b
+}
+
+func (b bundle) run(t *testing.T, command string) string {
+	t.Helper()
+	var out bytes.Buffer
+	require.NoError(t, run(t.Context(), []string{command, "--test", "--dir", string(b.home)}, nil, &out))
+	return out.String()
+}
+
+func (b bundle) stack(t *testing.T) Stack {
+	t.Helper()
+	s, err := b.home.running()
+	require.NoError(t, err)
+	return s
+}
+
+// postgresPort is read from the URL rather than from ports.json, which the stack only prefers.
+func postgresPort(t *testing.T, s Stack) string {
+	t.Helper()
+	u, err := url.Parse(s.Warehouse)
+	require.NoError(t, err)
+	return u.Port()
+}
+
+func (b bundle) connect(t *testing.T, url string) *pgx.Conn {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), url)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = conn.Close(context.WithoutCancel(t.Context())) }) // the server may be gone by then
+	return conn
+}
+
+func (b bundle) temporal(t *testing.T) client.Client {
+	t.Helper()
+	c, err := client.Dial(client.Options{HostPort: b.stack(t).TemporalAddress, Namespace: namespace})
+	require.NoError(t, err)
+	t.Cleanup(c.Close)
+	return c
+}
+
+// leaveTraces writes a row to the warehouse and starts a workflow; requireTraces finds them again.
+func (b bundle) leaveTraces(t *testing.T) {
+	t.Helper()
+	_, err := b.connect(t, b.stack(t).Warehouse).Exec(t.Context(), `CREATE TABLE trace AS SELECT 'kept' AS word`)
+	require.NoError(t, err)
+	_, err = b.temporal(t).ExecuteWorkflow(t.Context(), client.StartWorkflowOptions{
+		ID:        "trace",
+		TaskQueue: "nobody",
+		TypedSearchAttributes: temporal.NewSearchAttributes(
+			temporal.NewSearchAttributeKeyKeyword("DrawbridgePipeline").ValueSet("shop")),
+	}, "Trace")
+	require.NoError(t, err)
+}
+
+func (b bundle) requireTraces(t *testing.T) {
+	t.Helper()
+	var word string
+	require.NoError(t, b.connect(t, b.stack(t).Warehouse).QueryRow(t.Context(), `SELECT word FROM trace`).Scan(&word))
+	require.Equal(t, "kept", word)
+	_, err := b.temporal(t).DescribeWorkflowExecution(t.Context(), "trace", "")
+	require.NoError(t, err)
+}
+
+// requireNoPostgres waits until the cluster of a dead stack is shut down, which its last checkpoint shows: then it
+// removes its process id file.
+func (b bundle) requireNoPostgres(t *testing.T) {
+	t.Helper()
+	require.Eventually(t, func() bool {
+		_, err := os.Stat(filepath.Join(b.home.postgres(), "data", "postmaster.pid"))
+		return os.IsNotExist(err)
+	}, 20*time.Second, 20*time.Millisecond)
+}
+
+func TestStackKeepsItsStateAndPorts(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+
+	first := b.run(t, "up")
+	started := b.stack(t)
+	require.Equal(t, first, b.run(t, "up"), "up on a running stack prints the same")
+	require.Equal(t, started, b.stack(t), "up on a running stack starts nothing")
+	require.Equal(t, first, b.run(t, "status"))
+	require.NotContains(t, first, "postgres://drawbridge:"+password(t, started.Warehouse), "passwords are not shown")
+	b.leaveTraces(t)
+
+	b.run(t, "down")
+	b.requireNoPostgres(t)
+	_, err := b.home.running()
+	require.ErrorIs(t, err, errNotRunning)
+	b.run(t, "down") // again does nothing
+
+	b.run(t, "up")
+	restarted := b.stack(t)
+	require.NotEqual(t, started.PID, restarted.PID)
+	restarted.PID = started.PID
+	require.Equal(t, started, restarted, "addresses and passwords are the same after a restart")
+	b.requireTraces(t)
+
+	b.run(t, "clean")
+	require.NoDirExists(t, string(b.home))
+}
+
+func TestKilledStackLeavesNoPostgresAndLosesNothing(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.run(t, "up")
+	b.leaveTraces(t)
+
+	require.NoError(t, syscall.Kill(b.stack(t).PID, syscall.SIGKILL))
+	b.requireNoPostgres(t)
+	_, err := b.home.running()
+	require.ErrorIs(t, err, errNotRunning, "the file that the dead stack left is not believed")
+
+	b.run(t, "up")
+	b.requireTraces(t)
+}
+
+func TestRestartOfPostgresKeepsTheStack(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.run(t, "up")
+	b.leaveTraces(t)
+	before := b.stack(t)
+	session := b.connect(t, before.Warehouse)
+
+	b.run(t, "restart-postgres")
+
+	require.Error(t, session.Ping(t.Context()), "sessions are ended")
+	require.Equal(t, before, b.stack(t))
+	b.requireTraces(t)
+}
+
+func TestStackEndsWithItsDirectory(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.run(t, "up")
+	s := b.stack(t)
+	cluster, err := filepath.EvalSymlinks(b.home.postgres())
+	require.NoError(t, err)
+
+	require.NoError(t, os.RemoveAll(string(b.home)))
+
+	require.Eventually(t, func() bool {
+		_, err := os.Stat(cluster)
+		return os.IsNotExist(err) && syscall.Kill(s.PID, 0) != nil
+	}, 30*time.Second, 50*time.Millisecond, "the process ends and takes the cluster with it")
+}
+
+func TestStackServesThisMachineOnly(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.run(t, "up")
+	s := b.stack(t)
+	for _, file := range []string{b.home.stateFile(), b.home.logFile(), b.home.temporal(), filepath.Join(b.home.postgres(), "passwords.json")} {
+		info, err := os.Stat(file)
+		require.NoError(t, err)
+		require.Equal(t, os.FileMode(0o600), info.Mode().Perm(), file)
+	}
+
+	response, err := http.Get(s.UI)
+	require.NoError(t, err)
+	page, err := io.ReadAll(response.Body)
+	require.NoError(t, err)
+	require.NoError(t, response.Body.Close())
+	require.Equal(t, http.StatusOK, response.StatusCode)
+	require.Contains(t, string(page), "<html")
+
+	owner := b.connect(t, s.Warehouse)
+	var superuser, seesOthers bool
+	require.NoError(t, owner.QueryRow(t.Context(), `
+		SELECT rolsuper, pg_has_role('pg_read_all_stats', 'USAGE')
+		FROM pg_roles WHERE rolname = current_user`).Scan(&superuser, &seesOthers))
+	require.False(t, superuser)
+	require.True(t, seesOthers)
+
+	var addresses, sockets string
+	var fsync bool
+	require.NoError(t, b.connect(t, s.TestSuperuser).QueryRow(t.Context(), `
+		SELECT current_setting('listen_addresses'), current_setting('unix_socket_directories'),
+			current_setting('fsync')::bool`).Scan(&addresses, &sockets, &fsync))
+	require.Equal(t, host, addresses)
+	require.Empty(t, sockets)
+	require.False(t, fsync, "a stack for one test run gives durability up")
+
+	_, err = pgx.Connect(t.Context(), strings.Replace(s.Warehouse, password(t, s.Warehouse), "wrong", 1))
+	require.ErrorContains(t, err, "28P01", "a wrong password is refused")
+}
+
+func TestEnvCanBeEvaluated(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.run(t, "up")
+	s := b.stack(t)
+	var content Stack
+	file, err := os.ReadFile(b.home.stateFile())
+	require.NoError(t, err)
+	require.NoError(t, json.Unmarshal(file, &content))
+	require.Equal(t, s, content)
+
+	lines := strings.Split(strings.TrimSpace(b.run(t, "env")), "\n")
+	require.Equal(t, []string{
+		"export DRAWBRIDGE_STACK='" + string(b.home) + "'",
+		"export TEMPORAL_ADDRESS='" + s.TemporalAddress + "'",
+		"export DRAWBRIDGE_UI='" + s.UI + "'",
+		"export DRAWBRIDGE_WAREHOUSE='" + s.Warehouse + "'",
+		"export DRAWBRIDGE_SECRET_WAREHOUSE='" + s.Warehouse + "'",
+		"export TEST_DATABASE_URL='" + s.TestDatabase + "'",
+		"export DRAWBRIDGE_TEST_SUPERUSER_URL='" + s.TestSuperuser + "'",
+	}, lines)
+	require.Contains(t, s.Warehouse, ":"+postgresPort(t, s)+"/warehouse?")
+}
+
+func password(t *testing.T, rawURL string) string {
+	t.Helper()
+	u, err := url.Parse(rawURL)
+	require.NoError(t, err)
+	word, ok := u.User.Password()
+	require.True(t, ok)
+	return word
+}
+
+func TestCommandsRefuse(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		args []string
+		want string
+	}{
+		"an unknown command":         {args: []string{"start"}, want: `unknown command "start"`},
+		"an unknown flag":            {args: []string{"up", "--fast"}, want: "-fast"},
+		"an argument too many":       {args: []string{"up", "dir"}, want: `unexpected argument "dir"`},
+		"status of no stack":         {args: []string{"status"}, want: "no stack is running"},
+		"env of no stack":            {args: []string{"env"}, want: "no stack is running"},
+		"a restart without a server": {args: []string{"restart-postgres"}, want: "no stack is running"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			args := tt.args
+			if len(args) == 1 {
+				args = append(args, "--dir", t.TempDir())
+			}
+			require.ErrorContains(t, run(t.Context(), args, nil, io.Discard), tt.want)
+		})
+	}
+}
+
+func TestCleanLeavesOtherDirectoriesAlone(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	file := filepath.Join(dir, "work")
+	require.NoError(t, os.WriteFile(file, []byte("mine"), 0o600))
+	require.NoError(t, run(t.Context(), []string{"clean", "--dir", dir}, nil, io.Discard))
+	require.FileExists(t, file)
+}

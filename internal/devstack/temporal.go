@@ -1,0 +1,181 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"maps"
+	"net/url"
+	"os"
+	"time"
+
+	enums "go.temporal.io/api/enums/v1"
+	"go.temporal.io/api/workflowservice/v1"
+	"go.temporal.io/sdk/client"
+	sdklog "go.temporal.io/sdk/log"
+	"go.temporal.io/server/common/authorization"
+	"go.temporal.io/server/common/cluster"
+	"go.temporal.io/server/common/config"
+	"go.temporal.io/server/common/dynamicconfig"
+	"go.temporal.io/server/common/log"
+	"go.temporal.io/server/common/persistence/sql/sqlplugin/sqlite"
+	"go.temporal.io/server/common/testing/freeport"
+	schema "go.temporal.io/server/schema/sqlite"
+	"go.temporal.io/server/temporal"
+	"google.golang.org/protobuf/types/known/durationpb"
+)
+
+const (
+	namespace   = "default"
+	clusterName = "active"
+	// retention of closed workflows: the server's default of a day would empty the Web UI overnight.
+	retention = 30 * 24 * time.Hour
+)
+
+// startTemporal starts a Temporal server whose state is in the SQLite file, and returns when it serves the namespace.
+func startTemporal(ctx context.Context, file string, port int, k kind) (temporal.Server, error) {
+	store := &config.SQL{
+		PluginName: sqlite.PluginName,
+		// The name becomes part of a URI.
+		DatabaseName: (&url.URL{Path: file}).EscapedPath(),
+		ConnectAttributes: map[string]string{
+			"mode":         "rwc",
+			"journal_mode": "wal",
+			"synchronous":  k.synchronous(),
+		},
+	}
+	if err := createStore(file, store); err != nil {
+		return nil, err
+	}
+	server, err := temporal.NewServer(
+		temporal.WithConfig(temporalConfig(store, port)),
+		temporal.ForServices(temporal.DefaultServices),
+		temporal.WithLogger(log.NewZapLogger(log.BuildZapLogger(log.Config{Stdout: true, Level: "warn"}))),
+		temporal.WithAuthorizer(authorization.NewNoopAuthorizer()),
+		temporal.WithDynamicConfigClient(dynamicconfig.StaticClient{
+			// Task priorities need it; newer servers have it on.
+			dynamicconfig.MatchingUseNewMatcher.Key(): true,
+			// As on newer servers; it spares a round trip per activity of the worker that asked for it.
+			dynamicconfig.EnableActivityEagerExecution.Key(): true,
+			// A search attribute can be used as soon as it is created.
+			dynamicconfig.ForceSearchAttributesCacheRefreshOnRead.Key(): true,
+			// One process gains nothing from partitions, and a task would travel between them.
+			dynamicconfig.MatchingNumTaskqueueReadPartitions.Key():  1,
+			dynamicconfig.MatchingNumTaskqueueWritePartitions.Key(): 1,
+		}),
+	)
+	if err != nil {
+		return nil, fmt.Errorf("configure Temporal: %w", err)
+	}
+	if err := server.Start(); err != nil {
+		return nil, fmt.Errorf("start Temporal: %w", err)
+	}
+	if err := awaitTemporal(ctx, address(port)); err != nil {
+		return nil, errors.Join(err, server.Stop())
+	}
+	return server, nil
+}
+
+// createStore makes the file with its schema and namespace. The file appears under its name when it is whole: a crash
+// leaves no half schema.
+func createStore(file string, store *config.SQL) error {
+	if _, err := os.Stat(file); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if err := errors.Join(removeIfThere(file+".new"), removeIfThere(file+".new-journal")); err != nil {
+		return fmt.Errorf("create Temporal's database: %w", err)
+	}
+	unfinished := *store
+	unfinished.DatabaseName += ".new"
+	// The server's library never closes a connection, so that a write-ahead log would stay beside the file for ever.
+	unfinished.ConnectAttributes = maps.Clone(store.ConnectAttributes)
+	unfinished.ConnectAttributes["journal_mode"] = "delete"
+	if err := schema.SetupSchema(&unfinished); err != nil {
+		return fmt.Errorf("create Temporal's schema: %w", err)
+	}
+	keyword := enums.INDEXED_VALUE_TYPE_KEYWORD
+	ns, err := schema.NewNamespaceConfig(clusterName, namespace, false, map[string]enums.IndexedValueType{
+		"DrawbridgePipeline":    keyword,
+		"DrawbridgeEnvironment": keyword,
+		"DrawbridgeRelease":     keyword,
+		"DrawbridgeStage":       keyword,
+		"DrawbridgeGate":        keyword,
+	})
+	if err != nil {
+		return fmt.Errorf("create Temporal's namespace: %w", err)
+	}
+	ns.Detail.Config.Retention = durationpb.New(retention)
+	if err := schema.CreateNamespaces(&unfinished, ns); err != nil {
+		return fmt.Errorf("create Temporal's namespace: %w", err)
+	}
+	if err := errors.Join(os.Chmod(file+".new", 0o600), os.Rename(file+".new", file)); err != nil {
+		return fmt.Errorf("create Temporal's database: %w", err)
+	}
+	return nil
+}
+
+func temporalConfig(store *config.SQL, port int) *config.Config {
+	service := func(port int) config.Service {
+		return config.Service{RPC: config.RPC{GRPCPort: port, MembershipPort: freeport.MustGetFreePort(), BindOnIP: host}}
+	}
+	return &config.Config{
+		Global: config.Global{
+			Membership: config.Membership{MaxJoinDuration: 30 * time.Second, BroadcastAddress: host},
+		},
+		Persistence: config.Persistence{
+			DefaultStore:     sqlite.PluginName,
+			VisibilityStore:  sqlite.PluginName,
+			NumHistoryShards: 1,
+			DataStores:       map[string]config.DataStore{sqlite.PluginName: {SQL: store}},
+		},
+		ClusterMetadata: &cluster.Config{
+			FailoverVersionIncrement: 10,
+			MasterClusterName:        clusterName,
+			CurrentClusterName:       clusterName,
+			ClusterInformation: map[string]cluster.ClusterInformation{
+				clusterName: {Enabled: true, InitialFailoverVersion: 1, RPCAddress: address(port)},
+			},
+		},
+		DCRedirectionPolicy: config.DCRedirectionPolicy{Policy: "noop"},
+		Services: map[string]config.Service{
+			"frontend": service(port),
+			"history":  service(freeport.MustGetFreePort()),
+			"matching": service(freeport.MustGetFreePort()),
+			"worker":   service(freeport.MustGetFreePort()),
+		},
+		Archival: config.Archival{
+			History:    config.HistoryArchival{State: config.ArchivalDisabled},
+			Visibility: config.VisibilityArchival{State: config.ArchivalDisabled},
+		},
+		NamespaceDefaults: config.NamespaceDefaults{Archival: config.ArchivalNamespaceDefaults{
+			History:    config.HistoryArchivalNamespaceDefaults{State: config.ArchivalDisabled},
+			Visibility: config.VisibilityArchivalNamespaceDefaults{State: config.ArchivalDisabled},
+		}},
+		PublicClient: config.PublicClient{HostPort: address(port)},
+	}
+}
+
+// awaitTemporal lists workflows until the server does it: frontend, history and visibility are all up then.
+func awaitTemporal(ctx context.Context, target string) error {
+	c, err := client.NewLazyClient(client.Options{HostPort: target, Namespace: namespace, // Until the server is up there is nothing to report.
+		Logger: sdklog.NewStructuredLogger(slog.New(slog.DiscardHandler))})
+	if err != nil {
+		return fmt.Errorf("await Temporal: %w", err)
+	}
+	defer c.Close()
+	for {
+		attempt, cancel := context.WithTimeout(ctx, time.Second)
+		_, err := c.CountWorkflow(attempt, &workflowservice.CountWorkflowExecutionsRequest{Namespace: namespace})
+		cancel()
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("await Temporal: %w: %w", ctx.Err(), err)
+		case <-time.After(poll):
+		}
+	}
+}
