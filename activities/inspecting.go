@@ -26,7 +26,9 @@ type Publication struct {
 type History struct {
 	Active       *plan.Release `json:"active,omitempty"`
 	Publications []Publication `json:"publications"`
-	// Horizon is until when the oldest retained generation can be gone back to; nil when there is none.
+	// Oldest is when the oldest generation that can be gone back to was retired; nil when there is none.
+	Oldest *time.Time `json:"oldest,omitempty"`
+	// Horizon is until when that one is kept.
 	Horizon *time.Time `json:"horizon,omitempty"`
 }
 
@@ -40,7 +42,7 @@ type Checked struct {
 
 // Inspector answers questions about a warehouse; it changes nothing.
 type Inspector interface {
-	History(ctx context.Context, pipeline string, limit int) (History, error)
+	History(ctx context.Context, p *pipeline.Pipeline, limit int) (History, error)
 	Generations(ctx context.Context, output string, key partition.Key) ([]plan.Generation, error)
 	// Checksum is the row count and the order-independent checksum of a whole published table.
 	Checksum(ctx context.Context, table string) (rows int64, sum string, err error)
@@ -100,7 +102,11 @@ func (a *Inspecting) Inspect(ctx context.Context, in InspectInput) (InspectResul
 	}
 	switch in.Kind {
 	case InspectHistory:
-		h, err := w.History(ctx, p.Name, in.Limit)
+		h, err := w.History(ctx, p, in.Limit)
+		if h.Oldest != nil {
+			until := h.Oldest.Add(a.Site.Policy.KeepRetired)
+			h.Horizon = &until
+		}
 		return InspectResult{History: &h}, err
 	case InspectGenerations:
 		g, err := w.Generations(ctx, in.Output, in.Partition)

@@ -59,6 +59,8 @@ type LookInput struct {
 // Look is what one look of a watch saw.
 type Look struct {
 	Verdict gate.Verdict `json:"verdict"`
+	// Values are the metrics as this look found them: the baseline of those that had none before the publish.
+	Values map[string]float64 `json:"values,omitempty"`
 	// Late says that data is late: it alerts and asks, and never rolls back.
 	Late string `json:"late,omitempty"`
 }
@@ -71,6 +73,7 @@ func (a *Watching) Look(ctx context.Context, in LookInput) (Look, error) {
 		return Look{}, err
 	}
 	results := make([]check.Result, 0, len(p.Watch.Checks))
+	out := Look{Values: map[string]float64{}}
 	for _, m := range p.Watch.Checks {
 		var history []float64
 		if before, ok := in.Baseline[m.Name]; ok {
@@ -80,16 +83,33 @@ func (a *Watching) Look(ctx context.Context, in LookInput) (Look, error) {
 		if err != nil {
 			return Look{}, err
 		}
-		results = append(results, check.JudgeMetric(m, values, history))
+		result := check.JudgeMetric(m, values, history)
+		if result.Value != nil {
+			out.Values[m.Name] = *result.Value
+		}
+		results = append(results, result)
 	}
-	out := Look{Verdict: gate.Verdict{Outcome: gate.Pass, Reason: "the release watches no check"}}
-	if len(results) > 0 {
-		out.Verdict = check.Verdict(results)
-	}
+	out.Verdict = watched(results)
 	if p.Watch.Freshness > 0 {
 		out.Late, err = a.late(ctx, p, w)
 	}
 	return out, err
+}
+
+// watched folds the results of a look. A first release has no earlier values: a look at which every check had nothing to
+// compare with passes, and becomes what the next ones are compared with.
+func watched(results []check.Result) gate.Verdict {
+	if len(results) == 0 {
+		return gate.Verdict{Outcome: gate.Pass, Reason: "the release watches no check"}
+	}
+	for _, r := range results {
+		if r.Outcome != check.Skipped {
+			return check.Verdict(results)
+		}
+	}
+	v := check.Verdict(results)
+	v.Outcome, v.Reason = gate.Pass, "nothing to compare with yet: this look is the baseline"
+	return v
 }
 
 // evaluate runs one metric. One that cannot be evaluated is a lost value, which judges as an error; a transient failure is

@@ -439,3 +439,22 @@ func TestAWatchBreachesDaysLaterAcrossContinueAsNew(t *testing.T) {
 	require.Contains(t, e.seen()[published:], "Publish prod swap-back-0")
 	require.Equal(t, *again.State.Status.Crossings[0].WatchUntil, *s.Crossings[0].WatchUntil, "the window does not begin again")
 }
+
+func TestTheFirstLookIsTheBaselineOfWhatHadNone(t *testing.T) {
+	t.Parallel()
+	x := crossing("prod")
+	x.Watch = plan.Watch{For: 2 * time.Hour, Every: time.Hour, OnBreach: "rollback"}
+	e := smooth(x)
+	var compared []map[string]float64
+	e.look = func(in activities.LookInput) (activities.Look, error) {
+		compared = append(compared, in.Baseline)
+		return activities.Look{
+			Verdict: gate.Verdict{Outcome: gate.Pass}, Values: map[string]float64{"revenue": 120, "orders": float64(7 + len(compared))},
+		}, nil
+	}
+	_, err := e.deploy(t)
+	require.NoError(t, err)
+	require.Equal(t, []map[string]float64{
+		{"revenue": 100}, {"revenue": 100, "orders": 8}, {"revenue": 100, "orders": 8},
+	}, compared, "before the publish where there was a value, else the first look")
+}

@@ -60,6 +60,14 @@ func (x *crossing) look(ctx workflow.Context) error {
 		return err
 	}
 	x.shown.Looks++
+	for _, name := range workflow.DeterministicKeys(seen.Values) {
+		if _, ok := x.shown.Baseline[name]; !ok {
+			if x.shown.Baseline == nil {
+				x.shown.Baseline = map[string]float64{}
+			}
+			x.shown.Baseline[name] = seen.Values[name]
+		}
+	}
 	switch seen.Verdict.Outcome {
 	case gate.Pass:
 		x.shown.UnsureLooks = 0
