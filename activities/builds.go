@@ -125,8 +125,8 @@ func (a *Builds) BuildSlice(ctx context.Context, in SliceInput) (SliceResult, er
 	started := a.Now()
 	var result SliceResult
 	for _, batch := range batches(p, items) {
-		pulse := newPulse(ctx, batch.key)
-		built, err := w.Build(pulse.ctx, BuildSpec{
+		report, stop := pulse(ctx, batch.key)
+		built, err := w.Build(ctx, BuildSpec{
 			Key:         in.Target.Effect(in.Step+"/"+string(batch.key), in.Round),
 			Pipeline:    p,
 			Release:     in.Target.Release,
@@ -134,8 +134,8 @@ func (a *Builds) BuildSlice(ctx context.Context, in SliceInput) (SliceResult, er
 			Outputs:     batch.outputs,
 			Control:     in.Control,
 			Application: application(ctx, in.Step),
-		}, pulse.report)
-		pulse.stop()
+		}, report)
+		stop()
 		if err != nil {
 			return SliceResult{}, fmt.Errorf("build partition %s of %s: %w", batch.key, describe(p), err)
 		}

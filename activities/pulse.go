@@ -13,54 +13,43 @@ import (
 // beat is well below the heartbeat timeout of build activities, so that one late beat does not end an attempt.
 const beat = 2 * time.Second
 
-// pulse heartbeats while a build works and turns its progress into log lines. It beats only as long as the work reports
-// or the database works on a statement; the activity's context ends with the heartbeat's answer, so a cancelled or
-// superseded attempt stops at its next statement.
-type pulse struct {
-	ctx  context.Context
-	done chan struct{}
-	wg   sync.WaitGroup
-
-	mu   sync.Mutex
-	last Progress
-}
-
-// newPulse starts the heartbeat of one partition.
-func newPulse(ctx context.Context, partition partition.Key) *pulse {
-	p := &pulse{ctx: ctx, done: make(chan struct{}), last: Progress{Stage: "start", Partition: partition}}
-	activity.RecordHeartbeat(ctx, p.last)
-	p.wg.Go(func() {
+// pulse heartbeats while a partition is built or verified, until stop is called. The activity's context ends with a
+// heartbeat's answer, so a cancelled or superseded attempt stops at its next statement. report takes the progress: the
+// next heartbeat carries it, and the begin and end of a stage or check are logged.
+func pulse(ctx context.Context, key partition.Key) (report func(Progress), stop func()) {
+	var mu sync.Mutex
+	last := Progress{Stage: "start", Partition: key}
+	activity.RecordHeartbeat(ctx, last)
+	done := make(chan struct{})
+	var wg sync.WaitGroup
+	wg.Go(func() {
 		tick := time.NewTicker(beat)
 		defer tick.Stop()
 		for {
 			select {
-			case <-p.done:
+			case <-done:
 				return
 			case <-ctx.Done():
 				return
 			case <-tick.C:
-				p.mu.Lock()
-				last := p.last
-				p.mu.Unlock()
-				activity.RecordHeartbeat(ctx, last)
+				mu.Lock()
+				current := last
+				mu.Unlock()
+				activity.RecordHeartbeat(ctx, current)
 			}
 		}
 	})
-	return p
-}
-
-// report takes the progress of a build: the next heartbeat carries it, and a stage's or check's begin and end are logged.
-func (p *pulse) report(g Progress) {
-	p.mu.Lock()
-	p.last = g
-	p.mu.Unlock()
-	logProgress(p.ctx, g)
-}
-
-// stop ends the heartbeat.
-func (p *pulse) stop() {
-	close(p.done)
-	p.wg.Wait()
+	report = func(g Progress) {
+		mu.Lock()
+		last = g
+		mu.Unlock()
+		logProgress(ctx, g)
+	}
+	stop = func() {
+		close(done)
+		wg.Wait()
+	}
+	return report, stop
 }
 
 // logProgress writes one line for the start or the end of a stage or check; a middle is not logged.

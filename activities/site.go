@@ -5,6 +5,7 @@ package activities
 import (
 	"context"
 	"fmt"
+	"maps"
 	"sync"
 
 	"drawbridge/internal/fault"
@@ -120,9 +121,7 @@ func (s *Site) parse(ctx context.Context, files map[string][]byte, config string
 			return nil, fmt.Errorf("fetch config %s: %w", config, err)
 		}
 		replaced := make(map[string][]byte, len(files)+1)
-		for k, v := range files {
-			replaced[k] = v
-		}
+		maps.Copy(replaced, files)
 		replaced[name] = body
 		files = replaced
 	}

@@ -133,8 +133,8 @@ func (a *TurningBack) Swaps(ctx context.Context, in BatchInput) (SwapBatch, erro
 		if err != nil {
 			return SwapBatch{}, err
 		}
-		pulse := newPulse(ctx, items[0].Partition)
-		defer pulse.stop()
+		_, stop := pulse(ctx, items[0].Partition)
+		defer stop()
 		if err := w.Verify(ctx, back, func() {}); err != nil {
 			return SwapBatch{}, err
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"go.temporal.io/sdk/interceptor"
@@ -62,8 +63,8 @@ func serve(ctx context.Context, o options, log *zap.Logger) error {
 		return nil
 	}
 	defer func() {
-		for i := len(started) - 1; i >= 0; i-- {
-			started[i].Stop()
+		for _, s := range slices.Backward(started) {
+			s.Stop()
 		}
 	}()
 	if o.workflows {

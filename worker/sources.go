@@ -102,7 +102,7 @@ func (s sources) Open(cfg pipeline.Config, load pipeline.Load, key partition.Key
 
 func (s sources) explain(op, path string, err error) error {
 	hint := "put it there, or change source_files in the environment's config; the worker's --source-root is " + s.root
-	var cause error = errors.New("it cannot be read")
+	cause := errors.New("it cannot be read")
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		cause = errors.New("it is not there")

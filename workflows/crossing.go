@@ -2,6 +2,7 @@ package workflows
 
 import (
 	"fmt"
+	"slices"
 
 	"go.temporal.io/sdk/workflow"
 
@@ -265,9 +266,9 @@ const (
 
 // verdict returns the newest verdict of a gate.
 func (x *crossing) verdict(name string) gate.Verdict {
-	for i := len(x.shown.Verdicts) - 1; i >= 0; i-- {
-		if x.shown.Verdicts[i].Gate == name {
-			return x.shown.Verdicts[i].Verdict
+	for _, v := range slices.Backward(x.shown.Verdicts) {
+		if v.Gate == name {
+			return v.Verdict
 		}
 	}
 	return gate.Verdict{Outcome: gate.Inconclusive, Reason: "nothing was measured"}

@@ -216,12 +216,12 @@ func TestAPublishThatIsHeldUpParksAndAsks(t *testing.T) {
 	cases := map[string]struct {
 		choice gate.Choice
 		stage  workflows.Stage
-		then   func(*testing.T, activities.PublishInput)
+		then   activities.PublishInput
 	}{
-		"retry tries again":                   {gate.Retry, workflows.StageDone, func(t *testing.T, in activities.PublishInput) { require.Empty(t, in.Terminate) }},
-		"terminate ends the sessions it knew": {gate.Terminate, workflows.StageDone, func(t *testing.T, in activities.PublishInput) { require.Equal(t, []int32{42}, in.Terminate) }},
-		"proceed waits for snapshots no more": {gate.Proceed, workflows.StageDone, func(t *testing.T, in activities.PublishInput) { require.True(t, in.IgnoreSnapshots) }},
-		"reject turns back":                   {gate.Reject, workflows.StageRefused, nil},
+		"retry tries again":                   {gate.Retry, workflows.StageDone, activities.PublishInput{}},
+		"terminate ends the sessions it knew": {gate.Terminate, workflows.StageDone, activities.PublishInput{Terminate: []int32{42}}},
+		"proceed waits for snapshots no more": {gate.Proceed, workflows.StageDone, activities.PublishInput{IgnoreSnapshots: true}},
+		"reject turns back":                   {gate.Reject, workflows.StageRefused, activities.PublishInput{}},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -235,7 +235,8 @@ func TestAPublishThatIsHeldUpParksAndAsks(t *testing.T) {
 				if tries++; tries == 1 {
 					return blocked, nil
 				}
-				c.then(t, in)
+				require.Equal(t, c.then.Terminate, in.Terminate)
+				require.Equal(t, c.then.IgnoreSnapshots, in.IgnoreSnapshots)
 				return activities.PublishResult{Done: true}, nil
 			}
 			d := yes("publish-canary-dev")

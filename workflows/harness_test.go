@@ -260,6 +260,7 @@ func decide(after time.Duration, d gate.Decision, reply *testsuite.TestUpdateCal
 
 // answered expects an update to be accepted.
 func answered(t *testing.T) *testsuite.TestUpdateCallback {
+	t.Helper()
 	return &testsuite.TestUpdateCallback{
 		OnAccept:   func() {},
 		OnReject:   func(err error) { require.NoError(t, err) },

@@ -51,7 +51,7 @@ func (c *conversation) publish(ctx workflow.Context, in activities.PublishInput,
 			for _, s := range res.Blocked {
 				in.Terminate = append(in.Terminate, s.PID)
 			}
-		default:
+		case gate.Approve, gate.Reject, gate.Rollback, gate.Keep:
 			return refused(in.Step, g.Why)
 		}
 	}

@@ -2,6 +2,7 @@ package workflows
 
 import (
 	"fmt"
+	"slices"
 
 	"go.temporal.io/sdk/workflow"
 )
@@ -39,8 +40,8 @@ func (r recovery) run(ctx workflow.Context) error {
 	r.Release = release
 	ended := StageRefused
 	var left []string
-	for i := len(d.Environments) - 1; i >= 0; i-- {
-		env := d.Environments[i]
+	for _, env := range slices.Backward(d.Environments) {
+
 		r.at(ctx, StageCompensating, env, "compensate", "recovering "+env)
 		target := p.target(ctx, env, release)
 		target.Key = r.in.Key

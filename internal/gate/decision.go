@@ -14,8 +14,8 @@ type Choice string
 
 // The choices. A gate lists the ones that it takes.
 const (
-	Approve  Choice = "approve"  // go on
-	Reject   Choice = "reject"   // turn back: compensate
+	Approve   Choice = "approve"   // go on
+	Reject    Choice = "reject"    // turn back: compensate
 	Retry     Choice = "retry"     // try the step again
 	Proceed   Choice = "proceed"   // go on without waiting any longer
 	Terminate Choice = "terminate" // end the sessions that block, and try again
@@ -53,8 +53,8 @@ type Gate struct {
 	Requester string    `json:"requester"`
 	OpenedAt  time.Time `json:"opened_at"`
 	// Endless gates do not expire: what they ask about cannot be given up silently.
-	Endless bool `json:"endless,omitempty"`
-	Answers   []Answer  `json:"answers,omitempty"`
+	Endless bool     `json:"endless,omitempty"`
+	Answers []Answer `json:"answers,omitempty"`
 	// Decided is the choice that closed the gate; empty while it is open.
 	Decided Choice `json:"decided,omitempty"`
 	Why     string `json:"why,omitempty"`

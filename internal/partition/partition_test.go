@@ -265,7 +265,8 @@ func FuzzParse(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text string, size int64) {
 		schemes := []partition.Scheme{
 			by(partition.Hour, "Europe/Berlin"), by(partition.Day, "Pacific/Apia"), by(partition.Week, ""),
-			by(partition.Month, "America/St_Johns"), ranged(size), {By: partition.All},
+			by(partition.Month, "America/St_Johns"), ranged(size),
+			{By: partition.All},
 		}
 		for _, s := range schemes {
 			k, err := s.Parse(text)

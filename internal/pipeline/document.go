@@ -109,8 +109,7 @@ func (f *findings) read(d Document, file string, content []byte) value {
 
 func (f *findings) syntax(at place, err error) {
 	message := err.Error()
-	var positioned yaml.Error
-	if errors.As(err, &positioned) {
+	if positioned, ok := errors.AsType[yaml.Error](err); ok {
 		message = positioned.GetMessage()
 		if token := positioned.GetToken(); token != nil && token.Position != nil {
 			at.line, at.column = token.Position.Line, token.Position.Column
@@ -144,10 +143,10 @@ func (f *findings) hold(n ast.Node, s shape, at place) value {
 	v := value{at: at}
 	switch node := n.(type) {
 	case *ast.MappingNode:
-		switch s.kind {
-		case object:
+		if s.kind == object {
 			return f.holdObject(node, s, at)
-		case dict:
+		}
+		if s.kind == dict {
 			return f.holdDict(node, s, at)
 		}
 	case *ast.SequenceNode:

@@ -147,11 +147,10 @@ func (b *builder) check(kind check.Kind, v value) check.Check {
 	if c.MaxFailing >= 1 {
 		b.problems.add(v.get("max_failing").at, "all rows may fail, so the check cannot", "use less than 100%")
 	}
-	switch kind {
-	case check.RowCount:
+	if kind == check.RowCount {
 		b.limits(v, limitRequired)
-	case check.MetricKind:
-		// The canary compares every metric, so one without limits is not idle.
+	}
+	if kind == check.MetricKind { // the canary compares every metric, so one without limits is not idle
 		b.limits(v, limitOptional)
 	}
 	b.problems.expression(v.get("sql"))

@@ -171,6 +171,7 @@ func SchemaKeys(d Document) iter.Seq[SchemaKey] {
 // walk visits the keys below a shape; it stops when visit says so, and tells whether it came to the end.
 func (s shape) walk(path string, visit func(path string, k key) bool) bool {
 	switch s.kind {
+	case text, integer, number, ratio, duration, boolean, cell:
 	case list:
 		if !s.elem.walk(path+"[]", visit) {
 			return false

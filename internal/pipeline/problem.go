@@ -43,7 +43,7 @@ func (p Problem) String() string {
 }
 
 // Problems is an error that holds everything found, in the order of files and lines.
-type Problems []Problem
+type Problems []Problem //nolint:errname // a list of problems, and read as one
 
 // Error prints one problem per line.
 func (p Problems) Error() string {

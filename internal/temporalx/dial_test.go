@@ -58,7 +58,8 @@ func TestDialSaysWhatToDo(t *testing.T) {
 		"a profile that is not there":           {environment{"TEMPORAL_PROFILE": "nobody"}, temporalx.Options{}, fault.Invalid, "nobody", "TEMPORAL_PROFILE"},
 		"host verification turned off": {
 			environment{"TEMPORAL_ADDRESS": closed, "TEMPORAL_TLS": "true", "TEMPORAL_TLS_DISABLE_HOST_VERIFICATION": "true"},
-			temporalx.Options{}, fault.Refused, "host verification", "TEMPORAL_TLS_SERVER_NAME",
+			temporalx.Options{},
+			fault.Refused, "host verification", "TEMPORAL_TLS_SERVER_NAME",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
