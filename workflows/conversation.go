@@ -3,7 +3,6 @@ package workflows
 import (
 	"fmt"
 	"slices"
-	"strings"
 
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
@@ -218,63 +217,4 @@ func (c *conversation) show(ctx workflow.Context) {
 	if err != nil {
 		workflow.GetLogger(ctx).Warn("search attributes were not updated", "error", err)
 	}
-}
-
-// detailsLimit is the Web UI's limit of current details, with room for an encrypting codec's growth.
-const detailsLimit = 15_000
-
-// details is the live page of a workflow in the Web UI: where it is, the gates with verdict and reason, and, for an open
-// gate, the JSON that a person can send from there.
-func details(s Status) string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "**%s** %s: %s\n\n", s.Stage, s.Environment, s.Sentence)
-	if g, ok := s.Open(); ok {
-		fmt.Fprintf(&b, "### Gate `%s` is open until %s\n%s\n\n%s\n\n", g.Name, deadline(g), g.Question, g.Verdict.Reason)
-		fmt.Fprintf(&b, "Decide: `drawbridge approve %s --gate %s --reason …`, or send the signal `%s` with\n```json\n", s.Pipeline, g.Name, Decide)
-		fmt.Fprintf(&b, "{\"gate\": %q, \"plan\": %q, \"choice\": %q, \"by\": \"your name\", \"reason\": \"why\"}\n```\nchoices: %s\n\n",
-			g.Name, gate.Short(g.Plan), g.Choices[0], choices(g.Choices))
-	}
-	b.WriteString("| environment | gate | verdict | why |\n|---|---|---|---|\n")
-	for _, x := range s.Crossings {
-		for _, v := range x.Verdicts {
-			fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", x.Environment, v.Gate, v.Verdict.Outcome, cell(v.Verdict.Reason))
-		}
-	}
-	for _, g := range s.Gates {
-		if g.Decided != "" {
-			fmt.Fprintf(&b, "| | %s | %s | %s |\n", g.Name, g.Decided, cell(g.Why))
-		}
-	}
-	for _, line := range s.RefusedDecisions {
-		fmt.Fprintf(&b, "\nrefused: %s\n", line)
-	}
-	out := b.String()
-	return out[:min(len(out), detailsLimit)]
-}
-
-func deadline(g gate.Gate) string {
-	if g.Endless {
-		return "it is decided"
-	}
-	return g.Deadline().UTC().Format("2006-01-02 15:04 MST")
-}
-
-func choices(cs []gate.Choice) string {
-	names := make([]string, len(cs))
-	for i, c := range cs {
-		names[i] = string(c)
-	}
-	return strings.Join(names, ", ")
-}
-
-// cellLimit keeps a table readable; the whole reason is in status.
-const cellLimit = 300
-
-// cell makes text fit a Markdown table.
-func cell(text string) string {
-	text = strings.NewReplacer("|", "\\|", "\n", " ").Replace(text)
-	if len(text) > cellLimit {
-		text = text[:cellLimit] + "…"
-	}
-	return text
 }
