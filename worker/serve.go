@@ -23,6 +23,9 @@ const (
 	grace = 20 * time.Second
 	// heartbeatThrottle bounds how late a cancellation is noticed.
 	heartbeatThrottle = 2 * time.Second
+	// cacheWait is how long a task or query waits for the worker that has its workflow in memory before any other takes it:
+	// after a crash nobody should notice more than this.
+	cacheWait = time.Second
 	// controls is how many short activities an environment runs at the same time; each needs one or two sessions.
 	controls = 6
 )
@@ -68,7 +71,7 @@ func serve(ctx context.Context, o options, log *zap.Logger) error {
 		}
 	}()
 	if o.workflows {
-		if err := start(workflows.Queue, worker.Options{LocalActivityWorkerOnly: true}, registerWorkflows); err != nil {
+		if err := start(workflows.Queue, worker.Options{LocalActivityWorkerOnly: true, StickyScheduleToStartTimeout: cacheWait}, registerWorkflows); err != nil {
 			return err
 		}
 	}

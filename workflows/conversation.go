@@ -19,14 +19,19 @@ const eventLimit = 200
 // and both entrances of a decision. Its Status is carried across continue-as-new; the rest is made anew.
 type conversation struct {
 	Status
-	attributes bool // search attributes are registered: the starter could set them
+	// attributes says that all search attributes are registered: the starter could set them. Setting one that is not would
+	// block the workflow for ever.
+	attributes bool
 }
 
 // converse restores a status and sets every handler. It does not block.
 func converse(ctx workflow.Context, s Status) (*conversation, error) {
 	c := &conversation{Status: s}
 	attrs := workflow.GetTypedSearchAttributes(ctx)
-	c.attributes = attrs.ContainsKey(temporal.NewSearchAttributeKeyKeyword(StageAttribute))
+	c.attributes = true
+	for _, name := range Attributes() {
+		c.attributes = c.attributes && attrs.ContainsKey(temporal.NewSearchAttributeKeyKeyword(name))
+	}
 	if err := workflow.SetQueryHandler(ctx, StatusQuery, func() (Status, error) { return c.Status, nil }); err != nil {
 		return nil, err
 	}

@@ -36,6 +36,11 @@ const (
 	GateAttribute        = "DrawbridgeGate"
 )
 
+// Attributes lists the search attributes.
+func Attributes() []string {
+	return []string{PipelineAttribute, EnvironmentAttribute, ReleaseAttribute, StageAttribute, GateAttribute}
+}
+
 // DeploymentID is the one deployment that a pipeline may have at a time.
 func DeploymentID(pipeline string) string { return "deploy/" + pipeline }
 
