@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/interceptor"
 	"go.temporal.io/sdk/worker"
 	"go.temporal.io/sdk/workflow"
@@ -44,6 +45,9 @@ func serve(ctx context.Context, o options, log *zap.Logger) error {
 		return err
 	}
 	defer c.Close()
+	if o.workflows {
+		ensureAttributes(ctx, c, log)
+	}
 	fatal := make(chan error, 1)
 	var started []worker.Worker
 	start := func(queue string, opts worker.Options, register func(worker.Worker)) error {
@@ -95,6 +99,19 @@ func serve(ctx context.Context, o options, log *zap.Logger) error {
 		return nil
 	case err := <-fatal:
 		return fmt.Errorf("serve: %w", err)
+	}
+}
+
+// ensureAttributes registers the search attributes where that is permitted. Where it is not, workflows run without them: the
+// log says how somebody who may registers them.
+func ensureAttributes(ctx context.Context, c client.Client, log *zap.Logger) {
+	namespace, err := temporalx.Namespace(temporalx.Options{})
+	if err == nil {
+		err = temporalx.EnsureAttributes(ctx, c, namespace, workflows.Attributes())
+	}
+	if err != nil {
+		log.Warn("search attributes are not registered: lists and the inbox are slower",
+			zap.Error(err), zap.String("remedy", temporalx.RegisterLine(workflows.Attributes())))
 	}
 }
 

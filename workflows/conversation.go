@@ -19,6 +19,7 @@ const eventLimit = 200
 // and both entrances of a decision. Its Status is carried across continue-as-new; the rest is made anew.
 type conversation struct {
 	Status
+	document string // the plan, for people: shown below the gates
 	// attributes says that all search attributes are registered: the starter could set them. Setting one that is not would
 	// block the workflow for ever.
 	attributes bool
@@ -205,7 +206,7 @@ func (c *conversation) event(ctx workflow.Context, text string) {
 
 // show brings search attributes and the Web UI's current details up to the status.
 func (c *conversation) show(ctx workflow.Context) {
-	workflow.SetCurrentDetails(ctx, details(c.Status))
+	workflow.SetCurrentDetails(ctx, details(c.Status, c.document))
 	if !c.attributes {
 		return
 	}

@@ -22,6 +22,8 @@ type DeploymentState struct {
 	Environment int `json:"environment"`
 	// Progress are the crossings by environment, as far as they got.
 	Progress []Progress `json:"progress"`
+	// Document is the plan for people, bounded.
+	Document string `json:"document"`
 }
 
 // Progress is how far one environment's crossing got: enough to go on after continue-as-new, and to compensate.
@@ -69,6 +71,9 @@ func newDeployment(ctx workflow.Context, in DeploymentInput) (*deployment, error
 	var err error
 	if d.conversation, err = converse(ctx, status); err != nil {
 		return nil, err
+	}
+	if in.State != nil {
+		d.document = in.State.Document
 	}
 	err = workflow.SetUpdateHandlerWithOptions(ctx, Supersede, d.supersede, workflow.UpdateHandlerOptions{
 		Validator: d.maySupersede, Description: "end a deployment that is only watching, in favour of another",
@@ -127,7 +132,7 @@ func (d *deployment) prepare(ctx workflow.Context) error {
 		return err
 	}
 	d.summary = computed.Summary
-	d.Release, d.Plan = d.summary.Release, d.summary.Digest
+	d.Release, d.Plan, d.document = d.summary.Release, d.summary.Digest, computed.Markdown
 	for _, env := range d.summary.Environments {
 		d.Crossings = append(d.Crossings, Crossing{Environment: env.Name, State: "waiting", Slices: env.Slices})
 	}
@@ -201,7 +206,7 @@ func (d *deployment) continueAsNew(ctx workflow.Context) error {
 		return err
 	}
 	in := d.in
-	in.State = &DeploymentState{Status: d.Status, Summary: d.summary, Environment: d.index, Progress: d.progress}
+	in.State = &DeploymentState{Status: d.Status, Summary: d.summary, Environment: d.index, Progress: d.progress, Document: d.document}
 	return workflow.NewContinueAsNewError(ctx, DeploymentName, in)
 }
 

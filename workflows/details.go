@@ -11,8 +11,8 @@ import (
 const detailsLimit = 15_000
 
 // details is the live page of a workflow in the Web UI: where it is, the gates with verdict and reason, and, for an open
-// gate, the JSON that a person can send from there.
-func details(s Status) string {
+// gate, the JSON that a person can send from there; then the plan.
+func details(s Status, document string) string {
 	lines := []string{fmt.Sprintf("**%s** %s: %s", s.Stage, s.Environment, s.Sentence), ""}
 	if g, ok := s.Open(); ok {
 		lines = append(lines,
@@ -36,7 +36,7 @@ func details(s Status) string {
 	for _, line := range s.RefusedDecisions {
 		lines = append(lines, "", "refused: "+line)
 	}
-	return cut(strings.Join(lines, "\n"), detailsLimit)
+	return cut(strings.Join(append(lines, "", document), "\n"), detailsLimit)
 }
 
 func deadline(g gate.Gate) string {

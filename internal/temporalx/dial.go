@@ -47,6 +47,18 @@ func Dial(ctx context.Context, opts Options) (client.Client, error) {
 	return c, nil
 }
 
+// Namespace is the one that Dial connects to.
+func Namespace(opts Options) (string, error) {
+	options, err := load(opts)
+	if err != nil {
+		return "", err
+	}
+	if options.Namespace == "" {
+		return client.DefaultNamespace, nil
+	}
+	return options.Namespace, nil
+}
+
 func load(opts Options) (client.Options, error) {
 	profile, err := envconfig.LoadClientConfigProfile(envconfig.LoadClientConfigProfileOptions{
 		ConfigFileStrict: true, EnvLookup: opts.Env,
