@@ -10,17 +10,19 @@ import (
 )
 
 func (a *app) buildCommand() *cobra.Command {
-	return &cobra.Command{
+	cmd := &cobra.Command{
 		Use:   "build [DIR]",
 		Short: "Pack a folder into a release and store it",
 		Long: `Packs the folder into an immutable release, tagged NAME-VERSION, in the artifact store. It needs neither Temporal nor a
 warehouse. The same files give the same digest on every machine. Data is never packed; secrets, symbolic links, files over
 10 MiB that pack.allow does not name, and a version that exists with another content are refused.`,
-		Example: "  drawbridge build\n  drawbridge build ./shop --store registry.example.com/data/pipelines",
+		Example: "  drawbridge build\n  drawbridge build ./shop --registry registry.example.com/data/pipelines",
 		GroupID: groupChange,
 		Args:    between(0, 1, "DIR"),
 		RunE:    func(cmd *cobra.Command, args []string) error { return a.build(cmd.Context(), dirOf(args)) },
 	}
+	cmd.Flags().StringVar(&a.storeRef, "registry", "", "repository of an OCI registry to store it in, HOST/REPOSITORY; another word for --store")
+	return cmd
 }
 
 // dirOf is the folder that was named, or the working directory.

@@ -21,9 +21,7 @@ func (a *app) checksumCommand() *cobra.Command {
 		Args:    between(1, 1, "PIPELINE"),
 		RunE:    func(cmd *cobra.Command, args []string) error { return a.checksum(cmd.Context(), args[0], p) },
 	}
-	f := cmd.Flags()
-	f.StringVar(&p.env, "env", "", "environment")
-	f.StringVar(&p.output, "output", "", "output, a table")
+	p.flags(cmd)
 	return cmd
 }
 
@@ -40,7 +38,7 @@ func (a *app) checksum(ctx context.Context, arg string, p place) error {
 	if err := p.need("env", "output"); err != nil {
 		return err
 	}
-	res, name, err := a.inspect(ctx, arg, p.env, activities.InspectInput{Kind: activities.InspectChecksum, Output: p.output})
+	res, name, err := a.inspect(ctx, arg, p, activities.InspectInput{Kind: activities.InspectChecksum, Output: p.output})
 	if err != nil {
 		return err
 	}

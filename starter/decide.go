@@ -3,11 +3,13 @@ package main
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"drawbridge/internal/fault"
 	"drawbridge/internal/gate"
+	"drawbridge/workflows"
 )
 
 // decision is the flags of approve, reject and decide.
@@ -90,7 +92,11 @@ func (a *app) decide(ctx context.Context, arg string, d decision) error {
 		a.showDecided(answer, d.watch)
 	}
 	if d.watch {
-		return a.follow(ctx, t, nil, untilAsked)
+		var needed []string
+		if s, err := t.Status(ctx); err == nil {
+			needed = environmentsOf(s)
+		}
+		return a.follow(ctx, t, needed, untilAsked, before(full, g))
 	}
 	return nil
 }
@@ -112,4 +118,15 @@ func (a *app) showDecided(d decided, watch bool) {
 	if !watch {
 		a.next("drawbridge status " + d.ID + " --watch")
 	}
+}
+
+// before is where the story goes on after a decision: just before it was counted. Where no worker has counted it yet, the
+// whole story is told.
+func before(d gate.Decision, g gate.Gate) *workflows.Event {
+	for _, x := range g.Answers {
+		if x.By == d.By && x.Choice == d.Choice {
+			return &workflows.Event{At: x.At.Add(-time.Nanosecond)}
+		}
+	}
+	return &workflows.Event{At: g.OpenedAt}
 }

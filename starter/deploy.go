@@ -84,7 +84,7 @@ func (a *app) deploy(ctx context.Context, arg string, d deployment) error {
 	if d.watch {
 		p = untilDone
 	}
-	return a.follow(ctx, t, in.Environments, p)
+	return a.follow(ctx, t, in.Environments, p, nil)
 }
 
 func (a *app) deploymentInput(ctx context.Context, arg string, d deployment) (workflows.DeploymentInput, subject, error) {

@@ -26,6 +26,7 @@ newest retired one and the live one. The worker compares; no row leaves the ware
 		},
 	}
 	p.flags(cmd)
+	p.partitionFlag(cmd)
 	cmd.Flags().Int64Var(&left, "left", 0, "generation (default: the newest retired one)")
 	cmd.Flags().Int64Var(&right, "right", 0, "generation (default: the live one)")
 	return cmd
@@ -36,7 +37,7 @@ func (a *app) diff(ctx context.Context, arg string, p place, left, right int64) 
 		return err
 	}
 	in := activities.InspectInput{Kind: activities.InspectDiff, Output: p.output, Partition: partition.Key(p.partition), Left: left, Right: right}
-	res, name, err := a.inspect(ctx, arg, p.env, in)
+	res, name, err := a.inspect(ctx, arg, p, in)
 	if err != nil {
 		return err
 	}

@@ -10,6 +10,7 @@ import (
 	"go.temporal.io/api/serviceerror"
 
 	"drawbridge/activities"
+	"drawbridge/internal/temporalx"
 	"drawbridge/workflows"
 )
 
@@ -94,7 +95,7 @@ func namespaceLine(err error) activities.Checked {
 // checkAttributes looks whether our search attributes can be searched for. They make the inbox quick; nothing needs them.
 func checkAttributes(ctx context.Context, c lister) activities.Checked {
 	var missing []string
-	for _, name := range attributeNames() {
+	for _, name := range workflows.Attributes() {
 		_, err := list(ctx, c, fmt.Sprintf("%s = 'any'", name), 1)
 		if _, ok := errors.AsType[*serviceerror.InvalidArgument](err); ok {
 			missing = append(missing, name)
@@ -103,7 +104,7 @@ func checkAttributes(ctx context.Context, c lister) activities.Checked {
 		}
 	}
 	if len(missing) > 0 {
-		return activities.Checked{Subject: "search attributes", Text: "not registered: " + strings.Join(missing, ", "), Remedy: registerLine(missing)}
+		return activities.Checked{Subject: "search attributes", Text: "not registered: " + strings.Join(missing, ", "), Remedy: temporalx.RegisterLine(missing)}
 	}
 	return activities.Checked{Subject: "search attributes", OK: true, Text: "registered"}
 }
@@ -166,7 +167,7 @@ func (a *app) diagnosis(lines []activities.Checked) error {
 		}
 	}
 	if wrong > 0 {
-		return exitRefused
+		return exitRefused.err()
 	}
 	return nil
 }

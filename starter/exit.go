@@ -16,7 +16,7 @@ import (
 	"drawbridge/workflows"
 )
 
-// exit is the code of a command that has already said on its screen why it ends so.
+// exit is the exit code of a command.
 type exit int
 
 // The exit codes, for scripts and CI.
@@ -29,19 +29,37 @@ const (
 	exitInterrupt  exit = 130 // Ctrl-C while following: what was started goes on
 )
 
-// Error makes an exit code an error, so that commands return it like any other.
-func (e exit) Error() string { return fmt.Sprintf("exit code %d", int(e)) }
+// exitError ends a command that has already said on its screen why it ends so.
+type exitError struct{ code exit }
 
-// of is the exit code of a workflow that reached a stage.
-func exitOf(stage workflows.Stage) exit {
-	switch stage {
+func (e exitError) Error() string { return fmt.Sprintf("exit code %d", int(e.code)) }
+
+// err is nil for a command that is done.
+func (e exit) err() error {
+	if e == exitDone {
+		return nil
+	}
+	return exitError{code: e}
+}
+
+// exitOf is the exit code of a workflow as it stands. A recovery has done its work when everything is turned back.
+func exitOf(s workflows.Status) exit {
+	switch s.Stage {
 	case workflows.StageDone:
 		return exitDone
 	case workflows.StageRolledBack:
+		if s.Kind == recoveryKind {
+			return exitDone
+		}
 		return exitRolledBack
 	case workflows.StageWaiting:
 		return exitWaiting
-	case workflows.StageRefused, workflows.StageStuck:
+	case workflows.StageRefused:
+		if s.Kind == recoveryKind {
+			return exitDone // nothing had been published
+		}
+		return exitRefused
+	case workflows.StageStuck:
 		return exitRefused
 	case workflows.StagePlanning, workflows.StageValidating, workflows.StageCrossing, workflows.StageWatching,
 		workflows.StageCompensating:
@@ -49,6 +67,12 @@ func exitOf(stage workflows.Stage) exit {
 	}
 	return exitRefused
 }
+
+// The kinds of workflow that their screens tell apart.
+const (
+	deploymentKind = "deployment"
+	recoveryKind   = "recovery"
+)
 
 // problem is an error as people and programs read it.
 type problem struct {
@@ -117,8 +141,8 @@ func (m *Main) finish(ctx context.Context, err error, asJSON bool) exit {
 	if err == nil {
 		return exitDone
 	}
-	if code, ok := errors.AsType[exit](err); ok {
-		return code
+	if said, ok := errors.AsType[exitError](err); ok {
+		return said.code
 	}
 	if ctx.Err() != nil && errors.Is(context.Cause(ctx), context.Canceled) {
 		return exitInterrupt

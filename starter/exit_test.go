@@ -27,7 +27,7 @@ func TestEveryClassHasAnExitCode(t *testing.T) {
 		hint  string
 	}{
 		"nothing":                         {nil, exitDone, "", ""},
-		"a screen that said it":           {exitWaiting, exitWaiting, "", ""},
+		"a screen that said it":           {exitWaiting.err(), exitWaiting, "", ""},
 		"our own invalid":                 {fault.Newf(fault.Invalid, "publish", "orders", "plan again", "it moved"), exitInvalid, "invalid", "plan again"},
 		"a hint below a wrapped fault":    {fmt.Errorf("deploy: %w", fault.Newf(fault.Refused, "publish", "orders", "plan again", "it moved")), exitRefused, "refused", "plan again"},
 		"invalid from a worker":           {sent(fault.Invalid), exitInvalid, "invalid", "plan again"},
@@ -80,6 +80,11 @@ func TestEveryStageHasAnExitCode(t *testing.T) {
 		workflows.StageWaiting: exitWaiting, workflows.StageStuck: exitRefused, stageAbandoned: exitRefused,
 		workflows.StageWatching: exitDone, workflows.StageCrossing: exitDone, workflows.StagePlanning: exitDone,
 	} {
-		require.Equal(t, want, exitOf(stage), stage)
+		require.Equal(t, want, exitOf(workflows.Status{Kind: deploymentKind, Stage: stage}), stage)
+	}
+	for stage, want := range map[workflows.Stage]exit{
+		workflows.StageRefused: exitDone, workflows.StageRolledBack: exitDone, workflows.StageStuck: exitRefused, workflows.StageWaiting: exitWaiting,
+	} {
+		require.Equal(t, want, exitOf(workflows.Status{Kind: recoveryKind, Stage: stage}), "a recovery that turned everything back: %s", stage)
 	}
 }

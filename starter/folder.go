@@ -4,7 +4,6 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"github.com/goccy/go-yaml"
@@ -34,7 +33,7 @@ func openFolder(dir string) (folder, error) {
 }
 
 // packAllow reads the one key that says which large files are packed. It comes before the strict parse, which needs the
-// files: what is wrong with the rest of pipeline.yaml is said there.
+// files.
 func packAllow(dir string) ([]string, error) {
 	body, err := os.ReadFile(filepath.Join(dir, pipeline.File))
 	if err != nil {
@@ -46,9 +45,7 @@ func packAllow(dir string) ([]string, error) {
 			Allow []string `yaml:"allow"`
 		} `yaml:"pack"`
 	}
-	if yaml.Unmarshal(body, &only) != nil {
-		return nil, nil
-	}
+	_ = yaml.Unmarshal(body, &only) // said with all the rest by the strict parse
 	return only.Pack.Allow, nil
 }
 
@@ -80,34 +77,13 @@ func parse(files release.Files) (*pipeline.Pipeline, error) {
 	if err != nil {
 		return nil, err
 	}
-	if len(configured(files)) == 0 {
+	if len(p.Environments) == 0 {
 		return nil, fault.Newf(fault.Invalid, "read pipeline", p.Name, "write config.dev.yaml", "it has no config.<env>.yaml, so it can run nowhere")
 	}
 	return p, nil
 }
 
 func configFile(env string) string { return "config." + env + ".yaml" }
-
-// configured are the environments that a pipeline has a config for, in the usual order.
-func configured(files release.Files) []string {
-	var envs []string
-	for _, name := range files.Paths() {
-		if env, ok := environmentOf(name); ok {
-			envs = append(envs, env)
-		}
-	}
-	usual := []string{"dev", "staging", "prod"}
-	slices.SortStableFunc(envs, func(x, y string) int { return rank(usual, x) - rank(usual, y) })
-	return envs
-}
-
-// rank is the place of a name in a list; what is not in it comes last.
-func rank(list []string, name string) int {
-	if i := slices.Index(list, name); i >= 0 {
-		return i
-	}
-	return len(list)
-}
 
 // environmentOf reads the environment from the name of a config file.
 func environmentOf(file string) (string, bool) {

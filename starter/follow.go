@@ -65,29 +65,33 @@ func (f follower) follow(ctx context.Context) (workflows.Status, error) {
 	defer poll.Stop()
 	defer look.Stop()
 	workers := attendance{screen: f.screen}
-	workers.note(f.missing(ctx))
+	workers.look(f.missing(ctx))
 	for {
 		select {
 		case <-ctx.Done():
 			return workflows.Status{}, context.Cause(ctx)
 		case e := <-ended:
+			if ctx.Err() != nil { // the result was not waited for
+				return workflows.Status{}, context.Cause(ctx)
+			}
 			if e.err == nil {
 				f.screen.status(e.status)
 			}
 			return e.status, e.err
 		case <-look.C:
-			workers.note(f.missing(ctx))
+			workers.look(f.missing(ctx))
 		case <-poll.C:
 			s, err := f.talk.Status(ctx)
 			switch {
 			case ctx.Err() != nil: // the next turn says so
 			case err == nil:
+				workers.heard()
 				f.screen.status(s)
 				if _, open := s.Open(); open && f.patience == untilAsked && s.Stage == workflows.StageWaiting {
 					return s, nil
 				}
 			case silent(err):
-				workers.silence(f.missing(ctx))
+				workers.silence()
 			case fault.ClassOf(err) == "": // a workflow that has just ended is not found; its result comes
 				return workflows.Status{}, fmt.Errorf("ask for the status: %w", err)
 			}
@@ -97,31 +101,32 @@ func (f follower) follow(ctx context.Context) (workflows.Status, error) {
 
 // attendance tells of workers that go and come, each change once.
 type attendance struct {
-	screen storyteller
-	said   string
+	screen  storyteller
+	missing []queue // at the last look
+	mute    bool    // the workflows' worker does not answer, though a poll of it may still be on the books
+	said    string
 }
 
-func (a *attendance) note(missing []queue) {
-	text := fmt.Sprint(missing)
-	if text == a.said || (a.said == "" && len(missing) == 0) {
-		return
-	}
-	a.said = text
-	if len(missing) == 0 {
-		a.said = ""
-	}
-	a.screen.workers(missing)
+// look notes which queues no worker polls.
+func (a *attendance) look(missing []queue) {
+	a.missing = missing
+	a.tell()
 }
 
-// silence notes that the workflows' own worker does not answer, even where a poll of it is still on the books.
-func (a *attendance) silence(missing []queue) {
-	for _, q := range missing {
-		if q.environment == "" {
-			a.note(missing)
-			return
-		}
+// heard notes that the workflows' worker answered, silence that it did not.
+func (a *attendance) heard() { a.mute = false; a.tell() }
+
+func (a *attendance) silence() { a.mute = true; a.tell() }
+
+func (a *attendance) tell() {
+	missing := a.missing
+	if a.mute && (len(missing) == 0 || missing[0].environment != "") {
+		missing = append(queues(nil), missing...)
 	}
-	a.note(append(queues(nil), missing...))
+	if text := queueNames(missing); text != a.said {
+		a.said = text
+		a.screen.workers(missing)
+	}
 }
 
 // interrupted says whether following ended because the person at the terminal wanted it.

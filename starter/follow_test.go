@@ -25,10 +25,10 @@ func (r *recorder) status(s workflows.Status) { r.stages = append(r.stages, s.St
 func (r *recorder) workers(missing []queue)   { r.absent = append(r.absent, queueNames(missing)) }
 func (r *recorder) end()                      { r.ended++ }
 
-// never is a result that does not come.
+// never is a result that does not come. An interruption is reported as a server's client does it.
 func never(ctx context.Context) (workflows.Status, error) {
 	<-ctx.Done()
-	return workflows.Status{}, ctx.Err()
+	return workflows.Status{}, serviceerror.NewCanceled("interrupted")
 }
 
 // follows follows a script whose statuses come one after the other; the last one stays.
@@ -163,17 +163,20 @@ func TestFollowingBelievesSilence(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancel(t.Context())
 	f, r := follows(untilDone, never, everybody)
-	f.look = time.Hour
 	calls := 0
 	f.talk.(*script).status = func(context.Context) (workflows.Status, error) {
-		if calls++; calls == 3 {
+		calls++
+		switch {
+		case calls == 6:
 			cancel()
+		case calls > 3:
+			return at(workflows.StageCrossing), nil
 		}
 		return workflows.Status{}, serviceerror.NewDeadlineExceeded("no answer")
 	}
 	_, err := f.follow(ctx)
 	require.True(t, interrupted(ctx, err))
-	require.Equal(t, []string{workflows.Queue}, r.absent, "a worker that was just killed is still on the books, and does not answer")
+	require.Equal(t, []string{workflows.Queue, ""}, r.absent, "a worker that was just killed is still on the books, and does not answer")
 }
 
 func TestOnlyNewEventsAreTold(t *testing.T) {

@@ -17,13 +17,19 @@ type place struct {
 	env       string
 	output    string
 	partition string
+	configs   []string
 }
 
+// flags adds those that every question has.
 func (p *place) flags(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.StringVar(&p.env, "env", "", "environment")
 	f.StringVar(&p.output, "output", "", "output, a table")
-	f.StringVar(&p.partition, "partition", "", "partition, such as 2026-01-31")
+	f.StringArrayVar(&p.configs, "config", nil, "ENV=FILE: a config that replaces the packed one")
+}
+
+func (p *place) partitionFlag(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&p.partition, "partition", "", "partition, such as 2026-01-31")
 }
 
 // need refuses what is missing.
@@ -50,6 +56,7 @@ func (a *app) historyCommand() *cobra.Command {
 		RunE:    func(cmd *cobra.Command, args []string) error { return a.history(cmd.Context(), args[0], p, limit) },
 	}
 	p.flags(cmd)
+	p.partitionFlag(cmd)
 	cmd.Flags().IntVar(&limit, "limit", 30, "at most so many lines")
 	return cmd
 }
@@ -67,7 +74,7 @@ func (a *app) history(ctx context.Context, arg string, p place, limit int) error
 	if p.output != "" {
 		in = activities.InspectInput{Kind: activities.InspectGenerations, Output: p.output, Partition: partition.Key(p.partition)}
 	}
-	res, name, err := a.inspect(ctx, arg, p.env, in)
+	res, name, err := a.inspect(ctx, arg, p, in)
 	if err != nil {
 		return err
 	}
@@ -89,7 +96,7 @@ func (a *app) history(ctx context.Context, arg string, p place, limit int) error
 }
 
 // inspect asks an environment's worker about a pipeline. The newest release in the store says where its warehouse is.
-func (a *app) inspect(ctx context.Context, arg, env string, in activities.InspectInput) (res activities.InspectResult, name string, err error) {
+func (a *app) inspect(ctx context.Context, arg string, p place, in activities.InspectInput) (res activities.InspectResult, name string, err error) {
 	if name, err = named(arg); err != nil {
 		return res, name, err
 	}
@@ -97,13 +104,17 @@ func (a *app) inspect(ctx context.Context, arg, env string, in activities.Inspec
 	if err != nil {
 		return res, name, err
 	}
-	if err := s.in(env); err != nil {
+	if err := s.in(p.env); err != nil {
 		return res, name, err
 	}
-	in.Target = activities.Target{Environment: env, Release: s.release}
+	configs, err := a.configs(ctx, p.configs)
+	if err != nil {
+		return res, name, err
+	}
+	in.Target = activities.Target{Environment: p.env, Release: s.release, Config: configs[p.env]}
 	res, err = ask[activities.InspectResult](ctx, a, "inspect", order{
-		workflow: workflows.InspectionName, pipeline: name, environment: env, release: s.version,
-		summary: string(in.Kind) + " of " + name + " in " + env, input: in,
-	}, []string{env})
+		workflow: workflows.InspectionName, pipeline: name, environment: p.env, release: s.version,
+		summary: string(in.Kind) + " of " + name + " in " + p.env, input: in,
+	}, []string{p.env})
 	return res, name, err
 }

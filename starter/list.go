@@ -129,7 +129,7 @@ func lookAt(ctx context.Context, c conversation, e *workflowpb.WorkflowExecution
 	s, err := c.Status(ctx)
 	if err != nil {
 		s = remembered(e)
-		s.Sentence = "no worker answers: " + startLines(queues(nil))[0]
+		s.Sentence = "no worker answers; start one (" + startLines(queues(nil))[0] + "), or read the log of the one that runs"
 		if v.Ended != nil {
 			s.Sentence = ""
 		}

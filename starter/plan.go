@@ -37,18 +37,20 @@ func rebuildOf(text string) (plan.Rebuild, error) {
 		return plan.Rebuild{}, fault.Newf(fault.Invalid, "read", "--rebuild "+text,
 			"write none, last=7, since=2026-01-31 or all", reason)
 	}
-	switch plan.RebuildMode(mode) {
-	case "", plan.RebuildNone:
+	switch mode := plan.RebuildMode(mode); {
+	case value != "" && mode != plan.RebuildLast && mode != plan.RebuildSince:
+		return refuse("only last and since take a value")
+	case mode == "" || mode == plan.RebuildNone:
 		return plan.Rebuild{Mode: plan.RebuildNone}, nil
-	case plan.RebuildAll:
+	case mode == plan.RebuildAll:
 		return plan.Rebuild{Mode: plan.RebuildAll}, nil
-	case plan.RebuildLast:
+	case mode == plan.RebuildLast:
 		n, err := strconv.Atoi(value)
 		if err != nil || n < 1 {
 			return refuse("last needs how many partitions")
 		}
 		return plan.Rebuild{Mode: plan.RebuildLast, Last: n}, nil
-	case plan.RebuildSince:
+	case mode == plan.RebuildSince:
 		if value == "" {
 			return refuse("since needs a partition")
 		}
@@ -100,7 +102,7 @@ func (a *app) plan(ctx context.Context, arg string, sc scope, format planFormat)
 	if err != nil {
 		return err
 	}
-	if sc.to == "" {
+	if sc.to == "" && !digestPattern.MatchString(arg) {
 		return fault.Newf(fault.Invalid, "plan", arg, "say how far: --to prod", "--to is missing")
 	}
 	s, err := a.subject(ctx, arg)
@@ -159,7 +161,7 @@ func (a *app) showPlan(ctx context.Context, digest string, format planFormat) er
 		}
 	}
 	if len(p.Blocking()) > 0 {
-		return exitRefused
+		return exitRefused.err()
 	}
 	return nil
 }

@@ -65,7 +65,7 @@ func (a *app) recover(ctx context.Context, id string) error {
 	if err != nil {
 		return err
 	}
-	return a.follow(ctx, t, d.Environments, untilAsked)
+	return a.follow(ctx, t, d.Environments, untilAsked, nil)
 }
 
 // abandoned reads from a workflow's history what it was started with. Only a deployment that was ended from outside is

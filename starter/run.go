@@ -62,7 +62,7 @@ func (a *app) runPartition(ctx context.Context, arg, env string, key partition.K
 		return err
 	}
 	if s.source == "" && s.release.Digest == "" {
-		if s, err = a.active(ctx, s.pipeline, env); err != nil {
+		if s, err = a.active(ctx, s.pipeline, place{env: env, configs: configs}); err != nil {
 			return err
 		}
 	}
@@ -90,13 +90,13 @@ func (a *app) runPartition(ctx context.Context, arg, env string, key partition.K
 }
 
 // active is the release that is active in an environment, as its worker knows it.
-func (a *app) active(ctx context.Context, name, env string) (subject, error) {
-	res, _, err := a.inspect(ctx, name, env, activities.InspectInput{Kind: activities.InspectHistory, Limit: 1})
+func (a *app) active(ctx context.Context, name string, p place) (subject, error) {
+	res, _, err := a.inspect(ctx, name, p, activities.InspectInput{Kind: activities.InspectHistory, Limit: 1})
 	if err != nil {
 		return subject{}, err
 	}
 	if res.History == nil || res.History.Active == nil {
-		return subject{}, fault.Newf(fault.Invalid, "run", name, "name a release, "+name+"@VERSION, or deploy one first: drawbridge deploy", "no release is active in "+env)
+		return subject{}, fault.Newf(fault.Invalid, "run", name, "name a release, "+name+"@VERSION, or deploy one first: drawbridge deploy", "no release is active in "+p.env)
 	}
 	return a.releaseSubject(ctx, name, res.History.Active.Version)
 }
@@ -104,7 +104,7 @@ func (a *app) active(ctx context.Context, name, env string) (subject, error) {
 // followUnless follows what was started in an environment, or says that it has started.
 func (a *app) followUnless(ctx context.Context, detach bool, t talk, env string) error {
 	if !detach {
-		return a.follow(ctx, t, []string{env}, untilAsked)
+		return a.follow(ctx, t, []string{env}, untilAsked, nil)
 	}
 	return a.detached(ctx, t, []string{env}, "")
 }

@@ -22,12 +22,12 @@ func (a *app) showHistory(pipeline, env string, h activities.History) {
 	}
 	fmt.Fprintf(a.Stdout, "%s in %s: %s", st.bold(pipeline), env, active)
 	if h.Horizon != nil {
-		fmt.Fprintf(a.Stdout, "; it can go back until %s", h.Horizon.Local().Format("2006-01-02 15:04"))
+		fmt.Fprintf(a.Stdout, "; it can go back until %s", a.clock(*h.Horizon, "2006-01-02 15:04"))
 	}
 	fmt.Fprintln(a.Stdout)
 	w := tabwriter.NewWriter(a.Stdout, 0, 4, 2, ' ', 0)
 	for _, p := range h.Publications {
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", p.At.Local().Format("2006-01-02 15:04:05"), p.Kind, p.Release.Version, p.Text, p.Workflow)
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", a.clock(p.At, "2006-01-02 15:04:05"), p.Kind, p.Release.Version, p.Text, p.Workflow)
 	}
 	_ = w.Flush() // the writer below is the terminal's: nothing can be done about it
 	fmt.Fprintln(a.Stdout)
@@ -41,7 +41,7 @@ func (a *app) showGenerations(pipeline, env string, in activities.InspectInput, 
 	fmt.Fprintln(w, "GENERATION\tSTATE\tRELEASE\tROWS\tSINCE\t")
 	for _, g := range all {
 		fmt.Fprintf(w, "%d\t%s\t%s\t%s\t%s\t%s\n", g.ID, g.State, g.Release.Version, check.FormatCount(g.Rows),
-			g.At.Local().Format("2006-01-02 15:04:05"), g.NotReattachable)
+			a.clock(g.At, "2006-01-02 15:04:05"), g.NotReattachable)
 	}
 	_ = w.Flush() // the writer below is the terminal's: nothing can be done about it
 	fmt.Fprintln(a.Stdout)
@@ -97,12 +97,16 @@ func number(v *float64) string {
 // showChecked is a doctor's list: a line each, with its remedy.
 func (a *app) showChecked(lines []activities.Checked) {
 	st := a.style(a.Stdout)
+	width := 0
+	for _, l := range lines {
+		width = max(width, len(l.Subject))
+	}
 	for _, l := range lines {
 		glyph := st.green("✔")
 		if !l.OK {
 			glyph = st.red("✘")
 		}
-		fmt.Fprintf(a.Stdout, "%s %-22s %s\n", glyph, l.Subject, l.Text)
+		fmt.Fprintf(a.Stdout, "%s %-*s  %s\n", glyph, width, l.Subject, l.Text)
 		if !l.OK && l.Remedy != "" {
 			fmt.Fprintf(a.Stdout, "  → %s\n", l.Remedy)
 		}

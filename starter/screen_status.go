@@ -25,15 +25,20 @@ const stageAbandoned workflows.Stage = "abandoned"
 // screenEvents bounds the story on a screen; --json has all that the workflow keeps.
 const screenEvents = 8
 
+// lastEvents are those that a screen shows.
+func lastEvents(s workflows.Status) []workflows.Event {
+	return s.Events[max(0, len(s.Events)-screenEvents):]
+}
+
 // showStatus is the screen of one workflow: what it is and why in the first lines, then the crossings as a tree, the open
-// gate with its evidence, the last events, and what to type next.
-func (a *app) showStatus(id string, s workflows.Status) {
+// gate with its evidence or else the events, and what to type next.
+func (a *app) showStatus(id string, s workflows.Status, events []workflows.Event) {
 	st := a.style(a.Stdout)
 	head := fmt.Sprintf("%s   %s   %s", st.bold(id), title(s), st.stage(s.Stage))
 	if s.Environment != "" {
 		head += " in " + s.Environment
 	}
-	if s.Step != "" && !s.Stage.Finished() {
+	if s.Step != "" && !over(s.Stage) {
 		head += ", step " + s.Step
 	}
 	if s.Plan != "" {
@@ -45,26 +50,29 @@ func (a *app) showStatus(id string, s workflows.Status) {
 	}
 	fmt.Fprintln(a.Stdout)
 	a.showCrossings(s)
+	for _, line := range s.RefusedDecisions {
+		fmt.Fprintf(a.Stdout, "decision refused: %s\n", line)
+	}
 	open := false
 	for _, g := range s.Gates {
-		if g.Decided == "" {
+		if g.Decided == "" && !over(s.Stage) {
 			open = true
 			a.showGate(id, g)
 		}
 	}
-	if n := len(s.Events); n > 0 && !open {
-		for _, e := range s.Events[max(0, n-screenEvents):] {
-			fmt.Fprintf(a.Stdout, "%s\n", st.dim(fmt.Sprintf("%s  %-9s %s", e.At.Local().Format("01-02 15:04:05"), e.Environment, e.Text)))
+	if len(events) > 0 && !open {
+		for _, e := range events {
+			fmt.Fprintf(a.Stdout, "%s\n", st.dim(fmt.Sprintf("%s  %-9s %s", a.clock(e.At, "01-02 15:04:05"), e.Environment, e.Text)))
 		}
 		fmt.Fprintln(a.Stdout)
-	}
-	for _, line := range s.RefusedDecisions {
-		fmt.Fprintf(a.Stdout, "decision refused: %s\n", line)
 	}
 	if !open {
 		a.next(nextAfter(id, s)...)
 	}
 }
+
+// over says that a workflow takes no decision any more.
+func over(stage workflows.Stage) bool { return stage.Finished() || stage == stageAbandoned }
 
 // showCrossings draws the environments of a deployment with the verdicts of their gates.
 func (a *app) showCrossings(s workflows.Status) {
@@ -145,7 +153,7 @@ func (a *app) showGate(id string, g gate.Gate) {
 	for _, x := range g.Answers {
 		fmt.Fprintf(a.Stdout, "  %s by %s: %s\n", x.Choice, x.By, x.Reason)
 	}
-	if rule := ruleText(g); rule != "" {
+	if rule := a.ruleText(g); rule != "" {
 		fmt.Fprintf(a.Stdout, "  %s\n", rule)
 	}
 	fmt.Fprintln(a.Stdout)
@@ -153,7 +161,7 @@ func (a *app) showGate(id string, g gate.Gate) {
 }
 
 // ruleText says who has to decide, and until when.
-func ruleText(g gate.Gate) string {
+func (a *app) ruleText(g gate.Gate) string {
 	var parts []string
 	if g.Rule.Quorum > 1 {
 		parts = append(parts, fmt.Sprintf("%d people have to agree", g.Rule.Quorum))
@@ -165,7 +173,7 @@ func ruleText(g gate.Gate) string {
 		parts = append(parts, g.Requester+" asked, so somebody else approves")
 	}
 	if !g.Endless {
-		parts = append(parts, "expires "+g.Deadline().Local().Format("2006-01-02 15:04"))
+		parts = append(parts, "expires "+a.clock(g.Deadline(), "2006-01-02 15:04"))
 	}
 	return strings.Join(parts, "; ")
 }
@@ -192,14 +200,20 @@ func nextAfter(id string, s workflows.Status) []string {
 		env = s.Crossings[len(s.Crossings)-1].Environment
 	}
 	history := fmt.Sprintf("drawbridge history %s --env %s", s.Pipeline, env)
+	if env == "" {
+		history = "drawbridge status"
+	}
 	switch s.Stage {
 	case workflows.StageDone:
 		if env == "" {
-			return []string{"drawbridge status"}
+			return []string{history}
 		}
 		return []string{history, fmt.Sprintf("drawbridge rollback %s --env %s --reason TEXT", s.Pipeline, env)}
 	case workflows.StageRefused:
-		return []string{fmt.Sprintf("mend it, raise the version, then: drawbridge plan DIR --to %s", orElse(env, "ENV"))}
+		if s.Kind == deploymentKind {
+			return []string{"mend it, raise the version, then: drawbridge plan DIR --to " + orElse(env, "ENV")}
+		}
+		return []string{"drawbridge status"}
 	case workflows.StageRolledBack, workflows.StageStuck:
 		return []string{history}
 	case stageAbandoned:
@@ -235,7 +249,7 @@ func (a *app) showList(views []view) {
 		case v.Ended != nil:
 			at = "ended " + ago(a.Now(), *v.Ended)
 		case v.Started != nil:
-			at = "since " + v.Started.Local().Format("01-02 15:04")
+			at = "since " + a.clock(*v.Started, "01-02 15:04")
 		}
 		where := title(v.Status)
 		if v.Environment != "" {

@@ -14,6 +14,7 @@ import (
 	"go.temporal.io/sdk/temporal"
 
 	"drawbridge/internal/fault"
+	"drawbridge/internal/temporalx"
 	"drawbridge/workflows"
 )
 
@@ -31,8 +32,16 @@ type order struct {
 	timeout time.Duration
 }
 
-// longestSummary is what the Web UI shows of a summary; an encrypting codec makes it longer.
-const longestSummary = 200
+// What the server takes of a summary and of details is 400 and 20,000 bytes; an encrypting codec makes them longer.
+const (
+	longestSummary = 200
+	longestDetails = 10_000
+)
+
+// cut shortens a text to at most limit bytes of whole characters.
+func cut(text string, limit int) string {
+	return strings.ToValidUTF8(text[:min(len(text), limit)], "")
+}
 
 // errRunning says that a workflow of this ID runs already.
 var errRunning = errors.New("it runs already")
@@ -50,15 +59,15 @@ func (a *app) begin(ctx context.Context, o order) (talk, error) {
 		WorkflowIDReusePolicy:                    enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE,
 		WorkflowExecutionErrorWhenAlreadyStarted: true,
 		WorkflowExecutionTimeout:                 o.timeout,
-		StaticSummary:                            o.summary[:min(len(o.summary), longestSummary)],
-		StaticDetails:                            o.details,
+		StaticSummary:                            cut(o.summary, longestSummary),
+		StaticDetails:                            cut(o.details, longestDetails),
 		Memo:                                     o.memo,
 		TypedSearchAttributes:                    o.attributes(),
 	}
 	run, err := c.ExecuteWorkflow(ctx, options, o.workflow, o.input)
 	if unregistered(err) {
 		fmt.Fprintf(a.Stderr, "%s search attributes are not registered; going on without them (the inbox is slower)\n→ %s\n",
-			a.style(a.Stderr).yellow("note:"), registerLine(attributeNames()))
+			a.style(a.Stderr).yellow("note:"), temporalx.RegisterLine(workflows.Attributes()))
 		options.TypedSearchAttributes = temporal.SearchAttributes{}
 		run, err = c.ExecuteWorkflow(ctx, options, o.workflow, o.input)
 	}
@@ -77,29 +86,14 @@ func (o order) attributes() temporal.SearchAttributes {
 	}
 	return temporal.NewSearchAttributes(
 		set(workflows.PipelineAttribute, o.pipeline), set(workflows.EnvironmentAttribute, o.environment),
-		set(workflows.ReleaseAttribute, o.release), set(workflows.StageAttribute, string(workflows.StagePlanning)))
+		set(workflows.ReleaseAttribute, o.release), set(workflows.StageAttribute, string(workflows.StagePlanning)),
+		set(workflows.GateAttribute, ""))
 }
 
 // unregistered says that the server does not know our search attributes. It has no error of its own for that.
 func unregistered(err error) bool {
 	invalid, ok := errors.AsType[*serviceerror.InvalidArgument](err)
 	return ok && (strings.Contains(invalid.Message, "search attribute") || strings.Contains(invalid.Message, "Drawbridge"))
-}
-
-func attributeNames() []string {
-	return []string{
-		workflows.PipelineAttribute, workflows.EnvironmentAttribute, workflows.ReleaseAttribute,
-		workflows.StageAttribute, workflows.GateAttribute,
-	}
-}
-
-// registerLine is the command of Temporal's own CLI that registers search attributes.
-func registerLine(names []string) string {
-	line := "temporal operator search-attribute create"
-	for _, n := range names {
-		line += " --name " + n + " --type Keyword"
-	}
-	return line
 }
 
 // questionTimeout ends a question that no worker could answer.
@@ -136,7 +130,7 @@ func ask[T any](ctx context.Context, a *app, kind string, o order, environments 
 			}
 			return answer, t.explain(err)
 		case <-look.C:
-			said.note(unpolled(ctx, c, a.Now(), need))
+			said.look(unpolled(ctx, c, a.Now(), need))
 		}
 	}
 }
@@ -148,16 +142,17 @@ func withdraw(ctx context.Context, t talk) {
 	_ = t.client.CancelWorkflow(calm, t.id, t.run)
 }
 
-// follow shows a workflow until it ends or asks, and returns the exit code as an error.
-func (a *app) follow(ctx context.Context, t talk, environments []string, p patience) error {
+// follow shows a workflow until it ends or asks, and returns the exit code as an error. The story begins after the event
+// that was told last; nil is its beginning.
+func (a *app) follow(ctx context.Context, t talk, environments []string, p patience, told *workflows.Event) error {
 	need := queues(environments)
 	s, err := follower{
-		talk: t, patience: p, screen: &teller{app: a}, every: followEvery, look: lookEvery,
+		talk: t, patience: p, screen: &teller{app: a, told: told}, every: followEvery, look: lookEvery,
 		missing: func(ctx context.Context) []queue { return unpolled(ctx, t.client, a.Now(), need) },
 	}.follow(ctx)
 	if interrupted(ctx, err) {
 		fmt.Fprintf(a.Stderr, "\n%s goes on without you.\n→ look again: drawbridge status %s --watch\n→ stop it: drawbridge cancel %s\n", t.id, t.id, t.id)
-		return exitInterrupt
+		return exitInterrupt.err()
 	}
 	if err != nil {
 		return err
@@ -172,12 +167,9 @@ func (a *app) conclude(id string, s workflows.Status) error {
 			return err
 		}
 	} else {
-		a.showStatus(id, s)
+		a.showStatus(id, s, nil)
 	}
-	if code := exitOf(s.Stage); code != exitDone {
-		return code
-	}
-	return nil
+	return exitOf(s).err()
 }
 
 // running refuses to start what runs already, and says what that is.

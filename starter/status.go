@@ -68,10 +68,10 @@ func (a *app) status(ctx context.Context, id string, watch bool) error {
 		return t.explain(err)
 	}
 	info := d.GetWorkflowExecutionInfo()
-	if watch && info.GetCloseTime() == nil {
-		return a.follow(ctx, t, nil, untilDone)
-	}
 	v := lookAt(ctx, t, info)
+	if watch && v.Ended == nil {
+		return a.follow(ctx, t, environmentsOf(v.Status), untilDone, beforeLast(v.Status))
+	}
 	if v.Ended == nil && v.Stage != workflows.StageWaiting {
 		if missing := unpolled(ctx, c, a.Now(), queues(environmentsOf(v.Status))); len(missing) > 0 {
 			a.sayMissing(missing)
@@ -82,12 +82,9 @@ func (a *app) status(ctx context.Context, id string, watch bool) error {
 			return err
 		}
 	} else {
-		a.showStatus(id, v.Status)
+		a.showStatus(id, v.Status, lastEvents(v.Status))
 	}
-	if code := exitOf(v.Stage); code != exitDone {
-		return code
-	}
-	return nil
+	return exitOf(v.Status).err()
 }
 
 // environmentsOf are those that a workflow still needs workers of.
@@ -102,4 +99,12 @@ func environmentsOf(s workflows.Status) []string {
 		envs = []string{s.Environment}
 	}
 	return envs
+}
+
+// beforeLast is where the story begins for somebody who joins: the last events are told.
+func beforeLast(s workflows.Status) *workflows.Event {
+	if n := len(s.Events); n > screenEvents {
+		return &s.Events[n-screenEvents-1]
+	}
+	return nil
 }

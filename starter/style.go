@@ -69,6 +69,11 @@ func (s style) outcome(o gate.Outcome) string {
 	return "·"
 }
 
+// clock is a time on the clock of the person who reads it.
+func (m *Main) clock(at time.Time, layout string) string {
+	return at.In(m.Now().Location()).Format(layout)
+}
+
 // ago is a time as people say it.
 func ago(now, at time.Time) string {
 	d := now.Sub(at)

@@ -96,7 +96,7 @@ func (a *app) releaseSubject(ctx context.Context, name, version string) (subject
 	if err != nil {
 		return subject{}, err
 	}
-	p, err := pipeline.Parse(r.Files, "")
+	p, err := parse(r.Files)
 	if err != nil {
 		return subject{}, err
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"slices"
 
 	"drawbridge/workflows"
 )
@@ -31,7 +32,7 @@ func (t *teller) status(s workflows.Status) {
 		t.told = &last
 	}
 	for _, e := range fresh {
-		fmt.Fprintf(t.out(), "%s  %-9s %-15s %s\n", e.At.Local().Format("15:04:05"), e.Environment, e.Step, e.Text)
+		fmt.Fprintf(t.out(), "%s  %-9s %-15s %s\n", t.clock(e.At, "15:04:05"), e.Environment, e.Step, e.Text)
 	}
 	if t.terminal(t.out()) && !s.Stage.Finished() {
 		t.turn++
@@ -63,8 +64,8 @@ func newEvents(events []workflows.Event, told *workflows.Event) []workflows.Even
 	if told == nil {
 		return events
 	}
-	for i := len(events) - 1; i >= 0; i-- {
-		if events[i].At.Equal(told.At) && events[i].Text == told.Text && events[i].Environment == told.Environment && events[i].Step == told.Step {
+	for i, e := range slices.Backward(events) {
+		if e.At.Equal(told.At) && e.Text == told.Text && e.Environment == told.Environment && e.Step == told.Step {
 			return events[i+1:]
 		}
 	}

@@ -99,18 +99,18 @@ func (f folder) lines() []activities.Validation {
 	if len(lines) == 0 {
 		lines = append(lines, activities.Validation{Subject: "secrets", OK: true, Text: fmt.Sprintf("none in %d files", len(f.files))})
 	}
-	_, err := parse(f.files)
+	p, err := parse(f.files)
 	problems, ok := pipeline.ProblemsOf(err)
 	switch {
 	case err == nil:
-		for _, env := range configured(f.files) {
+		for _, env := range p.Environments {
 			lines = append(lines, activities.Validation{Subject: configFile(env), OK: true, Text: "fits " + pipeline.File})
 		}
 	case !ok:
 		lines = append(lines, activities.Validation{Subject: f.dir, Text: err.Error(), Hint: fault.HintOf(err)})
 	}
-	for _, p := range problems {
-		lines = append(lines, activities.Validation{Subject: p.Position(), Text: p.Message, Hint: p.Hint})
+	for _, x := range problems {
+		lines = append(lines, activities.Validation{Subject: x.Position(), Text: x.Message, Hint: x.Hint})
 	}
 	return lines
 }
@@ -171,7 +171,7 @@ func (a *app) showReport(arg string, r report) error {
 		a.showValidation(arg, r, failed)
 	}
 	if failed > 0 {
-		return exitInvalid
+		return exitInvalid.err()
 	}
 	return nil
 }

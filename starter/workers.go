@@ -117,8 +117,8 @@ func queueNames(all []queue) string {
 	return strings.Join(names, ", ")
 }
 
-// sayMissing prints what no worker polls.
+// sayMissing prints where no worker answers: none polls, or the one that polled last does not answer.
 func (m *Main) sayMissing(missing []queue) {
-	fmt.Fprintf(m.Stderr, "%s no worker polls %s: nothing goes on there until one does\n→ %s\n",
+	fmt.Fprintf(m.Stderr, "%s no worker answers on %s: nothing goes on there until one does\n→ %s\n",
 		m.style(m.Stderr).yellow("waiting:"), queueNames(missing), startHint(missing))
 }

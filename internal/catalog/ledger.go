@@ -43,7 +43,12 @@ func (l Ledger) sql(text string) string {
 // Version is the newest migration that the ledger has; 0 when there is no ledger.
 func (l Ledger) Version(ctx context.Context, q Querier) (int, error) {
 	var there bool
-	if err := q.QueryRow(ctx, `SELECT to_regclass($1) IS NOT NULL`, pgx.Identifier{l.schema, "version"}.Sanitize()).Scan(&there); err != nil {
+	if err := q.QueryRow(ctx, `
+		SELECT EXISTS (
+		  SELECT
+		  FROM pg_class
+		  WHERE relname = 'version'
+		    AND relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = $1))`, l.schema).Scan(&there); err != nil {
 		return 0, fmt.Errorf("look for the ledger: %w", err)
 	}
 	if !there {
@@ -92,7 +97,7 @@ func (l Ledger) Migrate(ctx context.Context, tx pgx.Tx) error {
 	return nil
 }
 
-// migrationNames lists the embedded migrations in order. Their numbers are 1, 2, 3 without a gap, which a test holds.
+// migrationNames lists the embedded migrations in order; the version of each is its place, from 1.
 func migrationNames() []string {
 	names, err := fs.Glob(migrations, "migrations/*.sql")
 	if err != nil {

@@ -97,9 +97,11 @@ func (l Ledger) RecordSwaps(ctx context.Context, q Querier, key string, kind Swa
 		{`UPDATE ledger.live l SET generation = s.generation
 		  FROM unnest($1::text[], $2::text[], $3::bigint[]) AS s (output, partition, generation)
 		  WHERE l.output = s.output AND l.partition = s.partition`, []any{outputs, partitions, to}},
-		{`INSERT INTO ledger.swap (effect_key, kind, output, partition, from_generation, to_generation)
+		{
+			`INSERT INTO ledger.swap (effect_key, kind, output, partition, from_generation, to_generation)
 		  SELECT $1, $2, s.* FROM unnest($3::text[], $4::text[], $5::bigint[], $6::bigint[]) AS s`,
-			[]any{key, string(kind), outputs, partitions, from, to}},
+			[]any{key, string(kind), outputs, partitions, from, to},
+		},
 	}
 	for _, s := range statements {
 		if _, err := q.Exec(ctx, l.sql(s.sql), s.args...); err != nil {
@@ -107,11 +109,6 @@ func (l Ledger) RecordSwaps(ctx context.Context, q Querier, key string, kind Swa
 		}
 	}
 	return nil
-}
-
-// SwapsOf lists what the effects whose keys begin with prefix swapped, oldest first.
-func (l Ledger) SwapsOf(ctx context.Context, q Querier, prefix string) ([]Swap, error) {
-	return l.swaps(ctx, q, `SELECT`+swapColumns+`FROM ledger.swap WHERE starts_with(effect_key, $1) ORDER BY id`, prefix)
 }
 
 // SwapsOfPipeline lists the swaps of outputs, newest first.

@@ -5,6 +5,7 @@ import (
 	"io"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -79,6 +80,15 @@ func TestALaterAttemptEndsAStoppedOne(t *testing.T) {
 	<-reached
 	built, err := b.Build(t.Context(), spec)
 	require.NoError(t, err)
+	require.Eventually(t, func() bool {
+		var open int
+		err := b.db.Pool.QueryRow(t.Context(), `
+			SELECT count(*)
+			FROM `+b.db.Schema+`__ledger.generation g
+			JOIN pg_stat_activity a ON a.pid = g.backend_pid AND a.backend_start = g.backend_start
+			WHERE g.state = 'rejected'`).Scan(&open)
+		return err == nil && open == 0
+	}, 10*time.Second, 10*time.Millisecond, "the stopped session is still there, with its snapshot")
 	close(file.resume)
 	require.Error(t, <-failed, "a superseded attempt has finished")
 

@@ -313,7 +313,8 @@ func (w *Warehouse) findParent(ctx context.Context, q catalog.Querier, output st
 		         JOIN pg_namespace n ON n.oid = child.relnamespace
 		         WHERE i.inhparent = c.oid AND n.nspname <> $2)
 		FROM pg_class c
-		WHERE c.oid = to_regclass($1)`, w.names.parent(output), w.names.data()).Scan(&p.OID, &p.Owner, &managed)
+		WHERE c.relname = $1
+		  AND c.relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = $3)`, output, w.names.data(), w.names.schema).Scan(&p.OID, &p.Owner, &managed)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return parent{Kind: plan.Absent}, nil
 	}

@@ -11,32 +11,56 @@ import (
 	"drawbridge/internal/fault"
 )
 
-// conditions put the SQLSTATEs whose message would repeat a row's values into words.
-var conditions = map[string]string{
-	"22001": "a value is too long for its column",
-	"22003": "a number is out of range for its type",
-	"22004": "a NULL where none is allowed",
-	"22007": "a value is no valid date or time",
-	"22008": "a date or time is out of range",
-	"22012": "division by zero",
-	"22021": "a byte sequence is not valid in the encoding",
-	"22023": "a parameter has an invalid value",
-	"22P02": "a value cannot be read as the type of its column",
-	"22P04": "a line has too few or too many columns",
-	"22P05": "a character cannot be converted between encodings",
-	"23502": "a NULL in a column that takes none",
-	"23503": "a reference to a row that is not there",
-	"23505": "duplicate keys",
-	"23514": "a row violates a check constraint",
-	"23P01": "rows exclude each other",
+// condition puts a SQLSTATE whose message would repeat a row's values into words; "" for the others.
+func condition(state string) string {
+	switch state {
+	case "22001":
+		return "a value is too long for its column"
+	case "22003":
+		return "a number is out of range for its type"
+	case "22004":
+		return "a NULL where none is allowed"
+	case "22007":
+		return "a value is no valid date or time"
+	case "22008":
+		return "a date or time is out of range"
+	case "22012":
+		return "division by zero"
+	case "22021":
+		return "a byte sequence is not valid in the encoding"
+	case "22023":
+		return "a parameter has an invalid value"
+	case "22P02":
+		return "a value cannot be read as the type of its column"
+	case "22P04":
+		return "a line has too few or too many columns"
+	case "22P05":
+		return "a character cannot be converted between encodings"
+	case "23502":
+		return "a NULL in a column that takes none"
+	case "23503":
+		return "a reference to a row that is not there"
+	case "23505":
+		return "duplicate keys"
+	case "23514":
+		return "a row violates a check constraint"
+	case "23P01":
+		return "rows exclude each other"
+	}
+	return ""
 }
 
-// hints say what to do next, by class of SQLSTATE.
-var hints = map[string]string{
-	"22": "correct the data, or cast it in the SQL",
-	"23": "correct the data, or the key",
-	"2B": "drop or change what depends on it first",
-	"42": "correct the SQL; drawbridge validate shows it without a deployment",
+// hint says what to do next about a SQLSTATE that is the author's to mend.
+func hint(state string) string {
+	switch state[:2] {
+	case "22":
+		return "correct the data, or cast it in the SQL"
+	case "23":
+		return "correct the data, or the key"
+	case "2B":
+		return "drop or change what depends on it first"
+	}
+	return "correct the SQL; drawbridge validate shows it without a deployment"
 }
 
 // classify turns what the server or the driver said into a fault, or a plain error where another try may work. The
@@ -66,11 +90,7 @@ func classify(op, object string, err error) error {
 	case pg.Code == "55000":
 		return fault.New(fault.Refused, op, object, "look at what the object is, and who changed it", reason)
 	case class == "22" || class == "23" || class == "2B" || class == "42" || class == "0A" || class == "21" || class == "P0" || class == "3F" || class == "3D":
-		hint := hints[class]
-		if hint == "" {
-			hint = hints["42"]
-		}
-		return fault.New(fault.Invalid, op, object, hint, reason)
+		return fault.New(fault.Invalid, op, object, hint(pg.Code), reason)
 	}
 	// 40001, 40P01, 55P03, 57014, 57P0x, 08xxx, 53xxx, XX000 and what nobody has met: another attempt decides.
 	return fmt.Errorf("%s: %w", where, reason)
@@ -78,7 +98,8 @@ func classify(op, object string, err error) error {
 
 // describe is the message of a server error without row values.
 func describe(pg *pgconn.PgError) string {
-	text, ok := conditions[pg.Code]
+	text := condition(pg.Code)
+	ok := text != ""
 	switch {
 	case ok && pg.Code[:2] == "23" && pg.ConstraintName != "":
 		text += " (constraint " + pg.ConstraintName + ")"

@@ -68,6 +68,7 @@ func (w *Warehouse) expandOne(ctx context.Context, spec ExpandSpec, o pipeline.O
 			return nil, nil, err
 		}
 		return []string{"create " + o.Table}, nil, nil
+	case plan.Managed:
 	}
 	fresh, err := additions(o, found.Columns, candidate)
 	if err != nil || len(fresh) == 0 {

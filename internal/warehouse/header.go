@@ -25,13 +25,14 @@ var (
 	errBadHeader  = errors.New("its first line is no CSV header")
 )
 
-var byteOrderMark = []byte{0xEF, 0xBB, 0xBF}
+// byteOrderMark is what some programs put before UTF-8.
+const byteOrderMark = "\xef\xbb\xbf"
 
 // readHeader reads the names of a CSV file's columns. rest is the whole file again, header included, so that the
 // server's line numbers are the file's; a UTF-8 byte order mark is gone.
 func readHeader(file io.Reader, load pipeline.Load) (names []string, rest io.Reader, err error) {
 	r := bufio.NewReaderSize(file, 64<<10)
-	if mark, _ := r.Peek(len(byteOrderMark)); bytes.Equal(mark, byteOrderMark) {
+	if mark, _ := r.Peek(len(byteOrderMark)); string(mark) == byteOrderMark {
 		_, _ = r.Discard(len(byteOrderMark))
 	}
 	var line []byte

@@ -69,8 +69,8 @@ func (w *Warehouse) observeOutput(ctx context.Context, o pipeline.Output) (plan.
 	return out, classify("find dependents of", o.Table, err)
 }
 
-// dependents names the views that read a table, at any depth, and the functions whose text names it: a view is known
-// for certain, a function's text only mentions the name.
+// dependents names the views that read a table, at any depth, and the functions whose text names it, with its
+// schema or from within it: a view is known for certain, a function's text only mentions the name.
 func (w *Warehouse) dependents(ctx context.Context, relation uint32, name string) ([]string, error) {
 	rows, err := w.pool.Query(ctx, `
 		WITH RECURSIVE reads AS (
@@ -92,10 +92,10 @@ func (w *Warehouse) dependents(ctx context.Context, relation uint32, name string
 		SELECT 'function ' || p.oid::regprocedure::text
 		FROM pg_proc p
 		JOIN pg_namespace n ON n.oid = p.pronamespace
-		WHERE n.nspname NOT IN ('pg_catalog', 'information_schema')
-		  AND p.prokind IN ('f', 'p')
-		  AND p.prosrc ~ ('\m' || $2 || '\M')
-		ORDER BY dependent`, relation, name)
+		WHERE p.prokind IN ('f', 'p')
+		  AND (n.nspname = $3 AND p.prosrc ~ ('\m' || $2 || '\M')
+		    OR p.prosrc ~ ('\m' || $3 || '"?\."?' || $2 || '\M'))
+		ORDER BY dependent`, relation, name, w.names.schema)
 	if err != nil {
 		return nil, err
 	}

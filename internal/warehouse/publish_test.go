@@ -24,6 +24,15 @@ func (b *bundle) two(t *testing.T) (live, next plan.Generation) {
 	return live, b.build(t, shop(), "2026-01-01").Generation
 }
 
+// begin opens a transaction that ends with the test, also when that fails: a pool is only closed when all is released.
+func (b *bundle) begin(t *testing.T, options pgx.TxOptions) pgx.Tx {
+	t.Helper()
+	tx, err := b.db.Pool.BeginTx(t.Context(), options)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = tx.Rollback(context.WithoutCancel(t.Context())) })
+	return tx
+}
+
 func TestPublishingTwiceIsPublishingOnce(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
@@ -55,9 +64,8 @@ func TestOfRivalsForOnePartitionOneWins(t *testing.T) {
 		next = append(next, b.build(t, shop(), "2026-01-01").Generation)
 	}
 	// A reader holds the table, so that every rival is past its first look before one of them can win.
-	reader, err := b.db.Pool.Begin(t.Context())
-	require.NoError(t, err)
-	_, err = reader.Exec(t.Context(), `SELECT count(*) FROM fct_orders`)
+	reader := b.begin(t, pgx.TxOptions{})
+	_, err := reader.Exec(t.Context(), `SELECT count(*) FROM fct_orders`)
 	require.NoError(t, err)
 	errs := make(chan error, rivals)
 	waiting := make(chan struct{}, rivals*100)
@@ -96,9 +104,8 @@ func TestAPublishWaitsForSnapshotsThatPrecedeTheBuild(t *testing.T) {
 	b.orders("2026-01-01", 10, 1)
 	live := b.build(t, shop(), "2026-01-01").Generation
 	b.publish(t, swap(live, 0))
-	old, err := b.db.Pool.BeginTx(t.Context(), pgx.TxOptions{IsoLevel: pgx.RepeatableRead})
-	require.NoError(t, err)
-	_, err = old.Exec(t.Context(), `SELECT 1`) // takes the snapshot, and no lock on the table
+	old := b.begin(t, pgx.TxOptions{IsoLevel: pgx.RepeatableRead})
+	_, err := old.Exec(t.Context(), `SELECT 1`) // takes the snapshot, and no lock on the table
 	require.NoError(t, err)
 	next := b.build(t, shop(), "2026-01-01").Generation
 
@@ -132,10 +139,8 @@ func TestIgnoringSnapshotsGoesOn(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	live, _ := b.two(t)
-	old, err := b.db.Pool.BeginTx(t.Context(), pgx.TxOptions{IsoLevel: pgx.RepeatableRead})
-	require.NoError(t, err)
-	defer func() { _ = old.Rollback(context.WithoutCancel(t.Context())) }()
-	_, err = old.Exec(t.Context(), `SELECT 1`)
+	old := b.begin(t, pgx.TxOptions{IsoLevel: pgx.RepeatableRead})
+	_, err := old.Exec(t.Context(), `SELECT 1`)
 	require.NoError(t, err)
 	newer := b.build(t, shop(), "2026-01-01").Generation
 	spec := b.patient(swap(newer, live.ID))
@@ -178,7 +183,7 @@ func TestGoingBackIsTheSameSwapAndTheSameRows(t *testing.T) {
 	live, next := b.two(t)
 	rows, sum, err := b.Checksum(t.Context(), "fct_orders")
 	require.NoError(t, err)
-	require.EqualValues(t, live.Rows, rows)
+	require.Equal(t, live.Rows, rows)
 	b.publish(t, swap(next, live.ID))
 	_, other, err := b.Checksum(t.Context(), "fct_orders")
 	require.NoError(t, err)

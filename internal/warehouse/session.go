@@ -6,6 +6,7 @@ package warehouse
 import (
 	"context"
 	"fmt"
+	"maps"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -65,7 +66,7 @@ func Open(ctx context.Context, o Options) (*Warehouse, error) {
 	c.BuildContextWatcherHandler = func(conn *pgconn.PgConn) ctxwatch.Handler {
 		return &pgconn.CancelRequestContextWatcherHandler{Conn: conn, DeadlineDelay: cancelGrace}
 	}
-	for name, value := range map[string]string{
+	maps.Copy(c.RuntimeParams, map[string]string{
 		"application_name":                    clip(o.Application),
 		"timezone":                            "UTC",
 		"datestyle":                           "ISO, YMD",
@@ -77,9 +78,7 @@ func Open(ctx context.Context, o Options) (*Warehouse, error) {
 		"tcp_keepalives_idle":                 "10",
 		"tcp_keepalives_interval":             "5",
 		"tcp_keepalives_count":                "3",
-	} {
-		c.RuntimeParams[name] = value
-	}
+	})
 	config.AfterConnect = watchClient
 	pool, err := pgxpool.NewWithConfig(ctx, config)
 	if err != nil {
@@ -126,11 +125,6 @@ func (w *Warehouse) pinned(ctx context.Context, application string, f func(*pgx.
 		_ = conn.Conn().Close(tidy) // the pool replaces a session that could not be cleaned
 	}
 	return err
-}
-
-// begin runs f in a transaction of a session of its own.
-func (w *Warehouse) begin(ctx context.Context, options pgx.TxOptions, f func(pgx.Tx) error) error {
-	return pgx.BeginTxFunc(ctx, w.pool, options, f)
 }
 
 func readOnly() pgx.TxOptions {

@@ -179,13 +179,16 @@ func (h history) stack() []plan.Release {
 
 // heldBy lists the partitions whose live generation is of one of the releases.
 func (h history) heldBy(releases map[string]bool) []plan.Held {
-	chain := map[slot][]int64{} // what was live, oldest first
+	chain := map[slot][]int64{} // what led to what is live, oldest first
 	var order []slot
 	for _, s := range h.swaps {
 		at := slot{s.Output, s.Partition}
 		if chain[at] == nil {
 			order = append(order, at)
 			chain[at] = []int64{s.From}
+		}
+		if i := slices.Index(chain[at], s.To); i >= 0 {
+			chain[at] = chain[at][:i] // going back takes off what came after
 		}
 		chain[at] = append(chain[at], s.To)
 	}

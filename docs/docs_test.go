@@ -1,0 +1,247 @@
+// Package docs_test keeps the documents true: commands that they show exist, with their flags, and the reference of keys
+// is what the schemas say.
+package docs_test
+
+import (
+	"encoding/json"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"drawbridge/internal/pipeline"
+)
+
+var update = flag.Bool("update", false, "write the reference of keys") //nolint:gochecknoglobals // a flag of the test binary
+
+// property is what the reference shows of a key.
+type property struct {
+	Description string               `json:"description"`
+	Default     any                  `json:"default"`
+	Examples    []any                `json:"examples"`
+	Properties  map[string]*property `json:"properties"`
+	Items       *property            `json:"items"`
+	AnyOf       []*property          `json:"anyOf"`
+	OneOf       []*property          `json:"oneOf"`
+	Additional  json.RawMessage      `json:"additionalProperties"`
+}
+
+// collect finds the keys below p by the paths of pipeline.SchemaKeys.
+func (p *property) collect(path string, found map[string]*property) {
+	for name, child := range p.Properties {
+		at := strings.TrimPrefix(path+"."+name, ".")
+		if found[at] == nil {
+			found[at] = child
+		}
+		child.collect(at, found)
+	}
+	if p.Items != nil {
+		p.Items.collect(path+"[]", found)
+	}
+	for _, other := range slices.Concat(p.AnyOf, p.OneOf) {
+		other.collect(path, found)
+	}
+	var free property
+	if json.Unmarshal(p.Additional, &free) == nil {
+		free.collect(path+".*", found)
+	}
+}
+
+// reference is the table of a document's keys, in the order of its schema.
+func reference(t *testing.T, d pipeline.Document) string {
+	t.Helper()
+	body, err := pipeline.Schema(d)
+	require.NoError(t, err)
+	var root property
+	require.NoError(t, json.Unmarshal(body, &root))
+	found := map[string]*property{}
+	root.collect("", found)
+	var b strings.Builder
+	b.WriteString("| key | what | default | example |\n| --- | --- | --- | --- |\n")
+	said := map[string]bool{}
+	for key := range pipeline.SchemaKeys(d) {
+		if said[key.Path] {
+			continue
+		}
+		said[key.Path] = true
+		require.Contains(t, found, key.Path)
+		p := found[key.Path]
+		standard, example := "", ""
+		if p.Default != nil && fmt.Sprint(p.Default) != "map[]" {
+			standard = code(t, p.Default)
+		}
+		if len(p.Examples) > 0 {
+			example = code(t, p.Examples[0])
+		}
+		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", key.Path, strings.ReplaceAll(p.Description, "<env>", `\<env\>`), standard, example)
+	}
+	return b.String()
+}
+
+func code(t *testing.T, value any) string {
+	t.Helper()
+	text, ok := value.(string)
+	if !ok {
+		var b strings.Builder
+		e := json.NewEncoder(&b)
+		e.SetEscapeHTML(false)
+		require.NoError(t, e.Encode(value))
+		text = strings.TrimSpace(b.String())
+	}
+	return "`" + strings.ReplaceAll(text, "|", `\|`) + "`"
+}
+
+func TestTheReferenceOfKeysIsWhatTheSchemasSay(t *testing.T) {
+	t.Parallel()
+	body, err := os.ReadFile("pipeline.md")
+	require.NoError(t, err)
+	text := string(body)
+	for _, d := range pipeline.Documents() {
+		begin := fmt.Sprintf("<!-- keys: %s -->\n", d)
+		before, rest, ok := strings.Cut(text, begin)
+		require.True(t, ok, "pipeline.md has no place for the keys of %s", d)
+		_, after, ok := strings.Cut(rest, "<!-- end -->")
+		require.True(t, ok)
+		text = before + begin + reference(t, d) + "<!-- end -->" + after
+	}
+	if *update {
+		require.NoError(t, os.WriteFile("pipeline.md", []byte(text), 0o644))
+		return
+	}
+	require.Equal(t, text, string(body), "write it again: go test ./docs -update")
+}
+
+// shown are the places where people read commands of ours.
+func shown(t *testing.T) []string {
+	t.Helper()
+	files := []string{filepath.Join("..", "README.md"), filepath.Join("..", "ARCHITECTURE.md"), filepath.Join("..", "examples", "demo.sh")}
+	for _, pattern := range []string{"*.md", filepath.Join("..", "examples", "ci", "*.yml")} {
+		more, err := filepath.Glob(pattern)
+		require.NoError(t, err)
+		require.NotEmpty(t, more, pattern)
+		files = append(files, more...)
+	}
+	return files
+}
+
+var (
+	fence   = regexp.MustCompile("(?s)```[a-z]*\n(.*?)```")
+	inline  = regexp.MustCompile("`([^`\n]+)`")
+	command = regexp.MustCompile(`(?:^|[\s(])(drawbridge|drawbridge-worker)((?: +[^\s|;&#)]+)+)`)
+	option  = regexp.MustCompile(`^--[a-z][a-z-]*`)
+)
+
+// commands are the lines of a document that begin with one of our programs: of Markdown those in code, of scripts all.
+func commands(file, text string) [][]string {
+	text = strings.ReplaceAll(text, "\\\n", " ")
+	code := []string{text}
+	if strings.HasSuffix(file, ".md") {
+		code = nil
+		for _, m := range fence.FindAllStringSubmatch(text, -1) {
+			code = append(code, m[1])
+		}
+		for _, m := range inline.FindAllStringSubmatch(fence.ReplaceAllString(text, ""), -1) {
+			code = append(code, m[1])
+		}
+	}
+	var found [][]string
+	for _, c := range code {
+		for line := range strings.Lines(c) {
+			line, _, _ = strings.Cut(line, " #")
+			for _, m := range command.FindAllStringSubmatch(strings.TrimSpace(line), -1) {
+				found = append(found, append([]string{m[1]}, strings.Fields(strings.NewReplacer(`"`, " ", "'", " ").Replace(m[2]))...))
+			}
+		}
+	}
+	return found
+}
+
+func TestCommandsOfTheDocumentsExist(t *testing.T) {
+	t.Parallel()
+	bin := t.TempDir()
+	build := exec.Command("go", "build", "-o", bin, "../starter", "../worker")
+	out, err := build.CombinedOutput()
+	require.NoError(t, err, string(out))
+	programs := map[string]string{"drawbridge": filepath.Join(bin, "starter"), "drawbridge-worker": filepath.Join(bin, "worker")}
+	helps := map[string]string{}
+	help := func(words []string) string {
+		key := strings.Join(words, " ")
+		if _, ok := helps[key]; !ok {
+			out, err := exec.Command(programs[words[0]], slices.Concat(words[1:], []string{"--help"})...).CombinedOutput()
+			require.NoError(t, err, "%s: %s", key, out)
+			helps[key] = string(out)
+		}
+		return helps[key]
+	}
+	for _, file := range shown(t) {
+		body, err := os.ReadFile(file)
+		require.NoError(t, err)
+		for _, words := range commands(file, string(body)) {
+			program := words[:1]
+			if words[0] == "drawbridge" && !strings.HasPrefix(words[1], "-") && !strings.HasPrefix(words[1], "$") {
+				program = words[:2]
+				require.True(t, strings.Contains(help(words[:1]), "\n  "+words[1]+" "), "%s shows: %s", file, strings.Join(words, " "))
+			}
+			for _, word := range words {
+				if flag := option.FindString(word); flag != "" {
+					known := regexp.MustCompile(regexp.QuoteMeta(flag) + `\b`).MatchString(help(program))
+					require.True(t, known, "%s shows: %s", file, strings.Join(words, " "))
+				}
+			}
+		}
+	}
+	require.Greater(t, len(helps), 15, "the documents show the commands")
+}
+
+// An invariant is worth what its test is: one that was renamed is not proved any more.
+func TestTheTestsOfTheInvariantsExist(t *testing.T) {
+	t.Parallel()
+	body, err := os.ReadFile(filepath.Join("..", "ARCHITECTURE.md"))
+	require.NoError(t, err)
+	named := regexp.MustCompile("`(Test[A-Za-z]+)`").FindAllStringSubmatch(string(body), -1)
+	require.NotEmpty(t, named)
+	declared := map[string]bool{}
+	err = filepath.WalkDir("..", func(path string, entry os.DirEntry, err error) error {
+		if entry != nil && entry.IsDir() && strings.HasPrefix(entry.Name(), ".") && path != ".." {
+			return filepath.SkipDir // .drawbridge is a server's
+		}
+		if err != nil || entry.IsDir() || !strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		source, err := os.ReadFile(path)
+		for _, m := range regexp.MustCompile(`(?m)^func (Test\w+)\(t \*testing\.T\)`).FindAllStringSubmatch(string(source), -1) {
+			declared[m[1]] = true
+		}
+		return err
+	})
+	require.NoError(t, err)
+	for _, m := range named {
+		require.True(t, declared[m[1]], "there is no %s", m[1])
+	}
+}
+
+// A link of a document leads to a file that is there.
+func TestLinksLeadSomewhere(t *testing.T) {
+	t.Parallel()
+	link := regexp.MustCompile(`\]\(([^)#\s]+)(?:#[^)]*)?\)`)
+	for _, file := range shown(t) {
+		body, err := os.ReadFile(file)
+		require.NoError(t, err)
+		if !strings.HasSuffix(file, ".md") {
+			continue
+		}
+		for _, m := range link.FindAllStringSubmatch(string(body), -1) {
+			if !strings.Contains(m[1], "://") {
+				_, err := os.Stat(filepath.Join(filepath.Dir(file), m[1]))
+				require.NoError(t, err, "%s links to it", file)
+			}
+		}
+	}
+}

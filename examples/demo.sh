@@ -1,0 +1,206 @@
+#!/usr/bin/env bash
+# Four releases of examples/shop, told with real calls of the CLI on a real Temporal server and a real Postgres. Whatever does not go
+# as the story says ends it with exit code 1. Run it with: make demo
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+demo=.drawbridge/demo
+keep=${KEEP:-}
+
+# What bin/drawbridge env prints leads to the local stack; where both addresses are set already, they are used as they are.
+own_stack=no
+if [ -z "${TEMPORAL_ADDRESS:-}" ] || [ -z "${DRAWBRIDGE_WAREHOUSE:-}" ]; then
+	own_stack=yes
+	environment=$(bin/drawbridge env)
+	eval "$environment"
+fi
+export DRAWBRIDGE_SECRET_WAREHOUSE=${DRAWBRIDGE_SECRET_WAREHOUSE:-$DRAWBRIDGE_WAREHOUSE}
+# Each demo begins with a store and schemas of its own: it is always the first deployment.
+export DRAWBRIDGE_STORE=$PWD/$demo/store
+export DRAWBRIDGE_USER=ada
+run=$(date +%m%d%H%M%S)
+
+drawbridge() { bin/drawbridge "$@"; }
+say() { printf '\n\033[1m%s\033[0m\n' "$*"; }
+failed=
+fail() {
+	failed=yes
+	printf '\n\033[31mThe demo did not go as it should: %s\033[0m\nLogs of the workers: %s/worker-*.log\n' "$*" "$demo" >&2
+	exit 1
+}
+
+# expect CODE COMMAND…: shows the command, runs it, and holds its exit code to the story.
+expect() {
+	local want=$1 got=0 word typed=
+	shift
+	for word in "$@"; do
+		case $word in *\ *) word="'$word'" ;; esac
+		typed="$typed $word"
+	done
+	printf '\n\033[36m$%s\033[0m\n' "$typed"
+	"$@" || got=$?
+	[ "$got" = "$want" ] || fail "exit code $got instead of $want:$typed"
+}
+
+# field NAME: the first value of that name in indented JSON on stdin.
+field() { sed -n "s/^ *\"$1\": \"\{0,1\}\([^\",]*\)\"\{0,1\},\{0,1\}\$/\1/p" | head -n 1; }
+
+checksum() { drawbridge checksum shop --env "$1" --output fct_orders --json | field checksum; }
+active() { drawbridge history shop --env "$1" --json | field version; }
+
+chapter() {
+	[ -z "${title:-}" ] || printf '\n(%d s)\n' $((SECONDS - began))
+	began=$SECONDS title=$1
+	say "━━ $1"
+}
+
+start_worker() {
+	local env=$1
+	shift
+	set -m # a process group of its own: Ctrl-C ends the story first, which then stops its workers
+	bin/drawbridge-worker --env "$env" "$@" --policies examples/policies --source-root "$demo" \
+		--key "$demo/signing-key.pem" >"$demo/worker-$env.log" 2>&1 &
+	set +m
+	echo $! >"$demo/worker-$env.pid"
+}
+
+start_workers() {
+	start_worker dev --workflows
+	start_worker staging
+	start_worker prod
+	await_workers
+}
+
+# await_workers: a worker has opened its store, and polls, within a few seconds.
+await_workers() {
+	for _ in $(seq 100); do
+		! drawbridge doctor --env dev --env staging --env prod >/dev/null 2>&1 || return 0
+		sleep 0.2
+	done
+	drawbridge doctor --env dev --env staging --env prod || true
+	fail "the workers do not poll"
+}
+
+stop_workers() {
+	local file pid
+	for file in "$demo"/worker-*.pid; do
+		[ -e "$file" ] || continue
+		pid=$(cat "$file")
+		# A PID may have been given to another program since.
+		case $(ps -o args= -p "$pid" 2>/dev/null) in
+		*drawbridge-worker*)
+			kill "$pid"
+			for _ in $(seq 100); do
+				kill -0 "$pid" 2>/dev/null || break
+				sleep 0.1
+			done
+			;;
+		esac
+		rm -f "$file"
+	done
+}
+
+finish() {
+	local code=$?
+	trap - EXIT
+	case $code in
+	0 | 130) ;;
+	*) [ -n "$failed" ] || printf '\n\033[31mThe demo stopped: a command failed with exit code %d\033[0m\nLogs of the workers: %s/worker-*.log\n' "$code" "$demo" >&2
+		code=1 ;;
+	esac
+	if [ -n "$keep" ]; then
+		printf '\nStack and workers are still up.\n  look around: eval "$(bin/drawbridge env)"; export DRAWBRIDGE_STORE=%s; bin/drawbridge status\n  stop them:   kill $(cat %s/worker-*.pid); make down\n' "$DRAWBRIDGE_STORE" "$demo"
+		exit "$code"
+	fi
+	stop_workers
+	[ "$own_stack" = no ] || make down
+	exit "$code"
+}
+
+# lay VERSION: the folder of a release is examples/shop with its changed files laid over it.
+lay() {
+	cp -R examples/shop "$demo/$1"
+	rm -rf "$demo/$1/data" "$demo/$1/generate"
+	[ "$1" = 1.0.0 ] || cp -R "examples/demo/$1/." "$demo/$1/"
+	sed -i.bak "s/^warehouse_schema: shop/&_$run/" "$demo/$1"/config.*.yaml
+	rm "$demo/$1"/*.bak
+}
+
+# is_open: a deployment of an interrupted demo has not ended.
+is_open() {
+	case $(drawbridge status shop --json 2>/dev/null | field stage) in
+	"" | done | refused | rolled_back | stuck | abandoned) return 1 ;;
+	esac
+}
+
+# settle takes a deployment back that nobody waits for any more.
+settle() {
+	drawbridge cancel shop
+	drawbridge status shop --watch || true
+}
+
+trap finish EXIT
+trap 'exit 130' INT TERM
+if [ -e "$demo/store" ] && is_open; then
+	say "An earlier demo was interrupted: its deployment is turned back first"
+	stop_workers
+	start_workers
+	settle
+fi
+stop_workers
+rm -rf "$demo"
+mkdir -p "$demo"
+
+chapter "A shop, three environments, one worker for each"
+go run ./examples/shop/generate -out "$demo/shop/data"
+orders=$(($(cat "$demo"/shop/data/orders_*.csv | wc -l) - $(ls "$demo"/shop/data/orders_*.csv | wc -l)))
+for version in 1.0.0 1.1.0 1.2.0 1.3.0; do lay "$version"; done
+sed "s/^warehouse_schema: shop/&_$run/" examples/demo/config.prod.yaml >"$demo/config.prod.yaml"
+start_workers
+expect 0 drawbridge doctor --env dev --env staging --env prod
+expect 0 drawbridge validate "$demo/1.0.0" --env dev
+
+chapter "1.0.0: the first release. prod asks a person"
+expect 4 drawbridge deploy "$demo/1.0.0" --to prod --config "prod=$demo/config.prod.yaml" --reason "first release"
+expect 0 drawbridge approve shop --gate approval-prod --as grace --reason "numbers look right" --watch
+expect 0 drawbridge checksum shop --env prod --output fct_orders
+rows=$(drawbridge checksum shop --env prod --output fct_orders --json | field rows)
+[ "$rows" = "$orders" ] || fail "fct_orders has $rows rows, and the files have $orders"
+first=$(checksum prod)
+
+chapter "1.1.0: a new column, through canary, approval and watch"
+expect 0 drawbridge plan "$demo/1.1.0" --to prod --rebuild all --config "prod=$demo/config.prod.yaml"
+expect 4 drawbridge deploy "$demo/1.1.0" --to prod --rebuild all --config "prod=$demo/config.prod.yaml" --reason "finance needs currencies"
+expect 0 drawbridge approve shop --gate approval-prod --as grace --reason "only a new column" --watch
+good=$(checksum prod)
+[ "$(active prod)" = 1.1.0 ] || fail "prod does not run 1.1.0"
+[ "$good" != "$first" ] || fail "the new column did not reach prod"
+
+chapter "1.2.0: doubles the amounts of partners by mistake. The canary stops it in dev"
+expect 2 drawbridge deploy "$demo/1.2.0" --to prod --config "prod=$demo/config.prod.yaml" --reason "partners pay in two halves"
+verdict=$(drawbridge status shop) || true # its exit code says refused, too
+grep -q 'amount changed in' <<<"$verdict" || fail "the canary does not say what changed: $verdict"
+stopped=$(checksum prod)
+[ "$stopped" = "$good" ] || fail "prod changed"
+
+chapter "1.3.0: a sale that begins on the newest day, compared the wrong way round"
+# The canary builds the newest day, which is right. The six days before it are wrong, and each of them passes its audit.
+expect 4 drawbridge deploy "$demo/1.3.0" --to prod --rebuild last=7 --compensate all --config "prod=$demo/config.prod.yaml" --reason "winter sale"
+expect 3 drawbridge approve shop --gate approval-prod --as grace --reason "canary and audits passed" --watch
+after=$(checksum prod)
+[ "$after" = "$good" ] || fail "the table is not what it was: checksum $after, before $good"
+for env in dev staging prod; do
+	[ "$(active "$env")" = 1.1.0 ] || fail "$env does not run 1.1.0"
+	[ "$(checksum "$env")" = "$good" ] || fail "the data of $env did not go back"
+done
+expect 0 drawbridge history shop --env prod
+
+printf '\n(%d s)\n' $((SECONDS - began))
+say "━━ What happened"
+printf '%-8s %-42s %-38s %s\n' release change end "prod: fct_orders" \
+	1.0.0 "first release" "live in prod, approved by grace" "$first" \
+	1.1.0 "adds currency_code" "live in prod, approved by grace" "$good" \
+	1.2.0 "doubles the amounts of partners" "stopped by the canary in dev" "$stopped" \
+	1.3.0 "discounts six days that its canary missed" "rolled back to 1.1.0 by the watch" "$after"
+printf '\n%d orders in prod; the table after 1.3.0 has the checksum that it had before. All in %d s.\n' "$rows" "$SECONDS"
+[ -z "${DRAWBRIDGE_UI:-}" ] || printf 'Web UI: %s%s\n' "$DRAWBRIDGE_UI" "$([ -n "$keep" ] || [ "$own_stack" = no ] || echo '   (KEEP=1 make demo leaves it up)')"

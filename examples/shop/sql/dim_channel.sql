@@ -1,0 +1,2 @@
+SELECT channel, title, commission
+FROM raw_channels

@@ -1,0 +1,225 @@
+package warehouse_test
+
+import (
+	"context"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/stretchr/testify/require"
+
+	"drawbridge/internal/check"
+	"drawbridge/internal/fault"
+	"drawbridge/internal/gate"
+	"drawbridge/internal/partition"
+	"drawbridge/internal/plan"
+	"drawbridge/internal/testdb"
+	"drawbridge/internal/warehouse"
+)
+
+func TestPreflightNamesWhatASwapWouldBreak(t *testing.T) {
+	t.Parallel()
+	for rule, sql := range map[string]string{
+		"trigger": `CREATE FUNCTION noop() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
+			CREATE TRIGGER loud AFTER INSERT ON fct_orders FOR EACH STATEMENT EXECUTE FUNCTION noop()`,
+		"rewrite-rule": `CREATE RULE quiet AS ON DELETE TO fct_orders DO INSTEAD NOTHING`,
+		"parent-index": `CREATE INDEX whole ON fct_orders (channel)`,
+		"incoming-foreign-key": `ALTER TABLE fct_orders ADD PRIMARY KEY (order_id, order_date);
+			CREATE TABLE refund (order_id bigint, order_date date, CONSTRAINT of_order FOREIGN KEY (order_id, order_date) REFERENCES fct_orders)`,
+		"publication": `CREATE PUBLICATION outbound_SCHEMA FOR TABLE fct_orders`,
+	} {
+		t.Run(rule, func(t *testing.T) {
+			t.Parallel()
+			b := setup(t)
+			b.orders("2026-01-01", 10, 1)
+			b.build(t, shop(), "2026-01-01")
+			observed, err := b.Observe(t.Context(), shop(), header())
+			require.NoError(t, err)
+			require.Empty(t, blocking(observed))
+			_, err = b.db.Pool.Exec(t.Context(), strings.ReplaceAll(sql, "SCHEMA", b.db.Schema))
+			require.NoError(t, err)
+			if rule == "publication" {
+				t.Cleanup(func() {
+					_, _ = b.db.Pool.Exec(context.WithoutCancel(t.Context()), "DROP PUBLICATION IF EXISTS outbound_"+b.db.Schema)
+				})
+			}
+			observed, err = b.Observe(t.Context(), shop(), header())
+			require.NoError(t, err)
+			var rules []string
+			for _, p := range blocking(observed) {
+				rules = append(rules, p.Rule)
+				require.NotEmpty(t, p.Remedy)
+				require.NotContains(t, p.Text+p.Remedy, "{}")
+			}
+			require.Contains(t, rules, rule)
+		})
+	}
+}
+
+func TestObserveFindsDependents(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.orders("2026-01-01", 10, 1)
+	b.build(t, shop(), "2026-01-01")
+	_, err := b.db.Pool.Exec(t.Context(), `
+		CREATE VIEW a AS SELECT order_id FROM fct_orders;
+		CREATE VIEW b AS SELECT * FROM a;
+		CREATE FUNCTION reads() RETURNS bigint LANGUAGE plpgsql AS 'BEGIN RETURN (SELECT count(*) FROM fct_orders); END'`)
+	require.NoError(t, err)
+	observed, err := b.Observe(t.Context(), shop(), header())
+	require.NoError(t, err)
+	names := strings.Join(observed.Outputs[0].Dependents, " ")
+	require.Len(t, observed.Outputs[0].Dependents, 3, names)
+}
+
+func TestASelectThatFailsIsAProblemOfThePlan(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	p := shop()
+	p.Outputs[0].SQL = "SELECT nothing FROM raw_orders"
+	observed, err := b.Observe(t.Context(), p, header())
+	require.NoError(t, err)
+	require.Equal(t, "select", blocking(observed)[0].Rule)
+}
+
+func TestARoleThatMayNotIsToldTheGrant(t *testing.T) {
+	t.Parallel()
+	super := os.Getenv("DRAWBRIDGE_TEST_SUPERUSER_URL")
+	if super == "" {
+		t.Skip("DRAWBRIDGE_TEST_SUPERUSER_URL is not set: only a superuser makes a role without rights")
+	}
+	db := testdb.New(t)
+	conn, err := pgx.Connect(t.Context(), super)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = conn.Close(context.WithoutCancel(t.Context())) })
+	role := "poor_" + db.Schema
+	_, err = conn.Exec(t.Context(), "CREATE ROLE "+role+" LOGIN")
+	require.NoError(t, err)
+	t.Cleanup(func() { _, _ = conn.Exec(context.WithoutCancel(t.Context()), "DROP ROLE "+role) })
+	config, err := pgx.ParseConfig(db.URL)
+	require.NoError(t, err)
+	url := strings.Replace(db.URL, config.User+"@", role+"@", 1)
+	w, err := warehouse.Open(t.Context(), warehouse.Options{URL: url, Schema: db.Schema})
+	require.NoError(t, err)
+	t.Cleanup(w.Close)
+	err = w.EnsureLedger(t.Context())
+	require.Equal(t, fault.Refused, fault.ClassOf(err), "%v", err)
+	require.Contains(t, fault.HintOf(err), "CREATE SCHEMA")
+	observed, err := w.Observe(t.Context(), shop(), header())
+	require.NoError(t, err)
+	var remedies string
+	for _, p := range observed.Problems {
+		remedies += p.Remedy + "\n"
+	}
+	require.Contains(t, remedies, "GRANT CREATE ON SCHEMA "+db.Schema+" TO "+role)
+	require.Contains(t, remedies, "GRANT pg_read_all_stats TO")
+}
+
+func TestSetupSQLIsWhatTheServerTakes(t *testing.T) {
+	t.Parallel()
+	sql, err := warehouse.SetupSQL("shop_prod")
+	require.NoError(t, err)
+	for _, want := range []string{"shop_prod__data", "shop_prod__ledger", "shop_prod__shadow", "pg_read_all_stats"} {
+		require.Contains(t, sql, want)
+	}
+	_, err = warehouse.SetupSQL(`x"; DROP SCHEMA y`)
+	require.Equal(t, fault.Invalid, fault.ClassOf(err))
+}
+
+func TestOpenShowsNoPassword(t *testing.T) {
+	t.Parallel()
+	for _, url := range []string{"postgres://u:s3cret@127.0.0.1:notaport/db", "postgres://u:s3cret@127.0.0.1:1/db"} {
+		_, err := warehouse.Open(t.Context(), warehouse.Options{URL: url, Schema: "s"})
+		require.Error(t, err)
+		require.NotContains(t, err.Error(), "s3cret")
+	}
+}
+
+func TestDiscoverFindsThePartitionsOfTheData(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		scheme partition.Scheme
+		column string
+		want   []partition.Key
+	}{
+		"by day":  {partition.Scheme{By: partition.Day}, "ordered_at::date", []partition.Key{"2025-12-31", "2026-01-01", "2026-01-31"}},
+		"by week": {partition.Scheme{By: partition.Week}, "ordered_at::date", []partition.Key{"2026-W01", "2026-W05"}},
+		"by month in a zone, of instants": {
+			partition.Scheme{By: partition.Month, Timezone: "Europe/Berlin"}, "ordered_at", []partition.Key{"2026-01", "2026-02"},
+		},
+		"by range": {partition.Scheme{By: partition.Range, Size: 10}, "order_id", []partition.Key{"-10", "0", "20"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := setup(t)
+			b.files["all.csv"] = "order_id,ordered_at,channel,amount\n-3,2025-12-31 23:30:00+00,web,1\n5,2026-01-01 00:00:00+00,web,1\n20,2026-01-31 23:30:00+00,web,1\n"
+			p := shop()
+			p.Loads[0].File = "all.csv"
+			c.scheme.Column = "at"
+			p.Partition, p.Outputs[0].Partition = c.scheme, c.scheme
+			p.Outputs[0].SQL = "SELECT " + c.column + " AS at, order_id, amount FROM raw_orders WHERE " + c.column + " >= @partition_start AND " + c.column + " < @partition_end"
+			keys, err := b.Discover(t.Context(), p, b.open)
+			require.NoError(t, err)
+			require.Equal(t, c.want, keys)
+		})
+	}
+}
+
+func TestWatchReads(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	output := shop().Outputs[0]
+	_, ok, err := b.Newest(t.Context(), output)
+	require.NoError(t, err)
+	require.False(t, ok)
+	b.orders("2026-01-01", 10, 1)
+	b.publish(t, swap(b.build(t, shop(), "2026-01-01").Generation, 0))
+	at, ok, err := b.Newest(t.Context(), output)
+	require.NoError(t, err)
+	require.True(t, ok)
+	require.Equal(t, time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), at.UTC())
+	metric := check.Metric{Name: "revenue", Severity: check.Fail, Min: new(float64), SQL: "SELECT sum(amount) FROM fct_orders"}
+	value, err := b.EvaluateMetric(t.Context(), metric)
+	require.NoError(t, err)
+	require.InDelta(t, 15.0, value, 0.001)
+	for _, sql := range []string{"SELECT NULL::int", "SELECT nothing", "SELECT setval('nowhere', 1)", "SELECT amount FROM fct_orders"} {
+		metric.SQL = sql
+		_, err = b.EvaluateMetric(t.Context(), metric)
+		require.Equal(t, fault.Invalid, fault.ClassOf(err), "%s: %v", sql, err)
+	}
+}
+
+func TestApprovalsAndHistoryAreKept(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	approved := func() bool {
+		ok, err := b.Approved(t.Context(), "sha256:plan", "prod")
+		require.NoError(t, err)
+		return ok
+	}
+	require.False(t, approved())
+	require.NoError(t, b.RecordApproval(t.Context(), "sha256:plan", "prod", gate.Gate{Name: "approval-prod", Decided: gate.Approve}))
+	require.True(t, approved())
+	require.NoError(t, b.RecordApproval(t.Context(), "sha256:plan", "prod", gate.Gate{Name: "approval-prod", Decided: gate.Reject}))
+	require.False(t, approved())
+
+	b.deploy(t, "deploy/1", "1.0.0", 1, "2026-01-01")
+	b.deploy(t, "deploy/2", "1.1.0", 2, "2026-01-01")
+	history, err := b.History(t.Context(), shop(), 10)
+	require.NoError(t, err)
+	require.Equal(t, "1.1.0", history.Active.Version)
+	require.Len(t, history.Events, 4)
+	require.Equal(t, "activate", history.Events[0].Kind)
+	require.Equal(t, "deploy/2/prod/activate/0", history.Events[0].Key)
+	require.NotNil(t, history.Oldest)
+	generations, err := b.Generations(t.Context(), "fct_orders", "2026-01-01")
+	require.NoError(t, err)
+	require.Equal(t, []plan.State{plan.Live, plan.Retired}, []plan.State{generations[0].State, generations[1].State})
+	rights, err := b.Rights(t.Context())
+	require.NoError(t, err)
+	for _, line := range rights {
+		require.True(t, line.OK, "%+v", line)
+	}
+}

@@ -1,0 +1,157 @@
+package warehouse
+
+import (
+	"context"
+	"fmt"
+
+	"drawbridge/internal/catalog"
+	"drawbridge/internal/fault"
+	"drawbridge/internal/gate"
+	"drawbridge/internal/plan"
+)
+
+// publication is a publish with what it knows of its generations and parents.
+type publication struct {
+	w           *Warehouse
+	spec        PublishSpec
+	generations map[int64]catalog.Generation
+	parents     map[string]parent // by output
+	shadows     map[string]target // shadow parents that hold generations, by quoted name
+	newest      string            // transaction that the readers' snapshots must follow; empty: none
+}
+
+// read looks at everything once, before any lock, so that what can never work fails without one.
+func (p *publication) read(ctx context.Context) error {
+	var ids []int64
+	seen := map[string]bool{}
+	for _, s := range p.spec.Swaps {
+		if slot := s.Output + " " + string(s.Partition); seen[slot] || s.From == s.To {
+			return fault.Newf(fault.Invalid, "publish", slot, "swap each partition once, for another generation", "its swap is no change, or comes twice")
+		} else {
+			seen[slot] = true
+		}
+		for _, id := range []int64{s.From, s.To} {
+			if id != 0 {
+				ids = append(ids, id)
+			}
+		}
+	}
+	var err error
+	if p.generations, err = p.w.ledger.Generations(ctx, p.w.pool, ids); err != nil {
+		return err
+	}
+	p.parents, p.shadows = map[string]parent{}, map[string]target{}
+	for _, s := range p.spec.Swaps {
+		if err := p.readParent(ctx, s.Output); err != nil {
+			return err
+		}
+		if s.To == 0 {
+			continue
+		}
+		g := p.generations[s.To]
+		if err := p.publishable(s, g); err != nil {
+			return err
+		}
+		if err := p.readShadow(ctx, g); err != nil {
+			return err
+		}
+		p.newest = newer(p.newest, g.BuiltXID)
+	}
+	return nil
+}
+
+// awaitReaders waits for the snapshots that would miss the new rows, and returns the sessions that still have one.
+func (p *publication) awaitReaders(ctx context.Context, beat func()) ([]plan.Session, error) {
+	if p.newest == "" {
+		return nil, nil
+	}
+	if len(p.spec.Terminate) > 0 {
+		old, err := p.w.awaitSnapshots(ctx, p.newest, 0, beat)
+		if err != nil {
+			return nil, err
+		}
+		if err := p.w.terminate(ctx, old, p.spec.Terminate); err != nil {
+			return nil, err
+		}
+	}
+	return p.w.awaitSnapshots(ctx, p.newest, p.spec.SnapshotWait, beat)
+}
+
+// terminateHolders ends the named sessions that hold locks on what is swapped.
+func (p *publication) terminateHolders(ctx context.Context) error {
+	if len(p.spec.Terminate) == 0 {
+		return nil
+	}
+	holders, err := p.w.holders(ctx, p.relations(), 0)
+	if err != nil {
+		return err
+	}
+	return p.w.terminate(ctx, holders, p.spec.Terminate)
+}
+
+// newer is the greater of two 64-bit transaction ids in decimal text.
+func newer(a, b string) string {
+	if len(a) > len(b) || len(a) == len(b) && a > b {
+		return a
+	}
+	return b
+}
+
+func (p *publication) readParent(ctx context.Context, output string) error {
+	if _, ok := p.parents[output]; ok {
+		return nil
+	}
+	found, err := p.w.findParent(ctx, p.w.pool, output)
+	if err != nil {
+		return err
+	}
+	switch found.Kind {
+	case plan.Managed:
+	case plan.Plain:
+		return plainTable(output, p.w.names.schema)
+	default:
+		return fault.Newf(fault.Conflict, "publish", output, "expand the schema first: it creates the table", "the table is not there")
+	}
+	p.parents[output] = found
+	return nil
+}
+
+func (p *publication) readShadow(ctx context.Context, g catalog.Generation) error {
+	if g.State != plan.Shadow {
+		return nil
+	}
+	t := target{name: p.w.names.shadowParent(g.Output, g.Shadow)}
+	if err := p.w.pool.QueryRow(ctx, `SELECT coalesce(to_regclass($1)::oid, 0)`, t.name).Scan(&t.oid); err != nil {
+		return err
+	}
+	p.shadows[t.name] = t
+	return nil
+}
+
+// publishable says whether a generation may go live at all.
+func (p *publication) publishable(s plan.Swap, g catalog.Generation) error {
+	object := fmt.Sprintf("generation %d of %s %s", g.ID, s.Output, s.Partition)
+	conflict := func(reason, hint string) error { return fault.Newf(fault.Conflict, "publish", object, hint, reason) }
+	switch {
+	case g.Output != s.Output || g.Partition != s.Partition:
+		return fault.Newf(fault.Invalid, "publish", object, "drawbridge history lists the generations of a partition",
+			fmt.Sprintf("it is of %s %s", g.Output, g.Partition))
+	case g.Control:
+		return fault.Newf(fault.Refused, "publish", object, "build the partition with the release that you want", "it is a control, built only to be compared with")
+	case g.State == plan.Retired && g.NotReattachable != "":
+		return fault.Newf(fault.Refused, "publish", object, "rebuild the partition with the release that you want", "it cannot be re-attached: "+g.NotReattachable)
+	case g.State == plan.Retired:
+		return nil // it was live, so it was accepted
+	case g.State == plan.Rejected:
+		return conflict("it was rejected: "+g.Reason, "run the partition again")
+	case g.State != plan.Built && g.State != plan.Shadow:
+		return conflict("it is "+string(g.State), "plan again: drawbridge status shows what is live")
+	case g.Audit == gate.Pass:
+		return nil
+	case g.Audit == gate.Inconclusive && p.spec.Accepted:
+		return nil
+	case g.Audit == gate.Inconclusive:
+		return fault.Newf(fault.Refused, "publish", object, "mend the check, or let a person accept it at the gate", "its audit is inconclusive: "+g.Reason)
+	}
+	return fault.Newf(fault.Refused, "publish", object, "correct the data or the check, and build again", "its audit failed: "+g.Reason)
+}

@@ -1,0 +1,348 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	enumspb "go.temporal.io/api/enums/v1"
+	"go.temporal.io/api/serviceerror"
+	taskqueuepb "go.temporal.io/api/taskqueue/v1"
+	"go.temporal.io/api/workflowservice/v1"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/converter"
+	"go.temporal.io/sdk/temporal"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"drawbridge/internal/plan"
+	"drawbridge/workflows"
+)
+
+// server is a Temporal that answers as it is told. What a test does not set must not be called: it panics.
+type server struct {
+	client.Client
+	polled  map[string]time.Time // queue -> last poll
+	start   func(o client.StartWorkflowOptions, workflow string, input any) error
+	status  func() (workflows.Status, error)
+	result  func(ctx context.Context, answer any) error
+	update  func(o client.UpdateWorkflowOptions) error
+	started []client.StartWorkflowOptions
+	inputs  []any
+	updates []client.UpdateWorkflowOptions
+}
+
+func (s *server) Close() {}
+
+func (s *server) DescribeTaskQueue(_ context.Context, name string, _ enumspb.TaskQueueType) (*workflowservice.DescribeTaskQueueResponse, error) {
+	at, ok := s.polled[name]
+	if !ok {
+		return &workflowservice.DescribeTaskQueueResponse{}, nil
+	}
+	return &workflowservice.DescribeTaskQueueResponse{Pollers: []*taskqueuepb.PollerInfo{{LastAccessTime: timestamppb.New(at)}}}, nil
+}
+
+func (s *server) ExecuteWorkflow(_ context.Context, o client.StartWorkflowOptions, workflow any, args ...any) (client.WorkflowRun, error) {
+	s.started = append(s.started, o)
+	s.inputs = append(s.inputs, args[0])
+	if err := s.start(o, workflow.(string), args[0]); err != nil {
+		return nil, err
+	}
+	return run{server: s, id: o.ID}, nil
+}
+
+func (s *server) GetWorkflow(_ context.Context, id, _ string) client.WorkflowRun {
+	return run{server: s, id: id}
+}
+
+func (s *server) QueryWorkflow(context.Context, string, string, string, ...any) (converter.EncodedValue, error) {
+	status, err := s.status()
+	if err != nil {
+		return nil, err
+	}
+	payloads, err := converter.GetDefaultDataConverter().ToPayloads(status)
+	return client.NewValue(payloads), err
+}
+
+func (s *server) UpdateWorkflow(_ context.Context, o client.UpdateWorkflowOptions) (client.WorkflowUpdateHandle, error) {
+	s.updates = append(s.updates, o)
+	return handle{}, s.update(o)
+}
+
+type handle struct{ client.WorkflowUpdateHandle }
+
+func (handle) Get(context.Context, any) error { return nil }
+
+type run struct {
+	client.WorkflowRun
+	server *server
+	id     string
+}
+
+func (r run) GetID() string    { return r.id }
+func (r run) GetRunID() string { return "run-of-" + r.id }
+func (r run) Get(ctx context.Context, answer any) error {
+	return r.server.result(ctx, answer)
+}
+
+// staffed is a server on which workers of these environments poll.
+func staffed(environments ...string) *server {
+	s := &server{polled: map[string]time.Time{}, start: func(client.StartWorkflowOptions, string, any) error { return nil }}
+	for _, q := range queues(environments) {
+		s.polled[q.name] = noon().Add(-time.Second)
+	}
+	return s
+}
+
+// ends has every workflow end with a status.
+func (s *server) ends(status workflows.Status) *server {
+	s.result = func(_ context.Context, answer any) error {
+		*answer.(*workflows.Status) = status
+		return nil
+	}
+	return s
+}
+
+func running(client.StartWorkflowOptions, string, any) error {
+	return serviceerror.NewWorkflowExecutionAlreadyStarted("running", "", "")
+}
+
+func TestDeployStartsOneDeploymentOfTheFolder(t *testing.T) {
+	t.Parallel()
+	s := staffed("dev", "staging").ends(workflows.Status{Stage: workflows.StageDone, Pipeline: "shop"})
+	x := newTerminal(t).with(s)
+	dir := shop(t, x)
+	require.Zero(t, x.run(t, "deploy", dir, "--to", "staging", "--rebuild", "last=2", "--reason", "why not", "--compensate", "all", "--config", "staging="+dir+"/config.staging.yaml"), x.errOut.String())
+	require.Len(t, s.started, 1)
+	o := s.started[0]
+	require.Equal(t, "deploy/shop", o.ID)
+	require.Equal(t, workflows.Queue, o.TaskQueue)
+	require.True(t, o.WorkflowExecutionErrorWhenAlreadyStarted, "without it, a second deployment would look started")
+	require.Equal(t, enumspb.WORKFLOW_ID_CONFLICT_POLICY_FAIL, o.WorkflowIDConflictPolicy)
+	require.Equal(t, enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE, o.WorkflowIDReusePolicy)
+	require.Contains(t, o.StaticSummary, "shop@1.0.0")
+	require.Contains(t, o.StaticDetails, "why not")
+	stage, ok := o.TypedSearchAttributes.GetKeyword(temporal.NewSearchAttributeKeyKeyword(workflows.StageAttribute))
+	require.True(t, ok)
+	require.Equal(t, "planning", stage)
+	in := s.inputs[0].(workflows.DeploymentInput)
+	require.Equal(t, []string{"dev", "staging"}, in.Environments)
+	require.NotEmpty(t, in.Source)
+	require.Empty(t, in.Plan)
+	require.Empty(t, in.Release)
+	require.Equal(t, plan.Rebuild{Mode: plan.RebuildLast, Last: 2}, in.Rebuild)
+	require.Equal(t, "ana", in.By)
+	require.True(t, in.CompensateAll)
+	require.Contains(t, in.Configs, "staging")
+	require.Empty(t, x.errOut.String(), "every worker polls")
+}
+
+func TestDeployExitsAsItEnds(t *testing.T) {
+	t.Parallel()
+	for stage, code := range map[workflows.Stage]exit{
+		workflows.StageDone: exitDone, workflows.StageRefused: exitRefused, workflows.StageRolledBack: exitRolledBack,
+	} {
+		x := newTerminal(t).with(staffed("dev").ends(workflows.Status{Stage: stage, Pipeline: "shop", Sentence: "because"}))
+		dir := shop(t, x)
+		require.Equal(t, int(code), x.run(t, "deploy", dir, "--to", "dev"))
+		require.Contains(t, x.out.String(), "because")
+		require.Contains(t, x.out.String(), "Next: ")
+		require.Equal(t, int(code), x.run(t, "deploy", dir, "--to", "dev", "--json"))
+		var v view
+		require.NoError(t, json.Unmarshal(x.out.Bytes(), &v), "stdout is for the answer")
+		require.Equal(t, stage, v.Stage)
+	}
+}
+
+func TestDeployDetachedSaysWhoIsMissing(t *testing.T) {
+	t.Parallel()
+	s := staffed("dev")
+	x := newTerminal(t).with(s)
+	require.Zero(t, x.run(t, "deploy", shop(t, x), "--to", "staging", "--detach"))
+	require.Contains(t, x.out.String(), "Started deploy/shop")
+	require.Contains(t, x.errOut.String(), "no worker answers on drawbridge-staging, drawbridge-staging-build")
+	require.Contains(t, x.errOut.String(), "→ start one: drawbridge-worker --env staging\n")
+}
+
+func TestDeployAppliesAPlan(t *testing.T) {
+	t.Parallel()
+	s := staffed("dev", "staging").ends(workflows.Status{Stage: workflows.StageDone})
+	x := newTerminal(t).with(s)
+	store, err := (&app{Main: x.main}).store()
+	require.NoError(t, err)
+	body, err := json.Marshal(plan.Plan{
+		Release:      plan.Release{Pipeline: "shop", Version: "1.0.0", Digest: "sha256:1"},
+		Environments: []plan.Environment{{Name: "dev"}, {Name: "staging"}},
+	})
+	require.NoError(t, err)
+	digest, err := store.PutBlob(t.Context(), "application/json", body)
+	require.NoError(t, err)
+
+	require.Zero(t, x.run(t, "deploy", digest), x.errOut.String())
+	in := s.inputs[0].(workflows.DeploymentInput)
+	require.Equal(t, digest, in.Plan)
+	require.Equal(t, []string{"dev", "staging"}, in.Environments)
+	require.Empty(t, in.Source)
+	require.Empty(t, in.Rebuild)
+	require.Equal(t, digest, s.started[0].Memo["plan"], "the plan can be named when no worker answers")
+
+	require.Equal(t, int(exitInvalid), x.run(t, "deploy", digest, "--to", "prod"))
+	require.Contains(t, x.errOut.String(), "the plan goes to staging")
+	require.Equal(t, int(exitInvalid), x.run(t, "deploy", digest, "--rebuild", "all"))
+	require.Contains(t, x.errOut.String(), "a plan has its scope already")
+	source, err := store.PutBlob(t.Context(), "application/json", []byte(`{}`))
+	require.NoError(t, err)
+	require.Equal(t, int(exitInvalid), x.run(t, "deploy", source))
+	require.Contains(t, x.errOut.String(), "it is no plan")
+	require.Len(t, s.started, 1)
+}
+
+func TestDeployWhileAnotherRuns(t *testing.T) {
+	t.Parallel()
+	t.Run("is refused with what is running", func(t *testing.T) {
+		t.Parallel()
+		s := staffed("dev")
+		s.start = running
+		s.status = func() (workflows.Status, error) {
+			return workflows.Status{Pipeline: "shop", Release: plan.Release{Version: "0.9.0"}, By: "ben", Stage: workflows.StageCrossing, Sentence: "building"}, nil
+		}
+		x := newTerminal(t).with(s)
+		require.Equal(t, int(exitRefused), x.run(t, "deploy", shop(t, x), "--to", "dev"))
+		require.Contains(t, x.errOut.String(), "shop@0.9.0 by ben runs already, crossing: building")
+		require.Contains(t, x.errOut.String(), "drawbridge status deploy/shop")
+		require.Empty(t, s.updates)
+	})
+	t.Run("supersedes one that only watches", func(t *testing.T) {
+		t.Parallel()
+		s := staffed("dev").ends(workflows.Status{Stage: workflows.StageDone})
+		s.start = func(o client.StartWorkflowOptions, w string, in any) error {
+			if len(s.updates) == 0 {
+				return running(o, w, in)
+			}
+			return nil
+		}
+		s.status = func() (workflows.Status, error) {
+			return workflows.Status{Pipeline: "shop", Stage: workflows.StageWatching}, nil
+		}
+		s.update = func(client.UpdateWorkflowOptions) error { return nil }
+		x := newTerminal(t).with(s)
+		require.Zero(t, x.run(t, "deploy", shop(t, x), "--to", "dev", "--reason", "1.0.0 is better"), x.errOut.String())
+		require.Len(t, s.updates, 1)
+		require.Equal(t, workflows.Supersede, s.updates[0].UpdateName)
+		require.Equal(t, []any{workflows.SupersedeInput{By: "ana", Reason: "1.0.0 is better"}}, s.updates[0].Args)
+		require.Len(t, s.started, 2)
+	})
+	t.Run("goes on when superseding is refused", func(t *testing.T) {
+		t.Parallel()
+		s := staffed("dev")
+		s.start = running
+		s.status = func() (workflows.Status, error) { return workflows.Status{Stage: workflows.StageWatching}, nil }
+		s.update = func(client.UpdateWorkflowOptions) error {
+			return temporal.NewApplicationError("it is not only watching", "drawbridge.Conflict")
+		}
+		x := newTerminal(t).with(s)
+		require.Equal(t, int(exitRefused), x.run(t, "deploy", shop(t, x), "--to", "dev"))
+		require.Contains(t, x.errOut.String(), "it is not only watching")
+		require.Len(t, s.started, 1)
+	})
+}
+
+func TestSearchAttributesAreNotNeeded(t *testing.T) {
+	t.Parallel()
+	s := staffed("dev").ends(workflows.Status{Stage: workflows.StageDone})
+	s.start = func(o client.StartWorkflowOptions, _ string, _ any) error {
+		if o.TypedSearchAttributes.Size() > 0 {
+			return serviceerror.NewInvalidArgument("Namespace default has no mapping defined for search attribute DrawbridgePipeline")
+		}
+		return nil
+	}
+	x := newTerminal(t).with(s)
+	require.Zero(t, x.run(t, "deploy", shop(t, x), "--to", "dev"), x.errOut.String())
+	require.Len(t, s.started, 2)
+	require.Contains(t, x.errOut.String(), "→ temporal operator search-attribute create --name DrawbridgePipeline --type Keyword --name")
+	require.Contains(t, x.errOut.String(), workflows.GateAttribute)
+}
+
+func TestQuestionsNeedAWorker(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		staff []string
+		older time.Duration
+		line  string
+	}{
+		"nobody works":                     {nil, 0, "start one: drawbridge-worker --env dev\n"},
+		"only another environment's does":  {[]string{"prod"}, 0, "start one: drawbridge-worker --env dev\n"},
+		"they polled too long ago to live": {[]string{"dev"}, 2 * pollGap, "start one: drawbridge-worker --env dev --workflows\n"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := staffed(tc.staff...)
+			for q := range s.polled {
+				s.polled[q] = s.polled[q].Add(-tc.older)
+			}
+			x := newTerminal(t).with(s)
+			dir := shop(t, x)
+			for _, args := range [][]string{{"plan", dir, "--to", "dev"}, {"validate", dir, "--env", "dev"}} {
+				require.Equal(t, int(exitRefused), x.run(t, args...))
+				require.Contains(t, x.errOut.String(), "none polls drawbridge")
+				require.Contains(t, x.errOut.String(), tc.line)
+			}
+			require.Empty(t, s.started, "nothing is asked that nobody answers")
+		})
+	}
+}
+
+func TestRunOfAFolder(t *testing.T) {
+	t.Parallel()
+	s := staffed("staging").ends(workflows.Status{Stage: workflows.StageDone})
+	x := newTerminal(t).with(s).set("CONFIG", "config.staging.yaml")
+	dir := shop(t, x)
+	require.Zero(t, x.run(t, "run", dir, "--partition", "2026-01-01"), x.errOut.String())
+	require.Equal(t, "run/shop/staging/2026-01-01", s.started[0].ID)
+	in := s.inputs[0].(workflows.RunInput)
+	require.Equal(t, "staging", in.Environment)
+	require.NotEmpty(t, in.Source)
+	require.Equal(t, int(exitInvalid), x.run(t, "run", dir, "--partition", "2026-01-01", "--env", "nowhere"))
+	require.Contains(t, x.errOut.String(), "choose one of dev, staging, prod")
+}
+
+func TestRollbackNamesAReleaseAndARequest(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		args []string
+		want plan.TurnBack
+	}{
+		"the release before":  {nil, plan.TurnBack{}},
+		"a version":           {[]string{"--to", "1.1.0"}, plan.TurnBack{Version: "1.1.0"}},
+		"the retained data":   {[]string{"--data", "snapshot"}, plan.TurnBack{Snapshot: true}},
+		"a partition":         {[]string{"--output", "o", "--partition", "p"}, plan.TurnBack{Output: "o", Partition: "p"}},
+		"its last good one":   {[]string{"--output", "o", "--partition", "p", "--to", "last-good"}, plan.TurnBack{Output: "o", Partition: "p"}},
+		"one of its old ones": {[]string{"--output", "o", "--partition", "p", "--to", "41"}, plan.TurnBack{Output: "o", Partition: "p", Generation: 41}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := staffed("prod").ends(workflows.Status{Stage: workflows.StageDone})
+			x := newTerminal(t).with(s)
+			require.Zero(t, x.run(t, "build", shop(t, x)))
+			require.Zero(t, x.run(t, append([]string{"rollback", "shop", "--env", "prod", "--reason", "bad", "--dry-run", "--verify", "full"}, tc.args...)...), x.errOut.String())
+			require.Equal(t, "rollback/shop/prod", s.started[0].ID)
+			in := s.inputs[0].(workflows.RollbackInput)
+			require.Equal(t, tc.want, in.Request)
+			require.True(t, in.DryRun)
+			require.EqualValues(t, "full", in.Verify)
+			require.Equal(t, "1.0.0", in.Release.Version, "the newest release says where the warehouse is")
+			require.Equal(t, "bad", in.Reason)
+		})
+	}
+}
+
+func TestFailureOfTheServerIsSaid(t *testing.T) {
+	t.Parallel()
+	s := staffed("dev")
+	s.start = func(client.StartWorkflowOptions, string, any) error { return errors.New("quota") }
+	x := newTerminal(t).with(s)
+	require.Equal(t, int(exitInvalid), x.run(t, "deploy", shop(t, x), "--to", "dev"))
+	require.Contains(t, x.errOut.String(), "start deploy/shop: quota")
+}

@@ -1,0 +1,181 @@
+package main
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	commonpb "go.temporal.io/api/common/v1"
+	enumspb "go.temporal.io/api/enums/v1"
+	"go.temporal.io/api/serviceerror"
+	workflowpb "go.temporal.io/api/workflow/v1"
+	"go.temporal.io/api/workflowservice/v1"
+	"go.temporal.io/sdk/converter"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"drawbridge/internal/gate"
+	"drawbridge/internal/plan"
+	"drawbridge/workflows"
+)
+
+func execution(id string, status enumspb.WorkflowExecutionStatus, startedAgo time.Duration) *workflowpb.WorkflowExecutionInfo {
+	e := &workflowpb.WorkflowExecutionInfo{
+		Execution: &commonpb.WorkflowExecution{WorkflowId: id, RunId: id + "-run"},
+		Status:    status, StartTime: timestamppb.New(noon().Add(-startedAgo)),
+	}
+	if status != enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING {
+		e.CloseTime = timestamppb.New(noon())
+	}
+	return e
+}
+
+const (
+	runs       = enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING
+	completed  = enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED
+	failed     = enumspb.WORKFLOW_EXECUTION_STATUS_FAILED
+	cancelled  = enumspb.WORKFLOW_EXECUTION_STATUS_CANCELED
+	terminated = enumspb.WORKFLOW_EXECUTION_STATUS_TERMINATED
+)
+
+func TestWhatWasTerminatedIsAbandoned(t *testing.T) {
+	t.Parallel()
+	crossing := workflows.Status{Stage: workflows.StageCrossing, Pipeline: "shop"}
+	noWorkerAnswers := serviceerror.NewDeadlineExceeded("no worker")
+	for name, tc := range map[string]struct {
+		how    enumspb.WorkflowExecutionStatus
+		status workflows.Status
+		err    error
+		want   workflows.Stage
+	}{
+		"terminated in the middle":            {terminated, crossing, nil, stageAbandoned},
+		"terminated, and no worker answers":   {terminated, workflows.Status{}, noWorkerAnswers, stageAbandoned},
+		"terminated after it was finished":    {terminated, workflows.Status{Stage: workflows.StageDone}, nil, workflows.StageDone},
+		"running":                             {runs, crossing, nil, workflows.StageCrossing},
+		"running, and no worker answers":      {runs, workflows.Status{}, noWorkerAnswers, "waiting"},
+		"failed, and no worker answers":       {failed, workflows.Status{}, noWorkerAnswers, workflows.StageRefused},
+		"ended by itself":                     {completed, workflows.Status{Stage: workflows.StageRolledBack}, nil, workflows.StageRolledBack},
+		"cancelled, and compensated as asked": {cancelled, workflows.Status{Stage: workflows.StageRolledBack}, nil, workflows.StageRolledBack},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := &script{
+				status: func(context.Context) (workflows.Status, error) { return tc.status, tc.err },
+				result: func(context.Context) (workflows.Status, error) { return tc.status, tc.err },
+			}
+			e := execution("deploy/shop", tc.how, time.Hour)
+			stage, err := converter.GetDefaultDataConverter().ToPayload("waiting")
+			require.NoError(t, err)
+			e.SearchAttributes = &commonpb.SearchAttributes{IndexedFields: map[string]*commonpb.Payload{workflows.StageAttribute: stage}}
+			v := lookAt(t.Context(), s, e)
+			require.Equal(t, tc.want, v.Stage)
+			require.Equal(t, tc.how != runs, v.Ended != nil)
+		})
+	}
+}
+
+func TestListKeepsTheNewestAndDropsTheRecovered(t *testing.T) {
+	t.Parallel()
+	all := []*workflowpb.WorkflowExecutionInfo{
+		execution("deploy/shop", runs, time.Minute),
+		execution("deploy/shop", completed, time.Hour),
+		execution("deploy/taxi", terminated, 2*time.Hour),
+		execution("recover/deploy/taxi", completed, time.Hour),
+		execution("deploy/bike", terminated, time.Hour),
+		execution("recover/deploy/bike", completed, 2*time.Hour),
+	}
+	var ids []string
+	for _, e := range latest(all) {
+		ids = append(ids, e.GetExecution().GetWorkflowId()+" "+e.GetStatus().String())
+	}
+	require.Equal(t, []string{"deploy/shop Running", "recover/deploy/taxi Completed", "deploy/bike Terminated", "recover/deploy/bike Completed"}, ids,
+		"a recovery from before the termination is another one's")
+}
+
+// visibility answers queries by what they contain.
+type visibility struct {
+	*server
+	asked   []string
+	answers func(query string) ([]*workflowpb.WorkflowExecutionInfo, error)
+}
+
+func (v *visibility) ListWorkflow(_ context.Context, r *workflowservice.ListWorkflowExecutionsRequest) (*workflowservice.ListWorkflowExecutionsResponse, error) {
+	v.asked = append(v.asked, r.GetQuery())
+	found, err := v.answers(r.GetQuery())
+	return &workflowservice.ListWorkflowExecutionsResponse{Executions: found}, err
+}
+
+func TestInboxFindsGatesWithAndWithoutSearchAttributes(t *testing.T) {
+	t.Parallel()
+	open := []*workflowpb.WorkflowExecutionInfo{execution("deploy/shop", runs, time.Hour)}
+	for name, tc := range map[string]struct {
+		status  workflows.Status
+		unknown bool
+		want    string
+	}{
+		"an open gate": {waitingStatus(), false, "drawbridge approve shop --gate approval-prod --reason TEXT"},
+		"an open gate, attributes not registered": {waitingStatus(), true, "drawbridge approve shop --gate approval-prod --reason TEXT"},
+		"none is open": {workflows.Status{Stage: workflows.StageCrossing}, true, "No gate is open."},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := staffed("prod")
+			s.status = func() (workflows.Status, error) { return tc.status, nil }
+			v := &visibility{server: s, answers: func(query string) ([]*workflowpb.WorkflowExecutionInfo, error) {
+				if tc.unknown && strings.Contains(query, workflows.StageAttribute) {
+					return nil, serviceerror.NewInvalidArgument("invalid query: column name 'DrawbridgeStage' is not defined")
+				}
+				return open, nil
+			}}
+			x := newTerminal(t).with(v)
+			require.Zero(t, x.run(t, "inbox"), x.errOut.String())
+			require.Contains(t, x.out.String(), tc.want)
+			require.Zero(t, x.run(t, "inbox", "--json"))
+			require.NotEqual(t, "null\n", x.out.String())
+		})
+	}
+}
+
+func TestStatusOfAllIsAList(t *testing.T) {
+	t.Parallel()
+	s := staffed("prod")
+	s.status = func() (workflows.Status, error) {
+		return workflows.Status{Pipeline: "shop", Release: plan.Release{Version: "1.1.0"}, Stage: workflows.StageCrossing, Gates: []gate.Gate{}}, nil
+	}
+	v := &visibility{server: s, answers: func(query string) ([]*workflowpb.WorkflowExecutionInfo, error) {
+		if strings.Contains(query, "ExecutionStatus = 'Running'") {
+			return []*workflowpb.WorkflowExecutionInfo{execution("deploy/shop", runs, time.Hour)}, nil
+		}
+		return []*workflowpb.WorkflowExecutionInfo{execution("deploy/taxi", terminated, time.Hour)}, nil
+	}}
+	x := newTerminal(t).with(v)
+	require.Zero(t, x.run(t, "status"), x.errOut.String())
+	require.Contains(t, x.out.String(), "deploy/shop  crossing")
+	require.Contains(t, x.out.String(), "deploy/taxi  abandoned")
+	require.Contains(t, x.out.String(), "Next: drawbridge recover deploy/taxi")
+	for _, query := range v.asked {
+		require.Contains(t, query, "'drawbridge.Rollback'")
+		require.NotContains(t, query, "drawbridge.Plan", "questions are not listed")
+	}
+}
+
+func TestDoctorNamesEachRemedy(t *testing.T) {
+	t.Parallel()
+	v := &visibility{server: staffed("dev"), answers: func(query string) ([]*workflowpb.WorkflowExecutionInfo, error) {
+		if strings.Contains(query, workflows.GateAttribute) {
+			return nil, serviceerror.NewInvalidArgument("not defined")
+		}
+		return nil, nil
+	}}
+	x := newTerminal(t).with(v)
+	require.Equal(t, int(exitRefused), x.run(t, "doctor", "--env", "dev", "--env", "prod"))
+	require.Contains(t, x.out.String(), "✔ Temporal")
+	require.Contains(t, x.out.String(), "✔ store")
+	require.Contains(t, x.out.String(), "→ temporal operator search-attribute create --name DrawbridgeGate --type Keyword\n")
+	require.Contains(t, x.out.String(), "✔ drawbridge-dev ")
+	require.Contains(t, x.out.String(), "✘ drawbridge-prod ")
+	require.Contains(t, x.out.String(), "→ drawbridge-worker --env prod\n")
+
+	require.Equal(t, int(exitRefused), newTerminal(t).run(t, "doctor"), "without a Temporal")
+}
