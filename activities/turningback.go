@@ -72,6 +72,9 @@ func (a *TurningBack) Survey(ctx context.Context, in SurveyInput) (Survey, error
 	if err != nil {
 		return Survey{}, err
 	}
+	if err := a.dropOutputs(ctx, in.Target, undo); err != nil {
+		return Survey{}, err
+	}
 	body, err := json.Marshal(undo)
 	if err != nil {
 		return Survey{}, fmt.Errorf("encode turn-back: %w", err)
@@ -99,6 +102,25 @@ func (a *TurningBack) Survey(ctx context.Context, in SurveyInput) (Survey, error
 	s.SwapBatches = (s.Swaps + s.Detached + swapsPerPublish - 1) / swapsPerPublish
 	s.RebuildBatches = (s.Rebuilds + swapsPerPublish - 1) / swapsPerPublish
 	return s, nil
+}
+
+// dropOutputs turns the rebuild of an output that the release to go back to does not have into a detach, and says so.
+func (a *TurningBack) dropOutputs(ctx context.Context, t Target, undo plan.Undo) error {
+	if undo.To == nil {
+		return nil
+	}
+	t.Release, t.Config = *undo.To, ""
+	p, err := a.Site.Pipeline(ctx, t)
+	if err != nil {
+		return fmt.Errorf("read the release to go back to: %w", err)
+	}
+	for i, it := range undo.Items {
+		if _, ok := p.Output(it.Output); !ok && it.Kind == plan.UndoRebuild {
+			undo.Items[i].Kind = plan.UndoDetach
+			undo.Items[i].Reason = fmt.Sprintf("%s has no such output: it is detached, the table stays", p.Version)
+		}
+	}
+	return nil
 }
 
 // BatchInput names one batch of a surveyed turn-back.

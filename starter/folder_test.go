@@ -152,3 +152,18 @@ func mustRead(t *testing.T, file string) []byte {
 	require.NoError(t, err)
 	return body
 }
+
+func TestAScopeMayBeWrittenInTwoWords(t *testing.T) {
+	t.Parallel()
+	for typed, read := range map[string]string{
+		"plan shop --to prod --rebuild last 7":           "plan shop --to prod --rebuild last=7",
+		"plan shop --rebuild since 2026-01-05 --to prod": "plan shop --rebuild since=2026-01-05 --to prod",
+		"deploy shop --rebuild=last 7":                   "deploy shop --rebuild=last=7",
+		"deploy shop --rebuild last=7 --to prod":         "deploy shop --rebuild last=7 --to prod",
+		"deploy last --to since":                         "deploy last --to since",
+		"plan shop --rebuild last":                       "plan shop --rebuild last",
+	} {
+		require.Equal(t, strings.Fields(read), joinScope(strings.Fields(typed)))
+	}
+	require.NotNil(t, joinScope(nil))
+}

@@ -29,6 +29,22 @@ func (s *scope) flags(cmd *cobra.Command) {
 	f.StringArrayVar(&s.configs, "config", nil, "ENV=FILE: a config that replaces the packed one")
 }
 
+// joinScope lets people write a scope as plans print it, in two words: --rebuild last 7. It never returns nil, for which cobra
+// would read the arguments of the process.
+func joinScope(args []string) []string {
+	out := make([]string, 0, len(args))
+	for i := 0; i < len(args); i++ {
+		word, next := args[i], i+1
+		takes := word == "last" || word == "since"
+		if takes && next < len(args) && i > 0 && args[i-1] == "--rebuild" || (word == "--rebuild=last" || word == "--rebuild=since") && next < len(args) {
+			word += "=" + args[next]
+			i = next
+		}
+		out = append(out, word)
+	}
+	return out
+}
+
 // rebuildOf reads --rebuild: none, last=N, since=PARTITION, all; a blank may stand for the equals sign.
 func rebuildOf(text string) (plan.Rebuild, error) {
 	mode, value, _ := strings.Cut(strings.Replace(strings.TrimSpace(text), " ", "=", 1), "=")

@@ -98,7 +98,7 @@ func abandoned(ctx context.Context, c client.Client, id string) (workflows.Recov
 	if len(in.Deployment.Environments) == 0 {
 		return refuse("nothing is left behind", "it was started without environments")
 	}
-	in.Key = id + "/" + started.GetFirstExecutionRunId()
+	in.Key = workflows.EffectKey(id, started.GetFirstExecutionRunId())
 	return in, nil
 }
 

@@ -35,7 +35,7 @@ func NewMain(stdout, stderr io.Writer) *Main {
 func (m *Main) Run(ctx context.Context, args []string) int {
 	a := &app{Main: m}
 	root := a.root()
-	root.SetArgs(append([]string{}, args...)) // of nil, cobra would read the arguments of the process
+	root.SetArgs(joinScope(args))
 	root.SetOut(m.Stdout)
 	root.SetErr(m.Stderr)
 	err := root.ExecuteContext(ctx)

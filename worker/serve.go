@@ -36,10 +36,6 @@ func serve(ctx context.Context, o options, log *zap.Logger) error {
 	if err := o.check(); err != nil {
 		return err
 	}
-	s, err := openStore(ctx, o, log)
-	if err != nil {
-		return err
-	}
 	c, err := temporalx.Dial(ctx, temporalx.Options{Logger: temporalx.NewLogger(log)})
 	if err != nil {
 		return err
@@ -79,6 +75,13 @@ func serve(ctx context.Context, o options, log *zap.Logger) error {
 			return err
 		}
 	}
+	if len(o.environments) == 0 {
+		return await(ctx, fatal, log)
+	}
+	s, err := openStore(ctx, o, log)
+	if err != nil {
+		return err
+	}
 	warehouses := newWarehouses(o.builds)
 	defer warehouses.close()
 	for _, env := range o.environments {
@@ -93,6 +96,11 @@ func serve(ctx context.Context, o options, log *zap.Logger) error {
 			return err
 		}
 	}
+	return await(ctx, fatal, log)
+}
+
+// await serves until ctx ends or a worker fails.
+func await(ctx context.Context, fatal <-chan error, log *zap.Logger) error {
 	select {
 	case <-ctx.Done():
 		log.Info("stopping", zap.Duration("grace", grace))

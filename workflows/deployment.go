@@ -88,8 +88,7 @@ func (d *deployment) run(ctx workflow.Context) error {
 		return err
 	}
 	if err == nil {
-		d.Stage, d.Step = StageDone, ""
-		d.event(ctx, fmt.Sprintf("%s@%s is live in %s", d.Release.Pipeline, d.Release.Version, d.Environment))
+		d.at(ctx, StageDone, d.Environment, "", fmt.Sprintf("%s@%s is live in %s", d.Release.Pipeline, d.Release.Version, d.Environment))
 		return d.drain(ctx)
 	}
 	calm, _ := workflow.NewDisconnectedContext(ctx)

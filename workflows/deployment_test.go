@@ -26,8 +26,9 @@ func TestADeploymentCrossesItsEnvironmentsInOrder(t *testing.T) {
 	s, err := e.deploy(t)
 	require.NoError(t, err)
 	require.Equal(t, workflows.StageDone, s.Stage)
+	seen := e.seen()
+	require.ElementsMatch(t, []string{"Observe dev", "Observe prod"}, seen[:2], "environments are observed at the same time")
 	require.Equal(t, []string{
-		"Observe dev", "Observe prod",
 		"Recheck dev", "BuildSlice dev canary", "AttachShadow dev", "CompareCanary dev", "Expand dev",
 		"Publish dev publish-canary", "BuildSlice dev slice-1", "Publish dev publish-slice-1",
 		"BuildSlice dev slice-2", "Publish dev publish-slice-2", "Activate dev 1.1.0", "DropShadow dev", "Attest dev",
@@ -35,7 +36,7 @@ func TestADeploymentCrossesItsEnvironmentsInOrder(t *testing.T) {
 		"Publish prod publish-canary", "BuildSlice prod slice-1", "Publish prod publish-slice-1",
 		"BuildSlice prod slice-2", "Publish prod publish-slice-2", "Activate prod 1.1.0",
 		"Look prod", "Look prod", "Look prod", "DropShadow prod", "Attest prod",
-	}, e.seen())
+	}, seen[2:])
 }
 
 func TestAGateThatFailsTurnsBack(t *testing.T) {

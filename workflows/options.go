@@ -48,8 +48,10 @@ func buildOptions(environment, summary string) workflow.ActivityOptions {
 // lost is the silence after which a worker counts as gone and another takes over.
 const lost = 8 * time.Second
 
-// key is the prefix of the effect keys of the running workflow: stable over continue-as-new and reset, new for each start.
+// EffectKey is the prefix of a workflow's effect keys: stable over continue-as-new and reset, new for each start.
+func EffectKey(workflowID, firstRunID string) string { return workflowID + "/" + firstRunID }
+
 func key(ctx workflow.Context) string {
 	info := workflow.GetInfo(ctx)
-	return info.WorkflowExecution.ID + "/" + info.FirstRunID
+	return EffectKey(info.WorkflowExecution.ID, info.FirstRunID)
 }

@@ -60,7 +60,8 @@ func run(t *testing.T, script, tag string, ends int) (code int, output string) {
 		"GITHUB_OUTPUT="+filepath.Join(dir, "output"), "GITHUB_STEP_SUMMARY="+filepath.Join(dir, "summary"))
 	out, err := cmd.CombinedOutput()
 	if err != nil {
-		require.IsType(t, &exec.ExitError{}, err)
+		var exited *exec.ExitError
+		require.ErrorAs(t, err, &exited)
 	}
 	return cmd.ProcessState.ExitCode(), string(out)
 }

@@ -14,7 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-var root = filepath.Join("..", "..") //nolint:gochecknoglobals // a constant path
+var root = filepath.Join("..", "..")
 
 type compose struct {
 	Services map[string]service   `yaml:"services"`

@@ -95,3 +95,16 @@ func TestTheConfigOfTheDemoOnlyShortensTheWatch(t *testing.T) {
 	ours.Watch = packed.Watch
 	require.Equal(t, packed, ours)
 }
+
+func TestProdAsksAPersonAndWantsStagingFirst(t *testing.T) {
+	t.Parallel()
+	for env, asks := range map[string]bool{"dev": false, "staging": false, "prod": true} {
+		file := filepath.Join("..", "policies", "policy."+env+".yaml")
+		body, err := os.ReadFile(file)
+		require.NoError(t, err)
+		policy, err := pipeline.ParsePolicy(file, body)
+		require.NoError(t, err)
+		require.Equal(t, asks, policy.Approval.Required, env)
+		require.Equal(t, asks, len(policy.Requires) == 1, env)
+	}
+}

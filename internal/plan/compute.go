@@ -264,7 +264,8 @@ func (c crossing) rollback(changes []SchemaChange) Rollback {
 	} else {
 		r.Steps = []string{
 			r.To.Version + " becomes the active release first, so that no new run uses this one", swap,
-			"partitions that this release published first, or that were published again since: rebuilt with " + r.To.Version,
+			"partitions that this release published first, or that were published again since: rebuilt with " + r.To.Version +
+				", or detached where it has no such output",
 		}
 	}
 	for _, change := range changes {

@@ -2,6 +2,7 @@ package warehouse_test
 
 import (
 	"context"
+	"net/url"
 	"os"
 	"strings"
 	"testing"
@@ -87,6 +88,9 @@ func TestASelectThatFailsIsAProblemOfThePlan(t *testing.T) {
 func TestARoleThatMayNotIsToldTheGrant(t *testing.T) {
 	t.Parallel()
 	super := os.Getenv("DRAWBRIDGE_TEST_SUPERUSER_URL")
+	if super == "" && os.Getenv("CI") != "" && os.Getenv("DRAWBRIDGE_STACK") != "" {
+		t.Fatal("DRAWBRIDGE_TEST_SUPERUSER_URL is not set, although the stack is the local one")
+	}
 	if super == "" {
 		t.Skip("DRAWBRIDGE_TEST_SUPERUSER_URL is not set: only a superuser makes a role without rights")
 	}
@@ -95,13 +99,13 @@ func TestARoleThatMayNotIsToldTheGrant(t *testing.T) {
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = conn.Close(context.WithoutCancel(t.Context())) })
 	role := "poor_" + db.Schema
-	_, err = conn.Exec(t.Context(), "CREATE ROLE "+role+" LOGIN")
+	_, err = conn.Exec(t.Context(), "CREATE ROLE "+role+" LOGIN PASSWORD 'poor'")
 	require.NoError(t, err)
 	t.Cleanup(func() { _, _ = conn.Exec(context.WithoutCancel(t.Context()), "DROP ROLE "+role) })
-	config, err := pgx.ParseConfig(db.URL)
+	login, err := url.Parse(db.URL)
 	require.NoError(t, err)
-	url := strings.Replace(db.URL, config.User+"@", role+"@", 1)
-	w, err := warehouse.Open(t.Context(), warehouse.Options{URL: url, Schema: db.Schema})
+	login.User = url.UserPassword(role, "poor")
+	w, err := warehouse.Open(t.Context(), warehouse.Options{URL: login.String(), Schema: db.Schema})
 	require.NoError(t, err)
 	t.Cleanup(w.Close)
 	err = w.EnsureLedger(t.Context())
@@ -115,17 +119,6 @@ func TestARoleThatMayNotIsToldTheGrant(t *testing.T) {
 	}
 	require.Contains(t, remedies, "GRANT CREATE ON SCHEMA "+db.Schema+" TO "+role)
 	require.Contains(t, remedies, "GRANT pg_read_all_stats TO")
-}
-
-func TestSetupSQLIsWhatTheServerTakes(t *testing.T) {
-	t.Parallel()
-	sql, err := warehouse.SetupSQL("shop_prod")
-	require.NoError(t, err)
-	for _, want := range []string{"shop_prod__data", "shop_prod__ledger", "shop_prod__shadow", "pg_read_all_stats"} {
-		require.Contains(t, sql, want)
-	}
-	_, err = warehouse.SetupSQL(`x"; DROP SCHEMA y`)
-	require.Equal(t, fault.Invalid, fault.ClassOf(err))
 }
 
 func TestOpenShowsNoPassword(t *testing.T) {

@@ -127,7 +127,7 @@ func sharedRole(ctx context.Context, in inspection) ([]plan.Problem, error) {
 	}
 	return []plan.Problem{{
 		Rule: "shared-role", Object: in.w.names.schema,
-		Text:   "the same role owns other environments of this database: " + strings.Join(others, ", "),
+		Text:   "the same role owns other environments of this database: " + some(others),
 		Remedy: "give each environment a role of its own: drawbridge setup --env E --print",
 	}}, nil
 }
@@ -184,4 +184,15 @@ func standbys(ctx context.Context, in inspection) ([]plan.Problem, error) {
 		Text:   fmt.Sprintf("%d replication connections: on a standby a swap waits for its readers, or cancels them", count),
 		Remedy: "check max_standby_streaming_delay and hot_standby_feedback of the standbys",
 	}}, nil
+}
+
+// someNames bounds a list in a sentence.
+const someNames = 5
+
+// some names the first of a list, and says how many more there are.
+func some(names []string) string {
+	if len(names) <= someNames {
+		return strings.Join(names, ", ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(names[:someNames], ", "), len(names)-someNames)
 }

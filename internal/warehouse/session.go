@@ -120,7 +120,11 @@ func (w *Warehouse) pinned(ctx context.Context, application string, f func(*pgx.
 	err = f(conn.Conn())
 	tidy, cancel := context.WithTimeout(context.WithoutCancel(ctx), cancelGrace)
 	defer cancel()
-	_, tidyErr := conn.Conn().PgConn().Exec(tidy, "ROLLBACK; DISCARD TEMP; SET application_name = "+quote(w.application)).ReadAll()
+	leave := "DISCARD TEMP; SET application_name = " + quote(w.application)
+	if conn.Conn().PgConn().TxStatus() != 'I' {
+		leave = "ROLLBACK; " + leave
+	}
+	_, tidyErr := conn.Conn().PgConn().Exec(tidy, leave).ReadAll()
 	if tidyErr != nil {
 		_ = conn.Conn().Close(tidy) // the pool replaces a session that could not be cleaned
 	}

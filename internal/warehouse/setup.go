@@ -60,30 +60,3 @@ func (w *Warehouse) missingSchemas(ctx context.Context, q catalog.Querier) ([]st
 	}
 	return pgx.CollectRows(rows, pgx.RowTo[string])
 }
-
-// SetupSQL is what an administrator runs once per environment: a role that migrates and owns, a role that the worker
-// logs in as, a role that readers are granted, and the schemas. It holds no password.
-func SetupSQL(schema string) (string, error) {
-	if err := checkSchemaName(schema); err != nil {
-		return "", err
-	}
-	n := names{schema: schema}
-	migrator, runner, reader := quoteName(schema+"_migrator"), quoteName(schema+"_runner"), quoteName(schema+"_reader")
-	var b strings.Builder
-	fmt.Fprintf(&b, `-- Drawbridge, warehouse schema %[1]s. Run once, as a superuser or the database's owner.
--- The migrator owns tables and ledger; the worker logs in as the runner; readers are granted the reader.
-CREATE ROLE %[2]s NOLOGIN;
-CREATE ROLE %[3]s LOGIN; -- give it a password of your own: \password %[1]s_runner
-CREATE ROLE %[4]s NOLOGIN;
-GRANT %[2]s TO %[3]s;
-ALTER ROLE %[3]s SET role = %[5]s;
-GRANT pg_read_all_stats, pg_signal_backend TO %[2]s, %[3]s; -- sees and ends what holds up a publish
-`, schema, migrator, runner, reader, quote(schema+"_migrator"))
-	for _, s := range n.all() {
-		fmt.Fprintf(&b, "CREATE SCHEMA %s AUTHORIZATION %s;\n", quoteName(s), migrator)
-	}
-	fmt.Fprintf(&b, `GRANT USAGE ON SCHEMA %[1]s TO %[2]s;
-ALTER DEFAULT PRIVILEGES FOR ROLE %[3]s IN SCHEMA %[1]s GRANT SELECT ON TABLES TO %[2]s;
-`, quoteName(schema), reader, migrator)
-	return b.String(), nil
-}

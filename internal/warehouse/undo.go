@@ -3,6 +3,7 @@ package warehouse
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -75,16 +76,13 @@ func (w *Warehouse) readHistory(ctx context.Context, p *pipeline.Pipeline) (hist
 	}
 	slices.Reverse(h.events)
 	slices.Reverse(h.swaps)
-	var ids []int64
+	named := map[int64]bool{}
 	for _, s := range h.swaps {
 		h.live[slot{s.Output, s.Partition}] = s.To
-		for _, id := range []int64{s.From, s.To} {
-			if id != 0 && !slices.Contains(ids, id) {
-				ids = append(ids, id)
-			}
-		}
+		named[s.From], named[s.To] = true, true
 	}
-	h.generations, err = w.ledger.Generations(ctx, w.pool, ids)
+	delete(named, 0)
+	h.generations, err = w.ledger.Generations(ctx, w.pool, slices.Collect(maps.Keys(named)))
 	return h, err
 }
 

@@ -7,14 +7,14 @@ SELECT
   c.m0::text AS c_m0
 FROM (
   SELECT count(*) AS rows,
-    coalesce(sum(hashtextextended(hash_record_extended(ROW("id", "leg", "fare", "score", "payload"::text), 0)::text, 0)::numeric), 0) AS checksum,
+    coalesce(sum(hashtextextended(hash_record_extended(ROW("id", "leg", "fare", "score", "payload"::text), 0)::text, 0)), 0) AS checksum,
     (sum(fare) -- all
 )::float8 AS m0
   FROM live
 ) AS b
 CROSS JOIN (
   SELECT count(*) AS rows,
-    coalesce(sum(hashtextextended(hash_record_extended(ROW("id", "leg", "fare", "score", "payload"::text), 0)::text, 0)::numeric), 0) AS checksum,
+    coalesce(sum(hashtextextended(hash_record_extended(ROW("id", "leg", "fare", "score", "payload"::text), 0)::text, 0)), 0) AS checksum,
     (sum(fare) -- all
 )::float8 AS m0
   FROM candidate

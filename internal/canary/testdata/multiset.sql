@@ -7,14 +7,14 @@ SELECT
   c.m0::text AS c_m0
 FROM (
   SELECT count(*) AS rows,
-    coalesce(sum(hashtextextended(hash_record_extended(ROW("id", "leg", "fare", "score", "payload"::text), 0)::text, 0)::numeric), 0) AS checksum,
+    coalesce(sum(hashtextextended(hash_record_extended(ROW("id", "leg", "fare", "score", "payload"::text), 0)::text, 0)), 0) AS checksum,
     (sum(fare) -- all
 )::float8 AS m0
   FROM live
 ) AS b
 CROSS JOIN (
   SELECT count(*) AS rows,
-    coalesce(sum(hashtextextended(hash_record_extended(ROW("id", "leg", "fare", "score", "payload"::text), 0)::text, 0)::numeric), 0) AS checksum,
+    coalesce(sum(hashtextextended(hash_record_extended(ROW("id", "leg", "fare", "score", "payload"::text), 0)::text, 0)), 0) AS checksum,
     (sum(fare) -- all
 )::float8 AS m0
   FROM candidate
@@ -28,8 +28,8 @@ SELECT
   (min(x.v2) <> min(y.v2))::int::text AS v2,
   (min(x.v3) <> min(y.v3))::int::text AS v3,
   (min(x.v4) <> min(y.v4))::int::text AS v4
-FROM (SELECT coalesce(sum(hashtextextended(hash_record_extended(ROW("id"), 0)::text, 0)::numeric), 0) AS v0, coalesce(sum(hashtextextended(hash_record_extended(ROW("leg"), 0)::text, 0)::numeric), 0) AS v1, coalesce(sum(hashtextextended(hash_record_extended(ROW("fare"), 0)::text, 0)::numeric), 0) AS v2, coalesce(sum(hashtextextended(hash_record_extended(ROW("score"), 0)::text, 0)::numeric), 0) AS v3, coalesce(sum(hashtextextended(hash_record_extended(ROW("payload"::text), 0)::text, 0)::numeric), 0) AS v4 FROM live) AS x
-CROSS JOIN (SELECT coalesce(sum(hashtextextended(hash_record_extended(ROW("id"), 0)::text, 0)::numeric), 0) AS v0, coalesce(sum(hashtextextended(hash_record_extended(ROW("leg"), 0)::text, 0)::numeric), 0) AS v1, coalesce(sum(hashtextextended(hash_record_extended(ROW("fare"), 0)::text, 0)::numeric), 0) AS v2, coalesce(sum(hashtextextended(hash_record_extended(ROW("score"), 0)::text, 0)::numeric), 0) AS v3, coalesce(sum(hashtextextended(hash_record_extended(ROW("payload"::text), 0)::text, 0)::numeric), 0) AS v4 FROM candidate) AS y
+FROM (SELECT coalesce(sum(hashtextextended(hash_record_extended(ROW("id"), 0)::text, 0)), 0) AS v0, coalesce(sum(hashtextextended(hash_record_extended(ROW("leg"), 0)::text, 0)), 0) AS v1, coalesce(sum(hashtextextended(hash_record_extended(ROW("fare"), 0)::text, 0)), 0) AS v2, coalesce(sum(hashtextextended(hash_record_extended(ROW("score"), 0)::text, 0)), 0) AS v3, coalesce(sum(hashtextextended(hash_record_extended(ROW("payload"::text), 0)::text, 0)), 0) AS v4 FROM live) AS x
+CROSS JOIN (SELECT coalesce(sum(hashtextextended(hash_record_extended(ROW("id"), 0)::text, 0)), 0) AS v0, coalesce(sum(hashtextextended(hash_record_extended(ROW("leg"), 0)::text, 0)), 0) AS v1, coalesce(sum(hashtextextended(hash_record_extended(ROW("fare"), 0)::text, 0)), 0) AS v2, coalesce(sum(hashtextextended(hash_record_extended(ROW("score"), 0)::text, 0)), 0) AS v3, coalesce(sum(hashtextextended(hash_record_extended(ROW("payload"::text), 0)::text, 0)), 0) AS v4 FROM candidate) AS y
 LEFT JOIN (
   SELECT hash, sum(b) AS b, sum(c) AS c
   FROM (

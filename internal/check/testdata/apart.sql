@@ -1,7 +1,7 @@
 -- rows, checksum
 SELECT
   (count(*))::text AS "rows",
-  (coalesce(sum(hashtextextended(hash_record_extended(ROW("order_id", "line", "amount", "pay""ment", "payload"::text, "spot"::text, "at", "tags"), 0)::text, 0)::numeric), 0))::text AS "checksum"
+  (coalesce(sum(hashtextextended(hash_record_extended(ROW("order_id", "line", "amount", "pay""ment", "payload"::text, "spot"::text, "at", "tags"), 0)::text, 0)), 0))::text AS "checksum"
 FROM shop.orders;
 
 -- c1

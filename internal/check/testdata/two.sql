@@ -1,7 +1,7 @@
 -- rows, checksum, c1, c4, c5, c6
 SELECT
   (count(*))::text AS "rows",
-  (coalesce(sum(hashtextextended(hash_record_extended(ROW("order_id", "line", "amount", "pay""ment", "payload"::text, "spot"::text, "at", "tags"), 0)::text, 0)::numeric), 0))::text AS "checksum",
+  (coalesce(sum(hashtextextended(hash_record_extended(ROW("order_id", "line", "amount", "pay""ment", "payload"::text, "spot"::text, "at", "tags"), 0)::text, 0)), 0))::text AS "checksum",
   (count(*) FILTER (WHERE "order_id" IS NULL OR "amount" IS NULL))::text AS "c1",
   (count(*) FILTER (WHERE "pay""ment"::text <> ALL (ARRAY['cash', E'it''s\\']::text[])))::text AS "c4",
   (count(*) FILTER (WHERE (amount >= 0 -- refunds are another table

@@ -198,7 +198,7 @@ func (c *Cluster) provision(ctx context.Context) error {
 		return fmt.Errorf("prepare the databases: %w", err)
 	}
 	for _, object := range []struct{ name, exists, create string }{
-		{role, `SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = $1)`, `CREATE ROLE ` + role + ` LOGIN PASSWORD '` + c.passwords.Drawbridge + `' IN ROLE pg_read_all_stats`},
+		{role, `SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = $1)`, `CREATE ROLE ` + role + ` LOGIN PASSWORD '` + c.passwords.Drawbridge + `' IN ROLE pg_read_all_stats, pg_signal_backend`},
 		{warehouse, `SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)`, `CREATE DATABASE ` + warehouse + ` OWNER ` + role},
 		{tests, `SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)`, `CREATE DATABASE ` + tests + ` OWNER ` + role},
 	} {
