@@ -48,7 +48,7 @@ lint: ## run the linters, and check determinism, the arrows between packages and
 		if grep jackc/pgx <<< "$$deps"; then echo "workflows and starter must not link the database driver" >&2; exit 1; fi
 
 bench: ## measure the figures in README.md; writes .drawbridge/bench.json
-	go run ./internal/bench
+	@.ci/bench
 
 clean: ## stop the local stack, and delete its state and bin
 	@[ ! -e .drawbridge/devstack.lock ] || .ci/devstack clean

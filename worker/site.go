@@ -5,6 +5,9 @@ import (
 	"errors"
 	"io"
 	"io/fs"
+	"strings"
+
+	"github.com/google/uuid"
 
 	"drawbridge/activities"
 	"drawbridge/internal/canary"
@@ -143,7 +146,7 @@ func (s *site) History(ctx context.Context, p *pipeline.Pipeline, limit int) (ac
 	h, err := s.Warehouse.History(ctx, p, limit)
 	out := activities.History{Active: h.Active, Oldest: h.Oldest, Publications: make([]activities.Publication, len(h.Events))}
 	for i, e := range h.Events {
-		out.Publications[i] = activities.Publication{At: e.At, Kind: e.Kind, Release: e.Release, Workflow: e.Key, Text: e.Text}
+		out.Publications[i] = activities.Publication{At: e.At, Kind: e.Kind, Release: e.Release, Workflow: workflowOf(e.Key), Text: e.Text}
 	}
 	return out, err
 }
@@ -156,4 +159,15 @@ func (s *site) Rights(ctx context.Context) ([]activities.Checked, error) {
 		out[i] = activities.Checked{Subject: f.Subject, OK: f.OK, Text: f.Text, Remedy: f.Hint}
 	}
 	return out, err
+}
+
+// workflowOf is the workflow ID at the beginning of an effect key: what comes before the first run ID.
+func workflowOf(key string) string {
+	parts := strings.Split(key, "/")
+	for i, part := range parts {
+		if uuid.Validate(part) == nil {
+			return strings.Join(parts[:i], "/")
+		}
+	}
+	return key
 }

@@ -34,16 +34,6 @@ func Judge(d Diff, b Budgets) gate.Verdict {
 	return j.verdict(d)
 }
 
-// NoBaseline is the verdict where nothing is live to compare with: what the audit found, and never a pass. A person
-// decides.
-func NoBaseline(audit gate.Verdict) gate.Verdict {
-	return gate.Verdict{
-		Outcome:  gate.Worst(audit.Outcome, gate.Inconclusive),
-		Reason:   "no baseline: nothing is live to compare with; audit: " + audit.Reason,
-		Evidence: audit.Evidence,
-	}
-}
-
 // judgement gathers evidence, and a sentence for each breach and each number that is missing.
 type judgement struct {
 	evidence []gate.Evidence
@@ -124,6 +114,12 @@ func (j *judgement) verdict(d Diff) gate.Verdict {
 		v.Reason = fmt.Sprintf("identical to the %s generation: %s rows", d.Baseline, check.FormatCount(d.BaselineRows))
 	default:
 		v.Reason = fmt.Sprintf("within every budget: %s → %s rows", check.FormatCount(d.BaselineRows), check.FormatCount(d.CandidateRows))
+	}
+	if len(d.AddedColumns) > 0 {
+		v.Reason += "; added: " + strings.Join(d.AddedColumns, ", ")
+	}
+	if len(d.RemovedColumns) > 0 {
+		v.Reason += "; left out: " + strings.Join(d.RemovedColumns, ", ")
 	}
 	return v
 }

@@ -120,18 +120,6 @@ func TestEvidenceNamesWhatWasNotCompared(t *testing.T) {
 	}, v.Evidence)
 }
 
-func TestWithoutABaselineNothingPasses(t *testing.T) {
-	t.Parallel()
-	for audit, want := range map[gate.Outcome]gate.Outcome{
-		gate.Pass: gate.Inconclusive, gate.Inconclusive: gate.Inconclusive, gate.Fail: gate.Fail,
-	} {
-		v := canary.NoBaseline(gate.Verdict{Outcome: audit, Reason: "6 checks", Evidence: []gate.Evidence{{Name: "row_count"}}})
-		require.Equal(t, want, v.Outcome)
-		require.Equal(t, "no baseline: nothing is live to compare with; audit: 6 checks", v.Reason)
-		require.Len(t, v.Evidence, 1)
-	}
-}
-
 func drawBudgets(t *rapid.T, label string) canary.Budgets {
 	limit := rapid.Float64Range(0, 2)
 	return canary.Budgets{

@@ -65,13 +65,22 @@ func (l Ledger) RecordEffect(ctx context.Context, q Querier, key, kind string, r
 }
 
 // Fence closes the effects of a workflow, named by the prefix of their keys: it waits for those that are under way, and
-// from its commit on there are no others, also not by a worker that was stopped in the middle of one. Twice is once.
+// from its commit on there are no others, also not by a worker that was stopped in the middle of one. What the workflow
+// has built, or still builds, and did not publish is rejected. Twice is once.
 func (l Ledger) Fence(ctx context.Context, q Querier, key string) error {
 	if _, err := q.Exec(ctx, l.sql(`
 		INSERT INTO ledger.fence (key)
 		VALUES ($1)
 		ON CONFLICT DO NOTHING`), key); err != nil {
 		return fmt.Errorf("fence effects of %s: %w", key, err)
+	}
+	// In a statement of its own: only now there is no publish under way that could take one of them.
+	if _, err := q.Exec(ctx, l.sql(`
+		UPDATE ledger.generation
+		SET state = 'rejected', reason = 'its workflow was turned back', at = now()
+		WHERE state IN ('building', 'built')
+		  AND starts_with(effect_key, $1 || '/') AND NOT starts_with(effect_key, $1 || $2)`), key, UndoPath); err != nil {
+		return fmt.Errorf("give up what %s has built: %w", key, err)
 	}
 	return nil
 }

@@ -276,13 +276,17 @@ func (l Ledger) InShadow(ctx context.Context, q Querier, deployment string) ([]G
 		ORDER BY g.id`, deployment)
 }
 
-// Disposable lists the generations whose children may go: rejected ones, attempts of which nothing was heard for
-// longer than abandoned, and retired ones older than keep.
+// Disposable lists the generations whose children may go: rejected ones, attempts whose session has ended, or of which
+// nothing was heard for longer than abandoned, and retired ones older than keep.
 func (l Ledger) Disposable(ctx context.Context, q Querier, keep, abandoned time.Duration) ([]Generation, error) {
 	return l.collect(ctx, q, `SELECT`+generationColumns+`
 		FROM ledger.generation g
 		WHERE g.state = 'rejected'
 		   OR g.state IN ('building', 'built') AND g.at < now() - make_interval(secs => $2)
+		   OR g.state = 'building' AND NOT EXISTS (
+		        SELECT
+		        FROM pg_stat_activity a
+		        WHERE a.pid = g.backend_pid AND coalesce(a.backend_start, g.backend_start) = g.backend_start) -- hidden ones may live
 		   OR g.state = 'retired' AND g.at < now() - make_interval(secs => $1)
 		ORDER BY g.id`, keep.Seconds(), abandoned.Seconds())
 }

@@ -31,19 +31,18 @@ type Verdict struct {
 // Worst folds outcomes: one Fail fails, else one Inconclusive is inconclusive, else Pass. Of none it is Inconclusive:
 // a gate that measured nothing has not passed.
 func Worst(outcomes ...Outcome) Outcome {
-	worst := Inconclusive
-	for i, o := range outcomes {
-		switch {
-		case o == Fail:
+	worst := Pass
+	if len(outcomes) == 0 {
+		worst = Inconclusive
+	}
+	for _, o := range outcomes {
+		switch o {
+		case Fail:
 			return Fail
-		case i == 0:
-			worst = o
-		case o == Inconclusive:
+		case Pass:
+		default: // Inconclusive, and an outcome that nobody set
 			worst = Inconclusive
 		}
-	}
-	if worst == "" {
-		return Inconclusive
 	}
 	return worst
 }

@@ -24,6 +24,10 @@ import (
 // Opener opens the file of a load for a partition; fs.ErrNotExist when it is not there.
 type Opener func(ctx context.Context, load pipeline.Load, key partition.Key) (io.ReadCloser, error)
 
+// stagedTarget is how closely a staged table is sampled: a third of the server's default, as it is read by the release's
+// own SELECTs and then gone.
+const stagedTarget = 30
+
 // staged is a file that a run has copied into a temporary table.
 type staged struct {
 	rows   int64
@@ -66,6 +70,9 @@ func (b *build) stage(ctx context.Context, load pipeline.Load, key partition.Key
 			return copyFault(err, counted.err, load, key, columns)
 		}
 		rows = tag.RowsAffected()
+		if _, err := tx.Exec(ctx, fmt.Sprintf("SET LOCAL default_statistics_target = %d", stagedTarget)); err != nil {
+			return classify("load", fileOf(load, key), err)
+		}
 		_, err = tx.Exec(ctx, "ANALYZE pg_temp."+quoteName(load.Name)) // autovacuum never does: the planner would guess
 		return classify("load", fileOf(load, key), err)
 	})
