@@ -23,6 +23,7 @@ type conversation struct {
 	// attributes says that all search attributes are registered: the starter could set them. Setting one that is not would
 	// block the workflow for ever.
 	attributes bool
+	shown      [4]string // the attributes as they were set last: only a change is worth an event in history
 }
 
 // converse restores a status and sets every handler. It does not block.
@@ -185,6 +186,17 @@ func (c *conversation) perform(ctx workflow.Context, name string, opts workflow.
 	}
 }
 
+// tidy runs an activity whose failure changes nothing for readers: it is told, and left for the next time.
+func (c *conversation) tidy(ctx workflow.Context, opts workflow.ActivityOptions, activity, in any) error {
+	opts.RetryPolicy = questionRetry()
+	err := workflow.ExecuteActivity(workflow.WithActivityOptions(ctx, opts), activity, in).Get(ctx, nil)
+	if err == nil || temporal.IsCanceledError(err) {
+		return err
+	}
+	c.event(ctx, "left for the next time: "+opts.Summary+": "+reason(err))
+	return nil
+}
+
 // refused is a gate that said no.
 func refused(op, why string) error {
 	return fault.Newf(fault.Refused, op, "", "see the evidence: drawbridge status", why)
@@ -214,12 +226,16 @@ func (c *conversation) show(ctx workflow.Context) {
 	if g, ok := c.Open(); ok {
 		open = g.Name
 	}
-	err := workflow.UpsertTypedSearchAttributes(ctx,
-		temporal.NewSearchAttributeKeyKeyword(StageAttribute).ValueSet(string(c.Stage)),
-		temporal.NewSearchAttributeKeyKeyword(EnvironmentAttribute).ValueSet(c.Environment),
-		temporal.NewSearchAttributeKeyKeyword(ReleaseAttribute).ValueSet(c.Release.Version),
-		temporal.NewSearchAttributeKeyKeyword(GateAttribute).ValueSet(open),
-	)
+	now := [4]string{string(c.Stage), c.Environment, c.Release.Version, open}
+	if now == c.shown {
+		return
+	}
+	c.shown = now
+	var updates []temporal.SearchAttributeUpdate
+	for i, name := range []string{StageAttribute, EnvironmentAttribute, ReleaseAttribute, GateAttribute} {
+		updates = append(updates, temporal.NewSearchAttributeKeyKeyword(name).ValueSet(now[i]))
+	}
+	err := workflow.UpsertTypedSearchAttributes(ctx, updates...)
 	if err != nil {
 		workflow.GetLogger(ctx).Warn("search attributes were not updated", "error", err)
 	}

@@ -216,20 +216,19 @@ func (x *crossing) activate(ctx workflow.Context) error {
 
 // attest states, signed, that the release passed this environment, and sweeps.
 func (x *crossing) attest(ctx workflow.Context) error {
-	var publishing *activities.Publishing // nil: only names the methods
-	if err := x.perform(ctx, "sweep-"+x.env.Name, controlOptions(x.env.Name, "drop shadow"), publishing.DropShadow,
-		activities.ShadowInput{Target: x.target}, nil); err != nil {
-		return err
-	}
-	if err := x.perform(ctx, "housekeep-"+x.env.Name, controlOptions(x.env.Name, "keep house"), publishing.Housekeep, x.target, nil); err != nil {
-		return err
-	}
 	var acts *activities.Releases // nil: only names the method
 	in := activities.AttestInput{Target: x.target, Kind: activities.Passed, Plan: x.Plan, By: x.By, Reason: x.in.Reason}
 	if x.superseded != nil {
 		in.Details = map[string]string{"watch": "superseded by " + x.superseded.By}
 	}
-	return x.perform(ctx, "attest-"+x.env.Name, controlOptions(x.env.Name, "attest"), acts.Attest, in, nil)
+	if err := x.perform(ctx, "attest-"+x.env.Name, controlOptions(x.env.Name, "attest"), acts.Attest, in, nil); err != nil {
+		return err
+	}
+	var publishing *activities.Publishing // nil: only names the methods
+	if err := x.tidy(ctx, controlOptions(x.env.Name, "drop shadow"), publishing.DropShadow, activities.ShadowInput{Target: x.target}); err != nil {
+		return err
+	}
+	return x.tidy(ctx, controlOptions(x.env.Name, "keep house"), publishing.Housekeep, x.target)
 }
 
 // pass records a gate's verdict: fail ends the crossing, inconclusive asks.
@@ -284,9 +283,11 @@ func audit(pieces []activities.Piece) gate.Verdict {
 		checks += p.Checks
 		rows += p.Rows
 		name := fmt.Sprintf("%s[%s]", p.Swap.Output, p.Swap.Partition)
-		v.Evidence = append(v.Evidence, gate.Evidence{
-			Name: name, Value: fmt.Sprintf("%d rows, %d checks", p.Rows, p.Checks), Outcome: p.Audit, Note: p.Why,
-		})
+		e := gate.Evidence{Name: name, Value: fmt.Sprintf("%d rows, %d checks", p.Rows, p.Checks), Outcome: p.Audit, Note: p.Why}
+		if p.Samples != "" {
+			e.Note += "; read the keys of failing rows in the warehouse: " + p.Samples
+		}
+		v.Evidence = append(v.Evidence, e)
 		if p.Audit != gate.Pass {
 			v.Reason = join(v.Reason, name+": "+p.Why)
 		}

@@ -31,11 +31,11 @@ func TestADeploymentCrossesItsEnvironmentsInOrder(t *testing.T) {
 	require.Equal(t, []string{
 		"Recheck dev", "BuildSlice dev canary", "AttachShadow dev", "CompareCanary dev", "Expand dev",
 		"Publish dev publish-canary", "BuildSlice dev slice-1", "Publish dev publish-slice-1",
-		"BuildSlice dev slice-2", "Publish dev publish-slice-2", "Activate dev 1.1.0", "DropShadow dev", "Attest dev",
+		"BuildSlice dev slice-2", "Publish dev publish-slice-2", "Activate dev 1.1.0", "Attest dev", "DropShadow dev",
 		"Recheck prod", "BuildSlice prod canary", "AttachShadow prod", "CompareCanary prod", "Expand prod",
 		"Publish prod publish-canary", "BuildSlice prod slice-1", "Publish prod publish-slice-1",
 		"BuildSlice prod slice-2", "Publish prod publish-slice-2", "Activate prod 1.1.0",
-		"Look prod", "Look prod", "Look prod", "DropShadow prod", "Attest prod",
+		"Look prod", "Look prod", "Look prod", "Attest prod", "DropShadow prod",
 	}, seen[2:])
 }
 
@@ -459,4 +459,19 @@ func TestTheFirstLookIsTheBaselineOfWhatHadNone(t *testing.T) {
 	require.Equal(t, []map[string]float64{
 		{"revenue": 100}, {"revenue": 100, "orders": 8}, {"revenue": 100, "orders": 8},
 	}, compared, "before the publish where there was a value, else the first look")
+}
+
+func TestAHouseThatCannotBeKeptTurnsNothingBack(t *testing.T) {
+	t.Parallel()
+	e := smooth(crossing("dev"))
+	e.housekeep = fault.Newf(fault.Refused, "drop", "g7", "grant it", "the role may not")
+	s, err := e.deploy(t)
+	require.NoError(t, err)
+	require.Equal(t, workflows.StageDone, s.Stage)
+	require.NotContains(t, e.seen(), "Fence dev")
+	told := ""
+	for _, event := range s.Events {
+		told += event.Text + "\n"
+	}
+	require.Contains(t, told, "left for the next time: keep house: drop g7: the role may not")
 }

@@ -25,17 +25,18 @@ type effects struct {
 	calls []string
 	on    func(call string) // told of every call as it begins
 
-	plan     activities.ComputeResult
-	validate activities.ValidateResult
-	recheck  func(activities.RecheckInput) error
-	build    func(activities.SliceInput) (activities.SliceResult, error)
-	compare  func(activities.CompareInput) (activities.CompareResult, error)
-	baseline func(activities.BaselineInput) (activities.BaselineResult, error)
-	expand   func(activities.ExpandInput) (activities.ExpandResult, error)
-	publish  func(activities.PublishInput) (activities.PublishResult, error)
-	survey   func(activities.SurveyInput) (activities.Survey, error)
-	look     func(activities.LookInput) (activities.Look, error)
-	active   *plan.Release
+	plan      activities.ComputeResult
+	validate  activities.ValidateResult
+	recheck   func(activities.RecheckInput) error
+	build     func(activities.SliceInput) (activities.SliceResult, error)
+	compare   func(activities.CompareInput) (activities.CompareResult, error)
+	baseline  func(activities.BaselineInput) (activities.BaselineResult, error)
+	expand    func(activities.ExpandInput) (activities.ExpandResult, error)
+	publish   func(activities.PublishInput) (activities.PublishResult, error)
+	survey    func(activities.SurveyInput) (activities.Survey, error)
+	look      func(activities.LookInput) (activities.Look, error)
+	active    *plan.Release
+	housekeep error
 }
 
 // candidate is the release that scenarios deploy; previous is what was active before.
@@ -191,7 +192,7 @@ func (e *effects) environment(t *testing.T) *testsuite.TestWorkflowEnvironment {
 		"Active": func(context.Context, activities.ActiveInput) (activities.ActiveResult, error) {
 			return activities.ActiveResult{Release: e.active}, nil
 		},
-		"Housekeep": func(context.Context, activities.Target) error { return nil },
+		"Housekeep": func(context.Context, activities.Target) error { return activities.ApplicationError(e.housekeep) },
 		"Attest": func(_ context.Context, in activities.AttestInput) error {
 			e.called("Attest " + in.Target.Environment)
 			return nil
