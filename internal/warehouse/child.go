@@ -182,7 +182,8 @@ func (w *Warehouse) prove(ctx context.Context, tx pgx.Tx, o pipeline.Output, g c
 		}
 	}
 	return fault.Newf(fault.Invalid, "build", o.Table+" "+string(g.Partition),
-		"filter by @partition_start and @partition_end in "+o.SQLFile+", or correct the source", strings.Join(found, "; "))
+		o.SQLFile+" must leave such rows out (it may filter by @partition_start and @partition_end), or the source is to be corrected",
+		strings.Join(found, "; "))
 }
 
 // keyColumns are the columns that must not be NULL.
@@ -230,7 +231,7 @@ func (w *Warehouse) duplicates(ctx context.Context, tx pgx.Tx, o pipeline.Output
 		return err
 	}
 	return fault.Newf(fault.Invalid, "build", o.Table+" "+string(g.Partition), "make the SELECT return one row a key, or correct the key",
-		fmt.Sprintf("%d keys (%s) are on %d rows: the key must be unique in a partition", keys, strings.Join(o.Key, ", "), rows))
+		fmt.Sprintf("the key (%s) must be unique in a partition, and repeats: distinct values %d, rows %d", strings.Join(o.Key, ", "), keys, rows))
 }
 
 // sealChild refuses every write to the child from now on, gives it the parent's owner, and lets autovacuum in. It

@@ -30,7 +30,7 @@ func TestBadInputIsAClearErrorAndNothingIsLost(t *testing.T) {
 		"a column twice":          {file: new("order_id,ordered_at,amount,amount\n1,2026-01-01,1,1\n"), says: []string{"amount twice"}},
 		"an empty file":           {file: new(""), says: []string{"no header line"}},
 		"a missing file":          {says: []string{"orders_2026-01-01.csv", "missing"}},
-		"duplicate keys":          {file: new(head + good + good), says: []string{"1 keys (order_id) are on 2 rows"}},
+		"duplicate keys":          {file: new(head + good + good), says: []string{"the key (order_id) must be unique in a partition, and repeats: distinct values 1, rows 2"}},
 		"NULL keys":               {file: new(head + ",2026-01-01 10:00:00+00,web,1\n"), says: []string{"1 of 1 rows: column order_id is NULL"}},
 		"a value outside its partition": {
 			file: new(head + good + row(2, "2026-01-02 10:00:00+00", "1")),
