@@ -7,6 +7,7 @@ import (
 
 	"drawbridge/internal/check"
 	"drawbridge/internal/fault"
+	"drawbridge/internal/sqltext"
 )
 
 // Side is one of the two generations.
@@ -123,7 +124,7 @@ func missing(side, other Side) []string {
 
 // metricOf says whether a side has the columns that a metric names. The baseline cannot evaluate one over a new column.
 func metricOf(m check.Check, lacks []string) bool {
-	names := check.Identifiers(m.SQL)
+	names := sqltext.Identifiers(m.SQL)
 	return !slices.ContainsFunc(lacks, func(column string) bool { return names[column] })
 }
 

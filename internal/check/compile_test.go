@@ -82,17 +82,6 @@ func TestAuthorsSQLStaysInItsParentheses(t *testing.T) {
 	require.ErrorContains(t, err, "can never fail")
 }
 
-func TestIdentifiers(t *testing.T) {
-	t.Parallel()
-	got := check.Identifiers(`sum(Amount * 1e5) FILTER (WHERE "Zo""ne" <> 'fare' /* tip */ AND E'\'toll' <> x.y -- tax`)
-	for _, name := range []string{"sum", "amount", `Zo"ne`, "x", "y"} {
-		require.True(t, got[name], name)
-	}
-	for _, name := range []string{"Amount", "fare", "tip", "toll", "tax", "e5", "1e5"} {
-		require.False(t, got[name], name)
-	}
-}
-
 func TestDefaultNames(t *testing.T) {
 	t.Parallel()
 	for want, c := range map[string]check.Check{
