@@ -57,7 +57,9 @@ func (t turnBack) attempt(ctx workflow.Context, of string, out *turnedBack) erro
 		return err
 	}
 	undone := t
-	undone.target.Key = of + "/undo"
+	// Whoever turns back has effects of its own: a recovery finds those of the compensation that it finishes done, and its
+	// own batches are others.
+	undone.target.Key = of + "/undo/" + workflow.GetInfo(ctx).FirstRunID
 	survey, err := undone.survey(ctx, plan.TurnBack{Key: of})
 	if err != nil {
 		return err
@@ -88,6 +90,8 @@ func (t turnBack) apply(ctx workflow.Context, s activities.Survey, out *turnedBa
 	if s.Left > 0 {
 		out.left = append(out.left, fmt.Sprintf("%d partitions of %s: a newer release owns them", s.Left, t.target.Environment))
 	}
+	// After a reset the survey is another, and so are its batches: they must not be taken for those that are done.
+	t.target.Key += "/" + gate.Short(s.Undo)
 	round := len(t.Gates) // a person's retry is a new round
 	if err := t.activate(ctx, s, round); err != nil {
 		return err

@@ -51,6 +51,9 @@ func (w *Warehouse) hiddenTransactions(ctx context.Context) ([]string, error) {
 
 // oldSnapshots lists sessions whose snapshot may precede xid. The horizon of a snapshot is backend_xmin: all older
 // transactions have ended for it. age() compares across the wrap-around of transaction ids.
+//
+// Loads of our own do not count: they may take hours, and a COPY into a temporary table reads nothing, nor does what
+// follows it in its transaction.
 func (w *Warehouse) oldSnapshots(ctx context.Context, xid string, hidden []string) ([]plan.Session, error) {
 	return sessions(ctx, w.pool, `
 		SELECT a.pid, coalesce(a.usename, ''), coalesce(a.application_name, ''), coalesce(host(a.client_addr), ''),
@@ -58,6 +61,8 @@ func (w *Warehouse) oldSnapshots(ctx context.Context, xid string, hidden []strin
 		FROM pg_stat_activity a
 		WHERE a.datname = current_database()
 		  AND a.pid <> pg_backend_pid()
+		  AND NOT coalesce(a.usename = session_user AND a.application_name LIKE 'drawbridge/%'
+		                   AND a.state = 'active' AND a.query LIKE 'COPY pg\_temp.% FROM STDIN %', false)
 		  AND (a.backend_type = 'client backend' AND age(a.backend_xmin) >= age($1::text::xid8::xid)
 		    OR a.backend_type IS NULL
 		      AND EXISTS (

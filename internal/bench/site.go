@@ -1,0 +1,168 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"drawbridge/internal/gate"
+	"drawbridge/internal/partition"
+	"drawbridge/internal/pipeline"
+	"drawbridge/internal/plan"
+	"drawbridge/internal/warehouse"
+)
+
+const (
+	table = "fct_orders"
+	// patience is the budget of one publish for locks, and for snapshots: as much as a policy gives by default.
+	patience = 30 * time.Second
+	// cleanup bounds how long a figure takes to remove its schemas, also after it was interrupted.
+	cleanup = time.Minute
+)
+
+//go:embed pipeline
+var folder embed.FS
+
+// folderFiles are the files of the pipeline that is measured.
+func folderFiles() (map[string][]byte, error) {
+	files := map[string][]byte{}
+	root, err := fs.Sub(folder, "pipeline")
+	if err != nil {
+		return nil, err
+	}
+	err = fs.WalkDir(root, ".", func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		files[path], err = fs.ReadFile(root, path)
+		return err
+	})
+	return files, err
+}
+
+// site is a figure's own part of the warehouse, and a folder: what it makes there is gone after it.
+type site struct {
+	*warehouse.Warehouse
+
+	url      string
+	dir      string
+	db       *pgx.Conn // for what is no work of Drawbridge
+	pipeline *pipeline.Pipeline
+	effects  int
+}
+
+// onSite runs a measurement on a site of its own.
+func onSite(ctx context.Context, b *bench, measure func(ctx context.Context, s *site) error) (err error) {
+	s := &site{url: b.url}
+	files, err := folderFiles()
+	if err != nil {
+		return fmt.Errorf("read the pipeline: %w", err)
+	}
+	if s.pipeline, err = pipeline.Parse(files, ""); err != nil {
+		return err
+	}
+	if s.dir, err = os.MkdirTemp("", "drawbridge-bench-"); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(s.dir)) }()
+	if s.db, err = s.connect(ctx); err != nil {
+		return err
+	}
+	defer func() { _ = s.db.Close(context.WithoutCancel(ctx)) }()
+	schema := "bench_" + strings.ToLower(rand.Text()[:8])
+	s.Warehouse, err = warehouse.Open(ctx, warehouse.Options{URL: b.url, Schema: schema, Application: "drawbridge/bench"})
+	if err != nil {
+		return err
+	}
+	defer func() {
+		s.Close()
+		err = errors.Join(err, s.drop(ctx))
+	}()
+	if err := s.EnsureLedger(ctx); err != nil {
+		return err
+	}
+	return measure(ctx, s)
+}
+
+// connect opens a session as any client of the warehouse has it.
+func (s *site) connect(ctx context.Context) (*pgx.Conn, error) {
+	conn, err := pgx.Connect(ctx, s.url)
+	if err != nil {
+		return nil, errors.New("connect to the warehouse in " + warehouseVariable + ": it does not let us in") // the driver's error may repeat the URL
+	}
+	return conn, nil
+}
+
+// name is a table of the site, quoted and qualified.
+func (s *site) name(table string) string { return pgx.Identifier{s.Schema(), table}.Sanitize() }
+
+// drop drops the site's schemas one by one, so that no transaction needs more locks than the server has.
+func (s *site) drop(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanup)
+	defer cancel()
+	db, err := s.connect(ctx) // the session of the measurement may have died with it
+	if err != nil {
+		return err
+	}
+	defer func() { _ = db.Close(ctx) }()
+	for _, suffix := range []string{"", "__shadow", "__data", "__ledger"} {
+		if _, err := db.Exec(ctx, "DROP SCHEMA IF EXISTS "+pgx.Identifier{s.Schema() + suffix}.Sanitize()+" CASCADE"); err != nil {
+			return fmt.Errorf("drop the schemas %s*: %w", s.Schema(), err)
+		}
+	}
+	return nil
+}
+
+func release(version string) plan.Release {
+	return plan.Release{Pipeline: "bench", Version: version, Digest: "sha256:" + version}
+}
+
+// effect is a key that no effect has had.
+func (s *site) effect() string {
+	s.effects++
+	return fmt.Sprintf("bench/%d", s.effects)
+}
+
+// build builds one partition and makes the table ready for it, as a run does.
+func (s *site) build(ctx context.Context, version string, key partition.Key, file opener, progress func(warehouse.Progress)) (plan.Generation, error) {
+	built, err := s.Build(ctx, warehouse.BuildSpec{
+		Key: s.effect(), Pipeline: s.pipeline, Release: release(version), Partition: key, Outputs: []string{table},
+		Open: file.open, Application: "drawbridge/bench/build", Progress: progress,
+	})
+	if err != nil {
+		return plan.Generation{}, err
+	}
+	if built[0].Verdict.Outcome != gate.Pass {
+		return plan.Generation{}, fmt.Errorf("the audit of %s is %s: %s", key, built[0].Verdict.Outcome, built[0].Verdict.Reason)
+	}
+	_, err = s.Expand(ctx, warehouse.ExpandSpec{Pipeline: s.pipeline, Release: release(version), LockBudget: patience, Application: "drawbridge/bench/expand"})
+	return built[0].Generation, err
+}
+
+// swap is a partition that a generation takes over.
+func swap(g plan.Generation, from int64) plan.Swap {
+	return plan.Swap{Output: g.Output, Partition: g.Partition, From: from, To: g.ID}
+}
+
+// publish swaps generations. A publish that waits for a person is an error: nobody else may use the site.
+func (s *site) publish(ctx context.Context, swaps ...plan.Swap) error {
+	return s.change(ctx, warehouse.PublishSpec{Swaps: swaps})
+}
+
+func (s *site) change(ctx context.Context, spec warehouse.PublishSpec) error {
+	spec.Key, spec.Application = s.effect(), "drawbridge/bench/publish"
+	spec.LockBudget, spec.SnapshotWait = patience, patience
+	result, err := s.Publish(ctx, spec, func() {})
+	if err == nil && !result.Done {
+		err = fmt.Errorf("the publish waits for %s of %d sessions", result.WaitingFor, len(result.Blocked))
+	}
+	return err
+}

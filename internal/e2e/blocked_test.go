@@ -1,0 +1,60 @@
+package e2e_test
+
+import (
+	"strconv"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/stretchr/testify/require"
+
+	"drawbridge/workflows"
+)
+
+// reader is a session that reads orders in dev in one long transaction: a swap has to wait for it.
+func (w *world) reader() *pgx.Conn {
+	w.t.Helper()
+	conn, err := pgx.Connect(w.t.Context(), w.url+"&application_name=a-long-report")
+	require.NoError(w.t, err)
+	w.t.Cleanup(func() { _ = conn.Close(cleanup(w.t)) })
+	_, err = conn.Exec(w.t.Context(), `BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM shop_dev.orders`)
+	require.NoError(w.t, err)
+	return conn
+}
+
+// A publish never waits in silence: it names who holds it up, changes nothing, and asks.
+func TestABlockedPublishNamesWhoBlocksAndAsks(t *testing.T) {
+	t.Parallel()
+	w, patient := liveInDev(t)
+	patient.kill()
+	w.impatient("dev", "approval: {required: false}\n", "1s")
+	w.worker("impatient", "--env", "dev", "--workflows")
+	conn := w.reader()
+	pid := strconv.Itoa(int(conn.PgConn().PID()))
+	a := w.cli(4, "run", "shop@1.0.0", "--env", "dev", "--partition", middleDay)
+	require.Contains(t, a.out, "pid "+pid)
+	require.Contains(t, a.out, "a-long-report")
+	w.holds("dev", four)
+	id := workflows.RunID(shop, "dev", middleDay)
+	w.cli(0, "decide", id, "--choice", "retry", "--reason", "perhaps it is done")
+	w.await("the gate to open again", func() bool { return len(w.status(id).Gates) == 2 })
+	w.cli(0, "decide", id, "--choice", "terminate", "--reason", "nobody reads that report")
+	w.cli(0, "status", id, "--watch")
+	require.Error(t, conn.Ping(t.Context()), "the blocking session is ended")
+	w.holds("dev", four)
+	w.tidy("dev")
+}
+
+// A run that published while a deployment still built has newer data: the deployment steps back, and does not take it away.
+func TestARunThatWasFasterIsNotOverwritten(t *testing.T) {
+	t.Parallel()
+	w, _ := liveInDev(t)
+	slow := w.pipe("2026-01-04") // is built after the middle day, and published with it
+	w.rebuild(w.withCurrency("1.1.0"))
+	slow.loading()
+	w.cli(0, "run", "shop@1.0.0", "--env", "dev", "--partition", middleDay)
+	faster := w.generation(middleDay)
+	slow.finish()
+	w.turnedBack(3, workflows.StageRolledBack, fiveEmpty, "1.0.0")
+	require.Contains(t, w.status(shop).Sentence, "is live now")
+	require.Equal(t, faster, w.generation(middleDay))
+}

@@ -1,0 +1,166 @@
+package e2e_test
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"drawbridge/workflows"
+)
+
+// Wherever a deployment is cancelled, dev is afterwards as it was before, and the same release can be deployed again.
+func TestACancelAtEveryStageTurnsBack(t *testing.T) {
+	t.Parallel()
+	w, _ := liveInDev(t)
+	next := w.withCurrency("1.1.0")
+	shape := four
+	for _, c := range []struct {
+		stage, table, when string // an empty when: at any touch of the table
+		published          bool   // something of it was visible
+	}{
+		{"plan", "active_release", "", false},
+		{"smoke", "generation", "NEW.state = 'building' AND NEW.effect_key LIKE '%/canary/%'", false},
+		{"audit", "check_result", "true", false},
+		{"shadow", "generation", "NEW.state = 'shadow'", false},
+		{"publish of the canary", "effect", effect("publish-canary"), true},
+		{"build of the rest", "generation", "NEW.state = 'built' AND NEW.effect_key LIKE '%/slice-1/%'", true},
+		{"publish of the rest", "effect", effect("publish-slice-1"), true},
+		{"activation", "release_event", "NEW.version = '1.1.0'", true},
+		{"housekeeping", "sample", "", true},
+	} {
+		var h *hold
+		if c.when == "" {
+			h = w.shut("dev", c.table)
+		} else {
+			h = w.hold("dev", c.table, c.when)
+		}
+		w.rebuild(next)
+		h.reached()
+		w.cli(0, "cancel", shop)
+		h.release()
+		code, stage := 2, workflows.StageRefused
+		if c.published {
+			code, stage, shape = 3, workflows.StageRolledBack, fiveEmpty // the added column stays
+		}
+		w.cli(code, "status", shop, "--watch")
+		require.Equal(t, stage, w.status(shop).Stage, c.stage)
+		w.holds("dev", shape)
+		require.Equal(t, "1.0.0", w.active("dev"), c.stage)
+		w.tidy("dev")
+		h.drop()
+	}
+	w.cli(0, "deploy", next, "--to", "dev", "--rebuild", "all")
+	w.ended(workflows.StageDone, fiveFilled, "1.1.0")
+}
+
+// A person who changes their mind at the gate, or while it is watched, gets back what was there.
+func TestACancelAtTheGateAndDuringTheWatchTurnsBack(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.policy("dev", "approval: {required: true}\n")
+	w.worker("worker", "--env", "dev", "--workflows")
+	watched := w.release("1.0.0", "watch: {for: 0s}\n", "watch: {for: 1h, every: 1s}\n")
+	w.cli(4, "deploy", watched, "--to", "dev")
+	w.cli(0, "cancel", shop)
+	w.cli(2, "status", shop, "--watch")
+	require.Empty(t, w.active("dev"))
+	w.tidy("dev")
+
+	w.cli(4, "deploy", watched, "--to", "dev")
+	w.cli(0, "approve", shop, "--as", "grace", "--reason", "looks right")
+	w.await("the watch to begin", func() bool { return w.status(shop).Stage == workflows.StageWatching })
+	w.holds("dev", four)
+	w.cli(0, "cancel", shop)
+	w.cli(3, "status", shop, "--watch")
+	require.Empty(t, w.active("dev"))
+	require.Empty(t, w.rows("dev"), "nothing was live before, so nothing is")
+	w.tidy("dev")
+}
+
+// With --compensate all, what a later environment refuses is taken back from the earlier ones too.
+func TestACompensationOfAllTakesTheEarlierEnvironmentsBack(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.worker("worker", everything()...)
+	w.cli(4, "deploy", w.release("1.0.0"), "--to", "prod", "--compensate", "all")
+	w.holds("staging", four)
+	w.cli(0, "reject", shop, "--as", "grace", "--reason", "not this year")
+	w.cli(3, "status", shop, "--watch")
+	for _, env := range []string{"dev", "staging"} {
+		require.Empty(t, w.rows(env))
+		require.Empty(t, w.active(env))
+		w.tidy(env)
+	}
+	w.tidy("prod")
+}
+
+// Whoever cancels twice does not stop the way back.
+func TestASecondCancelDoesNotStopTheCompensation(t *testing.T) {
+	t.Parallel()
+	w, _ := liveInDev(t)
+	published := w.hold("dev", "effect", effect("activate"))
+	swapBack := w.hold("dev", "effect", "NEW.kind = 'rollback'")
+	w.rebuild(w.withCurrency("1.1.0"))
+	published.reached()
+	w.cli(0, "cancel", shop)
+	published.release()
+	swapBack.reached()
+	w.cli(0, "cancel", shop)
+	swapBack.release()
+	w.turnedBack(3, workflows.StageRolledBack, fiveEmpty, "1.0.0")
+	w.record(workflows.DeploymentID(shop), "cancelled")
+}
+
+// A person who terminates leaves it as it is: status says so, and recover turns it back.
+func TestATerminatedDeploymentIsRecovered(t *testing.T) {
+	t.Parallel()
+	w, _ := liveInDev(t)
+	h := w.hold("dev", "effect", effect("publish-slice-1"))
+	w.rebuild(w.withCurrency("1.1.0"))
+	h.reached()
+	a := w.cli(2, "recover", "deploy/shop")
+	require.Contains(t, a.err, "it is running")
+	require.NoError(t, w.temporal.TerminateWorkflow(t.Context(), workflows.DeploymentID(shop), "", "by hand"))
+	h.release()
+	s := w.status(shop)
+	require.Equal(t, workflows.Stage("abandoned"), s.Stage)
+	require.Equal(t, 2, s.code)
+	require.Contains(t, w.cli(2, "status", shop).out, "drawbridge recover deploy/shop")
+	w.await("the publish to be visible", func() bool {
+		return w.number(`SELECT count(*) FROM shop_dev__ledger.effect WHERE key LIKE '%/publish-slice-1/%'`) == 2
+	})
+	w.cli(0, "recover", "deploy/shop")
+	w.record(workflows.RecoveryID(workflows.DeploymentID(shop)), "rolled_back")
+	w.holds("dev", fiveEmpty)
+	require.Equal(t, "1.0.0", w.active("dev"))
+	w.tidy("dev")
+	require.Equal(t, workflows.StageRolledBack, w.status("recover/deploy/shop").Stage)
+	w.cli(0, "deploy", "shop-1.1.0", "--to", "dev", "--rebuild", "all")
+	w.ended(workflows.StageDone, fiveFilled, "1.1.0")
+}
+
+// A compensation that was terminated half-way is finished by the recovery: what is left goes back, what went back stays.
+func TestARecoveryFinishesATerminatedCompensation(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.sources(append(fiveDays(), "2026-01-06", "2026-01-07", "2026-01-08", "2026-01-09", "2026-01-10", "2026-01-11")) // more than goes back at once
+	first := w.worker("first", "--env", "dev", "--workflows")
+	w.cli(0, "deploy", w.release("1.0.0"), "--to", "dev")
+	published := w.hold("dev", "effect", effect("activate"))
+	second := w.hold("dev", "effect", effect("swap-back-1"))
+	w.rebuild(w.withCurrency("1.1.0"))
+	published.reached()
+	w.cli(0, "cancel", shop)
+	published.release()
+	second.reached()
+	require.NoError(t, w.temporal.TerminateWorkflow(t.Context(), workflows.DeploymentID(shop), "", "by hand"))
+	first.kill()
+	require.Equal(t, []string{"true"}, w.texts(`SELECT pg_terminate_backend(pid)::text FROM pg_locks WHERE NOT granted AND `+second.waiting))
+	second.release()
+	w.worker("second", "--env", "dev", "--workflows")
+	require.Equal(t, workflows.Stage("abandoned"), w.status(shop).Stage)
+	w.cli(0, "recover", "deploy/shop")
+	w.holds("dev", fiveEmpty)
+	require.Equal(t, "1.0.0", w.active("dev"))
+	w.tidy("dev")
+}

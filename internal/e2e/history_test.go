@@ -1,0 +1,141 @@
+package e2e_test
+
+import (
+	"context"
+	"net/url"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	commonpb "go.temporal.io/api/common/v1"
+	enumspb "go.temporal.io/api/enums/v1"
+	historypb "go.temporal.io/api/history/v1"
+	"go.temporal.io/api/temporalproto"
+	"go.temporal.io/api/workflowservice/v1"
+)
+
+// executions lists all workflows of the world.
+func (w *world) executions() []*commonpb.WorkflowExecution {
+	w.t.Helper()
+	var all []*commonpb.WorkflowExecution
+	request := &workflowservice.ListWorkflowExecutionsRequest{Namespace: w.namespace}
+	for {
+		page, err := w.temporal.ListWorkflow(w.context(), request)
+		require.NoError(w.t, err)
+		for _, e := range page.GetExecutions() {
+			all = append(all, e.GetExecution())
+		}
+		if request.NextPageToken = page.GetNextPageToken(); len(request.NextPageToken) == 0 {
+			return all
+		}
+	}
+}
+
+// history reads a workflow's events; an empty run is the last one.
+func (w *world) history(id, run string) *historypb.History {
+	w.t.Helper()
+	events := w.temporal.GetWorkflowHistory(w.context(), id, run, false, enumspb.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
+	var h historypb.History
+	for events.HasNext() {
+		e, err := events.Next()
+		require.NoError(w.t, err)
+		h.Events = append(h.Events, e)
+	}
+	return &h
+}
+
+// never asserts that texts are in no history, no log of a worker, and nothing that the CLI said.
+func (w *world) never(texts ...string) {
+	w.t.Helper()
+	in := func(place, all string) {
+		w.t.Helper()
+		for _, text := range texts {
+			require.NotContains(w.t, all, text, place)
+		}
+	}
+	executions := w.executions()
+	require.NotEmpty(w.t, executions)
+	for _, e := range executions {
+		recorded := plainText(w.t, w.history(e.GetWorkflowId(), e.GetRunId()))
+		require.Contains(w.t, recorded, `"pipeline"`, "its input cannot be read, so nothing would be found in it")
+		in("history of "+e.GetWorkflowId(), recorded)
+	}
+	logs, err := filepath.Glob(w.path("*.log"))
+	require.NoError(w.t, err)
+	for _, name := range logs {
+		body, err := os.ReadFile(name)
+		require.NoError(w.t, err)
+		in(filepath.Base(name), string(body))
+	}
+	in("what the CLI said", strings.Join(w.said, "\n"))
+}
+
+// plainText is a history with its payloads readable: JSON in JSON, not base64.
+func plainText(t *testing.T, h *historypb.History) string {
+	t.Helper()
+	options := temporalproto.CustomJSONMarshalOptions{Metadata: map[string]any{commonpb.EnablePayloadShorthandMetadataKey: true}}
+	body, err := options.Marshal(h)
+	require.NoError(t, err)
+	return string(body)
+}
+
+// password is the secret that every worker holds.
+func (w *world) password() string {
+	w.t.Helper()
+	u, err := url.Parse(w.url)
+	require.NoError(w.t, err)
+	secret, _ := u.User.Password()
+	require.NotEmpty(w.t, secret)
+	return secret
+}
+
+// context is the test's, and, once that has ended, one for what is done after it.
+func (w *world) context() context.Context {
+	w.t.Helper()
+	if ctx := w.t.Context(); ctx.Err() == nil {
+		return ctx
+	}
+	return cleanup(w.t)
+}
+
+// recordDir is where histories are kept for workflows/replay_test.go, when somebody wants them recorded anew, from the
+// code of a release: DRAWBRIDGE_RECORD=$PWD/workflows/testdata/replay go test ./internal/e2e
+const recordDir = "DRAWBRIDGE_RECORD"
+
+// fixtureLimit keeps what is recorded small: a history that is larger has grown beyond what a test needs.
+const fixtureLimit = 300 << 10
+
+// who is the machine and process that did something: no part of what is replayed.
+var who = regexp.MustCompile(`"identity":\s*"[^"]*"`)
+
+// record keeps the history of a workflow's last run as a fixture, where that is wanted; scenario says how it ended.
+func (w *world) record(id, scenario string) {
+	w.t.Helper()
+	dir := os.Getenv(recordDir)
+	if dir == "" {
+		return
+	}
+	h := w.history(id, "")
+	started := h.GetEvents()[0].GetWorkflowExecutionStartedEventAttributes()
+	kind := strings.ToLower(strings.TrimPrefix(started.GetWorkflowType().GetName(), "drawbridge."))
+	body, err := temporalproto.CustomJSONMarshalOptions{Indent: " "}.Marshal(h)
+	require.NoError(w.t, err)
+	body = who.ReplaceAll(body, []byte(`"identity": "recorded"`))
+	require.Less(w.t, len(body), fixtureLimit, "%s of %s", scenario, id)
+	require.NoError(w.t, os.MkdirAll(filepath.Join(dir, kind), 0o755))
+	require.NoError(w.t, os.WriteFile(filepath.Join(dir, kind, scenario+".json"), append(body, '\n'), 0o644))
+}
+
+// recordQuestions keeps one history of every kind of question that was asked.
+func (w *world) recordQuestions() {
+	w.t.Helper()
+	for _, e := range w.executions() {
+		switch kind, _, _ := strings.Cut(e.GetWorkflowId(), "/"); kind {
+		case "plan", "validate", "inspect":
+			w.record(e.GetWorkflowId(), "done")
+		}
+	}
+}
