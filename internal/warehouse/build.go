@@ -177,7 +177,8 @@ func (b *build) run(ctx context.Context, outputs []pipeline.Output) (built []Bui
 			b.abandon(ctx, generations, err)
 		}
 	}()
-	for _, load := range b.loads(outputs) {
+	loads := b.loads(outputs)
+	for _, load := range loads {
 		key := b.spec.Partition
 		if !strings.Contains(load.File, "@partition") {
 			key = partition.AllKey
@@ -185,6 +186,9 @@ func (b *build) run(ctx context.Context, outputs []pipeline.Output) (built []Bui
 		if b.staged[load.Name], err = b.stage(ctx, load, key); err != nil {
 			return nil, err
 		}
+	}
+	if err := b.analyze(ctx, loads); err != nil {
+		return nil, classify("analyze what is loaded for", b.spec.object(), err)
 	}
 	for i, o := range outputs {
 		out, err := b.output(ctx, o, &generations[i])

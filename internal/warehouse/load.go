@@ -70,17 +70,32 @@ func (b *build) stage(ctx context.Context, load pipeline.Load, key partition.Key
 			return copyFault(err, counted.err, load, key, columns)
 		}
 		rows = tag.RowsAffected()
-		if _, err := tx.Exec(ctx, fmt.Sprintf("SET LOCAL default_statistics_target = %d", stagedTarget)); err != nil {
-			return classify("load", fileOf(load, key), err)
-		}
-		_, err = tx.Exec(ctx, "ANALYZE pg_temp."+quoteName(load.Name)) // autovacuum never does: the planner would guess
-		return classify("load", fileOf(load, key), err)
+		return nil
 	})
 	if err != nil {
 		return staged{}, err
 	}
 	b.progress(Progress{Stage: StageLoad, Done: true, Load: load.Name, RowsOut: rows, Bytes: counted.bytes, Elapsed: time.Since(started)})
 	return staged{rows: rows, digest: hex.EncodeToString(counted.digest.Sum(nil))}, nil
+}
+
+// analyze lets the planner know what is staged, which autovacuum never does: it would guess at joins. One relation alone
+// is not joined with another, and its size is known without.
+func (b *build) analyze(ctx context.Context, loads []pipeline.Load) error {
+	if len(loads) < 2 {
+		return nil
+	}
+	return pgx.BeginFunc(ctx, b.conn, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, fmt.Sprintf("SET LOCAL default_statistics_target = %d", stagedTarget)); err != nil {
+			return err
+		}
+		for _, load := range loads {
+			if _, err := tx.Exec(ctx, "ANALYZE pg_temp."+quoteName(load.Name)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
 // createTemp renders the temporary table that stands for a load.
