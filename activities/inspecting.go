@@ -171,10 +171,12 @@ func (a *Inspecting) doctor(ctx context.Context, t Target) []Checked {
 		return append(lines, unwell("warehouse", err))
 	}
 	lines = append(lines, rights...)
-	keys, err := a.Site.partitions(ctx, p, w)
+	keys, named, err := a.Site.Sources.Partitions(p.Config, p)
 	switch {
 	case err != nil:
 		lines = append(lines, unwell("sources", err))
+	case !named:
+		lines = append(lines, Checked{Subject: "sources", OK: true, Text: "no file is named by partition: the data says which there are"})
 	case len(keys) == 0:
 		lines = append(lines, Checked{Subject: "sources", Text: "no partition has all its files", Remedy: "put files where source_files of config." + a.Site.Environment + ".yaml says"})
 	default:

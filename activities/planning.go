@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"strings"
 
-	"go.temporal.io/sdk/activity"
-
 	"drawbridge/internal/fault"
 	"drawbridge/internal/partition"
 	"drawbridge/internal/pipeline"
@@ -59,6 +57,8 @@ func (a *Planning) observe(ctx context.Context, t Target) (plan.EnvironmentInput
 	if err != nil {
 		return plan.EnvironmentInput{}, err
 	}
+	_, stop := pulse(ctx, partition.AllKey) // to find partitions in the data takes as long as to load it
+	defer stop()
 	if err := w.EnsureLedger(ctx); err != nil {
 		return plan.EnvironmentInput{}, err
 	}
@@ -181,7 +181,6 @@ func (a *Planning) Recheck(ctx context.Context, in RecheckInput) error {
 	if err != nil {
 		return err
 	}
-	activity.RecordHeartbeat(ctx)
 	if moved := plan.Drift(env, pl.Release, now.Observed); len(moved) > 0 {
 		return fault.Newf(fault.Conflict, "apply plan", pl.Digest+" to "+in.Target.Environment,
 			"plan again: drawbridge plan", "the environment moved since it was planned: "+strings.Join(moved, "; "))

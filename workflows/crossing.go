@@ -67,7 +67,7 @@ type crossing struct {
 func (x *crossing) preflight(ctx workflow.Context) error {
 	var acts *activities.Planning // nil: only names the method
 	x.shown.State = "crossing"
-	if err := x.perform(ctx, "preflight-"+x.env.Name, controlOptions(x.env.Name, "preflight "+x.env.Name), acts.Recheck,
+	if err := x.perform(ctx, "preflight-"+x.env.Name, observeOptions(x.env.Name, "preflight "+x.env.Name), acts.Recheck,
 		activities.RecheckInput{Target: x.target, Plan: x.Plan}, nil); err != nil {
 		return err
 	}

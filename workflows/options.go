@@ -28,6 +28,14 @@ func controlOptions(environment, summary string) workflow.ActivityOptions {
 	}
 }
 
+// observeOptions are for looking at an environment. Where no file name says which partitions there are, the files are
+// loaded to find out, which takes as long as that.
+func observeOptions(environment, summary string) workflow.ActivityOptions {
+	return workflow.ActivityOptions{
+		TaskQueue: ControlQueue(environment), StartToCloseTimeout: 6 * time.Hour, HeartbeatTimeout: lost, RetryPolicy: retry(), Summary: summary,
+	}
+}
+
 // publishOptions are for swaps: they wait for locks and snapshots within the policy's budgets and heartbeat meanwhile. A
 // cancelled publish is waited for, so that a compensation never overtakes it.
 func publishOptions(environment, summary string) workflow.ActivityOptions {

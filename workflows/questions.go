@@ -81,7 +81,7 @@ func (p planner) plan(ctx workflow.Context, r plan.Release, rebuild plan.Rebuild
 	var acts *activities.Planning // nil: only names the methods
 	looks := make([]workflow.Future, len(p.environments))
 	for i, env := range p.environments {
-		opts := controlOptions(env, "observe "+env)
+		opts := observeOptions(env, "observe "+env)
 		looks[i] = workflow.ExecuteActivity(workflow.WithActivityOptions(ctx, opts), acts.Observe, p.target(ctx, env, r))
 	}
 	in := activities.ComputeInput{Target: p.target(ctx, p.environments[0], r), Rebuild: rebuild}
