@@ -214,8 +214,10 @@ func (x *crossing) activate(ctx workflow.Context) error {
 	return err
 }
 
-// attest states, signed, that the release passed this environment, and sweeps.
+// attest states, signed, that the release passed this environment, and sweeps. A cancel that comes now is too late for this
+// environment: a statement must not stand for what was turned back.
 func (x *crossing) attest(ctx workflow.Context) error {
+	ctx, _ = workflow.NewDisconnectedContext(ctx)
 	var acts *activities.Releases // nil: only names the method
 	in := activities.AttestInput{Target: x.target, Kind: activities.Passed, Plan: x.Plan, By: x.By, Reason: x.in.Reason}
 	if x.superseded != nil {

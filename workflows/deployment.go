@@ -87,11 +87,11 @@ func (d *deployment) run(ctx workflow.Context) error {
 	if workflow.IsContinueAsNewError(err) {
 		return err
 	}
+	calm, _ := workflow.NewDisconnectedContext(ctx)
 	if err == nil {
 		d.at(ctx, StageDone, d.Environment, "", fmt.Sprintf("%s@%s is live in %s", d.Release.Pipeline, d.Release.Version, d.Environment))
-		return d.drain(ctx)
+		return d.drain(calm)
 	}
-	calm, _ := workflow.NewDisconnectedContext(ctx)
 	if turnErr := d.compensate(calm, err); turnErr != nil {
 		return turnErr
 	}

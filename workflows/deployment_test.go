@@ -318,6 +318,24 @@ func TestACancelTurnsBackWhateverTheStep(t *testing.T) {
 	}
 }
 
+func TestACancelAfterTheWatchComesTooLate(t *testing.T) {
+	t.Parallel()
+	e := smooth(crossing("dev"))
+	env := e.environment(t)
+	e.on = func(call string) {
+		if call == "Attest dev" {
+			env.CancelWorkflow()
+		}
+	}
+	env.ExecuteWorkflow(workflows.DeploymentName, workflows.DeploymentInput{
+		Pipeline: "shop", Release: candidate(), Environments: []string{"dev"}, By: "ann",
+	})
+	s, err := result(t, env)
+	require.NoError(t, err)
+	require.Equal(t, workflows.StageDone, s.Stage)
+	require.NotContains(t, e.seen(), "Fence dev", "a statement must not stand for what was turned back")
+}
+
 func TestACompensationThatStopsAsksUntilItIsDone(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
