@@ -16,7 +16,7 @@ import (
 // crossing goes on where it was after continue-as-new.
 func (d *deployment) cross(ctx workflow.Context) error {
 	x := &crossing{deployment: d, env: d.summary.Environments[d.index], progress: &d.progress[d.index], shown: &d.Crossings[d.index]}
-	x.target = d.deployment().target(ctx, x.env.Name)
+	x.target = d.target(ctx, x.env.Name)
 	steps := []struct {
 		id   string
 		what string
@@ -51,9 +51,6 @@ func (d *deployment) cross(ctx workflow.Context) error {
 	}
 	return nil
 }
-
-// deployment returns the receiver: crossing embeds it and shadows some of its names.
-func (d *deployment) deployment() *deployment { return d }
 
 // crossing is one environment of a deployment.
 type crossing struct {

@@ -10,11 +10,11 @@ import (
 // by the CLI as a source blob), a release that exists, or a plan that was computed before.
 type DeploymentInput struct {
 	Pipeline     string            `json:"pipeline"`
-	Source       string            `json:"source,omitempty"`  // digest of the source blob
-	Release      plan.Release      `json:"release,omitzero"`  //
-	Plan         string            `json:"plan,omitempty"`    // digest of a plan to apply
-	Environments []string          `json:"environments"`      // in the order of crossing
-	Rebuild      plan.Rebuild      `json:"rebuild,omitzero"`  //
+	Source       string            `json:"source,omitempty"` // digest of the source blob
+	Release      plan.Release      `json:"release,omitzero"`
+	Plan         string            `json:"plan,omitempty"` // digest of a plan to apply
+	Environments []string          `json:"environments"`   // in the order of crossing
+	Rebuild      plan.Rebuild      `json:"rebuild,omitzero"`
 	Configs      map[string]string `json:"configs,omitempty"` // environment -> digest of the config that replaces the packed one
 	By           string            `json:"by"`
 	Reason       string            `json:"reason,omitempty"`
@@ -27,7 +27,7 @@ type DeploymentInput struct {
 type RunInput struct {
 	Pipeline    string        `json:"pipeline"`
 	Source      string        `json:"source,omitempty"`
-	Release     plan.Release  `json:"release,omitzero"` // empty with an empty Source: the environment's active release
+	Release     plan.Release  `json:"release,omitzero"` // what runs, unless Source says it
 	Environment string        `json:"environment"`
 	Config      string        `json:"config,omitempty"`
 	Partition   partition.Key `json:"partition"`
