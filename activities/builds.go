@@ -31,7 +31,7 @@ type BuildSpec struct {
 
 // Progress is where a build is: for logs and heartbeats. It holds counts and names, never a row's values.
 type Progress struct {
-	Stage     string        `json:"stage"` // load, transform, index, audit, check
+	Stage     string        `json:"stage"` // run, load, transform, index, audit, check
 	Partition partition.Key `json:"partition,omitempty"`
 	Output    string        `json:"output,omitempty"`
 	Load      string        `json:"load,omitempty"`
@@ -52,6 +52,7 @@ type Built struct {
 	Generation plan.Generation `json:"generation"`
 	// From is the generation that was live when the build began; a publish replaces that one and no other.
 	From    int64          `json:"from"`
+	Loaded  int64          `json:"loaded"` // rows of the loads that it names
 	Results []check.Result `json:"results"`
 	// Samples is the statement with which a person reads keys of failing rows, in the warehouse.
 	Samples string `json:"samples,omitempty"`
@@ -125,26 +126,45 @@ func (a *Builds) BuildSlice(ctx context.Context, in SliceInput) (SliceResult, er
 	started := a.Now()
 	var result SliceResult
 	for _, batch := range batches(p, items) {
-		report, stop := pulse(ctx, batch.key)
-		built, err := w.Build(ctx, BuildSpec{
-			Key:         in.Target.Effect(in.Step+"/"+string(batch.key), in.Round),
-			Pipeline:    p,
-			Release:     in.Target.Release,
-			Partition:   batch.key,
-			Outputs:     batch.outputs,
-			Control:     in.Control,
-			Application: application(ctx, in.Step),
-		}, report)
-		stop()
+		pieces, err := a.run(ctx, w, p, in, batch)
 		if err != nil {
 			return SliceResult{}, fmt.Errorf("build partition %s of %s: %w", batch.key, describe(p), err)
 		}
-		for _, b := range built {
-			result.Pieces = append(result.Pieces, piece(b))
-		}
+		result.Pieces = append(result.Pieces, pieces...)
 	}
 	result.Seconds = a.Now().Sub(started).Seconds()
 	return result, nil
+}
+
+// run builds one partition, all its outputs, and logs its start and its end.
+func (a *Builds) run(ctx context.Context, w Warehouse, p *pipeline.Pipeline, in SliceInput, batch batch) ([]Piece, error) {
+	started := a.Now()
+	report, stop := pulse(ctx, batch.key)
+	defer stop()
+	report(Progress{Stage: "run", Partition: batch.key})
+	built, err := w.Build(ctx, BuildSpec{
+		Key:         in.Target.Effect(in.Step+"/"+string(batch.key), in.Round),
+		Pipeline:    p,
+		Release:     in.Target.Release,
+		Partition:   batch.key,
+		Outputs:     batch.outputs,
+		Control:     in.Control,
+		Application: application(ctx, in.Step),
+	}, report)
+	end := Progress{Stage: "run", Partition: batch.key, Done: true, Seconds: a.Now().Sub(started).Seconds()}
+	if err != nil {
+		end.Outcome = "error" // what it was is the activity's error
+		report(end)
+		return nil, err
+	}
+	pieces := make([]Piece, len(built))
+	for i, b := range built {
+		pieces[i] = piece(b)
+		end.RowsIn += b.Loaded
+		end.RowsOut += b.Generation.Rows
+	}
+	report(end)
+	return pieces, nil
 }
 
 // itemsOf are all the outputs of one partition.

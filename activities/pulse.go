@@ -62,8 +62,11 @@ func logProgress(ctx context.Context, g Progress) {
 		"correlation_id", info.WorkflowExecution.ID, "stage", g.Stage, "phase", phase(g.Done),
 		"output", g.Output, "partition", g.Partition, "load", g.Load, "rows_in", g.RowsIn, "rows_out", g.RowsOut, "seconds", g.Seconds,
 	}
+	if g.Outcome != "" {
+		fields = append(fields, "outcome", g.Outcome)
+	}
 	if g.Check != "" {
-		fields = append(fields, "check", g.Check, "threshold", g.Limit, "outcome", g.Outcome)
+		fields = append(fields, "check", g.Check, "threshold", g.Limit)
 		if g.Value != nil {
 			fields = append(fields, "value", *g.Value)
 		}

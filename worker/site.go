@@ -100,7 +100,7 @@ func (s *site) Build(ctx context.Context, spec activities.BuildSpec, progress fu
 	})
 	built := make([]activities.Built, len(outputs))
 	for i, o := range outputs {
-		built[i] = activities.Built{Generation: o.Generation, From: o.From, Results: o.Results, Samples: o.Samples}
+		built[i] = activities.Built{Generation: o.Generation, From: o.From, Loaded: o.LoadedRows, Results: o.Results, Samples: o.Samples}
 	}
 	return built, err
 }
