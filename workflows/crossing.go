@@ -282,7 +282,7 @@ func audit(pieces []activities.Piece) gate.Verdict {
 		checks += p.Checks
 		rows += p.Rows
 		name := fmt.Sprintf("%s[%s]", p.Swap.Output, p.Swap.Partition)
-		e := gate.Evidence{Name: name, Value: fmt.Sprintf("%d rows, %d checks", p.Rows, p.Checks), Outcome: p.Audit, Note: p.Why}
+		e := gate.Evidence{Name: name, Value: count(int(p.Rows), "row") + ", " + count(p.Checks, "check"), Outcome: p.Audit, Note: p.Why}
 		if p.Samples != "" {
 			e.Note += "; read the keys of failing rows in the warehouse: " + p.Samples
 		}
@@ -293,7 +293,7 @@ func audit(pieces []activities.Piece) gate.Verdict {
 	}
 	v.Outcome = gate.Worst(outcomes...)
 	if v.Reason == "" {
-		v.Reason = fmt.Sprintf("%d checks pass on %d rows of %d partitions", checks, rows, len(pieces))
+		v.Reason = fmt.Sprintf("%s pass on %s of %s", count(checks, "check"), count(int(rows), "row"), count(len(pieces), "partition"))
 	}
 	return v
 }

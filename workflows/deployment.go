@@ -139,7 +139,7 @@ func (d *deployment) prepare(ctx workflow.Context) error {
 	if blocking := d.summary.Blocked(); len(blocking) > 0 {
 		first := blocking[0]
 		return fault.Newf(fault.Refused, "deploy", d.in.Pipeline, first.Remedy,
-			fmt.Sprintf("%d problems stand in the way; the first is %s: %s", len(blocking), first.Object, first.Text))
+			fmt.Sprintf("%s in the way, the first is %s: %s", count(len(blocking), "problem"), first.Object, first.Text))
 	}
 	d.at(ctx, StageValidating, "", "validate", "validating "+d.Release.Version)
 	return d.validate(ctx, p)

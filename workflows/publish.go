@@ -30,7 +30,7 @@ func (c *conversation) publish(ctx workflow.Context, in activities.PublishInput,
 			return err
 		}
 		if res.Done {
-			c.event(ctx, fmt.Sprintf("%s: %d partitions, readers waited at most %.0f ms", in.Step, res.Swapped, res.HoldMS))
+			c.event(ctx, fmt.Sprintf("%s: %s, readers waited at most %.0f ms", in.Step, count(res.Swapped, "partition"), res.HoldMS))
 			return nil
 		}
 		question := parked(in.Step, in.Target, res)
@@ -86,7 +86,7 @@ func (c *conversation) expand(ctx workflow.Context, in activities.ExpandInput) e
 func parked(step string, t activities.Target, res activities.PublishResult) gate.Gate {
 	g := gate.Gate{
 		Name: step + "-" + t.Environment, Choices: []gate.Choice{gate.Retry, gate.Reject},
-		Verdict: gate.Verdict{Outcome: gate.Inconclusive, Reason: fmt.Sprintf("%s held up by %d sessions: nothing is changed", step, len(res.Blocked))},
+		Verdict: gate.Verdict{Outcome: gate.Inconclusive, Reason: fmt.Sprintf("%s held up by %s: nothing is changed", step, count(len(res.Blocked), "session"))},
 	}
 	for _, s := range res.Blocked {
 		g.Verdict.Evidence = append(g.Verdict.Evidence, gate.Evidence{

@@ -50,7 +50,7 @@ func (r *rollback) run(ctx workflow.Context) error {
 	if survey.To != nil {
 		r.Release = *survey.To
 	}
-	sentence := fmt.Sprintf("%d partitions swap back, %d are built again, %d are detached, %d are left", survey.Swaps, survey.Rebuilds, survey.Detached, survey.Left)
+	sentence := fmt.Sprintf("back by swap: %s; built again: %d; detached: %d; left: %d", count(survey.Swaps, "partition"), survey.Rebuilds, survey.Detached, survey.Left)
 	if in.DryRun {
 		for _, line := range survey.Lines {
 			r.event(ctx, line)

@@ -88,7 +88,7 @@ func (t turnBack) apply(ctx workflow.Context, s activities.Survey, out *turnedBa
 		t.event(ctx, line)
 	}
 	if s.Left > 0 {
-		out.left = append(out.left, fmt.Sprintf("%d partitions of %s: a newer release owns them", s.Left, t.target.Environment))
+		out.left = append(out.left, fmt.Sprintf("%s of %s: owned by a newer release", count(s.Left, "partition"), t.target.Environment))
 	}
 	// After a reset the survey is another, and so are its batches: they must not be taken for those that are done.
 	t.target.Key += "/" + gate.Short(s.Undo)

@@ -20,7 +20,7 @@ func TestAColumnComesAndGoesAndComesAgain(t *testing.T) {
 
 	before := w.number(`SELECT count(*) FROM shop_dev__ledger.swap`)
 	dry := w.cli(0, "rollback", shop, "--env", "dev", "--reason", "just looking", "--dry-run")
-	require.Contains(t, dry.out, "6 partitions swap back")
+	require.Contains(t, dry.out, "back by swap: 6 partitions")
 	require.Equal(t, before, w.number(`SELECT count(*) FROM shop_dev__ledger.swap`), "a dry run changes nothing")
 	w.cli(0, "rollback", shop, "--env", "dev", "--reason", "currencies are wrong", "--verify", "full")
 	w.holds("dev", fiveEmpty)
