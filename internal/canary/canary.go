@@ -19,11 +19,11 @@ type Budgets struct {
 // What a release may change where its author says nothing: its volume a little, its numbers hardly, existing rows not
 // at all.
 const (
-	defaultRows        = 0.05
-	defaultRemovedKeys = 0
-	defaultAddedKeys   = 0.05
-	defaultChanged     = 0
-	defaultMetrics     = 0.01
+	DefaultRows        = 0.05
+	DefaultRemovedKeys = 0
+	DefaultAddedKeys   = 0.05
+	DefaultChanged     = 0
+	DefaultMetrics     = 0.01
 )
 
 func budget(given *float64, otherwise float64) float64 {

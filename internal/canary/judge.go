@@ -22,11 +22,11 @@ func Judge(d Diff, b Budgets) gate.Verdict {
 	for _, column := range slices.Sorted(maps.Keys(d.Changed)) {
 		_, budgeted := b.Changed[column]
 		if n := d.Changed[column]; n > 0 || budgeted {
-			j.share("changed."+column, column+" changed in", "%s of %s rows", n, d.CommonRows, budgetOf(b.Changed, column, defaultChanged))
+			j.share("changed."+column, column+" changed in", "%s of %s rows", n, d.CommonRows, budgetOf(b.Changed, column, DefaultChanged))
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(d.Metrics)) {
-		j.metric(name, d.Metrics[name], budgetOf(b.Metrics, name, defaultMetrics))
+		j.metric(name, d.Metrics[name], budgetOf(b.Metrics, name, DefaultMetrics))
 	}
 	j.columns("changed_columns", d.ChangedColumns, "their values, taken alone, differ")
 	j.columns("added_columns", d.AddedColumns, "not compared")
@@ -42,7 +42,7 @@ type judgement struct {
 }
 
 func (j *judgement) volume(d Diff, b Budgets) {
-	rows := budget(b.Rows, defaultRows)
+	rows := budget(b.Rows, DefaultRows)
 	change := check.Change(float64(d.BaselineRows), float64(d.CandidateRows))
 	value := fmt.Sprintf("%s → %s rows (%s)", check.FormatCount(d.BaselineRows), check.FormatCount(d.CandidateRows), signed(d.CandidateRows >= d.BaselineRows, change))
 	j.add("rows", "the row count went "+value, value, change, rows)
@@ -50,8 +50,8 @@ func (j *judgement) volume(d Diff, b Budgets) {
 	if d.Mode == Multiset {
 		what = "rows"
 	}
-	j.share("removed_keys", "removed", "%s of %s "+what, d.RemovedKeys, d.BaselineRows, budget(b.RemovedKeys, defaultRemovedKeys))
-	j.share("added_keys", "added", "%s "+what+" to %s", d.AddedKeys, d.BaselineRows, budget(b.AddedKeys, defaultAddedKeys))
+	j.share("removed_keys", "removed", "%s of %s "+what, d.RemovedKeys, d.BaselineRows, budget(b.RemovedKeys, DefaultRemovedKeys))
+	j.share("added_keys", "added", "%s "+what+" to %s", d.AddedKeys, d.BaselineRows, budget(b.AddedKeys, DefaultAddedKeys))
 }
 
 // share adds a part of a whole; format words the two numbers.

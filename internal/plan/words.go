@@ -68,15 +68,6 @@ func limitsText(low, high, vsHistory *float64, of string) string {
 	return b.String()
 }
 
-// The canary's budgets where the author says nothing, as canary.Budgets documents them.
-const (
-	defaultRows        = 0.05
-	defaultRemovedKeys = 0.0
-	defaultAddedKeys   = 0.05
-	defaultChanged     = 0.0
-	defaultMetrics     = 0.01
-)
-
 // budgetTexts are what a canary may change: each budget of the author, and the defaults for the rest.
 func budgetTexts(b canary.Budgets) []string {
 	volume := func(what string, given *float64, otherwise float64) string {
@@ -86,18 +77,18 @@ func budgetTexts(b canary.Budgets) []string {
 		return fmt.Sprintf("%s ≤ %s", what, percent(otherwise))
 	}
 	texts := []string{
-		volume("rows", b.Rows, defaultRows),
-		volume("removed keys", b.RemovedKeys, defaultRemovedKeys),
-		volume("added keys", b.AddedKeys, defaultAddedKeys),
+		volume("rows", b.Rows, canary.DefaultRows),
+		volume("removed keys", b.RemovedKeys, canary.DefaultRemovedKeys),
+		volume("added keys", b.AddedKeys, canary.DefaultAddedKeys),
 	}
 	for _, name := range slices.Sorted(maps.Keys(b.Changed)) {
 		texts = append(texts, fmt.Sprintf("%s changed ≤ %s", name, percent(b.Changed[name])))
 	}
-	texts = append(texts, fmt.Sprintf("any other column changed ≤ %s", percent(defaultChanged)))
+	texts = append(texts, fmt.Sprintf("any other column changed ≤ %s", percent(canary.DefaultChanged)))
 	for _, name := range slices.Sorted(maps.Keys(b.Metrics)) {
 		texts = append(texts, fmt.Sprintf("metric %s ≤ %s", name, percent(b.Metrics[name])))
 	}
-	return append(texts, fmt.Sprintf("any other metric ≤ %s", percent(defaultMetrics)))
+	return append(texts, fmt.Sprintf("any other metric ≤ %s", percent(canary.DefaultMetrics)))
 }
 
 func approvalText(a gate.Approval) string {
