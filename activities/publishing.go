@@ -48,6 +48,8 @@ type Publisher interface {
 	AttachShadow(ctx context.Context, deployment string, generations []int64) error
 	DropShadow(ctx context.Context, deployment string) error
 	Publish(ctx context.Context, spec PublishSpec, beat func()) (PublishResult, error)
+	// WasActive says whether a release is or was the active one of its pipeline.
+	WasActive(ctx context.Context, pipeline, digest string) (bool, error)
 	// SetActive flips the active release, once under its key. A nil release leaves none active.
 	SetActive(ctx context.Context, key, pipeline string, r *plan.Release) error
 	RecordApproval(ctx context.Context, planDigest, environment string, g gate.Gate) error
@@ -191,19 +193,38 @@ type ActivateInput struct {
 	Target Target `json:"target"`
 	Step   string `json:"step"`
 	Round  int    `json:"round"`
+	// Plan is the digest under which the release was approved; empty for a run and for turning back.
+	Plan string `json:"plan,omitempty"`
+	// TurnBack goes back to a release that was active before, which needs no approval.
+	TurnBack bool `json:"turn_back,omitempty"`
 	// None leaves no release active: the first one was turned back.
 	None bool `json:"none,omitempty"`
 }
 
-// Activate makes the target's release the one that runs use. Once under its key.
+// Activate makes the target's release the one that runs use. Once under its key. Like Publish it trusts no caller: what is
+// active may be published without being asked about again.
 func (a *Publishing) Activate(ctx context.Context, in ActivateInput) error {
 	_, w, err := a.Site.open(ctx, in.Target)
 	if err != nil {
 		return err
 	}
 	release := &in.Target.Release
-	if in.None {
+	switch {
+	case in.None:
 		release = nil
+	case in.TurnBack:
+		was, err := w.WasActive(ctx, release.Pipeline, release.Digest)
+		if err != nil {
+			return err
+		}
+		if !was {
+			return fault.Newf(fault.Refused, "turn back to", release.Pipeline+"@"+release.Version, "deploy it: drawbridge deploy",
+				"it was never active in "+in.Target.Environment)
+		}
+	default:
+		if err := a.authorize(ctx, w, in.Target, in.Plan); err != nil {
+			return err
+		}
 	}
 	return w.SetActive(ctx, in.Target.Effect(in.Step, in.Round), in.Target.Release.Pipeline, release)
 }

@@ -3,6 +3,7 @@ package activities_test
 import (
 	"context"
 	"encoding/json"
+	"slices"
 	"testing"
 	"time"
 
@@ -68,6 +69,17 @@ type desk struct {
 	approved bool
 	undo     plan.Undo
 	swapped  []plan.Swap
+	former   []string // digests of releases that were active
+	flipped  *plan.Release
+}
+
+func (d *desk) WasActive(_ context.Context, _, digest string) (bool, error) {
+	return slices.Contains(d.former, digest), nil
+}
+
+func (d *desk) SetActive(_ context.Context, _, _ string, r *plan.Release) error {
+	d.flipped = r
+	return nil
 }
 
 func (d *desk) Active(context.Context, string) (*plan.Release, error) { return d.active, nil }
@@ -193,6 +205,43 @@ func TestPublishTrustsNoCaller(t *testing.T) {
 			require.Equal(t, string(fault.Refused), err.Type())
 			require.Contains(t, err.Message(), c.refused)
 			require.Empty(t, b.desk.swapped)
+		})
+	}
+}
+
+func TestActivateTrustsNoCaller(t *testing.T) {
+	t.Parallel()
+	cases := map[string]struct {
+		approved bool
+		former   []string
+		in       activities.ActivateInput
+		refused  string // empty: it becomes active
+	}{
+		"a release that nobody approved":        {refused: "wants an approval"},
+		"an approved release":                   {approved: true, in: activities.ActivateInput{Plan: "sha256:p"}},
+		"turning back to what was active":       {former: []string{"sha256:1.0.0"}, in: activities.ActivateInput{TurnBack: true}},
+		"turning back to what was never active": {former: []string{"sha256:0.9.0"}, in: activities.ActivateInput{TurnBack: true}, refused: "never active"},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := setup(t)
+			b.Policy = pipeline.Policy{Approval: gate.Approval{Required: true}}
+			b.desk.approved, b.desk.former = c.approved, c.former
+			c.in.Target = target("prod")
+			publishing := &activities.Publishing{Site: b.Site}
+			_, err := call(t, func(ctx context.Context, in activities.ActivateInput) (bool, error) {
+				return true, publishing.Activate(ctx, in)
+			}, c.in)
+			if c.refused == "" {
+				require.Nil(t, err)
+				require.NotNil(t, b.desk.flipped)
+				return
+			}
+			require.NotNil(t, err)
+			require.Equal(t, string(fault.Refused), err.Type())
+			require.Contains(t, err.Message(), c.refused)
+			require.Nil(t, b.desk.flipped)
 		})
 	}
 }

@@ -204,7 +204,7 @@ func (x *crossing) publishRest(ctx workflow.Context) error {
 func (x *crossing) activate(ctx workflow.Context) error {
 	var acts *activities.Publishing // nil: only names the method
 	err := x.perform(ctx, "activate-"+x.env.Name, controlOptions(x.env.Name, "flip active release"), acts.Activate,
-		activities.ActivateInput{Target: x.target, Step: "activate"}, nil)
+		activities.ActivateInput{Target: x.target, Plan: x.Plan, Step: "activate"}, nil)
 	if err == nil {
 		x.shown.State = "live"
 	}

@@ -127,7 +127,7 @@ func (t turnBack) activate(ctx workflow.Context, s activities.Survey, round int)
 		return nil
 	}
 	var acts *activities.Publishing // nil: only names the method
-	in := activities.ActivateInput{Target: t.target, Step: "activate-back", Round: round, None: s.To == nil}
+	in := activities.ActivateInput{Target: t.target, Step: "activate-back", Round: round, TurnBack: true, None: s.To == nil}
 	if s.To != nil {
 		in.Target.Release = *s.To
 	}

@@ -11,6 +11,7 @@ import (
 
 	"drawbridge/internal/fault"
 	"drawbridge/internal/setup"
+	"drawbridge/internal/testdb"
 )
 
 var update = flag.Bool("update", false, "write the golden files")
@@ -53,10 +54,7 @@ func TestSQLRefusesNames(t *testing.T) {
 // The roles belong to the whole server, so the test needs a superuser and takes everything back.
 func TestSQLWorksInPostgres(t *testing.T) {
 	t.Parallel()
-	url := os.Getenv("DRAWBRIDGE_TEST_SUPERUSER_URL")
-	if url == "" {
-		t.Skip("DRAWBRIDGE_TEST_SUPERUSER_URL is not set")
-	}
+	url := testdb.Superuser(t)
 	ctx := t.Context()
 	conn, err := pgx.Connect(ctx, url)
 	require.NoError(t, err)

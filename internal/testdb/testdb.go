@@ -61,6 +61,21 @@ func New(tb testing.TB) *DB {
 	return db
 }
 
+// Superuser is the URL with which tests make roles and end sessions. Where DRAWBRIDGE_TEST_SUPERUSER_URL is unset the test is
+// skipped, or fails where the server is the local stack's, which has one.
+func Superuser(tb testing.TB) string {
+	tb.Helper()
+	url := os.Getenv("DRAWBRIDGE_TEST_SUPERUSER_URL")
+	if url != "" {
+		return url
+	}
+	if os.Getenv("CI") != "" && os.Getenv("DRAWBRIDGE_STACK") != "" {
+		tb.Fatal("DRAWBRIDGE_TEST_SUPERUSER_URL is not set, although the stack is the local one")
+	}
+	tb.Skip("DRAWBRIDGE_TEST_SUPERUSER_URL is not set")
+	return ""
+}
+
 // name carries the time of creation, by which sweep knows leftovers.
 func name(now time.Time) string {
 	unique := make([]byte, 4)

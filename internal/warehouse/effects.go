@@ -2,9 +2,11 @@ package warehouse
 
 import (
 	"context"
+	"slices"
 
 	"github.com/jackc/pgx/v5"
 
+	"drawbridge/internal/catalog"
 	"drawbridge/internal/gate"
 	"drawbridge/internal/plan"
 )
@@ -17,6 +19,13 @@ func (w *Warehouse) Active(ctx context.Context, pipeline string) (*plan.Release,
 	}
 	active, err := w.ledger.Active(ctx, w.pool, pipeline)
 	return active, classify("read active release of", pipeline, err)
+}
+
+// WasActive says whether a release of the pipeline is or was the active one.
+func (w *Warehouse) WasActive(ctx context.Context, pipeline, digest string) (bool, error) {
+	events, err := w.ledger.ReleaseEvents(ctx, w.pool, pipeline, eventsRead)
+	was := slices.ContainsFunc(events, func(e catalog.ReleaseEvent) bool { return e.To() != nil && e.To().Digest == digest })
+	return was, classify("read releases of", pipeline, err)
 }
 
 // SetActive flips the active release of a pipeline, nil: to none, once under key: a repeated call changes nothing, even

@@ -3,7 +3,6 @@ package warehouse_test
 import (
 	"context"
 	"net/url"
-	"os"
 	"strings"
 	"testing"
 	"time"
@@ -87,13 +86,7 @@ func TestASelectThatFailsIsAProblemOfThePlan(t *testing.T) {
 
 func TestARoleThatMayNotIsToldTheGrant(t *testing.T) {
 	t.Parallel()
-	super := os.Getenv("DRAWBRIDGE_TEST_SUPERUSER_URL")
-	if super == "" && os.Getenv("CI") != "" && os.Getenv("DRAWBRIDGE_STACK") != "" {
-		t.Fatal("DRAWBRIDGE_TEST_SUPERUSER_URL is not set, although the stack is the local one")
-	}
-	if super == "" {
-		t.Skip("DRAWBRIDGE_TEST_SUPERUSER_URL is not set: only a superuser makes a role without rights")
-	}
+	super := testdb.Superuser(t)
 	db := testdb.New(t)
 	conn, err := pgx.Connect(t.Context(), super)
 	require.NoError(t, err)

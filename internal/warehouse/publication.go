@@ -146,6 +146,9 @@ func (p *publication) publishable(s plan.Swap, g catalog.Generation) error {
 		return conflict("it was rejected: "+g.Reason, "run the partition again")
 	case g.State != plan.Built && g.State != plan.Shadow:
 		return conflict("it is "+string(g.State), "plan again: drawbridge status shows what is live")
+	case p.spec.TurnBack:
+		return fault.Newf(fault.Refused, "turn back to", object, "deploy it: drawbridge deploy",
+			"it was never live, and only what was goes back without an approval")
 	case g.Audit == gate.Pass:
 		return nil
 	case g.Audit == gate.Inconclusive && p.spec.Accepted:

@@ -372,3 +372,14 @@ func blocking(o plan.Observed) (list []plan.Problem) {
 	}
 	return list
 }
+
+func TestOnlyWhatWasLiveGoesBackWithoutAnApproval(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	live, next := b.two(t)
+	spec := b.patient(swap(next, live.ID))
+	spec.TurnBack = true
+	_, err := b.Publish(t.Context(), spec, beat)
+	require.Equal(t, fault.Refused, fault.ClassOf(err), "%v", err)
+	require.Equal(t, "15.00", b.sum(t), "readers see what they saw")
+}
