@@ -115,11 +115,17 @@ func (w *world) pipe(day string) *pipe {
 	return &pipe{w: w, day: day, file: file}
 }
 
-// loading waits until a worker is in the middle of loading it.
+// loading waits until a worker is in the middle of loading it, and no other day: all loads look the same but in the ledger.
 func (p *pipe) loading() {
 	p.w.t.Helper()
+	ledger := schemaOf("dev") + "__ledger.generation"
 	p.w.await("the load of "+p.day, func() bool {
-		return p.w.number(`SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND state = 'active' AND query LIKE 'COPY pg_temp."raw_orders"%'`) > 0
+		return p.w.number(`SELECT count(*) WHERE to_regclass('`+ledger+`') IS NOT NULL`) > 0 && p.w.number(`
+			SELECT count(*)
+			FROM pg_stat_activity AS a
+			JOIN `+ledger+` AS g ON g.backend_pid = a.pid AND g.backend_start = a.backend_start
+			WHERE a.state = 'active' AND a.query LIKE 'COPY pg_temp."raw_orders"%'
+			  AND g.state = 'building' AND g.partition = '`+p.day+`'`) > 0
 	})
 }
 
