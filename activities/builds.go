@@ -11,9 +11,11 @@ import (
 	"drawbridge/internal/check"
 	"drawbridge/internal/fault"
 	"drawbridge/internal/gate"
+	"drawbridge/internal/generation"
 	"drawbridge/internal/partition"
 	"drawbridge/internal/pipeline"
 	"drawbridge/internal/plan"
+	"drawbridge/internal/release"
 )
 
 // BuildSpec asks a warehouse for all the named outputs of one partition, built with one release from one set of inputs.
@@ -21,7 +23,7 @@ type BuildSpec struct {
 	// Key is the effect key: a build that finished under it is returned again, never repeated.
 	Key       string
 	Pipeline  *pipeline.Pipeline
-	Release   plan.Release
+	Release   release.Release
 	Partition partition.Key // of the loads and the partitioned outputs; outputs of grain `all` are built as `all`
 	Outputs   []string
 	// Control says that the generations are only for a comparison and are never published.
@@ -49,7 +51,7 @@ type Progress struct {
 
 // Built is a generation that a build made, with its audit.
 type Built struct {
-	Generation plan.Generation `json:"generation"`
+	Generation generation.Generation `json:"generation"`
 	// From is the generation that was live when the build began; a publish replaces that one and no other.
 	From    int64          `json:"from"`
 	Loaded  int64          `json:"loaded"` // rows of the loads that it names
@@ -74,9 +76,9 @@ type Builds struct {
 type SliceInput struct {
 	Target Target `json:"target"`
 	// Step and Round are part of the effect key; a person's retry is a new round.
-	Step  string      `json:"step"`
-	Round int         `json:"round"`
-	Items []plan.Item `json:"items,omitempty"`
+	Step  string            `json:"step"`
+	Round int               `json:"round"`
+	Items []generation.Item `json:"items,omitempty"`
 	// Partition asks for all outputs of one partition.
 	Partition partition.Key `json:"partition,omitempty"`
 	Plan      string        `json:"plan,omitempty"`  // digest
@@ -87,9 +89,9 @@ type SliceInput struct {
 
 // Piece is one generation that a slice built, small enough for workflow history.
 type Piece struct {
-	Swap   plan.Swap `json:"swap"`
-	Rows   int64     `json:"rows"`
-	Inputs string    `json:"inputs,omitempty"` // digest of what was loaded; empty when unknown
+	Swap   generation.Swap `json:"swap"`
+	Rows   int64           `json:"rows"`
+	Inputs string          `json:"inputs,omitempty"` // digest of what was loaded; empty when unknown
 	// Audit is the verdict of its checks, Checks how many of them ran, Why the sentence: numbers only.
 	Audit  gate.Outcome `json:"audit"`
 	Checks int          `json:"checks"`
@@ -168,14 +170,14 @@ func (a *Builds) run(ctx context.Context, w Warehouse, p *pipeline.Pipeline, in 
 }
 
 // itemsOf are all the outputs of one partition.
-func itemsOf(p *pipeline.Pipeline, key partition.Key) []plan.Item {
-	items := make([]plan.Item, 0, len(p.Outputs))
+func itemsOf(p *pipeline.Pipeline, key partition.Key) []generation.Item {
+	items := make([]generation.Item, 0, len(p.Outputs))
 	for _, o := range p.Outputs {
 		of := key
 		if o.Partition.By == partition.All {
 			of = partition.AllKey
 		}
-		items = append(items, plan.Item{Output: o.Table, Partition: of})
+		items = append(items, generation.Item{Output: o.Table, Partition: of})
 	}
 	return items
 }
@@ -188,7 +190,7 @@ type batch struct {
 
 // batches groups items by the partition whose inputs they read. An output of grain `all` is built with the newest
 // partition of the slice, or by itself when the slice has no other.
-func batches(p *pipeline.Pipeline, items []plan.Item) []batch {
+func batches(p *pipeline.Pipeline, items []generation.Item) []batch {
 	var out []batch
 	index := map[partition.Key]int{}
 	var whole []string
@@ -251,7 +253,7 @@ func (s *Site) planned(ctx context.Context, t Target, digest string) (plan.Envir
 func piece(b Built) Piece {
 	verdict := check.Verdict(b.Results)
 	out := Piece{
-		Swap: plan.Swap{Output: b.Generation.Output, Partition: b.Generation.Partition, From: b.From, To: b.Generation.ID},
+		Swap: generation.Swap{Output: b.Generation.Output, Partition: b.Generation.Partition, From: b.From, To: b.Generation.ID},
 		Rows: b.Generation.Rows, Inputs: b.Generation.Inputs, Audit: verdict.Outcome, Why: verdict.Reason, Samples: b.Samples,
 	}
 	for _, r := range b.Results {

@@ -8,24 +8,25 @@ import (
 
 	"drawbridge/internal/canary"
 	"drawbridge/internal/fault"
+	"drawbridge/internal/generation"
 	"drawbridge/internal/partition"
 	"drawbridge/internal/pipeline"
-	"drawbridge/internal/plan"
+	"drawbridge/internal/release"
 )
 
 // Publication is one line of an environment's history: an effect that changed what readers see.
 type Publication struct {
-	At       time.Time    `json:"at"`
-	Kind     string       `json:"kind"` // publish, turn_back, activate
-	Release  plan.Release `json:"release"`
-	Workflow string       `json:"workflow"` // workflow ID
-	Text     string       `json:"text"`
+	At       time.Time       `json:"at"`
+	Kind     string          `json:"kind"` // publish, turn_back, activate
+	Release  release.Release `json:"release"`
+	Workflow string          `json:"workflow"` // workflow ID
+	Text     string          `json:"text"`
 }
 
 // History is what happened to a pipeline in an environment, newest first.
 type History struct {
-	Active       *plan.Release `json:"active,omitempty"`
-	Publications []Publication `json:"publications"`
+	Active       *release.Release `json:"active,omitempty"`
+	Publications []Publication    `json:"publications"`
 	// Oldest is when the oldest generation that can be gone back to was retired; nil when there is none.
 	Oldest *time.Time `json:"oldest,omitempty"`
 	// Horizon is until when that one is kept.
@@ -43,7 +44,7 @@ type Checked struct {
 // Inspector answers questions about a warehouse; it changes nothing.
 type Inspector interface {
 	History(ctx context.Context, p *pipeline.Pipeline, limit int) (History, error)
-	Generations(ctx context.Context, output string, key partition.Key) ([]plan.Generation, error)
+	Generations(ctx context.Context, output string, key partition.Key) ([]generation.Generation, error)
 	// Checksum is the row count and the order-independent checksum of a whole published table.
 	Checksum(ctx context.Context, table string) (rows int64, sum string, err error)
 	Rights(ctx context.Context) ([]Checked, error)
@@ -80,12 +81,12 @@ const (
 
 // InspectResult is the answer; the field of the question's kind is set.
 type InspectResult struct {
-	History     *History          `json:"history,omitempty"`
-	Generations []plan.Generation `json:"generations,omitempty"`
-	Diff        *canary.Diff      `json:"diff,omitempty"`
-	Rows        int64             `json:"rows,omitempty"`
-	Checksum    string            `json:"checksum,omitempty"`
-	Checked     []Checked         `json:"checked,omitempty"`
+	History     *History                `json:"history,omitempty"`
+	Generations []generation.Generation `json:"generations,omitempty"`
+	Diff        *canary.Diff            `json:"diff,omitempty"`
+	Rows        int64                   `json:"rows,omitempty"`
+	Checksum    string                  `json:"checksum,omitempty"`
+	Checked     []Checked               `json:"checked,omitempty"`
 }
 
 // Inspect answers a question. It reads only.
@@ -135,9 +136,9 @@ func (a *Inspecting) diff(ctx context.Context, p *pipeline.Pipeline, w Warehouse
 		}
 		for _, g := range all {
 			switch {
-			case g.State == plan.Live && in.Right == 0:
+			case g.State == generation.Live && in.Right == 0:
 				in.Right = g.ID
-			case g.State == plan.Retired && in.Left == 0 && g.ID != in.Right:
+			case g.State == generation.Retired && in.Left == 0 && g.ID != in.Right:
 				in.Left = g.ID
 			}
 		}

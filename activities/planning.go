@@ -10,6 +10,7 @@ import (
 	"drawbridge/internal/partition"
 	"drawbridge/internal/pipeline"
 	"drawbridge/internal/plan"
+	"drawbridge/internal/release"
 )
 
 // Media types of the blobs that activities leave in the store.
@@ -23,7 +24,7 @@ const (
 type Observer interface {
 	EnsureLedger(ctx context.Context) error
 	Observe(ctx context.Context, p *pipeline.Pipeline) (plan.Observed, error)
-	Active(ctx context.Context, pipeline string) (*plan.Release, error)
+	Active(ctx context.Context, pipeline string) (*release.Release, error)
 	// Discover loads the files and returns the partitions that the outputs' SELECTs have rows for, in order.
 	Discover(ctx context.Context, p *pipeline.Pipeline) ([]partition.Key, error)
 }

@@ -8,15 +8,16 @@ import (
 
 	"drawbridge/internal/fault"
 	"drawbridge/internal/gate"
+	"drawbridge/internal/generation"
 	"drawbridge/internal/pipeline"
-	"drawbridge/internal/plan"
+	"drawbridge/internal/release"
 )
 
 // PublishSpec asks a warehouse for swaps in one transaction, at most once under its key.
 type PublishSpec struct {
 	Key         string
-	Swaps       []plan.Swap
-	Release     plan.Release
+	Swaps       []generation.Swap
+	Release     release.Release
 	Application string
 	// TurnBack says that the swaps go back to generations that were published before; else each must have passed its audit.
 	TurnBack bool
@@ -32,9 +33,9 @@ type PublishSpec struct {
 
 // PublishResult says whether the swaps are visible, or who holds them up.
 type PublishResult struct {
-	Done    bool           `json:"done"`
-	Swapped int            `json:"swapped"`
-	Blocked []plan.Session `json:"blocked,omitempty"`
+	Done    bool                 `json:"done"`
+	Swapped int                  `json:"swapped"`
+	Blocked []generation.Session `json:"blocked,omitempty"`
 	// WaitingFor is snapshots or locks.
 	WaitingFor string  `json:"waiting_for,omitempty"`
 	HoldMS     float64 `json:"hold_ms,omitempty"`
@@ -51,7 +52,7 @@ type Publisher interface {
 	// WasActive says whether a release is or was the active one of its pipeline.
 	WasActive(ctx context.Context, pipeline, digest string) (bool, error)
 	// SetActive flips the active release, once under its key. A nil release leaves none active.
-	SetActive(ctx context.Context, key, pipeline string, r *plan.Release) error
+	SetActive(ctx context.Context, key, pipeline string, r *release.Release) error
 	RecordApproval(ctx context.Context, planDigest, environment string, g gate.Gate) error
 	// Approved says whether an approval gate of the plan closed with approve in this environment.
 	Approved(ctx context.Context, planDigest, environment string) (bool, error)
@@ -72,14 +73,14 @@ type ExpandInput struct {
 // ExpandSpec asks a warehouse for the columns of what a release built.
 type ExpandSpec struct {
 	Pipeline    *pipeline.Pipeline
-	Release     plan.Release
+	Release     release.Release
 	Application string
 }
 
 // ExpandResult lists what was created or added. While Blocked is not empty, what is left is not done.
 type ExpandResult struct {
-	Changes []string       `json:"changes,omitempty"`
-	Blocked []plan.Session `json:"blocked,omitempty"`
+	Changes []string             `json:"changes,omitempty"`
+	Blocked []generation.Session `json:"blocked,omitempty"`
 }
 
 // Expand makes room for a release's columns. What is there already is left as it is, so it may be repeated.
@@ -123,11 +124,11 @@ func (a *Publishing) DropShadow(ctx context.Context, in ShadowInput) error {
 
 // PublishInput are swaps to make visible together.
 type PublishInput struct {
-	Target Target      `json:"target"`
-	Plan   string      `json:"plan,omitempty"` // digest; empty for a run with the active release
-	Step   string      `json:"step"`
-	Round  int         `json:"round"`
-	Swaps  []plan.Swap `json:"swaps"`
+	Target Target            `json:"target"`
+	Plan   string            `json:"plan,omitempty"` // digest; empty for a run with the active release
+	Step   string            `json:"step"`
+	Round  int               `json:"round"`
+	Swaps  []generation.Swap `json:"swaps"`
 	// TurnBack are swaps back to what was live before: rollback and compensation.
 	TurnBack        bool    `json:"turn_back,omitempty"`
 	Accepted        bool    `json:"accepted,omitempty"`
@@ -208,17 +209,17 @@ func (a *Publishing) Activate(ctx context.Context, in ActivateInput) error {
 	if err != nil {
 		return err
 	}
-	release := &in.Target.Release
+	to := &in.Target.Release
 	switch {
 	case in.None:
-		release = nil
+		to = nil
 	case in.TurnBack:
-		was, err := w.WasActive(ctx, release.Pipeline, release.Digest)
+		was, err := w.WasActive(ctx, to.Pipeline, to.Digest)
 		if err != nil {
 			return err
 		}
 		if !was {
-			return fault.Newf(fault.Refused, "turn back to", release.Pipeline+"@"+release.Version, "deploy it: drawbridge deploy",
+			return fault.Newf(fault.Refused, "turn back to", to.String(), "deploy it: drawbridge deploy",
 				"it was never active in "+in.Target.Environment)
 		}
 	default:
@@ -226,7 +227,7 @@ func (a *Publishing) Activate(ctx context.Context, in ActivateInput) error {
 			return err
 		}
 	}
-	return w.SetActive(ctx, in.Target.Effect(in.Step, in.Round), in.Target.Release.Pipeline, release)
+	return w.SetActive(ctx, in.Target.Effect(in.Step, in.Round), in.Target.Release.Pipeline, to)
 }
 
 // ActiveInput asks for an environment's active release. The config comes from the release, or from the source, that asks.
@@ -236,7 +237,7 @@ type ActiveInput struct {
 
 // ActiveResult is the active release; nil when none is.
 type ActiveResult struct {
-	Release *plan.Release `json:"release,omitempty"`
+	Release *release.Release `json:"release,omitempty"`
 }
 
 // Active reads the active release.

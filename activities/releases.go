@@ -7,31 +7,8 @@ import (
 
 	"drawbridge/internal/fault"
 	"drawbridge/internal/pipeline"
-	"drawbridge/internal/plan"
+	"drawbridge/internal/release"
 )
-
-// StatementKind is what a statement says happened to a release.
-type StatementKind string
-
-// The kinds of statements.
-const (
-	Validated StatementKind = "validated"
-	Passed    StatementKind = "passed" // crossed an environment, watch included
-	Approved  StatementKind = "approved"
-	Yanked    StatementKind = "yanked"
-)
-
-// Statement is signed evidence that travels with a release. It is bound to the digest and the environment.
-type Statement struct {
-	Kind        StatementKind     `json:"kind"`
-	Subject     string            `json:"subject"` // release digest
-	Environment string            `json:"environment,omitempty"`
-	Plan        string            `json:"plan,omitempty"`
-	By          string            `json:"by"`
-	Reason      string            `json:"reason,omitempty"`
-	At          time.Time         `json:"at"`
-	Details     map[string]string `json:"details,omitempty"`
-}
 
 // Releases builds releases and states what happened to them.
 type Releases struct {
@@ -46,14 +23,14 @@ type BuildReleaseInput struct {
 
 // BuildRelease packs a source blob into a release, exactly as `drawbridge build` does on a laptop: the digests are equal.
 // It is idempotent on the content: the same source again is the same release.
-func (a *Releases) BuildRelease(ctx context.Context, in BuildReleaseInput) (plan.Release, error) {
+func (a *Releases) BuildRelease(ctx context.Context, in BuildReleaseInput) (release.Release, error) {
 	files, err := a.Site.Store.Source(ctx, in.Source)
 	if err != nil {
-		return plan.Release{}, fmt.Errorf("fetch source %s: %w", in.Source, err)
+		return release.Release{}, fmt.Errorf("fetch source %s: %w", in.Source, err)
 	}
 	p, err := a.Site.parse(ctx, files, "")
 	if err != nil {
-		return plan.Release{}, err
+		return release.Release{}, err
 	}
 	return a.Site.Store.Publish(ctx, p.Name, p.Version, files)
 }
@@ -61,7 +38,7 @@ func (a *Releases) BuildRelease(ctx context.Context, in BuildReleaseInput) (plan
 // AttestInput is a statement to sign about a target's release.
 type AttestInput struct {
 	Target  Target            `json:"target"`
-	Kind    StatementKind     `json:"kind"`
+	Kind    release.Kind      `json:"kind"`
 	Plan    string            `json:"plan"`
 	By      string            `json:"by"`
 	Reason  string            `json:"reason,omitempty"`
@@ -83,7 +60,7 @@ func (a *Releases) Attest(ctx context.Context, in AttestInput) error {
 			return nil
 		}
 	}
-	return a.Site.Store.Attach(ctx, Statement{
+	return a.Site.Store.Attach(ctx, release.Statement{
 		Kind: in.Kind, Subject: in.Target.Release.Digest, Environment: in.Target.Environment, Plan: in.Plan,
 		By: in.By, Reason: in.Reason, At: a.Now().UTC(), Details: in.Details,
 	})
@@ -91,7 +68,7 @@ func (a *Releases) Attest(ctx context.Context, in AttestInput) error {
 
 // admit refuses a release that the environment's policy does not let in: yanked, or without the signed statement of an
 // environment that it had to pass first.
-func (s *Site) admit(ctx context.Context, r plan.Release) error {
+func (s *Site) admit(ctx context.Context, r release.Release) error {
 	have, err := s.Store.Statements(ctx, r.Digest)
 	if err != nil {
 		return fmt.Errorf("read statements: %w", err)
@@ -99,12 +76,12 @@ func (s *Site) admit(ctx context.Context, r plan.Release) error {
 	passed := map[string]bool{}
 	for _, st := range have {
 		switch st.Kind {
-		case Yanked:
+		case release.Yanked:
 			return fault.Newf(fault.Refused, "admit release", r.Pipeline+"@"+r.Version, "deploy another version",
 				"it was yanked: "+st.Reason)
-		case Passed:
+		case release.Passed:
 			passed[st.Environment] = true
-		case Validated, Approved:
+		case release.Validated, release.Approved:
 		}
 	}
 	for _, env := range s.Policy.Requires {

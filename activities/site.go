@@ -11,13 +11,13 @@ import (
 	"drawbridge/internal/fault"
 	"drawbridge/internal/partition"
 	"drawbridge/internal/pipeline"
-	"drawbridge/internal/plan"
+	"drawbridge/internal/release"
 )
 
 // Target names what an activity works on: a release in an environment, on behalf of a workflow.
 type Target struct {
-	Environment string       `json:"environment"`
-	Release     plan.Release `json:"release"`
+	Environment string          `json:"environment"`
+	Release     release.Release `json:"release"`
 	// Config is the digest of a config blob that replaces the packed one; empty is the packed one.
 	Config string `json:"config,omitempty"`
 	// Key is the prefix of effect keys: the workflow's ID and its first run ID, stable over continue-as-new and reset
@@ -36,14 +36,14 @@ type Store interface {
 	Source(ctx context.Context, digest string) (map[string][]byte, error)
 	// Publish looks for secrets, packs files as a release and tags it; the same content again is the same release, other content under a
 	// version that exists is fault.Refused.
-	Publish(ctx context.Context, name, version string, files map[string][]byte) (plan.Release, error)
+	Publish(ctx context.Context, name, version string, files map[string][]byte) (release.Release, error)
 	// Files returns the files of a release; a digest that does not match is fault.Refused.
 	Files(ctx context.Context, digest string) (map[string][]byte, error)
 	PutBlob(ctx context.Context, mediaType string, body []byte) (string, error)
 	Blob(ctx context.Context, digest string) ([]byte, error)
-	Attach(ctx context.Context, s Statement) error
+	Attach(ctx context.Context, s release.Statement) error
 	// Statements returns the verified statements about a release.
-	Statements(ctx context.Context, digest string) ([]Statement, error)
+	Statements(ctx context.Context, digest string) ([]release.Statement, error)
 }
 
 // Warehouse is one environment's warehouse as the activities need it; worker/ joins it to internal/warehouse.

@@ -17,25 +17,27 @@ import (
 	"drawbridge/activities"
 	"drawbridge/internal/fault"
 	"drawbridge/internal/gate"
+	"drawbridge/internal/generation"
 	"drawbridge/internal/pipeline"
 	"drawbridge/internal/pipeline/scaffold"
 	"drawbridge/internal/plan"
+	"drawbridge/internal/release"
 )
 
 // shelf is a store in memory: releases by digest, blobs, and what was stated.
 type shelf struct {
 	releases   map[string]map[string][]byte
 	blobs      map[string][]byte
-	statements []activities.Statement
+	statements []release.Statement
 }
 
 func (s *shelf) Source(_ context.Context, digest string) (map[string][]byte, error) {
 	return s.releases[digest], nil
 }
 
-func (s *shelf) Publish(_ context.Context, name, version string, files map[string][]byte) (plan.Release, error) {
+func (s *shelf) Publish(_ context.Context, name, version string, files map[string][]byte) (release.Release, error) {
 	s.releases["sha256:"+version] = files
-	return plan.Release{Pipeline: name, Version: version, Digest: "sha256:" + version}, nil
+	return release.Release{Pipeline: name, Version: version, Digest: "sha256:" + version}, nil
 }
 
 func (s *shelf) Files(_ context.Context, digest string) (map[string][]byte, error) {
@@ -53,36 +55,36 @@ func (s *shelf) PutBlob(_ context.Context, _ string, body []byte) (string, error
 
 func (s *shelf) Blob(_ context.Context, digest string) ([]byte, error) { return s.blobs[digest], nil }
 
-func (s *shelf) Attach(_ context.Context, st activities.Statement) error {
+func (s *shelf) Attach(_ context.Context, st release.Statement) error {
 	s.statements = append(s.statements, st)
 	return nil
 }
 
-func (s *shelf) Statements(context.Context, string) ([]activities.Statement, error) {
+func (s *shelf) Statements(context.Context, string) ([]release.Statement, error) {
 	return s.statements, nil
 }
 
 // desk is a warehouse that answers what a test says; what a test does not expect is a nil method and panics.
 type desk struct {
 	activities.Warehouse
-	active   *plan.Release
+	active   *release.Release
 	approved bool
 	undo     plan.Undo
-	swapped  []plan.Swap
+	swapped  []generation.Swap
 	former   []string // digests of releases that were active
-	flipped  *plan.Release
+	flipped  *release.Release
 }
 
 func (d *desk) WasActive(_ context.Context, _, digest string) (bool, error) {
 	return slices.Contains(d.former, digest), nil
 }
 
-func (d *desk) SetActive(_ context.Context, _, _ string, r *plan.Release) error {
+func (d *desk) SetActive(_ context.Context, _, _ string, r *release.Release) error {
 	d.flipped = r
 	return nil
 }
 
-func (d *desk) Active(context.Context, string) (*plan.Release, error) { return d.active, nil }
+func (d *desk) Active(context.Context, string) (*release.Release, error) { return d.active, nil }
 
 func (d *desk) Approved(context.Context, string, string) (bool, error) { return d.approved, nil }
 
@@ -121,7 +123,7 @@ func setup(t *testing.T) *bundle {
 func target(environment string) activities.Target {
 	return activities.Target{
 		Environment: environment, Key: "deploy/shop/1",
-		Release: plan.Release{Pipeline: "shop", Version: "1.0.0", Digest: "sha256:1.0.0"},
+		Release: release.Release{Pipeline: "shop", Version: "1.0.0", Digest: "sha256:1.0.0"},
 	}
 }
 
@@ -146,7 +148,7 @@ func call[In, Out any](t *testing.T, f func(context.Context, In) (Out, error), i
 func TestAWorkerTouchesOnlyWhatItServes(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	_, err := call(t, (&activities.Publishing{Site: b.Site}).Publish, activities.PublishInput{Target: target("dev"), Swaps: []plan.Swap{{To: 1}}})
+	_, err := call(t, (&activities.Publishing{Site: b.Site}).Publish, activities.PublishInput{Target: target("dev"), Swaps: []generation.Swap{{To: 1}}})
 	require.NotNil(t, err)
 	require.Equal(t, string(fault.Refused), err.Type())
 	require.Contains(t, err.Message(), "this worker serves prod only")
@@ -155,12 +157,12 @@ func TestAWorkerTouchesOnlyWhatItServes(t *testing.T) {
 
 func TestPublishTrustsNoCaller(t *testing.T) {
 	t.Parallel()
-	passed := activities.Statement{Kind: activities.Passed, Subject: "sha256:1.0.0", Environment: "staging"}
+	passed := release.Statement{Kind: release.Passed, Subject: "sha256:1.0.0", Environment: "staging"}
 	approval := pipeline.Policy{Approval: gate.Approval{Required: true}}
 	cases := map[string]struct {
 		policy     pipeline.Policy
-		statements []activities.Statement
-		active     *plan.Release
+		statements []release.Statement
+		active     *release.Release
 		approved   bool
 		planned    string
 		turnBack   bool
@@ -172,19 +174,19 @@ func TestPublishTrustsNoCaller(t *testing.T) {
 		},
 		"a statement of another environment does not count": {
 			policy: pipeline.Policy{Requires: []string{"staging"}}, refused: "there is none",
-			statements: []activities.Statement{{Kind: activities.Passed, Subject: "sha256:1.0.0", Environment: "dev"}},
+			statements: []release.Statement{{Kind: release.Passed, Subject: "sha256:1.0.0", Environment: "dev"}},
 		},
 		"the statement is there": {
-			policy: pipeline.Policy{Requires: []string{"staging"}}, statements: []activities.Statement{passed},
+			policy: pipeline.Policy{Requires: []string{"staging"}}, statements: []release.Statement{passed},
 		},
 		"a yanked release is refused, whatever it passed": {
-			statements: []activities.Statement{passed, {Kind: activities.Yanked, Reason: "it loses orders"}}, refused: "it loses orders",
+			statements: []release.Statement{passed, {Kind: release.Yanked, Reason: "it loses orders"}}, refused: "it loses orders",
 		},
 		"an approval is missing":                   {policy: approval, planned: "sha256:p", refused: "wants an approval"},
 		"an approval of a plan is no blank cheque": {policy: approval, approved: true, refused: "wants an approval"},
 		"the approval is recorded":                 {policy: approval, approved: true, planned: "sha256:p"},
 		"the active release may run again": {
-			policy: approval, active: &plan.Release{Pipeline: "shop", Version: "1.0.0", Digest: "sha256:1.0.0"},
+			policy: approval, active: &release.Release{Pipeline: "shop", Version: "1.0.0", Digest: "sha256:1.0.0"},
 		},
 		"turning back needs no approval": {policy: approval, turnBack: true},
 	}
@@ -194,7 +196,7 @@ func TestPublishTrustsNoCaller(t *testing.T) {
 			b := setup(t)
 			b.Policy, b.shelf.statements, b.desk.active, b.desk.approved = c.policy, c.statements, c.active, c.approved
 			_, err := call(t, (&activities.Publishing{Site: b.Site}).Publish, activities.PublishInput{
-				Target: target("prod"), Plan: c.planned, TurnBack: c.turnBack, Step: "publish", Swaps: []plan.Swap{{Output: "fct_orders", To: 1}},
+				Target: target("prod"), Plan: c.planned, TurnBack: c.turnBack, Step: "publish", Swaps: []generation.Swap{{Output: "fct_orders", To: 1}},
 			})
 			if c.refused == "" {
 				require.Nil(t, err)
@@ -263,7 +265,7 @@ func TestWhatAnEarlierReleaseDoesNotHaveIsDetached(t *testing.T) {
 	require.Equal(t, plan.UndoDetach, kept.Items[1].Kind)
 	batch, err := call(t, (&activities.TurningBack{Site: b.Site}).Swaps, activities.BatchInput{Target: target("prod"), Undo: survey.Undo})
 	require.Nil(t, err)
-	require.Equal(t, []plan.Swap{
+	require.Equal(t, []generation.Swap{
 		{Output: "dim_new", Partition: "all", From: 8}, {Output: "fct_orders", Partition: "2026-01-02", From: 9, To: 3},
 	}, batch.Swaps)
 }
@@ -272,7 +274,7 @@ func TestAStatementIsAttachedOnce(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	releases := &activities.Releases{Site: b.Site, Now: opened}
-	in := activities.AttestInput{Target: target("prod"), Kind: activities.Passed, Plan: "sha256:p", By: "ann"}
+	in := activities.AttestInput{Target: target("prod"), Kind: release.Passed, Plan: "sha256:p", By: "ann"}
 	for range 2 {
 		_, err := call(t, func(ctx context.Context, in activities.AttestInput) (bool, error) {
 			return true, releases.Attest(ctx, in)

@@ -6,8 +6,10 @@ import (
 	"fmt"
 
 	"drawbridge/internal/fault"
+	"drawbridge/internal/generation"
 	"drawbridge/internal/pipeline"
 	"drawbridge/internal/plan"
+	"drawbridge/internal/release"
 )
 
 // Verify says how much of what goes live again is read before.
@@ -46,9 +48,9 @@ const swapsPerPublish = 8
 
 // Survey is a turn-back, small enough for workflow history; the items are a blob in the store.
 type Survey struct {
-	Undo string        `json:"undo"` // digest
-	To   *plan.Release `json:"to,omitempty"`
-	From *plan.Release `json:"from,omitempty"`
+	Undo string           `json:"undo"` // digest
+	To   *release.Release `json:"to,omitempty"`
+	From *release.Release `json:"from,omitempty"`
 	// SwapBatches and RebuildBatches count the steps; Detached and Left are reported.
 	SwapBatches    int      `json:"swap_batches"`
 	RebuildBatches int      `json:"rebuild_batches"`
@@ -133,7 +135,7 @@ type BatchInput struct {
 
 // SwapBatch are the swaps of one batch, in the order of the survey.
 type SwapBatch struct {
-	Swaps []plan.Swap `json:"swaps"`
+	Swaps []generation.Swap `json:"swaps"`
 }
 
 // Swaps returns the swaps of one batch, verified as asked.
@@ -145,7 +147,7 @@ func (a *TurningBack) Swaps(ctx context.Context, in BatchInput) (SwapBatch, erro
 	var out SwapBatch
 	var back []int64
 	for _, it := range items {
-		out.Swaps = append(out.Swaps, plan.Swap{Output: it.Output, Partition: it.Partition, From: it.Live, To: it.To})
+		out.Swaps = append(out.Swaps, generation.Swap{Output: it.Output, Partition: it.Partition, From: it.Live, To: it.To})
 		if it.To != 0 {
 			back = append(back, it.To)
 		}
@@ -166,7 +168,7 @@ func (a *TurningBack) Swaps(ctx context.Context, in BatchInput) (SwapBatch, erro
 
 // RebuildBatch are the partitions of one batch that the target release builds again.
 type RebuildBatch struct {
-	Items []plan.Item `json:"items"`
+	Items []generation.Item `json:"items"`
 }
 
 // Rebuilds returns the items of one batch that are built again.
@@ -174,7 +176,7 @@ func (a *TurningBack) Rebuilds(ctx context.Context, in BatchInput) (RebuildBatch
 	items, err := a.batch(ctx, in, plan.UndoRebuild)
 	var out RebuildBatch
 	for _, it := range items {
-		out.Items = append(out.Items, plan.Item{Output: it.Output, Partition: it.Partition})
+		out.Items = append(out.Items, generation.Item{Output: it.Output, Partition: it.Partition})
 	}
 	return out, err
 }

@@ -12,7 +12,7 @@ import (
 	"go.temporal.io/sdk/client"
 
 	"drawbridge/internal/fault"
-	"drawbridge/internal/release"
+	"drawbridge/internal/store"
 	"drawbridge/internal/temporalx"
 )
 
@@ -24,7 +24,7 @@ type app struct {
 	as       string
 
 	connected client.Client
-	opened    *release.Store
+	opened    *store.Store
 }
 
 // close ends the connection to Temporal, if there is one.
@@ -52,12 +52,12 @@ func (a *app) temporal(ctx context.Context) (client.Client, error) {
 }
 
 // store opens the artifact store. Worker and CLI must use the same one: they hand each other digests.
-func (a *app) store() (*release.Store, error) {
+func (a *app) store() (*store.Store, error) {
 	if a.opened != nil {
 		return a.opened, nil
 	}
 	var err error
-	a.opened, err = release.OpenStore(a.storeReference())
+	a.opened, err = store.OpenStore(a.storeReference())
 	return a.opened, err
 }
 
@@ -71,7 +71,7 @@ func (a *app) storeReference() string {
 	if _, dir, err := a.stack(); err == nil {
 		return filepath.Join(dir, "store")
 	}
-	return filepath.Join(a.Dir, release.DefaultStore)
+	return filepath.Join(a.Dir, store.DefaultStore)
 }
 
 // by is who asks: --as, DRAWBRIDGE_USER, or the user of the operating system.

@@ -6,7 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"drawbridge/internal/release"
+	"drawbridge/internal/store"
 )
 
 func (a *app) buildCommand() *cobra.Command {
@@ -35,13 +35,13 @@ func dirOf(args []string) string {
 
 // built is the answer of build.
 type built struct {
-	Pipeline string            `json:"pipeline"`
-	Version  string            `json:"version"`
-	Digest   string            `json:"digest"`
-	Store    string            `json:"store"`
-	Created  bool              `json:"created"`
-	Files    []packed          `json:"files"`
-	Skipped  []release.Skipped `json:"skipped"`
+	Pipeline string          `json:"pipeline"`
+	Version  string          `json:"version"`
+	Digest   string          `json:"digest"`
+	Store    string          `json:"store"`
+	Created  bool            `json:"created"`
+	Files    []packed        `json:"files"`
+	Skipped  []store.Skipped `json:"skipped"`
 }
 
 // packed is a file of a release.
@@ -67,7 +67,7 @@ func (a *app) build(ctx context.Context, dir string) error {
 	if err != nil {
 		return err
 	}
-	b := built{Pipeline: r.Name, Version: r.Version, Digest: r.Digest, Store: s.Location(), Created: created, Skipped: f.skipped}
+	b := built{Pipeline: r.Pipeline, Version: r.Version, Digest: r.Digest, Store: s.Location(), Created: created, Skipped: f.skipped}
 	for _, path := range f.files.Paths() {
 		b.Files = append(b.Files, packed{Path: path, Bytes: len(f.files[path])})
 	}

@@ -18,6 +18,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"drawbridge/internal/plan"
+	"drawbridge/internal/release"
 	"drawbridge/workflows"
 )
 
@@ -173,7 +174,7 @@ func TestDeployAppliesAPlan(t *testing.T) {
 	store, err := (&app{Main: x.main}).store()
 	require.NoError(t, err)
 	body, err := json.Marshal(plan.Plan{
-		Release:      plan.Release{Pipeline: "shop", Version: "1.0.0", Digest: "sha256:1"},
+		Release:      release.Release{Pipeline: "shop", Version: "1.0.0", Digest: "sha256:1"},
 		Environments: []plan.Environment{{Name: "dev"}, {Name: "staging"}},
 	})
 	require.NoError(t, err)
@@ -206,7 +207,7 @@ func TestDeployWhileAnotherRuns(t *testing.T) {
 		s := staffed("dev")
 		s.start = running
 		s.status = func() (workflows.Status, error) {
-			return workflows.Status{Pipeline: "shop", Release: plan.Release{Version: "0.9.0"}, By: "ben", Stage: workflows.StageCrossing, Sentence: "building"}, nil
+			return workflows.Status{Pipeline: "shop", Release: release.Release{Version: "0.9.0"}, By: "ben", Stage: workflows.StageCrossing, Sentence: "building"}, nil
 		}
 		x := newTerminal(t).with(s)
 		require.Equal(t, int(exitRefused), x.run(t, "deploy", shop(t, x), "--to", "dev"))

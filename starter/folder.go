@@ -10,15 +10,15 @@ import (
 
 	"drawbridge/internal/fault"
 	"drawbridge/internal/pipeline"
-	"drawbridge/internal/release"
 	"drawbridge/internal/secret"
+	"drawbridge/internal/store"
 )
 
 // folder is a pipeline's folder as it would be packed.
 type folder struct {
 	dir     string
-	files   release.Files
-	skipped []release.Skipped
+	files   store.Files
+	skipped []store.Skipped
 }
 
 // openFolder reads what belongs into a release, and checks nothing but names and sizes.
@@ -28,7 +28,7 @@ func openFolder(dir string) (folder, error) {
 	if err != nil {
 		return folder{}, err
 	}
-	f.files, f.skipped, err = release.Collect(dir, release.Options{Allow: allow})
+	f.files, f.skipped, err = store.Collect(dir, store.Options{Allow: allow})
 	return f, err
 }
 
@@ -58,7 +58,7 @@ func (f folder) check() (*pipeline.Pipeline, error) {
 }
 
 // secretsIn refuses files that hold what looks like a secret. It names places, never what stands there.
-func secretsIn(files release.Files) error {
+func secretsIn(files store.Files) error {
 	found := secret.Scan(files)
 	if len(found) == 0 {
 		return nil
@@ -72,7 +72,7 @@ func secretsIn(files release.Files) error {
 }
 
 // parse reads a pipeline and all of its configs, without choosing one. All problems are one error.
-func parse(files release.Files) (*pipeline.Pipeline, error) {
+func parse(files store.Files) (*pipeline.Pipeline, error) {
 	p, err := pipeline.Parse(files, "")
 	if err != nil {
 		return nil, err

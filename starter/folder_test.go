@@ -8,7 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"drawbridge/internal/release"
+	"drawbridge/internal/store"
 )
 
 // shop makes the scaffold of a pipeline in the terminal's folder and returns its path.
@@ -76,7 +76,7 @@ func TestBuildListsWhatItPackedAndGivesOneDigest(t *testing.T) {
 	require.NoError(t, json.Unmarshal(x.out.Bytes(), &first))
 	require.True(t, first.Created)
 	require.Equal(t, "shop", first.Pipeline)
-	require.Contains(t, first.Skipped, release.Skipped{Path: "data", Reason: "data"})
+	require.Contains(t, first.Skipped, store.Skipped{Path: "data", Reason: "data"})
 	for _, f := range first.Files {
 		require.NotContains(t, f.Path, ".csv", "data is never packed")
 	}

@@ -7,8 +7,8 @@ import (
 
 	"drawbridge/activities"
 	"drawbridge/internal/fault"
+	"drawbridge/internal/generation"
 	"drawbridge/internal/partition"
-	"drawbridge/internal/plan"
 	"drawbridge/workflows"
 )
 
@@ -80,7 +80,7 @@ func (a *app) history(ctx context.Context, arg string, p place, limit int) error
 	}
 	if in.Kind == activities.InspectGenerations {
 		if a.json {
-			return a.print(append([]plan.Generation{}, res.Generations...))
+			return a.print(append([]generation.Generation{}, res.Generations...))
 		}
 		a.showGenerations(name, p.env, in, res.Generations)
 		return nil

@@ -16,7 +16,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"drawbridge/internal/gate"
-	"drawbridge/internal/plan"
+	"drawbridge/internal/release"
 	"drawbridge/workflows"
 )
 
@@ -141,7 +141,7 @@ func TestStatusOfAllIsAList(t *testing.T) {
 	t.Parallel()
 	s := staffed("prod")
 	s.status = func() (workflows.Status, error) {
-		return workflows.Status{Pipeline: "shop", Release: plan.Release{Version: "1.1.0"}, Stage: workflows.StageCrossing, Gates: []gate.Gate{}}, nil
+		return workflows.Status{Pipeline: "shop", Release: release.Release{Version: "1.1.0"}, Stage: workflows.StageCrossing, Gates: []gate.Gate{}}, nil
 	}
 	v := &visibility{server: s, answers: func(query string) ([]*workflowpb.WorkflowExecutionInfo, error) {
 		if strings.Contains(query, "ExecutionStatus = 'Running'") {

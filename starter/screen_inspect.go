@@ -10,7 +10,7 @@ import (
 	"drawbridge/activities"
 	"drawbridge/internal/canary"
 	"drawbridge/internal/check"
-	"drawbridge/internal/plan"
+	"drawbridge/internal/generation"
 )
 
 // showHistory is what readers of an environment saw change, newest first.
@@ -35,7 +35,7 @@ func (a *app) showHistory(pipeline, env string, h activities.History) {
 }
 
 // showGenerations lists what was built for one partition, newest first.
-func (a *app) showGenerations(pipeline, env string, in activities.InspectInput, all []plan.Generation) {
+func (a *app) showGenerations(pipeline, env string, in activities.InspectInput, all []generation.Generation) {
 	fmt.Fprintf(a.Stdout, "%s[%s] of %s in %s\n", a.style(a.Stdout).bold(in.Output), in.Partition, pipeline, env)
 	w := tabwriter.NewWriter(a.Stdout, 0, 4, 2, ' ', 0)
 	fmt.Fprintln(w, "GENERATION\tSTATE\tRELEASE\tROWS\tSINCE\t")

@@ -10,7 +10,7 @@ import (
 	"drawbridge/activities"
 	"drawbridge/internal/canary"
 	"drawbridge/internal/gate"
-	"drawbridge/internal/plan"
+	"drawbridge/internal/release"
 	"drawbridge/workflows"
 )
 
@@ -30,7 +30,7 @@ func digestOf(digit string) string {
 
 func waitingStatus() workflows.Status {
 	return workflows.Status{
-		Kind: "deployment", Pipeline: "shop", Release: plan.Release{Pipeline: "shop", Version: "1.1.0"}, Plan: digestOf("9"), By: "ana",
+		Kind: "deployment", Pipeline: "shop", Release: release.Release{Pipeline: "shop", Version: "1.1.0"}, Plan: digestOf("9"), By: "ana",
 		Stage: workflows.StageWaiting, Environment: "prod", Step: "approval", Sentence: "may shop@1.1.0 be published in prod?",
 		Crossings: []workflows.Crossing{
 			{Environment: "dev", State: "live", Slices: 2, SlicesDone: 2, Verdicts: []workflows.GateVerdict{
@@ -71,7 +71,7 @@ func events(n int) []workflows.Event {
 func TestStatusScreens(t *testing.T) {
 	t.Parallel()
 	rolledBack := workflows.Status{
-		Pipeline: "shop", Release: plan.Release{Version: "1.3.0"}, Stage: workflows.StageRolledBack, Sentence: "watch breached: turned back to 1.1.0",
+		Pipeline: "shop", Release: release.Release{Version: "1.3.0"}, Stage: workflows.StageRolledBack, Sentence: "watch breached: turned back to 1.1.0",
 		Crossings: []workflows.Crossing{{Environment: "prod", State: "turned_back", Verdicts: []workflows.GateVerdict{
 			{Gate: "watch-prod", Verdict: gate.Verdict{Outcome: gate.Fail, Reason: "revenue per channel", Evidence: []gate.Evidence{
 				{Name: "revenue_drift", Value: "0.31", Limit: "<= 0.05", Outcome: gate.Fail},
@@ -82,7 +82,7 @@ func TestStatusScreens(t *testing.T) {
 		"waiting":     waitingStatus(),
 		"rolled-back": rolledBack,
 		"running":     {Pipeline: "shop", Stage: workflows.StageCrossing, Environment: "dev", Step: "canary", Sentence: "building the canary"},
-		"done":        {Pipeline: "shop", Release: plan.Release{Version: "1.1.0"}, Stage: workflows.StageDone, Environment: "prod", Sentence: "live in prod", Events: events(10)},
+		"done":        {Pipeline: "shop", Release: release.Release{Version: "1.1.0"}, Stage: workflows.StageDone, Environment: "prod", Sentence: "live in prod", Events: events(10)},
 		"abandoned":   {Gates: waitingStatus().Gates, Pipeline: "shop", Stage: stageAbandoned, Environment: "prod", Sentence: "it was ended from outside (terminated) before it was finished"},
 		"refused":     {Kind: deploymentKind, Pipeline: "shop", Stage: workflows.StageRefused, Environment: "dev", Step: "canary", Sentence: "the canary failed"},
 	} {

@@ -14,6 +14,7 @@ import (
 	"drawbridge/internal/pipeline"
 	"drawbridge/internal/plan"
 	"drawbridge/internal/release"
+	"drawbridge/internal/store"
 	"drawbridge/workflows"
 )
 
@@ -24,7 +25,7 @@ type subject struct {
 	version      string // for people; empty where only a name is known
 	title        string // for messages
 	source       string
-	release      plan.Release
+	release      release.Release
 	plan         string
 	environments []string // all that the pipeline knows, in the order of crossing; of a plan: those that it crosses
 }
@@ -101,7 +102,7 @@ func (a *app) releaseSubject(ctx context.Context, name, version string) (subject
 		return subject{}, err
 	}
 	return subject{
-		pipeline: name, version: version, title: name + "@" + version, release: plan.Release{Pipeline: name, Version: version, Digest: digest},
+		pipeline: name, version: version, title: name + "@" + version, release: release.Release{Pipeline: name, Version: version, Digest: digest},
 		environments: p.Environments,
 	}, nil
 }
@@ -225,7 +226,7 @@ func (a *app) configs(ctx context.Context, given []string) (map[string]string, e
 		if err != nil {
 			return nil, fault.New(fault.Invalid, "read config", file, "name a file: --config "+env+"=FILE", err)
 		}
-		if found := secretsIn(release.Files{file: body}); found != nil {
+		if found := secretsIn(store.Files{file: body}); found != nil {
 			return nil, found
 		}
 		if digests[env], err = s.PutBlob(ctx, configMedia, body); err != nil {

@@ -11,7 +11,7 @@ import (
 
 	"drawbridge/internal/fault"
 	"drawbridge/internal/pipeline"
-	"drawbridge/internal/release"
+	"drawbridge/internal/store"
 )
 
 // options are what a worker is started with.
@@ -75,21 +75,21 @@ func (o options) policy(environment string) (pipeline.Policy, error) {
 }
 
 // keys are the signer and the verifier of this worker's statements.
-func (o options) keys() (release.Signer, release.Verifier, error) {
-	signer, err := release.LoadOrCreateKey(o.key)
+func (o options) keys() (store.Signer, store.Verifier, error) {
+	signer, err := store.LoadOrCreateKey(o.key)
 	if err != nil {
-		return release.Signer{}, release.Verifier{}, err
+		return store.Signer{}, store.Verifier{}, err
 	}
 	if o.trust == "" {
-		return signer, release.Trust(signer), nil
+		return signer, store.Trust(signer), nil
 	}
 	body, err := os.ReadFile(o.trust)
 	if err != nil {
-		return release.Signer{}, release.Verifier{}, fault.New(fault.Invalid, "read trusted keys", o.trust, "name a file of public keys in PEM", err)
+		return store.Signer{}, store.Verifier{}, fault.New(fault.Invalid, "read trusted keys", o.trust, "name a file of public keys in PEM", err)
 	}
-	trusted, err := release.ParseTrusted(body)
+	trusted, err := store.ParseTrusted(body)
 	if err != nil {
-		return release.Signer{}, release.Verifier{}, fmt.Errorf("read trusted keys: %w", err)
+		return store.Signer{}, store.Verifier{}, fmt.Errorf("read trusted keys: %w", err)
 	}
 	return signer, trusted, nil
 }

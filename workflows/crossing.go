@@ -9,7 +9,9 @@ import (
 	"drawbridge/activities"
 	"drawbridge/internal/fault"
 	"drawbridge/internal/gate"
+	"drawbridge/internal/generation"
 	"drawbridge/internal/plan"
+	"drawbridge/internal/release"
 )
 
 // cross takes one environment from preflight to attestation. Every step is skipped when it is done already, so that the
@@ -138,7 +140,7 @@ func (x *crossing) control(ctx workflow.Context, need []activities.Piece) ([]act
 	target.Release, target.Config = *x.env.Active, ""
 	in := activities.SliceInput{Target: target, Step: "control", Control: true}
 	for _, p := range need {
-		in.Items = append(in.Items, plan.Item{Output: p.Swap.Output, Partition: p.Swap.Partition})
+		in.Items = append(in.Items, generation.Item{Output: p.Swap.Output, Partition: p.Swap.Partition})
 	}
 	var built activities.SliceResult
 	err := x.build(ctx, "control", in, &built)
@@ -216,7 +218,7 @@ func (x *crossing) activate(ctx workflow.Context) error {
 func (x *crossing) attest(ctx workflow.Context) error {
 	ctx, _ = workflow.NewDisconnectedContext(ctx)
 	var acts *activities.Releases // nil: only names the method
-	in := activities.AttestInput{Target: x.target, Kind: activities.Passed, Plan: x.Plan, By: x.By, Reason: x.in.Reason}
+	in := activities.AttestInput{Target: x.target, Kind: release.Passed, Plan: x.Plan, By: x.By, Reason: x.in.Reason}
 	if x.superseded != nil {
 		in.Details = map[string]string{"watch": "superseded by " + x.superseded.By}
 	}
@@ -306,8 +308,8 @@ func join(all, next string) string {
 }
 
 // swaps are the swaps that make pieces live.
-func swaps(pieces []activities.Piece) []plan.Swap {
-	out := make([]plan.Swap, len(pieces))
+func swaps(pieces []activities.Piece) []generation.Swap {
+	out := make([]generation.Swap, len(pieces))
 	for i, p := range pieces {
 		out[i] = p.Swap
 	}

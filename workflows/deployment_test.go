@@ -14,6 +14,7 @@ import (
 	"drawbridge/activities"
 	"drawbridge/internal/fault"
 	"drawbridge/internal/gate"
+	"drawbridge/internal/generation"
 	"drawbridge/internal/plan"
 	"drawbridge/workflows"
 )
@@ -213,7 +214,7 @@ func TestADecisionCountsOnce(t *testing.T) {
 
 func TestAPublishThatIsHeldUpParksAndAsks(t *testing.T) {
 	t.Parallel()
-	blocked := activities.PublishResult{WaitingFor: "snapshots", Blocked: []plan.Session{{PID: 42, User: "bi", Holds: "snapshot"}}}
+	blocked := activities.PublishResult{WaitingFor: "snapshots", Blocked: []generation.Session{{PID: 42, User: "bi", Holds: "snapshot"}}}
 	cases := map[string]struct {
 		choice gate.Choice
 		stage  workflows.Stage

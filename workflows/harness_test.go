@@ -13,8 +13,10 @@ import (
 
 	"drawbridge/activities"
 	"drawbridge/internal/gate"
+	"drawbridge/internal/generation"
 	"drawbridge/internal/partition"
 	"drawbridge/internal/plan"
+	"drawbridge/internal/release"
 	"drawbridge/workflows"
 )
 
@@ -35,17 +37,17 @@ type effects struct {
 	publish   func(activities.PublishInput) (activities.PublishResult, error)
 	survey    func(activities.SurveyInput) (activities.Survey, error)
 	look      func(activities.LookInput) (activities.Look, error)
-	active    *plan.Release
+	active    *release.Release
 	housekeep error
 }
 
 // candidate is the release that scenarios deploy; previous is what was active before.
-func candidate() plan.Release {
-	return plan.Release{Pipeline: "shop", Version: "1.1.0", Digest: "sha256:11"}
+func candidate() release.Release {
+	return release.Release{Pipeline: "shop", Version: "1.1.0", Digest: "sha256:11"}
 }
 
-func previous() plan.Release {
-	return plan.Release{Pipeline: "shop", Version: "1.0.0", Digest: "sha256:10"}
+func previous() release.Release {
+	return release.Release{Pipeline: "shop", Version: "1.0.0", Digest: "sha256:10"}
 }
 
 const planDigest = "sha256:0123456789abcdef0123456789abcdef"
@@ -96,7 +98,7 @@ func smooth(environments ...plan.EnvironmentSummary) *effects {
 // piece is a generation that a build made, with an audit's outcome.
 func piece(step string, audit gate.Outcome) activities.Piece {
 	return activities.Piece{
-		Swap: plan.Swap{Output: "fct_orders", Partition: partition.Key("2026-01-" + step), From: 1, To: 2},
+		Swap: generation.Swap{Output: "fct_orders", Partition: partition.Key("2026-01-" + step), From: 1, To: 2},
 		Rows: 10, Audit: audit, Checks: 3, Why: "3 checks: " + string(audit),
 	}
 }
@@ -130,7 +132,7 @@ func (e *effects) environment(t *testing.T) *testsuite.TestWorkflowEnvironment {
 		env.RegisterWorkflowWithOptions(f, workflow.RegisterOptions{Name: name})
 	}
 	for name, f := range map[string]any{
-		"BuildRelease": func(context.Context, activities.BuildReleaseInput) (plan.Release, error) {
+		"BuildRelease": func(context.Context, activities.BuildReleaseInput) (release.Release, error) {
 			e.called("BuildRelease")
 			return candidate(), nil
 		},
@@ -207,10 +209,10 @@ func (e *effects) environment(t *testing.T) *testsuite.TestWorkflowEnvironment {
 			return res, activities.ApplicationError(err)
 		},
 		"Swaps": func(context.Context, activities.BatchInput) (activities.SwapBatch, error) {
-			return activities.SwapBatch{Swaps: []plan.Swap{{Output: "fct_orders", Partition: "2026-01-31", From: 2, To: 1}}}, nil
+			return activities.SwapBatch{Swaps: []generation.Swap{{Output: "fct_orders", Partition: "2026-01-31", From: 2, To: 1}}}, nil
 		},
 		"Rebuilds": func(context.Context, activities.BatchInput) (activities.RebuildBatch, error) {
-			return activities.RebuildBatch{Items: []plan.Item{{Output: "fct_orders", Partition: "2026-01-30"}}}, nil
+			return activities.RebuildBatch{Items: []generation.Item{{Output: "fct_orders", Partition: "2026-01-30"}}}, nil
 		},
 		"Look": func(_ context.Context, in activities.LookInput) (activities.Look, error) {
 			e.called("Look " + in.Target.Environment)

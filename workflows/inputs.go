@@ -4,6 +4,7 @@ import (
 	"drawbridge/activities"
 	"drawbridge/internal/partition"
 	"drawbridge/internal/plan"
+	"drawbridge/internal/release"
 )
 
 // DeploymentInput starts a Deployment. Exactly one of Source, Release and Plan says what is deployed: a folder (packed
@@ -11,7 +12,7 @@ import (
 type DeploymentInput struct {
 	Pipeline     string            `json:"pipeline"`
 	Source       string            `json:"source,omitempty"` // digest of the source blob
-	Release      plan.Release      `json:"release,omitzero"`
+	Release      release.Release   `json:"release,omitzero"`
 	Plan         string            `json:"plan,omitempty"` // digest of a plan to apply
 	Environments []string          `json:"environments"`   // in the order of crossing
 	Rebuild      plan.Rebuild      `json:"rebuild,omitzero"`
@@ -25,20 +26,20 @@ type DeploymentInput struct {
 
 // RunInput starts a Run: one partition, all outputs, one release, one environment.
 type RunInput struct {
-	Pipeline    string        `json:"pipeline"`
-	Source      string        `json:"source,omitempty"`
-	Release     plan.Release  `json:"release,omitzero"` // what runs, unless Source says it
-	Environment string        `json:"environment"`
-	Config      string        `json:"config,omitempty"`
-	Partition   partition.Key `json:"partition"`
-	By          string        `json:"by"`
+	Pipeline    string          `json:"pipeline"`
+	Source      string          `json:"source,omitempty"`
+	Release     release.Release `json:"release,omitzero"` // what runs, unless Source says it
+	Environment string          `json:"environment"`
+	Config      string          `json:"config,omitempty"`
+	Partition   partition.Key   `json:"partition"`
+	By          string          `json:"by"`
 }
 
 // RollbackInput starts a Rollback of what is finished.
 type RollbackInput struct {
 	Pipeline string `json:"pipeline"`
 	// Release is any release of the pipeline: its config says where the warehouse is.
-	Release     plan.Release      `json:"release"`
+	Release     release.Release   `json:"release"`
 	Environment string            `json:"environment"`
 	Config      string            `json:"config,omitempty"`
 	Request     plan.TurnBack     `json:"request"`
@@ -60,7 +61,7 @@ type RecoveryInput struct {
 type PlanInput struct {
 	Pipeline     string            `json:"pipeline"`
 	Source       string            `json:"source,omitempty"`
-	Release      plan.Release      `json:"release,omitzero"`
+	Release      release.Release   `json:"release,omitzero"`
 	Environments []string          `json:"environments"`
 	Rebuild      plan.Rebuild      `json:"rebuild,omitzero"`
 	Configs      map[string]string `json:"configs,omitempty"`
@@ -69,11 +70,11 @@ type PlanInput struct {
 
 // ValidationInput asks an environment's worker to validate a folder or a release.
 type ValidationInput struct {
-	Pipeline    string       `json:"pipeline"`
-	Source      string       `json:"source,omitempty"`
-	Release     plan.Release `json:"release,omitzero"`
-	Environment string       `json:"environment"`
-	Config      string       `json:"config,omitempty"`
+	Pipeline    string          `json:"pipeline"`
+	Source      string          `json:"source,omitempty"`
+	Release     release.Release `json:"release,omitzero"`
+	Environment string          `json:"environment"`
+	Config      string          `json:"config,omitempty"`
 }
 
 // SupersedeInput ends a watching deployment in favour of another.

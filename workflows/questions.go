@@ -8,6 +8,7 @@ import (
 
 	"drawbridge/activities"
 	"drawbridge/internal/plan"
+	"drawbridge/internal/release"
 )
 
 // questionRetry is for reading: a person waits for the answer, so it gives up early and says why.
@@ -60,24 +61,24 @@ type planner struct {
 }
 
 // release returns the release to plan: built from a source blob on the first environment's worker, or as it was given.
-func (p planner) release(ctx workflow.Context, source string, given plan.Release) (plan.Release, error) {
+func (p planner) release(ctx workflow.Context, source string, given release.Release) (release.Release, error) {
 	if source == "" {
 		return given, nil
 	}
 	ctx = workflow.WithActivityOptions(ctx, controlOptions(p.environments[0], "build release"))
 	var acts *activities.Releases // nil: only names the method
-	var built plan.Release
+	var built release.Release
 	err := workflow.ExecuteActivity(ctx, acts.BuildRelease, activities.BuildReleaseInput{Source: source}).Get(ctx, &built)
 	return built, err
 }
 
 // target names a release in an environment on behalf of the running workflow.
-func (p planner) target(ctx workflow.Context, environment string, r plan.Release) activities.Target {
+func (p planner) target(ctx workflow.Context, environment string, r release.Release) activities.Target {
 	return activities.Target{Environment: environment, Release: r, Config: p.configs[environment], Key: key(ctx)}
 }
 
 // plan observes every environment at the same time and computes the plan.
-func (p planner) plan(ctx workflow.Context, r plan.Release, rebuild plan.Rebuild) (activities.ComputeResult, error) {
+func (p planner) plan(ctx workflow.Context, r release.Release, rebuild plan.Rebuild) (activities.ComputeResult, error) {
 	var acts *activities.Planning // nil: only names the methods
 	looks := make([]workflow.Future, len(p.environments))
 	for i, env := range p.environments {

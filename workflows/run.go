@@ -9,7 +9,7 @@ import (
 	"drawbridge/activities"
 	"drawbridge/internal/fault"
 	"drawbridge/internal/gate"
-	"drawbridge/internal/plan"
+	"drawbridge/internal/release"
 )
 
 // Run builds, audits and publishes one partition, all outputs, with one release.
@@ -80,7 +80,7 @@ func (r *run) run(ctx workflow.Context) error {
 }
 
 // active reads which release the environment runs; the first run of all makes its own release active.
-func (r *run) active(ctx workflow.Context, target activities.Target) (*plan.Release, error) {
+func (r *run) active(ctx workflow.Context, target activities.Target) (*release.Release, error) {
 	var acts *activities.Publishing // nil: only names the method
 	var res activities.ActiveResult
 	err := r.perform(ctx, "active", controlOptions(target.Environment, "read active release"), acts.Active, activities.ActiveInput{Target: target}, &res)

@@ -4,7 +4,7 @@ import (
 	"time"
 
 	"drawbridge/internal/gate"
-	"drawbridge/internal/plan"
+	"drawbridge/internal/release"
 )
 
 // Stage is where a workflow is, in the words of search attributes and of the CLI.
@@ -66,12 +66,12 @@ type GateVerdict struct {
 
 // Status is the answer of StatusQuery, and what a workflow's result repeats when it ends.
 type Status struct {
-	Kind     string       `json:"kind"` // deployment, run, rollback, recovery
-	Pipeline string       `json:"pipeline"`
-	Release  plan.Release `json:"release"`
-	Plan     string       `json:"plan,omitempty"` // digest
-	By       string       `json:"by,omitempty"`
-	Stage    Stage        `json:"stage"`
+	Kind     string          `json:"kind"` // deployment, run, rollback, recovery
+	Pipeline string          `json:"pipeline"`
+	Release  release.Release `json:"release"`
+	Plan     string          `json:"plan,omitempty"` // digest
+	By       string          `json:"by,omitempty"`
+	Stage    Stage           `json:"stage"`
 	// Environment and Step say where it is; Sentence says why.
 	Environment string     `json:"environment,omitempty"`
 	Step        string     `json:"step,omitempty"`

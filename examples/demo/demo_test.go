@@ -11,11 +11,11 @@ import (
 
 	"drawbridge/internal/canary"
 	"drawbridge/internal/pipeline"
-	"drawbridge/internal/release"
+	"drawbridge/internal/store"
 )
 
 // laid is examples/shop with the files of a later release laid over it, as demo.sh does it.
-func laid(t *testing.T, version string) release.Files {
+func laid(t *testing.T, version string) store.Files {
 	t.Helper()
 	files := collect(t, filepath.Join("..", "shop"))
 	if version == "1.0.0" {
@@ -35,14 +35,14 @@ func laid(t *testing.T, version string) release.Files {
 	return files
 }
 
-func collect(t *testing.T, dir string) release.Files {
+func collect(t *testing.T, dir string) store.Files {
 	t.Helper()
-	files, _, err := release.Collect(dir, release.Options{})
+	files, _, err := store.Collect(dir, store.Options{})
 	require.NoError(t, err)
 	return files
 }
 
-func load(t *testing.T, files release.Files, env string) *pipeline.Pipeline {
+func load(t *testing.T, files store.Files, env string) *pipeline.Pipeline {
 	t.Helper()
 	p, err := pipeline.Parse(files, "config."+env+".yaml")
 	require.NoError(t, err)

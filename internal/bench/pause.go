@@ -8,8 +8,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"drawbridge/internal/generation"
 	"drawbridge/internal/partition"
-	"drawbridge/internal/plan"
 )
 
 const (
@@ -72,8 +72,8 @@ func measurePause(ctx context.Context, b *bench, s *site, prefix string, partiti
 }
 
 // fillDays publishes days, and builds what is published later into the last of them.
-func (s *site) fillDays(ctx context.Context, days int) (live plan.Generation, next []plan.Generation, err error) {
-	var swaps []plan.Swap
+func (s *site) fillDays(ctx context.Context, days int) (live generation.Generation, next []generation.Generation, err error) {
+	var swaps []generation.Swap
 	for i := range days {
 		day := firstDay().AddDate(0, 0, i)
 		if live, err = s.build(ctx, "1.0.0", dayKey(day), generated(day, partitionRows), nil); err != nil {
@@ -100,7 +100,7 @@ type span struct{ began, ended time.Duration }
 
 // pauses publishes one generation after another under readers, in rounds with a quiet time before each. It returns how
 // long the reads took that met a publish, and how long those of the quiet times took.
-func (s *site) pauses(ctx context.Context, live plan.Generation, next []plan.Generation) (with, without sample, err error) {
+func (s *site) pauses(ctx context.Context, live generation.Generation, next []generation.Generation) (with, without sample, err error) {
 	now := clock()
 	reading, stop := context.WithCancel(ctx)
 	defer stop()

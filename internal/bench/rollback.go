@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"drawbridge/internal/generation"
 	"drawbridge/internal/partition"
 	"drawbridge/internal/plan"
 	"drawbridge/internal/warehouse"
@@ -37,7 +38,7 @@ func rollbackFigure() figure {
 // turnable is a partition of which two generations are there.
 type turnable struct {
 	site          *site
-	before, after plan.Generation
+	before, after generation.Generation
 	took          sample
 }
 
@@ -103,8 +104,8 @@ func (t *turnable) rollBack(ctx context.Context) error {
 		return fmt.Errorf("the turn-back of %s is not a swap back to generation %d: %+v", t.partition(), t.before.ID, undo.Items)
 	}
 	item := undo.Items[0]
-	back := plan.Swap{Output: item.Output, Partition: item.Partition, From: item.Live, To: item.To}
-	if err := t.site.change(ctx, warehouse.PublishSpec{Swaps: []plan.Swap{back}, TurnBack: true}); err != nil {
+	back := generation.Swap{Output: item.Output, Partition: item.Partition, From: item.Live, To: item.To}
+	if err := t.site.change(ctx, warehouse.PublishSpec{Swaps: []generation.Swap{back}, TurnBack: true}); err != nil {
 		return err
 	}
 	t.took = append(t.took, passed())

@@ -14,9 +14,10 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"drawbridge/internal/gate"
+	"drawbridge/internal/generation"
 	"drawbridge/internal/partition"
 	"drawbridge/internal/pipeline"
-	"drawbridge/internal/plan"
+	"drawbridge/internal/release"
 	"drawbridge/internal/warehouse"
 )
 
@@ -121,8 +122,8 @@ func (s *site) drop(ctx context.Context) error {
 	return nil
 }
 
-func release(version string) plan.Release {
-	return plan.Release{Pipeline: "bench", Version: version, Digest: "sha256:" + version}
+func releaseOf(version string) release.Release {
+	return release.Release{Pipeline: "bench", Version: version, Digest: "sha256:" + version}
 }
 
 // effect is a key that no effect has had.
@@ -132,28 +133,28 @@ func (s *site) effect() string {
 }
 
 // build builds one partition and makes the table ready for it, as a run does.
-func (s *site) build(ctx context.Context, version string, key partition.Key, file opener, progress func(warehouse.Progress)) (plan.Generation, error) {
+func (s *site) build(ctx context.Context, version string, key partition.Key, file opener, progress func(warehouse.Progress)) (generation.Generation, error) {
 	built, err := s.Build(ctx, warehouse.BuildSpec{
-		Key: s.effect(), Pipeline: s.pipeline, Release: release(version), Partition: key, Outputs: []string{table},
+		Key: s.effect(), Pipeline: s.pipeline, Release: releaseOf(version), Partition: key, Outputs: []string{table},
 		Open: file.open, Application: "drawbridge/bench/build", Progress: progress,
 	})
 	if err != nil {
-		return plan.Generation{}, err
+		return generation.Generation{}, err
 	}
 	if built[0].Verdict.Outcome != gate.Pass {
-		return plan.Generation{}, fmt.Errorf("the audit of %s is %s: %s", key, built[0].Verdict.Outcome, built[0].Verdict.Reason)
+		return generation.Generation{}, fmt.Errorf("the audit of %s is %s: %s", key, built[0].Verdict.Outcome, built[0].Verdict.Reason)
 	}
-	_, err = s.Expand(ctx, warehouse.ExpandSpec{Pipeline: s.pipeline, Release: release(version), LockBudget: patience, Application: "drawbridge/bench/expand"})
+	_, err = s.Expand(ctx, warehouse.ExpandSpec{Pipeline: s.pipeline, Release: releaseOf(version), LockBudget: patience, Application: "drawbridge/bench/expand"})
 	return built[0].Generation, err
 }
 
 // swap is a partition that a generation takes over.
-func swap(g plan.Generation, from int64) plan.Swap {
-	return plan.Swap{Output: g.Output, Partition: g.Partition, From: from, To: g.ID}
+func swap(g generation.Generation, from int64) generation.Swap {
+	return generation.Swap{Output: g.Output, Partition: g.Partition, From: from, To: g.ID}
 }
 
 // publish swaps generations. A publish that waits for a person is an error: nobody else may use the site.
-func (s *site) publish(ctx context.Context, swaps ...plan.Swap) error {
+func (s *site) publish(ctx context.Context, swaps ...generation.Swap) error {
 	return s.change(ctx, warehouse.PublishSpec{Swaps: swaps})
 }
 

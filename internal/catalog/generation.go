@@ -10,42 +10,43 @@ import (
 
 	"drawbridge/internal/fault"
 	"drawbridge/internal/gate"
+	"drawbridge/internal/generation"
 	"drawbridge/internal/partition"
-	"drawbridge/internal/plan"
+	"drawbridge/internal/release"
 )
 
 // Generation is a row of the ledger: a generation with what only the warehouse needs to know of it.
 type Generation struct {
-	ID              int64            `db:"id"`
-	Output          string           `db:"output"`
-	Partition       partition.Key    `db:"partition"`
-	State           plan.State       `db:"state"`
-	Pipeline        string           `db:"pipeline"`
-	Version         string           `db:"version"`
-	Digest          string           `db:"digest"`
-	EffectKey       string           `db:"effect_key"`
-	Control         bool             `db:"control"`
-	Baseline        int64            `db:"baseline"` // live when the build began; 0: nothing was
-	Fence           string           `db:"fence"`
-	Application     string           `db:"application"`
-	Scheme          partition.Scheme `db:"scheme"`
-	Lower           string           `db:"lower"`
-	Upper           string           `db:"upper"`
-	Child           uint32           `db:"child"` // OID; 0 before the child exists and after it was dropped
-	Owner           uint32           `db:"owner"` // OID of the child's owner as recorded when it was built
-	Columns         []plan.Column    `db:"columns"`
-	Rows            int64            `db:"rows"`
-	Loaded          int64            `db:"loaded"`
-	Checksum        string           `db:"checksum"`
-	Inputs          string           `db:"inputs"`
-	Audit           gate.Outcome     `db:"audit"`
-	BuiltXID        string           `db:"built_xid"`
-	Shadow          string           `db:"shadow"`
-	Reason          string           `db:"reason"`
-	NotReattachable string           `db:"not_reattachable"`
-	Seconds         float64          `db:"seconds"`
-	StartedAt       time.Time        `db:"started_at"`
-	At              time.Time        `db:"at"`
+	ID              int64               `db:"id"`
+	Output          string              `db:"output"`
+	Partition       partition.Key       `db:"partition"`
+	State           generation.State    `db:"state"`
+	Pipeline        string              `db:"pipeline"`
+	Version         string              `db:"version"`
+	Digest          string              `db:"digest"`
+	EffectKey       string              `db:"effect_key"`
+	Control         bool                `db:"control"`
+	Baseline        int64               `db:"baseline"` // live when the build began; 0: nothing was
+	Fence           string              `db:"fence"`
+	Application     string              `db:"application"`
+	Scheme          partition.Scheme    `db:"scheme"`
+	Lower           string              `db:"lower"`
+	Upper           string              `db:"upper"`
+	Child           uint32              `db:"child"` // OID; 0 before the child exists and after it was dropped
+	Owner           uint32              `db:"owner"` // OID of the child's owner as recorded when it was built
+	Columns         []generation.Column `db:"columns"`
+	Rows            int64               `db:"rows"`
+	Loaded          int64               `db:"loaded"`
+	Checksum        string              `db:"checksum"`
+	Inputs          string              `db:"inputs"`
+	Audit           gate.Outcome        `db:"audit"`
+	BuiltXID        string              `db:"built_xid"`
+	Shadow          string              `db:"shadow"`
+	Reason          string              `db:"reason"`
+	NotReattachable string              `db:"not_reattachable"`
+	Seconds         float64             `db:"seconds"`
+	StartedAt       time.Time           `db:"started_at"`
+	At              time.Time           `db:"at"`
 }
 
 // generationColumns selects a Generation from an alias g.
@@ -58,16 +59,16 @@ const generationColumns = `
 	g.not_reattachable, coalesce(g.seconds, 0) AS seconds, g.started_at, g.at`
 
 // Plan is the part of the row that crosses boundaries.
-func (g Generation) Plan() plan.Generation {
-	return plan.Generation{
+func (g Generation) Plan() generation.Generation {
+	return generation.Generation{
 		ID: g.ID, Output: g.Output, Partition: g.Partition, State: g.State, Release: g.Release(),
 		Rows: g.Rows, Checksum: g.Checksum, Inputs: g.Inputs, NotReattachable: g.NotReattachable, At: g.At,
 	}
 }
 
 // Release is the release that built it.
-func (g Generation) Release() plan.Release {
-	return plan.Release{Pipeline: g.Pipeline, Version: g.Version, Digest: g.Digest}
+func (g Generation) Release() release.Release {
+	return release.Release{Pipeline: g.Pipeline, Version: g.Version, Digest: g.Digest}
 }
 
 // Bounds are the limits of its partition.
@@ -292,7 +293,7 @@ func (l Ledger) Disposable(ctx context.Context, q Querier, keep, abandoned time.
 }
 
 // SetState moves a generation to a state. The caller holds the lock of its partition, or of its child.
-func (l Ledger) SetState(ctx context.Context, q Querier, id int64, state plan.State, shadow string) error {
+func (l Ledger) SetState(ctx context.Context, q Querier, id int64, state generation.State, shadow string) error {
 	if _, err := q.Exec(ctx, l.sql(`
 		UPDATE ledger.generation
 		SET state = $2, shadow = $3, at = clock_timestamp(), child = CASE WHEN $2 = 'dropped' THEN NULL ELSE child END

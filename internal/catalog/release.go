@@ -6,30 +6,30 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/jackc/pgx/v5"
+	"drawbridge/internal/release"
 
-	"drawbridge/internal/plan"
+	"github.com/jackc/pgx/v5"
 )
 
 // Active reads the active release of a pipeline; nil when none is.
-func (l Ledger) Active(ctx context.Context, q Querier, pipeline string) (*plan.Release, error) {
-	release := plan.Release{Pipeline: pipeline}
+func (l Ledger) Active(ctx context.Context, q Querier, pipeline string) (*release.Release, error) {
+	found := release.Release{Pipeline: pipeline}
 	err := q.QueryRow(ctx, l.sql(`
 		SELECT version, digest
 		FROM ledger.active_release
-		WHERE pipeline = $1`), pipeline).Scan(&release.Version, &release.Digest)
+		WHERE pipeline = $1`), pipeline).Scan(&found.Version, &found.Digest)
 	switch {
 	case errors.Is(err, pgx.ErrNoRows):
 		return nil, nil
 	case err != nil:
 		return nil, fmt.Errorf("read the active release of %s: %w", pipeline, err)
 	}
-	return &release, nil
+	return &found, nil
 }
 
 // SetActive makes to the active release of pipeline, nil: none, and records the change under the effect that made it.
 // Where to is active already it does nothing.
-func (l Ledger) SetActive(ctx context.Context, q Querier, key, pipeline string, to *plan.Release) error {
+func (l Ledger) SetActive(ctx context.Context, q Querier, key, pipeline string, to *release.Release) error {
 	from, err := l.Active(ctx, q, pipeline)
 	if err != nil {
 		return err
@@ -50,7 +50,7 @@ func (l Ledger) SetActive(ctx context.Context, q Querier, key, pipeline string, 
 	if err != nil {
 		return fmt.Errorf("set the active release of %s: %w", pipeline, err)
 	}
-	version := func(r *plan.Release) (v, d *string) {
+	version := func(r *release.Release) (v, d *string) {
 		if r == nil {
 			return nil, nil
 		}
@@ -78,18 +78,18 @@ type ReleaseEvent struct {
 }
 
 // To is the release that became active; nil: none.
-func (e ReleaseEvent) To() *plan.Release { return release(e.Pipeline, e.Version, e.Digest) }
+func (e ReleaseEvent) To() *release.Release { return named(e.Pipeline, e.Version, e.Digest) }
 
 // From is the release that was active before; nil: none.
-func (e ReleaseEvent) From() *plan.Release {
-	return release(e.Pipeline, e.PreviousVersion, e.PreviousDigest)
+func (e ReleaseEvent) From() *release.Release {
+	return named(e.Pipeline, e.PreviousVersion, e.PreviousDigest)
 }
 
-func release(pipeline, version, digest string) *plan.Release {
+func named(pipeline, version, digest string) *release.Release {
 	if digest == "" {
 		return nil
 	}
-	return &plan.Release{Pipeline: pipeline, Version: version, Digest: digest}
+	return &release.Release{Pipeline: pipeline, Version: version, Digest: digest}
 }
 
 // ReleaseEvents lists the changes of the active release, newest first.

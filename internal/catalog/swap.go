@@ -7,8 +7,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"drawbridge/internal/generation"
 	"drawbridge/internal/partition"
-	"drawbridge/internal/plan"
 )
 
 // SwapKind says in which direction a swap went.
@@ -37,7 +37,7 @@ const swapColumns = ` id, effect_key, kind, output, partition, coalesce(from_gen
 
 // LockLive locks the partitions of swaps against every other publish, in one order, without waiting, and returns the
 // live generation of each; 0 where nothing is live. A partition that another publish holds is SQLSTATE 55P03.
-func (l Ledger) LockLive(ctx context.Context, q Querier, swaps []plan.Swap) (map[partition.Key]map[string]int64, error) {
+func (l Ledger) LockLive(ctx context.Context, q Querier, swaps []generation.Swap) (map[partition.Key]map[string]int64, error) {
 	outputs, partitions := make([]string, len(swaps)), make([]string, len(swaps))
 	for i, s := range swaps {
 		outputs[i], partitions[i] = s.Output, string(s.Partition)
@@ -76,7 +76,7 @@ func (l Ledger) LockLive(ctx context.Context, q Querier, swaps []plan.Swap) (map
 }
 
 // RecordSwaps moves what is live, and the states of both sides. The caller holds the locks of LockLive.
-func (l Ledger) RecordSwaps(ctx context.Context, q Querier, key string, kind SwapKind, swaps []plan.Swap) error {
+func (l Ledger) RecordSwaps(ctx context.Context, q Querier, key string, kind SwapKind, swaps []generation.Swap) error {
 	n := len(swaps)
 	outputs, partitions, from, to := make([]string, n), make([]string, n), make([]*int64, n), make([]*int64, n)
 	id := func(v int64) *int64 {

@@ -3,7 +3,9 @@ package plan
 import (
 	"fmt"
 
+	"drawbridge/internal/generation"
 	"drawbridge/internal/partition"
+	"drawbridge/internal/release"
 )
 
 // Standing says whose the live generation of a partition is, seen from what is turned back.
@@ -21,14 +23,14 @@ type Held struct {
 	Output    string
 	Partition partition.Key
 	Standing  Standing
-	Live      *Generation // nil: nothing is live now
-	Before    *Generation // live before what is turned back; nil: nothing was
+	Live      *generation.Generation // nil: nothing is live now
+	Before    *generation.Generation // live before what is turned back; nil: nothing was
 }
 
 // Compensation decides, partition by partition, what turning back to a release takes. to is the release that could
 // rebuild; nil: there is none. snapshot goes back to the retained data even where data was published since. A partition
 // that is back already has no item, so that a second turn-back after half of a first one does the other half.
-func Compensation(to *Release, held []Held, snapshot bool) []UndoItem {
+func Compensation(to *release.Release, held []Held, snapshot bool) []UndoItem {
 	var items []UndoItem
 	for _, h := range held {
 		if h.back(to) {
@@ -45,14 +47,14 @@ func Compensation(to *Release, held []Held, snapshot bool) []UndoItem {
 }
 
 // back says that readers see what they would see after the turn-back.
-func (h Held) back(to *Release) bool {
+func (h Held) back(to *release.Release) bool {
 	if h.Live == nil || h.Before == nil {
 		return h.Live == h.Before
 	}
 	return h.Live.ID == h.Before.ID || h.Standing == Foreign && to != nil && h.Live.Release.Digest == to.Digest
 }
 
-func (h Held) decide(to *Release, snapshot bool) (kind UndoKind, generation int64, reason string) {
+func (h Held) decide(to *release.Release, snapshot bool) (kind UndoKind, target int64, reason string) {
 	switch {
 	case h.Live == nil:
 		return UndoLeave, 0, "nothing is live there any more: somebody detached it"
@@ -64,7 +66,7 @@ func (h Held) decide(to *Release, snapshot bool) (kind UndoKind, generation int6
 		return UndoDetach, 0, "nothing was live before, and it is detached; its table is kept for the horizon"
 	case h.Before == nil:
 		return rebuild(to, "nothing was live before")
-	case h.Before.State != Retired:
+	case h.Before.State != generation.Retired:
 		return rebuild(to, fmt.Sprintf("generation %d, which was live before, is %s", h.Before.ID, h.Before.State))
 	case h.Before.NotReattachable != "":
 		return rebuild(to, fmt.Sprintf("generation %d, which was live before, cannot be re-attached: %s", h.Before.ID, h.Before.NotReattachable))
@@ -73,7 +75,7 @@ func (h Held) decide(to *Release, snapshot bool) (kind UndoKind, generation int6
 }
 
 // rebuild never detaches silently: without a release that could build, the partition is left and reported.
-func rebuild(to *Release, why string) (UndoKind, int64, string) {
+func rebuild(to *release.Release, why string) (UndoKind, int64, string) {
 	if to == nil {
 		return UndoLeave, 0, why + "; no earlier release could build it again"
 	}

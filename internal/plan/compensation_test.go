@@ -5,26 +5,30 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"drawbridge/internal/generation"
 	"drawbridge/internal/plan"
+	"drawbridge/internal/release"
 )
 
 func TestCompensation(t *testing.T) {
 	t.Parallel()
-	good := plan.Release{Pipeline: "shop", Version: "1.0.0", Digest: "sha256:good"}
-	bad := plan.Release{Pipeline: "shop", Version: "1.1.0", Digest: "sha256:bad"}
-	other := plan.Release{Pipeline: "shop", Version: "2.0.0", Digest: "sha256:other"}
-	live := func(id int64, r plan.Release) *plan.Generation {
-		return &plan.Generation{ID: id, State: plan.Live, Release: r}
+	good := release.Release{Pipeline: "shop", Version: "1.0.0", Digest: "sha256:good"}
+	bad := release.Release{Pipeline: "shop", Version: "1.1.0", Digest: "sha256:bad"}
+	other := release.Release{Pipeline: "shop", Version: "2.0.0", Digest: "sha256:other"}
+	live := func(id int64, r release.Release) *generation.Generation {
+		return &generation.Generation{ID: id, State: generation.Live, Release: r}
 	}
-	retired := func(id int64) *plan.Generation { return &plan.Generation{ID: id, State: plan.Retired, Release: good} }
+	retired := func(id int64) *generation.Generation {
+		return &generation.Generation{ID: id, State: generation.Retired, Release: good}
+	}
 	lost := retired(1)
 	lost.NotReattachable = "column amount was dropped"
 	gone := retired(1)
-	gone.State = plan.Dropped
+	gone.State = generation.Dropped
 
 	for name, c := range map[string]struct {
 		held     plan.Held
-		to       *plan.Release
+		to       *release.Release
 		snapshot bool
 		want     plan.UndoKind // empty: no item
 		goesTo   int64

@@ -10,6 +10,7 @@ import (
 	"drawbridge/internal/fault"
 	"drawbridge/internal/partition"
 	"drawbridge/internal/pipeline"
+	"drawbridge/internal/release"
 )
 
 // maxTrial bounds the smoke and the canary partitions of an environment: they are samples, and every summary of a plan
@@ -18,7 +19,7 @@ const maxTrial = 32
 
 // Input is all that a plan depends on.
 type Input struct {
-	Release      Release
+	Release      release.Release
 	Pipeline     *pipeline.Pipeline
 	Rebuild      Rebuild
 	Environments []EnvironmentInput // in the order of crossing

@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"drawbridge/internal/fault"
+	"drawbridge/internal/generation"
 	"drawbridge/internal/partition"
 	"drawbridge/internal/pipeline"
 	"drawbridge/internal/plan"
@@ -69,7 +70,7 @@ func TestScope(t *testing.T) {
 func TestSlices(t *testing.T) {
 	t.Parallel()
 	e := compute(t, rebuild(plan.Rebuild{Mode: plan.RebuildAll})).Environments[0]
-	require.Equal(t, plan.Slice{Reused: true, Items: []plan.Item{
+	require.Equal(t, plan.Slice{Reused: true, Items: []generation.Item{
 		{Output: "fct_orders", Partition: "2026-01-31"}, {Output: "dim_channel", Partition: partition.AllKey},
 	}}, e.Slices[0], "the canary is promoted, with the outputs that are one partition")
 	var sizes []int
@@ -110,7 +111,7 @@ func TestPipelineOfOnePartition(t *testing.T) {
 		in.Pipeline.Outputs = in.Pipeline.Outputs[1:]
 		env.Observed.Sources = []partition.Key{partition.AllKey}
 	}).Environments[0]
-	require.Equal(t, []plan.Slice{{Reused: true, Items: []plan.Item{{Output: "dim_channel", Partition: partition.AllKey}}}}, e.Slices)
+	require.Equal(t, []plan.Slice{{Reused: true, Items: []generation.Item{{Output: "dim_channel", Partition: partition.AllKey}}}}, e.Slices)
 }
 
 func TestSchemaClasses(t *testing.T) {
@@ -118,16 +119,16 @@ func TestSchemaClasses(t *testing.T) {
 	for name, c := range map[string]struct {
 		change    change
 		class     plan.SchemaClass
-		added     []plan.Column
+		added     []generation.Column
 		leftOut   []string
 		conflicts []string
 	}{
 		"equal columns are the same": {change: orders(func(*plan.ObservedOutput) {}), class: plan.SchemaSame},
 		"another order is the same":  {change: orders(func(o *plan.ObservedOutput) { slices.Reverse(o.Candidate) }), class: plan.SchemaSame},
-		"a new column is additive":   {change: addsCurrency(), class: plan.SchemaAdditive, added: []plan.Column{{Name: "currency_code", Type: "text"}}},
+		"a new column is additive":   {change: addsCurrency(), class: plan.SchemaAdditive, added: []generation.Column{{Name: "currency_code", Type: "text"}}},
 		"a new column is added nullable": {change: orders(func(o *plan.ObservedOutput) {
-			o.Candidate = append(o.Candidate, plan.Column{Name: "x", Type: "text", NotNull: true})
-		}), class: plan.SchemaAdditive, added: []plan.Column{{Name: "x", Type: "text"}}},
+			o.Candidate = append(o.Candidate, generation.Column{Name: "x", Type: "text", NotNull: true})
+		}), class: plan.SchemaAdditive, added: []generation.Column{{Name: "x", Type: "text"}}},
 		"a nullable column may be left out": {change: orders(func(o *plan.ObservedOutput) { o.Candidate = o.Candidate[:2] }), class: plan.SchemaSame, leftOut: []string{"amount"}},
 		"a required column may not": {
 			change: orders(func(o *plan.ObservedOutput) { o.Candidate = o.Candidate[1:] }), class: plan.SchemaDestructive,
@@ -155,10 +156,10 @@ func TestSchemaClasses(t *testing.T) {
 			conflicts: []string{"the columns that the release returns could not be determined"},
 		},
 		"a table of others is refused": {
-			change: orders(func(o *plan.ObservedOutput) { o.Kind, o.Scheme = plan.Plain, nil }), class: plan.SchemaDestructive,
+			change: orders(func(o *plan.ObservedOutput) { o.Kind, o.Scheme = generation.Plain, nil }), class: plan.SchemaDestructive,
 			conflicts: []string{"a table that Drawbridge does not manage has this name"},
 		},
-		"nothing there is a create": {change: nothingYet(), class: plan.SchemaCreate, added: []plan.Column{
+		"nothing there is a create": {change: nothingYet(), class: plan.SchemaCreate, added: []generation.Column{
 			{Name: "order_id", Type: "bigint"}, {Name: "order_date", Type: "date"}, {Name: "amount", Type: "numeric(12,2)"},
 		}},
 	} {
@@ -233,7 +234,7 @@ func TestLimits(t *testing.T) {
 func TestWhatPreflightSaidIsNotSaidAgain(t *testing.T) {
 	t.Parallel()
 	for rule, cause := range map[string]change{
-		"plain-table": orders(func(o *plan.ObservedOutput) { o.Kind = plan.Plain }),
+		"plain-table": orders(func(o *plan.ObservedOutput) { o.Kind = generation.Plain }),
 		"describe":    orders(func(o *plan.ObservedOutput) { o.Candidate = nil }),
 		"lock-table":  observed(func(o *plan.Observed) { o.LockSlots = 50 }),
 	} {

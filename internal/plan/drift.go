@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"drawbridge/internal/gate"
+	"drawbridge/internal/generation"
+	"drawbridge/internal/release"
 )
 
 // Drift says what has moved in an environment since it was planned, a sentence each; none when the plan still holds.
@@ -14,7 +16,7 @@ import (
 //
 // What applying the plan leaves behind is expected: a workflow that was reset looks again, and one that was turned back
 // has left its columns. That is the release being the active one, and the tables and columns that the plan adds.
-func Drift(planned Environment, release Release, now Observed) []string {
+func Drift(planned Environment, release release.Release, now Observed) []string {
 	var moved []string
 	say := func(format string, args ...any) { moved = append(moved, fmt.Sprintf(format, args...)) }
 	if !sameRelease(planned.Active, now.Active) && !sameRelease(&release, now.Active) {
@@ -63,18 +65,18 @@ func schemaDrift(planned Environment, now Observed) []string {
 
 // unexpanded is an output as it was before the plan expanded it.
 func unexpanded(o ObservedOutput, change SchemaChange) ObservedOutput {
-	if change.Class == SchemaCreate && o.Kind == Managed && len(o.Columns) == len(change.Added) &&
-		!slices.ContainsFunc(o.Columns, func(c Column) bool { return !isAdded(Column{Name: c.Name, Type: c.Type}, change) }) {
+	if change.Class == SchemaCreate && o.Kind == generation.Managed && len(o.Columns) == len(change.Added) &&
+		!slices.ContainsFunc(o.Columns, func(c generation.Column) bool { return !isAdded(generation.Column{Name: c.Name, Type: c.Type}, change) }) {
 		// A column of a new table may be NOT NULL: bounds and keys want that.
-		return ObservedOutput{Table: o.Table, Kind: Absent, Candidate: o.Candidate}
+		return ObservedOutput{Table: o.Table, Kind: generation.Absent, Candidate: o.Candidate}
 	}
 	if change.Class == SchemaAdditive {
-		o.Columns = slices.DeleteFunc(slices.Clone(o.Columns), func(c Column) bool { return isAdded(c, change) })
+		o.Columns = slices.DeleteFunc(slices.Clone(o.Columns), func(c generation.Column) bool { return isAdded(c, change) })
 	}
 	return o
 }
 
-func isAdded(c Column, change SchemaChange) bool { return slices.Contains(change.Added, c) }
+func isAdded(c generation.Column, change SchemaChange) bool { return slices.Contains(change.Added, c) }
 
 // columnDrift compares a parent's columns, and what the release would now add to them, with the plan.
 func columnDrift(change SchemaChange, now ObservedOutput) []string {
@@ -96,7 +98,7 @@ func columnDrift(change SchemaChange, now ObservedOutput) []string {
 			say("there is a new column %s %s", is.Name, typeText(is))
 		}
 	}
-	if len(moved) > 0 || now.Kind == Plain {
+	if len(moved) > 0 || now.Kind == generation.Plain {
 		return moved
 	}
 	added, _, conflicts := compareColumns(now.Columns, now.Candidate)
@@ -111,21 +113,21 @@ func columnDrift(change SchemaChange, now ObservedOutput) []string {
 	return moved
 }
 
-func typeText(c Column) string {
+func typeText(c generation.Column) string {
 	if c.NotNull {
 		return c.Type + " NOT NULL"
 	}
 	return c.Type
 }
 
-func sameRelease(a, b *Release) bool {
+func sameRelease(a, b *release.Release) bool {
 	if a == nil || b == nil {
 		return a == b
 	}
 	return a.Digest == b.Digest
 }
 
-func releaseText(r *Release) string {
+func releaseText(r *release.Release) string {
 	if r == nil {
 		return "none"
 	}

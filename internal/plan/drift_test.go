@@ -6,19 +6,21 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"drawbridge/internal/generation"
 	"drawbridge/internal/partition"
 	"drawbridge/internal/plan"
+	"drawbridge/internal/release"
 )
 
 func TestDrift(t *testing.T) {
 	t.Parallel()
-	currency := plan.Column{Name: "currency_code", Type: "text"}
+	currency := generation.Column{Name: "currency_code", Type: "text"}
 	orders := func(edit func(*plan.ObservedOutput)) func(*plan.Observed) {
 		return func(o *plan.Observed) { edit(&o.Outputs[0]) }
 	}
 	expanded := orders(func(o *plan.ObservedOutput) { o.Columns = append(o.Columns, currency) })
 	created := func(o *plan.Observed) {
-		o.Outputs[0].Kind, o.Outputs[0].Scheme, o.Outputs[0].Columns = plan.Managed, new(byDay), orderColumns()
+		o.Outputs[0].Kind, o.Outputs[0].Scheme, o.Outputs[0].Columns = generation.Managed, new(byDay), orderColumns()
 	}
 	problem := func(blocking bool) func(*plan.Observed) {
 		return func(o *plan.Observed) {
@@ -40,7 +42,7 @@ func TestDrift(t *testing.T) {
 		"a problem that is gone":          {observed(problem(true)), func(o *plan.Observed) { o.Problems = nil }, nil},
 		"a new blocking problem":          {nil, problem(true), []string{"a new problem with fct_orders: it is published"}},
 		"a risk that has come to block":   {observed(problem(false)), problem(true), []string{"a new problem with fct_orders: it is published"}},
-		"another release is active":       {nil, func(o *plan.Observed) { o.Active = &plan.Release{Version: "1.0.5", Digest: "sha256:" + hex64('5')} }, []string{"the active release was 1.0.0 (111111111111), and is 1.0.5 (555555555555)"}},
+		"another release is active":       {nil, func(o *plan.Observed) { o.Active = &release.Release{Version: "1.0.5", Digest: "sha256:" + hex64('5')} }, []string{"the active release was 1.0.0 (111111111111), and is 1.0.5 (555555555555)"}},
 		"no release is active any more":   {nil, func(o *plan.Observed) { o.Active = nil }, []string{"the active release was 1.0.0 (111111111111), and is none"}},
 		"another schema":                  {nil, func(o *plan.Observed) { o.Schema = "other" }, []string{"the schema was shop, and is other"}},
 		"another config":                  {nil, func(o *plan.Observed) { o.ConfigDigest = "sha256:" + hex64('e') }, []string{"the config has changed: its digest was cccccccccccc, and is eeeeeeeeeeee"}},
@@ -49,10 +51,10 @@ func TestDrift(t *testing.T) {
 		"a column that is required now":   {nil, orders(func(o *plan.ObservedOutput) { o.Columns[2].NotNull = true }), []string{"fct_orders: column amount was numeric(12,2), and is numeric(12,2) NOT NULL"}},
 		"a column of somebody else":       {nil, expanded, []string{"fct_orders: there is a new column currency_code text"}},
 		"our column in another type": {addsCurrency(), orders(func(o *plan.ObservedOutput) {
-			o.Columns = append(o.Columns, plan.Column{Name: "currency_code", Type: "character(3)"})
+			o.Columns = append(o.Columns, generation.Column{Name: "currency_code", Type: "character(3)"})
 		}), []string{"fct_orders: there is a new column currency_code character(3)"}},
 		"a column is gone":                  {nil, orders(func(o *plan.ObservedOutput) { o.Columns = o.Columns[:2] }), []string{"fct_orders: column amount is gone"}},
-		"a table that others made":          {nothingYet(), orders(func(o *plan.ObservedOutput) { o.Kind, o.Columns = plan.Plain, orderColumns()[:1] }), []string{"fct_orders: there is a new column order_id bigint NOT NULL"}},
+		"a table that others made":          {nothingYet(), orders(func(o *plan.ObservedOutput) { o.Kind, o.Columns = generation.Plain, orderColumns()[:1] }), []string{"fct_orders: there is a new column order_id bigint NOT NULL"}},
 		"the release returns other columns": {nil, orders(func(o *plan.ObservedOutput) { o.Candidate = append(o.Candidate, currency) }), []string{"fct_orders: the release would now add (currency_code text), the plan adds ()"}},
 		"the release returns another type":  {nil, orders(func(o *plan.ObservedOutput) { o.Candidate[2].Type = "text" }), []string{"fct_orders: column amount is numeric(12,2), the release returns text"}},
 		"columns in another order":          {nil, orders(func(o *plan.ObservedOutput) { slices.Reverse(o.Columns) }), []string{"the tables of the outputs are not the ones that were planned for: another kind of table, another partitioning, or columns in another order"}},

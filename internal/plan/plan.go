@@ -4,7 +4,9 @@ import (
 	"time"
 
 	"drawbridge/internal/gate"
+	"drawbridge/internal/generation"
 	"drawbridge/internal/partition"
+	"drawbridge/internal/release"
 )
 
 // Rebuild is the scope of a deployment: which partitions the new release builds anew.
@@ -26,15 +28,9 @@ const (
 	RebuildAll   RebuildMode = "all"
 )
 
-// Item is one partition of one output that a plan builds.
-type Item struct {
-	Output    string        `json:"output"`
-	Partition partition.Key `json:"partition"`
-}
-
 // Slice is a step of a publish: the partitions are built one after another and published in one transaction.
 type Slice struct {
-	Items []Item `json:"items"`
+	Items []generation.Item `json:"items"`
 	// Reused says that a shadow of the canary is promoted here instead of built again.
 	Reused bool `json:"reused,omitempty"`
 }
@@ -55,9 +51,9 @@ type SchemaChange struct {
 	Table string      `json:"table"`
 	Class SchemaClass `json:"class"`
 	// Before are the parent's columns when the plan was made; none where the table is created.
-	Before []Column `json:"before,omitempty"`
+	Before []generation.Column `json:"before,omitempty"`
 	// Added are the columns that the parent gains, nullable; all of them where the table is created.
-	Added []Column `json:"added,omitempty"`
+	Added []generation.Column `json:"added,omitempty"`
 	// LeftOut are nullable columns of the parent that the SELECT does not return; they stay, and are NULL.
 	LeftOut []string `json:"left_out,omitempty"`
 	// Conflicts say, for a destructive change, what cannot be done and why.
@@ -75,9 +71,9 @@ type Watch struct {
 
 // Rollback states what a rollback would do, and until when.
 type Rollback struct {
-	To      *Release      `json:"to,omitempty"` // nil: nothing was active before
-	Horizon time.Duration `json:"horizon"`      // how long retired generations are kept
-	Steps   []string      `json:"steps"`
+	To      *release.Release `json:"to,omitempty"` // nil: nothing was active before
+	Horizon time.Duration    `json:"horizon"`      // how long retired generations are kept
+	Steps   []string         `json:"steps"`
 }
 
 // Step is a line of the sequence that people read; ID names it in status and in effect keys.
@@ -103,26 +99,26 @@ const (
 // Environment is what a deployment does in one environment. Everything in it is covered by the plan's digest,
 // except Shown.
 type Environment struct {
-	Name         string          `json:"name"`
-	Schema       string          `json:"schema"`
-	ConfigDigest string          `json:"config_digest"`
-	PolicyDigest string          `json:"policy_digest"`
-	Active       *Release        `json:"active,omitempty"`
-	Fingerprint  string          `json:"fingerprint"` // of the outputs as observed: Fingerprint
-	Changes      []SchemaChange  `json:"changes"`
-	Smoke        []partition.Key `json:"smoke"`
-	SmokeMax     time.Duration   `json:"smoke_max"`
-	Canary       []partition.Key `json:"canary"`
-	Slices       []Slice         `json:"slices"` // the first promotes the canary
-	Checks       []string        `json:"checks"` // "fct_orders: unique(order_id)"
-	Budgets      []string        `json:"budgets"`
-	Approval     gate.Approval   `json:"approval"`
-	Requires     []string        `json:"requires,omitempty"`
-	Watch        Watch           `json:"watch"`
-	Rollback     Rollback        `json:"rollback"`
-	Steps        []Step          `json:"steps"`
-	Problems     []Problem       `json:"problems,omitempty"`
-	Shown        Shown           `json:"shown,omitzero"`
+	Name         string           `json:"name"`
+	Schema       string           `json:"schema"`
+	ConfigDigest string           `json:"config_digest"`
+	PolicyDigest string           `json:"policy_digest"`
+	Active       *release.Release `json:"active,omitempty"`
+	Fingerprint  string           `json:"fingerprint"` // of the outputs as observed: Fingerprint
+	Changes      []SchemaChange   `json:"changes"`
+	Smoke        []partition.Key  `json:"smoke"`
+	SmokeMax     time.Duration    `json:"smoke_max"`
+	Canary       []partition.Key  `json:"canary"`
+	Slices       []Slice          `json:"slices"` // the first promotes the canary
+	Checks       []string         `json:"checks"` // "fct_orders: unique(order_id)"
+	Budgets      []string         `json:"budgets"`
+	Approval     gate.Approval    `json:"approval"`
+	Requires     []string         `json:"requires,omitempty"`
+	Watch        Watch            `json:"watch"`
+	Rollback     Rollback         `json:"rollback"`
+	Steps        []Step           `json:"steps"`
+	Problems     []Problem        `json:"problems,omitempty"`
+	Shown        Shown            `json:"shown,omitzero"`
 }
 
 // Shown are facts that inform and may move without making the plan stale; the digest leaves them out.
@@ -136,10 +132,10 @@ type Shown struct {
 
 // Plan is pure data: what a deployment will do. Its digest is what approvals and applies name.
 type Plan struct {
-	Digest       string        `json:"digest,omitempty"` // of Canonical, by Seal
-	Release      Release       `json:"release"`
-	Owner        string        `json:"owner"`
-	Description  string        `json:"description,omitempty"`
-	Rebuild      Rebuild       `json:"rebuild"`
-	Environments []Environment `json:"environments"`
+	Digest       string          `json:"digest,omitempty"` // of Canonical, by Seal
+	Release      release.Release `json:"release"`
+	Owner        string          `json:"owner"`
+	Description  string          `json:"description,omitempty"`
+	Rebuild      Rebuild         `json:"rebuild"`
+	Environments []Environment   `json:"environments"`
 }

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"drawbridge/internal/generation"
 	"drawbridge/internal/partition"
 )
 
@@ -12,11 +13,11 @@ import (
 func schemaChange(want partition.Scheme, found ObservedOutput) SchemaChange {
 	change := SchemaChange{Table: found.Table, Before: found.Columns}
 	switch {
-	case found.Kind == Plain:
+	case found.Kind == generation.Plain:
 		change.Conflicts = []string{"a table that Drawbridge does not manage has this name"}
 	case len(found.Candidate) == 0:
 		change.Conflicts = []string{"the columns that the release returns could not be determined"}
-	case found.Kind == Absent:
+	case found.Kind == generation.Absent:
 		change.Class, change.Added = SchemaCreate, nullable(found.Candidate)
 		change.Conflicts = repeated(found.Candidate)
 	default:
@@ -39,7 +40,7 @@ func schemaChange(want partition.Scheme, found ObservedOutput) SchemaChange {
 
 // compareColumns compares a parent's columns with those that a SELECT returns. Order does not matter: columns are
 // matched by name, and new ones are appended.
-func compareColumns(parent, candidate []Column) (added []Column, leftOut, conflicts []string) {
+func compareColumns(parent, candidate []generation.Column) (added []generation.Column, leftOut, conflicts []string) {
 	for _, want := range candidate {
 		have, ok := column(parent, want.Name)
 		switch {
@@ -62,16 +63,16 @@ func compareColumns(parent, candidate []Column) (added []Column, leftOut, confli
 	return nullable(added), leftOut, conflicts
 }
 
-func column(columns []Column, name string) (Column, bool) {
-	i := slices.IndexFunc(columns, func(c Column) bool { return c.Name == name })
+func column(columns []generation.Column, name string) (generation.Column, bool) {
+	i := slices.IndexFunc(columns, func(c generation.Column) bool { return c.Name == name })
 	if i < 0 {
-		return Column{}, false
+		return generation.Column{}, false
 	}
 	return columns[i], true
 }
 
 // nullable is how columns are added: partitions that an earlier release built have no value for them.
-func nullable(columns []Column) []Column {
+func nullable(columns []generation.Column) []generation.Column {
 	out := slices.Clone(columns)
 	for i := range out {
 		out[i].NotNull = false
@@ -79,7 +80,7 @@ func nullable(columns []Column) []Column {
 	return out
 }
 
-func repeated(columns []Column) []string {
+func repeated(columns []generation.Column) []string {
 	var found []string
 	seen := map[string]bool{}
 	for _, c := range columns {
@@ -119,7 +120,7 @@ func schemeText(s partition.Scheme) string {
 // wrong with the table under the name, or with the SELECT, it is not said again.
 func (c crossing) schemaProblems(change SchemaChange) []Problem {
 	found, _ := c.observed.output(change.Table)
-	unknown := found.Kind == Plain || len(found.Candidate) == 0
+	unknown := found.Kind == generation.Plain || len(found.Candidate) == 0
 	if unknown && slices.ContainsFunc(c.observed.Problems, func(p Problem) bool {
 		return p.Blocking && p.Object == change.Table
 	}) {
@@ -129,7 +130,7 @@ func (c crossing) schemaProblems(change SchemaChange) []Problem {
 	for _, conflict := range change.Conflicts {
 		p := Problem{Rule: "schema", Object: change.Table, Blocking: true}
 		switch {
-		case found.Kind == Plain:
+		case found.Kind == generation.Plain:
 			p.Text, p.Remedy = conflict, "give the output another name, or rename the table that is there"
 		case len(found.Candidate) == 0:
 			p.Text, p.Remedy = conflict, "drawbridge validate "+c.pipeline.Name+" says what its SQL cannot do there"
@@ -147,8 +148,8 @@ func (c crossing) schemaProblems(change SchemaChange) []Problem {
 func Fingerprint(outputs []ObservedOutput) string {
 	type table struct {
 		Table   string
-		Kind    TableKind
-		Columns []Column
+		Kind    generation.TableKind
+		Columns []generation.Column
 		Scheme  *partition.Scheme
 	}
 	tables := make([]table, 0, len(outputs))

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 
+	"drawbridge/internal/generation"
 	"drawbridge/internal/partition"
 	"drawbridge/internal/pipeline"
 )
@@ -47,7 +48,7 @@ func (c crossing) work(smoke, canary int) work {
 	}
 	for _, o := range c.pipeline.Outputs {
 		if o.Partition.By == partition.All && scheme.By != partition.All {
-			first.Items = append(first.Items, Item{Output: o.Table, Partition: partition.AllKey})
+			first.Items = append(first.Items, generation.Item{Output: o.Table, Partition: partition.AllKey})
 		}
 	}
 	w.slices = append(w.slices, first)
@@ -60,7 +61,7 @@ func (c crossing) work(smoke, canary int) work {
 			continue
 		}
 		items := c.cutItems(key, func(o pipeline.Output) bool {
-			return inScope(key) || !live[Item{Output: o.Table, Partition: key}]
+			return inScope(key) || !live[generation.Item{Output: o.Table, Partition: key}]
 		})
 		if len(items) == 0 {
 			continue
@@ -79,11 +80,11 @@ func (c crossing) work(smoke, canary int) work {
 }
 
 // cutItems are the wanted outputs that are cut as the pipeline is, in one partition.
-func (c crossing) cutItems(key partition.Key, wanted func(pipeline.Output) bool) []Item {
-	var items []Item
+func (c crossing) cutItems(key partition.Key, wanted func(pipeline.Output) bool) []generation.Item {
+	var items []generation.Item
 	for _, o := range c.pipeline.Outputs {
 		if o.Partition.By == c.pipeline.Partition.By && wanted(o) {
-			items = append(items, Item{Output: o.Table, Partition: key})
+			items = append(items, generation.Item{Output: o.Table, Partition: key})
 		}
 	}
 	return items
@@ -106,11 +107,11 @@ func (c crossing) scope(sources []partition.Key) func(partition.Key) bool {
 }
 
 // live is every live generation's place.
-func (c crossing) live() map[Item]bool {
-	live := map[Item]bool{}
+func (c crossing) live() map[generation.Item]bool {
+	live := map[generation.Item]bool{}
 	for _, o := range c.observed.Outputs {
 		for _, g := range o.Live {
-			live[Item{Output: o.Table, Partition: g.Partition}] = true
+			live[generation.Item{Output: o.Table, Partition: g.Partition}] = true
 		}
 	}
 	return live

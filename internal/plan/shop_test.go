@@ -10,9 +10,11 @@ import (
 	"drawbridge/internal/canary"
 	"drawbridge/internal/check"
 	"drawbridge/internal/gate"
+	"drawbridge/internal/generation"
 	"drawbridge/internal/partition"
 	"drawbridge/internal/pipeline"
 	"drawbridge/internal/plan"
+	"drawbridge/internal/release"
 )
 
 // The shop: fct_orders by day, with 1.0.0 active and January 1 to 31 live; dim_channel is one partition.
@@ -20,8 +22,8 @@ import (
 var (
 	byDay  = partition.Scheme{By: partition.Day, Column: "order_date"}
 	whole  = partition.Scheme{By: partition.All}
-	first  = plan.Release{Pipeline: "shop", Version: "1.0.0", Digest: "sha256:" + hex64('1')}
-	second = plan.Release{Pipeline: "shop", Version: "1.1.0", Digest: "sha256:" + hex64('2')}
+	first  = release.Release{Pipeline: "shop", Version: "1.0.0", Digest: "sha256:" + hex64('1')}
+	second = release.Release{Pipeline: "shop", Version: "1.1.0", Digest: "sha256:" + hex64('2')}
 )
 
 func hex64(c byte) string {
@@ -40,16 +42,16 @@ func january(from, to int) []partition.Key {
 	return keys
 }
 
-func liveIn(output string, keys ...partition.Key) []plan.Generation {
-	var live []plan.Generation
+func liveIn(output string, keys ...partition.Key) []generation.Generation {
+	var live []generation.Generation
 	for i, k := range keys {
-		live = append(live, plan.Generation{ID: int64(i + 1), Output: output, Partition: k, State: plan.Live, Release: first, Rows: 2000})
+		live = append(live, generation.Generation{ID: int64(i + 1), Output: output, Partition: k, State: generation.Live, Release: first, Rows: 2000})
 	}
 	return live
 }
 
-func orderColumns(more ...plan.Column) []plan.Column {
-	return append([]plan.Column{
+func orderColumns(more ...generation.Column) []generation.Column {
+	return append([]generation.Column{
 		{Name: "order_id", Type: "bigint", NotNull: true},
 		{Name: "order_date", Type: "date", NotNull: true},
 		{Name: "amount", Type: "numeric(12,2)"},
@@ -97,14 +99,14 @@ func prod() plan.EnvironmentInput {
 			Active: new(first),
 			Outputs: []plan.ObservedOutput{
 				{
-					Table: "fct_orders", Kind: plan.Managed, Scheme: new(byDay), Columns: orderColumns(),
-					Candidate: []plan.Column{{Name: "order_id", Type: "bigint"}, {Name: "order_date", Type: "date"}, {Name: "amount", Type: "numeric(12,2)"}},
+					Table: "fct_orders", Kind: generation.Managed, Scheme: new(byDay), Columns: orderColumns(),
+					Candidate: []generation.Column{{Name: "order_id", Type: "bigint"}, {Name: "order_date", Type: "date"}, {Name: "amount", Type: "numeric(12,2)"}},
 					Live:      liveIn("fct_orders", january(1, 31)...), Dependents: []string{"view bi.revenue"},
 				},
 				{
-					Table: "dim_channel", Kind: plan.Managed, Scheme: new(whole),
-					Columns:   []plan.Column{{Name: "channel", Type: "text", NotNull: true}},
-					Candidate: []plan.Column{{Name: "channel", Type: "text"}},
+					Table: "dim_channel", Kind: generation.Managed, Scheme: new(whole),
+					Columns:   []generation.Column{{Name: "channel", Type: "text", NotNull: true}},
+					Candidate: []generation.Column{{Name: "channel", Type: "text"}},
 					Live:      liveIn("dim_channel", partition.AllKey),
 				},
 			},
@@ -152,7 +154,7 @@ func policy(edit func(*pipeline.Policy)) change {
 // addsCurrency makes the release return one more column.
 func addsCurrency() change {
 	return orders(func(o *plan.ObservedOutput) {
-		o.Candidate = append(o.Candidate, plan.Column{Name: "currency_code", Type: "text"})
+		o.Candidate = append(o.Candidate, generation.Column{Name: "currency_code", Type: "text"})
 	})
 }
 
@@ -161,7 +163,7 @@ func nothingYet() change {
 	return observed(func(o *plan.Observed) {
 		o.Active = nil
 		for i := range o.Outputs {
-			o.Outputs[i].Kind, o.Outputs[i].Columns, o.Outputs[i].Scheme, o.Outputs[i].Live = plan.Absent, nil, nil, nil
+			o.Outputs[i].Kind, o.Outputs[i].Columns, o.Outputs[i].Scheme, o.Outputs[i].Live = generation.Absent, nil, nil, nil
 		}
 	})
 }

@@ -7,6 +7,7 @@ import (
 
 	"drawbridge/internal/gate"
 	"drawbridge/internal/partition"
+	"drawbridge/internal/release"
 )
 
 // MaxSummary bounds the JSON of a Summary: it travels through workflow histories, in which the plan itself is a digest.
@@ -15,7 +16,7 @@ const MaxSummary = 32 << 10
 // Summary is what a workflow needs of a plan. The plan is a blob, which activities read by the digest.
 type Summary struct {
 	Digest       string               `json:"digest"`
-	Release      Release              `json:"release"`
+	Release      release.Release      `json:"release"`
 	Owner        string               `json:"owner"`
 	Environments []EnvironmentSummary `json:"environments"`
 }
@@ -23,19 +24,19 @@ type Summary struct {
 // EnvironmentSummary is one environment of a Summary. Problems and the texts of steps may be cut short; what is decided
 // by number or name is complete.
 type EnvironmentSummary struct {
-	Name       string          `json:"name"`
-	Schema     string          `json:"schema"`
-	Active     *Release        `json:"active,omitempty"`
-	Smoke      []partition.Key `json:"smoke"`
-	SmokeMax   time.Duration   `json:"smoke_max"`
-	Canary     []partition.Key `json:"canary"`
-	Slices     int             `json:"slices"`     // publishing transactions, the canary's included
-	Partitions int             `json:"partitions"` // built in all of them
-	Approval   gate.Approval   `json:"approval"`
-	Requires   []string        `json:"requires,omitempty"`
-	Watch      Watch           `json:"watch"` // without its checks
-	RollbackTo *Release        `json:"rollback_to,omitempty"`
-	Steps      []Step          `json:"steps"`
+	Name       string           `json:"name"`
+	Schema     string           `json:"schema"`
+	Active     *release.Release `json:"active,omitempty"`
+	Smoke      []partition.Key  `json:"smoke"`
+	SmokeMax   time.Duration    `json:"smoke_max"`
+	Canary     []partition.Key  `json:"canary"`
+	Slices     int              `json:"slices"`     // publishing transactions, the canary's included
+	Partitions int              `json:"partitions"` // built in all of them
+	Approval   gate.Approval    `json:"approval"`
+	Requires   []string         `json:"requires,omitempty"`
+	Watch      Watch            `json:"watch"` // without its checks
+	RollbackTo *release.Release `json:"rollback_to,omitempty"`
+	Steps      []Step           `json:"steps"`
 	// Blocking counts all the blocking problems; Problems are the first ones, blocking before others.
 	Blocking int       `json:"blocking"`
 	Problems []Problem `json:"problems,omitempty"`

@@ -7,6 +7,7 @@ import (
 	"drawbridge/internal/check"
 	"drawbridge/internal/gate"
 	"drawbridge/internal/partition"
+	"drawbridge/internal/release"
 )
 
 // screenList bounds what a screen names of one kind; the Markdown names all.
@@ -159,7 +160,7 @@ func rollbackText(r Rollback) string {
 	return fmt.Sprintf("to %s, for %s after the publish; generations are swapped, whatever their size", r.To.Version, durationText(r.Horizon))
 }
 
-func versionText(r *Release) string {
+func versionText(r *release.Release) string {
 	if r == nil {
 		return "nothing"
 	}

@@ -1,6 +1,9 @@
 package plan
 
-import "drawbridge/internal/partition"
+import (
+	"drawbridge/internal/partition"
+	"drawbridge/internal/release"
+)
 
 // TurnBack asks for data and active release to go back. The zero value goes back to the release that was active before.
 type TurnBack struct {
@@ -40,8 +43,8 @@ type UndoItem struct {
 // Undo is a whole turn-back, computed from the ledger.
 type Undo struct {
 	// To is the release that becomes active; nil: none was active before.
-	To *Release `json:"to,omitempty"`
+	To *release.Release `json:"to,omitempty"`
 	// From is the release that is active now.
-	From  *Release   `json:"from,omitempty"`
-	Items []UndoItem `json:"items"`
+	From  *release.Release `json:"from,omitempty"`
+	Items []UndoItem       `json:"items"`
 }

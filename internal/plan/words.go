@@ -11,6 +11,7 @@ import (
 	"drawbridge/internal/canary"
 	"drawbridge/internal/check"
 	"drawbridge/internal/gate"
+	"drawbridge/internal/generation"
 	"drawbridge/internal/partition"
 	"drawbridge/internal/pipeline"
 )
@@ -139,7 +140,7 @@ func keysText(keys []partition.Key) string {
 	}
 }
 
-func columnNames(columns []Column) string {
+func columnNames(columns []generation.Column) string {
 	names := make([]string, len(columns))
 	for i, c := range columns {
 		names[i] = c.Name
@@ -147,7 +148,7 @@ func columnNames(columns []Column) string {
 	return strings.Join(names, ", ")
 }
 
-func columnTexts(columns []Column) []string {
+func columnTexts(columns []generation.Column) []string {
 	texts := make([]string, len(columns))
 	for i, c := range columns {
 		texts[i] = c.Name + " " + c.Type

@@ -10,8 +10,8 @@ import (
 
 	"drawbridge/internal/catalog"
 	"drawbridge/internal/check"
+	"drawbridge/internal/generation"
 	"drawbridge/internal/pipeline"
-	"drawbridge/internal/plan"
 )
 
 // historyDepth is how many earlier generations vs_history compares with.
@@ -162,7 +162,7 @@ func proved(o pipeline.Output) map[string]bool {
 	return names
 }
 
-func checkColumns(columns []plan.Column) []check.Column {
+func checkColumns(columns []generation.Column) []check.Column {
 	list := make([]check.Column, len(columns))
 	for i, c := range columns {
 		list[i] = check.Column(c)

@@ -16,9 +16,10 @@ import (
 	"drawbridge/internal/check"
 	"drawbridge/internal/fault"
 	"drawbridge/internal/gate"
+	"drawbridge/internal/generation"
 	"drawbridge/internal/partition"
 	"drawbridge/internal/pipeline"
-	"drawbridge/internal/plan"
+	"drawbridge/internal/release"
 	"drawbridge/internal/sqltext"
 )
 
@@ -26,7 +27,7 @@ import (
 type BuildSpec struct {
 	Key         string // of the effect: workflow key, environment, step, round, partition
 	Pipeline    *pipeline.Pipeline
-	Release     plan.Release
+	Release     release.Release
 	Partition   partition.Key // outputs that are one partition are built as `all` beside it
 	Outputs     []string      // tables
 	Control     bool          // the generations are only for a comparison, and never published
@@ -62,7 +63,7 @@ type Progress struct {
 
 // BuiltOutput is one output's part of a build.
 type BuiltOutput struct {
-	Generation plan.Generation `json:"generation"`
+	Generation generation.Generation `json:"generation"`
 	// From is the generation that was live when the build began: a publish replaces that one and no other.
 	From       int64          `json:"from"`
 	Results    []check.Result `json:"results"`
@@ -139,7 +140,7 @@ func (w *Warehouse) alreadyBuilt(ctx context.Context, spec BuildSpec, outputs []
 	}
 	if len(found) < len(outputs) {
 		for _, g := range found {
-			if g.State != plan.Built {
+			if g.State != generation.Built {
 				continue
 			}
 			if err := w.ledger.Reject(ctx, w.pool, g.ID, "the other outputs of its run were not built"); err != nil {
@@ -244,7 +245,7 @@ func (b *build) abandon(ctx context.Context, generations []catalog.Generation, c
 	defer cancel()
 	for _, g := range generations {
 		if err := b.w.ledger.Reject(ctx, b.w.pool, g.ID, cause.Error()); err == nil {
-			g.State = plan.Rejected
+			g.State = generation.Rejected
 			_ = b.w.dropChild(ctx, g)
 		}
 	}
@@ -277,7 +278,7 @@ func (b *build) output(ctx context.Context, o pipeline.Output, g *catalog.Genera
 	if err := b.finish(ctx, g, results); err != nil {
 		return BuiltOutput{}, err
 	}
-	g.State, g.At = plan.Built, time.Now()
+	g.State, g.At = generation.Built, time.Now()
 	return b.w.builtOutput(*g, results), nil
 }
 

@@ -12,9 +12,9 @@ import (
 	"drawbridge/internal/check"
 	"drawbridge/internal/fault"
 	"drawbridge/internal/gate"
+	"drawbridge/internal/generation"
 	"drawbridge/internal/partition"
 	"drawbridge/internal/pipeline"
-	"drawbridge/internal/plan"
 	"drawbridge/internal/warehouse"
 )
 
@@ -99,8 +99,8 @@ func TestALaterAttemptEndsAStoppedOne(t *testing.T) {
 	generations, err := b.Generations(t.Context(), "fct_orders", "2026-01-01")
 	require.NoError(t, err)
 	require.Len(t, generations, 2)
-	require.Equal(t, plan.Built, generations[0].State)
-	require.Contains(t, []plan.State{plan.Rejected, plan.Dropped}, generations[1].State)
+	require.Equal(t, generation.Built, generations[0].State)
+	require.Contains(t, []generation.State{generation.Rejected, generation.Dropped}, generations[1].State)
 }
 
 func TestAKilledSessionLeavesARetryNothingToFear(t *testing.T) {
@@ -201,7 +201,7 @@ func TestOutputsOfOneRunAreBuiltTogetherOrNotAtAll(t *testing.T) {
 	require.Len(t, built, 2)
 	require.Equal(t, partition.AllKey, built[1].Generation.Partition)
 	require.Equal(t, gate.Pass, built[1].Verdict.Outcome, "%+v", built[1].Results)
-	_, err = b.Expand(t.Context(), warehouse.ExpandSpec{Pipeline: p, Release: release(p.Version)})
+	_, err = b.Expand(t.Context(), warehouse.ExpandSpec{Pipeline: p, Release: releaseOf(p.Version)})
 	require.NoError(t, err)
 	b.publish(t, swap(built[0].Generation, 0), swap(built[1].Generation, 0))
 	var channels int

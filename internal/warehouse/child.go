@@ -12,9 +12,9 @@ import (
 
 	"drawbridge/internal/catalog"
 	"drawbridge/internal/fault"
+	"drawbridge/internal/generation"
 	"drawbridge/internal/partition"
 	"drawbridge/internal/pipeline"
-	"drawbridge/internal/plan"
 )
 
 // buildMemory is what one index build may use; the server's default sorts a million rows on disk.
@@ -22,14 +22,14 @@ const buildMemory = "256MB"
 
 // createChild creates the empty, standalone child and records it before it holds a row. It has the parent's columns in
 // the parent's order, then those that only the candidate has.
-func (b *build) createChild(ctx context.Context, o pipeline.Output, g *catalog.Generation, candidate []plan.Column) error {
+func (b *build) createChild(ctx context.Context, o pipeline.Output, g *catalog.Generation, candidate []generation.Column) error {
 	child := b.w.names.child(g.ID)
 	err := pgx.BeginFunc(ctx, b.conn, func(tx pgx.Tx) error {
 		parent, err := b.w.findParent(ctx, tx, o.Table)
 		if err != nil {
 			return err
 		}
-		if parent.Kind == plan.Plain {
+		if parent.Kind == generation.Plain {
 			return plainTable(o.Table, b.w.names.schema)
 		}
 		fresh, err := newColumns(o, parent.Columns, candidate)
@@ -39,7 +39,7 @@ func (b *build) createChild(ctx context.Context, o pipeline.Output, g *catalog.G
 		ddl := strings.Builder{}
 		fmt.Fprintf(&ddl, "CREATE TABLE %s (", child)
 		separator := ""
-		if parent.Kind == plan.Managed {
+		if parent.Kind == generation.Managed {
 			fmt.Fprintf(&ddl, "LIKE %s INCLUDING STORAGE INCLUDING COMPRESSION", b.w.names.parent(o.Table))
 			separator = ", "
 		}
@@ -64,10 +64,10 @@ func (b *build) createChild(ctx context.Context, o pipeline.Output, g *catalog.G
 
 // newColumns are the candidate's columns that the parent lacks. A column that both have with another type, and one that
 // the parent demands and the SELECT leaves out, make the child unfit for the parent.
-func newColumns(o pipeline.Output, parent, candidate []plan.Column) ([]plan.Column, error) {
-	var fresh []plan.Column
+func newColumns(o pipeline.Output, parent, candidate []generation.Column) ([]generation.Column, error) {
+	var fresh []generation.Column
 	for _, c := range candidate {
-		at := slices.IndexFunc(parent, func(p plan.Column) bool { return p.Name == c.Name })
+		at := slices.IndexFunc(parent, func(p generation.Column) bool { return p.Name == c.Name })
 		switch {
 		case at < 0:
 			fresh = append(fresh, c)
@@ -77,7 +77,7 @@ func newColumns(o pipeline.Output, parent, candidate []plan.Column) ([]plan.Colu
 		}
 	}
 	for _, p := range parent {
-		if p.NotNull && !slices.ContainsFunc(candidate, func(c plan.Column) bool { return c.Name == p.Name }) {
+		if p.NotNull && !slices.ContainsFunc(candidate, func(c generation.Column) bool { return c.Name == p.Name }) {
 			return nil, fault.Newf(fault.Invalid, "build", o.Table, "select it, or make it nullable by a migration",
 				"the SELECT leaves out column "+p.Name+", which the table demands")
 		}
@@ -90,7 +90,7 @@ func newColumns(o pipeline.Output, parent, candidate []plan.Column) ([]plan.Colu
 		needed = append(needed, index...)
 	}
 	for _, name := range needed {
-		if !slices.ContainsFunc(candidate, func(c plan.Column) bool { return c.Name == name }) {
+		if !slices.ContainsFunc(candidate, func(c generation.Column) bool { return c.Name == name }) {
 			return nil, fault.Newf(fault.Invalid, "build", o.Table, "select it in "+o.SQLFile,
 				"the SELECT does not return column "+name+", which the key, the partition or an index names")
 		}
@@ -99,7 +99,7 @@ func newColumns(o pipeline.Output, parent, candidate []plan.Column) ([]plan.Colu
 }
 
 // fill runs the SELECT into the child, proves its bounds and key, and indexes it, in one transaction; then it vacuums.
-func (b *build) fill(ctx context.Context, o pipeline.Output, g *catalog.Generation, candidate []plan.Column) error {
+func (b *build) fill(ctx context.Context, o pipeline.Output, g *catalog.Generation, candidate []generation.Column) error {
 	object, child := o.Table+" "+string(g.Partition), b.w.names.child(g.ID)
 	err := pgx.BeginFunc(ctx, b.conn, func(tx pgx.Tx) error {
 		b.progress(Progress{Stage: StageTransform, Output: o.Table, Partition: g.Partition, RowsIn: g.Loaded})
@@ -127,7 +127,7 @@ func (b *build) fill(ctx context.Context, o pipeline.Output, g *catalog.Generati
 }
 
 // insert runs the SELECT with the partition's values bound.
-func (b *build) insert(ctx context.Context, tx pgx.Tx, o pipeline.Output, g *catalog.Generation, candidate []plan.Column) error {
+func (b *build) insert(ctx context.Context, tx pgx.Tx, o pipeline.Output, g *catalog.Generation, candidate []generation.Column) error {
 	names := make([]string, len(candidate))
 	for i, c := range candidate {
 		names[i] = c.Name
@@ -289,15 +289,15 @@ func (w *Warehouse) dropChild(ctx context.Context, g catalog.Generation) error {
 				return err
 			}
 		}
-		return w.ledger.SetState(ctx, tx, g.ID, plan.Dropped, "")
+		return w.ledger.SetState(ctx, tx, g.ID, generation.Dropped, "")
 	})
 }
 
 // parent is what stands under an output's name.
 type parent struct {
 	OID     uint32
-	Kind    plan.TableKind
-	Columns []plan.Column
+	Kind    generation.TableKind
+	Columns []generation.Column
 	Owner   uint32
 }
 
@@ -317,14 +317,14 @@ func (w *Warehouse) findParent(ctx context.Context, q catalog.Querier, output st
 		WHERE c.relname = $1
 		  AND c.relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = $3)`, output, w.names.data(), w.names.schema).Scan(&p.OID, &p.Owner, &managed)
 	if errors.Is(err, pgx.ErrNoRows) {
-		return parent{Kind: plan.Absent}, nil
+		return parent{Kind: generation.Absent}, nil
 	}
 	if err != nil {
 		return parent{}, classify("look at", output, err)
 	}
-	p.Kind = plan.Plain
+	p.Kind = generation.Plain
 	if managed {
-		p.Kind = plan.Managed
+		p.Kind = generation.Managed
 	}
 	p.Columns, err = columnsOf(ctx, q, p.OID)
 	return p, err

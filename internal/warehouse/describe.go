@@ -11,9 +11,9 @@ import (
 
 	"drawbridge/internal/catalog"
 	"drawbridge/internal/fault"
+	"drawbridge/internal/generation"
 	"drawbridge/internal/partition"
 	"drawbridge/internal/pipeline"
-	"drawbridge/internal/plan"
 )
 
 // Headers are the columns of load files, by the load's name, as ReadHeader found them. Without them only the declared
@@ -22,8 +22,8 @@ type Headers map[string][]string
 
 // Describe says which columns an output's SELECT returns here, without running it. SQL that the server refuses is
 // fault.Invalid.
-func (w *Warehouse) Describe(ctx context.Context, p *pipeline.Pipeline, o pipeline.Output, h Headers) ([]plan.Column, error) {
-	var columns []plan.Column
+func (w *Warehouse) Describe(ctx context.Context, p *pipeline.Pipeline, o pipeline.Output, h Headers) ([]generation.Column, error) {
+	var columns []generation.Column
 	err := w.rolledBack(ctx, func(tx pgx.Tx) error {
 		if err := createLoads(ctx, tx, p, h); err != nil {
 			return err
@@ -63,13 +63,13 @@ func createLoads(ctx context.Context, tx pgx.Tx, p *pipeline.Pipeline, h Headers
 }
 
 // describeOutput prepares an output's SELECT and reads its result columns.
-func describeOutput(ctx context.Context, conn *pgx.Conn, o pipeline.Output) ([]plan.Column, error) {
+func describeOutput(ctx context.Context, conn *pgx.Conn, o pipeline.Output) ([]generation.Column, error) {
 	text, _ := pipeline.Bind(o.SQL)
 	prepared, err := conn.PgConn().Prepare(ctx, "", text, nil)
 	if err != nil {
 		return nil, sqlFault(o, text, err)
 	}
-	columns := make([]plan.Column, len(prepared.Fields))
+	columns := make([]generation.Column, len(prepared.Fields))
 	oids, modifiers := make([]uint32, len(columns)), make([]int32, len(columns))
 	seen := map[string]bool{}
 	for i, f := range prepared.Fields {
@@ -122,7 +122,7 @@ func arguments(params []string, key partition.Key, bounds partition.Bounds) [][]
 }
 
 // columnsOf reads the columns of a table in order.
-func columnsOf(ctx context.Context, q catalog.Querier, relation uint32) ([]plan.Column, error) {
+func columnsOf(ctx context.Context, q catalog.Querier, relation uint32) ([]generation.Column, error) {
 	rows, err := q.Query(ctx, `
 		SELECT attname AS name, format_type(atttypid, atttypmod) AS type, attnotnull AS not_null
 		FROM pg_attribute
@@ -131,7 +131,7 @@ func columnsOf(ctx context.Context, q catalog.Querier, relation uint32) ([]plan.
 	if err != nil {
 		return nil, fmt.Errorf("read columns: %w", err)
 	}
-	columns, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (c plan.Column, err error) {
+	columns, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (c generation.Column, err error) {
 		err = row.Scan(&c.Name, &c.Type, &c.NotNull)
 		return c, err
 	})

@@ -12,9 +12,9 @@ import (
 	"github.com/jackc/pgx/v5/pgtype"
 
 	"drawbridge/internal/fault"
+	"drawbridge/internal/generation"
 	"drawbridge/internal/partition"
 	"drawbridge/internal/pipeline"
-	"drawbridge/internal/plan"
 )
 
 // Discover finds the partitions for which there is data, in order, where the names of files do not tell: it loads the
@@ -59,7 +59,7 @@ func discover(ctx context.Context, conn *pgx.Conn, o pipeline.Output) ([]partiti
 	if err != nil {
 		return nil, err
 	}
-	at := slices.IndexFunc(columns, func(c plan.Column) bool { return c.Name == o.Partition.Column })
+	at := slices.IndexFunc(columns, func(c generation.Column) bool { return c.Name == o.Partition.Column })
 	if at < 0 {
 		return nil, fault.Newf(fault.Invalid, "find partitions of", o.Table, "select it in "+o.SQLFile, "the SELECT does not return the partition column "+o.Partition.Column)
 	}

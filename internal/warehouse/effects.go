@@ -8,11 +8,11 @@ import (
 
 	"drawbridge/internal/catalog"
 	"drawbridge/internal/gate"
-	"drawbridge/internal/plan"
+	"drawbridge/internal/release"
 )
 
 // Active is the release that runs of a pipeline use; nil when none is active, and where there is no ledger yet.
-func (w *Warehouse) Active(ctx context.Context, pipeline string) (*plan.Release, error) {
+func (w *Warehouse) Active(ctx context.Context, pipeline string) (*release.Release, error) {
 	version, err := w.ledger.Version(ctx, w.pool)
 	if err != nil || version == 0 {
 		return nil, classify("read active release of", pipeline, err)
@@ -30,7 +30,7 @@ func (w *Warehouse) WasActive(ctx context.Context, pipeline, digest string) (boo
 
 // SetActive flips the active release of a pipeline, nil: to none, once under key: a repeated call changes nothing, even
 // where another release is active since. Under a fenced key it is fault.Conflict.
-func (w *Warehouse) SetActive(ctx context.Context, key, pipeline string, r *plan.Release) error {
+func (w *Warehouse) SetActive(ctx context.Context, key, pipeline string, r *release.Release) error {
 	return classify("activate release of", pipeline, pgx.BeginFunc(ctx, w.pool, func(tx pgx.Tx) error {
 		if err := bound(ctx, tx, "$1::int", ledgerWait); err != nil {
 			return err

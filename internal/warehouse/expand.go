@@ -9,23 +9,24 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"drawbridge/internal/fault"
+	"drawbridge/internal/generation"
 	"drawbridge/internal/partition"
 	"drawbridge/internal/pipeline"
-	"drawbridge/internal/plan"
+	"drawbridge/internal/release"
 )
 
 // ExpandSpec names the release for which the readers' tables must be ready.
 type ExpandSpec struct {
 	Pipeline    *pipeline.Pipeline
-	Release     plan.Release
+	Release     release.Release
 	LockBudget  time.Duration
 	Application string
 }
 
 // ExpandResult is what an expansion changed. While Blocked is not empty, what is left is not done.
 type ExpandResult struct {
-	Changes []string       `json:"changes,omitempty"` // "create fct_orders", "add fct_orders.currency_code text"
-	Blocked []plan.Session `json:"blocked,omitempty"`
+	Changes []string             `json:"changes,omitempty"` // "create fct_orders", "add fct_orders.currency_code text"
+	Blocked []generation.Session `json:"blocked,omitempty"`
 }
 
 // Expand creates the parents that are missing and adds, nullable, the columns that the release's newest generation of
@@ -55,20 +56,20 @@ func (w *Warehouse) Expand(ctx context.Context, spec ExpandSpec) (ExpandResult, 
 	return result, nil
 }
 
-func (w *Warehouse) expandOne(ctx context.Context, spec ExpandSpec, o pipeline.Output, candidate []plan.Column) (changes []string, blocked []plan.Session, err error) {
+func (w *Warehouse) expandOne(ctx context.Context, spec ExpandSpec, o pipeline.Output, candidate []generation.Column) (changes []string, blocked []generation.Session, err error) {
 	found, err := w.findParent(ctx, w.pool, o.Table)
 	if err != nil {
 		return nil, nil, err
 	}
 	switch found.Kind {
-	case plan.Plain:
+	case generation.Plain:
 		return nil, nil, plainTable(o.Table, w.names.schema)
-	case plan.Absent:
+	case generation.Absent:
 		if err := w.createParent(ctx, o, candidate); err != nil {
 			return nil, nil, err
 		}
 		return []string{"create " + o.Table}, nil, nil
-	case plan.Managed:
+	case generation.Managed:
 	}
 	fresh, err := additions(o, found.Columns, candidate)
 	if err != nil || len(fresh) == 0 {
@@ -104,7 +105,7 @@ func (w *Warehouse) expandOne(ctx context.Context, spec ExpandSpec, o pipeline.O
 }
 
 // additions are the columns to add; anything that is not an addition is refused.
-func additions(o pipeline.Output, parent, candidate []plan.Column) ([]plan.Column, error) {
+func additions(o pipeline.Output, parent, candidate []generation.Column) ([]generation.Column, error) {
 	fresh, err := newColumns(o, parent, candidate)
 	if err != nil {
 		return nil, fault.New(fault.Refused, "expand", o.Table, "change types by a migration, or cast in "+o.SQLFile, err)
@@ -125,7 +126,7 @@ func (w *Warehouse) tree(ctx context.Context, parent uint32) ([]uint32, error) {
 }
 
 // createParent creates the table that readers see, without a partition. Two creators at once make one table.
-func (w *Warehouse) createParent(ctx context.Context, o pipeline.Output, columns []plan.Column) error {
+func (w *Warehouse) createParent(ctx context.Context, o pipeline.Output, columns []generation.Column) error {
 	if _, err := newColumns(o, nil, columns); err != nil {
 		return err
 	}
@@ -134,7 +135,7 @@ func (w *Warehouse) createParent(ctx context.Context, o pipeline.Output, columns
 	return err
 }
 
-func columnList(columns []plan.Column) string {
+func columnList(columns []generation.Column) string {
 	list := make([]string, len(columns))
 	for i, c := range columns {
 		list[i] = quoteName(c.Name) + " " + c.Type
@@ -144,7 +145,7 @@ func columnList(columns []plan.Column) string {
 
 // partitionBy renders how a parent is cut: by range of the partition column; or, for an output that is one partition,
 // by list with a single DEFAULT partition, on the first key column, so that a primary key stays possible.
-func partitionBy(o pipeline.Output, columns []plan.Column) string {
+func partitionBy(o pipeline.Output, columns []generation.Column) string {
 	if o.Partition.By != partition.All {
 		return "PARTITION BY RANGE (" + quoteName(o.Partition.Column) + ")"
 	}

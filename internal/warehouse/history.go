@@ -7,9 +7,10 @@ import (
 	"slices"
 	"time"
 
+	"drawbridge/internal/generation"
 	"drawbridge/internal/partition"
 	"drawbridge/internal/pipeline"
-	"drawbridge/internal/plan"
+	"drawbridge/internal/release"
 )
 
 // generationsShown bounds a listing of generations.
@@ -17,17 +18,17 @@ const generationsShown = 200
 
 // Event is one change of what readers see, or of the active release.
 type Event struct {
-	At      time.Time    `json:"at"`
-	Kind    string       `json:"kind"` // publish, rollback, activate
-	Release plan.Release `json:"release"`
-	Key     string       `json:"key"` // of the effect
-	Text    string       `json:"text"`
+	At      time.Time       `json:"at"`
+	Kind    string          `json:"kind"` // publish, rollback, activate
+	Release release.Release `json:"release"`
+	Key     string          `json:"key"` // of the effect
+	Text    string          `json:"text"`
 }
 
 // History is what happened to a pipeline here, newest first.
 type History struct {
-	Active *plan.Release `json:"active,omitempty"`
-	Events []Event       `json:"events"`
+	Active *release.Release `json:"active,omitempty"`
+	Events []Event          `json:"events"`
 	// Oldest is when the oldest generation that can be gone back to was retired; nil when there is none.
 	Oldest *time.Time `json:"oldest,omitempty"`
 }
@@ -41,7 +42,7 @@ func (w *Warehouse) History(ctx context.Context, p *pipeline.Pipeline, limit int
 	}
 	out := History{Active: h.active, Events: h.publications()}
 	for _, e := range h.events {
-		event := Event{At: e.At, Kind: "activate", Key: e.EffectKey, Release: plan.Release{Pipeline: p.Name}, Text: "no release is active"}
+		event := Event{At: e.At, Kind: "activate", Key: e.EffectKey, Release: release.Release{Pipeline: p.Name}, Text: "no release is active"}
 		if to := e.To(); to != nil {
 			event.Release, event.Text = *to, to.Version+" is active"
 		}
@@ -52,7 +53,7 @@ func (w *Warehouse) History(ctx context.Context, p *pipeline.Pipeline, limit int
 		out.Events = out.Events[:limit]
 	}
 	for _, g := range h.generations {
-		if g.State == plan.Retired && g.NotReattachable == "" && (out.Oldest == nil || g.At.Before(*out.Oldest)) {
+		if g.State == generation.Retired && g.NotReattachable == "" && (out.Oldest == nil || g.At.Before(*out.Oldest)) {
 			out.Oldest = &g.At
 		}
 	}
@@ -85,12 +86,12 @@ func (h history) publications() []Event {
 }
 
 // Generations lists the newest generations of one partition of an output, newest first; of all when key is empty.
-func (w *Warehouse) Generations(ctx context.Context, output string, key partition.Key) ([]plan.Generation, error) {
+func (w *Warehouse) Generations(ctx context.Context, output string, key partition.Key) ([]generation.Generation, error) {
 	found, err := w.ledger.Of(ctx, w.pool, output, key, generationsShown)
 	if err != nil {
 		return nil, classify("list generations of", output, err)
 	}
-	list := make([]plan.Generation, len(found))
+	list := make([]generation.Generation, len(found))
 	for i, g := range found {
 		list[i] = g.Plan()
 	}

@@ -4,7 +4,7 @@ import (
 	"context"
 	"time"
 
-	"drawbridge/internal/plan"
+	"drawbridge/internal/generation"
 )
 
 const (
@@ -24,11 +24,11 @@ func (w *Warehouse) Housekeep(ctx context.Context, keep time.Duration) error {
 	}
 	var failed error
 	for _, g := range gone {
-		if g.State == plan.Building || g.State == plan.Built {
+		if g.State == generation.Building || g.State == generation.Built {
 			if err := w.ledger.Reject(ctx, w.pool, g.ID, "abandoned: never published"); err != nil {
 				return classify("housekeep", w.names.schema, err)
 			}
-			g.State = plan.Rejected
+			g.State = generation.Rejected
 		}
 		if err := w.dropChild(ctx, g); err != nil && failed == nil {
 			failed = classify("drop", childName(g.ID), err) // the others still go

@@ -11,7 +11,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"drawbridge/internal/catalog"
-	"drawbridge/internal/plan"
+	"drawbridge/internal/generation"
 )
 
 const (
@@ -47,7 +47,7 @@ func joinTargets(targets []target) string {
 
 // ladder tries attempt with growing patience until it is done, fails for good, or the budget is spent; then it returns
 // false and the sessions that stand in the way. Before each rung it looks for holders that no rung would outlast.
-func (w *Warehouse) ladder(ctx context.Context, budget time.Duration, relations []uint32, attempt func(ctx context.Context, rung time.Duration) error) (done bool, blocked []plan.Session, err error) {
+func (w *Warehouse) ladder(ctx context.Context, budget time.Duration, relations []uint32, attempt func(ctx context.Context, rung time.Duration) error) (done bool, blocked []generation.Session, err error) {
 	deadline := time.Now().Add(budget)
 	for rung := firstRung; ; rung = min(2*rung, topRung) {
 		blocked, err = w.holders(ctx, relations, longHolder)
@@ -125,7 +125,7 @@ func bound(ctx context.Context, tx pgx.Tx, milliseconds string, value int) error
 
 // holders lists other sessions that hold a lock on one of the relations, in transactions older than age. It reads no
 // query text.
-func (w *Warehouse) holders(ctx context.Context, relations []uint32, age time.Duration) ([]plan.Session, error) {
+func (w *Warehouse) holders(ctx context.Context, relations []uint32, age time.Duration) ([]generation.Session, error) {
 	return sessions(ctx, w.pool, `
 		SELECT DISTINCT ON (a.pid)
 		       a.pid, coalesce(a.usename, '') AS "user", coalesce(a.application_name, '') AS application,
@@ -144,7 +144,7 @@ func (w *Warehouse) holders(ctx context.Context, relations []uint32, age time.Du
 
 // terminate ends those of the blocking sessions that a person named. A session that ended meanwhile is none of them, so
 // that its successor under the same PID is safe.
-func (w *Warehouse) terminate(ctx context.Context, blocking []plan.Session, named []int32) error {
+func (w *Warehouse) terminate(ctx context.Context, blocking []generation.Session, named []int32) error {
 	for _, s := range blocking {
 		if !slices.Contains(named, s.PID) {
 			continue
@@ -156,12 +156,12 @@ func (w *Warehouse) terminate(ctx context.Context, blocking []plan.Session, name
 	return nil
 }
 
-func sessions(ctx context.Context, q catalog.Querier, sql string, args ...any) ([]plan.Session, error) {
+func sessions(ctx context.Context, q catalog.Querier, sql string, args ...any) ([]generation.Session, error) {
 	rows, err := q.Query(ctx, sql, args...)
 	if err != nil {
 		return nil, err
 	}
-	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (s plan.Session, err error) {
+	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (s generation.Session, err error) {
 		err = row.Scan(&s.PID, &s.User, &s.Application, &s.Client, &s.State, &s.Since, &s.Holds)
 		return s, err
 	})

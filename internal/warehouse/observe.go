@@ -8,6 +8,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"drawbridge/internal/fault"
+	"drawbridge/internal/generation"
 	"drawbridge/internal/partition"
 	"drawbridge/internal/pipeline"
 	"drawbridge/internal/plan"
@@ -62,7 +63,7 @@ func (w *Warehouse) observeOutput(ctx context.Context, o pipeline.Output) (plan.
 		return out, err
 	}
 	out.Kind, out.Columns = found.Kind, found.Columns
-	if found.Kind == plan.Absent {
+	if found.Kind == generation.Absent {
 		return out, nil
 	}
 	out.Dependents, err = w.dependents(ctx, found.OID, o.Table)
@@ -129,7 +130,7 @@ func (w *Warehouse) observeLedger(ctx context.Context, p *pipeline.Pipeline, tab
 		}
 		// Text order is not partition order everywhere: 100000 comes after 20000.
 		if scheme := schemes[observed.Outputs[i].Table]; len(observed.Outputs[i].Live) > 1 {
-			slices.SortFunc(observed.Outputs[i].Live, func(a, b plan.Generation) int { return scheme.Compare(a.Partition, b.Partition) })
+			slices.SortFunc(observed.Outputs[i].Live, func(a, b generation.Generation) int { return scheme.Compare(a.Partition, b.Partition) })
 		}
 	}
 	return nil

@@ -13,8 +13,8 @@ import (
 	"drawbridge/internal/check"
 	"drawbridge/internal/fault"
 	"drawbridge/internal/gate"
+	"drawbridge/internal/generation"
 	"drawbridge/internal/partition"
-	"drawbridge/internal/plan"
 	"drawbridge/internal/testdb"
 	"drawbridge/internal/warehouse"
 )
@@ -202,7 +202,7 @@ func TestApprovalsAndHistoryAreKept(t *testing.T) {
 	require.NotNil(t, history.Oldest)
 	generations, err := b.Generations(t.Context(), "fct_orders", "2026-01-01")
 	require.NoError(t, err)
-	require.Equal(t, []plan.State{plan.Live, plan.Retired}, []plan.State{generations[0].State, generations[1].State})
+	require.Equal(t, []generation.State{generation.Live, generation.Retired}, []generation.State{generations[0].State, generations[1].State})
 	rights, err := b.Rights(t.Context())
 	require.NoError(t, err)
 	for _, line := range rights {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"drawbridge/internal/generation"
 	"drawbridge/internal/pipeline"
 	"drawbridge/internal/plan"
 )
@@ -135,7 +136,7 @@ func sharedRole(ctx context.Context, in inspection) ([]plan.Problem, error) {
 func plainTables(_ context.Context, in inspection) ([]plan.Problem, error) {
 	var problems []plan.Problem
 	for _, o := range in.observed.Outputs {
-		if o.Kind == plan.Plain {
+		if o.Kind == generation.Plain {
 			problems = append(problems, plan.Problem{
 				Rule: "plain-table", Object: o.Table, Blocking: true,
 				Text:   "a table or view of this name exists that Drawbridge does not manage",

@@ -7,7 +7,7 @@ import (
 	"drawbridge/internal/catalog"
 	"drawbridge/internal/fault"
 	"drawbridge/internal/gate"
-	"drawbridge/internal/plan"
+	"drawbridge/internal/generation"
 )
 
 // publication is a publish with what it knows of its generations and parents.
@@ -61,7 +61,7 @@ func (p *publication) read(ctx context.Context) error {
 }
 
 // awaitReaders waits for the snapshots that would miss the new rows, and returns the sessions that still have one.
-func (p *publication) awaitReaders(ctx context.Context, beat func()) ([]plan.Session, error) {
+func (p *publication) awaitReaders(ctx context.Context, beat func()) ([]generation.Session, error) {
 	if p.newest == "" {
 		return nil, nil
 	}
@@ -106,8 +106,8 @@ func (p *publication) readParent(ctx context.Context, output string) error {
 		return err
 	}
 	switch found.Kind {
-	case plan.Managed:
-	case plan.Plain:
+	case generation.Managed:
+	case generation.Plain:
 		return plainTable(output, p.w.names.schema)
 	default:
 		return fault.Newf(fault.Conflict, "publish", output, "expand the schema first: it creates the table", "the table is not there")
@@ -117,7 +117,7 @@ func (p *publication) readParent(ctx context.Context, output string) error {
 }
 
 func (p *publication) readShadow(ctx context.Context, g catalog.Generation) error {
-	if g.State != plan.Shadow {
+	if g.State != generation.Shadow {
 		return nil
 	}
 	t := target{name: p.w.names.shadowParent(g.Output, g.Shadow)}
@@ -129,7 +129,7 @@ func (p *publication) readShadow(ctx context.Context, g catalog.Generation) erro
 }
 
 // publishable says whether a generation may go live at all.
-func (p *publication) publishable(s plan.Swap, g catalog.Generation) error {
+func (p *publication) publishable(s generation.Swap, g catalog.Generation) error {
 	object := fmt.Sprintf("generation %d of %s %s", g.ID, s.Output, s.Partition)
 	conflict := func(reason, hint string) error { return fault.Newf(fault.Conflict, "publish", object, hint, reason) }
 	switch {
@@ -138,13 +138,13 @@ func (p *publication) publishable(s plan.Swap, g catalog.Generation) error {
 			fmt.Sprintf("it is of %s %s", g.Output, g.Partition))
 	case g.Control:
 		return fault.Newf(fault.Refused, "publish", object, "build the partition with the release that you want", "it is a control, built only to be compared with")
-	case g.State == plan.Retired && g.NotReattachable != "":
+	case g.State == generation.Retired && g.NotReattachable != "":
 		return fault.Newf(fault.Refused, "publish", object, "rebuild the partition with the release that you want", "it cannot be re-attached: "+g.NotReattachable)
-	case g.State == plan.Retired:
+	case g.State == generation.Retired:
 		return nil // it was live, so it was accepted
-	case g.State == plan.Rejected:
+	case g.State == generation.Rejected:
 		return conflict("it was rejected: "+g.Reason, "run the partition again")
-	case g.State != plan.Built && g.State != plan.Shadow:
+	case g.State != generation.Built && g.State != generation.Shadow:
 		return conflict("it is "+string(g.State), "plan again: drawbridge status shows what is live")
 	case p.spec.TurnBack:
 		return fault.Newf(fault.Refused, "turn back to", object, "deploy it: drawbridge deploy",

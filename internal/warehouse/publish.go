@@ -11,14 +11,15 @@ import (
 
 	"drawbridge/internal/catalog"
 	"drawbridge/internal/fault"
-	"drawbridge/internal/plan"
+	"drawbridge/internal/generation"
+	"drawbridge/internal/release"
 )
 
 // PublishSpec says what goes live instead of what, all in one transaction.
 type PublishSpec struct {
 	Key         string // of the effect
-	Swaps       []plan.Swap
-	Release     plan.Release // on whose behalf, for errors and logs
+	Swaps       []generation.Swap
+	Release     release.Release // on whose behalf, for errors and logs
 	Application string
 	// TurnBack says that the swaps go back to what was live before; checks then never take what they replace for history.
 	TurnBack bool
@@ -35,11 +36,11 @@ type PublishSpec struct {
 // PublishResult is what became of a publish. While Done is false nothing has changed: a person decides, by the sessions
 // that hold it up, whether to try again.
 type PublishResult struct {
-	Done       bool           `json:"done"`
-	Swapped    int            `json:"swapped"`
-	Blocked    []plan.Session `json:"blocked,omitempty"`
-	WaitingFor string         `json:"waiting_for,omitempty"` // snapshots or locks, when not done
-	HoldMS     float64        `json:"hold_ms,omitempty"`     // how long readers were kept out, but for the commit
+	Done       bool                 `json:"done"`
+	Swapped    int                  `json:"swapped"`
+	Blocked    []generation.Session `json:"blocked,omitempty"`
+	WaitingFor string               `json:"waiting_for,omitempty"` // snapshots or locks, when not done
+	HoldMS     float64              `json:"hold_ms,omitempty"`     // how long readers were kept out, but for the commit
 }
 
 // Publish swaps generations, in one transaction, when nobody can be misled by it. It is idempotent on Key: a publish
@@ -214,7 +215,7 @@ func (p *publication) compareAndSwap(ctx context.Context, tx pgx.Tx) error {
 }
 
 // moved is the conflict of a partition whose live generation is another than the caller saw.
-func (p *publication) moved(ctx context.Context, tx pgx.Tx, s plan.Swap, now int64) error {
+func (p *publication) moved(ctx context.Context, tx pgx.Tx, s generation.Swap, now int64) error {
 	reason := "nothing is live there any more"
 	if now != 0 {
 		g, err := p.w.ledger.Generation(ctx, tx, now)
@@ -269,11 +270,11 @@ func (p *publication) ddl(ctx context.Context, tx pgx.Tx) (statements []string, 
 }
 
 // attach renders what makes one child live.
-func (p *publication) attach(s plan.Swap, g catalog.Generation, found child) ([]string, error) {
+func (p *publication) attach(s generation.Swap, g catalog.Generation, found child) ([]string, error) {
 	name, parentName := p.w.names.child(g.ID), p.w.names.parent(s.Output)
 	shadowName := p.w.names.shadowParent(g.Output, g.Shadow)
 	shadowOID := p.shadows[shadowName].oid
-	if g.State != plan.Shadow {
+	if g.State != generation.Shadow {
 		shadowOID = 0
 	}
 	if err := found.trusted(g, shadowOID); err != nil {

@@ -10,12 +10,13 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"drawbridge/internal/fault"
+	"drawbridge/internal/generation"
 	"drawbridge/internal/plan"
 	"drawbridge/internal/warehouse"
 )
 
 // two builds and publishes one generation of a day and builds the next.
-func (b *bundle) two(t *testing.T) (live, next plan.Generation) {
+func (b *bundle) two(t *testing.T) (live, next generation.Generation) {
 	t.Helper()
 	b.orders("2026-01-01", 10, 1)
 	live = b.build(t, shop(), "2026-01-01").Generation
@@ -46,7 +47,7 @@ func TestPublishingTwiceIsPublishingOnce(t *testing.T) {
 	require.Equal(t, "25.00", b.sum(t))
 
 	// Back, and the same key again: it was done, and must not be done a second time.
-	b.publish(t, plan.Swap{Output: live.Output, Partition: live.Partition, From: next.ID, To: live.ID})
+	b.publish(t, generation.Swap{Output: live.Output, Partition: live.Partition, From: next.ID, To: live.ID})
 	_, err = b.Publish(t.Context(), spec, beat)
 	require.NoError(t, err)
 	require.Equal(t, "15.00", b.sum(t))
@@ -59,7 +60,7 @@ func TestOfRivalsForOnePartitionOneWins(t *testing.T) {
 	live := b.build(t, shop(), "2026-01-01").Generation
 	b.publish(t, swap(live, 0))
 	const rivals = 5
-	var next []plan.Generation
+	var next []generation.Generation
 	for range rivals {
 		next = append(next, b.build(t, shop(), "2026-01-01").Generation)
 	}
@@ -188,7 +189,7 @@ func TestGoingBackIsTheSameSwapAndTheSameRows(t *testing.T) {
 	_, other, err := b.Checksum(t.Context(), "fct_orders")
 	require.NoError(t, err)
 	require.NotEqual(t, sum, other)
-	back := b.patient(plan.Swap{Output: live.Output, Partition: live.Partition, From: next.ID, To: live.ID})
+	back := b.patient(generation.Swap{Output: live.Output, Partition: live.Partition, From: next.ID, To: live.ID})
 	back.TurnBack = true
 	result, err := b.Publish(t.Context(), back, beat)
 	require.NoError(t, err)
@@ -197,7 +198,7 @@ func TestGoingBackIsTheSameSwapAndTheSameRows(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, sum, again)
 
-	detach := b.patient(plan.Swap{Output: live.Output, Partition: live.Partition, From: live.ID})
+	detach := b.patient(generation.Swap{Output: live.Output, Partition: live.Partition, From: live.ID})
 	result, err = b.Publish(t.Context(), detach, beat)
 	require.NoError(t, err)
 	require.True(t, result.Done)
@@ -228,7 +229,7 @@ func TestAnOldGenerationGainsTheColumnsThatTheTableGained(t *testing.T) {
 	require.Equal(t, fault.Conflict, fault.ClassOf(err), "%v", err)
 	require.ErrorContains(t, err, "currency")
 
-	expand := warehouse.ExpandSpec{Pipeline: wider, Release: release("1.1.0"), LockBudget: 10 * time.Second}
+	expand := warehouse.ExpandSpec{Pipeline: wider, Release: releaseOf("1.1.0"), LockBudget: 10 * time.Second}
 	result, err := b.Expand(t.Context(), expand)
 	require.NoError(t, err)
 	require.Equal(t, []string{"add fct_orders.currency text"}, result.Changes)
@@ -288,7 +289,7 @@ func TestAChildThatCouldHaveBeenWrittenDoesNotGoLiveAgain(t *testing.T) {
 			b.publish(t, swap(next, live.ID))
 			_, err := b.db.Pool.Exec(t.Context(), fmt.Sprintf(c.tamper, b.child(live.ID)))
 			require.NoError(t, err)
-			_, err = b.Publish(t.Context(), b.patient(plan.Swap{Output: live.Output, Partition: live.Partition, From: next.ID, To: live.ID}), beat)
+			_, err = b.Publish(t.Context(), b.patient(generation.Swap{Output: live.Output, Partition: live.Partition, From: next.ID, To: live.ID}), beat)
 			require.Equal(t, fault.Refused, fault.ClassOf(err), "%v", err)
 			require.ErrorContains(t, err, c.says)
 			require.Equal(t, "25.00", b.sum(t))
@@ -306,7 +307,7 @@ func TestVerifyFindsRowsThatAreNotThoseRecorded(t *testing.T) {
 	require.NoError(t, err)
 	err = b.Verify(t.Context(), []int64{live.ID}, beat)
 	require.Equal(t, fault.Refused, fault.ClassOf(err), "%v", err)
-	_, err = b.Publish(t.Context(), b.patient(plan.Swap{Output: live.Output, Partition: live.Partition, From: next.ID, To: live.ID}), beat)
+	_, err = b.Publish(t.Context(), b.patient(generation.Swap{Output: live.Output, Partition: live.Partition, From: next.ID, To: live.ID}), beat)
 	require.ErrorContains(t, err, "cannot be re-attached")
 }
 
@@ -325,7 +326,7 @@ func TestAFencedWorkflowPublishesNothingButItsUndo(t *testing.T) {
 	result, err := b.Publish(t.Context(), spec, beat)
 	require.NoError(t, err)
 	require.True(t, result.Done)
-	spec = b.patient(plan.Swap{Output: live.Output, Partition: live.Partition, From: next.ID, To: live.ID})
+	spec = b.patient(generation.Swap{Output: live.Output, Partition: live.Partition, From: next.ID, To: live.ID})
 	spec.Key = "deploy/shop/run-11/prod/publish/0"
 	result, err = b.Publish(t.Context(), spec, beat)
 	require.NoError(t, err, "another workflow whose id begins alike")
@@ -356,7 +357,7 @@ func TestAPlainTableIsRefusedWithTheWaysOut(t *testing.T) {
 	require.Contains(t, fault.HintOf(err), "RENAME TO")
 	observed, err := b.Observe(t.Context(), shop(), header())
 	require.NoError(t, err)
-	require.Equal(t, plan.Plain, observed.Outputs[0].Kind)
+	require.Equal(t, generation.Plain, observed.Outputs[0].Kind)
 	require.Equal(t, "plain-table", blocking(observed)[0].Rule)
 }
 

@@ -10,8 +10,8 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
+	"drawbridge/internal/generation"
 	"drawbridge/internal/partition"
-	"drawbridge/internal/plan"
 )
 
 const (
@@ -28,8 +28,8 @@ func TestReadersNeverSeeHalfAPublish(t *testing.T) {
 	b := setup(t)
 	keys := []partition.Key{"2026-01-01", "2026-01-02"}
 	live := map[partition.Key]int64{}
-	round := func(amount int) []plan.Swap {
-		var swaps []plan.Swap
+	round := func(amount int) []generation.Swap {
+		var swaps []generation.Swap
 		for _, key := range keys {
 			b.orders(key, dayRows, amount)
 			g := b.build(t, shop(), key).Generation

@@ -9,17 +9,17 @@ import (
 
 	"drawbridge/internal/catalog"
 	"drawbridge/internal/fault"
-	"drawbridge/internal/plan"
+	"drawbridge/internal/generation"
 )
 
 // child is a child table as the server has it now.
 type child struct {
-	OID     uint32        `db:"oid"`
-	Owner   uint32        `db:"owner"`
-	Parent  uint32        `db:"parent"` // 0: it hangs in none
-	Guarded bool          `db:"guarded"`
-	Granted bool          `db:"granted"` // somebody else may write
-	Columns []plan.Column `db:"columns"`
+	OID     uint32              `db:"oid"`
+	Owner   uint32              `db:"owner"`
+	Parent  uint32              `db:"parent"` // 0: it hangs in none
+	Guarded bool                `db:"guarded"`
+	Granted bool                `db:"granted"` // somebody else may write
+	Columns []generation.Column `db:"columns"`
 }
 
 // children reads the child tables of generations, by id; those that are not there are missing from the result.
@@ -81,15 +81,15 @@ func (c child) trusted(g catalog.Generation, shadow uint32) error {
 }
 
 // keeps says whether every recorded column is there as recorded; a child may have gained nullable ones since.
-func (c child) keeps(recorded []plan.Column) bool {
+func (c child) keeps(recorded []generation.Column) bool {
 	for _, want := range recorded {
-		at := slices.IndexFunc(c.Columns, func(have plan.Column) bool { return have.Name == want.Name })
+		at := slices.IndexFunc(c.Columns, func(have generation.Column) bool { return have.Name == want.Name })
 		if at < 0 || c.Columns[at].Type != want.Type {
 			return false
 		}
 	}
 	for _, have := range c.Columns {
-		if have.NotNull && !slices.ContainsFunc(recorded, func(want plan.Column) bool { return want.Name == have.Name }) {
+		if have.NotNull && !slices.ContainsFunc(recorded, func(want generation.Column) bool { return want.Name == have.Name }) {
 			return false
 		}
 	}
@@ -97,11 +97,11 @@ func (c child) keeps(recorded []plan.Column) bool {
 }
 
 // missing are the parent's columns that the child has yet to gain. What nullable columns cannot reconcile is a fault.
-func (c child) missing(g catalog.Generation, parent []plan.Column) ([]plan.Column, error) {
+func (c child) missing(g catalog.Generation, parent []generation.Column) ([]generation.Column, error) {
 	object := fmt.Sprintf("generation %d of %s %s", g.ID, g.Output, g.Partition)
-	var missing []plan.Column
+	var missing []generation.Column
 	for _, want := range parent {
-		at := slices.IndexFunc(c.Columns, func(have plan.Column) bool { return have.Name == want.Name })
+		at := slices.IndexFunc(c.Columns, func(have generation.Column) bool { return have.Name == want.Name })
 		switch {
 		case at < 0 && want.NotNull:
 			return nil, fault.Newf(fault.Refused, "publish", object, "rebuild the partition with a release that selects it", "it lacks column "+want.Name+", which the table demands")
@@ -113,7 +113,7 @@ func (c child) missing(g catalog.Generation, parent []plan.Column) ([]plan.Colum
 		}
 	}
 	for _, have := range c.Columns {
-		if !slices.ContainsFunc(parent, func(want plan.Column) bool { return want.Name == have.Name }) {
+		if !slices.ContainsFunc(parent, func(want generation.Column) bool { return want.Name == have.Name }) {
 			return nil, fault.Newf(fault.Conflict, "publish", object, "expand the schema first: it adds the column", "the table lacks its column "+have.Name)
 		}
 	}

@@ -11,7 +11,7 @@ import (
 
 	"drawbridge/internal/catalog"
 	"drawbridge/internal/fault"
-	"drawbridge/internal/plan"
+	"drawbridge/internal/generation"
 )
 
 // shadowTag keeps a shadow's name short and its deployments apart; the parent's comment holds the whole id.
@@ -39,9 +39,9 @@ func (w *Warehouse) AttachShadow(ctx context.Context, deployment string, ids []i
 		for _, id := range ids {
 			g, ok := generations[id]
 			switch {
-			case ok && g.State == plan.Shadow && g.Shadow == deployment:
+			case ok && g.State == generation.Shadow && g.Shadow == deployment:
 				continue
-			case !ok || g.State != plan.Built:
+			case !ok || g.State != generation.Built:
 				return fault.Newf(fault.Conflict, "attach shadow of", deployment, "build the canary again",
 					fmt.Sprintf("generation %d is %s", id, g.State))
 			}
@@ -72,7 +72,7 @@ func (w *Warehouse) attachShadow(ctx context.Context, tx pgx.Tx, g catalog.Gener
 			return err
 		}
 	}
-	return w.ledger.SetState(ctx, tx, g.ID, plan.Shadow, deployment)
+	return w.ledger.SetState(ctx, tx, g.ID, generation.Shadow, deployment)
 }
 
 // shadowComment marks a shadow parent as one of a deployment.

@@ -4,7 +4,7 @@ import (
 	"context"
 	"time"
 
-	"drawbridge/internal/plan"
+	"drawbridge/internal/generation"
 )
 
 const (
@@ -18,7 +18,7 @@ const (
 //
 // A session that the role may not look into (no pg_read_all_stats) counts as old while the transaction lasts that it was
 // in at the first look; those that begin later have newer snapshots.
-func (w *Warehouse) awaitSnapshots(ctx context.Context, xid string, wait time.Duration, beat func()) ([]plan.Session, error) {
+func (w *Warehouse) awaitSnapshots(ctx context.Context, xid string, wait time.Duration, beat func()) ([]generation.Session, error) {
 	deadline := time.Now().Add(wait)
 	hidden, err := w.hiddenTransactions(ctx)
 	if err != nil {
@@ -54,7 +54,7 @@ func (w *Warehouse) hiddenTransactions(ctx context.Context) ([]string, error) {
 //
 // Loads of our own do not count: they may take hours, and a COPY into a temporary table reads nothing, nor does what
 // follows it in its transaction.
-func (w *Warehouse) oldSnapshots(ctx context.Context, xid string, hidden []string) ([]plan.Session, error) {
+func (w *Warehouse) oldSnapshots(ctx context.Context, xid string, hidden []string) ([]generation.Session, error) {
 	return sessions(ctx, w.pool, `
 		SELECT a.pid, coalesce(a.usename, ''), coalesce(a.application_name, ''), coalesce(host(a.client_addr), ''),
 		       coalesce(a.state, 'unknown'), coalesce(a.xact_start, a.backend_start, now()), 'snapshot'

@@ -10,9 +10,9 @@ import (
 
 	"drawbridge/internal/check"
 	"drawbridge/internal/fault"
+	"drawbridge/internal/generation"
 	"drawbridge/internal/partition"
 	"drawbridge/internal/pipeline"
-	"drawbridge/internal/plan"
 )
 
 // metricPatience bounds a watch check: it is asked again soon, and must not pin the server's horizon.
@@ -24,14 +24,14 @@ func (w *Warehouse) Checksum(ctx context.Context, table string) (rows int64, sum
 	if err != nil {
 		return 0, "", err
 	}
-	if found.Kind == plan.Absent {
+	if found.Kind == generation.Absent {
 		return 0, "", fault.Newf(fault.Invalid, "sum up", table, "name an output that was published", "there is no such table")
 	}
 	rows, sum, err = w.sumUp(ctx, w.names.parent(table), found.Columns)
 	return rows, sum, classify("sum up", table, err)
 }
 
-func (w *Warehouse) sumUp(ctx context.Context, relation string, columns []plan.Column) (rows int64, sum string, err error) {
+func (w *Warehouse) sumUp(ctx context.Context, relation string, columns []generation.Column) (rows int64, sum string, err error) {
 	err = w.pool.QueryRow(ctx, fmt.Sprintf("SELECT count(*), (%s)::text FROM %s", check.Checksum(checkColumns(columns)), relation)).Scan(&rows, &sum)
 	return rows, sum, err
 }
@@ -58,7 +58,7 @@ func (w *Warehouse) Verify(ctx context.Context, generations []int64, beat func()
 		if rows == g.Rows {
 			reason = fmt.Sprintf("its %d rows are not those that were recorded", rows)
 		}
-		if g.State == plan.Retired {
+		if g.State == generation.Retired {
 			if err := w.ledger.MarkNotReattachable(ctx, w.pool, id, reason); err != nil {
 				return classify("verify", object, err)
 			}
@@ -103,7 +103,7 @@ func (w *Warehouse) Newest(ctx context.Context, o pipeline.Output) (at time.Time
 		return time.Time{}, false, nil
 	}
 	found, err := w.findParent(ctx, w.pool, o.Table)
-	if err != nil || found.Kind == plan.Absent {
+	if err != nil || found.Kind == generation.Absent {
 		return time.Time{}, false, err
 	}
 	zone := o.Partition.Timezone

@@ -9,9 +9,11 @@ import (
 
 	"drawbridge/internal/catalog"
 	"drawbridge/internal/fault"
+	"drawbridge/internal/generation"
 	"drawbridge/internal/partition"
 	"drawbridge/internal/pipeline"
 	"drawbridge/internal/plan"
+	"drawbridge/internal/release"
 )
 
 const (
@@ -45,7 +47,7 @@ func (w *Warehouse) Undo(ctx context.Context, p *pipeline.Pipeline, req plan.Tur
 // history is what the ledger knows of a pipeline's outputs.
 type history struct {
 	pipeline    string
-	active      *plan.Release
+	active      *release.Release
 	events      []catalog.ReleaseEvent // oldest first
 	swaps       []catalog.Swap         // oldest first
 	generations map[int64]catalog.Generation
@@ -87,7 +89,7 @@ func (w *Warehouse) readHistory(ctx context.Context, p *pipeline.Pipeline) (hist
 }
 
 // generation is a generation as the planner sees it; nil for 0.
-func (h history) generation(id int64) *plan.Generation {
+func (h history) generation(id int64) *generation.Generation {
 	if id == 0 {
 		return nil
 	}
@@ -143,7 +145,7 @@ func (h history) ofRelease(req plan.TurnBack) (plan.Undo, error) {
 	}
 	at := len(stack) - 2
 	if req.Version != "" {
-		at = slices.IndexFunc(stack, func(r plan.Release) bool { return r.Version == req.Version })
+		at = slices.IndexFunc(stack, func(r release.Release) bool { return r.Version == req.Version })
 	}
 	if at < 0 || at == len(stack)-1 {
 		return plan.Undo{}, fault.Newf(fault.Refused, "roll back", h.pipeline+" to "+req.Version, "drawbridge history lists the releases; deploy the one that you want",
@@ -159,15 +161,15 @@ func (h history) ofRelease(req plan.TurnBack) (plan.Undo, error) {
 }
 
 // stack is the releases that led to the active one: going back to an earlier one takes the later ones off.
-func (h history) stack() []plan.Release {
-	var stack []plan.Release
+func (h history) stack() []release.Release {
+	var stack []release.Release
 	for _, e := range h.events {
 		to := e.To()
 		if to == nil {
 			stack = nil
 			continue
 		}
-		if at := slices.IndexFunc(stack, func(r plan.Release) bool { return r.Digest == to.Digest }); at >= 0 {
+		if at := slices.IndexFunc(stack, func(r release.Release) bool { return r.Digest == to.Digest }); at >= 0 {
 			stack = stack[:at]
 		}
 		stack = append(stack, *to)
@@ -222,7 +224,7 @@ func (h history) ofPartition(req plan.TurnBack) (plan.Undo, error) {
 	for i := len(h.swaps) - 1; target == 0 && i >= 0; i-- {
 		s := h.swaps[i]
 		g := h.generations[s.From]
-		if s.Output == req.Output && s.Partition == req.Partition && s.Kind == catalog.Publish && s.From != live && g.State == plan.Retired && g.NotReattachable == "" {
+		if s.Output == req.Output && s.Partition == req.Partition && s.Kind == catalog.Publish && s.From != live && g.State == generation.Retired && g.NotReattachable == "" {
 			target = s.From
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"drawbridge/internal/canary"
 	"drawbridge/internal/fault"
 	"drawbridge/internal/gate"
+	"drawbridge/internal/generation"
 	"drawbridge/internal/partition"
 	"drawbridge/internal/plan"
 	"drawbridge/internal/warehouse"
@@ -24,7 +25,7 @@ func (b *bundle) deploy(t *testing.T, key, version string, amount int, days ...p
 		spec := b.spec(p, day)
 		built, err := b.Build(t.Context(), spec)
 		require.NoError(t, err)
-		_, err = b.Expand(t.Context(), warehouse.ExpandSpec{Pipeline: p, Release: release(version), LockBudget: time.Second})
+		_, err = b.Expand(t.Context(), warehouse.ExpandSpec{Pipeline: p, Release: releaseOf(version), LockBudget: time.Second})
 		require.NoError(t, err)
 		publish := b.patient(swap(built[0].Generation, built[0].From))
 		publish.Key = key + "/prod/publish-" + string(day) + "/0"
@@ -32,20 +33,20 @@ func (b *bundle) deploy(t *testing.T, key, version string, amount int, days ...p
 		require.NoError(t, err)
 		require.True(t, result.Done)
 	}
-	r := release(version)
+	r := releaseOf(version)
 	require.NoError(t, b.SetActive(t.Context(), key+"/prod/activate/0", "shop", &r))
 }
 
 // undo carries out a turn-back as far as swaps go, and returns the rest.
 func (b *bundle) undo(t *testing.T, u plan.Undo) (rest []plan.UndoItem) {
 	t.Helper()
-	var swaps []plan.Swap
+	var swaps []generation.Swap
 	for _, item := range u.Items {
 		if item.Kind != plan.UndoSwapBack && item.Kind != plan.UndoDetach {
 			rest = append(rest, item)
 			continue
 		}
-		swaps = append(swaps, plan.Swap{Output: item.Output, Partition: item.Partition, From: item.Live, To: item.To})
+		swaps = append(swaps, generation.Swap{Output: item.Output, Partition: item.Partition, From: item.Live, To: item.To})
 	}
 	if len(swaps) > 0 {
 		spec := b.patient(swaps...)
@@ -186,7 +187,7 @@ func TestAShadowIsComparedAndPromoted(t *testing.T) {
 	require.NoError(t, b.db.Pool.QueryRow(t.Context(), `SELECT count(*) FROM `+b.db.Schema+`__ledger.sample WHERE subject LIKE 'canary: changed%'`).Scan(&samples))
 	require.Equal(t, 1, samples)
 
-	_, err = b.Expand(t.Context(), warehouse.ExpandSpec{Pipeline: p, Release: release("1.1.0"), LockBudget: time.Second})
+	_, err = b.Expand(t.Context(), warehouse.ExpandSpec{Pipeline: p, Release: releaseOf("1.1.0"), LockBudget: time.Second})
 	require.NoError(t, err)
 	b.publish(t, swap(candidate, live))
 	require.Equal(t, "16.50", b.sum(t))

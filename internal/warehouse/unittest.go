@@ -11,8 +11,8 @@ import (
 
 	"drawbridge/internal/check"
 	"drawbridge/internal/fault"
+	"drawbridge/internal/generation"
 	"drawbridge/internal/pipeline"
-	"drawbridge/internal/plan"
 )
 
 // shownRows is how many rows of a failing unit test are shown. They are the author's own fixtures, not data.
@@ -149,10 +149,10 @@ func (v *validation) expect(ctx context.Context, tx pgx.Tx, t pipeline.UnitTest,
 }
 
 // comparedColumns are expressions of the listed columns that have equality.
-func comparedColumns(t pipeline.UnitTest, o pipeline.Output, columns []plan.Column, names []string) ([]string, error) {
+func comparedColumns(t pipeline.UnitTest, o pipeline.Output, columns []generation.Column, names []string) ([]string, error) {
 	compared := make([]string, len(names))
 	for i, name := range names {
-		at := slices.IndexFunc(columns, func(c plan.Column) bool { return c.Name == name })
+		at := slices.IndexFunc(columns, func(c generation.Column) bool { return c.Name == name })
 		if at < 0 {
 			return nil, fault.Newf(fault.Invalid, "test", t.Name, "list columns of the SELECT in "+o.SQLFile, o.Table+" has no column "+name)
 		}

@@ -10,8 +10,8 @@ import (
 
 	"drawbridge/internal/check"
 	"drawbridge/internal/fault"
+	"drawbridge/internal/generation"
 	"drawbridge/internal/pipeline"
-	"drawbridge/internal/plan"
 )
 
 // Finding is one thing that was looked at. Text holds the author's own names and fixtures, never data.
@@ -26,7 +26,7 @@ type Finding struct {
 // there, and runs the unit tests, all in transactions that are rolled back. What is wrong with the pipeline is a finding;
 // an error is only what kept it from looking.
 func (w *Warehouse) Validate(ctx context.Context, p *pipeline.Pipeline, h Headers) ([]Finding, error) {
-	v := &validation{w: w, p: p, headers: h, columns: map[string][]plan.Column{}}
+	v := &validation{w: w, p: p, headers: h, columns: map[string][]generation.Column{}}
 	for _, o := range p.Outputs {
 		if err := v.look(ctx, o.Table+": SELECT", func(tx pgx.Tx) (string, error) { return v.selects(ctx, tx, o) }); err != nil {
 			return nil, err
@@ -60,7 +60,7 @@ type validation struct {
 	w        *Warehouse
 	p        *pipeline.Pipeline
 	headers  Headers
-	columns  map[string][]plan.Column // of outputs whose SELECT is right
+	columns  map[string][]generation.Column // of outputs whose SELECT is right
 	findings []Finding
 }
 
@@ -86,7 +86,7 @@ func (v *validation) selects(ctx context.Context, tx pgx.Tx, o pipeline.Output) 
 	if err != nil {
 		return "", err
 	}
-	if found.Kind == plan.Plain {
+	if found.Kind == generation.Plain {
 		return "", plainTable(o.Table, v.w.names.schema)
 	}
 	if err := createLoads(ctx, tx, v.p, v.headers); err != nil {
@@ -101,7 +101,7 @@ func (v *validation) selects(ctx context.Context, tx pgx.Tx, o pipeline.Output) 
 		return "", err
 	}
 	v.columns[o.Table] = columns
-	if found.Kind == plan.Managed && len(fresh) > 0 {
+	if found.Kind == generation.Managed && len(fresh) > 0 {
 		return fmt.Sprintf("%d columns, of which the table lacks %d", len(columns), len(fresh)), nil
 	}
 	return fmt.Sprintf("%d columns", len(columns)), nil

@@ -13,9 +13,10 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"drawbridge/internal/check"
+	"drawbridge/internal/generation"
 	"drawbridge/internal/partition"
 	"drawbridge/internal/pipeline"
-	"drawbridge/internal/plan"
+	"drawbridge/internal/release"
 	"drawbridge/internal/testdb"
 	"drawbridge/internal/warehouse"
 )
@@ -89,8 +90,8 @@ func shop() *pipeline.Pipeline {
 	}
 }
 
-func release(version string) plan.Release {
-	return plan.Release{Pipeline: "shop", Version: version, Digest: "sha256:" + version}
+func releaseOf(version string) release.Release {
+	return release.Release{Pipeline: "shop", Version: version, Digest: "sha256:" + version}
 }
 
 func (b *bundle) spec(p *pipeline.Pipeline, key partition.Key) warehouse.BuildSpec {
@@ -99,7 +100,7 @@ func (b *bundle) spec(p *pipeline.Pipeline, key partition.Key) warehouse.BuildSp
 		outputs = append(outputs, o.Table)
 	}
 	return warehouse.BuildSpec{
-		Key: b.key(), Pipeline: p, Release: release(p.Version), Partition: key, Outputs: outputs, Open: b.open, Application: "drawbridge/test/build",
+		Key: b.key(), Pipeline: p, Release: releaseOf(p.Version), Partition: key, Outputs: outputs, Open: b.open, Application: "drawbridge/test/build",
 	}
 }
 
@@ -108,24 +109,24 @@ func (b *bundle) build(t *testing.T, p *pipeline.Pipeline, key partition.Key) wa
 	t.Helper()
 	built, err := b.Build(t.Context(), b.spec(p, key))
 	require.NoError(t, err)
-	_, err = b.Expand(t.Context(), warehouse.ExpandSpec{Pipeline: p, Release: release(p.Version), LockBudget: 10 * time.Second})
+	_, err = b.Expand(t.Context(), warehouse.ExpandSpec{Pipeline: p, Release: releaseOf(p.Version), LockBudget: 10 * time.Second})
 	require.NoError(t, err)
 	return built[0]
 }
 
 // patient is a publish that waits as long as a test may.
-func (b *bundle) patient(swaps ...plan.Swap) warehouse.PublishSpec {
+func (b *bundle) patient(swaps ...generation.Swap) warehouse.PublishSpec {
 	return warehouse.PublishSpec{Key: b.key(), Swaps: swaps, LockBudget: 20 * time.Second, SnapshotWait: 20 * time.Second, Application: "drawbridge/test/publish"}
 }
 
 func beat() {}
 
-func swap(g plan.Generation, from int64) plan.Swap {
-	return plan.Swap{Output: g.Output, Partition: g.Partition, From: from, To: g.ID}
+func swap(g generation.Generation, from int64) generation.Swap {
+	return generation.Swap{Output: g.Output, Partition: g.Partition, From: from, To: g.ID}
 }
 
 // publish makes a generation live, and requires that it went through.
-func (b *bundle) publish(t *testing.T, swaps ...plan.Swap) warehouse.PublishResult {
+func (b *bundle) publish(t *testing.T, swaps ...generation.Swap) warehouse.PublishResult {
 	t.Helper()
 	result, err := b.Publish(t.Context(), b.patient(swaps...), beat)
 	require.NoError(t, err)
@@ -160,7 +161,7 @@ func TestARunIsVisibleOnceItIsPublished(t *testing.T) {
 
 	observed, err := b.Observe(t.Context(), shop(), header())
 	require.NoError(t, err)
-	require.Equal(t, plan.Managed, observed.Outputs[0].Kind)
+	require.Equal(t, generation.Managed, observed.Outputs[0].Kind)
 	require.Len(t, observed.Outputs[0].Live, 1)
 	require.Equal(t, built.Generation.ID, observed.Outputs[0].Live[0].ID)
 	require.Equal(t, "numeric(12,2)", observed.Outputs[0].Candidate[3].Type)

@@ -1,4 +1,4 @@
-// Package release makes a pipeline folder into an immutable artifact, keeps artifacts in an OCI store, and
+// Package store makes a pipeline folder into an immutable artifact, keeps artifacts in an OCI store, and
 // attaches signed statements to them.
 //
 // The way of a release:
@@ -14,4 +14,4 @@
 //
 // A store is a folder in OCI image layout or a repository in an OCI registry; both also keep plans and large
 // evidence as blobs, and statements as referrers of the release that they are about.
-package release
+package store

@@ -1,4 +1,4 @@
-package release_test
+package store_test
 
 import (
 	"bytes"
@@ -14,7 +14,7 @@ import (
 	"pgregory.net/rapid"
 
 	"drawbridge/internal/fault"
-	"drawbridge/internal/release"
+	"drawbridge/internal/store"
 )
 
 // golden is the digest of tree() as shop 1.0.0. When it changes, every release in every store changes its
@@ -64,18 +64,18 @@ func TestDigestIsTheSameWhateverOrderTimesAndModes(t *testing.T) {
 	slices.Reverse(paths)
 	for i, name := range paths {
 		path := filepath.Join(dir, filepath.FromSlash(name))
-		require.NoError(t, writeTree(dir, release.Files{name: files[name]}))
+		require.NoError(t, writeTree(dir, store.Files{name: files[name]}))
 		require.NoError(t, os.Chmod(path, []os.FileMode{0o600, 0o644, 0o755}[i%3]))
 		at := time.Unix(int64(i)*86400*365, 0)
 		require.NoError(t, os.Chtimes(path, at, at))
 	}
-	collected, skipped, err := release.Collect(dir, release.Options{})
+	collected, skipped, err := store.Collect(dir, store.Options{})
 	require.NoError(t, err)
 	require.Empty(t, skipped)
 	require.Equal(t, golden, pack(t, "shop", "1.0.0", collected).Digest)
 }
 
-func writeTree(dir string, files release.Files) error {
+func writeTree(dir string, files store.Files) error {
 	for _, name := range files.Paths() {
 		path := filepath.Join(dir, filepath.FromSlash(name))
 		if err := os.MkdirAll(filepath.Dir(path), 0o777); err != nil {
@@ -110,7 +110,7 @@ func TestCollectLeavesDataAndPoliciesOut(t *testing.T) {
 	files["data.yaml"] = []byte("kept: true")
 	require.NoError(t, writeTree(dir, files))
 
-	collected, skipped, err := release.Collect(dir, release.Options{})
+	collected, skipped, err := store.Collect(dir, store.Options{})
 	require.NoError(t, err)
 	kept := tree()
 	kept["etl/etl.py"], kept["data.yaml"] = []byte("pass"), []byte("kept: true")
@@ -125,10 +125,10 @@ func TestCollectLeavesDataAndPoliciesOut(t *testing.T) {
 func TestCollectKeepsRowsOfTheTestsFolderThatThePipelineNames(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	require.NoError(t, writeTree(dir, release.Files{
+	require.NoError(t, writeTree(dir, store.Files{
 		"pipeline.yaml": nil, "unit/given.csv": nil, "unit/data/expected.csv": nil, "tests/other.csv": nil, "unit2/given.csv": nil,
 	}))
-	files, _, err := release.Collect(dir, release.Options{Tests: "unit/"})
+	files, _, err := store.Collect(dir, store.Options{Tests: "unit/"})
 	require.NoError(t, err)
 	require.Equal(t, []string{"pipeline.yaml", "unit/data/expected.csv", "unit/given.csv"}, files.Paths())
 }
@@ -144,44 +144,44 @@ func TestCollectRefusesEverythingAtOnce(t *testing.T) {
 	require.NoError(t, os.Symlink(t.TempDir(), filepath.Join(dir, "elsewhere")))
 	require.NoError(t, os.WriteFile(filepath.Join(dir, `a\b.sql`), nil, 0o666))
 
-	_, _, err := release.Collect(dir, release.Options{})
+	_, _, err := store.Collect(dir, store.Options{})
 	requireFault(t, err, fault.Invalid, "model.bin has 10 MiB", "sql/link.sql is a symbolic link", "elsewhere is a symbolic link",
 		"has a character that some systems do not allow", "pack.allow")
 
-	_, _, err = release.Collect(dir, release.Options{Allow: []string{"*.bin"}})
+	_, _, err = store.Collect(dir, store.Options{Allow: []string{"*.bin"}})
 	require.Error(t, err)
 	require.NotContains(t, err.Error(), "model.bin")
 
-	_, _, err = release.Collect(dir, release.Options{Allow: []string{"[a"}})
+	_, _, err = store.Collect(dir, store.Options{Allow: []string{"[a"}})
 	requireFault(t, err, fault.Invalid, "pack.allow [a")
 }
 
 func TestCollectTakesExactlyTheAllowedSize(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	require.NoError(t, writeTree(dir, release.Files{"pipeline.yaml": nil, "model.bin": bytes.Repeat([]byte{1}, 10<<20)}))
-	_, _, err := release.Collect(dir, release.Options{})
+	require.NoError(t, writeTree(dir, store.Files{"pipeline.yaml": nil, "model.bin": bytes.Repeat([]byte{1}, 10<<20)}))
+	_, _, err := store.Collect(dir, store.Options{})
 	require.NoError(t, err)
 	require.NoError(t, os.Truncate(filepath.Join(dir, "model.bin"), 257<<20))
-	_, _, err = release.Collect(dir, release.Options{Allow: []string{"*.bin"}})
+	_, _, err = store.Collect(dir, store.Options{Allow: []string{"*.bin"}})
 	requireFault(t, err, fault.Invalid, "more than 256 MiB")
 }
 
 func TestCollectTakesADataLinkForData(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	require.NoError(t, writeTree(dir, release.Files{"pipeline.yaml": nil}))
+	require.NoError(t, writeTree(dir, store.Files{"pipeline.yaml": nil}))
 	require.NoError(t, os.Symlink(t.TempDir(), filepath.Join(dir, "data")))
-	_, skipped, err := release.Collect(dir, release.Options{})
+	_, skipped, err := store.Collect(dir, store.Options{})
 	require.NoError(t, err)
-	require.Equal(t, []release.Skipped{{Path: "data", Reason: "data"}}, skipped)
+	require.Equal(t, []store.Skipped{{Path: "data", Reason: "data"}}, skipped)
 }
 
 func TestCollectNeedsAPipeline(t *testing.T) {
 	t.Parallel()
-	_, _, err := release.Collect(t.TempDir(), release.Options{})
+	_, _, err := store.Collect(t.TempDir(), store.Options{})
 	requireFault(t, err, fault.Invalid, "there is no pipeline.yaml", "drawbridge init")
-	_, _, err = release.Collect(filepath.Join(t.TempDir(), "none"), release.Options{})
+	_, _, err = store.Collect(filepath.Join(t.TempDir(), "none"), store.Options{})
 	requireFault(t, err, fault.Invalid, "none")
 }
 
@@ -197,16 +197,16 @@ func TestPackRefusesNamesAndVersions(t *testing.T) {
 		"1.0.0-" + strings.Repeat("a", 60): "MAJOR.MINOR.PATCH",
 	}
 	for version, hint := range versions {
-		_, err := release.Pack("shop", version, tree())
+		_, err := store.Pack("shop", version, tree())
 		requireFault(t, err, fault.Invalid, hint)
 	}
 	for _, name := range []string{"", "Shop", "1shop", "shop-", "a.b", "a b", "../a", strings.Repeat("a", 64)} {
-		_, err := release.Pack(name, "1.0.0", tree())
+		_, err := store.Pack(name, "1.0.0", tree())
 		requireFault(t, err, fault.Invalid, "pipeline name")
 	}
-	_, err := release.Pack("taxi_trips-eu", "1.0.0-rc.1", tree())
+	_, err := store.Pack("taxi_trips-eu", "1.0.0-rc.1", tree())
 	require.NoError(t, err)
-	_, err = release.Pack("shop", "1.0.0", release.Files{"../pipeline.yaml": nil})
+	_, err = store.Pack("shop", "1.0.0", store.Files{"../pipeline.yaml": nil})
 	requireFault(t, err, fault.Invalid, "../pipeline.yaml")
 }
 
@@ -214,15 +214,15 @@ func TestSourceRoundTrip(t *testing.T) {
 	t.Parallel()
 	segment := rapid.StringMatching(`[a-zA-Z0-9_ é-]{1,120}`)
 	rapid.Check(t, func(t *rapid.T) {
-		files := release.Files{}
+		files := store.Files{}
 		for i := range rapid.IntRange(0, 8).Draw(t, "files") {
 			// A folder per file keeps one from being below another.
 			name := strings.Join(append([]string{string(rune('a' + i))}, rapid.SliceOfN(segment, 1, 4).Draw(t, "path")...), "/")
 			files[name] = rapid.SliceOfN(rapid.Byte(), 0, 600).Draw(t, "content")
 		}
-		archive, err := release.Source(files)
+		archive, err := store.Source(files)
 		require.NoError(t, err)
-		unpacked, err := release.Unpack(archive)
+		unpacked, err := store.Unpack(archive)
 		require.NoError(t, err)
 		require.Equal(t, files.Paths(), unpacked.Paths())
 		for name := range files {
@@ -236,14 +236,14 @@ func TestSourceIsATarThatTarReads(t *testing.T) {
 	if _, err := exec.LookPath("tar"); err != nil {
 		t.Skip("no tar on this machine")
 	}
-	archive, err := release.Source(tree())
+	archive, err := store.Source(tree())
 	require.NoError(t, err)
 	dir := t.TempDir()
 	cmd := exec.CommandContext(t.Context(), "tar", "-x", "-f", "-", "-C", dir)
 	cmd.Stdin = bytes.NewReader(archive)
 	out, err := cmd.CombinedOutput()
 	require.NoError(t, err, string(out))
-	extracted, _, err := release.Collect(dir, release.Options{})
+	extracted, _, err := store.Collect(dir, store.Options{})
 	require.NoError(t, err)
 	require.Equal(t, golden, pack(t, "shop", "1.0.0", extracted).Digest)
 }

@@ -1,9 +1,11 @@
-package release
+package store
 
 import (
 	"encoding/json"
 	"fmt"
 	"maps"
+
+	"drawbridge/internal/release"
 
 	"github.com/opencontainers/image-spec/specs-go"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -25,18 +27,15 @@ const (
 // epoch is the time of creation that every manifest states: a real one would change the digest.
 const epoch = "1970-01-01T00:00:00Z"
 
-// Release is a pipeline at a version, as a store holds it.
-type Release struct {
-	Name    string
-	Version string
-	// Digest is that of the OCI manifest. It identifies the release everywhere.
-	Digest string
-	Files  Files
+// Artifact is a release with its files, as a store holds it. Its digest is that of the OCI manifest.
+type Artifact struct {
+	release.Release
+	Files Files
 }
 
 // Packed is a release that is ready to be pushed.
 type Packed struct {
-	Release
+	Artifact
 	manifest manifest
 	layer    []byte
 }
@@ -57,8 +56,8 @@ func Pack(name, version string, files Files) (Packed, error) {
 	if err != nil {
 		return Packed{}, err
 	}
-	release := Release{Name: name, Version: version, Digest: m.descriptor.Digest.String(), Files: files}
-	return Packed{Release: release, manifest: m, layer: layer}, nil
+	named := release.Release{Pipeline: name, Version: version, Digest: m.descriptor.Digest.String()}
+	return Packed{Artifact: Artifact{Release: named, Files: files}, manifest: m, layer: layer}, nil
 }
 
 // manifest is an OCI image manifest with its bytes, which alone carry its identity.

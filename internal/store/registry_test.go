@@ -1,4 +1,4 @@
-package release_test
+package store_test
 
 import (
 	"encoding/json"
@@ -16,7 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"drawbridge/internal/fault"
-	"drawbridge/internal/release"
+	"drawbridge/internal/store"
 )
 
 // registry answers the requests of the OCI distribution specification that a store makes, from memory.
@@ -144,9 +144,9 @@ func TestRegistryThatRefusesTheUserIsNotRetried(t *testing.T) {
 	for _, status := range []int{http.StatusUnauthorized, http.StatusForbidden} {
 		r, reference := newRegistry(t)
 		r.refuse = func(*http.Request) int { return status }
-		store := open(t, reference)
-		requireFault(t, store.Check(t.Context()), fault.Invalid, "docker login", reference)
-		_, err := store.Push(t.Context(), pack(t, "shop", "1.0.0", tree()))
+		kept := open(t, reference)
+		requireFault(t, kept.Check(t.Context()), fault.Invalid, "docker login", reference)
+		_, err := kept.Push(t.Context(), pack(t, "shop", "1.0.0", tree()))
 		requireFault(t, err, fault.Invalid, "docker login")
 	}
 }
@@ -163,13 +163,13 @@ func TestRegistryThatCannotBeReachedIsTransient(t *testing.T) {
 func TestRegistryPushThatLosesARaceIsRefused(t *testing.T) {
 	t.Parallel()
 	r, reference := newRegistry(t)
-	store := open(t, reference)
+	kept := open(t, reference)
 	rival := digest.FromString("rival").String()
 	r.onPut = func(r *registry, tag string) {
 		r.content[rival] = []byte(`{"mediaType":"` + ocispec.MediaTypeImageManifest + `"}`)
 		r.tags[tag] = rival
 	}
-	_, err := store.Push(t.Context(), pack(t, "shop", "1.0.0", tree()))
+	_, err := kept.Push(t.Context(), pack(t, "shop", "1.0.0", tree()))
 	requireFault(t, err, fault.Refused, rival)
 }
 
@@ -193,11 +193,11 @@ func TestOpenStoreReferences(t *testing.T) {
 	for reference, location := range locations {
 		require.Equal(t, location, open(t, reference).Location())
 	}
-	require.True(t, strings.HasSuffix(open(t, "").Location(), "/"+release.DefaultStore))
+	require.True(t, strings.HasSuffix(open(t, "").Location(), "/"+store.DefaultStore))
 	require.True(t, strings.HasSuffix(open(t, "./a.b/store").Location(), "/a.b/store"))
 	require.True(t, strings.HasSuffix(open(t, "releases/store").Location(), "/releases/store"))
 	for _, reference := range []string{"registry.example.com/Team", "s3://bucket/releases", "registry.example.com/team:1.0.0"} {
-		_, err := release.OpenStore(reference)
+		_, err := store.OpenStore(reference)
 		requireFault(t, err, fault.Invalid, reference)
 	}
 }

@@ -1,4 +1,4 @@
-package release_test
+package store_test
 
 import (
 	"crypto/sha256"
@@ -20,48 +20,49 @@ import (
 
 	"drawbridge/internal/fault"
 	"drawbridge/internal/release"
+	"drawbridge/internal/store"
 )
 
-func newSigner(t *testing.T) release.Signer {
+func newSigner(t *testing.T) store.Signer {
 	t.Helper()
-	signer, err := release.LoadOrCreateKey(filepath.Join(t.TempDir(), "keys", "signing.pem"))
+	signer, err := store.LoadOrCreateKey(filepath.Join(t.TempDir(), "keys", "signing.pem"))
 	require.NoError(t, err)
 	return signer
 }
 
 func passed(subject string) release.Statement {
 	return release.Statement{
-		Kind: release.Passed, Subject: subject, Environment: "staging", PlanDigest: digest.FromString("plan").String(),
+		Kind: release.Passed, Subject: subject, Environment: "staging", Plan: digest.FromString("plan").String(),
 		By: "ana", At: time.Date(2026, 5, 1, 12, 0, 0, 123456789, time.UTC), Details: map[string]string{"deployment": "deploy/shop"},
 	}
 }
 
-func pushed(t *testing.T, store *release.Store, version string) string {
+func pushed(t *testing.T, kept *store.Store, version string) string {
 	t.Helper()
 	packed := pack(t, "shop", version, tree())
-	_, err := store.Push(t.Context(), packed)
+	_, err := kept.Push(t.Context(), packed)
 	require.NoError(t, err)
 	return packed.Digest
 }
 
 func TestStatementsTravelWithTheRelease(t *testing.T) {
 	t.Parallel()
-	for name, store := range stores(t) {
+	for name, kept := range stores(t) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			testStatements(t, store.Store)
+			testStatements(t, kept.Store)
 		})
 	}
 }
 
-func testStatements(t *testing.T, store *release.Store) {
+func testStatements(t *testing.T, kept *store.Store) {
 	t.Helper()
 	ctx := t.Context()
 	signer := newSigner(t)
 	keyID, err := signer.KeyID()
 	require.NoError(t, err)
-	subject, other := pushed(t, store, "1.0.0"), pushed(t, store, "1.0.1")
-	statements, rejected, err := store.Statements(ctx, release.Trust(signer), subject)
+	subject, other := pushed(t, kept, "1.0.0"), pushed(t, kept, "1.0.1")
+	statements, rejected, err := kept.Statements(ctx, store.Trust(signer), subject)
 	require.NoError(t, err)
 	require.Empty(t, statements)
 	require.Empty(t, rejected)
@@ -71,9 +72,9 @@ func testStatements(t *testing.T, store *release.Store) {
 	second.Kind, second.Environment, second.At = release.Approved, "prod", first.At.Add(time.Hour).In(time.FixedZone("", 3600))
 	yanked := release.Statement{Kind: release.Yanked, Subject: other, By: "bo", Reason: "doubles amounts", At: first.At}
 	for _, st := range []release.Statement{second, first, first, yanked} {
-		require.NoError(t, store.Attach(ctx, signer, st))
+		require.NoError(t, kept.Attach(ctx, signer, st))
 	}
-	statements, rejected, err = store.Statements(ctx, release.Trust(newSigner(t), signer), subject)
+	statements, rejected, err = kept.Statements(ctx, store.Trust(newSigner(t), signer), subject)
 	require.NoError(t, err)
 	require.Empty(t, rejected)
 	first.KeyID, second.KeyID, second.At = keyID, keyID, second.At.UTC()
@@ -82,13 +83,13 @@ func testStatements(t *testing.T, store *release.Store) {
 
 func TestStatementsOfUntrustedKeysDoNotCount(t *testing.T) {
 	t.Parallel()
-	for name, store := range stores(t) {
+	for name, kept := range stores(t) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			subject := pushed(t, store.Store, "1.0.0")
-			require.NoError(t, store.Attach(t.Context(), newSigner(t), passed(subject)))
-			for _, trusted := range []release.Verifier{release.Trust(newSigner(t)), {}} {
-				statements, rejected, err := store.Statements(t.Context(), trusted, subject)
+			subject := pushed(t, kept.Store, "1.0.0")
+			require.NoError(t, kept.Attach(t.Context(), newSigner(t), passed(subject)))
+			for _, trusted := range []store.Verifier{store.Trust(newSigner(t)), {}} {
+				statements, rejected, err := kept.Statements(t.Context(), trusted, subject)
 				require.NoError(t, err)
 				require.Empty(t, statements)
 				require.Len(t, rejected, 1)
@@ -100,12 +101,12 @@ func TestStatementsOfUntrustedKeysDoNotCount(t *testing.T) {
 
 // forge attaches an envelope that edit changed after it was signed, with all digests put right, as somebody
 // does who can write to the store but has no key.
-func forge(t *testing.T, signer release.Signer, st release.Statement, edit func(envelope map[string]any)) (*release.Store, string) {
+func forge(t *testing.T, signer store.Signer, st release.Statement, edit func(envelope map[string]any)) (*store.Store, string) {
 	t.Helper()
 	dir := t.TempDir()
-	store := open(t, dir)
-	st.Subject = pushed(t, store, "1.0.0")
-	require.NoError(t, store.Attach(t.Context(), signer, st))
+	kept := open(t, dir)
+	st.Subject = pushed(t, kept, "1.0.0")
+	require.NoError(t, kept.Attach(t.Context(), signer, st))
 	blob := func(d string) string { return filepath.Join(dir, "blobs", "sha256", strings.TrimPrefix(d, "sha256:")) }
 	put := func(content []byte) string {
 		d := digest.FromBytes(content).String()
@@ -115,7 +116,7 @@ func forge(t *testing.T, signer release.Signer, st release.Statement, edit func(
 	index := filepath.Join(dir, "index.json")
 	for _, entry := range read(t, index)["manifests"].([]any) {
 		descriptor := entry.(map[string]any)
-		if descriptor["artifactType"] != release.TypeStatement {
+		if descriptor["artifactType"] != store.TypeStatement {
 			continue
 		}
 		oldManifest := descriptor["digest"].(string)
@@ -137,7 +138,7 @@ func forge(t *testing.T, signer release.Signer, st release.Statement, edit func(
 		}
 		require.NoError(t, os.WriteFile(index, encode(t, changed), 0o666))
 	}
-	return store, st.Subject
+	return kept, st.Subject
 }
 
 func read(t *testing.T, path string) map[string]any {
@@ -178,8 +179,8 @@ func TestForgedStatementsDoNotCount(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			signer := newSigner(t)
-			store, subject := forge(t, signer, passed(""), edit)
-			statements, rejected, err := store.Statements(t.Context(), release.Trust(signer), subject)
+			kept, subject := forge(t, signer, passed(""), edit)
+			statements, rejected, err := kept.Statements(t.Context(), store.Trust(signer), subject)
 			require.NoError(t, err)
 			require.Empty(t, statements)
 			require.Len(t, rejected, 1)
@@ -189,8 +190,8 @@ func TestForgedStatementsDoNotCount(t *testing.T) {
 	t.Run("unchanged, so that the above fail for their reason", func(t *testing.T) {
 		t.Parallel()
 		signer := newSigner(t)
-		store, subject := forge(t, signer, passed(""), func(e map[string]any) { e["comment"] = "harmless" })
-		statements, rejected, err := store.Statements(t.Context(), release.Trust(signer), subject)
+		kept, subject := forge(t, signer, passed(""), func(e map[string]any) { e["comment"] = "harmless" })
+		statements, rejected, err := kept.Statements(t.Context(), store.Trust(signer), subject)
 		require.NoError(t, err)
 		require.Len(t, statements, 1)
 		require.Empty(t, rejected)
@@ -202,12 +203,12 @@ func TestStatementReplayedForAnotherReleaseDoesNotCount(t *testing.T) {
 	signer := newSigner(t)
 	// The envelope of 1.0.1, rightly signed, hung onto 1.0.0.
 	donor := t.TempDir()
-	store := open(t, donor)
-	other := pushed(t, store, "1.0.1")
-	require.NoError(t, store.Attach(t.Context(), signer, passed(other)))
+	kept := open(t, donor)
+	other := pushed(t, kept, "1.0.1")
+	require.NoError(t, kept.Attach(t.Context(), signer, passed(other)))
 	var replayed map[string]any
 	for _, entry := range read(t, filepath.Join(donor, "index.json"))["manifests"].([]any) {
-		if d := entry.(map[string]any); d["artifactType"] == release.TypeStatement {
+		if d := entry.(map[string]any); d["artifactType"] == store.TypeStatement {
 			blob := func(d any) string {
 				return filepath.Join(donor, "blobs", "sha256", strings.TrimPrefix(d.(string), "sha256:"))
 			}
@@ -215,11 +216,11 @@ func TestStatementReplayedForAnotherReleaseDoesNotCount(t *testing.T) {
 		}
 	}
 	require.NotNil(t, replayed)
-	store, subject := forge(t, signer, passed(""), func(e map[string]any) {
+	kept, subject := forge(t, signer, passed(""), func(e map[string]any) {
 		clear(e)
 		maps.Copy(e, replayed)
 	})
-	statements, rejected, err := store.Statements(t.Context(), release.Trust(signer), subject)
+	statements, rejected, err := kept.Statements(t.Context(), store.Trust(signer), subject)
 	require.NoError(t, err)
 	require.Empty(t, statements)
 	require.Len(t, rejected, 1)
@@ -229,17 +230,17 @@ func TestStatementReplayedForAnotherReleaseDoesNotCount(t *testing.T) {
 func TestDamagedStatementIsReported(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	store, signer := open(t, dir), newSigner(t)
-	subject := pushed(t, store, "1.0.0")
-	require.NoError(t, store.Attach(t.Context(), signer, passed(subject)))
+	kept, signer := open(t, dir), newSigner(t)
+	subject := pushed(t, kept, "1.0.0")
+	require.NoError(t, kept.Attach(t.Context(), signer, passed(subject)))
 	for _, entry := range read(t, filepath.Join(dir, "index.json"))["manifests"].([]any) {
-		if d := entry.(map[string]any); d["artifactType"] == release.TypeStatement {
+		if d := entry.(map[string]any); d["artifactType"] == store.TypeStatement {
 			path := filepath.Join(dir, "blobs", "sha256", strings.TrimPrefix(d["digest"].(string), "sha256:"))
 			require.NoError(t, os.Chmod(path, 0o644))
 			require.NoError(t, os.WriteFile(path, []byte("{}"), 0o644))
 		}
 	}
-	statements, rejected, err := store.Statements(t.Context(), release.Trust(signer), subject)
+	statements, rejected, err := kept.Statements(t.Context(), store.Trust(signer), subject)
 	require.NoError(t, err)
 	require.Empty(t, statements)
 	require.Len(t, rejected, 1)
@@ -249,9 +250,9 @@ func TestDamagedStatementIsReported(t *testing.T) {
 func TestStatementsThatCannotBeReadAreNotTakenForNone(t *testing.T) {
 	t.Parallel()
 	r, reference := newRegistry(t)
-	store, signer := open(t, reference), newSigner(t)
-	subject := pushed(t, store, "1.0.0")
-	require.NoError(t, store.Attach(t.Context(), signer, release.Statement{
+	kept, signer := open(t, reference), newSigner(t)
+	subject := pushed(t, kept, "1.0.0")
+	require.NoError(t, kept.Attach(t.Context(), signer, release.Statement{
 		Kind: release.Yanked, Subject: subject, By: "bo", Reason: "doubles amounts", At: time.Unix(1, 0),
 	}))
 	r.refuse = func(req *http.Request) int {
@@ -260,20 +261,20 @@ func TestStatementsThatCannotBeReadAreNotTakenForNone(t *testing.T) {
 		}
 		return 0
 	}
-	_, _, err := store.Statements(t.Context(), release.Trust(signer), subject)
+	_, _, err := kept.Statements(t.Context(), store.Trust(signer), subject)
 	requireFault(t, err, fault.Invalid, "docker login")
 }
 
 func TestAttachRefusesStatementsThatSayTooLittle(t *testing.T) {
 	t.Parallel()
-	store, signer := open(t, t.TempDir()), newSigner(t)
-	subject := pushed(t, store, "1.0.0")
+	kept, signer := open(t, t.TempDir()), newSigner(t)
+	subject := pushed(t, kept, "1.0.0")
 	edits := map[string]func(*release.Statement){
 		"unknown kind":          func(st *release.Statement) { st.Kind = "blessed" },
 		"no person":             func(st *release.Statement) { st.By = "" },
 		"no time":               func(st *release.Statement) { st.At = time.Time{} },
 		"passed nowhere":        func(st *release.Statement) { st.Environment = "" },
-		"approved without plan": func(st *release.Statement) { st.Kind, st.PlanDigest = release.Approved, "" },
+		"approved without plan": func(st *release.Statement) { st.Kind, st.Plan = release.Approved, "" },
 		"yanked without reason": func(st *release.Statement) { st.Kind, st.Reason = release.Yanked, "" },
 		"unknown release":       func(st *release.Statement) { st.Subject = golden[:70] + "1" },
 		"no digest":             func(st *release.Statement) { st.Subject = "shop-1.0.0" },
@@ -283,7 +284,7 @@ func TestAttachRefusesStatementsThatSayTooLittle(t *testing.T) {
 			t.Parallel()
 			st := passed(subject)
 			edit(&st)
-			requireFault(t, store.Attach(t.Context(), signer, st), fault.Invalid)
+			requireFault(t, kept.Attach(t.Context(), signer, st), fault.Invalid)
 		})
 	}
 }
@@ -296,7 +297,7 @@ func TestKeyIsMadeOnceAndKeptPrivate(t *testing.T) {
 	var group sync.WaitGroup
 	for range rivals {
 		group.Go(func() {
-			signer, err := release.LoadOrCreateKey(path)
+			signer, err := store.LoadOrCreateKey(path)
 			if err != nil {
 				t.Errorf("load or create key: %v", err)
 				return
@@ -322,30 +323,30 @@ func TestKeyIsMadeOnceAndKeptPrivate(t *testing.T) {
 	require.Len(t, entries, 1, "no copy of a key is left behind")
 
 	require.NoError(t, os.Chmod(path, 0o644))
-	_, err = release.LoadOrCreateKey(path)
+	_, err = store.LoadOrCreateKey(path)
 	requireFault(t, err, fault.Refused, "chmod 600 "+path)
 	require.NoError(t, os.Chmod(path, 0o600))
 	require.NoError(t, os.WriteFile(path, []byte("hunter2"), 0o600))
-	_, err = release.LoadOrCreateKey(path)
+	_, err = store.LoadOrCreateKey(path)
 	requireFault(t, err, fault.Invalid, path)
 	require.NotContains(t, err.Error(), "hunter2")
-	_, err = release.LoadKey(path + ".none")
+	_, err = store.LoadKey(path + ".none")
 	requireFault(t, err, fault.Invalid, path+".none")
 }
 
 func TestTrustedKeysAreReadFromPEM(t *testing.T) {
 	t.Parallel()
-	store := open(t, t.TempDir())
-	subject := pushed(t, store, "1.0.0")
+	kept := open(t, t.TempDir())
+	subject := pushed(t, kept, "1.0.0")
 	signer, another := newSigner(t), newSigner(t)
-	require.NoError(t, store.Attach(t.Context(), signer, passed(subject)))
+	require.NoError(t, kept.Attach(t.Context(), signer, passed(subject)))
 	first, err := another.PublicKey()
 	require.NoError(t, err)
 	second, err := signer.PublicKey()
 	require.NoError(t, err)
-	trusted, err := release.ParseTrusted(append(first, second...))
+	trusted, err := store.ParseTrusted(append(first, second...))
 	require.NoError(t, err)
-	statements, _, err := store.Statements(t.Context(), trusted, subject)
+	statements, _, err := kept.Statements(t.Context(), trusted, subject)
 	require.NoError(t, err)
 	require.Len(t, statements, 1)
 
@@ -354,7 +355,7 @@ func TestTrustedKeysAreReadFromPEM(t *testing.T) {
 	require.Equal(t, hex.EncodeToString(sum[:]), statements[0].KeyID)
 
 	for _, data := range []string{"", "no PEM", "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n"} {
-		_, err := release.ParseTrusted([]byte(data))
+		_, err := store.ParseTrusted([]byte(data))
 		requireFault(t, err, fault.Invalid, "openssl pkey")
 	}
 }

@@ -1,4 +1,4 @@
-package release_test
+package store_test
 
 import (
 	"archive/tar"
@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"drawbridge/internal/fault"
-	"drawbridge/internal/release"
+	"drawbridge/internal/store"
 )
 
 func archive(tb testing.TB, headers ...tar.Header) []byte {
@@ -77,7 +77,7 @@ func TestUnpackRefusesHostileArchives(t *testing.T) {
 	for name, data := range hostile(t) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			files, err := release.Unpack(data)
+			files, err := store.Unpack(data)
 			requireFault(t, err, fault.Invalid)
 			require.Nil(t, files)
 		})
@@ -85,14 +85,14 @@ func TestUnpackRefusesHostileArchives(t *testing.T) {
 }
 
 func FuzzUnpack(f *testing.F) {
-	good, err := release.Source(tree())
+	good, err := store.Source(tree())
 	require.NoError(f, err)
 	f.Add(good)
 	for _, data := range hostile(f) {
 		f.Add(data)
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		files, err := release.Unpack(data)
+		files, err := store.Unpack(data)
 		if err != nil {
 			require.Equal(t, fault.Invalid, fault.ClassOf(err))
 			return
@@ -103,9 +103,9 @@ func FuzzUnpack(f *testing.F) {
 			total += len(content)
 		}
 		require.LessOrEqual(t, total, len(data))
-		again, err := release.Source(files)
+		again, err := store.Source(files)
 		require.NoError(t, err)
-		unpacked, err := release.Unpack(again)
+		unpacked, err := store.Unpack(again)
 		require.NoError(t, err)
 		require.Equal(t, files.Paths(), unpacked.Paths())
 	})

@@ -1,4 +1,4 @@
-package release
+package store
 
 import (
 	"context"
@@ -13,6 +13,7 @@ import (
 	"oras.land/oras-go/v2/errdef"
 
 	"drawbridge/internal/fault"
+	"drawbridge/internal/release"
 )
 
 // DefaultStore is the folder of the local store, relative to the working directory.
@@ -156,7 +157,7 @@ func (s *Store) Blob(ctx context.Context, blobDigest string) ([]byte, error) {
 // created false; a version that exists with another content is refused. Two pushes at once agree in a folder;
 // a registry answers them in turn only where it is set to immutable tags, which is recommended.
 func (s *Store) Push(ctx context.Context, p Packed) (created bool, err error) {
-	name, err := tag(p.Name, p.Version)
+	name, err := tag(p.Pipeline, p.Version)
 	if err != nil {
 		return false, err
 	}
@@ -176,11 +177,11 @@ func (s *Store) Push(ctx context.Context, p Packed) (created bool, err error) {
 
 func (s *Store) explainPush(p Packed, err error) error {
 	if taken, ok := errors.AsType[*tagTakenError](err); ok {
-		return fault.New(fault.Refused, "push release", p.Name+" "+p.Version,
+		return fault.New(fault.Refused, "push release", p.Pipeline+" "+p.Version,
 			"a version never changes: raise the version in pipeline.yaml and build again",
 			fmt.Errorf("the version exists as %s with another content than %s", taken.owner, p.Digest))
 	}
-	return s.explain("push release", p.Name+" "+p.Version, err)
+	return s.explain("push release", p.Pipeline+" "+p.Version, err)
 }
 
 // Resolve returns the digest of a release.
@@ -214,25 +215,24 @@ func (s *Store) Versions(ctx context.Context, name string) ([]string, error) {
 }
 
 // Load returns a release by the digest of its manifest, with every byte verified.
-func (s *Store) Load(ctx context.Context, releaseDigest string) (Release, error) {
+func (s *Store) Load(ctx context.Context, releaseDigest string) (Artifact, error) {
 	_, m, err := s.loadManifest(ctx, releaseDigest, TypeRelease)
 	if err != nil {
-		return Release{}, err
+		return Artifact{}, err
 	}
 	layer, err := s.read(ctx, m.Layers[0], maxBlobSize)
 	if err != nil {
-		return Release{}, err
+		return Artifact{}, err
 	}
 	files, err := Unpack(layer)
 	if err != nil {
-		return Release{}, err
+		return Artifact{}, err
 	}
-	return Release{
-		Name:    m.Annotations[ocispec.AnnotationTitle],
-		Version: m.Annotations[ocispec.AnnotationVersion],
-		Digest:  releaseDigest,
-		Files:   files,
-	}, nil
+	return Artifact{Files: files, Release: release.Release{
+		Pipeline: m.Annotations[ocispec.AnnotationTitle],
+		Version:  m.Annotations[ocispec.AnnotationVersion],
+		Digest:   releaseDigest,
+	}}, nil
 }
 
 // loadManifest returns a manifest of the given artifact type, which has exactly one layer.

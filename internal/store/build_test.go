@@ -1,4 +1,4 @@
-package release_test
+package store_test
 
 import (
 	"testing"
@@ -10,18 +10,18 @@ import (
 
 func TestBuildYieldsOneReleaseHoweverOften(t *testing.T) {
 	t.Parallel()
-	store := open(t, t.TempDir())
-	built, created, err := store.Build(t.Context(), "shop", "1.0.0", tree())
+	kept := open(t, t.TempDir())
+	built, created, err := kept.Build(t.Context(), "shop", "1.0.0", tree())
 	require.NoError(t, err)
 	require.True(t, created)
 	require.Equal(t, golden, built.Digest)
 
 	// As a worker does it, from the source that the CLI left in the store.
-	source, err := store.PutSource(t.Context(), tree())
+	source, err := kept.PutSource(t.Context(), tree())
 	require.NoError(t, err)
-	files, err := store.Source(t.Context(), source)
+	files, err := kept.Source(t.Context(), source)
 	require.NoError(t, err)
-	again, created, err := store.Build(t.Context(), "shop", "1.0.0", files)
+	again, created, err := kept.Build(t.Context(), "shop", "1.0.0", files)
 	require.NoError(t, err)
 	require.False(t, created)
 	require.Equal(t, golden, again.Digest)
@@ -29,13 +29,13 @@ func TestBuildYieldsOneReleaseHoweverOften(t *testing.T) {
 
 func TestBuildRefusesSecretsAndKeepsNothing(t *testing.T) {
 	t.Parallel()
-	store := open(t, t.TempDir())
+	kept := open(t, t.TempDir())
 	files := tree()
 	files["config.prod.yaml"] = []byte("warehouse_schema: shop\nwarehouse: postgres://etl:hunter2@db/warehouse\n")
-	_, _, err := store.Build(t.Context(), "shop", "1.0.0", files)
+	_, _, err := kept.Build(t.Context(), "shop", "1.0.0", files)
 	requireFault(t, err, fault.Refused, "config.prod.yaml:2:27: password-in-url", "${env:")
 	require.NotContains(t, err.Error(), "hunter2")
-	versions, err := store.Versions(t.Context(), "shop")
+	versions, err := kept.Versions(t.Context(), "shop")
 	require.NoError(t, err)
 	require.Empty(t, versions)
 }

@@ -1,4 +1,4 @@
-package release_test
+package store_test
 
 import (
 	"context"
@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"drawbridge/internal/fault"
-	"drawbridge/internal/release"
+	"drawbridge/internal/store"
 )
 
 // childEnv makes the test binary act as another process: its value is a command of child.
@@ -31,17 +31,17 @@ func child(args []string) int {
 		if err := writeTree(args[1], tree()); err != nil {
 			return childFailed(err)
 		}
-		files, _, err := release.Collect(args[1], release.Options{})
+		files, _, err := store.Collect(args[1], store.Options{})
 		if err != nil {
 			return childFailed(err)
 		}
-		packed, err := release.Pack("shop", "1.0.0", files)
+		packed, err := store.Pack("shop", "1.0.0", files)
 		if err != nil {
 			return childFailed(err)
 		}
 		fmt.Fprint(os.Stdout, packed.Digest)
 	case "push": // STORE NAME COUNT: pushes that many versions
-		store, err := release.OpenStore(args[1])
+		kept, err := store.OpenStore(args[1])
 		if err != nil {
 			return childFailed(err)
 		}
@@ -50,11 +50,11 @@ func child(args []string) int {
 			return childFailed(err)
 		}
 		for i := range count {
-			packed, err := release.Pack(args[2], fmt.Sprintf("1.0.%d", i), tree())
+			packed, err := store.Pack(args[2], fmt.Sprintf("1.0.%d", i), tree())
 			if err != nil {
 				return childFailed(err)
 			}
-			if _, err := store.Push(context.Background(), packed); err != nil {
+			if _, err := kept.Push(context.Background(), packed); err != nil {
 				return childFailed(err)
 			}
 		}
@@ -82,8 +82,8 @@ func executable(t *testing.T) string {
 }
 
 // tree is a small pipeline. The golden digest is of these files.
-func tree() release.Files {
-	return release.Files{
+func tree() store.Files {
+	return store.Files{
 		"pipeline.yaml":              []byte("name: shop\nversion: 1.0.0\n"),
 		"config.dev.yaml":            []byte("warehouse_schema: shop_dev\n"),
 		"config.prod.yaml":           []byte("warehouse_schema: shop\n"),
@@ -95,9 +95,9 @@ func tree() release.Files {
 }
 
 // files and release of a test.
-func pack(t *testing.T, name, version string, files release.Files) release.Packed {
+func pack(t *testing.T, name, version string, files store.Files) store.Packed {
 	t.Helper()
-	packed, err := release.Pack(name, version, files)
+	packed, err := store.Pack(name, version, files)
 	require.NoError(t, err)
 	return packed
 }

@@ -1,4 +1,4 @@
-package release_test
+package store_test
 
 import (
 	"context"
@@ -19,39 +19,39 @@ import (
 	"oras.land/oras-go/v2/content/oci"
 
 	"drawbridge/internal/fault"
-	"drawbridge/internal/release"
+	"drawbridge/internal/store"
 )
 
 func TestFolderRefusesATamperedManifestAndHealsWhenBuiltAgain(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	store := open(t, dir)
+	kept := open(t, dir)
 	packed := pack(t, "shop", "1.0.0", tree())
-	_, err := store.Push(t.Context(), packed)
+	_, err := kept.Push(t.Context(), packed)
 	require.NoError(t, err)
 	for _, d := range []string{layerOf(t, tree()), packed.Digest} {
 		path := filepath.Join(dir, "blobs", "sha256", strings.TrimPrefix(d, "sha256:"))
 		require.NoError(t, os.Chmod(path, 0o644))
 		require.NoError(t, os.Truncate(path, 100))
-		_, err = store.Load(t.Context(), packed.Digest)
+		_, err = kept.Load(t.Context(), packed.Digest)
 		requireFault(t, err, fault.Refused, "digest mismatch", d)
 	}
-	created, err := store.Push(t.Context(), packed)
+	created, err := kept.Push(t.Context(), packed)
 	require.NoError(t, err)
 	require.False(t, created)
-	_, err = store.Load(t.Context(), packed.Digest)
+	_, err = kept.Load(t.Context(), packed.Digest)
 	require.NoError(t, err)
 }
 
 func TestFolderIsALayoutThatOtherToolsRead(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	store := open(t, dir)
+	kept := open(t, dir)
 	packed := pack(t, "shop", "1.0.0", tree())
-	_, err := store.Push(t.Context(), packed)
+	_, err := kept.Push(t.Context(), packed)
 	require.NoError(t, err)
 	signer := newSigner(t)
-	require.NoError(t, store.Attach(t.Context(), signer, passed(packed.Digest)))
+	require.NoError(t, kept.Attach(t.Context(), signer, passed(packed.Digest)))
 
 	library, err := oci.NewFromFS(t.Context(), os.DirFS(dir))
 	require.NoError(t, err)
@@ -72,7 +72,7 @@ func TestFolderIsALayoutThatOtherToolsRead(t *testing.T) {
 	loaded, err := open(t, other).Load(t.Context(), packed.Digest)
 	require.NoError(t, err)
 	require.Equal(t, "1.0.0", loaded.Version)
-	statements, rejected, err := open(t, other).Statements(t.Context(), release.Trust(signer), packed.Digest)
+	statements, rejected, err := open(t, other).Statements(t.Context(), store.Trust(signer), packed.Digest)
 	require.NoError(t, err)
 	require.Len(t, statements, 1)
 	require.Empty(t, rejected)
@@ -113,9 +113,9 @@ func TestFolderGivesAVersionToOneOfManyRivals(t *testing.T) {
 		files := tree()
 		files["sql/fct_orders.sql"] = fmt.Appendf(nil, "SELECT %d AS order_id\n", i)
 		packed := pack(t, "shop", "1.0.0", files)
-		store := open(t, dir)
+		kept := open(t, dir)
 		group.Go(func() {
-			if ok, err := store.Push(t.Context(), packed); err != nil {
+			if ok, err := kept.Push(t.Context(), packed); err != nil {
 				refused <- err
 			} else if ok {
 				created <- packed.Digest
@@ -137,15 +137,15 @@ func TestFolderGivesAVersionToOneOfManyRivals(t *testing.T) {
 func TestFolderIsWaitedForNoLongerThanTheContext(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	store := open(t, dir)
-	require.NoError(t, store.Check(t.Context()))
+	kept := open(t, dir)
+	require.NoError(t, kept.Check(t.Context()))
 	holder, err := os.OpenFile(filepath.Join(dir, ".lock"), os.O_RDWR, 0)
 	require.NoError(t, err)
 	defer holder.Close()
 	require.NoError(t, syscall.Flock(int(holder.Fd()), syscall.LOCK_EX))
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
-	go func() { done <- store.Check(ctx) }()
+	go func() { done <- kept.Check(ctx) }()
 	cancel()
 	require.ErrorIs(t, <-done, context.Canceled)
 }
@@ -153,14 +153,14 @@ func TestFolderIsWaitedForNoLongerThanTheContext(t *testing.T) {
 func TestFolderNeverShowsHalfAnIndex(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	store := open(t, dir)
-	require.NoError(t, store.Check(t.Context()))
+	kept := open(t, dir)
+	require.NoError(t, kept.Check(t.Context()))
 	var writing sync.WaitGroup
 	stop := make(chan struct{})
 	writing.Go(func() {
 		defer close(stop)
 		for i := range 30 {
-			if _, err := store.PutBlob(t.Context(), "text/plain", fmt.Append(nil, i)); err != nil {
+			if _, err := kept.PutBlob(t.Context(), "text/plain", fmt.Append(nil, i)); err != nil {
 				t.Errorf("put blob %d: %v", i, err)
 				return
 			}
@@ -198,10 +198,10 @@ func TestFolderWithoutAccessIsNamed(t *testing.T) {
 	content, err := os.ReadFile(executable(t))
 	require.NoError(t, err)
 	require.NoError(t, os.WriteFile(binary, content, 0o755))
-	store := filepath.Join(shared, "store")
-	require.NoError(t, os.Mkdir(store, 0o700))
-	require.NoError(t, os.Chmod(store, 0o500))
-	cmd := command(t, binary, "push", store, "shop", "1")
+	kept := filepath.Join(shared, "store")
+	require.NoError(t, os.Mkdir(kept, 0o700))
+	require.NoError(t, os.Chmod(kept, 0o500))
+	cmd := command(t, binary, "push", kept, "shop", "1")
 	cmd.Dir = "/"
 	if os.Geteuid() == 0 {
 		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
@@ -210,7 +210,7 @@ func TestFolderWithoutAccessIsNamed(t *testing.T) {
 	var exit *exec.ExitError
 	require.ErrorAs(t, err, &exit, string(out))
 	require.Contains(t, string(out), string(fault.Invalid)+"|")
-	require.Contains(t, string(out), store)
+	require.Contains(t, string(out), kept)
 	require.Contains(t, string(out), "rights on the folder")
 }
 
@@ -227,11 +227,11 @@ func TestFolderOfOtherFilesIsLeftAlone(t *testing.T) {
 func TestFolderWithABrokenIndexSaysSo(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	store := open(t, dir)
-	require.NoError(t, store.Check(t.Context()))
+	kept := open(t, dir)
+	require.NoError(t, kept.Check(t.Context()))
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "index.json"), []byte(`{"manifests": [`), 0o666))
-	_, err := store.Versions(t.Context(), "shop")
+	_, err := kept.Versions(t.Context(), "shop")
 	requireFault(t, err, fault.Invalid, dir, "index.json")
-	_, err = store.Push(t.Context(), pack(t, "shop", "1.0.0", tree()))
+	_, err = kept.Push(t.Context(), pack(t, "shop", "1.0.0", tree()))
 	requireFault(t, err, fault.Invalid, dir)
 }

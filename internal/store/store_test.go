@@ -1,4 +1,4 @@
-package release_test
+package store_test
 
 import (
 	"os"
@@ -10,19 +10,19 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"drawbridge/internal/fault"
-	"drawbridge/internal/release"
+	"drawbridge/internal/store"
 )
 
-func open(t *testing.T, reference string) *release.Store {
+func open(t *testing.T, reference string) *store.Store {
 	t.Helper()
-	store, err := release.OpenStore(reference)
+	kept, err := store.OpenStore(reference)
 	require.NoError(t, err)
-	return store
+	return kept
 }
 
 // testStore is a store and a way to change what it keeps behind its back; no content removes it.
 type testStore struct {
-	*release.Store
+	*store.Store
 	change func(t *testing.T, digest string, content []byte)
 }
 
@@ -54,35 +54,35 @@ func stores(t *testing.T) map[string]testStore {
 
 func TestStoreReturnsWhatWasPushed(t *testing.T) {
 	t.Parallel()
-	for name, store := range stores(t) {
+	for name, kept := range stores(t) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			ctx := t.Context()
-			require.NoError(t, store.Check(ctx))
-			versions, err := store.Versions(ctx, "shop")
+			require.NoError(t, kept.Check(ctx))
+			versions, err := kept.Versions(ctx, "shop")
 			require.NoError(t, err)
 			require.Empty(t, versions)
 
 			packed := pack(t, "shop", "1.0.0", tree())
-			created, err := store.Push(ctx, packed)
+			created, err := kept.Push(ctx, packed)
 			require.NoError(t, err)
 			require.True(t, created)
-			created, err = store.Push(ctx, packed)
+			created, err = kept.Push(ctx, packed)
 			require.NoError(t, err)
 			require.False(t, created, "the same release again changes nothing")
 
-			d, err := store.Resolve(ctx, "shop", "1.0.0")
+			d, err := kept.Resolve(ctx, "shop", "1.0.0")
 			require.NoError(t, err)
 			require.Equal(t, packed.Digest, d)
-			loaded, err := store.Load(ctx, d)
+			loaded, err := kept.Load(ctx, d)
 			require.NoError(t, err)
-			require.Equal(t, packed.Release, normal(loaded))
+			require.Equal(t, packed.Artifact, normal(loaded))
 		})
 	}
 }
 
 // normal lets empty files compare as equal.
-func normal(r release.Release) release.Release {
+func normal(r store.Artifact) store.Artifact {
 	for name, content := range r.Files {
 		if len(content) == 0 {
 			r.Files[name] = []byte{}
@@ -93,19 +93,19 @@ func normal(r release.Release) release.Release {
 
 func TestStoreRefusesAVersionWithAnotherContent(t *testing.T) {
 	t.Parallel()
-	for name, store := range stores(t) {
+	for name, kept := range stores(t) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			first := pack(t, "shop", "1.0.0", tree())
-			_, err := store.Push(t.Context(), first)
+			_, err := kept.Push(t.Context(), first)
 			require.NoError(t, err)
 			changed := tree()
 			changed["sql/fct_orders.sql"] = []byte("SELECT 2 AS order_id\n")
 			second := pack(t, "shop", "1.0.0", changed)
-			created, err := store.Push(t.Context(), second)
+			created, err := kept.Push(t.Context(), second)
 			requireFault(t, err, fault.Refused, first.Digest, second.Digest, "raise the version")
 			require.False(t, created)
-			d, err := store.Resolve(t.Context(), "shop", "1.0.0")
+			d, err := kept.Resolve(t.Context(), "shop", "1.0.0")
 			require.NoError(t, err)
 			require.Equal(t, first.Digest, d, "the tag did not move")
 		})
@@ -114,25 +114,25 @@ func TestStoreRefusesAVersionWithAnotherContent(t *testing.T) {
 
 func TestStoreListsVersionsInOrder(t *testing.T) {
 	t.Parallel()
-	for name, store := range stores(t) {
+	for name, kept := range stores(t) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			ctx := t.Context()
 			for _, r := range [][2]string{{"shop", "1.10.0"}, {"shop", "1.9.0"}, {"shop", "2.0.0-rc.1"}, {"shop", "2.0.0"}, {"shop-2", "1.0.0"}, {"shop_eu", "3.0.0"}} {
-				_, err := store.Push(ctx, pack(t, r[0], r[1], tree()))
+				_, err := kept.Push(ctx, pack(t, r[0], r[1], tree()))
 				require.NoError(t, err)
 			}
-			_, err := store.PutBlob(ctx, "application/json", []byte("{}"))
+			_, err := kept.PutBlob(ctx, "application/json", []byte("{}"))
 			require.NoError(t, err)
-			versions, err := store.Versions(ctx, "shop")
+			versions, err := kept.Versions(ctx, "shop")
 			require.NoError(t, err)
 			require.Equal(t, []string{"1.9.0", "1.10.0", "2.0.0-rc.1", "2.0.0"}, versions)
 
-			_, err = store.Resolve(ctx, "shop", "1.11.0")
+			_, err = kept.Resolve(ctx, "shop", "1.11.0")
 			requireFault(t, err, fault.Invalid, "shop 1.11.0", "1.10.0, 2.0.0-rc.1, 2.0.0")
-			_, err = store.Resolve(ctx, "none", "1.0.0")
+			_, err = kept.Resolve(ctx, "none", "1.0.0")
 			requireFault(t, err, fault.Invalid, "drawbridge build")
-			_, err = store.Resolve(ctx, "shop", "1.9")
+			_, err = kept.Resolve(ctx, "shop", "1.9")
 			requireFault(t, err, fault.Invalid, "1.9.0")
 		})
 	}
@@ -140,67 +140,67 @@ func TestStoreListsVersionsInOrder(t *testing.T) {
 
 func TestStoreKeepsBlobsAndSources(t *testing.T) {
 	t.Parallel()
-	for name, store := range stores(t) {
+	for name, kept := range stores(t) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			ctx := t.Context()
-			d, err := store.PutBlob(ctx, "application/json", []byte(`{"plan": 1}`))
+			d, err := kept.PutBlob(ctx, "application/json", []byte(`{"plan": 1}`))
 			require.NoError(t, err)
 			require.Equal(t, digest.FromString(`{"plan": 1}`).String(), d)
-			again, err := store.PutBlob(ctx, "application/json", []byte(`{"plan": 1}`))
+			again, err := kept.PutBlob(ctx, "application/json", []byte(`{"plan": 1}`))
 			require.NoError(t, err)
 			require.Equal(t, d, again)
-			blob, err := store.Blob(ctx, d)
+			blob, err := kept.Blob(ctx, d)
 			require.NoError(t, err)
 			require.JSONEq(t, `{"plan": 1}`, string(blob))
 
-			source, err := store.PutSource(ctx, tree())
+			source, err := kept.PutSource(ctx, tree())
 			require.NoError(t, err)
-			files, err := store.Source(ctx, source)
+			files, err := kept.Source(ctx, source)
 			require.NoError(t, err)
 			require.Equal(t, golden, pack(t, "shop", "1.0.0", files).Digest)
 
-			store.change(t, d, []byte(`{"plan": 2}`))
-			_, err = store.Blob(ctx, d)
+			kept.change(t, d, []byte(`{"plan": 2}`))
+			_, err = kept.Blob(ctx, d)
 			requireFault(t, err, fault.Refused, "digest mismatch", d)
-			store.change(t, d, nil)
-			_, err = store.Blob(ctx, d)
-			requireFault(t, err, fault.Invalid, d, store.Location())
+			kept.change(t, d, nil)
+			_, err = kept.Blob(ctx, d)
+			requireFault(t, err, fault.Invalid, d, kept.Location())
 		})
 	}
 }
 
 // layerOf returns the digest of a release's layer.
-func layerOf(t *testing.T, files release.Files) string {
+func layerOf(t *testing.T, files store.Files) string {
 	t.Helper()
-	source, err := release.Source(files)
+	source, err := store.Source(files)
 	require.NoError(t, err)
 	return digest.FromBytes(source).String()
 }
 
 func TestStoreRefusesTamperedReleases(t *testing.T) {
 	t.Parallel()
-	layer, err := release.Source(tree())
+	layer, err := store.Source(tree())
 	require.NoError(t, err)
 	flip := func(data []byte, at int) []byte {
 		flipped := append([]byte(nil), data...)
 		flipped[at] ^= 1
 		return flipped
 	}
-	for name, store := range stores(t) {
+	for name, kept := range stores(t) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			ctx := t.Context()
 			packed := pack(t, "shop", "1.0.0", tree())
-			_, err := store.Push(ctx, packed)
+			_, err := kept.Push(ctx, packed)
 			require.NoError(t, err)
 			for _, at := range []int{0, len(layer) / 2, len(layer) - 1} {
-				store.change(t, layerOf(t, tree()), flip(layer, at))
-				_, err = store.Load(ctx, packed.Digest)
+				kept.change(t, layerOf(t, tree()), flip(layer, at))
+				_, err = kept.Load(ctx, packed.Digest)
 				requireFault(t, err, fault.Refused, "digest mismatch", layerOf(t, tree()))
 			}
-			store.change(t, layerOf(t, tree()), nil)
-			_, err = store.Load(ctx, packed.Digest)
+			kept.change(t, layerOf(t, tree()), nil)
+			_, err = kept.Load(ctx, packed.Digest)
 			requireFault(t, err, fault.Invalid, "not in the store", layerOf(t, tree()))
 		})
 	}
@@ -208,22 +208,22 @@ func TestStoreRefusesTamperedReleases(t *testing.T) {
 
 func TestLoadRefusesWhatIsNoRelease(t *testing.T) {
 	t.Parallel()
-	for name, store := range stores(t) {
+	for name, kept := range stores(t) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			_, err := store.Load(t.Context(), golden)
+			_, err := kept.Load(t.Context(), golden)
 			requireFault(t, err, fault.Invalid, golden, "not in the store")
 			for _, d := range []string{"", "shop-1.0.0", "sha256:../../etc/passwd", "sha256:abc", digest.SHA512.FromString("x").String()} {
-				_, err := store.Load(t.Context(), d)
+				_, err := kept.Load(t.Context(), d)
 				requireFault(t, err, fault.Invalid, "it is no digest")
-				_, err = store.Blob(t.Context(), d)
+				_, err = kept.Blob(t.Context(), d)
 				requireFault(t, err, fault.Invalid, "it is no digest")
 			}
 		})
 	}
-	store := open(t, t.TempDir())
-	blob, err := store.PutBlob(t.Context(), "application/json", []byte("{}"))
+	kept := open(t, t.TempDir())
+	blob, err := kept.PutBlob(t.Context(), "application/json", []byte("{}"))
 	require.NoError(t, err)
-	_, err = store.Load(t.Context(), blob)
-	requireFault(t, err, fault.Invalid, blob, "it is not of type "+release.TypeRelease)
+	_, err = kept.Load(t.Context(), blob)
+	requireFault(t, err, fault.Invalid, blob, "it is not of type "+store.TypeRelease)
 }
