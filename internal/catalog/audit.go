@@ -2,7 +2,6 @@ package catalog
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"time"
 
@@ -60,7 +59,7 @@ func (l Ledger) History(ctx context.Context, q Querier, output string, limit int
 		    AND (g.state = 'live'
 		      OR g.state IN ('retired', 'dropped')
 		        AND EXISTS (SELECT FROM ledger.swap s WHERE s.to_generation = g.id)
-		        AND NOT EXISTS (SELECT FROM ledger.swap s WHERE s.from_generation = g.id AND s.kind = 'rollback'))
+		        AND NOT EXISTS (SELECT FROM ledger.swap s WHERE s.from_generation = g.id AND s.kind <> 'publish'))
 		  ORDER BY g.id DESC
 		  LIMIT $2
 		) AS last
@@ -110,32 +109,42 @@ func (l Ledger) ForgetSamples(ctx context.Context, q Querier, age time.Duration)
 	return tag.RowsAffected(), nil
 }
 
-// RecordApproval stores an approval gate that closed. Twice is once, and a gate that closed otherwise since replaces it.
-func (l Ledger) RecordApproval(ctx context.Context, q Querier, planDigest, environment string, g gate.Gate) error {
-	answers, err := json.Marshal(g.Answers)
-	if err != nil {
-		return fmt.Errorf("encode gate %s: %w", g.Name, err)
-	}
-	if _, err := q.Exec(ctx, l.sql(`
-		INSERT INTO ledger.approval (plan_digest, environment, gate, decision, answers)
-		VALUES ($1, $2, $3, $4, $5::text::jsonb)
-		ON CONFLICT (plan_digest, environment, gate) DO UPDATE
-		SET decision = excluded.decision, answers = excluded.answers, at = now()`),
-		planDigest, environment, g.Name, string(g.Decided), string(answers)); err != nil {
-		return fmt.Errorf("record gate %s: %w", g.Name, err)
+// RecordAnswers stores what people answered at a gate of a plan, one by one. An answer that is there already stays.
+func (l Ledger) RecordAnswers(ctx context.Context, q Querier, digest string, g gate.Gate) error {
+	for _, a := range g.Answers {
+		if _, err := q.Exec(ctx, l.sql(`
+			INSERT INTO ledger.answer (plan, digest, gate, person, choice, reason, asked_by, at)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+			ON CONFLICT DO NOTHING`), g.Plan, digest, g.Name, a.By, string(a.Choice), a.Reason, g.Requester, a.At); err != nil {
+			return fmt.Errorf("record an answer at gate %s: %w", g.Name, err)
+		}
 	}
 	return nil
 }
 
-// Approved says whether a gate of the plan closed with approve in the environment, and none with reject.
-func (l Ledger) Approved(ctx context.Context, q Querier, planDigest, environment string) (bool, error) {
-	var approved bool
-	err := q.QueryRow(ctx, l.sql(`
-		SELECT coalesce(bool_and(decision = $3), false)
-		FROM ledger.approval
-		WHERE plan_digest = $1 AND environment = $2 AND decision IN ($3, $4)`), planDigest, environment, string(gate.Approve), string(gate.Reject)).Scan(&approved)
+// Answers reads what people answered about a release under a plan, by gate: each as the gate that they answered.
+func (l Ledger) Answers(ctx context.Context, q Querier, plan, digest string) ([]gate.Gate, error) {
+	rows, err := q.Query(ctx, l.sql(`
+		SELECT gate, person, choice, reason, asked_by, at
+		FROM ledger.answer
+		WHERE plan = $1 AND digest = $2
+		ORDER BY gate, at`), plan, digest)
 	if err != nil {
-		return false, fmt.Errorf("read approvals: %w", err)
+		return nil, fmt.Errorf("read answers: %w", err)
 	}
-	return approved, nil
+	var gates []gate.Gate
+	var name, asked string
+	var a gate.Answer
+	if _, err := pgx.ForEachRow(rows, []any{&name, &a.By, &a.Choice, &a.Reason, &asked, &a.At}, func() error {
+		if len(gates) == 0 || gates[len(gates)-1].Name != name {
+			gates = append(gates, gate.Gate{Name: name, Plan: plan, Requester: asked})
+		}
+		g := &gates[len(gates)-1]
+		a.Gate, a.Plan = name, plan
+		g.Answers = append(g.Answers, a)
+		return nil
+	}); err != nil {
+		return nil, fmt.Errorf("read answers: %w", err)
+	}
+	return gates, nil
 }

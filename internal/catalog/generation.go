@@ -24,6 +24,10 @@ type Generation struct {
 	Pipeline        string              `db:"pipeline"`
 	Version         string              `db:"version"`
 	Digest          string              `db:"digest"`
+	Config          string              `db:"config"`
+	Owner           string              `db:"owner_key"` // the workflow that builds it
+	Tenure          int64               `db:"tenure"`    // under which it is built
+	Replaced        int64               `db:"replaced"`  // at its first publish; 0: nothing, or not published yet
 	EffectKey       string              `db:"effect_key"`
 	Control         bool                `db:"control"`
 	Baseline        int64               `db:"baseline"` // live when the build began; 0: nothing was
@@ -33,7 +37,7 @@ type Generation struct {
 	Lower           string              `db:"lower"`
 	Upper           string              `db:"upper"`
 	Child           uint32              `db:"child"` // OID; 0 before the child exists and after it was dropped
-	Owner           uint32              `db:"owner"` // OID of the child's owner as recorded when it was built
+	ChildOwner      uint32              `db:"owner"` // OID of the child's owner as recorded when it was built
 	Columns         []generation.Column `db:"columns"`
 	Rows            int64               `db:"rows"`
 	Loaded          int64               `db:"loaded"`
@@ -51,7 +55,8 @@ type Generation struct {
 
 // generationColumns selects a Generation from an alias g.
 const generationColumns = `
-	g.id, g.output, g.partition, g.state, g.pipeline, g.version, g.digest, g.effect_key, g.control,
+	g.id, g.output, g.partition, g.state, g.pipeline, g.version, g.digest, g.config, g.owner_key, g.tenure,
+	coalesce(g.replaced, 0) AS replaced, g.effect_key, g.control,
 	coalesce(g.baseline, 0) AS baseline, g.fence::text AS fence,
 	g.application, g.scheme, g.lower, g.upper, coalesce(g.child, 0) AS child, coalesce(g.owner, 0) AS owner, g.columns,
 	coalesce(g.rows, 0) AS rows, coalesce(g.loaded, 0) AS loaded, coalesce(g.checksum::text, '') AS checksum, g.inputs,
@@ -106,16 +111,17 @@ func (l Ledger) Reserve(ctx context.Context, q Querier, g *Generation) error {
 	}
 	err = q.QueryRow(ctx, l.sql(`
 		INSERT INTO ledger.generation
-		  (output, partition, state, pipeline, version, digest, effect_key, control, baseline, fence,
+		  (output, partition, state, pipeline, version, digest, config, owner_key, tenure, effect_key, control, baseline, fence,
 		   application, backend_pid, backend_start, scheme, lower, upper)
 		SELECT
-		  @output, @partition, 'building', @pipeline, @version, @digest, @effect_key, @control,
+		  @output, @partition, 'building', @pipeline, @version, @digest, @config, @owner_key, @tenure, @effect_key, @control,
 		  (SELECT generation FROM ledger.live WHERE output = @output AND partition = @partition), @fence::text::uuid, @application,
 		  pid, backend_start, @scheme::text::jsonb, @lower, @upper
 		FROM pg_stat_activity
 		WHERE pid = pg_backend_pid()
 		RETURNING id, coalesce(baseline, 0)`), pgx.NamedArgs{
 		"output": g.Output, "partition": g.Partition, "pipeline": g.Pipeline, "version": g.Version, "digest": g.Digest,
+		"config": g.Config, "owner_key": g.Owner, "tenure": g.Tenure,
 		"effect_key": g.EffectKey, "control": g.Control, "fence": g.Fence, "application": g.Application, "scheme": string(scheme),
 		"lower": g.Lower, "upper": g.Upper,
 	}).Scan(&g.ID, &g.Baseline)
@@ -150,7 +156,7 @@ func (l Ledger) Finish(ctx context.Context, q Querier, g Generation) error {
 		    inputs = @inputs, audit = @audit, reason = @reason, seconds = @seconds, built_xid = pg_current_xact_id(),
 		    built_at = now(), at = now()
 		WHERE id = @id AND fence = @fence::text::uuid AND state = 'building'`), pgx.NamedArgs{
-		"id": g.ID, "fence": g.Fence, "owner": g.Owner, "rows": g.Rows, "loaded": g.Loaded, "checksum": g.Checksum,
+		"id": g.ID, "fence": g.Fence, "owner": g.ChildOwner, "rows": g.Rows, "loaded": g.Loaded, "checksum": g.Checksum,
 		"inputs": g.Inputs, "audit": g.Audit, "reason": g.Reason, "seconds": g.Seconds,
 	})
 	if err != nil {

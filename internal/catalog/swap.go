@@ -7,6 +7,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"drawbridge/internal/effect"
 	"drawbridge/internal/generation"
 	"drawbridge/internal/partition"
 )
@@ -14,30 +15,37 @@ import (
 // SwapKind says in which direction a swap went.
 type SwapKind string
 
-// The directions. What a rollback takes away never counts as history that checks compare with.
+// The directions. What a turn-back takes away never counts as history that checks compare with. A detach is a person's: what
+// was live there is live no more, and nothing else is.
 const (
 	Publish  SwapKind = "publish"
-	Rollback SwapKind = "rollback"
+	TurnBack SwapKind = "turn_back"
+	Detach   SwapKind = "detach"
 )
 
 // Swap is one change of what is live, as it happened.
 type Swap struct {
 	ID        int64         `db:"id"`
+	Tenure    int64         `db:"tenure"`
+	Owner     string        `db:"owner"`
 	EffectKey string        `db:"effect_key"`
 	Kind      SwapKind      `db:"kind"`
 	Output    string        `db:"output"`
 	Partition partition.Key `db:"partition"`
 	From      int64         `db:"from_generation"`
 	To        int64         `db:"to_generation"`
+	By        string        `db:"asked_by"`
+	Reason    string        `db:"reason"`
 	At        time.Time     `db:"at"`
 }
 
-const swapColumns = ` id, effect_key, kind, output, partition, coalesce(from_generation, 0) AS from_generation,
+const swapColumns = ` id, tenure, owner, asked_by, reason, effect_key, kind, output, partition, coalesce(from_generation, 0) AS from_generation,
 	coalesce(to_generation, 0) AS to_generation, at `
 
 // LockLive locks the partitions of swaps against every other publish, in one order, without waiting, and returns the
-// live generation of each; 0 where nothing is live. A partition that another publish holds is SQLSTATE 55P03.
-func (l Ledger) LockLive(ctx context.Context, q Querier, swaps []generation.Swap) (map[partition.Key]map[string]int64, error) {
+// live generation of each, with the tenure of the swap that made it so. A partition that another publish holds is SQLSTATE
+// 55P03.
+func (l Ledger) LockLive(ctx context.Context, q Querier, swaps []generation.Swap) (map[Slot]Live, error) {
 	outputs, partitions := make([]string, len(swaps)), make([]string, len(swaps))
 	for i, s := range swaps {
 		outputs[i], partitions[i] = s.Output, string(s.Partition)
@@ -51,7 +59,7 @@ func (l Ledger) LockLive(ctx context.Context, q Querier, swaps []generation.Swap
 		return nil, fmt.Errorf("enter partitions: %w", err)
 	}
 	rows, err := q.Query(ctx, l.sql(`
-		SELECT l.output, l.partition, coalesce(l.generation, 0)
+		SELECT l.output, l.partition, coalesce(l.generation, 0), l.tenure
 		FROM ledger.live l
 		JOIN unnest($1::text[], $2::text[]) AS wanted (output, partition) USING (output, partition)
 		ORDER BY l.output, l.partition
@@ -59,24 +67,42 @@ func (l Ledger) LockLive(ctx context.Context, q Querier, swaps []generation.Swap
 	if err != nil {
 		return nil, fmt.Errorf("lock partitions in the ledger: %w", err)
 	}
-	live := map[partition.Key]map[string]int64{}
-	var output, key string
-	var id int64
-	_, err = pgx.ForEachRow(rows, []any{&output, &key, &id}, func() error {
-		if live[partition.Key(key)] == nil {
-			live[partition.Key(key)] = map[string]int64{}
-		}
-		live[partition.Key(key)][output] = id
+	locked := map[Slot]Live{}
+	var at Slot
+	var live Live
+	_, err = pgx.ForEachRow(rows, []any{&at.Output, &at.Partition, &live.Generation, &live.Tenure}, func() error {
+		locked[at] = live
 		return nil
 	})
 	if err != nil {
 		return nil, fmt.Errorf("lock partitions in the ledger: %w", err)
 	}
-	return live, nil
+	return locked, nil
+}
+
+// Slot is one partition of one output.
+type Slot struct {
+	Output    string
+	Partition partition.Key
+}
+
+// Live is what readers see of a slot: a generation, 0 for none, and the tenure of the swap that made it so.
+type Live struct {
+	Generation int64
+	Tenure     int64
+}
+
+// Change is why swaps happen: under which tenure, by whose effect, who asked.
+type Change struct {
+	Tenure int64
+	Key    effect.Key
+	Kind   SwapKind
+	By     string
+	Reason string
 }
 
 // RecordSwaps moves what is live, and the states of both sides. The caller holds the locks of LockLive.
-func (l Ledger) RecordSwaps(ctx context.Context, q Querier, key string, kind SwapKind, swaps []generation.Swap) error {
+func (l Ledger) RecordSwaps(ctx context.Context, q Querier, c Change, swaps []generation.Swap) error {
 	n := len(swaps)
 	outputs, partitions, from, to := make([]string, n), make([]string, n), make([]*int64, n), make([]*int64, n)
 	id := func(v int64) *int64 {
@@ -93,27 +119,43 @@ func (l Ledger) RecordSwaps(ctx context.Context, q Querier, key string, kind Swa
 		args []any
 	}{
 		{`UPDATE ledger.generation SET state = 'retired', at = clock_timestamp() WHERE id = ANY($1)`, []any{from}},
-		{`UPDATE ledger.generation SET state = 'live', shadow = '', at = clock_timestamp() WHERE id = ANY($1)`, []any{to}},
-		{`UPDATE ledger.live l SET generation = s.generation
+		{`UPDATE ledger.generation g SET state = 'live', shadow = '', at = clock_timestamp(), replaced = coalesce(g.replaced, s.was, 0)
+		  FROM unnest($1::bigint[], $2::bigint[]) AS s (was, id)
+		  WHERE g.id = s.id`, []any{from, to}},
+		{`UPDATE ledger.live l SET generation = s.generation, tenure = $4
 		  FROM unnest($1::text[], $2::text[], $3::bigint[]) AS s (output, partition, generation)
-		  WHERE l.output = s.output AND l.partition = s.partition`, []any{outputs, partitions, to}},
+		  WHERE l.output = s.output AND l.partition = s.partition`, []any{outputs, partitions, to, c.Tenure}},
 		{
-			`INSERT INTO ledger.swap (effect_key, kind, output, partition, from_generation, to_generation)
-		  SELECT $1, $2, s.* FROM unnest($3::text[], $4::text[], $5::bigint[], $6::bigint[]) AS s`,
-			[]any{key, string(kind), outputs, partitions, from, to},
+			`INSERT INTO ledger.swap (tenure, owner, effect_key, kind, asked_by, reason, output, partition, from_generation, to_generation)
+		  SELECT $1, $2, $3, $4, $5, $6, s.* FROM unnest($7::text[], $8::text[], $9::bigint[], $10::bigint[]) AS s`,
+			[]any{c.Tenure, string(c.Key.Owner), c.Key.String(), string(c.Kind), c.By, c.Reason, outputs, partitions, from, to},
 		},
 	}
 	for _, s := range statements {
 		if _, err := q.Exec(ctx, l.sql(s.sql), s.args...); err != nil {
-			return fmt.Errorf("record swaps of %s: %w", key, err)
+			return fmt.Errorf("record swaps of %s: %w", c.Key, err)
 		}
 	}
 	return nil
 }
 
-// SwapsOfPipeline lists the swaps of outputs, newest first.
-func (l Ledger) SwapsOfPipeline(ctx context.Context, q Querier, outputs []string, limit int) ([]Swap, error) {
+// SwapsOf lists the swaps of outputs, newest first, at most limit.
+func (l Ledger) SwapsOf(ctx context.Context, q Querier, outputs []string, limit int) ([]Swap, error) {
 	return l.swaps(ctx, q, `SELECT`+swapColumns+`FROM ledger.swap WHERE output = ANY($1) ORDER BY id DESC LIMIT $2`, outputs, limit)
+}
+
+// SwapsAt lists the swaps of some partitions of outputs, in the order in which they happened.
+func (l Ledger) SwapsAt(ctx context.Context, q Querier, outputs []string, keys []partition.Key) ([]Swap, error) {
+	return l.swaps(ctx, q, `SELECT`+swapColumns+`FROM ledger.swap WHERE output = ANY($1) AND partition = ANY($2) ORDER BY id`, outputs, keys)
+}
+
+// Swapped says whether a workflow has ever changed what is live.
+func (l Ledger) Swapped(ctx context.Context, q Querier, owner string) (bool, error) {
+	var swapped bool
+	if err := q.QueryRow(ctx, l.sql(`SELECT EXISTS (SELECT FROM ledger.swap WHERE owner = $1)`), owner).Scan(&swapped); err != nil {
+		return false, fmt.Errorf("look for swaps of %s: %w", owner, err)
+	}
+	return swapped, nil
 }
 
 func (l Ledger) swaps(ctx context.Context, q Querier, text string, args ...any) ([]Swap, error) {

@@ -2,6 +2,8 @@
 // it.
 package release
 
+import "time"
+
 // Release names an immutable artifact: the digest is its identity, pipeline and version are for people.
 type Release struct {
 	Pipeline string `json:"pipeline"`
@@ -11,3 +13,37 @@ type Release struct {
 
 // String is the name that people type: shop@1.4.0.
 func (r Release) String() string { return r.Pipeline + "@" + r.Version }
+
+// Tenure is one activation of a release with a config in an environment. Its number is reserved before the first swap;
+// swaps and generations record it, so that a state "as of tenure K" can be gone back to.
+type Tenure struct {
+	Number  int64   `json:"number"`
+	Release Release `json:"release"` // no digest: nothing is active
+	// Config is the digest of the config that replaces the packed one; empty is the packed one.
+	Config    string     `json:"config,omitempty"`
+	Kind      TenureKind `json:"kind"`
+	Owner     string     `json:"owner"` // the workflow that opened it: an effect.Owner
+	Plan      string     `json:"plan,omitempty"`
+	By        string     `json:"by,omitempty"`
+	Reason    string     `json:"reason,omitempty"`
+	Activated bool       `json:"activated"`
+	At        time.Time  `json:"at"` // of its activation, or of its reservation
+}
+
+// TenureKind is what opened a tenure.
+type TenureKind string
+
+// The kinds of tenure. A run opens one only where nothing is active.
+const (
+	ByDeployment TenureKind = "deployment"
+	ByRun        TenureKind = "run"
+	ByTurnBack   TenureKind = "turn_back"
+)
+
+// None says that nothing is active under the tenure.
+func (t Tenure) None() bool { return t.Release.Digest == "" }
+
+// Same says whether two tenures are of one release with one config.
+func (t Tenure) Same(o Tenure) bool {
+	return t.Release.Digest == o.Release.Digest && t.Config == o.Config
+}

@@ -1,3 +1,94 @@
+-- The environment that first wrote here, for good; and which ledger this is: a restored or copied one gets another epoch,
+-- so that a workflow notices that the ledger is not the one that it was told of.
+CREATE TABLE ledger.environment (
+  singleton boolean PRIMARY KEY DEFAULT true CHECK (singleton),
+  name      text NOT NULL,
+  epoch     uuid NOT NULL DEFAULT gen_random_uuid(),
+  since     timestamptz NOT NULL DEFAULT now()
+);
+
+-- The pipeline that first published an output, for good.
+CREATE TABLE ledger.output (
+  output   text PRIMARY KEY,
+  pipeline text NOT NULL,
+  since    timestamptz NOT NULL DEFAULT now()
+);
+CREATE INDEX output_pipeline ON ledger.output (pipeline);
+
+-- One activation of (release, config): reserved before its first swap, active from activated_at on. A turn-back opens one
+-- of its own. Numbers only grow, so "as of tenure K" is a state that can be gone back to.
+CREATE TABLE ledger.tenure (
+  number       bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  pipeline     text NOT NULL,
+  version      text NOT NULL DEFAULT '',   -- empty, like digest: nothing is active
+  digest       text NOT NULL DEFAULT '',
+  config       text NOT NULL DEFAULT '',   -- digest of the config that replaces the packed one
+  kind         text NOT NULL CHECK (kind IN ('deployment', 'run', 'turn_back')),
+  owner        text NOT NULL,              -- the workflow that opened it, with its first run
+  plan         text NOT NULL DEFAULT '',
+  asked_by     text NOT NULL DEFAULT '',
+  reason       text NOT NULL DEFAULT '',
+  reserved_at  timestamptz NOT NULL DEFAULT now(),
+  activated_at timestamptz
+);
+CREATE UNIQUE INDEX tenure_owner ON ledger.tenure (pipeline, owner) WHERE kind <> 'turn_back';
+CREATE INDEX tenure_pipeline ON ledger.tenure (pipeline, number);
+
+-- What runs of a pipeline use; no row, or a tenure of no release: nothing.
+CREATE TABLE ledger.active (
+  pipeline text PRIMARY KEY,
+  tenure   bigint NOT NULL REFERENCES ledger.tenure
+);
+
+-- Who changes a pipeline here. The row stays until its workflow has ended, in whatever way.
+CREATE TABLE ledger.crossing (
+  pipeline text PRIMARY KEY,
+  owner    text NOT NULL,
+  tenure   bigint NOT NULL REFERENCES ledger.tenure,
+  since    timestamptz NOT NULL DEFAULT now()
+);
+
+-- A turn-back, from before its first swap: the same command resumes an open one, and nothing else changes the pipeline.
+CREATE TABLE ledger.turn_back (
+  tenure        bigint PRIMARY KEY REFERENCES ledger.tenure,
+  pipeline      text NOT NULL,
+  was           bigint NOT NULL DEFAULT 0, -- the tenure that was active before
+  target_tenure bigint NOT NULL DEFAULT 0, -- back to this tenure, or
+  target_owner  text NOT NULL DEFAULT '',  -- back to as before this workflow
+  output        text NOT NULL DEFAULT '',  -- only this partition of this output
+  partition     text NOT NULL DEFAULT '',
+  generation    bigint NOT NULL DEFAULT 0, -- and back to this generation
+  snapshot      boolean NOT NULL DEFAULT false,
+  detach        boolean NOT NULL DEFAULT false, -- outputs that the target's release does not have
+  by_person     boolean NOT NULL,
+  state         text NOT NULL DEFAULT 'open' CHECK (state IN ('open', 'done', 'stuck')),
+  since         timestamptz NOT NULL DEFAULT now(),
+  ended_at      timestamptz
+);
+CREATE UNIQUE INDEX turn_back_open ON ledger.turn_back (pipeline) WHERE state = 'open';
+
+-- What a turn-back could not bring back, or left by rule, and why.
+CREATE TABLE ledger.left_over (
+  turn_back bigint NOT NULL REFERENCES ledger.turn_back,
+  output    text NOT NULL,
+  partition text NOT NULL,
+  stuck     boolean NOT NULL,              -- it should have gone back
+  reason    text NOT NULL,
+  at        timestamptz NOT NULL DEFAULT now(),
+  PRIMARY KEY (turn_back, output, partition)
+);
+
+-- While a hold stands nothing is published here, but what turns back.
+CREATE TABLE ledger.hold (
+  id          bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  reason      text NOT NULL,
+  set_by      text NOT NULL,
+  since       timestamptz NOT NULL DEFAULT now(),
+  released_by text NOT NULL DEFAULT '',
+  released_at timestamptz
+);
+CREATE UNIQUE INDEX hold_standing ON ledger.hold ((true)) WHERE released_at IS NULL;
+
 -- One built version of one partition of one output. A row is written before its child table is created, so that
 -- no child ever exists that the ledger does not know.
 CREATE TABLE ledger.generation (
@@ -8,6 +99,10 @@ CREATE TABLE ledger.generation (
   pipeline         text NOT NULL,
   version          text NOT NULL,
   digest           text NOT NULL,
+  config           text NOT NULL,          -- digest of the config that replaced the packed one; empty: the packed one
+  owner_key        text NOT NULL,          -- the workflow that builds it, with its first run
+  tenure           bigint NOT NULL,        -- under which it is built
+  replaced         bigint,                 -- what it replaced at its first publish, 0: nothing; written once
   effect_key       text NOT NULL,
   control          boolean NOT NULL,       -- built to be compared with, never to be published
   baseline         bigint,                 -- live when the build began: a publish replaces that one and no other
@@ -37,16 +132,19 @@ CREATE TABLE ledger.generation (
 );
 CREATE UNIQUE INDEX generation_live ON ledger.generation (output, partition) WHERE state = 'live';
 CREATE UNIQUE INDEX generation_building ON ledger.generation (effect_key, output) WHERE state = 'building';
+CREATE INDEX generation_owner ON ledger.generation (owner_key) WHERE state IN ('building', 'built', 'shadow');
 CREATE INDEX generation_effect ON ledger.generation (effect_key, output);
 CREATE INDEX generation_output ON ledger.generation (output, id);
 
 -- What readers see of a partition; NULL: nothing. Its row is the lock of everyone who swaps that partition.
 CREATE TABLE ledger.live (
   output     text NOT NULL,
-  partition  text NOT NULL,
+  partition  text COLLATE "C" NOT NULL,
   generation bigint REFERENCES ledger.generation,
+  tenure     bigint NOT NULL DEFAULT 0, -- of the swap that made it so
   PRIMARY KEY (output, partition)
 );
+CREATE INDEX live_partition ON ledger.live (partition);
 
 -- An effect is done exactly when its row is there: both commit together.
 CREATE TABLE ledger.effect (
@@ -56,45 +154,31 @@ CREATE TABLE ledger.effect (
   at     timestamptz NOT NULL DEFAULT now()
 );
 
--- Workflows whose effects are being turned back: nothing happens under their keys any more, but under key/undo/.
+-- Workflows that change nothing here any more: what they built is given up, what they do next is refused.
 CREATE TABLE ledger.fence (
-  key text PRIMARY KEY,
-  at  timestamptz NOT NULL DEFAULT now()
+  owner  text PRIMARY KEY,
+  reason text NOT NULL,
+  at     timestamptz NOT NULL DEFAULT now()
 );
 
--- Every change of what is live, in order.
+-- Every change of what is live, in order, with who asked for it and why.
 CREATE TABLE ledger.swap (
   id              bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  tenure          bigint NOT NULL REFERENCES ledger.tenure,
+  owner           text NOT NULL,
   effect_key      text NOT NULL,
-  kind            text NOT NULL CHECK (kind IN ('publish', 'rollback')),
+  kind            text NOT NULL CHECK (kind IN ('publish', 'turn_back', 'detach')),
   output          text NOT NULL,
   partition       text NOT NULL,
   from_generation bigint REFERENCES ledger.generation,
   to_generation   bigint REFERENCES ledger.generation,
+  asked_by        text NOT NULL DEFAULT '',
+  reason          text NOT NULL DEFAULT '',
   at              timestamptz NOT NULL DEFAULT now()
 );
-CREATE INDEX swap_effect ON ledger.swap (effect_key text_pattern_ops);
+CREATE INDEX swap_owner ON ledger.swap (owner, id);
 CREATE INDEX swap_partition ON ledger.swap (output, partition, id);
-
--- The release that runs of a pipeline use, and every change of it.
-CREATE TABLE ledger.active_release (
-  pipeline   text PRIMARY KEY,
-  version    text NOT NULL,
-  digest     text NOT NULL,
-  effect_key text NOT NULL,
-  since      timestamptz NOT NULL DEFAULT now()
-);
-CREATE TABLE ledger.release_event (
-  id               bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-  pipeline         text NOT NULL,
-  version          text,                   -- NULL: no release is active any more
-  digest           text,
-  previous_version text,
-  previous_digest  text,
-  effect_key       text NOT NULL,
-  at               timestamptz NOT NULL DEFAULT now()
-);
-CREATE INDEX release_event_pipeline ON ledger.release_event (pipeline, id);
+CREATE INDEX swap_recent ON ledger.swap (at, id);
 
 -- The audit of a generation; also the history that vs_history compares with.
 CREATE TABLE ledger.check_result (
@@ -111,15 +195,25 @@ CREATE TABLE ledger.check_result (
   PRIMARY KEY (generation, name)
 );
 
--- An approval gate that closed: prod's publish reads it here and trusts no caller.
-CREATE TABLE ledger.approval (
-  plan_digest text NOT NULL,
-  environment text NOT NULL,
-  gate        text NOT NULL,
-  decision    text NOT NULL,
-  answers     jsonb NOT NULL,
-  at          timestamptz NOT NULL DEFAULT now(),
-  PRIMARY KEY (plan_digest, environment, gate)
+-- What people answered at a gate of a plan, one by one: whoever publishes holds them against this environment's own rule.
+CREATE TABLE ledger.answer (
+  plan    text NOT NULL,
+  digest  text NOT NULL,                   -- of the release that the plan is about
+  gate    text NOT NULL,
+  person  text NOT NULL,
+  choice  text NOT NULL,
+  reason  text NOT NULL,
+  asked_by text NOT NULL,
+  at      timestamptz NOT NULL,
+  PRIMARY KEY (plan, gate, person, choice)
+);
+
+-- What each output of a release read when it was built, as the server saw it.
+CREATE TABLE ledger.read_set (
+  digest text NOT NULL,
+  output text NOT NULL,
+  reads  text NOT NULL,
+  PRIMARY KEY (digest, output, reads)
 );
 
 -- Keys of failing or differing rows. They never leave the warehouse, and are kept 30 days.

@@ -1,0 +1,62 @@
+package catalog
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"drawbridge/internal/effect"
+	"drawbridge/internal/fault"
+)
+
+// Crossing is who changes a pipeline in this environment.
+type Crossing struct {
+	Owner  string
+	Tenure int64
+	Since  time.Time
+}
+
+// Cross enters who changes a pipeline, with the tenure that it reserved. Whoever is in there already may enter again;
+// somebody else is fault.Conflict.
+func (l Ledger) Cross(ctx context.Context, q Querier, pipeline, owner string, tenure int64) error {
+	if _, err := q.Exec(ctx, l.sql(`
+		INSERT INTO ledger.crossing (pipeline, owner, tenure)
+		VALUES ($1, $2, $3)
+		ON CONFLICT DO NOTHING`), pipeline, owner, tenure); err != nil {
+		return fmt.Errorf("enter the crossing of %s: %w", pipeline, err)
+	}
+	have, err := l.Crossing(ctx, q, pipeline)
+	if err != nil {
+		return err
+	}
+	if have.Owner != owner {
+		workflow := effect.Owner(have.Owner).Workflow()
+		return fault.Newf(fault.Conflict, "change", pipeline,
+			fmt.Sprintf("see what it does: drawbridge status %s; where it was terminated: drawbridge recover %s", workflow, workflow),
+			fmt.Sprintf("%s crosses here since %s", workflow, have.Since.UTC().Format("2006-01-02 15:04 MST")))
+	}
+	return nil
+}
+
+// Crossing reads who changes a pipeline; its owner is empty when nobody does.
+func (l Ledger) Crossing(ctx context.Context, q Querier, pipeline string) (c Crossing, err error) {
+	err = q.QueryRow(ctx, l.sql(`SELECT owner, tenure, since FROM ledger.crossing WHERE pipeline = $1`), pipeline).Scan(&c.Owner, &c.Tenure, &c.Since)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return Crossing{}, nil
+	}
+	if err != nil {
+		return Crossing{}, fmt.Errorf("read the crossing of %s: %w", pipeline, err)
+	}
+	return c, nil
+}
+
+// LeaveCrossing takes out who changes a pipeline; of somebody else's crossing it takes nothing.
+func (l Ledger) LeaveCrossing(ctx context.Context, q Querier, pipeline, owner string) error {
+	if _, err := q.Exec(ctx, l.sql(`DELETE FROM ledger.crossing WHERE pipeline = $1 AND owner = $2`), pipeline, owner); err != nil {
+		return fmt.Errorf("leave the crossing of %s: %w", pipeline, err)
+	}
+	return nil
+}

@@ -1,0 +1,55 @@
+package catalog
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// Hold is why nothing is published in an environment for now; its ID is 0 when nothing holds.
+type Hold struct {
+	ID     int64
+	Reason string
+	By     string
+	Since  time.Time
+}
+
+// Standing reads the hold that stands.
+func (l Ledger) Standing(ctx context.Context, q Querier) (h Hold, err error) {
+	err = q.QueryRow(ctx, l.sql(`
+		SELECT id, reason, set_by, since
+		FROM ledger.hold
+		WHERE released_at IS NULL`)).Scan(&h.ID, &h.Reason, &h.By, &h.Since)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return Hold{}, nil
+	}
+	if err != nil {
+		return Hold{}, fmt.Errorf("look at holds: %w", err)
+	}
+	return h, nil
+}
+
+// SetHold sets a hold. Where one stands already it stays as it is.
+func (l Ledger) SetHold(ctx context.Context, q Querier, by, reason string) error {
+	if _, err := q.Exec(ctx, l.sql(`
+		INSERT INTO ledger.hold (reason, set_by)
+		VALUES ($1, $2)
+		ON CONFLICT DO NOTHING`), reason, by); err != nil {
+		return fmt.Errorf("set a hold: %w", err)
+	}
+	return nil
+}
+
+// ReleaseHold ends the hold that stands; where none does it changes nothing.
+func (l Ledger) ReleaseHold(ctx context.Context, q Querier, by string) error {
+	if _, err := q.Exec(ctx, l.sql(`
+		UPDATE ledger.hold
+		SET released_by = $1, released_at = now()
+		WHERE released_at IS NULL`), by); err != nil {
+		return fmt.Errorf("release the hold: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,105 @@
+package catalog
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+
+	"drawbridge/internal/fault"
+)
+
+// BindEnvironment gives the ledger to the environment that first writes it; another one is fault.Refused, so that no
+// config of one environment reaches what readers of another one see.
+func (l Ledger) BindEnvironment(ctx context.Context, q Querier, environment string) error {
+	if _, err := q.Exec(ctx, l.sql(`
+		INSERT INTO ledger.environment (name)
+		VALUES ($1)
+		ON CONFLICT DO NOTHING`), environment); err != nil {
+		return fmt.Errorf("bind the ledger to %s: %w", environment, err)
+	}
+	name, err := l.Environment(ctx, q)
+	if err != nil {
+		return err
+	}
+	if name != environment {
+		return fault.Newf(fault.Refused, "use schema", l.schema[:len(l.schema)-len("__ledger")], "give config."+environment+".yaml a warehouse_schema of its own",
+			fmt.Sprintf("it belongs to the environment %s, and this is %s", name, environment))
+	}
+	return nil
+}
+
+// Environment is the environment that the ledger belongs to; empty while nobody has written it.
+func (l Ledger) Environment(ctx context.Context, q Querier) (string, error) {
+	var name string
+	err := q.QueryRow(ctx, l.sql(`SELECT name FROM ledger.environment`)).Scan(&name)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return "", nil
+	}
+	if err != nil {
+		return "", fmt.Errorf("read the ledger's environment: %w", err)
+	}
+	return name, nil
+}
+
+// Epoch tells this ledger from a copy of it and from one that was restored to an earlier point.
+func (l Ledger) Epoch(ctx context.Context, q Querier) (string, error) {
+	var epoch string
+	if err := q.QueryRow(ctx, l.sql(`SELECT coalesce(max(epoch::text), '') FROM ledger.environment`)).Scan(&epoch); err != nil {
+		return "", fmt.Errorf("read the ledger's epoch: %w", err)
+	}
+	return epoch, nil
+}
+
+// ClaimOutputs gives outputs that nobody has published to a pipeline. One that belongs to another pipeline is
+// fault.Refused.
+func (l Ledger) ClaimOutputs(ctx context.Context, q Querier, pipeline string, outputs []string) error {
+	if _, err := q.Exec(ctx, l.sql(`
+		INSERT INTO ledger.output (output, pipeline)
+		SELECT unnest($1::text[]), $2
+		ON CONFLICT DO NOTHING`), outputs, pipeline); err != nil {
+		return fmt.Errorf("claim outputs of %s: %w", pipeline, err)
+	}
+	owners, err := l.Owners(ctx, q, outputs)
+	if err != nil {
+		return err
+	}
+	for _, output := range outputs {
+		if owner := owners[output]; owner != pipeline {
+			return fault.Newf(fault.Refused, "publish", output, "give the output another name, or another warehouse_schema",
+				fmt.Sprintf("the table belongs to the pipeline %s, and this is %s", owner, pipeline))
+		}
+	}
+	return nil
+}
+
+// Owners are the pipelines that outputs belong to; an output that nobody has published is missing.
+func (l Ledger) Owners(ctx context.Context, q Querier, outputs []string) (map[string]string, error) {
+	rows, err := q.Query(ctx, l.sql(`SELECT output, pipeline FROM ledger.output WHERE output = ANY($1)`), outputs)
+	if err != nil {
+		return nil, fmt.Errorf("read owners of outputs: %w", err)
+	}
+	owners := map[string]string{}
+	var output, pipeline string
+	if _, err := pgx.ForEachRow(rows, []any{&output, &pipeline}, func() error {
+		owners[output] = pipeline
+		return nil
+	}); err != nil {
+		return nil, fmt.Errorf("read owners of outputs: %w", err)
+	}
+	return owners, nil
+}
+
+// OutputsOf lists all the outputs that a pipeline ever published here, whatever its releases say today.
+func (l Ledger) OutputsOf(ctx context.Context, q Querier, pipeline string) ([]string, error) {
+	rows, err := q.Query(ctx, l.sql(`SELECT output FROM ledger.output WHERE pipeline = $1 ORDER BY output`), pipeline)
+	if err != nil {
+		return nil, fmt.Errorf("list outputs of %s: %w", pipeline, err)
+	}
+	outputs, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		return nil, fmt.Errorf("list outputs of %s: %w", pipeline, err)
+	}
+	return outputs, nil
+}

@@ -1,0 +1,121 @@
+package catalog
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+
+	"drawbridge/internal/fault"
+	"drawbridge/internal/release"
+)
+
+const tenureColumns = ` t.number, t.pipeline, t.version, t.digest, t.config, t.kind, t.owner, t.plan, t.asked_by, t.reason,
+	t.activated_at IS NOT NULL, coalesce(t.activated_at, t.reserved_at) `
+
+func scanTenure(row pgx.CollectableRow) (t release.Tenure, err error) {
+	err = row.Scan(&t.Number, &t.Release.Pipeline, &t.Release.Version, &t.Release.Digest, &t.Config, &t.Kind, &t.Owner, &t.Plan,
+		&t.By, &t.Reason, &t.Activated, &t.At)
+	return t, err
+}
+
+// Active reads the tenure that a pipeline's runs use. Its number is 0 where there never was one; it is of no release where
+// nothing is active.
+func (l Ledger) Active(ctx context.Context, q Querier, pipeline string) (release.Tenure, error) {
+	return l.tenure(ctx, q, `SELECT`+tenureColumns+`
+		FROM ledger.active a
+		JOIN ledger.tenure t ON t.number = a.tenure
+		WHERE a.pipeline = $1`, pipeline)
+}
+
+// Tenure reads one tenure; an unknown number is fault.Invalid.
+func (l Ledger) Tenure(ctx context.Context, q Querier, number int64) (release.Tenure, error) {
+	t, err := l.tenure(ctx, q, `SELECT`+tenureColumns+`FROM ledger.tenure t WHERE t.number = $1`, number)
+	if err == nil && t.Number == 0 {
+		return t, fault.Newf(fault.Invalid, "read tenure", fmt.Sprint(number), "drawbridge history lists the tenures", "the ledger does not know it")
+	}
+	return t, err
+}
+
+// TenureOf reads the tenure that a deployment or run has reserved; its number is 0 when it has none.
+func (l Ledger) TenureOf(ctx context.Context, q Querier, pipeline, owner string) (release.Tenure, error) {
+	return l.tenure(ctx, q, `SELECT`+tenureColumns+`
+		FROM ledger.tenure t
+		WHERE t.pipeline = $1 AND t.owner = $2 AND t.kind <> 'turn_back'`, pipeline, owner)
+}
+
+func (l Ledger) tenure(ctx context.Context, q Querier, text string, args ...any) (release.Tenure, error) {
+	rows, err := q.Query(ctx, l.sql(text), args...)
+	if err != nil {
+		return release.Tenure{}, fmt.Errorf("read tenure: %w", err)
+	}
+	t, err := pgx.CollectExactlyOneRow(rows, scanTenure)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return release.Tenure{}, nil
+	}
+	if err != nil {
+		return release.Tenure{}, fmt.Errorf("read tenure: %w", err)
+	}
+	return t, nil
+}
+
+// Tenures lists the tenures of a pipeline, oldest first: those that were activated, and the reserved ones.
+func (l Ledger) Tenures(ctx context.Context, q Querier, pipeline string) ([]release.Tenure, error) {
+	rows, err := q.Query(ctx, l.sql(`SELECT`+tenureColumns+`
+		FROM ledger.tenure t
+		WHERE t.pipeline = $1
+		ORDER BY t.number`), pipeline)
+	if err != nil {
+		return nil, fmt.Errorf("list tenures of %s: %w", pipeline, err)
+	}
+	list, err := pgx.CollectRows(rows, scanTenure)
+	if err != nil {
+		return nil, fmt.Errorf("list tenures of %s: %w", pipeline, err)
+	}
+	return list, nil
+}
+
+// ReserveTenure enters a tenure and sets its number. A deployment or run that has one already gets it again.
+func (l Ledger) ReserveTenure(ctx context.Context, q Querier, t *release.Tenure) error {
+	if t.Kind != release.ByTurnBack {
+		have, err := l.TenureOf(ctx, q, t.Release.Pipeline, t.Owner)
+		if err != nil {
+			return err
+		}
+		if have.Number != 0 {
+			if !have.Same(*t) {
+				return fault.Newf(fault.Conflict, "reserve tenure of", t.Release.String(), "start a new deployment",
+					"its workflow has reserved one for "+have.Release.String())
+			}
+			*t = have
+			return nil
+		}
+	}
+	if err := q.QueryRow(ctx, l.sql(`
+		INSERT INTO ledger.tenure (pipeline, version, digest, config, kind, owner, plan, asked_by, reason)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+		RETURNING number, reserved_at`), t.Release.Pipeline, t.Release.Version, t.Release.Digest, t.Config, string(t.Kind), t.Owner,
+		t.Plan, t.By, t.Reason).Scan(&t.Number, &t.At); err != nil {
+		return fmt.Errorf("reserve a tenure of %s: %w", t.Release.Pipeline, err)
+	}
+	return nil
+}
+
+// Activate makes a tenure the one that runs of its pipeline use. Where it is active already it does nothing.
+func (l Ledger) Activate(ctx context.Context, q Querier, pipeline string, number int64) error {
+	if _, err := q.Exec(ctx, l.sql(`
+		INSERT INTO ledger.active (pipeline, tenure)
+		VALUES ($1, $2)
+		ON CONFLICT (pipeline) DO UPDATE
+		SET tenure = excluded.tenure`), pipeline, number); err != nil {
+		return fmt.Errorf("activate tenure %d of %s: %w", number, pipeline, err)
+	}
+	if _, err := q.Exec(ctx, l.sql(`
+		UPDATE ledger.tenure
+		SET activated_at = clock_timestamp()
+		WHERE number = $1 AND activated_at IS NULL`), number); err != nil {
+		return fmt.Errorf("activate tenure %d of %s: %w", number, pipeline, err)
+	}
+	return nil
+}

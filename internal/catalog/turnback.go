@@ -1,0 +1,171 @@
+package catalog
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+
+	"drawbridge/internal/partition"
+	"drawbridge/internal/turnback"
+)
+
+// OpenTurnBack reads the open turn-back of a pipeline; ok is false when there is none.
+func (l Ledger) OpenTurnBack(ctx context.Context, q Querier, pipeline string) (turnback.TurnBack, bool, error) {
+	return l.turnBack(ctx, q, `b.pipeline = $1 AND b.state = 'open'`, pipeline)
+}
+
+// TurnBack reads a turn-back by the tenure that it opened; ok is false when there is none.
+func (l Ledger) TurnBack(ctx context.Context, q Querier, tenure int64) (turnback.TurnBack, bool, error) {
+	return l.turnBack(ctx, q, `b.tenure = $1`, tenure)
+}
+
+func (l Ledger) turnBack(ctx context.Context, q Querier, where string, arg any) (b turnback.TurnBack, ok bool, err error) {
+	var tenure, from int64
+	r := &b.Request
+	err = q.QueryRow(ctx, l.sql(`
+		SELECT b.tenure, b.was, b.pipeline, b.target_tenure, b.target_owner, b.output, b.partition, b.generation, b.snapshot, b.detach,
+		       b.by_person, b.state, t.asked_by, t.reason
+		FROM ledger.turn_back b
+		JOIN ledger.tenure t ON t.number = b.tenure
+		WHERE `+where), arg).Scan(&tenure, &from, &r.Pipeline, &b.Target, &r.Owner, &r.Output, &r.Partition, &r.Generation, &r.Snapshot,
+		&r.Detach, &r.ByPerson, &b.State, &r.By, &r.Reason)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return b, false, nil
+	}
+	if err != nil {
+		return b, false, fmt.Errorf("read turn-back: %w", err)
+	}
+	if b.Tenure, err = l.Tenure(ctx, q, tenure); err != nil {
+		return b, false, err
+	}
+	if from != 0 {
+		b.From, err = l.Tenure(ctx, q, from)
+	}
+	return b, err == nil, err
+}
+
+// EnterTurnBack records a turn-back as open. Its tenure is reserved.
+func (l Ledger) EnterTurnBack(ctx context.Context, q Querier, b turnback.TurnBack) error {
+	r := b.Request
+	if _, err := q.Exec(ctx, l.sql(`
+		INSERT INTO ledger.turn_back (tenure, was, pipeline, target_tenure, target_owner, output, partition, generation, snapshot, detach, by_person)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`),
+		b.Tenure.Number, b.From.Number, r.Pipeline, b.Target, r.Owner, r.Output, string(r.Partition), r.Generation, r.Snapshot, r.Detach, r.ByPerson); err != nil {
+		return fmt.Errorf("enter turn-back of %s: %w", r.Pipeline, err)
+	}
+	return nil
+}
+
+// EndTurnBack closes a turn-back; one that is closed already stays as it is.
+func (l Ledger) EndTurnBack(ctx context.Context, q Querier, tenure int64, state turnback.State) error {
+	if _, err := q.Exec(ctx, l.sql(`
+		UPDATE ledger.turn_back
+		SET state = $2, ended_at = now()
+		WHERE tenure = $1 AND state = 'open'`), tenure, string(state)); err != nil {
+		return fmt.Errorf("end turn-back %d: %w", tenure, err)
+	}
+	return nil
+}
+
+// LeftOver is one partition that a turn-back left as it is; Stuck says that it should have gone back.
+type LeftOver struct {
+	Output    string        `db:"output"`
+	Partition partition.Key `db:"partition"`
+	Stuck     bool          `db:"stuck"`
+	Reason    string        `db:"reason"`
+}
+
+// RecordLeft stores what a turn-back leaves; a later word on a partition replaces the earlier one.
+func (l Ledger) RecordLeft(ctx context.Context, q Querier, tenure int64, left []LeftOver) error {
+	for _, one := range left {
+		if _, err := q.Exec(ctx, l.sql(`
+			INSERT INTO ledger.left_over (turn_back, output, partition, stuck, reason)
+			VALUES ($1, $2, $3, $4, $5)
+			ON CONFLICT (turn_back, output, partition) DO UPDATE
+			SET stuck = excluded.stuck, reason = excluded.reason, at = now()`), tenure, one.Output, string(one.Partition), one.Stuck, one.Reason); err != nil {
+			return fmt.Errorf("record what turn-back %d leaves: %w", tenure, err)
+		}
+	}
+	return nil
+}
+
+// ForgetLeft forgets what an earlier pass of a turn-back left: another pass says it anew.
+func (l Ledger) ForgetLeft(ctx context.Context, q Querier, tenure int64) error {
+	if _, err := q.Exec(ctx, l.sql(`DELETE FROM ledger.left_over WHERE turn_back = $1`), tenure); err != nil {
+		return fmt.Errorf("forget what turn-back %d left: %w", tenure, err)
+	}
+	return nil
+}
+
+// Left counts what a turn-back leaves, and reads the first of it, those first that should have gone back.
+func (l Ledger) Left(ctx context.Context, q Querier, tenure int64, limit int) (stuck, left int, first []LeftOver, err error) {
+	if err := q.QueryRow(ctx, l.sql(`
+		SELECT count(*) FILTER (WHERE stuck), count(*) FILTER (WHERE NOT stuck)
+		FROM ledger.left_over
+		WHERE turn_back = $1`), tenure).Scan(&stuck, &left); err != nil {
+		return 0, 0, nil, fmt.Errorf("count what turn-back %d leaves: %w", tenure, err)
+	}
+	rows, err := q.Query(ctx, l.sql(`
+		SELECT output, partition, stuck, reason
+		FROM ledger.left_over
+		WHERE turn_back = $1
+		ORDER BY stuck DESC, partition, output
+		LIMIT $2`), tenure, limit)
+	if err != nil {
+		return 0, 0, nil, fmt.Errorf("read what turn-back %d leaves: %w", tenure, err)
+	}
+	first, err = pgx.CollectRows(rows, pgx.RowToStructByName[LeftOver])
+	if err != nil {
+		return 0, 0, nil, fmt.Errorf("read what turn-back %d leaves: %w", tenure, err)
+	}
+	return stuck, left, first, nil
+}
+
+// TurnedBack lists the workflows of a pipeline whose changes were, or are being, turned back.
+func (l Ledger) TurnedBack(ctx context.Context, q Querier, pipeline string) (map[string]bool, error) {
+	rows, err := q.Query(ctx, l.sql(`SELECT DISTINCT target_owner FROM ledger.turn_back WHERE pipeline = $1 AND target_owner <> ''`), pipeline)
+	if err != nil {
+		return nil, fmt.Errorf("list workflows that were turned back: %w", err)
+	}
+	owners, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		return nil, fmt.Errorf("list workflows that were turned back: %w", err)
+	}
+	back := make(map[string]bool, len(owners))
+	for _, o := range owners {
+		back[o] = true
+	}
+	return back, nil
+}
+
+// LivePage reads what is live of outputs, for the next limit partitions after a key in byte order, all outputs of a
+// partition together.
+func (l Ledger) LivePage(ctx context.Context, q Querier, outputs []string, after partition.Key, limit int) (map[partition.Key]map[string]Live, error) {
+	rows, err := q.Query(ctx, l.sql(`
+		SELECT output, partition, coalesce(generation, 0), tenure
+		FROM ledger.live
+		WHERE output = ANY($1) AND partition IN (
+		  SELECT DISTINCT partition
+		  FROM ledger.live
+		  WHERE output = ANY($1) AND partition > $2
+		  ORDER BY partition
+		  LIMIT $3)`), outputs, string(after), limit)
+	if err != nil {
+		return nil, fmt.Errorf("read what is live: %w", err)
+	}
+	page := map[partition.Key]map[string]Live{}
+	var at Slot
+	var live Live
+	if _, err := pgx.ForEachRow(rows, []any{&at.Output, &at.Partition, &live.Generation, &live.Tenure}, func() error {
+		if page[at.Partition] == nil {
+			page[at.Partition] = map[string]Live{}
+		}
+		page[at.Partition][at.Output] = live
+		return nil
+	}); err != nil {
+		return nil, fmt.Errorf("read what is live: %w", err)
+	}
+	return page, nil
+}

@@ -1,0 +1,48 @@
+package turnback
+
+import (
+	"drawbridge/internal/partition"
+	"drawbridge/internal/release"
+)
+
+// Request asks for an environment to go back. Exactly one of To, Owner and Output says to what: a tenure, as before a
+// workflow, or one partition to an earlier generation of it.
+type Request struct {
+	Pipeline string `json:"pipeline"`
+	// To names the tenure to go back to: a version, version+digest8 or a tenure's number; empty is the one before the present.
+	To string `json:"to,omitempty"`
+	// Owner is the workflow (effect.Owner) whose changes go back: compensation, recovery.
+	Owner string `json:"owner,omitempty"`
+	// Output and Partition narrow to one partition; then Generation names the one to go back to, 0 the last good one.
+	Output     string        `json:"output,omitempty"`
+	Partition  partition.Key `json:"partition,omitempty"`
+	Generation int64         `json:"generation,omitempty"`
+	// Snapshot goes back to the retained data also where newer data was published since, or detaches what had none before.
+	Snapshot bool `json:"snapshot,omitempty"`
+	// Detach detaches outputs that the target's release does not have; else they stay, and are listed.
+	Detach bool `json:"detach,omitempty"`
+	// ByPerson says that a person asked: only then is a first release taken away.
+	ByPerson bool   `json:"by_person,omitempty"`
+	By       string `json:"by"`
+	Reason   string `json:"reason"`
+}
+
+// State is where a turn-back is.
+type State string
+
+// The states of a turn-back: an open one is resumed by the same command.
+const (
+	Open  State = "open"
+	Done  State = "done"
+	Stuck State = "stuck"
+)
+
+// TurnBack is a turn-back as the ledger has it. Tenure is the one that it opened; From was active before.
+type TurnBack struct {
+	Tenure  release.Tenure `json:"tenure"`
+	From    release.Tenure `json:"from"`
+	Request Request        `json:"request"`
+	// Target is the tenure that it goes back to; its number is 0 for a workflow's, and for a single partition.
+	Target int64 `json:"target,omitempty"`
+	State  State `json:"state"`
+}
