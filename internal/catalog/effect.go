@@ -51,12 +51,12 @@ func (l Ledger) Admit(ctx context.Context, tx pgx.Tx, key string, result any) (b
 }
 
 // RecordEffect says that the effect under key has happened, with its result, in the effect's own transaction.
-func (l Ledger) RecordEffect(ctx context.Context, q Querier, key, kind string, result any) error {
+func (l Ledger) RecordEffect(ctx context.Context, tx pgx.Tx, key, kind string, result any) error {
 	body, err := json.Marshal(result)
 	if err != nil {
 		return fmt.Errorf("encode effect %s: %w", key, err)
 	}
-	if _, err := q.Exec(ctx, l.sql(`
+	if _, err := tx.Exec(ctx, l.sql(`
 		INSERT INTO ledger.effect (key, kind, result)
 		VALUES ($1, $2, $3::text::jsonb)`), key, kind, string(body)); err != nil {
 		return fmt.Errorf("record effect %s: %w", key, err)
