@@ -6,18 +6,16 @@ import (
 	"errors"
 	"fmt"
 
-	"drawbridge/internal/effect"
-
 	"github.com/jackc/pgx/v5"
 )
 
 // Done reads the result of the effect under key into result, and says whether it has happened.
-func (l Ledger) Done(ctx context.Context, q Querier, key effect.Key, result any) (bool, error) {
+func (l Ledger) Done(ctx context.Context, tx pgx.Tx, key string, result any) (bool, error) {
 	var body string
-	err := q.QueryRow(ctx, l.sql(`
+	err := tx.QueryRow(ctx, l.sql(`
 		SELECT result::text
 		FROM ledger.effect
-		WHERE key = $1`), key.String()).Scan(&body)
+		WHERE key = $1`), key).Scan(&body)
 	switch {
 	case errors.Is(err, pgx.ErrNoRows):
 		return false, nil
@@ -31,14 +29,14 @@ func (l Ledger) Done(ctx context.Context, q Querier, key effect.Key, result any)
 }
 
 // RecordEffect says that the effect under key has happened, with its result, in the effect's own transaction.
-func (l Ledger) RecordEffect(ctx context.Context, q Querier, key effect.Key, kind string, result any) error {
+func (l Ledger) RecordEffect(ctx context.Context, tx pgx.Tx, key, kind string, result any) error {
 	body, err := json.Marshal(result)
 	if err != nil {
 		return fmt.Errorf("encode effect %s: %w", key, err)
 	}
-	if _, err := q.Exec(ctx, l.sql(`
+	if _, err := tx.Exec(ctx, l.sql(`
 		INSERT INTO ledger.effect (key, kind, result)
-		VALUES ($1, $2, $3::text::jsonb)`), key.String(), kind, string(body)); err != nil {
+		VALUES ($1, $2, $3::text::jsonb)`), key, kind, string(body)); err != nil {
 		return fmt.Errorf("record effect %s: %w", key, err)
 	}
 	return nil

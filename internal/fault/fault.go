@@ -1,7 +1,7 @@
 // Package fault is Drawbridge's closed list of errors that a retry cannot mend.
 //
 // Everything that is not a fault is transient: Temporal tries it again. Each boundary translates into a
-// fault once: SQLSTATEs in internal/warehouse, faults into Temporal application errors in activities,
+// fault once: SQLSTATEs in internal/postgres, faults into Temporal application errors in activities,
 // application errors into an exit code and a hint in the CLI.
 package fault
 

@@ -12,6 +12,7 @@ import (
 	"drawbridge/internal/check"
 	"drawbridge/internal/generation"
 	"drawbridge/internal/pipeline"
+	"drawbridge/internal/postgres"
 )
 
 // historyDepth is how many earlier generations vs_history compares with.
@@ -25,7 +26,7 @@ func (b *build) audit(ctx context.Context, o pipeline.Output, g *catalog.Generat
 	object := o.Table + " " + string(g.Partition)
 	history, err := b.w.ledger.History(ctx, b.conn, o.Table, historyDepth)
 	if err != nil {
-		return nil, classify("audit", object, err)
+		return nil, postgres.Classify("audit", object, err)
 	}
 	relation, columns := b.w.names.child(g.ID), checkColumns(g.Columns)
 	compiled, err := check.Compile(relation, columns, o.Checks, check.Options{EstimatedRows: g.Rows, Proved: proved(o)})
@@ -35,7 +36,7 @@ func (b *build) audit(ctx context.Context, o pipeline.Output, g *catalog.Generat
 	var values check.Values
 	samples := map[string][]string{}
 	var results []check.Result
-	err = pgx.BeginTxFunc(ctx, b.conn, readOnly(), func(tx pgx.Tx) error {
+	err = pgx.BeginTxFunc(ctx, b.conn, postgres.ReadOnly(), func(tx pgx.Tx) error {
 		if values, err = evaluate(ctx, tx, compiled); err != nil {
 			return err
 		}
@@ -53,14 +54,14 @@ func (b *build) audit(ctx context.Context, o pipeline.Output, g *catalog.Generat
 		return nil
 	})
 	if err != nil {
-		return nil, classify("audit", object, err)
+		return nil, postgres.Classify("audit", object, err)
 	}
 	if g.Rows, g.Checksum, err = compiled.Totals(values); err != nil {
 		return nil, fmt.Errorf("audit %s: %w", object, err)
 	}
 	for name, keys := range samples {
 		if err := b.w.ledger.RecordSamples(ctx, b.conn, g.ID, name, keys); err != nil {
-			return nil, classify("audit", object, err)
+			return nil, postgres.Classify("audit", object, err)
 		}
 	}
 	for i := range results {
@@ -94,7 +95,7 @@ func evaluate(ctx context.Context, tx pgx.Tx, p check.Plan) (check.Values, error
 
 // ofTheCheck says that a statement failed for its text or its data, so that no other try would do better.
 func ofTheCheck(err error) bool {
-	state := sqlstate(err)
+	state := postgres.SQLState(err)
 	return len(state) == 5 && slices.Contains([]string{"21", "22", "25", "42", "P0", "0A"}, state[:2])
 }
 
@@ -109,7 +110,7 @@ func runAll(ctx context.Context, tx pgx.Tx, statements []check.Statement, tolera
 		})
 		switch {
 		case err != nil && tolerate != nil && tolerate(err):
-			values.Lose(s, "SQLSTATE "+sqlstate(err))
+			values.Lose(s, "SQLSTATE "+postgres.SQLState(err))
 			continue
 		case err != nil:
 			return check.Values{}, err

@@ -19,6 +19,7 @@ import (
 	"drawbridge/internal/generation"
 	"drawbridge/internal/partition"
 	"drawbridge/internal/pipeline"
+	"drawbridge/internal/postgres"
 	"drawbridge/internal/release"
 	"drawbridge/internal/sqltext"
 )
@@ -96,12 +97,12 @@ func (w *Warehouse) Build(ctx context.Context, spec BuildSpec) ([]BuiltOutput, e
 		return done, err
 	}
 	var built []BuiltOutput
-	err = w.pinned(ctx, spec.Application, func(conn *pgx.Conn) error {
+	err = w.pool.Pinned(ctx, spec.Application, func(conn *pgx.Conn) error {
 		b := &build{w: w, conn: conn, spec: spec, started: time.Now(), staged: map[string]staged{}}
 		built, err = b.run(ctx, outputs)
 		return err
 	})
-	return built, classify("build", spec.object(), err)
+	return built, postgres.Classify("build", spec.object(), err)
 }
 
 func (s BuildSpec) object() string { return s.Pipeline.Name + " " + string(s.Partition) }
@@ -132,7 +133,7 @@ func (w *Warehouse) alreadyBuilt(ctx context.Context, spec BuildSpec, outputs []
 	for _, o := range outputs {
 		g, ok, err := w.ledger.FindBuilt(ctx, w.pool, spec.Key, o.Table)
 		if err != nil {
-			return nil, classify("build", spec.object(), err)
+			return nil, postgres.Classify("build", spec.object(), err)
 		}
 		if ok {
 			found = append(found, g)
@@ -144,7 +145,7 @@ func (w *Warehouse) alreadyBuilt(ctx context.Context, spec BuildSpec, outputs []
 				continue
 			}
 			if err := w.ledger.Reject(ctx, w.pool, g.ID, "the other outputs of its run were not built"); err != nil {
-				return nil, classify("build", spec.object(), err)
+				return nil, postgres.Classify("build", spec.object(), err)
 			}
 		}
 		return nil, nil
@@ -153,7 +154,7 @@ func (w *Warehouse) alreadyBuilt(ctx context.Context, spec BuildSpec, outputs []
 	for i, g := range found {
 		results, err := w.ledger.Results(ctx, w.pool, g.ID)
 		if err != nil {
-			return nil, classify("build", spec.object(), err)
+			return nil, postgres.Classify("build", spec.object(), err)
 		}
 		built[i] = w.builtOutput(g, results)
 	}
@@ -189,7 +190,7 @@ func (b *build) run(ctx context.Context, outputs []pipeline.Output) (built []Bui
 		}
 	}
 	if err := b.analyze(ctx, loads); err != nil {
-		return nil, classify("analyze what is loaded for", b.spec.object(), err)
+		return nil, postgres.Classify("analyze what is loaded for", b.spec.object(), err)
 	}
 	for i, o := range outputs {
 		out, err := b.output(ctx, o, &generations[i])
@@ -224,7 +225,7 @@ func (b *build) reserve(ctx context.Context, outputs []pipeline.Output) ([]catal
 		}
 		generations[i] = catalog.Generation{
 			Output: o.Table, Partition: key, Pipeline: b.spec.Release.Pipeline, Version: b.spec.Release.Version,
-			Digest: b.spec.Release.Digest, EffectKey: b.spec.Key, Control: b.spec.Control, Fence: fence, Application: clip(b.spec.Application),
+			Digest: b.spec.Release.Digest, EffectKey: b.spec.Key, Control: b.spec.Control, Fence: fence, Application: postgres.Clip(b.spec.Application),
 			Scheme: o.Partition, Lower: bounds.Lower, Upper: bounds.Upper,
 		}
 	}
@@ -241,7 +242,7 @@ func (b *build) reserve(ctx context.Context, outputs []pipeline.Output) ([]catal
 
 // abandon gives up what this attempt made, as far as the server still answers; housekeeping does the rest.
 func (b *build) abandon(ctx context.Context, generations []catalog.Generation, cause error) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cancelGrace)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), postgres.CancelGrace)
 	defer cancel()
 	for _, g := range generations {
 		if err := b.w.ledger.Reject(ctx, b.w.pool, g.ID, cause.Error()); err == nil {
@@ -263,7 +264,7 @@ func (b *build) output(ctx context.Context, o pipeline.Output, g *catalog.Genera
 	}
 	candidate, err := describeOutput(ctx, b.conn, o)
 	if err != nil {
-		return BuiltOutput{}, classify("build", o.Table, err)
+		return BuiltOutput{}, postgres.Classify("build", o.Table, err)
 	}
 	if err := b.createChild(ctx, o, g, candidate); err != nil {
 		return BuiltOutput{}, err
@@ -306,7 +307,7 @@ func (b *build) inputs(ctx context.Context, o pipeline.Output) (string, error) {
 		    AND relnamespace NOT IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace, 'pg_toast'::regnamespace))`,
 		others).Scan(&reads)
 	if err != nil {
-		return "", classify("build", o.Table, err)
+		return "", postgres.Classify("build", o.Table, err)
 	}
 	if reads {
 		return "", nil
@@ -333,7 +334,7 @@ func (b *build) finish(ctx context.Context, g *catalog.Generation, results []che
 		}
 		return b.w.ledger.Finish(ctx, tx, *g)
 	})
-	return classify("finish", g.Output+" "+string(g.Partition), err)
+	return postgres.Classify("finish", g.Output+" "+string(g.Partition), err)
 }
 
 func (b *build) progress(p Progress) {

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/jackc/pgerrcode"
 	"github.com/jackc/pgx/v5"
 
 	"drawbridge/internal/catalog"
@@ -15,6 +16,7 @@ import (
 	"drawbridge/internal/generation"
 	"drawbridge/internal/partition"
 	"drawbridge/internal/pipeline"
+	"drawbridge/internal/postgres"
 )
 
 // buildMemory is what one index build may use; the server's default sorts a million rows on disk.
@@ -44,7 +46,7 @@ func (b *build) createChild(ctx context.Context, o pipeline.Output, g *catalog.G
 			separator = ", "
 		}
 		for _, c := range fresh {
-			fmt.Fprintf(&ddl, "%s%s %s", separator, quoteName(c.Name), c.Type)
+			fmt.Fprintf(&ddl, "%s%s %s", separator, postgres.Ident(c.Name), c.Type)
 			separator = ", "
 		}
 		ddl.WriteString(") WITH (autovacuum_enabled = off, toast.autovacuum_enabled = off)")
@@ -59,7 +61,7 @@ func (b *build) createChild(ctx context.Context, o pipeline.Output, g *catalog.G
 		}
 		return b.w.ledger.SetChild(ctx, tx, *g)
 	})
-	return classify("create child of", o.Table, err)
+	return postgres.Classify("create child of", o.Table, err)
 }
 
 // newColumns are the candidate's columns that the parent lacks. A column that both have with another type, and one that
@@ -120,10 +122,10 @@ func (b *build) fill(ctx context.Context, o pipeline.Output, g *catalog.Generati
 		return nil
 	})
 	if err != nil {
-		return classify("build", object, err)
+		return postgres.Classify("build", object, err)
 	}
 	_, err = b.conn.Exec(ctx, "VACUUM (ANALYZE) "+child)
-	return classify("vacuum", object, err)
+	return postgres.Classify("vacuum", object, err)
 }
 
 // insert runs the SELECT with the partition's values bound.
@@ -133,11 +135,11 @@ func (b *build) insert(ctx context.Context, tx pgx.Tx, o pipeline.Output, g *cat
 		names[i] = c.Name
 	}
 	text, params := pipeline.Bind(o.SQL)
-	list := quoteNames(names)
+	list := postgres.Idents(names)
 	sql := fmt.Sprintf("INSERT INTO %s (%s)\nSELECT %s FROM (\n%s\n) AS output", b.w.names.child(g.ID), list, list, text)
 	result := tx.Conn().PgConn().ExecParams(ctx, sql, arguments(params, g.Partition, g.Bounds()), nil, nil, nil).Read()
 	if result.Err != nil {
-		return classify("run", o.SQLFile, result.Err)
+		return postgres.Classify("run", o.SQLFile, result.Err)
 	}
 	g.Rows = result.CommandTag.RowsAffected()
 	return nil
@@ -149,14 +151,14 @@ func (w *Warehouse) prove(ctx context.Context, tx pgx.Tx, o pipeline.Output, g c
 	var actions, broken []string
 	var reasons []string
 	for _, name := range keyColumns(o) {
-		actions = append(actions, "ALTER COLUMN "+quoteName(name)+" SET NOT NULL")
-		broken = append(broken, quoteName(name)+" IS NULL")
+		actions = append(actions, "ALTER COLUMN "+postgres.Ident(name)+" SET NOT NULL")
+		broken = append(broken, postgres.Ident(name)+" IS NULL")
 		reasons = append(reasons, "column "+name+" is NULL")
 	}
 	if column := o.Partition.Column; column != "" {
-		inside := fmt.Sprintf("%[1]s >= %[2]s AND %[1]s < %[3]s", quoteName(column), quote(g.Lower), quote(g.Upper))
+		inside := fmt.Sprintf("%[1]s >= %[2]s AND %[1]s < %[3]s", postgres.Ident(column), postgres.Literal(g.Lower), postgres.Literal(g.Upper))
 		actions = append(actions, fmt.Sprintf("ADD CONSTRAINT %s CHECK (%s IS NOT NULL AND %s)",
-			quoteName(childName(g.ID)+"_bounds"), quoteName(column), inside))
+			postgres.Ident(childName(g.ID)+"_bounds"), postgres.Ident(column), inside))
 		broken = append(broken, "NOT ("+inside+")")
 		reasons = append(reasons, fmt.Sprintf("column %s lies outside the partition, from %s to before %s", column, g.Lower, g.Upper))
 	}
@@ -168,7 +170,7 @@ func (w *Warehouse) prove(ctx context.Context, tx pgx.Tx, o pipeline.Output, g c
 		_, err := tx.Exec(ctx, "ALTER TABLE "+child+" "+strings.Join(actions, ", "))
 		return err
 	})
-	if state := sqlstate(err); state != "23502" && state != "23514" {
+	if state := postgres.SQLState(err); state != pgerrcode.NotNullViolation && state != pgerrcode.CheckViolation {
 		return err
 	}
 	found := make([]string, 0, len(broken))
@@ -198,15 +200,15 @@ func keyColumns(o pipeline.Output) []string {
 // index builds the unique key and the other indexes. Duplicates of the key are a fault that says how many.
 func (w *Warehouse) index(ctx context.Context, tx pgx.Tx, o pipeline.Output, g catalog.Generation) error {
 	child, name := w.names.child(g.ID), childName(g.ID)
-	if _, err := tx.Exec(ctx, "SET LOCAL maintenance_work_mem = "+quote(buildMemory)); err != nil {
+	if _, err := tx.Exec(ctx, "SET LOCAL maintenance_work_mem = "+postgres.Literal(buildMemory)); err != nil {
 		return err
 	}
 	if len(o.Key) > 0 {
 		err := savepoint(ctx, tx, func(tx pgx.Tx) error {
-			_, err := tx.Exec(ctx, fmt.Sprintf("CREATE UNIQUE INDEX %s ON %s (%s)", quoteName(name+"_key"), child, quoteNames(o.Key)))
+			_, err := tx.Exec(ctx, fmt.Sprintf("CREATE UNIQUE INDEX %s ON %s (%s)", postgres.Ident(name+"_key"), child, postgres.Idents(o.Key)))
 			return err
 		})
-		if sqlstate(err) == "23505" {
+		if postgres.SQLState(err) == pgerrcode.UniqueViolation {
 			return w.duplicates(ctx, tx, o, g)
 		}
 		if err != nil {
@@ -214,7 +216,7 @@ func (w *Warehouse) index(ctx context.Context, tx pgx.Tx, o pipeline.Output, g c
 		}
 	}
 	for i, columns := range o.Indexes {
-		if _, err := tx.Exec(ctx, fmt.Sprintf("CREATE INDEX %s ON %s (%s)", quoteName(fmt.Sprintf("%s_i%d", name, i+1)), child, quoteNames(columns))); err != nil {
+		if _, err := tx.Exec(ctx, fmt.Sprintf("CREATE INDEX %s ON %s (%s)", postgres.Ident(fmt.Sprintf("%s_i%d", name, i+1)), child, postgres.Idents(columns))); err != nil {
 			return err
 		}
 	}
@@ -226,7 +228,7 @@ func (w *Warehouse) duplicates(ctx context.Context, tx pgx.Tx, o pipeline.Output
 	err := tx.QueryRow(ctx, fmt.Sprintf(`
 		SELECT count(*), coalesce(sum(copies), 0)::bigint
 		FROM (SELECT count(*) AS copies FROM %s GROUP BY %s HAVING count(*) > 1) AS duplicates`,
-		w.names.child(g.ID), quoteNames(o.Key))).Scan(&keys, &rows)
+		w.names.child(g.ID), postgres.Idents(o.Key))).Scan(&keys, &rows)
 	if err != nil {
 		return err
 	}
@@ -250,7 +252,7 @@ func (w *Warehouse) sealChild(ctx context.Context, tx pgx.Tx, g catalog.Generati
 		fmt.Sprintf("ALTER TABLE %s RESET (autovacuum_enabled, toast.autovacuum_enabled)", child),
 	}
 	if parentOwner != nil {
-		statements = append(statements, fmt.Sprintf("ALTER TABLE %s OWNER TO %s", child, quoteName(*parentOwner)))
+		statements = append(statements, fmt.Sprintf("ALTER TABLE %s OWNER TO %s", child, postgres.Ident(*parentOwner)))
 	}
 	if _, err := tx.Conn().PgConn().Exec(ctx, strings.Join(statements, ";\n")).ReadAll(); err != nil {
 		return 0, err
@@ -320,7 +322,7 @@ func (w *Warehouse) findParent(ctx context.Context, q catalog.Querier, output st
 		return parent{Kind: generation.Absent}, nil
 	}
 	if err != nil {
-		return parent{}, classify("look at", output, err)
+		return parent{}, postgres.Classify("look at", output, err)
 	}
 	p.Kind = generation.Plain
 	if managed {
@@ -337,7 +339,7 @@ func plainTable(output, schema string) error {
 
 func plainTableHint(output, schema string) string {
 	return fmt.Sprintf("give the output another name, or another warehouse_schema, or rename what is there: ALTER TABLE %s RENAME TO %s",
-		pgx.Identifier{schema, output}.Sanitize(), quoteName(output+"_old"))
+		pgx.Identifier{schema, output}.Sanitize(), postgres.Ident(output+"_old"))
 }
 
 // forValues renders the partition bound of a generation.
@@ -345,7 +347,7 @@ func forValues(g catalog.Generation) string {
 	if g.Partition == partition.AllKey {
 		return "DEFAULT"
 	}
-	return fmt.Sprintf("FOR VALUES FROM (%s) TO (%s)", quote(g.Lower), quote(g.Upper))
+	return fmt.Sprintf("FOR VALUES FROM (%s) TO (%s)", postgres.Literal(g.Lower), postgres.Literal(g.Upper))
 }
 
 // savepoint runs f so that its failure leaves the transaction usable.

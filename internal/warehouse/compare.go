@@ -10,6 +10,7 @@ import (
 	"drawbridge/internal/catalog"
 	"drawbridge/internal/check"
 	"drawbridge/internal/fault"
+	"drawbridge/internal/postgres"
 )
 
 // Comparison is a candidate against a baseline, both generations of one partition.
@@ -28,7 +29,7 @@ func (w *Warehouse) Compare(ctx context.Context, in Comparison) (canary.Diff, er
 	object := fmt.Sprintf("%s, generations %d and %d", in.Output, in.Baseline, in.Candidate)
 	both, err := w.ledger.Generations(ctx, w.pool, []int64{in.Baseline, in.Candidate})
 	if err != nil {
-		return canary.Diff{}, classify("compare", object, err)
+		return canary.Diff{}, postgres.Classify("compare", object, err)
 	}
 	for _, g := range both {
 		if g.Child == 0 || g.Output != in.Output {
@@ -47,7 +48,7 @@ func (w *Warehouse) Compare(ctx context.Context, in Comparison) (canary.Diff, er
 	}
 	var values check.Values
 	samples := map[string][]string{}
-	err = pgx.BeginTxFunc(ctx, w.pool, readOnly(), func(tx pgx.Tx) error {
+	err = pgx.BeginTxFunc(ctx, w.pool, postgres.ReadOnly(), func(tx pgx.Tx) error {
 		if values, err = runAll(ctx, tx, []check.Statement{compiled.Summary}, nil); err != nil {
 			return err
 		}
@@ -73,11 +74,11 @@ func (w *Warehouse) Compare(ctx context.Context, in Comparison) (canary.Diff, er
 		return err
 	})
 	if err != nil {
-		return canary.Diff{}, classify("compare", object, err)
+		return canary.Diff{}, postgres.Classify("compare", object, err)
 	}
 	for kind, list := range samples {
 		if err := w.ledger.RecordSamples(ctx, w.pool, in.Candidate, "canary: "+kind, list); err != nil {
-			return canary.Diff{}, classify("compare", object, err)
+			return canary.Diff{}, postgres.Classify("compare", object, err)
 		}
 	}
 	return compiled.Read(values)

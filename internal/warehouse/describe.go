@@ -14,6 +14,7 @@ import (
 	"drawbridge/internal/generation"
 	"drawbridge/internal/partition"
 	"drawbridge/internal/pipeline"
+	"drawbridge/internal/postgres"
 )
 
 // Headers are the columns of load files, by the load's name, as ReadHeader found them. Without them only the declared
@@ -32,7 +33,7 @@ func (w *Warehouse) Describe(ctx context.Context, p *pipeline.Pipeline, o pipeli
 		columns, err = describeOutput(ctx, tx.Conn(), o)
 		return err
 	})
-	return columns, classify("describe", o.Table, err)
+	return columns, postgres.Classify("describe", o.Table, err)
 }
 
 // rolledBack runs f in a transaction of which nothing stays.
@@ -56,7 +57,7 @@ func createLoads(ctx context.Context, tx pgx.Tx, p *pipeline.Pipeline, h Headers
 			}
 		}
 		if _, err := tx.Exec(ctx, createTemp(load.Name, columns)); err != nil {
-			return classify("describe load", load.Name, err)
+			return postgres.Classify("describe load", load.Name, err)
 		}
 	}
 	return nil
@@ -81,7 +82,7 @@ func describeOutput(ctx context.Context, conn *pgx.Conn, o pipeline.Output) ([]g
 		columns[i].Name, oids[i], modifiers[i] = f.Name, f.DataTypeOID, f.TypeModifier
 	}
 	rows, err := conn.Query(ctx, `
-		SELECT format_type(t.oid, t.modifier)
+		SELECT format_type(t.OID, t.modifier)
 		FROM unnest($1::oid[], $2::int[]) WITH ORDINALITY AS t (oid, modifier, position)
 		ORDER BY t.position`, oids, modifiers)
 	if err != nil {
@@ -105,7 +106,7 @@ func sqlFault(o pipeline.Output, text string, err error) error {
 		before = before[:min(len(before), int(pg.Position)-1)]
 		object = fmt.Sprintf("%s:%d", o.SQLFile, 1+strings.Count(string(before), "\n"))
 	}
-	return classify("prepare", object, err)
+	return postgres.Classify("prepare", object, err)
 }
 
 // arguments are the values of bound parameters for a partition. Their types are the server's choice: literals read the

@@ -15,13 +15,14 @@ import (
 	"drawbridge/internal/generation"
 	"drawbridge/internal/partition"
 	"drawbridge/internal/pipeline"
+	"drawbridge/internal/postgres"
 )
 
 // Discover finds the partitions for which there is data, in order, where the names of files do not tell: it loads the
 // files and asks the outputs' SELECTs, with bounds that leave nothing out. It writes nothing but temporary tables.
 func (w *Warehouse) Discover(ctx context.Context, p *pipeline.Pipeline, open Opener) ([]partition.Key, error) {
 	found := map[partition.Key]bool{}
-	err := w.pinned(ctx, w.application, func(conn *pgx.Conn) error {
+	err := w.pool.Pinned(ctx, w.pool.Application(), func(conn *pgx.Conn) error {
 		b := &build{w: w, conn: conn, spec: BuildSpec{Pipeline: p, Open: open}, staged: map[string]staged{}}
 		for _, load := range b.loads(p.Outputs) {
 			if _, err := b.stage(ctx, load, partition.AllKey); err != nil {
@@ -34,7 +35,7 @@ func (w *Warehouse) Discover(ctx context.Context, p *pipeline.Pipeline, open Ope
 			}
 			keys, err := discover(ctx, conn, o)
 			if err != nil {
-				return classify("find partitions of", o.Table, err)
+				return postgres.Classify("find partitions of", o.Table, err)
 			}
 			for _, key := range keys {
 				found[key] = true
@@ -43,7 +44,7 @@ func (w *Warehouse) Discover(ctx context.Context, p *pipeline.Pipeline, open Ope
 		return nil
 	})
 	if err != nil {
-		return nil, classify("find partitions of", p.Name, err)
+		return nil, postgres.Classify("find partitions of", p.Name, err)
 	}
 	keys := make([]partition.Key, 0, len(found))
 	for key := range found {
@@ -64,10 +65,10 @@ func discover(ctx context.Context, conn *pgx.Conn, o pipeline.Output) ([]partiti
 		return nil, fault.Newf(fault.Invalid, "find partitions of", o.Table, "select it in "+o.SQLFile, "the SELECT does not return the partition column "+o.Partition.Column)
 	}
 	text, params := pipeline.Bind(o.SQL)
-	sql := fmt.Sprintf("SELECT DISTINCT %s FROM (\n%s\n) AS output WHERE %s IS NOT NULL", keyOf(o.Partition, columns[at].Type), text, quoteName(o.Partition.Column))
+	sql := fmt.Sprintf("SELECT DISTINCT %s FROM (\n%s\n) AS output WHERE %s IS NOT NULL", keyOf(o.Partition, columns[at].Type), text, postgres.Ident(o.Partition.Column))
 	prepared, err := conn.PgConn().Prepare(ctx, "", sql, nil)
 	if err != nil {
-		return nil, classify("prepare", o.SQLFile, err)
+		return nil, postgres.Classify("prepare", o.SQLFile, err)
 	}
 	args := make([][]byte, len(params))
 	for i, name := range params {
@@ -75,7 +76,7 @@ func discover(ctx context.Context, conn *pgx.Conn, o pipeline.Output) ([]partiti
 	}
 	result := conn.PgConn().ExecParams(ctx, sql, args, prepared.ParamOIDs, nil, nil).Read()
 	if result.Err != nil {
-		return nil, classify("run", o.SQLFile, result.Err)
+		return nil, postgres.Classify("run", o.SQLFile, result.Err)
 	}
 	var keys []partition.Key
 	for _, row := range result.Rows {
@@ -91,7 +92,7 @@ func discover(ctx context.Context, conn *pgx.Conn, o pipeline.Output) ([]partiti
 // keyOf renders the canonical key of a row's partition: dates and timestamps are wall clock already, a timestamptz is
 // read in the pipeline's zone.
 func keyOf(s partition.Scheme, columnType string) string {
-	column := quoteName(s.Column)
+	column := postgres.Ident(s.Column)
 	if s.By == partition.Range {
 		size := strconv.FormatInt(s.Size, 10)
 		return fmt.Sprintf("(floor(%s::numeric / %s) * %s)::bigint::text", column, size, size)
@@ -102,12 +103,12 @@ func keyOf(s partition.Scheme, columnType string) string {
 		if zone == "" {
 			zone = "UTC"
 		}
-		wall = column + " AT TIME ZONE " + quote(zone)
+		wall = column + " AT TIME ZONE " + postgres.Literal(zone)
 	}
 	format := map[partition.By]string{
 		partition.Hour: `YYYY-MM-DD"T"HH24`, partition.Day: "YYYY-MM-DD", partition.Week: `IYYY-"W"IW`, partition.Month: "YYYY-MM",
 	}[s.By]
-	return fmt.Sprintf("to_char(%s, %s)", wall, quote(format))
+	return fmt.Sprintf("to_char(%s, %s)", wall, postgres.Literal(format))
 }
 
 // unbounded is a bound that leaves nothing out, for the type that the server found for a parameter.

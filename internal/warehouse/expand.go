@@ -12,6 +12,7 @@ import (
 	"drawbridge/internal/generation"
 	"drawbridge/internal/partition"
 	"drawbridge/internal/pipeline"
+	"drawbridge/internal/postgres"
 	"drawbridge/internal/release"
 )
 
@@ -38,14 +39,14 @@ func (w *Warehouse) Expand(ctx context.Context, spec ExpandSpec) (ExpandResult, 
 	for _, o := range spec.Pipeline.Outputs {
 		g, ok, err := w.ledger.Newest(ctx, w.pool, o.Table, spec.Release.Digest)
 		if err != nil {
-			return result, classify("expand", o.Table, err)
+			return result, postgres.Classify("expand", o.Table, err)
 		}
 		if !ok {
 			continue
 		}
 		changes, blocked, err := w.expandOne(ctx, spec, o, g.Columns)
 		if err != nil {
-			return result, classify("expand", o.Table, err)
+			return result, postgres.Classify("expand", o.Table, err)
 		}
 		result.Changes = append(result.Changes, changes...)
 		if len(blocked) > 0 {
@@ -79,17 +80,18 @@ func (w *Warehouse) expandOne(ctx context.Context, spec ExpandSpec, o pipeline.O
 	if err != nil {
 		return nil, nil, err
 	}
-	done, blocked, err := w.ladder(ctx, spec.LockBudget, relations, func(ctx context.Context, rung time.Duration) error {
+	ladder := postgres.Ladder{Pool: w.pool, Relations: relations, Budget: spec.LockBudget}
+	done, blocked, err := ladder.Climb(ctx, func(ctx context.Context, rung time.Duration) error {
 		return pgx.BeginFunc(ctx, w.pool, func(tx pgx.Tx) error {
-			if _, err := tx.Exec(ctx, `SELECT set_config('application_name', $1, true)`, clip(spec.Application)); err != nil {
+			if _, err := tx.Exec(ctx, `SELECT set_config('application_name', $1, true)`, postgres.Clip(spec.Application)); err != nil {
 				return err
 			}
-			if err := bound(ctx, tx, "$1::int", int(rung.Milliseconds())); err != nil {
+			if err := postgres.Bound(ctx, tx, rung); err != nil {
 				return err
 			}
 			adds := make([]string, len(fresh))
 			for i, c := range fresh {
-				adds[i] = "ADD COLUMN IF NOT EXISTS " + quoteName(c.Name) + " " + c.Type
+				adds[i] = "ADD COLUMN IF NOT EXISTS " + postgres.Ident(c.Name) + " " + c.Type
 			}
 			_, err := tx.Exec(ctx, "ALTER TABLE "+w.names.parent(o.Table)+" "+strings.Join(adds, ", "))
 			return err
@@ -138,7 +140,7 @@ func (w *Warehouse) createParent(ctx context.Context, o pipeline.Output, columns
 func columnList(columns []generation.Column) string {
 	list := make([]string, len(columns))
 	for i, c := range columns {
-		list[i] = quoteName(c.Name) + " " + c.Type
+		list[i] = postgres.Ident(c.Name) + " " + c.Type
 	}
 	return strings.Join(list, ", ")
 }
@@ -147,11 +149,11 @@ func columnList(columns []generation.Column) string {
 // by list with a single DEFAULT partition, on the first key column, so that a primary key stays possible.
 func partitionBy(o pipeline.Output, columns []generation.Column) string {
 	if o.Partition.By != partition.All {
-		return "PARTITION BY RANGE (" + quoteName(o.Partition.Column) + ")"
+		return "PARTITION BY RANGE (" + postgres.Ident(o.Partition.Column) + ")"
 	}
 	first := columns[0].Name
 	if len(o.Key) > 0 {
 		first = o.Key[0]
 	}
-	return "PARTITION BY LIST (" + quoteName(first) + ")"
+	return "PARTITION BY LIST (" + postgres.Ident(first) + ")"
 }

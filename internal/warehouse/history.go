@@ -10,6 +10,7 @@ import (
 	"drawbridge/internal/generation"
 	"drawbridge/internal/partition"
 	"drawbridge/internal/pipeline"
+	"drawbridge/internal/postgres"
 	"drawbridge/internal/release"
 )
 
@@ -38,7 +39,7 @@ type History struct {
 func (w *Warehouse) History(ctx context.Context, p *pipeline.Pipeline, limit int) (History, error) {
 	h, err := w.readHistory(ctx, p)
 	if err != nil {
-		return History{}, classify("read history of", p.Name, err)
+		return History{}, postgres.Classify("read history of", p.Name, err)
 	}
 	out := History{Active: h.active, Events: h.publications()}
 	for _, e := range h.events {
@@ -89,7 +90,7 @@ func (h history) publications() []Event {
 func (w *Warehouse) Generations(ctx context.Context, output string, key partition.Key) ([]generation.Generation, error) {
 	found, err := w.ledger.Of(ctx, w.pool, output, key, generationsShown)
 	if err != nil {
-		return nil, classify("list generations of", output, err)
+		return nil, postgres.Classify("list generations of", output, err)
 	}
 	list := make([]generation.Generation, len(found))
 	for i, g := range found {
@@ -115,7 +116,7 @@ func (w *Warehouse) Rights(ctx context.Context) ([]Finding, error) {
 	} {
 		problems, err := r.rule(ctx, in)
 		if err != nil {
-			return nil, classify("look at", r.subject, err)
+			return nil, postgres.Classify("look at", r.subject, err)
 		}
 		for _, p := range problems {
 			lines = append(lines, Finding{Subject: r.subject, OK: !p.Blocking, Text: p.Text, Hint: p.Remedy})

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"drawbridge/internal/generation"
+	"drawbridge/internal/postgres"
 )
 
 const (
@@ -20,25 +21,25 @@ const (
 func (w *Warehouse) Housekeep(ctx context.Context, keep time.Duration) error {
 	gone, err := w.ledger.Disposable(ctx, w.pool, keep, abandonedAge)
 	if err != nil {
-		return classify("housekeep", w.names.schema, err)
+		return postgres.Classify("housekeep", w.names.schema, err)
 	}
 	var failed error
 	for _, g := range gone {
 		if g.State == generation.Building || g.State == generation.Built {
 			if err := w.ledger.Reject(ctx, w.pool, g.ID, "abandoned: never published"); err != nil {
-				return classify("housekeep", w.names.schema, err)
+				return postgres.Classify("housekeep", w.names.schema, err)
 			}
 			g.State = generation.Rejected
 		}
 		if err := w.dropChild(ctx, g); err != nil && failed == nil {
-			failed = classify("drop", childName(g.ID), err) // the others still go
+			failed = postgres.Classify("drop", childName(g.ID), err) // the others still go
 		}
 	}
 	if _, err := w.ledger.ForgetSamples(ctx, w.pool, sampleAge); err != nil {
-		return classify("housekeep", w.names.schema, err)
+		return postgres.Classify("housekeep", w.names.schema, err)
 	}
 	if err := w.analyze(ctx); err != nil {
-		return classify("analyze", w.names.schema, err)
+		return postgres.Classify("analyze", w.names.schema, err)
 	}
 	return failed
 }
@@ -50,7 +51,7 @@ func (w *Warehouse) analyze(ctx context.Context) error {
 		SELECT coalesce(array_agg(c.relname::text ORDER BY c.relname), '{}')
 		FROM pg_class c
 		WHERE c.relnamespace = to_regnamespace($1) AND c.relkind = 'p' AND pg_has_role(c.relowner, 'USAGE')`,
-		quoteName(w.names.schema)).Scan(&parents); err != nil {
+		postgres.Ident(w.names.schema)).Scan(&parents); err != nil {
 		return err
 	}
 	for _, name := range parents {

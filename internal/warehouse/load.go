@@ -13,12 +13,14 @@ import (
 	"strings"
 	"time"
 
+	"github.com/jackc/pgerrcode"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"drawbridge/internal/fault"
 	"drawbridge/internal/partition"
 	"drawbridge/internal/pipeline"
+	"drawbridge/internal/postgres"
 )
 
 // Opener opens the file of a load for a partition; fs.ErrNotExist when it is not there.
@@ -63,7 +65,7 @@ func (b *build) stage(ctx context.Context, load pipeline.Load, key partition.Key
 	err = pgx.BeginFunc(ctx, b.conn, func(tx pgx.Tx) error {
 		// Created in the COPY's own transaction, so that FREEZE saves the later reads from setting hint bits.
 		if _, err := tx.Exec(ctx, createTemp(load.Name, columns)); err != nil {
-			return classify("load", fileOf(load, key), err)
+			return postgres.Classify("load", fileOf(load, key), err)
 		}
 		tag, err := tx.Conn().PgConn().CopyFrom(ctx, rest, copyInto(load, head))
 		if err != nil {
@@ -90,7 +92,7 @@ func (b *build) analyze(ctx context.Context, loads []pipeline.Load) error {
 			return err
 		}
 		for _, load := range loads {
-			if _, err := tx.Exec(ctx, "ANALYZE pg_temp."+quoteName(load.Name)); err != nil {
+			if _, err := tx.Exec(ctx, "ANALYZE pg_temp."+postgres.Ident(load.Name)); err != nil {
 				return err
 			}
 		}
@@ -101,12 +103,12 @@ func (b *build) analyze(ctx context.Context, loads []pipeline.Load) error {
 // createTemp renders the temporary table that stands for a load.
 func createTemp(name string, columns []pipeline.Column) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "CREATE TEMP TABLE %s (", quoteName(name))
+	fmt.Fprintf(&b, "CREATE TEMP TABLE %s (", postgres.Ident(name))
 	for i, c := range columns {
 		if i > 0 {
 			b.WriteString(", ")
 		}
-		b.WriteString(quoteName(c.Name) + " " + c.Type)
+		b.WriteString(postgres.Ident(c.Name) + " " + c.Type)
 	}
 	b.WriteString(")")
 	return b.String()
@@ -122,7 +124,7 @@ func copyInto(load pipeline.Load, head []string) string {
 		encoding = "UTF8"
 	}
 	return fmt.Sprintf("COPY pg_temp.%s (%s) FROM STDIN (FORMAT csv, HEADER true, FREEZE true, DELIMITER %s, ENCODING %s)",
-		quoteName(load.Name), quoteNames(head), quote(delimiter), quote(encoding))
+		postgres.Ident(load.Name), postgres.Idents(head), postgres.Literal(delimiter), postgres.Literal(encoding))
 }
 
 // copyPlace is how the server says where a COPY met an error; what follows the column's name is the row's value.
@@ -135,19 +137,19 @@ func copyFault(err, readErr error, load pipeline.Load, key partition.Key, column
 	}
 	pg, ok := errors.AsType[*pgconn.PgError](err)
 	if !ok {
-		return classify("load", fileOf(load, key), err)
+		return postgres.Classify("load", fileOf(load, key), err)
 	}
 	object, hint := fileOf(load, key), "correct the file, or the load's columns, delimiter or encoding"
 	place := copyPlace.FindStringSubmatch(pg.Where)
 	if place == nil || pg.Code[:2] != "22" {
-		return classify("load", object, err)
+		return postgres.Classify("load", object, err)
 	}
 	object += ", line " + place[1]
-	reason := describe(pg)
+	reason := postgres.Describe(pg)
 	if name := strings.Trim(place[2], `"`); name != "" {
 		object += ", column " + name
 		for _, c := range columns {
-			if c.Name == name && pg.Code == "22P02" {
+			if c.Name == name && pg.Code == pgerrcode.InvalidTextRepresentation {
 				reason = fmt.Sprintf("the value is no %s (SQLSTATE %s)", c.Type, pg.Code)
 			}
 		}

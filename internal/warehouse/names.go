@@ -10,7 +10,7 @@ import (
 	"drawbridge/internal/fault"
 )
 
-// names knows where things lie. Every identifier that reaches SQL text passes through it or through quoteName.
+// names knows where things lie. Every identifier that reaches SQL text passes through it or through postgres.Ident.
 type names struct{ schema string }
 
 func (n names) data() string   { return n.schema + "__data" }
@@ -34,20 +34,6 @@ func childName(id int64) string { return fmt.Sprintf("g%d", id) }
 func (n names) shadowParent(output, deployment string) string {
 	return pgx.Identifier{n.shadow(), output + "_" + shadowTag(deployment)}.Sanitize()
 }
-
-// quoteName renders one identifier.
-func quoteName(name string) string { return pgx.Identifier{name}.Sanitize() }
-
-func quoteNames(names []string) string {
-	quoted := make([]string, len(names))
-	for i, name := range names {
-		quoted[i] = quoteName(name)
-	}
-	return strings.Join(quoted, ", ")
-}
-
-// quote renders a literal where a value cannot be bound: in DDL. standard_conforming_strings is on in every session.
-func quote(value string) string { return "'" + strings.ReplaceAll(value, "'", "''") + "'" }
 
 var schemaPattern = regexp.MustCompile(`^[a-z_][a-z0-9_]{0,47}$`)
 

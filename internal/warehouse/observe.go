@@ -12,6 +12,7 @@ import (
 	"drawbridge/internal/partition"
 	"drawbridge/internal/pipeline"
 	"drawbridge/internal/plan"
+	"drawbridge/internal/postgres"
 )
 
 // Observe looks at everything in the warehouse that a plan depends on. Environment, digests and sources are the
@@ -36,21 +37,21 @@ func (w *Warehouse) Observe(ctx context.Context, p *pipeline.Pipeline, h Headers
 	}
 	there, err := w.ledger.Version(ctx, w.pool)
 	if err != nil {
-		return plan.Observed{}, classify("observe", w.names.schema, err)
+		return plan.Observed{}, postgres.Classify("observe", w.names.schema, err)
 	}
 	if there > 0 {
 		if err := w.observeLedger(ctx, p, tables, &observed); err != nil {
-			return plan.Observed{}, classify("observe", w.names.schema, err)
+			return plan.Observed{}, postgres.Classify("observe", w.names.schema, err)
 		}
 	}
 	if err := w.pool.QueryRow(ctx, `
 		SELECT current_setting('max_locks_per_transaction')::bigint
 		     * (current_setting('max_connections')::bigint + current_setting('max_prepared_transactions')::bigint)`).Scan(&observed.LockSlots); err != nil {
-		return plan.Observed{}, classify("observe", w.names.schema, err)
+		return plan.Observed{}, postgres.Classify("observe", w.names.schema, err)
 	}
 	problems, err := w.preflight(ctx, p, observed)
 	if err != nil {
-		return plan.Observed{}, classify("preflight", w.names.schema, err)
+		return plan.Observed{}, postgres.Classify("preflight", w.names.schema, err)
 	}
 	observed.Problems = append(observed.Problems, problems...)
 	return observed, nil
@@ -67,7 +68,7 @@ func (w *Warehouse) observeOutput(ctx context.Context, o pipeline.Output) (plan.
 		return out, nil
 	}
 	out.Dependents, err = w.dependents(ctx, found.OID, o.Table)
-	return out, classify("find dependents of", o.Table, err)
+	return out, postgres.Classify("find dependents of", o.Table, err)
 }
 
 // dependents names the views that read a table, at any depth, and the functions whose text names it, with its
@@ -140,7 +141,7 @@ func (w *Warehouse) observeLedger(ctx context.Context, p *pipeline.Pipeline, tab
 func (w *Warehouse) Live(ctx context.Context, output string, key partition.Key) (id int64, inputs string, err error) {
 	live, err := w.ledger.Live(ctx, w.pool, []string{output})
 	if err != nil {
-		return 0, "", classify("read what is live of", output, err)
+		return 0, "", postgres.Classify("read what is live of", output, err)
 	}
 	for _, g := range live {
 		if g.Partition == key {

@@ -10,6 +10,7 @@ import (
 	"drawbridge/internal/generation"
 	"drawbridge/internal/pipeline"
 	"drawbridge/internal/plan"
+	"drawbridge/internal/postgres"
 )
 
 // oldestServer is the first major version with what sessions and swaps rely on.
@@ -110,7 +111,7 @@ func hiddenSessions(ctx context.Context, in inspection) ([]plan.Problem, error) 
 	return []plan.Problem{{
 		Rule: "hidden-sessions", Object: role,
 		Text:   "the role cannot see other sessions' snapshots: a publish waits for every transaction that it cannot see",
-		Remedy: "GRANT pg_read_all_stats TO " + quoteName(role),
+		Remedy: "GRANT pg_read_all_stats TO " + postgres.Ident(role),
 	}}, nil
 }
 

@@ -8,6 +8,7 @@ import (
 	"drawbridge/internal/fault"
 	"drawbridge/internal/gate"
 	"drawbridge/internal/generation"
+	"drawbridge/internal/postgres"
 )
 
 // publication is a publish with what it knows of its generations and parents.
@@ -15,9 +16,9 @@ type publication struct {
 	w           *Warehouse
 	spec        PublishSpec
 	generations map[int64]catalog.Generation
-	parents     map[string]parent // by output
-	shadows     map[string]target // shadow parents that hold generations, by quoted name
-	newest      string            // transaction that the readers' snapshots must follow; empty: none
+	parents     map[string]parent            // by output
+	shadows     map[string]postgres.Relation // shadow parents that hold generations, by quoted name
+	newest      string                       // transaction that the readers' snapshots must follow; empty: none
 }
 
 // read looks at everything once, before any lock, so that what can never work fails without one.
@@ -40,7 +41,7 @@ func (p *publication) read(ctx context.Context) error {
 	if p.generations, err = p.w.ledger.Generations(ctx, p.w.pool, ids); err != nil {
 		return err
 	}
-	p.parents, p.shadows = map[string]parent{}, map[string]target{}
+	p.parents, p.shadows = map[string]parent{}, map[string]postgres.Relation{}
 	for _, s := range p.spec.Swaps {
 		if err := p.readParent(ctx, s.Output); err != nil {
 			return err
@@ -66,15 +67,15 @@ func (p *publication) awaitReaders(ctx context.Context, beat func()) ([]generati
 		return nil, nil
 	}
 	if len(p.spec.Terminate) > 0 {
-		old, err := p.w.awaitSnapshots(ctx, p.newest, 0, beat)
+		old, err := p.w.pool.AwaitSnapshots(ctx, p.newest, 0, beat)
 		if err != nil {
 			return nil, err
 		}
-		if err := p.w.terminate(ctx, old, p.spec.Terminate); err != nil {
+		if err := p.w.pool.Terminate(ctx, old, p.spec.Terminate); err != nil {
 			return nil, err
 		}
 	}
-	return p.w.awaitSnapshots(ctx, p.newest, p.spec.SnapshotWait, beat)
+	return p.w.pool.AwaitSnapshots(ctx, p.newest, p.spec.SnapshotWait, beat)
 }
 
 // terminateHolders ends the named sessions that hold locks on what is swapped.
@@ -82,11 +83,11 @@ func (p *publication) terminateHolders(ctx context.Context) error {
 	if len(p.spec.Terminate) == 0 {
 		return nil
 	}
-	holders, err := p.w.holders(ctx, p.relations(), 0)
+	holders, err := p.w.pool.Holders(ctx, p.relations(), 0)
 	if err != nil {
 		return err
 	}
-	return p.w.terminate(ctx, holders, p.spec.Terminate)
+	return p.w.pool.Terminate(ctx, holders, p.spec.Terminate)
 }
 
 // newer is the greater of two 64-bit transaction ids in decimal text.
@@ -120,11 +121,11 @@ func (p *publication) readShadow(ctx context.Context, g catalog.Generation) erro
 	if g.State != generation.Shadow {
 		return nil
 	}
-	t := target{name: p.w.names.shadowParent(g.Output, g.Shadow)}
-	if err := p.w.pool.QueryRow(ctx, `SELECT coalesce(to_regclass($1)::oid, 0)`, t.name).Scan(&t.oid); err != nil {
+	t := postgres.Relation{Name: p.w.names.shadowParent(g.Output, g.Shadow)}
+	if err := p.w.pool.QueryRow(ctx, `SELECT coalesce(to_regclass($1)::oid, 0)`, t.Name).Scan(&t.OID); err != nil {
 		return err
 	}
-	p.shadows[t.name] = t
+	p.shadows[t.Name] = t
 	return nil
 }
 

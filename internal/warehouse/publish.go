@@ -12,6 +12,7 @@ import (
 	"drawbridge/internal/catalog"
 	"drawbridge/internal/fault"
 	"drawbridge/internal/generation"
+	"drawbridge/internal/postgres"
 	"drawbridge/internal/release"
 )
 
@@ -49,46 +50,38 @@ type PublishResult struct {
 // fenced workflow. A rollback is the same swap, with From and To exchanged. beat is called while it waits.
 func (w *Warehouse) Publish(ctx context.Context, spec PublishSpec, beat func()) (PublishResult, error) {
 	object := spec.object()
-	result, done, err := w.published(ctx, spec.Key)
+	result, done, err := postgres.Done[PublishResult](ctx, w.pool, w.ledger, spec.Key)
 	if err != nil || done {
-		return result, classify("publish", object, err)
+		return result, postgres.Classify("publish", object, err)
 	}
 	p := &publication{w: w, spec: spec}
 	if err := p.read(ctx); err != nil {
-		return PublishResult{}, classify("publish", object, err)
+		return PublishResult{}, postgres.Classify("publish", object, err)
 	}
 	old, err := p.awaitReaders(ctx, beat)
 	if err != nil {
-		return PublishResult{}, classify("publish", object, err)
+		return PublishResult{}, postgres.Classify("publish", object, err)
 	}
 	if len(old) > 0 && !spec.IgnoreSnapshots {
 		return PublishResult{Blocked: old, WaitingFor: "snapshots"}, nil
 	}
 	if err := p.terminateHolders(ctx); err != nil {
-		return PublishResult{}, classify("publish", object, err)
+		return PublishResult{}, postgres.Classify("publish", object, err)
 	}
-	done, blocked, err := w.ladder(ctx, spec.LockBudget, p.relations(), func(ctx context.Context, rung time.Duration) error {
+	ladder := postgres.Ladder{Pool: w.pool, Relations: p.relations(), Budget: spec.LockBudget}
+	done, blocked, err := ladder.Climb(ctx, func(ctx context.Context, rung time.Duration) error {
 		beat()
 		var err error
 		result, err = p.attempt(ctx, rung)
 		return err
 	})
 	if err != nil {
-		return PublishResult{}, classify("publish", object, err)
+		return PublishResult{}, postgres.Classify("publish", object, err)
 	}
 	if !done {
 		return PublishResult{Blocked: blocked, WaitingFor: "locks"}, nil
 	}
 	return result, nil
-}
-
-// published reads the recorded result of a publish that has happened.
-func (w *Warehouse) published(ctx context.Context, key string) (result PublishResult, done bool, err error) {
-	err = pgx.BeginFunc(ctx, w.pool, func(tx pgx.Tx) error {
-		done, err = w.ledger.Admit(ctx, tx, key, &result)
-		return err
-	})
-	return result, done, err
 }
 
 func (s PublishSpec) object() string {
@@ -105,9 +98,6 @@ func (s PublishSpec) kind() catalog.SwapKind {
 	return catalog.Publish
 }
 
-// ledgerWait bounds, in milliseconds, what one statement of a publish may take in the ledger: readers do not wait for it.
-const ledgerWait = 5000
-
 // relations are what the swap locks: parents, and children that readers know.
 func (p *publication) relations() []uint32 {
 	var oids []uint32
@@ -121,69 +111,29 @@ func (p *publication) relations() []uint32 {
 }
 
 // attempt is one try of the transaction. The ledger is written first and the tables last, so that readers are kept out
-// for the DDL and the commit only.
+// for the DDL and the commit only. Fences are looked at again: one may have come since the first look.
 func (p *publication) attempt(ctx context.Context, rung time.Duration) (PublishResult, error) {
-	result := PublishResult{Done: true, Swapped: len(p.spec.Swaps)}
-	tx, err := p.w.pool.Begin(ctx)
-	if err != nil {
-		return PublishResult{}, err
-	}
-	defer func() { _ = tx.Rollback(context.WithoutCancel(ctx)) }()
-	if _, err := tx.Exec(ctx, `SELECT set_config('application_name', $1, true)`, clip(p.spec.Application)); err != nil {
-		return PublishResult{}, err
-	}
-	if err := bound(ctx, tx, "$1::int", ledgerWait); err != nil {
-		return PublishResult{}, err
-	}
-	// Admitted again: the first look was in another transaction, and a fence may have come since.
-	if done, err := p.w.ledger.Admit(ctx, tx, p.spec.Key, &result); err != nil || done {
-		return result, err
-	}
-	if err := p.compareAndSwap(ctx, tx); err != nil {
-		return PublishResult{}, err
-	}
-	ddl, parents, children, err := p.ddl(ctx, tx)
-	if err != nil {
-		return PublishResult{}, err
-	}
-	started := time.Now()
-	if err := lock(ctx, tx, parents, children, rung); err != nil {
-		return PublishResult{}, err
-	}
-	if len(ddl) > 0 {
-		if _, err := tx.Conn().PgConn().Exec(ctx, strings.Join(ddl, ";\n")).ReadAll(); err != nil {
+	effect := postgres.Effect{Key: p.spec.Key, Kind: string(p.spec.kind()), Application: p.spec.Application}
+	return postgres.Once(ctx, p.w.pool, p.w.ledger, effect, func(tx pgx.Tx) (PublishResult, error) {
+		if err := p.compareAndSwap(ctx, tx); err != nil {
 			return PublishResult{}, err
 		}
-	}
-	result.HoldMS = float64(time.Since(started).Microseconds()) / 1000
-	if err := p.w.ledger.RecordEffect(ctx, tx, p.spec.Key, string(p.spec.kind()), result); err != nil {
-		return PublishResult{}, err
-	}
-	if err := tx.Commit(ctx); err != nil {
-		return p.settle(ctx, err)
-	}
-	return result, nil
-}
-
-// settle finds out what became of a commit whose answer was lost. The locks of LockLive tell when the lost session has
-// ended: then its record is there, or never will be. Where the server stays away, the error stays transient, as the next
-// call begins with the same look.
-func (p *publication) settle(ctx context.Context, lost error) (PublishResult, error) {
-	if sqlstate(lost) != "" || ctx.Err() != nil {
-		return PublishResult{}, lost
-	}
-	var result PublishResult
-	err := pgx.BeginFunc(ctx, p.w.pool, func(tx pgx.Tx) error {
-		if _, err := p.w.ledger.LockLive(ctx, tx, p.spec.Swaps); err != nil {
-			return err
+		ddl, parents, children, err := p.ddl(ctx, tx)
+		if err != nil {
+			return PublishResult{}, err
 		}
-		done, err := p.w.ledger.Admit(ctx, tx, p.spec.Key, &result)
-		if err == nil && !done {
-			return lost
+		started := time.Now()
+		if err := postgres.Lock(ctx, tx, parents, children, rung); err != nil {
+			return PublishResult{}, err
 		}
-		return err
+		if len(ddl) > 0 {
+			if _, err := tx.Conn().PgConn().Exec(ctx, strings.Join(ddl, ";\n")).ReadAll(); err != nil {
+				return PublishResult{}, err
+			}
+		}
+		hold := float64(time.Since(started).Microseconds()) / 1000
+		return PublishResult{Done: true, Swapped: len(p.spec.Swaps), HoldMS: hold}, nil
 	})
-	return result, err
 }
 
 // compareAndSwap writes the ledger, if what is live is still what the caller saw and the new generations are unchanged.
@@ -229,7 +179,7 @@ func (p *publication) moved(ctx context.Context, tx pgx.Tx, s generation.Swap, n
 }
 
 // ddl renders the swap, after it has checked each child in a time that does not depend on its size.
-func (p *publication) ddl(ctx context.Context, tx pgx.Tx) (statements []string, parents, children []target, err error) {
+func (p *publication) ddl(ctx context.Context, tx pgx.Tx) (statements []string, parents, children []postgres.Relation, err error) {
 	var ids []int64
 	for id := range p.generations {
 		ids = append(ids, id)
@@ -239,7 +189,7 @@ func (p *publication) ddl(ctx context.Context, tx pgx.Tx) (statements []string, 
 		return nil, nil, nil, err
 	}
 	for output, f := range p.parents {
-		parents = append(parents, target{oid: f.OID, name: p.w.names.parent(output)})
+		parents = append(parents, postgres.Relation{OID: f.OID, Name: p.w.names.parent(output)})
 	}
 	for _, t := range p.shadows {
 		parents = append(parents, t)
@@ -254,7 +204,7 @@ func (p *publication) ddl(ctx context.Context, tx pgx.Tx) (statements []string, 
 					"somebody swapped by hand: attach it again, or drawbridge adopt",
 					fmt.Sprintf("%s is live in the ledger, and not attached to the table", child))
 			}
-			children = append(children, target{oid: found[s.From].OID, name: child})
+			children = append(children, postgres.Relation{OID: found[s.From].OID, Name: child})
 			detach = append(detach, fmt.Sprintf("ALTER TABLE %s DETACH PARTITION %s", parentName, child))
 		}
 		if s.To != 0 {
@@ -262,7 +212,7 @@ func (p *publication) ddl(ctx context.Context, tx pgx.Tx) (statements []string, 
 			if err != nil {
 				return nil, nil, nil, err
 			}
-			children = append(children, target{oid: found[s.To].OID, name: p.w.names.child(s.To)})
+			children = append(children, postgres.Relation{OID: found[s.To].OID, Name: p.w.names.child(s.To)})
 			attach = append(attach, more...)
 		}
 	}
@@ -273,7 +223,7 @@ func (p *publication) ddl(ctx context.Context, tx pgx.Tx) (statements []string, 
 func (p *publication) attach(s generation.Swap, g catalog.Generation, found child) ([]string, error) {
 	name, parentName := p.w.names.child(g.ID), p.w.names.parent(s.Output)
 	shadowName := p.w.names.shadowParent(g.Output, g.Shadow)
-	shadowOID := p.shadows[shadowName].oid
+	shadowOID := p.shadows[shadowName].OID
 	if g.State != generation.Shadow {
 		shadowOID = 0
 	}
@@ -289,7 +239,7 @@ func (p *publication) attach(s generation.Swap, g catalog.Generation, found chil
 		statements = append(statements, fmt.Sprintf("ALTER TABLE %s DETACH PARTITION %s", shadowName, name))
 	}
 	for _, c := range missing {
-		statements = append(statements, fmt.Sprintf("ALTER TABLE %s ADD COLUMN %s %s", name, quoteName(c.Name), c.Type))
+		statements = append(statements, fmt.Sprintf("ALTER TABLE %s ADD COLUMN %s %s", name, postgres.Ident(c.Name), c.Type))
 	}
 	return append(statements, fmt.Sprintf("ALTER TABLE %s ATTACH PARTITION %s %s", parentName, name, forValues(g))), nil
 }

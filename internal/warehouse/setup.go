@@ -9,12 +9,13 @@ import (
 
 	"drawbridge/internal/catalog"
 	"drawbridge/internal/fault"
+	"drawbridge/internal/postgres"
 )
 
 // EnsureLedger creates the schemas and brings the ledger forward, where something is missing. Where the role may not,
 // it is fault.Refused with the statements that a person with the right runs once.
 func (w *Warehouse) EnsureLedger(ctx context.Context) error {
-	return classify("prepare ledger of", w.names.schema, pgx.BeginFunc(ctx, w.pool, func(tx pgx.Tx) error {
+	return postgres.Classify("prepare ledger of", w.names.schema, pgx.BeginFunc(ctx, w.pool, func(tx pgx.Tx) error {
 		missing, err := w.missingSchemas(ctx, tx)
 		if err != nil {
 			return err
@@ -30,14 +31,14 @@ func (w *Warehouse) EnsureLedger(ctx context.Context) error {
 			}
 			statements := make([]string, len(missing))
 			for i, schema := range missing {
-				statements[i] = fmt.Sprintf("CREATE SCHEMA %s AUTHORIZATION %s", quoteName(schema), quoteName(role))
+				statements[i] = fmt.Sprintf("CREATE SCHEMA %s AUTHORIZATION %s", postgres.Ident(schema), postgres.Ident(role))
 			}
 			return fault.Newf(fault.Refused, "prepare ledger of", w.names.schema, "as a role that may: "+strings.Join(statements, "; "),
 				"the role may not create schemas in this database")
 		}
 		for _, schema := range missing {
 			// Two workers may start at once: the second finds it there.
-			if _, err := tx.Exec(ctx, "CREATE SCHEMA IF NOT EXISTS "+quoteName(schema)); err != nil {
+			if _, err := tx.Exec(ctx, "CREATE SCHEMA IF NOT EXISTS "+postgres.Ident(schema)); err != nil {
 				return err
 			}
 		}

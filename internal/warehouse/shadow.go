@@ -12,6 +12,7 @@ import (
 	"drawbridge/internal/catalog"
 	"drawbridge/internal/fault"
 	"drawbridge/internal/generation"
+	"drawbridge/internal/postgres"
 )
 
 // shadowTag keeps a shadow's name short and its deployments apart; the parent's comment holds the whole id.
@@ -24,8 +25,8 @@ func shadowTag(deployment string) string {
 // them before anyone else does. A generation that hangs there already is left; one that is in another state than built
 // is fault.Conflict.
 func (w *Warehouse) AttachShadow(ctx context.Context, deployment string, ids []int64) error {
-	return classify("attach shadow of", deployment, pgx.BeginFunc(ctx, w.pool, func(tx pgx.Tx) error {
-		if err := bound(ctx, tx, "$1::int", int(topRung.Milliseconds())); err != nil {
+	return postgres.Classify("attach shadow of", deployment, pgx.BeginFunc(ctx, w.pool, func(tx pgx.Tx) error {
+		if err := postgres.Bound(ctx, tx, postgres.TopRung); err != nil {
 			return err
 		}
 		generations, err := w.ledger.LockGenerations(ctx, tx, ids)
@@ -58,13 +59,13 @@ func (w *Warehouse) AttachShadow(ctx context.Context, deployment string, ids []i
 
 func (w *Warehouse) attachShadow(ctx context.Context, tx pgx.Tx, g catalog.Generation, deployment string) error {
 	parent, child := w.names.shadowParent(g.Output, deployment), w.names.child(g.ID)
-	by := "RANGE (" + quoteName(g.Scheme.Column) + ")"
+	by := "RANGE (" + postgres.Ident(g.Scheme.Column) + ")"
 	if g.Scheme.Column == "" {
-		by = "LIST (" + quoteName(g.Columns[0].Name) + ")"
+		by = "LIST (" + postgres.Ident(g.Columns[0].Name) + ")"
 	}
 	statements := []string{
 		fmt.Sprintf("CREATE TABLE IF NOT EXISTS %s (LIKE %s) PARTITION BY %s", parent, child, by),
-		fmt.Sprintf("COMMENT ON TABLE %s IS %s", parent, quote(shadowComment(deployment))),
+		fmt.Sprintf("COMMENT ON TABLE %s IS %s", parent, postgres.Literal(shadowComment(deployment))),
 		fmt.Sprintf("ALTER TABLE %s ATTACH PARTITION %s %s", parent, child, forValues(g)),
 	}
 	for _, sql := range statements {
@@ -81,8 +82,8 @@ func shadowComment(deployment string) string { return "drawbridge shadow of " + 
 // DropShadow takes a deployment's shadow apart: what was promoted is gone from it already, the rest is rejected, and
 // housekeeping drops its children. Without a shadow it does nothing.
 func (w *Warehouse) DropShadow(ctx context.Context, deployment string) error {
-	return classify("drop shadow of", deployment, pgx.BeginFunc(ctx, w.pool, func(tx pgx.Tx) error {
-		if err := bound(ctx, tx, "$1::int", int(topRung.Milliseconds())); err != nil {
+	return postgres.Classify("drop shadow of", deployment, pgx.BeginFunc(ctx, w.pool, func(tx pgx.Tx) error {
+		if err := postgres.Bound(ctx, tx, postgres.TopRung); err != nil {
 			return err
 		}
 		parents, err := w.shadowParents(ctx, tx, deployment)
@@ -117,7 +118,7 @@ func (w *Warehouse) shadowParents(ctx context.Context, q catalog.Querier, deploy
 		SELECT c.relname
 		FROM pg_class c
 		WHERE c.relnamespace = to_regnamespace($1) AND c.relkind = 'p' AND obj_description(c.oid, 'pg_class') = $2
-		ORDER BY c.relname`, quoteName(w.names.shadow()), shadowComment(deployment))
+		ORDER BY c.relname`, postgres.Ident(w.names.shadow()), shadowComment(deployment))
 	if err != nil {
 		return nil, err
 	}

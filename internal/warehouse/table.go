@@ -13,6 +13,7 @@ import (
 	"drawbridge/internal/generation"
 	"drawbridge/internal/partition"
 	"drawbridge/internal/pipeline"
+	"drawbridge/internal/postgres"
 )
 
 // metricPatience bounds a watch check: it is asked again soon, and must not pin the server's horizon.
@@ -28,7 +29,7 @@ func (w *Warehouse) Checksum(ctx context.Context, table string) (rows int64, sum
 		return 0, "", fault.Newf(fault.Invalid, "sum up", table, "name an output that was published", "there is no such table")
 	}
 	rows, sum, err = w.sumUp(ctx, w.names.parent(table), found.Columns)
-	return rows, sum, classify("sum up", table, err)
+	return rows, sum, postgres.Classify("sum up", table, err)
 }
 
 func (w *Warehouse) sumUp(ctx context.Context, relation string, columns []generation.Column) (rows int64, sum string, err error) {
@@ -41,7 +42,7 @@ func (w *Warehouse) sumUp(ctx context.Context, relation string, columns []genera
 func (w *Warehouse) Verify(ctx context.Context, generations []int64, beat func()) error {
 	found, err := w.ledger.Generations(ctx, w.pool, generations)
 	if err != nil {
-		return classify("verify", fmt.Sprintf("%d generations", len(generations)), err)
+		return postgres.Classify("verify", fmt.Sprintf("%d generations", len(generations)), err)
 	}
 	for _, id := range generations {
 		beat()
@@ -49,7 +50,7 @@ func (w *Warehouse) Verify(ctx context.Context, generations []int64, beat func()
 		object := fmt.Sprintf("generation %d of %s %s", id, g.Output, g.Partition)
 		rows, sum, err := w.sumUp(ctx, w.names.child(id), g.Columns)
 		if err != nil {
-			return classify("verify", object, err)
+			return postgres.Classify("verify", object, err)
 		}
 		if rows == g.Rows && sum == g.Checksum {
 			continue
@@ -60,7 +61,7 @@ func (w *Warehouse) Verify(ctx context.Context, generations []int64, beat func()
 		}
 		if g.State == generation.Retired {
 			if err := w.ledger.MarkNotReattachable(ctx, w.pool, id, reason); err != nil {
-				return classify("verify", object, err)
+				return postgres.Classify("verify", object, err)
 			}
 		}
 		return fault.Newf(fault.Refused, "verify", object, "rebuild the partition with the release that you want", reason)
@@ -76,7 +77,7 @@ func (w *Warehouse) EvaluateMetric(ctx context.Context, m check.Metric) (float64
 		return 0, err
 	}
 	var values check.Values
-	err = pgx.BeginTxFunc(ctx, w.pool, readOnly(), func(tx pgx.Tx) error {
+	err = pgx.BeginTxFunc(ctx, w.pool, postgres.ReadOnly(), func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, fmt.Sprintf("SET LOCAL statement_timeout = %d", metricPatience.Milliseconds())); err != nil {
 			return err
 		}
@@ -87,7 +88,7 @@ func (w *Warehouse) EvaluateMetric(ctx context.Context, m check.Metric) (float64
 		return values.Put(statement, row)
 	})
 	if err != nil {
-		return 0, classify("evaluate", m.Name, err)
+		return 0, postgres.Classify("evaluate", m.Name, err)
 	}
 	value, err := values.Number(statement.Fields[0])
 	if err != nil {
@@ -116,13 +117,13 @@ func (w *Warehouse) Newest(ctx context.Context, o pipeline.Output) (at time.Time
 		if _, err := tx.Exec(ctx, `SELECT set_config('timezone', $1, true)`, zone); err != nil {
 			return err
 		}
-		return tx.QueryRow(ctx, fmt.Sprintf("SELECT max(%s)::timestamptz FROM %s", quoteName(o.Partition.Column), w.names.parent(o.Table))).Scan(&newest)
+		return tx.QueryRow(ctx, fmt.Sprintf("SELECT max(%s)::timestamptz FROM %s", postgres.Ident(o.Partition.Column), w.names.parent(o.Table))).Scan(&newest)
 	})
 	if errors.Is(err, pgx.ErrNoRows) || err == nil && newest == nil {
 		return time.Time{}, false, nil
 	}
 	if err != nil {
-		return time.Time{}, false, classify("read newest of", o.Table, err)
+		return time.Time{}, false, postgres.Classify("read newest of", o.Table, err)
 	}
 	return *newest, true, nil
 }

@@ -13,6 +13,7 @@ import (
 	"drawbridge/internal/partition"
 	"drawbridge/internal/pipeline"
 	"drawbridge/internal/plan"
+	"drawbridge/internal/postgres"
 	"drawbridge/internal/release"
 )
 
@@ -26,14 +27,14 @@ const (
 // Fence closes the effects of the workflow whose keys begin with key, but for those under key/undo/. It waits for those
 // that are under way: what the ledger shows after it is all that there will be. Twice is once.
 func (w *Warehouse) Fence(ctx context.Context, key string) error {
-	return classify("fence effects of", key, w.ledger.Fence(ctx, w.pool, key))
+	return postgres.Classify("fence effects of", key, w.ledger.Fence(ctx, w.pool, key))
 }
 
 // Undo computes from the ledger what a turn-back takes. It changes nothing.
 func (w *Warehouse) Undo(ctx context.Context, p *pipeline.Pipeline, req plan.TurnBack) (plan.Undo, error) {
 	h, err := w.readHistory(ctx, p)
 	if err != nil {
-		return plan.Undo{}, classify("compute turn-back of", p.Name, err)
+		return plan.Undo{}, postgres.Classify("compute turn-back of", p.Name, err)
 	}
 	switch {
 	case req.Key != "":

@@ -7,12 +7,14 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/jackc/pgerrcode"
 	"github.com/jackc/pgx/v5"
 
 	"drawbridge/internal/check"
 	"drawbridge/internal/fault"
 	"drawbridge/internal/generation"
 	"drawbridge/internal/pipeline"
+	"drawbridge/internal/postgres"
 )
 
 // shownRows is how many rows of a failing unit test are shown. They are the author's own fixtures, not data.
@@ -51,14 +53,14 @@ func (v *validation) given(ctx context.Context, tx pgx.Tx, t pipeline.UnitTest) 
 // copyShape gives a relation that is no load the columns of the output or the table of that name.
 func (v *validation) copyShape(ctx context.Context, tx pgx.Tx, name string, t pipeline.UnitTest) error {
 	if columns := v.columns[name]; columns != nil {
-		_, err := tx.Exec(ctx, fmt.Sprintf("CREATE TEMP TABLE %s (%s)", quoteName(name), columnList(columns)))
+		_, err := tx.Exec(ctx, fmt.Sprintf("CREATE TEMP TABLE %s (%s)", postgres.Ident(name), columnList(columns)))
 		return err
 	}
 	err := savepoint(ctx, tx, func(tx pgx.Tx) error {
-		_, err := tx.Exec(ctx, fmt.Sprintf("CREATE TEMP TABLE %s (LIKE %s)", quoteName(name), pgx.Identifier{v.w.names.schema, name}.Sanitize()))
+		_, err := tx.Exec(ctx, fmt.Sprintf("CREATE TEMP TABLE %s (LIKE %s)", postgres.Ident(name), pgx.Identifier{v.w.names.schema, name}.Sanitize()))
 		return err
 	})
-	if sqlstate(err) == "42P01" {
+	if postgres.SQLState(err) == pgerrcode.UndefinedTable {
 		return fault.Newf(fault.Invalid, "test", t.Name, "give rows of a load, an output, or a table of the warehouse", "there is no relation "+name)
 	}
 	return err
@@ -93,7 +95,7 @@ func insertRows(ctx context.Context, tx pgx.Tx, relation string, columns []strin
 		}
 		tuples[i] = "(" + strings.Join(values, ", ") + ")"
 	}
-	_, err := tx.Exec(ctx, fmt.Sprintf("INSERT INTO pg_temp.%s (%s) VALUES %s", quoteName(relation), quoteNames(columns), strings.Join(tuples, ", ")))
+	_, err := tx.Exec(ctx, fmt.Sprintf("INSERT INTO pg_temp.%s (%s) VALUES %s", postgres.Ident(relation), postgres.Idents(columns), strings.Join(tuples, ", ")))
 	return err
 }
 
@@ -105,9 +107,9 @@ func fixture(value any) string {
 	case string:
 		return check.Literal(v)
 	case float64:
-		return quote(strconv.FormatFloat(v, 'f', -1, 64))
+		return postgres.Literal(strconv.FormatFloat(v, 'f', -1, 64))
 	default:
-		return quote(fmt.Sprint(v)) // bool, and the integers
+		return postgres.Literal(fmt.Sprint(v)) // bool, and the integers
 	}
 }
 
@@ -138,7 +140,7 @@ func (v *validation) expect(ctx context.Context, tx pgx.Tx, t pipeline.UnitTest,
 	}
 	sql := fmt.Sprintf("INSERT INTO pg_temp.%s SELECT * FROM (\n%s\n) AS output", got, text)
 	if result := tx.Conn().PgConn().ExecParams(ctx, sql, arguments(params, key, bounds), nil, nil, nil).Read(); result.Err != nil {
-		return "", classify("run", o.SQLFile, result.Err)
+		return "", postgres.Classify("run", o.SQLFile, result.Err)
 	}
 	difference, err := compareFixtures(ctx, tx, o, want, got, names, compared)
 	if err != nil {
@@ -156,7 +158,7 @@ func comparedColumns(t pipeline.UnitTest, o pipeline.Output, columns []generatio
 		if at < 0 {
 			return nil, fault.Newf(fault.Invalid, "test", t.Name, "list columns of the SELECT in "+o.SQLFile, o.Table+" has no column "+name)
 		}
-		compared[i] = check.Column(columns[at]).Comparable() + " AS " + quoteName(name)
+		compared[i] = check.Column(columns[at]).Comparable() + " AS " + postgres.Ident(name)
 	}
 	return compared, nil
 }

@@ -12,6 +12,7 @@ import (
 	"drawbridge/internal/fault"
 	"drawbridge/internal/generation"
 	"drawbridge/internal/pipeline"
+	"drawbridge/internal/postgres"
 )
 
 // Finding is one thing that was looked at. Text holds the author's own names and fixtures, never data.
@@ -71,7 +72,7 @@ func (v *validation) look(ctx context.Context, subject string, f func(pgx.Tx) (t
 		finding.Text, err = f(tx)
 		return err
 	})
-	err = classify("validate", subject, err)
+	err = postgres.Classify("validate", subject, err)
 	if broken, ok := errors.AsType[*fault.Error](err); ok {
 		finding.OK, finding.Text, finding.Hint = false, broken.Error(), fault.HintOf(err)
 		err = nil
@@ -112,7 +113,7 @@ func (v *validation) check(ctx context.Context, tx pgx.Tx, o pipeline.Output, c 
 	if err := v.createOutputs(ctx, tx); err != nil {
 		return err
 	}
-	compiled, err := check.Compile("pg_temp."+quoteName(o.Table), checkColumns(v.columns[o.Table]), []check.Check{c}, check.Options{})
+	compiled, err := check.Compile("pg_temp."+postgres.Ident(o.Table), checkColumns(v.columns[o.Table]), []check.Check{c}, check.Options{})
 	if err != nil {
 		return err
 	}
@@ -141,7 +142,7 @@ func (v *validation) metric(ctx context.Context, tx pgx.Tx, m check.Metric) erro
 func (v *validation) createOutputs(ctx context.Context, tx pgx.Tx) error {
 	for _, o := range v.p.Outputs {
 		if columns := v.columns[o.Table]; columns != nil {
-			if _, err := tx.Exec(ctx, fmt.Sprintf("CREATE TEMP TABLE %s (%s)", quoteName(o.Table), columnList(columns))); err != nil {
+			if _, err := tx.Exec(ctx, fmt.Sprintf("CREATE TEMP TABLE %s (%s)", postgres.Ident(o.Table), columnList(columns))); err != nil {
 				return err
 			}
 		}

@@ -1,4 +1,4 @@
-package warehouse
+package postgres
 
 import (
 	"context"
@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/jackc/pgerrcode"
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"drawbridge/internal/fault"
@@ -14,37 +15,37 @@ import (
 // condition puts a SQLSTATE whose message would repeat a row's values into words; "" for the others.
 func condition(state string) string {
 	switch state {
-	case "22001":
+	case pgerrcode.StringDataRightTruncationDataException:
 		return "a value is too long for its column"
-	case "22003":
+	case pgerrcode.NumericValueOutOfRange:
 		return "a number is out of range for its type"
-	case "22004":
+	case pgerrcode.NullValueNotAllowedDataException:
 		return "a NULL where none is allowed"
-	case "22007":
+	case pgerrcode.InvalidDatetimeFormat:
 		return "a value is no valid date or time"
-	case "22008":
+	case pgerrcode.DatetimeFieldOverflow:
 		return "a date or time is out of range"
-	case "22012":
+	case pgerrcode.DivisionByZero:
 		return "division by zero"
-	case "22021":
+	case pgerrcode.CharacterNotInRepertoire:
 		return "a byte sequence is not valid in the encoding"
-	case "22023":
+	case pgerrcode.InvalidParameterValue:
 		return "a parameter has an invalid value"
-	case "22P02":
+	case pgerrcode.InvalidTextRepresentation:
 		return "a value cannot be read as the type of its column"
-	case "22P04":
+	case pgerrcode.BadCopyFileFormat:
 		return "a line has too few or too many columns"
-	case "22P05":
+	case pgerrcode.UntranslatableCharacter:
 		return "a character cannot be converted between encodings"
-	case "23502":
+	case pgerrcode.NotNullViolation:
 		return "a NULL in a column that takes none"
-	case "23503":
+	case pgerrcode.ForeignKeyViolation:
 		return "a reference to a row that is not there"
-	case "23505":
+	case pgerrcode.UniqueViolation:
 		return "duplicate keys"
-	case "23514":
+	case pgerrcode.CheckViolation:
 		return "a row violates a check constraint"
-	case "23P01":
+	case pgerrcode.ExclusionViolation:
 		return "rows exclude each other"
 	}
 	return ""
@@ -63,10 +64,10 @@ func hint(state string) string {
 	return "correct the SQL; drawbridge validate shows it without a deployment"
 }
 
-// classify turns what the server or the driver said into a fault, or a plain error where another try may work. The
+// Classify turns what the server or the driver said into a fault, or a plain error where another try may work. The
 // text keeps the SQLSTATE and never holds a detail, a context or a row's values. An error that is classified already
 // passes.
-func classify(op, object string, err error) error {
+func Classify(op, object string, err error) error {
 	if err == nil {
 		return nil
 	}
@@ -81,23 +82,41 @@ func classify(op, object string, err error) error {
 		}
 		return fmt.Errorf("%s: %w", where, err)
 	}
-	reason := errors.New(describe(pg))
-	switch class := pg.Code[:2]; {
-	case pg.Code == "42501" || class == "28":
+	reason := errors.New(Describe(pg))
+	switch code := pg.Code; {
+	case code == pgerrcode.InsufficientPrivilege || code[:2] == "28":
 		return fault.New(fault.Refused, op, object, "drawbridge setup --env E --print shows the rights that its role needs", reason)
-	case pg.Code == "25006":
+	case code == pgerrcode.ReadOnlySQLTransaction:
 		return fault.New(fault.Invalid, op, object, "a SELECT of a check must not write", reason)
-	case pg.Code == "55000":
+	case code == pgerrcode.ObjectNotInPrerequisiteState:
 		return fault.New(fault.Refused, op, object, "look at what the object is, and who changed it", reason)
-	case class == "22" || class == "23" || class == "2B" || class == "42" || class == "0A" || class == "21" || class == "P0" || class == "3F" || class == "3D":
-		return fault.New(fault.Invalid, op, object, hint(pg.Code), reason)
+	case hopeless(code):
+		return fault.New(fault.Invalid, op, object, hint(code), reason)
 	}
 	// 40001, 40P01, 55P03, 57014, 57P0x, 08xxx, 53xxx, XX000 and what nobody has met: another attempt decides.
 	return fmt.Errorf("%s: %w", where, reason)
 }
 
-// describe is the message of a server error without row values.
-func describe(pg *pgconn.PgError) string {
+// hopeless says that no other attempt of the same statement over the same data can do better. It goes by the class, so
+// that codes of other versions of the server and of authors' functions count too.
+func hopeless(code string) bool {
+	switch code[:2] {
+	case "0A", // not supported
+		"21", // cardinality
+		"22", // data
+		"23", // integrity
+		"2B", // something depends on it
+		"3D", // no such database
+		"3F", // no such schema
+		"42", // syntax, names, rights
+		"P0": // raised in PL/pgSQL
+		return true
+	}
+	return false
+}
+
+// Describe is the message of a server error without row values.
+func Describe(pg *pgconn.PgError) string {
 	text := condition(pg.Code)
 	ok := text != ""
 	switch {
@@ -114,18 +133,18 @@ func describe(pg *pgconn.PgError) string {
 	return fmt.Sprintf("%s (SQLSTATE %s)", text, pg.Code)
 }
 
-// sqlstate is the SQLSTATE in err's chain, or "".
-func sqlstate(err error) string {
+// SQLState is the SQLSTATE in err's chain, or "".
+func SQLState(err error) string {
 	if pg, ok := errors.AsType[*pgconn.PgError](err); ok {
 		return pg.Code
 	}
 	return ""
 }
 
-// contended says that a statement gave up because somebody else holds what it needs: another attempt may get it.
-func contended(err error) bool {
-	switch sqlstate(err) {
-	case "55P03", "40P01", "40001", "57014":
+// Contended says that a statement gave up because somebody else holds what it needs: another attempt may get it.
+func Contended(err error) bool {
+	switch SQLState(err) {
+	case pgerrcode.LockNotAvailable, pgerrcode.DeadlockDetected, pgerrcode.SerializationFailure, pgerrcode.QueryCanceled:
 		return true
 	}
 	return false

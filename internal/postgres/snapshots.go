@@ -1,4 +1,4 @@
-package warehouse
+package postgres
 
 import (
 	"context"
@@ -12,20 +12,20 @@ const (
 	nextLook  = 500 * time.Millisecond
 )
 
-// awaitSnapshots waits until no client session of the database has a snapshot that may precede the transaction xid, or
+// AwaitSnapshots waits until no client session of the database has a snapshot that may precede the transaction xid, or
 // the wait is over: then it returns the sessions that still do. A swap is not MVCC: such a snapshot would see the new
 // child as empty, without an error. It holds no lock while it waits.
 //
 // A session that the role may not look into (no pg_read_all_stats) counts as old while the transaction lasts that it was
 // in at the first look; those that begin later have newer snapshots.
-func (w *Warehouse) awaitSnapshots(ctx context.Context, xid string, wait time.Duration, beat func()) ([]generation.Session, error) {
+func (p *Pool) AwaitSnapshots(ctx context.Context, xid string, wait time.Duration, beat func()) ([]generation.Session, error) {
 	deadline := time.Now().Add(wait)
-	hidden, err := w.hiddenTransactions(ctx)
+	hidden, err := p.hiddenTransactions(ctx)
 	if err != nil {
 		return nil, err
 	}
 	for look := firstLook; ; look = min(2*look, nextLook) {
-		old, err := w.oldSnapshots(ctx, xid, hidden)
+		old, err := p.oldSnapshots(ctx, xid, hidden)
 		if err != nil || len(old) == 0 || time.Until(deadline) <= 0 {
 			return old, err
 		}
@@ -37,9 +37,9 @@ func (w *Warehouse) awaitSnapshots(ctx context.Context, xid string, wait time.Du
 }
 
 // hiddenTransactions lists the open transactions of sessions that the role may not look into.
-func (w *Warehouse) hiddenTransactions(ctx context.Context) ([]string, error) {
+func (p *Pool) hiddenTransactions(ctx context.Context) ([]string, error) {
 	var found []string
-	err := w.pool.QueryRow(ctx, `
+	err := p.QueryRow(ctx, `
 		SELECT coalesce(array_agg(DISTINCT l.virtualtransaction), '{}')
 		FROM pg_locks l
 		JOIN pg_stat_activity a ON a.pid = l.pid
@@ -54,8 +54,8 @@ func (w *Warehouse) hiddenTransactions(ctx context.Context) ([]string, error) {
 //
 // Loads of our own do not count: they may take hours, and a COPY into a temporary table reads nothing, nor does what
 // follows it in its transaction.
-func (w *Warehouse) oldSnapshots(ctx context.Context, xid string, hidden []string) ([]generation.Session, error) {
-	return sessions(ctx, w.pool, `
+func (p *Pool) oldSnapshots(ctx context.Context, xid string, hidden []string) ([]generation.Session, error) {
+	return p.sessions(ctx, `
 		SELECT a.pid, coalesce(a.usename, ''), coalesce(a.application_name, ''), coalesce(host(a.client_addr), ''),
 		       coalesce(a.state, 'unknown'), coalesce(a.xact_start, a.backend_start, now()), 'snapshot'
 		FROM pg_stat_activity a
