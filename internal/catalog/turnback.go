@@ -69,16 +69,8 @@ func (l Ledger) EndTurnBack(ctx context.Context, q Querier, tenure int64, state 
 	return nil
 }
 
-// LeftOver is one partition that a turn-back left as it is; Stuck says that it should have gone back.
-type LeftOver struct {
-	Output    string        `db:"output"`
-	Partition partition.Key `db:"partition"`
-	Stuck     bool          `db:"stuck"`
-	Reason    string        `db:"reason"`
-}
-
 // RecordLeft stores what a turn-back leaves; a later word on a partition replaces the earlier one.
-func (l Ledger) RecordLeft(ctx context.Context, q Querier, tenure int64, left []LeftOver) error {
+func (l Ledger) RecordLeft(ctx context.Context, q Querier, tenure int64, left []turnback.LeftOver) error {
 	for _, one := range left {
 		if _, err := q.Exec(ctx, l.sql(`
 			INSERT INTO ledger.left_over (turn_back, output, partition, stuck, reason)
@@ -100,7 +92,7 @@ func (l Ledger) ForgetLeft(ctx context.Context, q Querier, tenure int64) error {
 }
 
 // Left counts what a turn-back leaves, and reads the first of it, those first that should have gone back.
-func (l Ledger) Left(ctx context.Context, q Querier, tenure int64, limit int) (stuck, left int, first []LeftOver, err error) {
+func (l Ledger) Left(ctx context.Context, q Querier, tenure int64, limit int) (stuck, left int, first []turnback.LeftOver, err error) {
 	if err := q.QueryRow(ctx, l.sql(`
 		SELECT count(*) FILTER (WHERE stuck), count(*) FILTER (WHERE NOT stuck)
 		FROM ledger.left_over
@@ -116,7 +108,7 @@ func (l Ledger) Left(ctx context.Context, q Querier, tenure int64, limit int) (s
 	if err != nil {
 		return 0, 0, nil, fmt.Errorf("read what turn-back %d leaves: %w", tenure, err)
 	}
-	first, err = pgx.CollectRows(rows, pgx.RowToStructByName[LeftOver])
+	first, err = pgx.CollectRows(rows, pgx.RowToStructByName[turnback.LeftOver])
 	if err != nil {
 		return 0, 0, nil, fmt.Errorf("read what turn-back %d leaves: %w", tenure, err)
 	}

@@ -65,11 +65,7 @@ const shortest = 8
 
 // Deadline is when an undecided gate expires.
 func (g Gate) Deadline() time.Time {
-	expires := g.Rule.Expires
-	if expires == 0 {
-		expires = 72 * time.Hour
-	}
-	return g.OpenedAt.Add(expires)
+	return g.OpenedAt.Add(g.Rule.patience())
 }
 
 // quorum is how many distinct approvers the gate needs.

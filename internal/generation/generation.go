@@ -28,12 +28,12 @@ const (
 
 // Generation is one built version of one partition of one output, as the ledger records it.
 type Generation struct {
-	ID        int64         `json:"id"`
-	Output    string        `json:"output"`
-	Partition partition.Key `json:"partition"`
-	State     State         `json:"state"`
-	Release   release.Release       `json:"release"`
-	Rows      int64         `json:"rows"`
+	ID        int64           `json:"id"`
+	Output    string          `json:"output"`
+	Partition partition.Key   `json:"partition"`
+	State     State           `json:"state"`
+	Release   release.Release `json:"release"`
+	Rows      int64           `json:"rows"`
 	// Checksum is the sum of row hashes over the recorded, ordered columns, as decimal text.
 	Checksum string `json:"checksum,omitempty"`
 	// Inputs is the digest of what was loaded; empty when it is unknown (the SQL read more than the loads).

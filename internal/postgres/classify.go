@@ -141,8 +141,14 @@ func SQLState(err error) string {
 	return ""
 }
 
+// ErrContended says that somebody else holds what is needed, where no statement of the server said so.
+var ErrContended = errors.New("somebody else changes the same right now")
+
 // Contended says that a statement gave up because somebody else holds what it needs: another attempt may get it.
 func Contended(err error) bool {
+	if errors.Is(err, ErrContended) {
+		return true
+	}
 	switch SQLState(err) {
 	case pgerrcode.LockNotAvailable, pgerrcode.DeadlockDetected, pgerrcode.SerializationFailure, pgerrcode.QueryCanceled:
 		return true

@@ -27,7 +27,9 @@ type Tenure struct {
 	By        string     `json:"by,omitempty"`
 	Reason    string     `json:"reason,omitempty"`
 	Activated bool       `json:"activated"`
-	At        time.Time  `json:"at"` // of its activation, or of its reservation
+	// Back is, for a turn-back, the tenure that it goes back to; 0 for the others, and where it goes back before a workflow.
+	Back int64     `json:"back,omitempty"`
+	At   time.Time `json:"at"` // of its activation, or of its reservation
 }
 
 // TenureKind is what opened a tenure.

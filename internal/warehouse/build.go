@@ -328,7 +328,7 @@ func (b *build) finish(ctx context.Context, g *catalog.Generation, results []che
 		if err != nil {
 			return err
 		}
-		g.Owner = owner
+		g.ChildOwner = owner
 		if err := b.w.ledger.RecordResults(ctx, tx, g.ID, results); err != nil {
 			return err
 		}

@@ -2,50 +2,100 @@ package warehouse
 
 import (
 	"context"
-	"slices"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
+	"drawbridge/internal/admission"
 	"drawbridge/internal/catalog"
+	"drawbridge/internal/effect"
+	"drawbridge/internal/fault"
 	"drawbridge/internal/gate"
 	"drawbridge/internal/postgres"
 	"drawbridge/internal/release"
 )
 
-// Active is the release that runs of a pipeline use; nil when none is active, and where there is no ledger yet.
-func (w *Warehouse) Active(ctx context.Context, pipeline string) (*release.Release, error) {
+// ledgerWait bounds what one statement may take in the ledger: nobody else waits for it meanwhile.
+const ledgerWait = 5 * time.Second
+
+// Active is the tenure that runs of a pipeline use; of no release where nothing is active, and where there is no ledger
+// yet.
+func (w *Warehouse) Active(ctx context.Context, pipeline string) (release.Tenure, error) {
 	version, err := w.ledger.Version(ctx, w.pool)
 	if err != nil || version == 0 {
-		return nil, postgres.Classify("read active release of", pipeline, err)
+		return release.Tenure{}, postgres.Classify("read active release of", pipeline, err)
 	}
 	active, err := w.ledger.Active(ctx, w.pool, pipeline)
 	return active, postgres.Classify("read active release of", pipeline, err)
 }
 
-// WasActive says whether a release of the pipeline is or was the active one.
-func (w *Warehouse) WasActive(ctx context.Context, pipeline, digest string) (bool, error) {
-	events, err := w.ledger.ReleaseEvents(ctx, w.pool, pipeline, eventsRead)
-	was := slices.ContainsFunc(events, func(e catalog.ReleaseEvent) bool { return e.To() != nil && e.To().Digest == digest })
-	return was, postgres.Classify("read releases of", pipeline, err)
-}
-
-// SetActive flips the active release of a pipeline, nil: to none, once under key: a repeated call changes nothing, even
-// where another release is active since. Under a fenced key it is fault.Conflict.
-func (w *Warehouse) SetActive(ctx context.Context, key, pipeline string, r *release.Release) error {
-	effect := postgres.Effect{Key: key, Kind: "activate"}
-	_, err := postgres.Once(ctx, w.pool, w.ledger, effect, func(tx pgx.Tx) (struct{}, error) {
-		return struct{}{}, w.ledger.SetActive(ctx, tx, key, pipeline, r)
+// Enter reserves a tenure for a deployment, and takes the crossing of its pipeline: while it is in there no other
+// deployment changes the pipeline here. Entering again gives the same tenure. A workflow that was stopped, an open
+// turn-back, an environment or an output of somebody else refuse it.
+func (w *Warehouse) Enter(ctx context.Context, t release.Tenure, environment string, outputs []string) (release.Tenure, error) {
+	pipeline := t.Release.Pipeline
+	err := pgx.BeginFunc(ctx, w.pool, func(tx pgx.Tx) error {
+		if err := postgres.Bound(ctx, tx, ledgerWait); err != nil {
+			return err
+		}
+		if err := w.ledger.BindEnvironment(ctx, tx, environment); err != nil {
+			return err
+		}
+		if err := w.ledger.ExcludeChange(ctx, tx, pipeline); err != nil {
+			return err
+		}
+		// Looked at as a build: it is entitled to nothing yet, and everything else has to be right.
+		question := admission.Question{
+			What: admission.Build, Environment: environment, Release: t.Release, Config: t.Config, Owner: effect.Owner(t.Owner), Outputs: outputs,
+		}
+		facts, err := w.ledger.Facts(ctx, tx, question)
+		if err != nil {
+			return err
+		}
+		if err := admission.Decide(question, facts, gate.Approval{}); err != nil {
+			return err
+		}
+		if t.Kind == release.ByRun && !facts.Active.None() {
+			t = facts.Active // a run uses what is active
+			return nil
+		}
+		if err := w.ledger.ReserveTenure(ctx, tx, &t); err != nil {
+			return err
+		}
+		if t.Kind != release.ByDeployment || t.Activated {
+			return nil
+		}
+		return w.ledger.Cross(ctx, tx, pipeline, t.Owner, t.Number)
 	})
-	return postgres.Classify("activate release of", pipeline, err)
+	return t, postgres.Classify("enter", pipeline, err)
 }
 
-// RecordApproval stores an approval gate that closed, where publish reads it. Twice is once.
-func (w *Warehouse) RecordApproval(ctx context.Context, planDigest, environment string, g gate.Gate) error {
-	return postgres.Classify("record approval of", planDigest, w.ledger.RecordApproval(ctx, w.pool, planDigest, environment, g))
+// Leave takes a deployment out of its pipeline's crossing. It may be repeated.
+func (w *Warehouse) Leave(ctx context.Context, pipeline, owner string) error {
+	return postgres.Classify("leave", pipeline, w.ledger.LeaveCrossing(ctx, w.pool, pipeline, owner))
 }
 
-// Approved says whether an approval gate of the plan closed with approve in the environment.
-func (w *Warehouse) Approved(ctx context.Context, planDigest, environment string) (bool, error) {
-	approved, err := w.ledger.Approved(ctx, w.pool, planDigest, environment)
-	return approved, postgres.Classify("read approvals of", planDigest, err)
+// Crossing reads who changes a pipeline here.
+func (w *Warehouse) Crossing(ctx context.Context, pipeline string) (catalog.Crossing, error) {
+	c, err := w.ledger.Crossing(ctx, w.pool, pipeline)
+	return c, postgres.Classify("read the crossing of", pipeline, err)
+}
+
+// RecordAnswers stores what people answered at a gate about a release, one by one: admission holds them against this
+// environment's own rule.
+func (w *Warehouse) RecordAnswers(ctx context.Context, r release.Release, g gate.Gate) error {
+	return postgres.Classify("record answers about", r.String(), w.ledger.RecordAnswers(ctx, w.pool, r.Digest, g))
+}
+
+// Hold sets a hold; while it stands nothing is published but what turns back.
+func (w *Warehouse) Hold(ctx context.Context, by, reason string) error {
+	if reason == "" || by == "" {
+		return fault.Newf(fault.Invalid, "hold", w.names.schema, "say who and why: --as NAME --reason TEXT", "a hold names a person and a reason")
+	}
+	return postgres.Classify("hold", w.names.schema, w.ledger.SetHold(ctx, w.pool, by, reason))
+}
+
+// ReleaseHold ends the hold. Where none stands it changes nothing.
+func (w *Warehouse) ReleaseHold(ctx context.Context, by string) error {
+	return postgres.Classify("release hold of", w.names.schema, w.ledger.ReleaseHold(ctx, w.pool, by))
 }

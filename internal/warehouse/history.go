@@ -1,15 +1,15 @@
 package warehouse
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"slices"
-	"time"
 
+	"github.com/jackc/pgx/v5"
+
+	"drawbridge/internal/effect"
 	"drawbridge/internal/generation"
 	"drawbridge/internal/partition"
-	"drawbridge/internal/pipeline"
 	"drawbridge/internal/postgres"
 	"drawbridge/internal/release"
 )
@@ -17,73 +17,48 @@ import (
 // generationsShown bounds a listing of generations.
 const generationsShown = 200
 
-// Event is one change of what readers see, or of the active release.
-type Event struct {
-	At      time.Time       `json:"at"`
-	Kind    string          `json:"kind"` // publish, rollback, activate
-	Release release.Release `json:"release"`
-	Key     string          `json:"key"` // of the effect
-	Text    string          `json:"text"`
-}
-
-// History is what happened to a pipeline here, newest first.
-type History struct {
-	Active *release.Release `json:"active,omitempty"`
-	Events []Event          `json:"events"`
-	// Oldest is when the oldest generation that can be gone back to was retired; nil when there is none.
-	Oldest *time.Time `json:"oldest,omitempty"`
-}
-
-// History reads what happened to a pipeline: its publishes and rollbacks, one event an effect, and the changes of its
-// active release.
-func (w *Warehouse) History(ctx context.Context, p *pipeline.Pipeline, limit int) (History, error) {
-	h, err := w.readHistory(ctx, p)
-	if err != nil {
-		return History{}, postgres.Classify("read history of", p.Name, err)
-	}
-	out := History{Active: h.active, Events: h.publications()}
-	for _, e := range h.events {
-		event := Event{At: e.At, Kind: "activate", Key: e.EffectKey, Release: release.Release{Pipeline: p.Name}, Text: "no release is active"}
-		if to := e.To(); to != nil {
-			event.Release, event.Text = *to, to.Version+" is active"
+// History reads what happened to a pipeline: its publishes and turn-backs, one event an effect, and the tenures that became
+// active.
+func (w *Warehouse) History(ctx context.Context, pipeline string, limit int) (generation.History, error) {
+	var out generation.History
+	err := pgx.BeginTxFunc(ctx, w.pool, postgres.ReadOnly(), func(tx pgx.Tx) error {
+		active, err := w.ledger.Active(ctx, tx, pipeline)
+		if err != nil {
+			return err
 		}
-		out.Events = append(out.Events, event)
-	}
-	slices.SortStableFunc(out.Events, func(a, b Event) int { return cmp.Compare(b.At.UnixNano(), a.At.UnixNano()) })
+		if !active.None() {
+			out.Active = &active
+		}
+		if out.Events, err = w.ledger.Events(ctx, tx, pipeline, limit); err != nil {
+			return err
+		}
+		tenures, err := w.ledger.Tenures(ctx, tx, pipeline)
+		if err != nil {
+			return err
+		}
+		for _, t := range tenures {
+			if t.Activated {
+				out.Events = append(out.Events, activation(t))
+			}
+		}
+		out.Oldest, err = w.ledger.Oldest(ctx, tx, pipeline)
+		return err
+	})
+	slices.SortStableFunc(out.Events, func(a, b generation.Event) int { return b.At.Compare(a.At) })
 	if limit > 0 && len(out.Events) > limit {
 		out.Events = out.Events[:limit]
 	}
-	for _, g := range h.generations {
-		if g.State == generation.Retired && g.NotReattachable == "" && (out.Oldest == nil || g.At.Before(*out.Oldest)) {
-			out.Oldest = &g.At
-		}
-	}
-	return out, nil
+	return out, postgres.Classify("read history of", pipeline, err)
 }
 
-// publications folds swaps into one event an effect.
-func (h history) publications() []Event {
-	var events []Event
-	counts := map[string]int{}
-	index := map[string]int{}
-	for _, s := range h.swaps {
-		counts[s.EffectKey]++
-		if _, ok := index[s.EffectKey]; ok {
-			continue
-		}
-		index[s.EffectKey] = len(events)
-		side := s.To
-		if side == 0 {
-			side = s.From
-		}
-		events = append(events, Event{At: s.At, Kind: string(s.Kind), Key: s.EffectKey, Release: h.generations[side].Release(), Text: s.Output + " " + string(s.Partition)})
+func activation(t release.Tenure) generation.Event {
+	text := fmt.Sprintf("%s is active, tenure %d", t.Release.Version, t.Number)
+	if t.None() {
+		text = fmt.Sprintf("nothing is active, tenure %d", t.Number)
 	}
-	for key, i := range index {
-		if n := counts[key]; n > 1 {
-			events[i].Text = fmt.Sprintf("%d partitions, of them %s", n, events[i].Text)
-		}
+	return generation.Event{
+		At: t.At, Kind: "activate", Tenure: t.Number, Release: t.Release, Workflow: effect.Owner(t.Owner).Workflow(), By: t.By, Reason: t.Reason, Text: text,
 	}
-	return events
 }
 
 // Generations lists the newest generations of one partition of an output, newest first; of all when key is empty.

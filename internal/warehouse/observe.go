@@ -109,9 +109,12 @@ func (w *Warehouse) observeLedger(ctx context.Context, p *pipeline.Pipeline, tab
 	for _, o := range p.Outputs {
 		schemes[o.Table] = o.Partition
 	}
-	var err error
-	if observed.Active, err = w.ledger.Active(ctx, w.pool, p.Name); err != nil {
+	active, err := w.ledger.Active(ctx, w.pool, p.Name)
+	if err != nil {
 		return err
+	}
+	if !active.None() {
+		observed.Active = &active.Release
 	}
 	if observed.OpenRuns, err = w.ledger.OpenRuns(ctx, w.pool, tables); err != nil {
 		return err

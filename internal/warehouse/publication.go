@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"drawbridge/internal/admission"
 	"drawbridge/internal/catalog"
 	"drawbridge/internal/fault"
 	"drawbridge/internal/gate"
@@ -14,7 +15,8 @@ import (
 // publication is a publish with what it knows of its generations and parents.
 type publication struct {
 	w           *Warehouse
-	spec        PublishSpec
+	spec        generation.PublishSpec
+	ticket      admission.Ticket
 	generations map[int64]catalog.Generation
 	parents     map[string]parent            // by output
 	shadows     map[string]postgres.Relation // shadow parents that hold generations, by quoted name
@@ -25,7 +27,7 @@ type publication struct {
 func (p *publication) read(ctx context.Context) error {
 	var ids []int64
 	seen := map[string]bool{}
-	for _, s := range p.spec.Swaps {
+	for _, s := range p.swaps() {
 		if slot := s.Output + " " + string(s.Partition); seen[slot] || s.From == s.To {
 			return fault.Newf(fault.Invalid, "publish", slot, "swap each partition once, for another generation", "its swap is no change, or comes twice")
 		} else {
@@ -42,7 +44,7 @@ func (p *publication) read(ctx context.Context) error {
 		return err
 	}
 	p.parents, p.shadows = map[string]parent{}, map[string]postgres.Relation{}
-	for _, s := range p.spec.Swaps {
+	for _, s := range p.swaps() {
 		if err := p.readParent(ctx, s.Output); err != nil {
 			return err
 		}
@@ -147,7 +149,7 @@ func (p *publication) publishable(s generation.Swap, g catalog.Generation) error
 		return conflict("it was rejected: "+g.Reason, "run the partition again")
 	case g.State != generation.Built && g.State != generation.Shadow:
 		return conflict("it is "+string(g.State), "plan again: drawbridge status shows what is live")
-	case p.spec.TurnBack:
+	case p.ticket.Question.TurnBack:
 		return fault.Newf(fault.Refused, "turn back to", object, "deploy it: drawbridge deploy",
 			"it was never live, and only what was goes back without an approval")
 	case g.Audit == gate.Pass:

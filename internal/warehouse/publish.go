@@ -2,6 +2,7 @@ package warehouse
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -9,66 +10,50 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"drawbridge/internal/admission"
 	"drawbridge/internal/catalog"
 	"drawbridge/internal/fault"
 	"drawbridge/internal/generation"
 	"drawbridge/internal/postgres"
-	"drawbridge/internal/release"
 )
 
-// PublishSpec says what goes live instead of what, all in one transaction.
-type PublishSpec struct {
-	Key         string // of the effect
-	Swaps       []generation.Swap
-	Release     release.Release // on whose behalf, for errors and logs
-	Application string
-	// TurnBack says that the swaps go back to what was live before; checks then never take what they replace for history.
-	TurnBack bool
-	// Accepted says that a person accepted generations whose audit was inconclusive.
-	Accepted     bool
-	LockBudget   time.Duration
-	SnapshotWait time.Duration
-	// IgnoreSnapshots goes on although older snapshots would see the new children as empty.
-	IgnoreSnapshots bool
-	// Terminate ends these sessions, those of them that still hold up the publish.
-	Terminate []int32
-}
-
-// PublishResult is what became of a publish. While Done is false nothing has changed: a person decides, by the sessions
-// that hold it up, whether to try again.
-type PublishResult struct {
-	Done       bool                 `json:"done"`
-	Swapped    int                  `json:"swapped"`
-	Blocked    []generation.Session `json:"blocked,omitempty"`
-	WaitingFor string               `json:"waiting_for,omitempty"` // snapshots or locks, when not done
-	HoldMS     float64              `json:"hold_ms,omitempty"`     // how long readers were kept out, but for the commit
-}
-
-// Publish swaps generations, in one transaction, when nobody can be misled by it. It is idempotent on Key: a publish
-// that has happened returns its recorded result, also where the connection was lost at its commit, because the record
-// commits with the effect. A live generation that is no longer From is fault.Conflict, and so is every publish of a
-// fenced workflow. A rollback is the same swap, with From and To exchanged. beat is called while it waits.
-func (w *Warehouse) Publish(ctx context.Context, spec PublishSpec, beat func()) (PublishResult, error) {
-	object := spec.object()
-	result, done, err := postgres.Done[PublishResult](ctx, w.pool, w.ledger, spec.Key)
-	if err != nil || done {
-		return result, postgres.Classify("publish", object, err)
+// Publish swaps generations, in one transaction, when it is admitted and nobody can be misled by it. It is idempotent on
+// its key: a publish that has happened returns its recorded result, also where the connection was lost at its commit,
+// because the record commits with the effect; unless its workflow was turned back since, which is fault.Conflict. The
+// ticket is looked at before anything is waited for, and again in the transaction. A live generation that is no longer
+// From is fault.Conflict. Turning back is the same swap, with From and To exchanged. beat is called while it waits.
+func (w *Warehouse) Publish(ctx context.Context, spec generation.PublishSpec, ticket admission.Ticket, beat func()) (generation.PublishResult, error) {
+	p := &publication{w: w, spec: spec, ticket: ticket}
+	result, err := p.publish(ctx, beat)
+	if held, ok := errors.AsType[admission.Held](err); ok {
+		return generation.PublishResult{WaitingFor: generation.ForHold, Why: held.Reason}, nil
 	}
-	p := &publication{w: w, spec: spec}
+	return result, postgres.Classify("publish", p.object(), err)
+}
+
+func (p *publication) publish(ctx context.Context, beat func()) (generation.PublishResult, error) {
+	none := generation.PublishResult{}
+	result, done, err := p.published(ctx)
+	if err != nil || done {
+		return result, err
+	}
+	if err := p.w.Admit(ctx, p.ticket); err != nil {
+		return none, err
+	}
 	if err := p.read(ctx); err != nil {
-		return PublishResult{}, postgres.Classify("publish", object, err)
+		return none, err
 	}
 	old, err := p.awaitReaders(ctx, beat)
 	if err != nil {
-		return PublishResult{}, postgres.Classify("publish", object, err)
+		return none, err
 	}
-	if len(old) > 0 && !spec.IgnoreSnapshots {
-		return PublishResult{Blocked: old, WaitingFor: "snapshots"}, nil
+	if len(old) > 0 && !p.spec.IgnoreSnapshots {
+		return generation.PublishResult{Blocked: old, WaitingFor: generation.ForSnapshots}, nil
 	}
 	if err := p.terminateHolders(ctx); err != nil {
-		return PublishResult{}, postgres.Classify("publish", object, err)
+		return none, err
 	}
-	ladder := postgres.Ladder{Pool: w.pool, Relations: p.relations(), Budget: spec.LockBudget}
+	ladder := postgres.Ladder{Pool: p.w.pool, Relations: p.relations(), Budget: p.spec.LockBudget}
 	done, blocked, err := ladder.Climb(ctx, func(ctx context.Context, rung time.Duration) error {
 		beat()
 		var err error
@@ -76,24 +61,69 @@ func (w *Warehouse) Publish(ctx context.Context, spec PublishSpec, beat func()) 
 		return err
 	})
 	if err != nil {
-		return PublishResult{}, postgres.Classify("publish", object, err)
+		return none, err
 	}
 	if !done {
-		return PublishResult{Blocked: blocked, WaitingFor: "locks"}, nil
+		return generation.PublishResult{Blocked: blocked, WaitingFor: generation.ForLocks}, nil
 	}
 	return result, nil
 }
 
-func (s PublishSpec) object() string {
-	if len(s.Swaps) == 1 {
-		return s.Swaps[0].Output + " " + string(s.Swaps[0].Partition)
+// published reads the recorded result of a publish that has happened. What is being turned back is never taken for done.
+func (p *publication) published(ctx context.Context) (generation.PublishResult, bool, error) {
+	result, done, err := postgres.Done[generation.PublishResult](ctx, p.w.pool, p.w.ledger, p.spec.Key.String())
+	if err != nil || !done || p.ticket.Question.TurnBack {
+		return result, done, err
 	}
-	return fmt.Sprintf("%d partitions", len(s.Swaps))
+	why, err := p.w.ledger.Fenced(ctx, p.w.pool, string(p.spec.Key.Owner))
+	if err == nil && why != "" {
+		err = fault.Newf(fault.Conflict, "publish", p.object(), "start a new deployment or run: its effects have keys of their own",
+			"it has happened, and its workflow was stopped since: "+why)
+	}
+	return result, true, err
 }
 
-func (s PublishSpec) kind() catalog.SwapKind {
-	if s.TurnBack {
-		return catalog.Rollback
+// Admit takes the first look at a ticket: what is refused now needs to wait for nothing.
+func (w *Warehouse) Admit(ctx context.Context, ticket admission.Ticket) error {
+	facts, err := w.ledger.Facts(ctx, w.pool, ticket.Question)
+	if err != nil {
+		return postgres.Classify("look at", ticket.Question.Release.String(), err)
+	}
+	return ticket.Decide(facts)
+}
+
+// admit takes the second look, in the effect's own transaction. Nobody fences the pipeline until that ends.
+func (w *Warehouse) admit(ctx context.Context, tx pgx.Tx, ticket admission.Ticket) error {
+	shared, err := w.ledger.ShareChange(ctx, tx, ticket.Question.Release.Pipeline)
+	if err != nil {
+		return err
+	}
+	if !shared {
+		return postgres.ErrContended // somebody turns it back right now: the next attempt sees what became of it
+	}
+	facts, err := w.ledger.Facts(ctx, tx, ticket.Question)
+	if err != nil {
+		return err
+	}
+	return ticket.Decide(facts)
+}
+
+func (p *publication) swaps() []generation.Swap { return p.ticket.Question.Swaps }
+
+func (p *publication) object() string {
+	switch swaps := p.swaps(); len(swaps) {
+	case 0:
+		return p.ticket.Question.Release.String()
+	case 1:
+		return swaps[0].Output + " " + string(swaps[0].Partition)
+	default:
+		return fmt.Sprintf("%d partitions", len(swaps))
+	}
+}
+
+func (p *publication) kind() catalog.SwapKind {
+	if p.ticket.Question.TurnBack {
+		return catalog.TurnBack
 	}
 	return catalog.Publish
 }
@@ -111,40 +141,64 @@ func (p *publication) relations() []uint32 {
 }
 
 // attempt is one try of the transaction. The ledger is written first and the tables last, so that readers are kept out
-// for the DDL and the commit only. Fences are looked at again: one may have come since the first look.
-func (p *publication) attempt(ctx context.Context, rung time.Duration) (PublishResult, error) {
-	effect := postgres.Effect{Key: p.spec.Key, Kind: string(p.spec.kind()), Application: p.spec.Application}
-	return postgres.Once(ctx, p.w.pool, p.w.ledger, effect, func(tx pgx.Tx) (PublishResult, error) {
+// for the DDL and the commit only. The second look comes when every lock is held: what it sees stays so.
+func (p *publication) attempt(ctx context.Context, rung time.Duration) (generation.PublishResult, error) {
+	effect := postgres.Effect{Key: p.spec.Key.String(), Kind: string(p.kind()), Application: p.spec.Application}
+	return postgres.Once(ctx, p.w.pool, p.w.ledger, effect, func(tx pgx.Tx) (generation.PublishResult, error) {
+		none := generation.PublishResult{}
 		if err := p.compareAndSwap(ctx, tx); err != nil {
-			return PublishResult{}, err
+			return none, err
 		}
 		ddl, parents, children, err := p.ddl(ctx, tx)
 		if err != nil {
-			return PublishResult{}, err
+			return none, err
 		}
 		started := time.Now()
 		if err := postgres.Lock(ctx, tx, parents, children, rung); err != nil {
-			return PublishResult{}, err
+			return none, err
+		}
+		if err := p.w.admit(ctx, tx, p.ticket); err != nil {
+			return none, err
+		}
+		if err := p.record(ctx, tx); err != nil {
+			return none, err
 		}
 		if len(ddl) > 0 {
 			if _, err := tx.Conn().PgConn().Exec(ctx, strings.Join(ddl, ";\n")).ReadAll(); err != nil {
-				return PublishResult{}, err
+				return none, err
 			}
 		}
 		hold := float64(time.Since(started).Microseconds()) / 1000
-		return PublishResult{Done: true, Swapped: len(p.spec.Swaps), HoldMS: hold}, nil
+		return generation.PublishResult{Done: true, Swapped: len(p.swaps()), HoldMS: hold}, nil
 	})
 }
 
-// compareAndSwap writes the ledger, if what is live is still what the caller saw and the new generations are unchanged.
+// record writes what changes into the ledger, and makes the tenure the active one where that is asked for.
+func (p *publication) record(ctx context.Context, tx pgx.Tx) error {
+	q := p.ticket.Question
+	if err := p.w.ledger.ClaimOutputs(ctx, tx, q.Release.Pipeline, q.Tables()); err != nil {
+		return err
+	}
+	change := catalog.Change{Tenure: q.Tenure, Key: p.spec.Key, Kind: p.kind(), By: p.spec.By, Reason: p.spec.Reason}
+	if err := p.w.ledger.RecordSwaps(ctx, tx, change, p.swaps()); err != nil {
+		return err
+	}
+	if !p.spec.Activate {
+		return nil
+	}
+	return p.w.ledger.Activate(ctx, tx, q.Release.Pipeline, q.Tenure)
+}
+
+// compareAndSwap locks the ledger's rows, if what is live is still what the caller saw and the new generations are
+// unchanged.
 func (p *publication) compareAndSwap(ctx context.Context, tx pgx.Tx) error {
-	live, err := p.w.ledger.LockLive(ctx, tx, p.spec.Swaps)
+	live, err := p.w.ledger.LockLive(ctx, tx, p.swaps())
 	if err != nil {
 		return err
 	}
 	var to []int64
-	for _, s := range p.spec.Swaps {
-		if now := live[s.Partition][s.Output]; now != s.From {
+	for _, s := range p.swaps() {
+		if now := live[catalog.Slot{Output: s.Output, Partition: s.Partition}].Generation; now != s.From {
 			return p.moved(ctx, tx, s, now)
 		}
 		if s.To != 0 {
@@ -161,7 +215,7 @@ func (p *publication) compareAndSwap(ctx context.Context, tx pgx.Tx) error {
 				"plan again: drawbridge status shows what is live", fmt.Sprintf("it was %s and is %s now", was.State, g.State))
 		}
 	}
-	return p.w.ledger.RecordSwaps(ctx, tx, p.spec.Key, p.spec.kind(), p.spec.Swaps)
+	return nil
 }
 
 // moved is the conflict of a partition whose live generation is another than the caller saw.
@@ -195,13 +249,13 @@ func (p *publication) ddl(ctx context.Context, tx pgx.Tx) (statements []string, 
 		parents = append(parents, t)
 	}
 	var detach, attach []string
-	for _, s := range p.spec.Swaps {
+	for _, s := range p.swaps() {
 		parentName := p.w.names.parent(s.Output)
 		if s.From != 0 {
 			child := p.w.names.child(s.From)
 			if f := found[s.From]; f.OID != p.generations[s.From].Child || f.Parent != p.parents[s.Output].OID {
 				return nil, nil, nil, fault.Newf(fault.Conflict, "publish", s.Output+" "+string(s.Partition),
-					"somebody swapped by hand: attach it again, or drawbridge adopt",
+					"somebody swapped by hand: attach it again, as the ledger has it",
 					fmt.Sprintf("%s is live in the ledger, and not attached to the table", child))
 			}
 			children = append(children, postgres.Relation{OID: found[s.From].OID, Name: child})

@@ -63,7 +63,7 @@ func (c child) trusted(g catalog.Generation, shadow uint32) error {
 	switch {
 	case c.OID == 0 || c.OID != g.Child:
 		reason = "its table is gone, or another one"
-	case c.Owner != g.Owner:
+	case c.Owner != g.ChildOwner:
 		reason = "its owner has changed"
 	case !c.Guarded:
 		reason = "its write-refusing triggers were dropped or disabled"

@@ -1,0 +1,239 @@
+// Package admission answers one question: may this be done here, for this release, under this plan? It is pure. Whoever
+// has an effect looks twice: before it waits for anything, and in the effect's own transaction, with the facts as they are
+// then. An environment trusts no caller: what a question says of itself is held against the ledger and the policy.
+package admission
+
+import (
+	"fmt"
+	"time"
+
+	"drawbridge/internal/effect"
+	"drawbridge/internal/fault"
+	"drawbridge/internal/gate"
+	"drawbridge/internal/generation"
+	"drawbridge/internal/partition"
+	"drawbridge/internal/release"
+)
+
+// What is asked about.
+type What string
+
+// The effects that are asked about.
+const (
+	Build   What = "build"   // aside: nobody reads it
+	Expand  What = "expand"  // make room in readers' tables
+	Publish What = "publish" // and activate, where the question says so
+	Attest  What = "attest"  // sign that the release passed
+)
+
+// Question is an effect that somebody wants, as the caller says it.
+type Question struct {
+	What        What
+	Environment string
+	Release     release.Release
+	Config      string // digest of the config that replaces the packed one
+	Owner       effect.Owner
+	Tenure      int64
+	TurnBack    bool // on behalf of the turn-back that opened Tenure
+	Outputs     []string
+	Swaps       []generation.Swap
+}
+
+// Facts is what the ledger says, read in one transaction.
+type Facts struct {
+	Environment string         // that the ledger belongs to; empty: nobody's yet
+	Active      release.Tenure // number 0: there never was one
+	Tenure      release.Tenure // the question's; number 0: the ledger does not know it
+	Fenced      string         // why the question's owner is fenced; empty: it is not
+	Hold        string         // why nothing is published for now; empty: nothing holds
+	Crossing    string         // owner of who crosses; empty: nobody
+	TurnBack    int64          // tenure of the open turn-back; 0: none is open
+	Owners      map[string]string
+	// Generations are those that go live, Live the tenures of what is live in the question's partitions.
+	Generations map[int64]Generation
+	Live        map[Slot]int64
+	Answers     []gate.Gate // recorded answers about the tenure's plan and release
+	Begun       bool        // something was published under the tenure already
+	Now         time.Time
+}
+
+// Generation is what admission has to know of one that is to go live.
+type Generation struct {
+	Pipeline string
+	Digest   string
+	Config   string
+	State    generation.State
+	Control  bool
+}
+
+// Slot is one partition of one output.
+type Slot struct {
+	Output    string
+	Partition partition.Key
+}
+
+// Held says that an environment is on hold: nothing is wrong, it has to wait.
+type Held struct{ Reason string }
+
+func (h Held) Error() string { return "the environment is on hold: " + h.Reason }
+
+// Decide admits a question, or says why not: a Held, or a fault. rule is the approval that this environment's own policy
+// wants, whatever a plan or a caller says of it.
+func Decide(q Question, f Facts, rule gate.Approval) error {
+	for _, check := range []func(Question, Facts, gate.Approval) error{bound, unfenced, undisturbed, entitled, owned, fitting} {
+		if err := check(q, f, rule); err != nil {
+			return err
+		}
+	}
+	if f.Hold != "" && q.What == Publish && !q.TurnBack {
+		return Held{Reason: f.Hold}
+	}
+	return nil
+}
+
+func (q Question) refuse(class fault.Class, reason, hint string) error {
+	return fault.Newf(class, string(q.What), q.Release.String()+" in "+q.Environment, hint, reason)
+}
+
+// bound holds the ledger to its environment.
+func bound(q Question, f Facts, _ gate.Approval) error {
+	if f.Environment == "" || f.Environment == q.Environment {
+		return nil
+	}
+	return q.refuse(fault.Refused, fmt.Sprintf("the schema belongs to the environment %s", f.Environment),
+		"give config."+q.Environment+".yaml a warehouse_schema of its own")
+}
+
+func unfenced(q Question, f Facts, _ gate.Approval) error {
+	if f.Fenced == "" || q.TurnBack {
+		return nil
+	}
+	return q.refuse(fault.Conflict, "its workflow was stopped: "+f.Fenced, "see what is active: drawbridge history "+q.Release.Pipeline+" --env "+q.Environment)
+}
+
+// undisturbed keeps everything but the turn-back itself away while one is open.
+func undisturbed(q Question, f Facts, _ gate.Approval) error {
+	switch {
+	case q.TurnBack && f.TurnBack != q.Tenure:
+		return q.refuse(fault.Conflict, "the turn-back has ended", "start it again: drawbridge rollback "+q.Release.Pipeline+" --env "+q.Environment)
+	case !q.TurnBack && f.TurnBack != 0:
+		return q.refuse(fault.Conflict, fmt.Sprintf("a turn-back is open here, under tenure %d", f.TurnBack),
+			"finish it first: drawbridge rollback "+q.Release.Pipeline+" --env "+q.Environment+" --resume")
+	}
+	return nil
+}
+
+// entitled says whether the tenure may change what is visible now.
+func entitled(q Question, f Facts, rule gate.Approval) error {
+	if q.What == Build && q.Tenure == 0 {
+		return nil // aside, and never published without a tenure
+	}
+	t := f.Tenure
+	switch {
+	case t.Number == 0:
+		return q.refuse(fault.Refused, fmt.Sprintf("the ledger knows no tenure %d", q.Tenure), "deploy it: drawbridge deploy "+q.Release.String()+" --to "+q.Environment)
+	case t.Release.Pipeline != q.Release.Pipeline || t.Release.Digest != q.Release.Digest || t.Config != q.Config:
+		return q.refuse(fault.Refused, fmt.Sprintf("tenure %d is of %s, or of another config", t.Number, t.Release), "deploy it: drawbridge deploy "+q.Release.String()+" --to "+q.Environment)
+	case q.TurnBack:
+		return nil
+	case t.Number == f.Active.Number:
+		return nil
+	case q.What == Attest:
+		return q.refuse(fault.Conflict, "it is not what is active here: "+nameOf(f.Active), "see what happened: drawbridge history "+q.Release.Pipeline+" --env "+q.Environment)
+	case t.Activated || t.Number < f.Active.Number:
+		return q.refuse(fault.Conflict, "it is not active any more: "+nameOf(f.Active), "run it again, with what is active")
+	case t.Owner != string(q.Owner):
+		return q.refuse(fault.Refused, "the tenure belongs to another workflow", "start a new deployment or run")
+	}
+	return q.opening(f, rule)
+}
+
+// opening says whether a tenure that is not active yet may become so.
+func (q Question) opening(f Facts, rule gate.Approval) error {
+	switch f.Tenure.Kind {
+	case release.ByDeployment:
+		if f.Crossing != string(q.Owner) {
+			return q.refuse(fault.Conflict, "its workflow does not cross here any more", "deploy it again: drawbridge deploy "+q.Release.String()+" --to "+q.Environment)
+		}
+	case release.ByRun:
+		if !f.Active.None() {
+			return q.refuse(fault.Conflict, nameOf(f.Active)+" is active since it began", "run it again, with what is active")
+		}
+	case release.ByTurnBack:
+		return q.refuse(fault.Refused, "only a turn-back opens this tenure", "start it: drawbridge rollback "+q.Release.Pipeline+" --env "+q.Environment)
+	}
+	if q.What == Build || !rule.Required {
+		return nil
+	}
+	if f.Tenure.Plan != "" && gate.Satisfied(rule, f.Answers, f.Now, f.Begun) {
+		return nil
+	}
+	return q.refuse(fault.Refused, q.Environment+" wants an approval by its own rule, and none is recorded for this release and plan",
+		"deploy it: drawbridge deploy "+q.Release.String()+" --to "+q.Environment)
+}
+
+func nameOf(t release.Tenure) string {
+	if t.None() {
+		return "nothing is active"
+	}
+	return fmt.Sprintf("%s is, under tenure %d", t.Release, t.Number)
+}
+
+// owned keeps a pipeline to its own outputs.
+func owned(q Question, f Facts, _ gate.Approval) error {
+	for _, output := range q.Tables() {
+		if owner := f.Owners[output]; owner != "" && owner != q.Release.Pipeline {
+			return q.refuse(fault.Refused, fmt.Sprintf("table %s belongs to the pipeline %s", output, owner), "give the output another name, or another warehouse_schema")
+		}
+	}
+	return nil
+}
+
+// Tables are the outputs that a question is about.
+func (q Question) Tables() []string {
+	outputs := append([]string(nil), q.Outputs...)
+	for _, s := range q.Swaps {
+		outputs = append(outputs, s.Output)
+	}
+	return outputs
+}
+
+// fitting holds every generation to the tenure's release, and every partition to the order of tenures.
+func fitting(q Question, f Facts, _ gate.Approval) error {
+	for _, s := range q.Swaps {
+		slot := s.Output + " " + string(s.Partition)
+		if live := f.Live[Slot{Output: s.Output, Partition: s.Partition}]; live > q.Tenure {
+			return q.refuse(fault.Conflict, fmt.Sprintf("%s was published under the later tenure %d", slot, live), "run it again, with what is active")
+		}
+		if s.To == 0 {
+			if !q.TurnBack {
+				return q.refuse(fault.Refused, slot+" would be detached", "only a turn-back detaches: drawbridge rollback")
+			}
+			continue
+		}
+		g, ok := f.Generations[s.To]
+		switch {
+		case !ok || g.Control:
+			return q.refuse(fault.Refused, fmt.Sprintf("generation %d of %s is none that may be published", s.To, slot), "build the partition with the release that you want")
+		case g.Pipeline != q.Release.Pipeline:
+			return q.refuse(fault.Refused, fmt.Sprintf("generation %d of %s is of the pipeline %s", s.To, slot, g.Pipeline), "build the partition with the release that you want")
+		case q.TurnBack && g.State == generation.Retired:
+			// It was live before, so it was admitted then.
+		case g.State == generation.Retired:
+			return q.refuse(fault.Refused, fmt.Sprintf("generation %d of %s was live before", s.To, slot), "only a turn-back goes back: drawbridge rollback")
+		case g.Digest != q.Release.Digest || g.Config != q.Config:
+			return q.refuse(fault.Refused, fmt.Sprintf("generation %d of %s is of another release, or of another config", s.To, slot), "build the partition with the release that you want")
+		}
+	}
+	return nil
+}
+
+// Ticket is a question together with the environment's own rule. An effect carries it into its transaction, where the
+// second look is taken.
+type Ticket struct {
+	Question Question
+	Rule     gate.Approval
+}
+
+// Decide admits the ticket's question by the facts as they are, or says why not.
+func (t Ticket) Decide(f Facts) error { return Decide(t.Question, f, t.Rule) }

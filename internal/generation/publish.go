@@ -1,0 +1,48 @@
+package generation
+
+import (
+	"time"
+
+	"drawbridge/internal/effect"
+)
+
+// PublishSpec says how swaps become visible, all in one transaction, at most once under Key.
+type PublishSpec struct {
+	Key effect.Key
+	// Activate makes the tenure the active one in the same transaction.
+	Activate bool
+	// Accepted says that a person accepted generations whose audit was inconclusive.
+	Accepted     bool
+	By, Reason   string // who asked, and why: recorded with each swap
+	Application  string // of the session
+	LockBudget   time.Duration
+	SnapshotWait time.Duration
+	// IgnoreSnapshots goes on although older snapshots would see the new children as empty.
+	IgnoreSnapshots bool
+	// Terminate ends these sessions, those of them that still hold up the publish.
+	Terminate []int32
+}
+
+// PublishResult is what became of a publish. While Done is false nothing has changed: a person decides, by the sessions
+// that hold it up, whether to try again.
+type PublishResult struct {
+	Done       bool      `json:"done"`
+	Swapped    int       `json:"swapped"`
+	Blocked    []Session `json:"blocked,omitempty"`
+	WaitingFor string    `json:"waiting_for,omitempty"` // snapshots, locks or hold, when not done
+	Why        string    `json:"why,omitempty"`         // of a hold
+	HoldMS     float64   `json:"hold_ms,omitempty"`     // how long readers were kept out, but for the commit
+}
+
+// What a publish that is not done waits for.
+const (
+	ForSnapshots = "snapshots"
+	ForLocks     = "locks"
+	ForHold      = "hold"
+)
+
+// ExpandResult is what an expansion changed. While Blocked is not empty, what is left is not done.
+type ExpandResult struct {
+	Changes []string  `json:"changes,omitempty"` // "create fct_orders", "add fct_orders.currency_code text"
+	Blocked []Session `json:"blocked,omitempty"`
+}

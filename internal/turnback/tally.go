@@ -1,0 +1,63 @@
+package turnback
+
+// Refused ends a turn-back that moved nothing at all. Done is the target state, but for what the rules leave; Stuck is
+// that something moved, and something that should have is left.
+const Refused State = "refused"
+
+// Tally is what a turn-back did, over all its attempts: counts only, the partitions are ledger rows.
+type Tally struct {
+	// Flipped says that the active release moved. That is visible to runs, so it is a move.
+	Flipped bool `json:"flipped,omitempty"`
+	// Stopped says that a fault, a person or a cancel ended it before it had tried everything.
+	Stopped bool `json:"stopped,omitempty"`
+	Kept    int  `json:"kept,omitempty"`
+	Left    int  `json:"left,omitempty"`  // partitions with an output that the rules leave
+	Moved   int  `json:"moved,omitempty"` // partitions that went back
+	Open    int  `json:"open,omitempty"`  // partitions that should have gone back, and did not wholly
+}
+
+// Add counts a partition that was tried or given up. moved says that the decision's effect committed; of a decision that
+// takes none it is ignored.
+func (t Tally) Add(d Decision, moved bool) Tally {
+	switch {
+	case d.Changes() && moved:
+		t.Moved++
+	case !d.Changes() && d.Action == Keep:
+		t.Kept++
+	}
+	switch {
+	case d.Open() || d.Changes() && !moved:
+		t.Open++
+	case d.left():
+		t.Left++
+	}
+	return t
+}
+
+// Plus joins what two parts of one turn-back did.
+func (t Tally) Plus(o Tally) Tally {
+	return Tally{
+		Flipped: t.Flipped || o.Flipped, Stopped: t.Stopped || o.Stopped,
+		Kept: t.Kept + o.Kept, Left: t.Left + o.Left, Moved: t.Moved + o.Moved, Open: t.Open + o.Open,
+	}
+}
+
+// End folds the tally into the end. What the rules leave by intent is reported, and hinders no end.
+func (t Tally) End() State {
+	switch {
+	case t.Open == 0 && !t.Stopped:
+		return Done
+	case t.Moved > 0 || t.Flipped:
+		return Stuck
+	}
+	return Refused
+}
+
+func (d Decision) left() bool {
+	for _, it := range d.Items {
+		if it.Action == Leave {
+			return true
+		}
+	}
+	return false
+}

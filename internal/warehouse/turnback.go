@@ -1,0 +1,368 @@
+package warehouse
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/jackc/pgx/v5"
+
+	"drawbridge/internal/catalog"
+	"drawbridge/internal/effect"
+	"drawbridge/internal/fault"
+	"drawbridge/internal/generation"
+	"drawbridge/internal/partition"
+	"drawbridge/internal/postgres"
+	"drawbridge/internal/release"
+	"drawbridge/internal/turnback"
+)
+
+// BeginTurnBack opens a turn-back, or finds the open one that the same request has opened: then it is resumed. In one
+// transaction it stops whatever is under way for the pipeline, opens a tenure of the release that is gone back to, and
+// makes that the active one, so that nothing of what is turned back publishes any more. It waits for one hold of a publish
+// at most. ok is false where there is nothing to turn back: the workflow has published nothing, and is stopped.
+func (w *Warehouse) BeginTurnBack(ctx context.Context, req turnback.Request, actor effect.Owner) (b turnback.TurnBack, ok bool, err error) {
+	err = pgx.BeginFunc(ctx, w.pool, func(tx pgx.Tx) error {
+		if err := postgres.Bound(ctx, tx, ledgerWait); err != nil {
+			return err
+		}
+		if err := w.ledger.ExcludeChange(ctx, tx, req.Pipeline); err != nil {
+			return err
+		}
+		if b, ok, err = w.ledger.OpenTurnBack(ctx, tx, req.Pipeline); err != nil {
+			return err
+		}
+		if ok {
+			if err := resumes(b, req); err != nil {
+				return err
+			}
+			return w.stopOthers(ctx, tx, req.Pipeline, actor, "a turn-back goes on in another workflow")
+		}
+		if b, ok, err = w.planTurnBack(ctx, tx, req); err != nil || !ok {
+			return err
+		}
+		return w.enterTurnBack(ctx, tx, &b, actor)
+	})
+	return b, ok, postgres.Classify("turn back", req.Pipeline, err)
+}
+
+// PreviewTurnBack is the turn-back that a request would open, or has opened. It changes nothing.
+func (w *Warehouse) PreviewTurnBack(ctx context.Context, req turnback.Request) (b turnback.TurnBack, ok bool, err error) {
+	err = pgx.BeginTxFunc(ctx, w.pool, postgres.ReadOnly(), func(tx pgx.Tx) error {
+		if b, ok, err = w.ledger.OpenTurnBack(ctx, tx, req.Pipeline); err != nil || ok {
+			return err
+		}
+		b, ok, err = w.planTurnBack(ctx, tx, req)
+		return err
+	})
+	return b, ok, postgres.Classify("look at turn-back of", req.Pipeline, err)
+}
+
+// resumes refuses a request that is about something else than the open turn-back.
+func resumes(open turnback.TurnBack, req turnback.Request) error {
+	have := open.Request
+	same := have.Owner == req.Owner && have.Output == req.Output && have.Partition == req.Partition
+	if same && req.To != "" {
+		_, err := turnback.Choose([]release.Tenure{open.Tenure}, open.Tenure.Number, req.To)
+		same = err == nil || req.To == fmt.Sprint(open.Target)
+	}
+	if same {
+		return nil
+	}
+	what := "to " + open.Tenure.Release.String()
+	if have.Owner != "" {
+		what = "of " + effect.Owner(have.Owner).Workflow()
+	}
+	return fault.Newf(fault.Conflict, "turn back", req.Pipeline, "finish that one first: the same command again, or drawbridge recover",
+		fmt.Sprintf("another turn-back is open here, %s, since tenure %d", what, open.Tenure.Number))
+}
+
+// planTurnBack finds the target of a request. ok is false where a workflow has changed nothing that readers see.
+func (w *Warehouse) planTurnBack(ctx context.Context, q catalog.Querier, req turnback.Request) (turnback.TurnBack, bool, error) {
+	b := turnback.TurnBack{Request: req, State: turnback.Open}
+	active, err := w.ledger.Active(ctx, q, req.Pipeline)
+	if err != nil {
+		return b, false, err
+	}
+	tenures, err := w.ledger.Tenures(ctx, q, req.Pipeline)
+	if err != nil {
+		return b, false, err
+	}
+	b.From = active
+	to := active
+	switch {
+	case req.Output != "":
+		// Fixed here: asked again after it was done, the last good one would be another.
+		if b.Request.Generation, err = w.lastGood(ctx, q, b); err != nil {
+			return b, false, err
+		}
+	case req.Owner != "":
+		swapped, err := w.ledger.Swapped(ctx, q, req.Owner)
+		if err != nil {
+			return b, false, err
+		}
+		mine := active.Owner == req.Owner && active.Kind != release.ByTurnBack
+		if !swapped && !mine {
+			return b, false, nil
+		}
+		if mine {
+			to = before(tenures, active.Number)
+		}
+	default:
+		if to, err = turnback.Choose(tenures, active.Number, req.To); err != nil {
+			return b, false, err
+		}
+		if to.Number == active.Number {
+			return b, false, fault.Newf(fault.Refused, "roll back", req.Pipeline, "drawbridge history lists the tenures", to.Release.Version+" is active already, and nothing is open")
+		}
+		b.Target = to.Number
+	}
+	b.Tenure = release.Tenure{Release: to.Release, Config: to.Config, Kind: release.ByTurnBack, By: req.By, Reason: req.Reason, Back: b.Target}
+	b.Tenure.Release.Pipeline = req.Pipeline
+	return b, true, nil
+}
+
+// before is the tenure that was active before another; of no release where none was.
+func before(tenures []release.Tenure, number int64) release.Tenure {
+	var last release.Tenure
+	for _, t := range tenures {
+		if t.Activated && t.Number < number {
+			last = t
+		}
+	}
+	return last
+}
+
+func (w *Warehouse) enterTurnBack(ctx context.Context, tx pgx.Tx, b *turnback.TurnBack, actor effect.Owner) error {
+	pipeline := b.Request.Pipeline
+	b.Tenure.Owner = string(actor)
+	if err := w.ledger.ReserveTenure(ctx, tx, &b.Tenure); err != nil {
+		return err
+	}
+	if err := w.ledger.EnterTurnBack(ctx, tx, *b); err != nil {
+		return err
+	}
+	why := fmt.Sprintf("%s turned it back under tenure %d", actor.Workflow(), b.Tenure.Number)
+	if b.Request.Owner != "" {
+		if err := w.ledger.Fence(ctx, tx, why, b.Request.Owner); err != nil {
+			return err
+		}
+	}
+	if err := w.stopOthers(ctx, tx, pipeline, actor, why); err != nil {
+		return err
+	}
+	return w.ledger.Activate(ctx, tx, pipeline, b.Tenure.Number)
+}
+
+// stopOthers fences whatever else is under way for the pipeline.
+func (w *Warehouse) stopOthers(ctx context.Context, tx pgx.Tx, pipeline string, actor effect.Owner, why string) error {
+	open, err := w.ledger.OpenOwners(ctx, tx, pipeline)
+	if err != nil {
+		return err
+	}
+	others := slices.DeleteFunc(open, func(o string) bool { return o == string(actor) })
+	return w.ledger.Fence(ctx, tx, why, others...)
+}
+
+// Fence stops a workflow: from now on it changes nothing here, and what it has built is given up.
+func (w *Warehouse) Fence(ctx context.Context, pipeline string, owner effect.Owner, why string) error {
+	return postgres.Classify("stop", owner.Workflow(), pgx.BeginFunc(ctx, w.pool, func(tx pgx.Tx) error {
+		if err := postgres.Bound(ctx, tx, ledgerWait); err != nil {
+			return err
+		}
+		if err := w.ledger.ExcludeChange(ctx, tx, pipeline); err != nil {
+			return err
+		}
+		return w.ledger.Fence(ctx, tx, why, string(owner))
+	}))
+}
+
+// DecideTurnBack decides about the next limit partitions after a key, from what is live now: asked again after any part was
+// done it gives exactly what is left. has are the outputs that the release to go back to has.
+func (w *Warehouse) DecideTurnBack(ctx context.Context, b turnback.TurnBack, has []string, after partition.Key, limit int) (turnback.Page, error) {
+	var page turnback.Page
+	err := pgx.BeginTxFunc(ctx, w.pool, postgres.ReadOnly(), func(tx pgx.Tx) error {
+		outputs, err := w.turnedOutputs(ctx, tx, b.Request)
+		if err != nil {
+			return err
+		}
+		live, err := w.ledger.LivePage(ctx, tx, outputs, after, limit)
+		if err != nil {
+			return err
+		}
+		keys := slices.Sorted(maps.Keys(live))
+		if len(keys) == 0 {
+			return nil
+		}
+		if len(keys) == limit {
+			page.Last = keys[len(keys)-1]
+		}
+		if b.Request.Output != "" {
+			keys = slices.DeleteFunc(keys, func(k partition.Key) bool { return k != b.Request.Partition })
+		}
+		page.Decisions, err = w.decide(ctx, tx, b, has, outputs, keys, live)
+		return err
+	})
+	return page, postgres.Classify("decide turn-back of", b.Request.Pipeline, err)
+}
+
+// turnedOutputs are the outputs that a turn-back is about: all that the ledger knows for the pipeline, or the one asked for.
+func (w *Warehouse) turnedOutputs(ctx context.Context, q catalog.Querier, req turnback.Request) ([]string, error) {
+	if req.Output != "" {
+		return []string{req.Output}, nil
+	}
+	return w.ledger.OutputsOf(ctx, q, req.Pipeline)
+}
+
+func (w *Warehouse) decide(ctx context.Context, q catalog.Querier, b turnback.TurnBack, has, outputs []string, keys []partition.Key, live map[partition.Key]map[string]catalog.Live) ([]turnback.Decision, error) {
+	facts, slots, err := w.turnBackFacts(ctx, q, b, outputs, keys, live)
+	if err != nil {
+		return nil, err
+	}
+	facts.Outputs = map[string]bool{}
+	for _, output := range has {
+		facts.Outputs[output] = true
+	}
+	decisions := make([]turnback.Decision, 0, len(keys))
+	for _, key := range keys {
+		if b.Request.Output != "" {
+			decisions = append(decisions, toGeneration(b.Request, slots[key]))
+			continue
+		}
+		decisions = append(decisions, turnback.Decide(facts, key, slots[key]))
+	}
+	return decisions, nil
+}
+
+// turnBackFacts reads what the rules have to know about some partitions.
+func (w *Warehouse) turnBackFacts(ctx context.Context, q catalog.Querier, b turnback.TurnBack, outputs []string, keys []partition.Key, live map[partition.Key]map[string]catalog.Live) (turnback.Facts, map[partition.Key][]turnback.Slot, error) {
+	req := b.Request
+	facts := turnback.Facts{
+		Target: turnback.Target{Tenure: b.Target, Owner: req.Owner}, K: b.Tenure, Tenures: map[int64]release.Tenure{}, Generations: map[int64]turnback.Generation{},
+		Snapshot: req.Snapshot, DetachNewOutputs: req.Detach, ByPerson: req.ByPerson,
+	}
+	tenures, err := w.ledger.Tenures(ctx, q, req.Pipeline)
+	if err != nil {
+		return facts, nil, err
+	}
+	for _, t := range tenures {
+		facts.Tenures[t.Number] = t
+	}
+	if b.Target != 0 {
+		facts.K = facts.Tenures[b.Target]
+	} else if req.Owner != "" && b.From.Number != 0 {
+		facts.K = b.From
+		if b.From.Owner == req.Owner {
+			facts.K = before(tenures, b.From.Number)
+		}
+	}
+	if facts.TurnedBack, err = w.ledger.TurnedBack(ctx, q, req.Pipeline); err != nil {
+		return facts, nil, err
+	}
+	swaps, err := w.ledger.SwapsAt(ctx, q, outputs, keys)
+	if err != nil {
+		return facts, nil, err
+	}
+	named := map[int64]bool{}
+	logs := map[catalog.Slot][]turnback.Swap{}
+	for _, s := range swaps {
+		at := catalog.Slot{Output: s.Output, Partition: s.Partition}
+		logs[at] = append(logs[at], turnback.Swap{ID: s.ID, Tenure: s.Tenure, Owner: s.Owner, From: s.From, To: s.To, Kind: string(s.Kind)})
+		named[s.From], named[s.To] = true, true
+	}
+	delete(named, 0)
+	generations, err := w.ledger.Generations(ctx, q, slices.Collect(maps.Keys(named)))
+	if err != nil {
+		return facts, nil, err
+	}
+	for id, g := range generations {
+		facts.Generations[id] = turnback.Generation{
+			ID: id, Digest: g.Digest, Config: g.Config, State: g.State, NotReattachable: g.NotReattachable, Replaced: g.Replaced, Owner: g.Owner,
+		}
+	}
+	slots := map[partition.Key][]turnback.Slot{}
+	for _, key := range keys {
+		for _, output := range outputs {
+			now, ok := live[key][output]
+			log := logs[catalog.Slot{Output: output, Partition: key}]
+			if ok && len(log) > 0 {
+				slots[key] = append(slots[key], turnback.Slot{Output: output, Live: now.Generation, Swaps: log})
+			}
+		}
+	}
+	return facts, slots, nil
+}
+
+// lastGood is the generation to go back to in one output's partition: the one that a person named, or the newest that was
+// live before and can be again.
+func (w *Warehouse) lastGood(ctx context.Context, q catalog.Querier, b turnback.TurnBack) (int64, error) {
+	req := b.Request
+	keys := []partition.Key{req.Partition}
+	swaps, err := w.ledger.SwapsAt(ctx, q, []string{req.Output}, keys)
+	if err != nil {
+		return 0, err
+	}
+	refuse := func(reason string) (int64, error) {
+		return 0, fault.Newf(fault.Refused, "roll back", req.Output+" "+string(req.Partition),
+			"drawbridge history lists the generations of a partition; or run it with the release that you want", reason)
+	}
+	if len(swaps) == 0 {
+		return refuse("nothing was ever published there")
+	}
+	live := swaps[len(swaps)-1].To
+	for _, s := range slices.Backward(swaps) {
+		if s.From == 0 || s.From == live || s.Kind != catalog.Publish || (req.Generation != 0 && s.From != req.Generation) {
+			continue
+		}
+		g, err := w.ledger.Generation(ctx, q, s.From)
+		if err != nil {
+			return 0, err
+		}
+		if g.State == generation.Retired && g.NotReattachable == "" {
+			return g.ID, nil
+		}
+	}
+	if req.Generation != 0 {
+		return refuse(fmt.Sprintf("generation %d was not live there, is live now, or cannot be again", req.Generation))
+	}
+	return refuse("there is no other generation that was live and can be again")
+}
+
+// toGeneration turns one output's partition back to the generation that the turn-back has fixed.
+func toGeneration(req turnback.Request, slots []turnback.Slot) turnback.Decision {
+	d := turnback.Decision{Partition: req.Partition, Action: turnback.Keep}
+	if len(slots) == 0 || slots[0].Live == req.Generation {
+		return d
+	}
+	d.Action = turnback.SwapBack
+	d.Items = []turnback.Item{{
+		Output: req.Output, Action: turnback.SwapBack, From: slots[0].Live, To: req.Generation, Reason: fmt.Sprintf("generation %d was live", req.Generation),
+	}}
+	return d
+}
+
+// RecordLeft stores what a turn-back leaves as it is, a row each.
+func (w *Warehouse) RecordLeft(ctx context.Context, tenure int64, left []turnback.LeftOver) error {
+	return postgres.Classify("record what is left by turn-back", fmt.Sprint(tenure), w.ledger.RecordLeft(ctx, w.pool, tenure, left))
+}
+
+// TurnBack reads a turn-back by its tenure.
+func (w *Warehouse) TurnBack(ctx context.Context, tenure int64) (turnback.TurnBack, error) {
+	b, ok, err := w.ledger.TurnBack(ctx, w.pool, tenure)
+	if err == nil && !ok {
+		err = fault.Newf(fault.Invalid, "read turn-back", fmt.Sprint(tenure), "start it again: drawbridge rollback", "the ledger does not know it")
+	}
+	return b, postgres.Classify("read turn-back", fmt.Sprint(tenure), err)
+}
+
+// EndTurnBack closes a turn-back: done, or stuck where something that should have gone back did not. It reads what is left.
+func (w *Warehouse) EndTurnBack(ctx context.Context, tenure int64, state turnback.State) error {
+	return postgres.Classify("end turn-back", fmt.Sprint(tenure), w.ledger.EndTurnBack(ctx, w.pool, tenure, state))
+}
+
+// Left counts what a turn-back leaves, and reads the first of it.
+func (w *Warehouse) Left(ctx context.Context, tenure int64, limit int) (stuck, left int, first []turnback.LeftOver, err error) {
+	stuck, left, first, err = w.ledger.Left(ctx, w.pool, tenure, limit)
+	return stuck, left, first, postgres.Classify("read what is left by turn-back", fmt.Sprint(tenure), err)
+}
