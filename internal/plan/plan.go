@@ -28,9 +28,15 @@ const (
 	RebuildAll   RebuildMode = "all"
 )
 
+// Item is one partition of one output that a plan builds.
+type Item struct {
+	Output    string        `json:"output"`
+	Partition partition.Key `json:"partition"`
+}
+
 // Slice is a step of a publish: the partitions are built one after another and published in one transaction.
 type Slice struct {
-	Items []generation.Item `json:"items"`
+	Items []Item `json:"items"`
 	// Reused says that a shadow of the canary is promoted here instead of built again.
 	Reused bool `json:"reused,omitempty"`
 }
@@ -110,6 +116,7 @@ type Environment struct {
 	SmokeMax     time.Duration    `json:"smoke_max"`
 	Canary       []partition.Key  `json:"canary"`
 	Slices       []Slice          `json:"slices"` // the first promotes the canary
+	Lanes        int              `json:"lanes"`  // slices that are built at the same time
 	Checks       []string         `json:"checks"` // "fct_orders: unique(order_id)"
 	Budgets      []string         `json:"budgets"`
 	Approval     gate.Approval    `json:"approval"`
