@@ -209,17 +209,17 @@ func (a *Publishing) Activate(ctx context.Context, in ActivateInput) error {
 	if err != nil {
 		return err
 	}
-	to := &in.Target.Release
+	release := &in.Target.Release
 	switch {
 	case in.None:
-		to = nil
+		release = nil
 	case in.TurnBack:
-		was, err := w.WasActive(ctx, to.Pipeline, to.Digest)
+		was, err := w.WasActive(ctx, release.Pipeline, release.Digest)
 		if err != nil {
 			return err
 		}
 		if !was {
-			return fault.Newf(fault.Refused, "turn back to", to.String(), "deploy it: drawbridge deploy",
+			return fault.Newf(fault.Refused, "turn back to", release.Pipeline+"@"+release.Version, "deploy it: drawbridge deploy",
 				"it was never active in "+in.Target.Environment)
 		}
 	default:
@@ -227,7 +227,7 @@ func (a *Publishing) Activate(ctx context.Context, in ActivateInput) error {
 			return err
 		}
 	}
-	return w.SetActive(ctx, in.Target.Effect(in.Step, in.Round), in.Target.Release.Pipeline, to)
+	return w.SetActive(ctx, in.Target.Effect(in.Step, in.Round), in.Target.Release.Pipeline, release)
 }
 
 // ActiveInput asks for an environment's active release. The config comes from the release, or from the source, that asks.
@@ -235,19 +235,20 @@ type ActiveInput struct {
 	Target Target `json:"target"`
 }
 
-// ActiveResult is the active release; nil when none is.
+// ActiveResult is the active release, nil when none is, and the rule by which this environment's gates are decided.
 type ActiveResult struct {
 	Release *release.Release `json:"release,omitempty"`
+	Rule    gate.Approval    `json:"rule"`
 }
 
-// Active reads the active release.
+// Active reads the active release and the environment's rule.
 func (a *Publishing) Active(ctx context.Context, in ActiveInput) (ActiveResult, error) {
 	_, w, err := a.Site.open(ctx, in.Target)
 	if err != nil {
 		return ActiveResult{}, err
 	}
 	active, err := w.Active(ctx, in.Target.Release.Pipeline)
-	return ActiveResult{Release: active}, err
+	return ActiveResult{Release: active, Rule: a.Site.Policy.Approval}, err
 }
 
 // RecordInput is an approval gate that closed.

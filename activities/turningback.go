@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"drawbridge/internal/fault"
+	"drawbridge/internal/gate"
 	"drawbridge/internal/generation"
 	"drawbridge/internal/pipeline"
 	"drawbridge/internal/plan"
@@ -59,6 +60,8 @@ type Survey struct {
 	Detached       int      `json:"detached"`
 	Left           int      `json:"left"`
 	Lines          []string `json:"lines,omitempty"` // the first of the items, for people
+	// Rule is the one by which this environment's gates are decided.
+	Rule gate.Approval `json:"rule"`
 }
 
 // surveyLines bounds the part of a turn-back that travels in workflow history.
@@ -85,7 +88,7 @@ func (a *TurningBack) Survey(ctx context.Context, in SurveyInput) (Survey, error
 	if err != nil {
 		return Survey{}, fmt.Errorf("keep turn-back: %w", err)
 	}
-	s := Survey{Undo: digest, To: undo.To, From: undo.From}
+	s := Survey{Undo: digest, To: undo.To, From: undo.From, Rule: a.Site.Policy.Approval}
 	for _, it := range undo.Items {
 		switch it.Kind {
 		case plan.UndoSwapBack:

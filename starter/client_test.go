@@ -20,6 +20,7 @@ import (
 	"drawbridge/internal/plan"
 	"drawbridge/internal/release"
 	"drawbridge/workflows"
+	"drawbridge/workflows/conduct"
 )
 
 // server is a Temporal that answers as it is told. What a test does not set must not be called: it panics.
@@ -112,7 +113,7 @@ func running(client.StartWorkflowOptions, string, any) error {
 
 func TestDeployStartsOneDeploymentOfTheFolder(t *testing.T) {
 	t.Parallel()
-	s := staffed("dev", "staging").ends(workflows.Status{Stage: workflows.StageDone, Pipeline: "shop"})
+	s := staffed("dev", "staging").ends(workflows.Status{Header: conduct.Header{Stage: workflows.StageDone, Pipeline: "shop"}})
 	x := newTerminal(t).with(s)
 	dir := shop(t, x)
 	require.Zero(t, x.run(t, "deploy", dir, "--to", "staging", "--rebuild", "last=2", "--reason", "why not", "--compensate", "all", "--config", "staging="+dir+"/config.staging.yaml"), x.errOut.String())
@@ -145,7 +146,7 @@ func TestDeployExitsAsItEnds(t *testing.T) {
 	for stage, code := range map[workflows.Stage]exit{
 		workflows.StageDone: exitDone, workflows.StageRefused: exitRefused, workflows.StageRolledBack: exitRolledBack,
 	} {
-		x := newTerminal(t).with(staffed("dev").ends(workflows.Status{Stage: stage, Pipeline: "shop", Sentence: "because"}))
+		x := newTerminal(t).with(staffed("dev").ends(workflows.Status{Header: conduct.Header{Stage: stage, Pipeline: "shop", Sentence: "because"}}))
 		dir := shop(t, x)
 		require.Equal(t, int(code), x.run(t, "deploy", dir, "--to", "dev"))
 		require.Contains(t, x.out.String(), "because")
@@ -169,7 +170,7 @@ func TestDeployDetachedSaysWhoIsMissing(t *testing.T) {
 
 func TestDeployAppliesAPlan(t *testing.T) {
 	t.Parallel()
-	s := staffed("dev", "staging").ends(workflows.Status{Stage: workflows.StageDone})
+	s := staffed("dev", "staging").ends(workflows.Status{Header: conduct.Header{Stage: workflows.StageDone}})
 	x := newTerminal(t).with(s)
 	store, err := (&app{Main: x.main}).store()
 	require.NoError(t, err)
@@ -207,7 +208,7 @@ func TestDeployWhileAnotherRuns(t *testing.T) {
 		s := staffed("dev")
 		s.start = running
 		s.status = func() (workflows.Status, error) {
-			return workflows.Status{Pipeline: "shop", Release: release.Release{Version: "0.9.0"}, By: "ben", Stage: workflows.StageCrossing, Sentence: "building"}, nil
+			return workflows.Status{Header: conduct.Header{Pipeline: "shop", Release: release.Release{Version: "0.9.0"}, By: "ben", Stage: workflows.StageCrossing, Sentence: "building"}}, nil
 		}
 		x := newTerminal(t).with(s)
 		require.Equal(t, int(exitRefused), x.run(t, "deploy", shop(t, x), "--to", "dev"))
@@ -217,7 +218,7 @@ func TestDeployWhileAnotherRuns(t *testing.T) {
 	})
 	t.Run("supersedes one that only watches", func(t *testing.T) {
 		t.Parallel()
-		s := staffed("dev").ends(workflows.Status{Stage: workflows.StageDone})
+		s := staffed("dev").ends(workflows.Status{Header: conduct.Header{Stage: workflows.StageDone}})
 		s.start = func(o client.StartWorkflowOptions, w string, in any) error {
 			if len(s.updates) == 0 {
 				return running(o, w, in)
@@ -225,7 +226,7 @@ func TestDeployWhileAnotherRuns(t *testing.T) {
 			return nil
 		}
 		s.status = func() (workflows.Status, error) {
-			return workflows.Status{Pipeline: "shop", Stage: workflows.StageWatching}, nil
+			return workflows.Status{Header: conduct.Header{Pipeline: "shop", Stage: workflows.StageWatching}}, nil
 		}
 		s.update = func(client.UpdateWorkflowOptions) error { return nil }
 		x := newTerminal(t).with(s)
@@ -239,7 +240,9 @@ func TestDeployWhileAnotherRuns(t *testing.T) {
 		t.Parallel()
 		s := staffed("dev")
 		s.start = running
-		s.status = func() (workflows.Status, error) { return workflows.Status{Stage: workflows.StageWatching}, nil }
+		s.status = func() (workflows.Status, error) {
+			return workflows.Status{Header: conduct.Header{Stage: workflows.StageWatching}}, nil
+		}
 		s.update = func(client.UpdateWorkflowOptions) error {
 			return temporal.NewApplicationError("it is not only watching", "drawbridge.Conflict")
 		}
@@ -252,7 +255,7 @@ func TestDeployWhileAnotherRuns(t *testing.T) {
 
 func TestSearchAttributesAreNotNeeded(t *testing.T) {
 	t.Parallel()
-	s := staffed("dev").ends(workflows.Status{Stage: workflows.StageDone})
+	s := staffed("dev").ends(workflows.Status{Header: conduct.Header{Stage: workflows.StageDone}})
 	s.start = func(o client.StartWorkflowOptions, _ string, _ any) error {
 		if o.TypedSearchAttributes.Size() > 0 {
 			return serviceerror.NewInvalidArgument("Namespace default has no mapping defined for search attribute DrawbridgePipeline")
@@ -297,7 +300,7 @@ func TestQuestionsNeedAWorker(t *testing.T) {
 
 func TestRunOfAFolder(t *testing.T) {
 	t.Parallel()
-	s := staffed("staging").ends(workflows.Status{Stage: workflows.StageDone})
+	s := staffed("staging").ends(workflows.Status{Header: conduct.Header{Stage: workflows.StageDone}})
 	x := newTerminal(t).with(s).set("CONFIG", "config.staging.yaml")
 	dir := shop(t, x)
 	require.Zero(t, x.run(t, "run", dir, "--partition", "2026-01-01"), x.errOut.String())
@@ -324,7 +327,7 @@ func TestRollbackNamesAReleaseAndARequest(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := staffed("prod").ends(workflows.Status{Stage: workflows.StageDone})
+			s := staffed("prod").ends(workflows.Status{Header: conduct.Header{Stage: workflows.StageDone}})
 			x := newTerminal(t).with(s)
 			require.Zero(t, x.run(t, "build", shop(t, x)))
 			require.Zero(t, x.run(t, append([]string{"rollback", "shop", "--env", "prod", "--reason", "bad", "--dry-run", "--verify", "full"}, tc.args...)...), x.errOut.String())

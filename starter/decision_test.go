@@ -13,6 +13,7 @@ import (
 	"drawbridge/internal/fault"
 	"drawbridge/internal/gate"
 	"drawbridge/workflows"
+	"drawbridge/workflows/conduct"
 )
 
 // script is a conversation that answers as it is told.
@@ -118,7 +119,9 @@ func TestDecisionNamesTheOpenGate(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := &script{status: func(context.Context) (workflows.Status, error) { return workflows.Status{Gates: tc.gates}, tc.err }}
+			s := &script{status: func(context.Context) (workflows.Status, error) {
+				return workflows.Status{Header: conduct.Header{Gates: tc.gates}}, tc.err
+			}}
 			got, err := address(t.Context(), s, tc.given, func(context.Context) string { return tc.memo })
 			require.Equal(t, tc.class, fault.ClassOf(err))
 			if tc.class == "" {

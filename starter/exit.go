@@ -52,7 +52,7 @@ func exitOf(s workflows.Status) exit {
 			return exitDone
 		}
 		return exitRolledBack
-	case workflows.StageWaiting:
+	case workflows.StageWaiting, workflows.StagePaused:
 		return exitWaiting
 	case workflows.StageRefused:
 		if s.Kind == recoveryKind {

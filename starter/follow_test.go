@@ -12,6 +12,7 @@ import (
 
 	"drawbridge/internal/gate"
 	"drawbridge/workflows"
+	"drawbridge/workflows/conduct"
 )
 
 // recorder is a screen that remembers.
@@ -54,7 +55,7 @@ func follows(p patience, result func(context.Context) (workflows.Status, error),
 }
 
 func at(stage workflows.Stage, gates ...gate.Gate) workflows.Status {
-	return workflows.Status{Stage: stage, Gates: gates}
+	return workflows.Status{Header: conduct.Header{Stage: stage, Gates: gates}}
 }
 
 func everybody() []queue { return nil }

@@ -18,6 +18,7 @@ import (
 	"drawbridge/internal/gate"
 	"drawbridge/internal/release"
 	"drawbridge/workflows"
+	"drawbridge/workflows/conduct"
 )
 
 func execution(id string, status enumspb.WorkflowExecutionStatus, startedAgo time.Duration) *workflowpb.WorkflowExecutionInfo {
@@ -41,7 +42,7 @@ const (
 
 func TestWhatWasTerminatedIsAbandoned(t *testing.T) {
 	t.Parallel()
-	crossing := workflows.Status{Stage: workflows.StageCrossing, Pipeline: "shop"}
+	crossing := workflows.Status{Header: conduct.Header{Stage: workflows.StageCrossing, Pipeline: "shop"}}
 	noWorkerAnswers := serviceerror.NewDeadlineExceeded("no worker")
 	for name, tc := range map[string]struct {
 		how    enumspb.WorkflowExecutionStatus
@@ -51,12 +52,12 @@ func TestWhatWasTerminatedIsAbandoned(t *testing.T) {
 	}{
 		"terminated in the middle":            {terminated, crossing, nil, stageAbandoned},
 		"terminated, and no worker answers":   {terminated, workflows.Status{}, noWorkerAnswers, stageAbandoned},
-		"terminated after it was finished":    {terminated, workflows.Status{Stage: workflows.StageDone}, nil, workflows.StageDone},
+		"terminated after it was finished":    {terminated, workflows.Status{Header: conduct.Header{Stage: workflows.StageDone}}, nil, workflows.StageDone},
 		"running":                             {runs, crossing, nil, workflows.StageCrossing},
 		"running, and no worker answers":      {runs, workflows.Status{}, noWorkerAnswers, "waiting"},
 		"failed, and no worker answers":       {failed, workflows.Status{}, noWorkerAnswers, workflows.StageRefused},
-		"ended by itself":                     {completed, workflows.Status{Stage: workflows.StageRolledBack}, nil, workflows.StageRolledBack},
-		"cancelled, and compensated as asked": {cancelled, workflows.Status{Stage: workflows.StageRolledBack}, nil, workflows.StageRolledBack},
+		"ended by itself":                     {completed, workflows.Status{Header: conduct.Header{Stage: workflows.StageRolledBack}}, nil, workflows.StageRolledBack},
+		"cancelled, and compensated as asked": {cancelled, workflows.Status{Header: conduct.Header{Stage: workflows.StageRolledBack}}, nil, workflows.StageRolledBack},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -116,7 +117,7 @@ func TestInboxFindsGatesWithAndWithoutSearchAttributes(t *testing.T) {
 	}{
 		"an open gate": {waitingStatus(), false, "drawbridge approve shop --gate approval-prod --reason TEXT"},
 		"an open gate, attributes not registered": {waitingStatus(), true, "drawbridge approve shop --gate approval-prod --reason TEXT"},
-		"none is open": {workflows.Status{Stage: workflows.StageCrossing}, true, "No gate is open."},
+		"none is open": {workflows.Status{Header: conduct.Header{Stage: workflows.StageCrossing}}, true, "No gate is open."},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -141,7 +142,7 @@ func TestStatusOfAllIsAList(t *testing.T) {
 	t.Parallel()
 	s := staffed("prod")
 	s.status = func() (workflows.Status, error) {
-		return workflows.Status{Pipeline: "shop", Release: release.Release{Version: "1.1.0"}, Stage: workflows.StageCrossing, Gates: []gate.Gate{}}, nil
+		return workflows.Status{Header: conduct.Header{Pipeline: "shop", Release: release.Release{Version: "1.1.0"}, Stage: workflows.StageCrossing, Gates: []gate.Gate{}}}, nil
 	}
 	v := &visibility{server: s, answers: func(query string) ([]*workflowpb.WorkflowExecutionInfo, error) {
 		if strings.Contains(query, "ExecutionStatus = 'Running'") {

@@ -218,7 +218,7 @@ func nextAfter(id string, s workflows.Status) []string {
 		return []string{history}
 	case stageAbandoned:
 		return []string{"drawbridge recover " + id}
-	case workflows.StagePlanning, workflows.StageValidating, workflows.StageCrossing, workflows.StageWaiting,
+	case workflows.StagePlanning, workflows.StageValidating, workflows.StageCrossing, workflows.StageWaiting, workflows.StagePaused,
 		workflows.StageWatching, workflows.StageCompensating:
 	}
 	return []string{"drawbridge status " + id + " --watch", "drawbridge cancel " + id}

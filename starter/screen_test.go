@@ -12,6 +12,7 @@ import (
 	"drawbridge/internal/gate"
 	"drawbridge/internal/release"
 	"drawbridge/workflows"
+	"drawbridge/workflows/conduct"
 )
 
 // screen is an app that writes into a buffer, at noon.
@@ -30,8 +31,21 @@ func digestOf(digit string) string {
 
 func waitingStatus() workflows.Status {
 	return workflows.Status{
-		Kind: "deployment", Pipeline: "shop", Release: release.Release{Pipeline: "shop", Version: "1.1.0"}, Plan: digestOf("9"), By: "ana",
-		Stage: workflows.StageWaiting, Environment: "prod", Step: "approval", Sentence: "may shop@1.1.0 be published in prod?",
+		Header: conduct.Header{
+			Kind: "deployment", Pipeline: "shop", Release: release.Release{Pipeline: "shop", Version: "1.1.0"}, Plan: digestOf("9"), By: "ana",
+			Stage: workflows.StageWaiting, Environment: "prod", Step: "approval", Sentence: "may shop@1.1.0 be published in prod?",
+			Gates: []gate.Gate{
+				{Name: "approval-staging", Plan: digestOf("9"), Decided: gate.Approve, Why: "approve by ben: ok"},
+				{
+					Name: "approval-prod", Plan: digestOf("9"), Question: "may shop@1.1.0 be published in prod?", Requester: "ana",
+					Rule:    gate.Approval{Required: true, Quorum: 2, FourEyes: true, Approvers: []string{"ben", "cy", "di"}},
+					Verdict: gate.Verdict{Outcome: gate.Inconclusive, Reason: "no baseline"},
+					Choices: []gate.Choice{gate.Approve, gate.Reject, gate.Retry}, OpenedAt: noon().Add(-time.Hour), Endless: true,
+					Answers: []gate.Answer{{Decision: gate.Decision{Choice: gate.Approve, By: "ben", Reason: "numbers fit"}}},
+				},
+			},
+			RefusedDecisions: []string{"approve by ana at gate approval-prod: four eyes"},
+		},
 		Crossings: []workflows.Crossing{
 			{Environment: "dev", State: "live", Slices: 2, SlicesDone: 2, Verdicts: []workflows.GateVerdict{
 				{Gate: "smoke-dev", Verdict: gate.Verdict{Outcome: gate.Pass, Reason: "12 checks pass"}},
@@ -45,17 +59,6 @@ func waitingStatus() workflows.Status {
 				}}},
 			}},
 		},
-		Gates: []gate.Gate{
-			{Name: "approval-staging", Plan: digestOf("9"), Decided: gate.Approve, Why: "approve by ben: ok"},
-			{
-				Name: "approval-prod", Plan: digestOf("9"), Question: "may shop@1.1.0 be published in prod?", Requester: "ana",
-				Rule:    gate.Approval{Required: true, Quorum: 2, FourEyes: true, Approvers: []string{"ben", "cy", "di"}},
-				Verdict: gate.Verdict{Outcome: gate.Inconclusive, Reason: "no baseline"},
-				Choices: []gate.Choice{gate.Approve, gate.Reject, gate.Retry}, OpenedAt: noon().Add(-time.Hour), Endless: true,
-				Answers: []gate.Answer{{Decision: gate.Decision{Choice: gate.Approve, By: "ben", Reason: "numbers fit"}}},
-			},
-		},
-		RefusedDecisions: []string{"approve by ana at gate approval-prod: four eyes"},
 	}
 }
 
@@ -71,7 +74,9 @@ func events(n int) []workflows.Event {
 func TestStatusScreens(t *testing.T) {
 	t.Parallel()
 	rolledBack := workflows.Status{
-		Pipeline: "shop", Release: release.Release{Version: "1.3.0"}, Stage: workflows.StageRolledBack, Sentence: "watch breached: turned back to 1.1.0",
+		Header: conduct.Header{
+			Pipeline: "shop", Release: release.Release{Version: "1.3.0"}, Stage: workflows.StageRolledBack, Sentence: "watch breached: turned back to 1.1.0",
+		},
 		Crossings: []workflows.Crossing{{Environment: "prod", State: "turned_back", Verdicts: []workflows.GateVerdict{
 			{Gate: "watch-prod", Verdict: gate.Verdict{Outcome: gate.Fail, Reason: "revenue per channel", Evidence: []gate.Evidence{
 				{Name: "revenue_drift", Value: "0.31", Limit: "<= 0.05", Outcome: gate.Fail},
@@ -81,10 +86,10 @@ func TestStatusScreens(t *testing.T) {
 	for name, s := range map[string]workflows.Status{
 		"waiting":     waitingStatus(),
 		"rolled-back": rolledBack,
-		"running":     {Pipeline: "shop", Stage: workflows.StageCrossing, Environment: "dev", Step: "canary", Sentence: "building the canary"},
-		"done":        {Pipeline: "shop", Release: release.Release{Version: "1.1.0"}, Stage: workflows.StageDone, Environment: "prod", Sentence: "live in prod", Events: events(10)},
-		"abandoned":   {Gates: waitingStatus().Gates, Pipeline: "shop", Stage: stageAbandoned, Environment: "prod", Sentence: "it was ended from outside (terminated) before it was finished"},
-		"refused":     {Kind: deploymentKind, Pipeline: "shop", Stage: workflows.StageRefused, Environment: "dev", Step: "canary", Sentence: "the canary failed"},
+		"running":     {Header: conduct.Header{Pipeline: "shop", Stage: workflows.StageCrossing, Environment: "dev", Step: "canary", Sentence: "building the canary"}},
+		"done":        {Header: conduct.Header{Pipeline: "shop", Release: release.Release{Version: "1.1.0"}, Stage: workflows.StageDone, Environment: "prod", Sentence: "live in prod", Events: events(10)}},
+		"abandoned":   {Header: conduct.Header{Gates: waitingStatus().Gates, Pipeline: "shop", Stage: stageAbandoned, Environment: "prod", Sentence: "it was ended from outside (terminated) before it was finished"}},
+		"refused":     {Header: conduct.Header{Kind: deploymentKind, Pipeline: "shop", Stage: workflows.StageRefused, Environment: "dev", Step: "canary", Sentence: "the canary failed"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -100,8 +105,8 @@ func TestListScreen(t *testing.T) {
 	a, out := screen()
 	a.showList([]view{
 		{ID: "deploy/shop", Status: waitingStatus(), Ended: new(noon().Add(-time.Minute))},
-		{ID: "run/shop/dev/2026-01-31", Status: workflows.Status{Pipeline: "shop", Stage: stageAbandoned, Environment: "dev"}, Ended: new(noon().Add(-50 * time.Hour))},
-		{ID: "rollback/shop/prod", Status: workflows.Status{Pipeline: "shop", Stage: workflows.StageDone}, Ended: new(noon().Add(-3 * time.Hour))},
+		{ID: "run/shop/dev/2026-01-31", Status: workflows.Status{Header: conduct.Header{Pipeline: "shop", Stage: stageAbandoned, Environment: "dev"}}, Ended: new(noon().Add(-50 * time.Hour))},
+		{ID: "rollback/shop/prod", Status: workflows.Status{Header: conduct.Header{Pipeline: "shop", Stage: workflows.StageDone}}, Ended: new(noon().Add(-3 * time.Hour))},
 	})
 	golden(t, "screen/list.txt", out.String())
 }
@@ -110,7 +115,7 @@ func TestInboxScreen(t *testing.T) {
 	t.Parallel()
 	a, out := screen()
 	s := waitingStatus()
-	a.showInbox([]question{{ID: "deploy/shop", Title: title(s), Gate: s.Gates[1]}}, []view{{ID: "run/shop/dev/all", Status: workflows.Status{Pipeline: "shop"}}})
+	a.showInbox([]question{{ID: "deploy/shop", Title: title(s), Gate: s.Gates[1]}}, []view{{ID: "run/shop/dev/all", Status: workflows.Status{Header: conduct.Header{Pipeline: "shop"}}}})
 	golden(t, "screen/inbox.txt", out.String())
 }
 
@@ -188,7 +193,7 @@ func TestColoursAreForTerminalsOnly(t *testing.T) {
 
 func TestProgressLineFitsOneLine(t *testing.T) {
 	t.Parallel()
-	s := workflows.Status{Stage: workflows.StageCrossing, Environment: "prod", Step: "publish-rest", Crossings: []workflows.Crossing{{Environment: "prod", Slices: 5, SlicesDone: 3}}}
+	s := workflows.Status{Header: conduct.Header{Stage: workflows.StageCrossing, Environment: "prod", Step: "publish-rest"}, Crossings: []workflows.Crossing{{Environment: "prod", Slices: 5, SlicesDone: 3}}}
 	require.Equal(t, "crossing prod · publish-rest · 3 of 5 steps published", progressLine(s))
 	s.Step = string(bytes.Repeat([]byte("ä"), 100))
 	require.LessOrEqual(t, len([]rune(progressLine(s))), 76)

@@ -49,7 +49,7 @@ func (s style) stage(stage workflows.Stage) string {
 		return s.green(text)
 	case workflows.StageRefused, workflows.StageRolledBack, workflows.StageStuck, stageAbandoned:
 		return s.red(text)
-	case workflows.StageWaiting, workflows.StageCompensating:
+	case workflows.StageWaiting, workflows.StagePaused, workflows.StageCompensating:
 		return s.yellow(text)
 	case workflows.StagePlanning, workflows.StageValidating, workflows.StageCrossing, workflows.StageWatching:
 	}

@@ -3,59 +3,52 @@ package main
 import (
 	"time"
 
-	"go.temporal.io/sdk/activity"
-	"go.temporal.io/sdk/worker"
-
 	"drawbridge/activities"
+	"drawbridge/workflows"
+	"drawbridge/workflows/conduct"
 )
 
-// registerControl names an environment's short activities as they are on the wire.
-func registerControl(w worker.Worker, site *activities.Site) {
+// controlActivities are an environment's short activities.
+func controlActivities(site *activities.Site) []conduct.Bound {
 	releases := &activities.Releases{Site: site, Now: time.Now}
 	planning := &activities.Planning{Site: site}
 	publishing := &activities.Publishing{Site: site}
 	turning := &activities.TurningBack{Site: site}
 	watching := &activities.Watching{Site: site, Now: time.Now}
 	inspecting := &activities.Inspecting{Site: site}
-	register(w, map[string]any{
-		"BuildRelease":   releases.BuildRelease,
-		"Attest":         releases.Attest,
-		"Observe":        planning.Observe,
-		"Compute":        planning.Compute,
-		"ReadPlan":       planning.ReadPlan,
-		"Recheck":        planning.Recheck,
-		"Expand":         publishing.Expand,
-		"AttachShadow":   publishing.AttachShadow,
-		"DropShadow":     publishing.DropShadow,
-		"Publish":        publishing.Publish,
-		"Activate":       publishing.Activate,
-		"Active":         publishing.Active,
-		"RecordApproval": publishing.RecordApproval,
-		"Housekeep":      publishing.Housekeep,
-		"Fence":          turning.Fence,
-		"Survey":         turning.Survey,
-		"Swaps":          turning.Swaps,
-		"Rebuilds":       turning.Rebuilds,
-		"MeasureBefore":  watching.MeasureBefore,
-		"Look":           watching.Look,
-		"Inspect":        inspecting.Inspect,
-	})
+	return []conduct.Bound{
+		workflows.BuildRelease.Bind(releases.BuildRelease),
+		conduct.Effect(workflows.Attest, releases.Attest),
+		workflows.Observe.Bind(planning.Observe),
+		workflows.Compute.Bind(planning.Compute),
+		workflows.ReadPlan.Bind(planning.ReadPlan),
+		conduct.Effect(workflows.Recheck, planning.Recheck),
+		workflows.Expand.Bind(publishing.Expand),
+		conduct.Effect(workflows.AttachShadow, publishing.AttachShadow),
+		conduct.Effect(workflows.DropShadow, publishing.DropShadow),
+		workflows.Publish.Bind(publishing.Publish),
+		conduct.Effect(workflows.Activate, publishing.Activate),
+		workflows.Active.Bind(publishing.Active),
+		conduct.Effect(workflows.RecordApproval, publishing.RecordApproval),
+		conduct.Effect(workflows.Housekeep, publishing.Housekeep),
+		conduct.Effect(workflows.Fence, turning.Fence),
+		workflows.Survey.Bind(turning.Survey),
+		workflows.Swaps.Bind(turning.Swaps),
+		workflows.Rebuilds.Bind(turning.Rebuilds),
+		workflows.MeasureBefore.Bind(watching.MeasureBefore),
+		workflows.Look.Bind(watching.Look),
+		workflows.Inspect.Bind(inspecting.Inspect),
+	}
 }
 
-// registerBuilds names an environment's long activities as they are on the wire.
-func registerBuilds(w worker.Worker, site *activities.Site) {
-	builds := &activities.Builds{Site: site, Now: time.Now}
-	register(w, map[string]any{
-		"BuildSlice":      builds.BuildSlice,
-		"ValidateRelease": builds.ValidateRelease,
-		"ValidateSource":  builds.ValidateSource,
-		"ChooseBaseline":  builds.ChooseBaseline,
-		"CompareCanary":   builds.CompareCanary,
-	})
-}
-
-func register(w worker.Worker, named map[string]any) {
-	for name, f := range named {
-		w.RegisterActivityWithOptions(f, activity.RegisterOptions{Name: name})
+// buildActivities are an environment's long activities.
+func buildActivities(site *activities.Site) []conduct.Bound {
+	b := &activities.Builds{Site: site, Now: time.Now}
+	return []conduct.Bound{
+		workflows.BuildSlice.Bind(b.BuildSlice),
+		workflows.ValidateRelease.Bind(b.ValidateRelease),
+		workflows.ValidateSource.Bind(b.ValidateSource),
+		workflows.ChooseBaseline.Bind(b.ChooseBaseline),
+		workflows.CompareCanary.Bind(b.CompareCanary),
 	}
 }

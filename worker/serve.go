@@ -10,13 +10,13 @@ import (
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/interceptor"
 	"go.temporal.io/sdk/worker"
-	"go.temporal.io/sdk/workflow"
 	"go.uber.org/zap"
 
 	"drawbridge/activities"
-	"drawbridge/internal/store"
+	"drawbridge/internal/release"
 	"drawbridge/internal/temporalx"
 	"drawbridge/workflows"
+	"drawbridge/workflows/conduct"
 )
 
 const (
@@ -46,7 +46,7 @@ func serve(ctx context.Context, o options, log *zap.Logger) error {
 	}
 	fatal := make(chan error, 1)
 	var started []worker.Worker
-	start := func(queue string, opts worker.Options, register func(worker.Worker)) error {
+	start := func(queue string, opts worker.Options, register func(worker.Worker) error) error {
 		opts.WorkerStopTimeout = grace
 		opts.MaxHeartbeatThrottleInterval = heartbeatThrottle
 		opts.DisableRegistrationAliasing = true
@@ -57,7 +57,9 @@ func serve(ctx context.Context, o options, log *zap.Logger) error {
 			}
 		}
 		w := worker.New(c, queue, opts)
-		register(w)
+		if err := register(w); err != nil {
+			return err
+		}
 		if err := w.Start(); err != nil {
 			return fmt.Errorf("serve %s: %w", queue, err)
 		}
@@ -71,7 +73,10 @@ func serve(ctx context.Context, o options, log *zap.Logger) error {
 		}
 	}()
 	if o.workflows {
-		if err := start(workflows.Queue, worker.Options{LocalActivityWorkerOnly: true, StickyScheduleToStartTimeout: cacheWait}, registerWorkflows); err != nil {
+		if err := start(workflows.Queue, worker.Options{LocalActivityWorkerOnly: true, StickyScheduleToStartTimeout: cacheWait}, func(w worker.Worker) error {
+			workflows.RegisterWorkflows(w)
+			return nil
+		}); err != nil {
 			return err
 		}
 	}
@@ -89,10 +94,14 @@ func serve(ctx context.Context, o options, log *zap.Logger) error {
 		if err != nil {
 			return err
 		}
-		if err := start(workflows.ControlQueue(env), activityOptions(controls), func(w worker.Worker) { registerControl(w, site) }); err != nil {
+		if err := start(workflows.ControlQueue(env), activityOptions(controls), func(w worker.Worker) error {
+			return workflows.RegisterActivities(w, conduct.ControlQueue, controlActivities(site))
+		}); err != nil {
 			return err
 		}
-		if err := start(workflows.BuildQueue(env), activityOptions(o.builds), func(w worker.Worker) { registerBuilds(w, site) }); err != nil {
+		if err := start(workflows.BuildQueue(env), activityOptions(o.builds), func(w worker.Worker) error {
+			return workflows.RegisterActivities(w, conduct.BuildQueue, buildActivities(site))
+		}); err != nil {
 			return err
 		}
 	}
@@ -131,16 +140,16 @@ func activityOptions(slots int) worker.Options {
 	}
 }
 
-func openStore(ctx context.Context, o options, log *zap.Logger) (signedStore, error) {
-	opened, err := store.OpenStore(o.store)
+func openStore(ctx context.Context, o options, log *zap.Logger) (store, error) {
+	opened, err := release.OpenStore(o.store)
 	if err != nil {
-		return signedStore{}, err
+		return store{}, err
 	}
 	if err := opened.Check(ctx); err != nil {
-		return signedStore{}, err
+		return store{}, err
 	}
 	signer, trusted, err := o.keys()
-	return signedStore{Store: opened, signer: signer, trusted: trusted, log: log}, err
+	return store{Store: opened, signer: signer, trusted: trusted, log: log}, err
 }
 
 func newSite(env string, o options, s signedStore, warehouses *warehouses) (*activities.Site, error) {
@@ -156,16 +165,4 @@ func newSite(env string, o options, s signedStore, warehouses *warehouses) (*act
 	return &activities.Site{
 		Environment: env, Policy: policy, Store: s, Sources: files, Warehouse: warehouses.opener(policy, files),
 	}, nil
-}
-
-// registerWorkflows names every workflow as it is on the wire.
-func registerWorkflows(w worker.Worker) {
-	for name, f := range map[string]any{
-		workflows.DeploymentName: workflows.Deployment, workflows.RunName: workflows.Run,
-		workflows.RollbackName: workflows.Rollback, workflows.RecoveryName: workflows.Recovery,
-		workflows.PlanName: workflows.Plan, workflows.ValidationName: workflows.Validation,
-		workflows.InspectionName: workflows.Inspection,
-	} {
-		w.RegisterWorkflowWithOptions(f, workflow.RegisterOptions{Name: name})
-	}
 }

@@ -2,7 +2,6 @@ package workflows
 
 import (
 	"fmt"
-	"slices"
 
 	"go.temporal.io/sdk/workflow"
 
@@ -12,44 +11,37 @@ import (
 	"drawbridge/internal/generation"
 	"drawbridge/internal/plan"
 	"drawbridge/internal/release"
+	"drawbridge/workflows/conduct"
 )
 
-// cross takes one environment from preflight to attestation. Every step is skipped when it is done already, so that the
-// crossing goes on where it was after continue-as-new.
+// cross takes one environment from preflight to attestation: the steps are those of the plan that was approved, in its order.
+// A step is skipped when it is done already, so that the crossing goes on where it was after continue-as-new.
 func (d *deployment) cross(ctx workflow.Context) error {
-	x := &crossing{deployment: d, env: d.summary.Environments[d.index], progress: &d.progress[d.index], shown: &d.Crossings[d.index]}
+	x := &crossing{deployment: d, env: d.summary.Environments[d.index], progress: &d.progress[d.index], shown: &d.crossings[d.index]}
 	x.target = d.target(ctx, x.env.Name)
-	steps := []struct {
-		id   string
-		what string
-		do   func(workflow.Context) error
-	}{
-		{plan.StepPreflight, "checking that nothing moved since the plan", x.preflight},
-		{plan.StepSmoke, "building and auditing the newest partitions", x.smoke},
-		{plan.StepCanary, "comparing with what is live", x.canary},
-		{plan.StepApproval, "asking for approval", x.approval},
-		{plan.StepExpand, "making room for new columns", x.makeRoom},
-		{plan.StepPublishCanary, "publishing the canary", x.publishCanary},
-		{plan.StepPublishRest, "publishing the rest in steps", x.publishRest},
-		{plan.StepActivate, "making it the active release", x.activate},
-		{plan.StepWatch, "watching the published tables", x.watch},
-		{plan.StepAttest, "stating that it passed", x.attest},
+	if x.shown.State == "waiting" {
+		x.shown.State = "crossing"
 	}
-	for _, step := range steps {
-		if x.progress.done(step.id) {
+	for _, step := range x.env.Steps {
+		do, ok := x.steps()[step.ID]
+		if !ok {
+			return fault.Newf(fault.Invalid, "cross", x.env.Name, "plan again with this release of drawbridge: drawbridge plan",
+				fmt.Sprintf("the plan has a step %q that is not known here", step.ID))
+		}
+		if x.progress.done(step.ID) {
 			continue
 		}
-		if step.id == plan.StepApproval && !x.env.Approval.Required {
-			continue
-		}
-		x.shown.Step = step.id
-		if step.id != plan.StepWatch {
-			d.at(ctx, StageCrossing, x.env.Name, step.id, step.what)
-		}
-		if err := step.do(ctx); err != nil {
+		if err := x.Checkpoint(ctx); err != nil {
 			return err
 		}
-		x.progress.Done = append(x.progress.Done, step.id)
+		x.shown.Step = step.ID
+		if step.ID != plan.StepWatch { // which says itself until when
+			x.At(ctx, StageCrossing, x.at(step.ID), step.Title)
+		}
+		if err := do(ctx); err != nil {
+			return err
+		}
+		x.progress.Done = append(x.progress.Done, step.ID)
 	}
 	return nil
 }
@@ -63,27 +55,41 @@ type crossing struct {
 	shown    *Crossing
 }
 
+// steps are what a plan's steps do.
+func (x *crossing) steps() map[string]func(workflow.Context) error {
+	return map[string]func(workflow.Context) error{
+		plan.StepPreflight:     x.preflight,
+		plan.StepSmoke:         x.smoke,
+		plan.StepCanary:        x.canary,
+		plan.StepApproval:      x.approval,
+		plan.StepExpand:        x.makeRoom,
+		plan.StepPublishCanary: x.publishCanary,
+		plan.StepPublishRest:   x.publishRest,
+		plan.StepActivate:      x.activate,
+		plan.StepWatch:         x.watch,
+		plan.StepAttest:        x.attest,
+	}
+}
+
+func (x *crossing) at(step string) conduct.Scope {
+	return conduct.Scope{Environment: x.env.Name, Step: step}
+}
+
 func (x *crossing) preflight(ctx workflow.Context) error {
-	var acts *activities.Planning // nil: only names the method
-	x.shown.State = "crossing"
-	if err := x.perform(ctx, "preflight-"+x.env.Name, observeOptions(x.env.Name, "preflight "+x.env.Name), acts.Recheck,
-		activities.RecheckInput{Target: x.target, Plan: x.Plan}, nil); err != nil {
+	if _, err := Recheck.Do(ctx, x.Conductor, x.at("preflight"), "preflight "+x.env.Name, activities.RecheckInput{Target: x.target, Plan: x.summary.Digest}); err != nil {
 		return err
 	}
-	var watching *activities.Watching // nil: only names the method
-	var before activities.WatchBaseline
-	if err := x.perform(ctx, "baseline-"+x.env.Name, controlOptions(x.env.Name, "watch metrics before"), watching.MeasureBefore, x.target, &before); err != nil {
-		return err
-	}
-	x.shown.Baseline = before.Values
-	return nil
+	before, err := MeasureBefore.Do(ctx, x.Conductor, x.at("baseline"), "watch metrics before", x.target)
+	x.progress.Baseline = before.Values
+	return err
 }
 
 // smoke builds the canary's partitions, which the canary compares and the publish promotes, and judges audits and time.
 func (x *crossing) smoke(ctx workflow.Context) error {
 	x.progress.Touched = true
-	var built activities.SliceResult
-	if err := x.build(ctx, "smoke", activities.SliceInput{Target: x.target, Step: "canary", Plan: x.Plan, Slice: 0}, &built); err != nil {
+	built, err := BuildSlice.Do(ctx, x.Conductor, x.at("smoke"), "build smoke",
+		activities.SliceInput{Target: x.target, Step: "canary", Plan: x.summary.Digest, Slice: 0})
+	if err != nil {
 		return err
 	}
 	x.progress.Canary = built.Pieces
@@ -96,39 +102,36 @@ func (x *crossing) smoke(ctx workflow.Context) error {
 		}
 		v.Evidence = append(v.Evidence, e)
 	}
-	return x.pass(ctx, "smoke", v)
+	return x.pass(ctx, "smoke", "smoke", v)
 }
 
 // canary compares what smoke built with what is live, beside it, in a shadow.
 func (x *crossing) canary(ctx workflow.Context) error {
-	var publishing *activities.Publishing // nil: only names the methods
 	ids := make([]int64, len(x.progress.Canary))
 	for i, p := range x.progress.Canary {
 		ids[i] = p.Swap.To
 	}
-	if err := x.perform(ctx, "shadow-"+x.env.Name, controlOptions(x.env.Name, "attach shadow"), publishing.AttachShadow,
-		activities.ShadowInput{Target: x.target, Generations: ids}, nil); err != nil {
+	at := x.at("canary")
+	if _, err := AttachShadow.Do(ctx, x.Conductor, at.At("shadow"), "attach shadow", activities.ShadowInput{Target: x.target, Generations: ids}); err != nil {
 		return err
 	}
-	var acts *activities.Builds // nil: only names the methods
-	var base activities.BaselineResult
-	if err := x.perform(ctx, "canary-baseline-"+x.env.Name, buildOptions(x.env.Name, "choose baseline"), acts.ChooseBaseline,
-		activities.BaselineInput{Target: x.target, Pieces: x.progress.Canary}, &base); err != nil {
+	base, err := ChooseBaseline.Do(ctx, x.Conductor, at.At("baseline"), "choose baseline", activities.BaselineInput{Target: x.target, Pieces: x.progress.Canary})
+	if err != nil {
 		return err
 	}
 	control, err := x.control(ctx, base.NeedControl)
 	if err != nil {
 		return err
 	}
-	var res activities.CompareResult
-	if err := x.perform(ctx, "compare-"+x.env.Name, buildOptions(x.env.Name, "compare with live"), acts.CompareCanary,
-		activities.CompareInput{Target: x.target, Pieces: x.progress.Canary, Control: control}, &res); err != nil {
+	res, err := CompareCanary.Do(ctx, x.Conductor, at.At("compare"), "compare with live",
+		activities.CompareInput{Target: x.target, Pieces: x.progress.Canary, Control: control})
+	if err != nil {
 		return err
 	}
 	if len(res.NoBaseline) > 0 && res.Verdict.Outcome == gate.Pass && x.env.Approval.Required {
-		x.event(ctx, "no baseline for "+fmt.Sprint(res.NoBaseline)+": the approval decides")
+		x.Tell(ctx, at, "no baseline for "+fmt.Sprint(res.NoBaseline)+": the approval decides")
 	}
-	return x.pass(ctx, "canary", res.Verdict)
+	return x.pass(ctx, "canary", "canary", res.Verdict)
 }
 
 // control runs the active release again on the candidate's inputs, for the pieces whose live generation saw other ones.
@@ -142,60 +145,76 @@ func (x *crossing) control(ctx workflow.Context, need []activities.Piece) ([]act
 	for _, p := range need {
 		in.Items = append(in.Items, generation.Item{Output: p.Swap.Output, Partition: p.Swap.Partition})
 	}
-	var built activities.SliceResult
-	err := x.build(ctx, "control", in, &built)
+	built, err := BuildSlice.Do(ctx, x.Conductor, x.at("control"), "build control", in)
 	return built.Pieces, err
 }
 
-// approval asks, where the environment's policy wants it, with the canary's evidence; and records the answer where
-// publish reads it.
+// approval asks, with the canary's evidence, and records the answer where publish reads it.
 func (x *crossing) approval(ctx workflow.Context) error {
-	g, err := x.ask(ctx, gate.Gate{
-		Name: "approval-" + x.env.Name, Rule: x.env.Approval, Choices: []gate.Choice{gate.Approve, gate.Reject},
-		Question: fmt.Sprintf("publish %s@%s to %s?", x.Release.Pipeline, x.Release.Version, x.env.Name),
-		Verdict:  x.verdict("canary"),
+	at := x.at("approval")
+	g, err := x.Ask(ctx, at, gate.Gate{
+		Name: "approval-" + x.env.Name, Choices: []gate.Choice{gate.Approve, gate.Reject},
+		Question: fmt.Sprintf("publish %s@%s to %s?", x.target.Release.Pipeline, x.target.Release.Version, x.env.Name),
+		Verdict:  x.shown.verdict("canary"),
 	})
 	if err != nil {
 		return err
 	}
 	if g.Decided != gate.Approve {
-		return refused("approval-"+x.env.Name, g.Why)
+		return conduct.Refused("approval-"+x.env.Name, g.Why)
 	}
-	var acts *activities.Publishing // nil: only names the method
-	return x.perform(ctx, "record-approval-"+x.env.Name, controlOptions(x.env.Name, "record approval"), acts.RecordApproval,
-		activities.RecordInput{Target: x.target, Gate: g}, nil)
+	_, err = RecordApproval.Do(ctx, x.Conductor, at.At("record-approval"), "record approval", activities.RecordInput{Target: x.target, Gate: g})
+	return err
 }
 
 func (x *crossing) makeRoom(ctx workflow.Context) error {
-	return x.expand(ctx, activities.ExpandInput{Target: x.target, Plan: x.Plan})
+	return expand(ctx, x.Conductor, activities.ExpandInput{Target: x.target, Plan: x.summary.Digest})
 }
 
 func (x *crossing) publishCanary(ctx workflow.Context) error {
-	in := activities.PublishInput{Target: x.target, Plan: x.Plan, Step: "publish-canary", Swaps: swaps(x.progress.Canary)}
-	if err := x.publish(ctx, in, x.progress.Canary); err != nil {
+	in := activities.PublishInput{Target: x.target, Plan: x.summary.Digest, Step: "publish-canary", Swaps: swaps(x.progress.Canary)}
+	if err := publish(ctx, x.Conductor, in, x.progress.Canary); err != nil {
 		return err
 	}
-	x.progress.SlicesDone, x.shown.SlicesDone = 1, 1
+	x.shown.SlicesDone = 1
 	return nil
 }
 
-// publishRest builds, audits and publishes slice by slice. The history of a slice is a few events, whatever it holds.
+// publishRest builds and audits slices in lanes, and publishes them in the order of the plan. The history of a slice is a few
+// events, whatever it holds.
 func (x *crossing) publishRest(ctx workflow.Context) error {
-	for next := x.progress.SlicesDone; next < x.env.Slices; next++ {
-		step := fmt.Sprintf("slice-%d", next)
-		var built activities.SliceResult
-		if err := x.build(ctx, step, activities.SliceInput{Target: x.target, Step: step, Plan: x.Plan, Slice: next}, &built); err != nil {
+	total := x.env.Slices - 1 // the first is the canary's
+	line := conduct.Line[activities.SliceResult]{
+		At: x.at(plan.StepPublishRest), Total: total, Lanes: x.env.Lanes,
+		Name: func(item int) string { return slice(item) },
+		Do: func(ctx workflow.Context, at conduct.Scope, item int) (activities.SliceResult, error) {
+			built, err := BuildSlice.Do(ctx, x.Conductor, at.At(slice(item)), "build "+slice(item),
+				activities.SliceInput{Target: x.target, Step: slice(item), Plan: x.summary.Digest, Slice: item + 1})
+			if err != nil {
+				return built, err
+			}
+			if v := audit(built.Pieces); v.Outcome == gate.Fail {
+				return built, x.pass(ctx, "slices", slice(item), v)
+			}
+			return built, nil
+		},
+		Deliver: func(ctx workflow.Context, item int, built activities.SliceResult) error {
+			if err := x.pass(ctx, "slices", slice(item), audit(built.Pieces)); err != nil {
+				return err
+			}
+			in := activities.PublishInput{Target: x.target, Plan: x.summary.Digest, Step: "publish-" + slice(item), Swaps: swaps(built.Pieces)}
+			if err := publish(ctx, x.Conductor, in, built.Pieces); err != nil {
+				return err
+			}
+			x.shown.SlicesDone++
+			x.Tell(ctx, x.at(plan.StepPublishRest), fmt.Sprintf("published step %d of %d", item+2, x.env.Slices))
+			return nil
+		},
+	}
+	for !x.progress.Rest.Over(total) {
+		if err := line.Run(ctx, x.Conductor, &x.progress.Rest); err != nil {
 			return err
 		}
-		if err := x.pass(ctx, step, audit(built.Pieces)); err != nil {
-			return err
-		}
-		if err := x.publish(ctx, activities.PublishInput{Target: x.target, Plan: x.Plan, Step: "publish-" + step, Swaps: swaps(built.Pieces)}, built.Pieces); err != nil {
-			return err
-		}
-		x.progress.SlicesDone++
-		x.shown.SlicesDone = x.progress.SlicesDone
-		x.event(ctx, fmt.Sprintf("published step %d of %d", next+1, x.env.Slices))
 		if workflow.GetInfo(ctx).GetContinueAsNewSuggested() {
 			return x.continueAsNew(ctx)
 		}
@@ -203,10 +222,12 @@ func (x *crossing) publishRest(ctx workflow.Context) error {
 	return nil
 }
 
+// slice names a slice after the canary's, as steps and effect keys know it.
+func slice(item int) string { return fmt.Sprintf("slice-%d", item+1) }
+
 func (x *crossing) activate(ctx workflow.Context) error {
-	var acts *activities.Publishing // nil: only names the method
-	err := x.perform(ctx, "activate-"+x.env.Name, controlOptions(x.env.Name, "flip active release"), acts.Activate,
-		activities.ActivateInput{Target: x.target, Plan: x.Plan, Step: "activate"}, nil)
+	_, err := Activate.Do(ctx, x.Conductor, x.at("activate"), "flip active release",
+		activities.ActivateInput{Target: x.target, Plan: x.summary.Digest, Step: "activate"})
 	if err == nil {
 		x.shown.State = "live"
 	}
@@ -217,61 +238,43 @@ func (x *crossing) activate(ctx workflow.Context) error {
 // environment: a statement must not stand for what was turned back.
 func (x *crossing) attest(ctx workflow.Context) error {
 	ctx, _ = workflow.NewDisconnectedContext(ctx)
-	var acts *activities.Releases // nil: only names the method
-	in := activities.AttestInput{Target: x.target, Kind: release.Passed, Plan: x.Plan, By: x.By, Reason: x.in.Reason}
+	at := x.at("attest")
+	in := activities.AttestInput{Target: x.target, Kind: release.Passed, Plan: x.summary.Digest, By: x.in.By, Reason: x.in.Reason}
 	if x.superseded != nil {
 		in.Details = map[string]string{"watch": "superseded by " + x.superseded.By}
 	}
-	if err := x.perform(ctx, "attest-"+x.env.Name, controlOptions(x.env.Name, "attest"), acts.Attest, in, nil); err != nil {
+	if _, err := Attest.Do(ctx, x.Conductor, at, "attest", in); err != nil {
 		return err
 	}
-	var publishing *activities.Publishing // nil: only names the methods
-	if err := x.tidy(ctx, controlOptions(x.env.Name, "drop shadow"), publishing.DropShadow, activities.ShadowInput{Target: x.target}); err != nil {
+	if err := DropShadow.Tidy(ctx, x.Conductor, at, "drop shadow", activities.ShadowInput{Target: x.target}); err != nil {
 		return err
 	}
-	return x.tidy(ctx, controlOptions(x.env.Name, "keep house"), publishing.Housekeep, x.target)
+	return Housekeep.Tidy(ctx, x.Conductor, at, "keep house", x.target)
 }
 
-// pass records a gate's verdict: fail ends the crossing, inconclusive asks.
-func (x *crossing) pass(ctx workflow.Context, name string, v gate.Verdict) error {
-	v.Evidence = v.Evidence[:min(len(v.Evidence), evidenceLimit)]
-	x.shown.Verdicts = append(x.shown.Verdicts, GateVerdict{Gate: name, Verdict: v, At: workflow.Now(ctx)})
-	x.shown.Verdicts = x.shown.Verdicts[max(0, len(x.shown.Verdicts)-verdictLimit):]
-	x.event(ctx, fmt.Sprintf("%s: %s: %s", name, v.Outcome, v.Reason))
+// pass records a gate's verdict: fail ends the crossing, inconclusive asks. Many steps may share a gate.
+func (x *crossing) pass(ctx workflow.Context, name, step string, v gate.Verdict) error {
+	x.shown.note(GateVerdict{Gate: name, Verdict: v, At: workflow.Now(ctx)})
+	v.Evidence = worstFirst(v.Evidence)
+	x.Tell(ctx, x.at(step), fmt.Sprintf("%s: %s: %s", step, v.Outcome, v.Reason))
 	switch v.Outcome {
 	case gate.Pass:
 		return nil
 	case gate.Fail:
-		return fault.Newf(fault.Refused, name, x.env.Name, "see the numbers: drawbridge status "+x.Pipeline, v.Reason)
+		return fault.Newf(fault.Refused, step, x.env.Name, "see the numbers: drawbridge status "+x.in.Pipeline, v.Reason)
 	case gate.Inconclusive:
 	}
-	g, err := x.ask(ctx, gate.Gate{
-		Name: name + "-" + x.env.Name, Verdict: v, Rule: x.env.Approval, Choices: []gate.Choice{gate.Approve, gate.Reject},
-		Question: fmt.Sprintf("the %s gate of %s is inconclusive: go on?", name, x.env.Name),
+	g, err := x.Ask(ctx, x.at(step), gate.Gate{
+		Name: step + "-" + x.env.Name, Verdict: v, Choices: []gate.Choice{gate.Approve, gate.Reject},
+		Question: fmt.Sprintf("the %s gate of %s is inconclusive: go on?", step, x.env.Name),
 	})
 	if err != nil {
 		return err
 	}
 	if g.Decided != gate.Approve {
-		return refused(name+"-"+x.env.Name, g.Why)
+		return conduct.Refused(step+"-"+x.env.Name, g.Why)
 	}
 	return nil
-}
-
-// Evidence and verdicts in a status stay within a payload that histories and screens bear.
-const (
-	evidenceLimit = 60
-	verdictLimit  = 40
-)
-
-// verdict returns the newest verdict of a gate.
-func (x *crossing) verdict(name string) gate.Verdict {
-	for _, v := range slices.Backward(x.shown.Verdicts) {
-		if v.Gate == name {
-			return v.Verdict
-		}
-	}
-	return gate.Verdict{Outcome: gate.Inconclusive, Reason: "nothing was measured"}
 }
 
 // audit folds what a slice's checks found.

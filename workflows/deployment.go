@@ -1,17 +1,18 @@
 // Package workflows decides: what is built, compared, published, watched and turned back, in which order, and who is
-// asked. It does no I/O and knows no clock but the workflow's.
+// asked. It does no I/O and knows no clock but the workflow's. What all of them share is in conduct.
 package workflows
 
 import (
 	"fmt"
 	"slices"
 
-	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
 
 	"drawbridge/activities"
 	"drawbridge/internal/fault"
+	"drawbridge/internal/gate"
 	"drawbridge/internal/plan"
+	"drawbridge/workflows/conduct"
 )
 
 // DeploymentState is what a deployment carries across continue-as-new.
@@ -22,6 +23,8 @@ type DeploymentState struct {
 	Environment int `json:"environment"`
 	// Progress are the crossings by environment, as far as they got.
 	Progress []Progress `json:"progress"`
+	// Superseded is who ended the watch, and why.
+	Superseded *SupersedeInput `json:"superseded,omitempty"`
 	// Document is the plan for people, bounded.
 	Document string `json:"document"`
 }
@@ -33,14 +36,20 @@ type Progress struct {
 	// Touched says that effects may be there: its compensation is registered.
 	Touched bool `json:"touched,omitempty"`
 	// Canary are the generations that were compared and wait to be promoted.
-	Canary     []activities.Piece `json:"canary,omitempty"`
-	SlicesDone int                `json:"slices_done,omitempty"`
+	Canary []activities.Piece `json:"canary,omitempty"`
+	// Rest is the line of the slices after the canary's.
+	Rest conduct.LineState `json:"rest"`
+	// Baseline are the watch metrics before the publish.
+	Baseline map[string]float64 `json:"baseline,omitempty"`
+	// UnsureLooks counts the looks in a row that could not be evaluated; Asked is what the watch has asked about.
+	UnsureLooks int      `json:"unsure_looks,omitempty"`
+	Asked       []string `json:"asked,omitempty"`
 }
 
 // Deployment applies a plan through its environments, in order.
 //
-//	planning → validating → for each environment: crossing ⇄ waiting → watching → (next)  → done
-//	                        any failure, breach, rejection, abort or cancel: → compensating → refused | rolled_back | stuck
+//	planning → validating → for each environment: crossing ⇄ waiting, paused → watching → (next)  → done
+//	                        any failure, breach, rejection or cancel: → compensating → refused | rolled_back | stuck
 //
 // It promises: nothing unaudited is visible; nothing is done in an environment that moved since it was planned; whatever
 // it published is turned back when it does not end as done, or a person was asked and said so.
@@ -49,63 +58,58 @@ func Deployment(ctx workflow.Context, in DeploymentInput) (Status, error) {
 	if err != nil {
 		return Status{}, err
 	}
-	err = d.run(ctx)
-	return d.Status, failure("deploy "+in.Pipeline, err)
+	err = d.Run(ctx, "deploy "+in.Pipeline, d.deploy, d.compensate)
+	return d.status(d.Header()), err
 }
 
 type deployment struct {
-	*conversation
+	*conduct.Conductor
 	in         DeploymentInput
 	summary    plan.Summary
+	crossings  []Crossing
 	index      int
 	progress   []Progress
 	superseded *SupersedeInput
+	document   string // the plan, for people: shown below the gates
 }
 
 func newDeployment(ctx workflow.Context, in DeploymentInput) (*deployment, error) {
 	d := &deployment{in: in}
-	status := Status{Kind: "deployment", Pipeline: in.Pipeline, Release: in.Release, By: in.By, Stage: StagePlanning}
-	if in.State != nil {
-		status, d.summary, d.index, d.progress = in.State.Status, in.State.Summary, in.State.Environment, in.State.Progress
+	head := conduct.Header{Kind: "deployment", Pipeline: in.Pipeline, Release: in.Release, By: in.By, Stage: StagePlanning}
+	if s := in.State; s != nil {
+		head, d.crossings, d.summary, d.index = s.Status.Header, s.Status.Crossings, s.Summary, s.Environment
+		d.progress, d.superseded, d.document = s.Progress, s.Superseded, s.Document
 	}
 	var err error
-	if d.conversation, err = converse(ctx, status); err != nil {
+	d.Conductor, err = conduct.Open(ctx, head, d, conduct.Pause, conduct.Resume, conduct.Cancel, conduct.SetLanes)
+	if err != nil {
 		return nil, err
 	}
-	if in.State != nil {
-		d.document = in.State.Document
-	}
+	d.Rules(rules(d.summary))
 	err = workflow.SetUpdateHandlerWithOptions(ctx, Supersede, d.supersede, workflow.UpdateHandlerOptions{
 		Validator: d.maySupersede, Description: "end a deployment that is only watching, in favour of another",
 	})
 	return d, err
 }
 
-// run reads like the runbook.
-func (d *deployment) run(ctx workflow.Context) error {
-	err := d.deploy(ctx)
-	if workflow.IsContinueAsNewError(err) {
-		return err
+// rules are those by which the gates of a plan's environments are decided.
+func rules(s plan.Summary) map[string]gate.Approval {
+	of := map[string]gate.Approval{}
+	for _, env := range s.Environments {
+		of[env.Name] = env.Approval
 	}
-	calm, _ := workflow.NewDisconnectedContext(ctx)
-	if err == nil {
-		d.at(ctx, StageDone, d.Environment, "", fmt.Sprintf("%s@%s is live in %s", d.Release.Pipeline, d.Release.Version, d.Environment))
-		return d.drain(calm)
-	}
-	if turnErr := d.compensate(calm, err); turnErr != nil {
-		return turnErr
-	}
-	if drainErr := d.drain(calm); drainErr != nil {
-		return drainErr
-	}
-	if temporal.IsCanceledError(err) {
-		return temporal.NewCanceledError(d.Status)
-	}
-	if class, _ := faultOf(err); class == "" || class == fault.Invalid || class == fault.Ambiguous {
-		return err
-	}
-	return nil
+	return of
 }
+
+func (d *deployment) status(h conduct.Header) Status {
+	return Status{Header: h, Crossings: d.crossings}
+}
+
+// Status adds the crossings to what people see.
+func (d *deployment) Status(h conduct.Header) any { return d.status(h) }
+
+// Details are the verdicts and the plan.
+func (d *deployment) Details() []string { return append(verdictTable(d.crossings), d.document) }
 
 // deploy goes forward; any error turns back.
 func (d *deployment) deploy(ctx workflow.Context) error {
@@ -119,21 +123,24 @@ func (d *deployment) deploy(ctx workflow.Context) error {
 			return err
 		}
 	}
+	last := d.summary.Environments[len(d.summary.Environments)-1].Name
+	d.Finish(ctx, StageDone, conduct.Scope{Environment: last}, fmt.Sprintf("%s@%s is live in %s", d.Release().Pipeline, d.Release().Version, last))
 	return nil
 }
 
 // prepare builds the release when a folder is deployed, plans or reads the plan, and validates once.
 func (d *deployment) prepare(ctx workflow.Context) error {
-	d.at(ctx, StagePlanning, "", "plan", "planning "+d.in.Pipeline)
+	d.At(ctx, StagePlanning, conduct.Scope{Step: "plan"}, "planning "+d.in.Pipeline)
 	p := planner{pipeline: d.in.Pipeline, environments: d.in.Environments, configs: d.in.Configs}
 	computed, err := d.plan(ctx, p)
 	if err != nil {
 		return err
 	}
-	d.summary = computed.Summary
-	d.Release, d.Plan, d.document = d.summary.Release, d.summary.Digest, computed.Markdown
+	d.summary, d.document = computed.Summary, computed.Markdown
+	d.About(d.summary.Release, d.summary.Digest)
+	d.Rules(rules(d.summary))
 	for _, env := range d.summary.Environments {
-		d.Crossings = append(d.Crossings, Crossing{Environment: env.Name, State: "waiting", Slices: env.Slices})
+		d.crossings = append(d.crossings, Crossing{Environment: env.Name, State: "waiting", Slices: env.Slices})
 	}
 	d.progress = make([]Progress, len(d.summary.Environments))
 	if blocking := d.summary.Blocked(); len(blocking) > 0 {
@@ -141,7 +148,7 @@ func (d *deployment) prepare(ctx workflow.Context) error {
 		return fault.Newf(fault.Refused, "deploy", d.in.Pipeline, first.Remedy,
 			fmt.Sprintf("%s in the way, the first is %s: %s", count(len(blocking), "problem"), first.Object, first.Text))
 	}
-	d.at(ctx, StageValidating, "", "validate", "validating "+d.Release.Version)
+	d.At(ctx, StageValidating, conduct.Scope{Step: "validate"}, "validating "+d.Release().Version)
 	return d.validate(ctx, p)
 }
 
@@ -153,20 +160,14 @@ func (d *deployment) plan(ctx workflow.Context, p planner) (activities.ComputeRe
 		}
 		return p.plan(ctx, release, d.in.Rebuild)
 	}
-	var acts *activities.Planning // nil: only names the method
 	env := d.in.Environments[0]
-	var read activities.ComputeResult
-	err := d.perform(ctx, "plan", controlOptions(env, "read plan"), acts.ReadPlan,
-		activities.ReadPlanInput{Target: p.target(ctx, env, d.in.Release), Plan: d.in.Plan}, &read)
-	return read, err
+	return ReadPlan.Try(ctx, env, "read plan", activities.ReadPlanInput{Target: p.target(ctx, env, d.in.Release), Plan: d.in.Plan})
 }
 
 // validate looks at the artifact once, on the first environment's worker.
 func (d *deployment) validate(ctx workflow.Context, p planner) error {
-	var acts *activities.Builds // nil: only names the method
-	env := d.in.Environments[0]
-	var report activities.ValidateResult
-	err := d.perform(ctx, "validate", buildOptions(env, "validate "+d.Release.Version), acts.ValidateRelease, p.target(ctx, env, d.Release), &report)
+	at := conduct.Scope{Environment: d.summary.Environments[0].Name, Step: "validate"}
+	report, err := ValidateRelease.Do(ctx, d.Conductor, at, "validate "+d.Release().Version, p.target(ctx, at.Environment, d.Release()))
 	if err != nil {
 		return err
 	}
@@ -175,76 +176,67 @@ func (d *deployment) validate(ctx workflow.Context, p planner) error {
 			return fault.Newf(fault.Refused, "validate", line.Subject, line.Hint, fmt.Sprintf("%s (%d of %d lines are not right)", line.Text, report.Failures(), len(report.Lines)))
 		}
 	}
-	d.event(ctx, fmt.Sprintf("valid: %d lines", len(report.Lines)))
+	d.Tell(ctx, at, fmt.Sprintf("valid: %d lines", len(report.Lines)))
 	return nil
 }
 
 // maySupersede lets go only of a deployment that has published everything and watches its last environment.
 func (d *deployment) maySupersede(_ workflow.Context, in SupersedeInput) error {
-	last := d.index == len(d.summary.Environments)-1
-	if d.Stage != StageWatching || !last {
-		return activities.ApplicationError(fault.Newf(fault.Conflict, "supersede deployment of", d.Pipeline,
-			"wait for it, or cancel it: drawbridge cancel "+d.Pipeline,
-			fmt.Sprintf("it is not only watching: %s in %s by %s", d.Stage, d.Environment, d.By)))
+	h := d.Header()
+	if last := d.index == len(d.summary.Environments)-1; h.Stage != StageWatching || !last {
+		return activities.ApplicationError(fault.Newf(fault.Conflict, "supersede deployment of", h.Pipeline,
+			"wait for it, or cancel it: drawbridge cancel "+h.Pipeline,
+			fmt.Sprintf("it is not only watching: %s in %s by %s", h.Stage, h.Environment, h.By)))
 	}
 	if in.By == "" {
-		return activities.ApplicationError(fault.Newf(fault.Invalid, "supersede deployment of", d.Pipeline, "say who: --as NAME", "nobody is named"))
+		return activities.ApplicationError(fault.Newf(fault.Invalid, "supersede deployment of", h.Pipeline, "say who: --as NAME", "nobody is named"))
 	}
 	return nil
 }
 
 func (d *deployment) supersede(ctx workflow.Context, in SupersedeInput) error {
 	d.superseded = &in
-	d.event(ctx, fmt.Sprintf("superseded by %s: %s", in.By, in.Reason))
+	d.Tell(ctx, conduct.Scope{Environment: d.Header().Environment, Step: plan.StepWatch}, fmt.Sprintf("superseded by %s: %s", in.By, in.Reason))
 	return nil
 }
 
 // continueAsNew starts over with all that was done, once history has grown.
 func (d *deployment) continueAsNew(ctx workflow.Context) error {
-	if err := d.drain(ctx); err != nil {
-		return err
-	}
-	in := d.in
-	in.State = &DeploymentState{Status: d.Status, Summary: d.summary, Environment: d.index, Progress: d.progress, Document: d.document}
-	return workflow.NewContinueAsNewError(ctx, DeploymentName, in)
+	return d.ContinueAsNew(ctx, DeploymentName, func(carried conduct.Header) any {
+		in := d.in
+		in.State = &DeploymentState{
+			Status: d.status(carried), Summary: d.summary, Environment: d.index, Progress: d.progress,
+			Superseded: d.superseded, Document: d.document,
+		}
+		return in
+	})
 }
 
-// target names the release in the environment that is being crossed.
+// target names the release in an environment.
 func (d *deployment) target(ctx workflow.Context, environment string) activities.Target {
-	return activities.Target{Environment: environment, Release: d.Release, Config: d.in.Configs[environment], Key: key(ctx)}
+	return activities.Target{Environment: environment, Release: d.Release(), Config: d.in.Configs[environment], Key: key(ctx)}
 }
 
-// compensate turns back whatever was touched, newest environment first, and says how the deployment ends.
-func (d *deployment) compensate(ctx workflow.Context, cause error) error {
-	why := reason(cause)
-	if temporal.IsCanceledError(cause) {
-		why = "cancelled"
-	}
-	ended := StageRefused
-	var left []string
+// compensate turns back whatever was touched, newest environment first.
+func (d *deployment) compensate(ctx workflow.Context, cause error) (conduct.Outcome, error) {
+	var all conduct.Outcome
 	for i := min(d.index, len(d.progress)-1); i >= 0; i-- {
 		if !d.progress[i].Touched || (i < d.index && !d.in.CompensateAll) {
 			continue
 		}
 		env := d.summary.Environments[i].Name
-		d.at(ctx, StageCompensating, env, "compensate", "turning back in "+env+": "+why)
-		out, err := turnBack{conversation: d.conversation, target: d.target(ctx, env)}.compensate(ctx)
+		d.At(ctx, StageCompensating, conduct.Scope{Environment: env, Step: "compensate"}, "turning back in "+env+": "+conduct.Reason(cause))
+		out, err := turnBack{Conductor: d.Conductor, target: d.target(ctx, env)}.compensate(ctx)
+		all.Changed, all.Left = all.Changed || out.Changed, append(all.Left, out.Left...)
 		if err != nil {
-			return err
+			return all, err
 		}
-		d.Crossings[i].State = "refused"
-		if out.changed {
-			ended, d.Crossings[i].State = StageRolledBack, "turned_back"
+		d.crossings[i].State = "refused"
+		if out.Changed {
+			d.crossings[i].State = "turned_back"
 		}
-		left = append(left, out.left...)
 	}
-	d.Stage, d.Step, d.Sentence = ended, "", why
-	if len(left) > 0 {
-		d.Stage = StageStuck
-		d.Sentence = why + "; left as they are: " + fmt.Sprint(left)
-	}
-	d.event(ctx, string(d.Stage)+": "+d.Sentence)
-	return nil
+	return all, nil
 }
 
 // done says whether a step of an environment is finished.

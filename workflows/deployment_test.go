@@ -1,7 +1,12 @@
 package workflows_test
 
 import (
+	"encoding/json"
 	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -17,6 +22,7 @@ import (
 	"drawbridge/internal/generation"
 	"drawbridge/internal/plan"
 	"drawbridge/workflows"
+	"drawbridge/workflows/conduct"
 )
 
 func TestADeploymentCrossesItsEnvironmentsInOrder(t *testing.T) {
@@ -31,13 +37,20 @@ func TestADeploymentCrossesItsEnvironmentsInOrder(t *testing.T) {
 	require.ElementsMatch(t, []string{"Observe dev", "Observe prod"}, seen[:2], "environments are observed at the same time")
 	require.Equal(t, []string{
 		"Recheck dev", "BuildSlice dev canary", "AttachShadow dev", "CompareCanary dev", "Expand dev",
-		"Publish dev publish-canary", "BuildSlice dev slice-1", "Publish dev publish-slice-1",
-		"BuildSlice dev slice-2", "Publish dev publish-slice-2", "Activate dev 1.1.0", "Attest dev", "DropShadow dev",
+		"Publish dev publish-canary", "Publish dev publish-slice-1", "Publish dev publish-slice-2", "Activate dev 1.1.0", "Attest dev", "DropShadow dev",
 		"Recheck prod", "BuildSlice prod canary", "AttachShadow prod", "CompareCanary prod", "Expand prod",
-		"Publish prod publish-canary", "BuildSlice prod slice-1", "Publish prod publish-slice-1",
-		"BuildSlice prod slice-2", "Publish prod publish-slice-2", "Activate prod 1.1.0",
+		"Publish prod publish-canary", "Publish prod publish-slice-1", "Publish prod publish-slice-2", "Activate prod 1.1.0",
 		"Look prod", "Look prod", "Look prod", "Attest prod", "DropShadow prod",
-	}, seen[2:])
+	}, slices.DeleteFunc(seen[2:], func(call string) bool {
+		return strings.HasPrefix(call, "BuildSlice") && !strings.HasSuffix(call, " canary") // beside the publishing
+	}))
+}
+
+// unchanged holds an environment to what it was before a deployment.
+func (e *effects) unchanged(t *testing.T, environment string) {
+	t.Helper()
+	require.Zero(t, e.ledger.visible(environment), "partitions of %s show what was turned back", environment)
+	require.Equal(t, previous(), *e.ledger.activeIn(environment))
 }
 
 func TestAGateThatFailsTurnsBack(t *testing.T) {
@@ -46,41 +59,48 @@ func TestAGateThatFailsTurnsBack(t *testing.T) {
 	prod.Approval = gate.Approval{Required: true}
 	watched := crossing("prod")
 	watched.Watch = plan.Watch{For: time.Hour, Every: time.Minute, OnBreach: "rollback"}
+	audits := func(failing string) func(*effects) {
+		return func(e *effects) {
+			e.build = func(in activities.SliceInput) (activities.SliceResult, error) {
+				outcome := gate.Pass
+				if in.Step == failing {
+					outcome = gate.Fail
+				}
+				return activities.SliceResult{Pieces: []activities.Piece{piece(in.Step, outcome)}}, nil
+			}
+		}
+	}
 	cases := map[string]struct {
 		env     plan.EnvironmentSummary
-		break_  func(*effects)
+		spoil   func(*effects)
 		prepare func(*testsuite.TestWorkflowEnvironment)
-		stage   workflows.Stage
+		stage   workflows.Stage // the rule: rolled back if and only if a reader could have seen it
 		says    string
 		never   string
 	}{
 		"a moved environment is refused before any work": {
-			env: crossing("dev"), stage: workflows.StageRefused, says: "moved", never: "BuildSlice dev canary",
-			break_: func(e *effects) {
+			env: crossing("prod"), stage: workflows.StageRefused, says: "moved", never: "BuildSlice prod canary",
+			spoil: func(e *effects) {
 				e.recheck = func(activities.RecheckInput) error {
 					return fault.Newf(fault.Conflict, "apply", "plan", "plan again", "the environment moved")
 				}
 			},
 		},
 		"a failed audit is refused before anything is visible": {
-			env: crossing("dev"), stage: workflows.StageRefused, says: "3 checks: fail", never: "Publish dev publish-canary",
-			break_: func(e *effects) {
-				e.build = func(in activities.SliceInput) (activities.SliceResult, error) {
-					return activities.SliceResult{Pieces: []activities.Piece{piece(in.Step, gate.Fail)}}, nil
-				}
-			},
+			env: crossing("prod"), stage: workflows.StageRefused, says: "3 checks: fail", never: "Publish prod publish-canary",
+			spoil: audits("canary"),
 		},
 		"a smoke run that takes too long is refused": {
-			env: crossing("dev"), stage: workflows.StageRefused, says: "more than 1m0s", never: "CompareCanary dev",
-			break_: func(e *effects) {
+			env: crossing("prod"), stage: workflows.StageRefused, says: "more than 1m0s", never: "CompareCanary prod",
+			spoil: func(e *effects) {
 				e.build = func(in activities.SliceInput) (activities.SliceResult, error) {
 					return activities.SliceResult{Pieces: []activities.Piece{piece(in.Step, gate.Pass)}, Seconds: 61}, nil
 				}
 			},
 		},
 		"a canary beyond its budgets is refused": {
-			env: crossing("dev"), stage: workflows.StageRefused, says: "amount changed", never: "Expand dev",
-			break_: func(e *effects) {
+			env: crossing("prod"), stage: workflows.StageRefused, says: "amount changed", never: "Expand prod",
+			spoil: func(e *effects) {
 				e.compare = func(activities.CompareInput) (activities.CompareResult, error) {
 					return activities.CompareResult{Verdict: gate.Verdict{Outcome: gate.Fail, Reason: "amount changed in 40 %"}}, nil
 				}
@@ -94,20 +114,12 @@ func TestAGateThatFailsTurnsBack(t *testing.T) {
 			env: prod, stage: workflows.StageRefused, says: "expired", never: "Expand prod",
 		},
 		"a slice that fails takes back what was published": {
-			env: crossing("dev"), stage: workflows.StageRolledBack, says: "3 checks: fail", never: "Activate dev 1.1.0",
-			break_: func(e *effects) {
-				e.build = func(in activities.SliceInput) (activities.SliceResult, error) {
-					outcome := gate.Pass
-					if in.Step == "slice-2" {
-						outcome = gate.Fail
-					}
-					return activities.SliceResult{Pieces: []activities.Piece{piece(in.Step, outcome)}}, nil
-				}
-			},
+			env: crossing("prod"), stage: workflows.StageRolledBack, says: "3 checks: fail", never: "Activate prod 1.1.0",
+			spoil: audits("slice-2"),
 		},
 		"a breach takes back data and active release": {
 			env: watched, stage: workflows.StageRolledBack, says: "revenue fell", never: "Attest prod",
-			break_: func(e *effects) {
+			spoil: func(e *effects) {
 				looks := 0
 				e.look = func(activities.LookInput) (activities.Look, error) {
 					if looks++; looks == 3 {
@@ -122,13 +134,8 @@ func TestAGateThatFailsTurnsBack(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			e := smooth(c.env)
-			if c.stage == workflows.StageRefused {
-				e.survey = func(in activities.SurveyInput) (activities.Survey, error) {
-					return activities.Survey{To: e.active, From: e.active}, nil
-				}
-			}
-			if c.break_ != nil {
-				c.break_(e)
+			if c.spoil != nil {
+				c.spoil(e)
 			}
 			prepare := c.prepare
 			if prepare == nil {
@@ -139,10 +146,7 @@ func TestAGateThatFailsTurnsBack(t *testing.T) {
 			require.Equal(t, c.stage, s.Stage, s.Sentence)
 			require.Contains(t, s.Sentence, c.says)
 			require.NotContains(t, e.seen(), c.never)
-			if c.stage == workflows.StageRolledBack {
-				require.Contains(t, e.seen(), "Activate "+c.env.Name+" 1.0.0")
-				require.Contains(t, e.seen(), "Publish "+c.env.Name+" swap-back-0")
-			}
+			e.unchanged(t, "prod")
 		})
 	}
 }
@@ -174,7 +178,6 @@ func TestAnInconclusiveGateAsks(t *testing.T) {
 		t.Parallel()
 		e := smooth(crossing("dev"))
 		unsure(e)
-		e.survey = func(activities.SurveyInput) (activities.Survey, error) { return activities.Survey{}, nil }
 		s, err := e.deploy(t)
 		require.NoError(t, err)
 		require.Equal(t, workflows.StageRefused, s.Stage)
@@ -231,7 +234,6 @@ func TestAPublishThatIsHeldUpParksAndAsks(t *testing.T) {
 			x := crossing("dev")
 			x.Slices = 1
 			e := smooth(x)
-			e.survey = func(activities.SurveyInput) (activities.Survey, error) { return activities.Survey{}, nil }
 			tries := 0
 			e.publish = func(in activities.PublishInput) (activities.PublishResult, error) {
 				if tries++; tries == 1 {
@@ -262,7 +264,7 @@ func TestWhatCannotRunAsks(t *testing.T) {
 		}
 		return activities.PublishResult{Done: true}, nil
 	}
-	d := yes("publish-canary-dev")
+	d := yes("outage-dev")
 	d.Choice = gate.Retry
 	s, err := e.deploy(t, decide(time.Hour, d, answered(t)))
 	require.NoError(t, err)
@@ -275,47 +277,60 @@ func TestACancelTurnsBackWhateverTheStep(t *testing.T) {
 	x := crossing("prod")
 	x.Approval = gate.Approval{Required: true}
 	x.Watch = plan.Watch{For: time.Hour, Every: time.Minute, OnBreach: "rollback"}
-	cases := map[string]workflows.Stage{
-		"Recheck prod":                workflows.StageRefused,
-		"BuildSlice prod canary":      workflows.StageRefused,
-		"CompareCanary prod":          workflows.StageRefused,
-		"Publish prod publish-canary": workflows.StageRolledBack,
-		"BuildSlice prod slice-1":     workflows.StageRolledBack,
-		"Activate prod 1.1.0":         workflows.StageRolledBack,
-		"Look prod":                   workflows.StageRolledBack,
-		"at the gate":                 workflows.StageRefused,
-	}
-	for at, stage := range cases {
-		t.Run(at, func(t *testing.T) {
-			t.Parallel()
-			e := smooth(x)
-			if stage == workflows.StageRefused {
-				e.survey = func(activities.SurveyInput) (activities.Survey, error) { return activities.Survey{}, nil }
-			}
-			env := e.environment(t)
-			e.on = func(call string) {
-				if call == at {
-					env.CancelWorkflow()
+	for _, at := range []string{
+		"Recheck prod", "BuildSlice prod canary", "CompareCanary prod", "at the gate", "Publish prod publish-canary",
+		"BuildSlice prod slice-1", "Activate prod 1.1.0", "Look prod",
+	} {
+		for _, way := range []string{"by Temporal", "by command"} {
+			t.Run(at+" "+way, func(t *testing.T) {
+				t.Parallel()
+				e := smooth(x)
+				env := e.environment(t)
+				cancel := env.CancelWorkflow
+				if way == "by command" {
+					cancel = func() {
+						env.SignalWorkflow(workflows.Steer, conduct.Command{Kind: conduct.Cancel, By: "carol", Reason: "the wrong day"})
+					}
 				}
-			}
-			if at == "at the gate" {
-				env.RegisterDelayedCallback(env.CancelWorkflow, time.Hour)
-			} else {
-				decide(2*time.Minute, yes("approval-prod"), &testsuite.TestUpdateCallback{
-					OnAccept: func() {}, OnReject: func(error) {}, OnComplete: func(any, error) {},
-				})(env)
-			}
-			env.ExecuteWorkflow(workflows.DeploymentName, workflows.DeploymentInput{
-				Pipeline: "shop", Release: candidate(), Environments: []string{"prod"}, By: "ann",
+				once := sync.Once{}
+				visible := 0
+				e.on = func(call string) {
+					if call == at {
+						once.Do(cancel)
+					}
+					if call == "Survey prod" {
+						visible = e.ledger.visible("prod") // what readers see when turning back begins
+					}
+				}
+				if at == "at the gate" {
+					env.RegisterDelayedCallback(cancel, time.Hour)
+				} else {
+					decide(2*time.Minute, yes("approval-prod"), &testsuite.TestUpdateCallback{
+						OnAccept: func() {}, OnReject: func(error) {}, OnComplete: func(any, error) {},
+					})(env)
+				}
+				env.ExecuteWorkflow(workflows.DeploymentName, workflows.DeploymentInput{
+					Pipeline: "shop", Release: candidate(), Environments: []string{"prod"}, By: "ann",
+				})
+				s, err := result(t, env)
+				require.Equal(t, way == "by Temporal", temporal.IsCanceledError(err), "%v", err)
+				require.Contains(t, s.Sentence, "cancelled")
+				want := workflows.StageRefused
+				if visible > 0 {
+					want = workflows.StageRolledBack
+					require.Contains(t, s.Sentence, "turned back", "a cancel that turned back says so")
+				}
+				require.Equal(t, want, s.Stage)
+				if at == "Look prod" {
+					require.Equal(t, 3, visible, "all was published by then")
+				}
+				e.unchanged(t, "prod")
+				if at != "Recheck prod" {
+					require.Contains(t, e.seen(), "Fence prod")
+					require.Contains(t, e.seen(), "DropShadow prod")
+				}
 			})
-			s, err := result(t, env)
-			require.True(t, temporal.IsCanceledError(err), "%v", err)
-			require.Equal(t, stage, s.Stage)
-			if at != "Recheck prod" {
-				require.Contains(t, e.seen(), "Fence prod")
-				require.Contains(t, e.seen(), "DropShadow prod")
-			}
-		})
+		}
 	}
 }
 
@@ -362,15 +377,20 @@ func TestACompensationThatStopsAsksUntilItIsDone(t *testing.T) {
 						return activities.PublishResult{}, fault.Newf(fault.Conflict, "swap back", "fct_orders", "look", "its child is gone")
 					}
 				}
-				return activities.PublishResult{Done: true}, nil
+				return activities.PublishResult{Done: true}, e.ledger.publish(in)
 			}
 			d := yes("compensate-prod")
 			d.Choice = c.choice
 			s, err := e.deploy(t, decide(100*time.Hour, d, answered(t))) // the question does not expire
-			var app *temporal.ApplicationError
-			require.ErrorAs(t, err, &app, "a deployment that met an invalid input fails as such")
-			require.Equal(t, string(fault.Invalid), app.Type())
+			require.NoError(t, err, "it completes: its result says how")
 			require.Equal(t, c.stage, s.Stage)
+			require.Contains(t, s.Sentence, "line 5 is short")
+			if c.choice == gate.Keep {
+				require.Contains(t, s.Sentence, "its child is gone", "what is left is named")
+				require.Equal(t, 1, e.ledger.visible("prod"))
+			} else {
+				e.unchanged(t, "prod")
+			}
 		})
 	}
 }
@@ -425,10 +445,25 @@ func TestTheWatchAsksWhereItMayNotDecide(t *testing.T) {
 				s, err := e.deploy(t, decide(200*time.Hour, d, answered(t))) // it waits, however long
 				require.NoError(t, err)
 				require.Equal(t, stage, s.Stage)
-				require.Len(t, s.Gates, 1, "what was decided is not asked again")
+				require.Equal(t, 1, s.Asked, "what was decided is not asked again")
+				if stage == workflows.StageRolledBack {
+					e.unchanged(t, "prod")
+				}
 			})
 		}
 	}
+}
+
+// continued is the input with which a deployment continues as new.
+func continued(t *testing.T, env *testsuite.TestWorkflowEnvironment) workflows.DeploymentInput {
+	t.Helper()
+	require.True(t, env.IsWorkflowCompleted())
+	var next *workflow.ContinueAsNewError
+	require.ErrorAs(t, env.GetWorkflowError(), &next)
+	var again workflows.DeploymentInput
+	require.NoError(t, converter.GetDefaultDataConverter().FromPayloads(next.Input, &again))
+	require.NotNil(t, again.State)
+	return again
 }
 
 func TestAWatchBreachesDaysLaterAcrossContinueAsNew(t *testing.T) {
@@ -440,13 +475,7 @@ func TestAWatchBreachesDaysLaterAcrossContinueAsNew(t *testing.T) {
 	env.RegisterDelayedCallback(func() { env.SetContinueAsNewSuggested(true) }, 30*time.Hour)
 	in := workflows.DeploymentInput{Pipeline: "shop", Release: candidate(), Environments: []string{"prod"}, By: "ann"}
 	env.ExecuteWorkflow(workflows.DeploymentName, in)
-	require.True(t, env.IsWorkflowCompleted())
-	var next *workflow.ContinueAsNewError
-	require.ErrorAs(t, env.GetWorkflowError(), &next)
-
-	var again workflows.DeploymentInput
-	require.NoError(t, converter.GetDefaultDataConverter().FromPayloads(next.Input, &again))
-	require.NotNil(t, again.State)
+	again := continued(t, env)
 	published := len(e.seen())
 	e.look = func(activities.LookInput) (activities.Look, error) {
 		return activities.Look{Verdict: gate.Verdict{Outcome: gate.Fail, Reason: "revenue fell"}}, nil
@@ -493,4 +522,143 @@ func TestAHouseThatCannotBeKeptTurnsNothingBack(t *testing.T) {
 		told += event.Text + "\n"
 	}
 	require.Contains(t, told, "left for the next time: keep house: drop g7: the role may not")
+}
+
+func TestADeploymentWalksThePlanOnly(t *testing.T) {
+	t.Parallel()
+	t.Run("a step that the plan leaves out is not done", func(t *testing.T) {
+		t.Parallel()
+		e := smooth(crossing("dev"))
+		x := &e.plan.Summary.Environments[0]
+		x.Steps = slices.DeleteFunc(x.Steps, func(s plan.Step) bool { return s.ID == plan.StepExpand })
+		s, err := e.deploy(t)
+		require.NoError(t, err)
+		require.Equal(t, workflows.StageDone, s.Stage)
+		require.NotContains(t, e.seen(), "Expand dev")
+	})
+	t.Run("a step that is not known is a fault before any work after it", func(t *testing.T) {
+		t.Parallel()
+		e := smooth(crossing("dev"))
+		x := &e.plan.Summary.Environments[0]
+		x.Steps = slices.Insert(x.Steps, 1, plan.Step{ID: "notarize", Title: "sign it in blood"})
+		_, err := e.deploy(t)
+		require.ErrorContains(t, err, "notarize")
+		require.NotContains(t, e.seen(), "BuildSlice dev canary")
+	})
+}
+
+func TestTheRestIsBuiltInLanesAndPublishedInOrder(t *testing.T) {
+	t.Parallel()
+	x := crossing("dev")
+	x.Slices, x.Lanes = 9, 3
+	e := smooth(x)
+	second := make(chan struct{})
+	build := e.build
+	e.build = func(in activities.SliceInput) (activities.SliceResult, error) {
+		switch in.Step {
+		case "slice-1":
+			<-second // the first is done after the second
+		case "slice-2":
+			close(second)
+		}
+		return build(in)
+	}
+	s, err := e.deploy(t)
+	require.NoError(t, err)
+	require.Equal(t, workflows.StageDone, s.Stage)
+	require.Equal(t, 9, s.Crossings[0].SlicesDone)
+	var published []string
+	for _, call := range e.seen() {
+		if strings.HasPrefix(call, "Publish dev") {
+			published = append(published, call)
+		}
+	}
+	want := []string{"Publish dev publish-canary"}
+	for i := range 8 {
+		want = append(want, fmt.Sprintf("Publish dev publish-slice-%d", i+1))
+	}
+	require.Equal(t, want, published)
+	require.Len(t, s.Crossings[0].Verdicts, 3, "slices are one line beside smoke and canary")
+}
+
+func TestADeploymentIsPausedAndGoesOn(t *testing.T) {
+	t.Parallel()
+	x := crossing("dev")
+	x.Slices, x.Lanes = 9, 2
+	e := smooth(x)
+	env := e.environment(t)
+	var once sync.Once
+	e.on = func(call string) {
+		if call == "Publish dev publish-slice-2" {
+			once.Do(func() {
+				env.SignalWorkflow(workflows.Steer, conduct.Command{Kind: conduct.Pause, By: "bob", Reason: "the month is being closed"})
+			})
+		}
+	}
+	held := 0
+	env.RegisterDelayedCallback(func() {
+		s := now(t, env)
+		require.Equal(t, workflows.StagePaused, s.Stage)
+		require.Contains(t, s.Sentence, "the month is being closed")
+		held = len(e.seen())
+	}, time.Hour)
+	env.RegisterDelayedCallback(func() {
+		require.Len(t, e.seen(), held, "nothing is done while it is paused")
+		env.UpdateWorkflow(workflows.Steer, "resume", answered(t), conduct.Command{Kind: conduct.Resume, By: "bob"})
+	}, 10*time.Hour)
+	env.ExecuteWorkflow(workflows.DeploymentName, workflows.DeploymentInput{
+		Pipeline: "shop", Release: candidate(), Environments: []string{"dev"}, By: "ann",
+	})
+	s, err := result(t, env)
+	require.NoError(t, err)
+	require.Equal(t, workflows.StageDone, s.Stage)
+	require.Less(t, held, len(e.seen()))
+	require.Equal(t, 9, e.ledger.visible("dev"))
+}
+
+func TestWhatASupersedeSaysSurvivesContinueAsNew(t *testing.T) {
+	t.Parallel()
+	x := crossing("prod")
+	x.Watch = plan.Watch{For: 72 * time.Hour, Every: time.Hour, OnBreach: "rollback"}
+	e := smooth(x)
+	env := e.environment(t)
+	var attested activities.AttestInput
+	e.attest = func(in activities.AttestInput) { attested = in }
+	env.RegisterDelayedCallback(func() { env.SetContinueAsNewSuggested(true) }, 30*time.Hour)
+	in := workflows.DeploymentInput{Pipeline: "shop", Release: candidate(), Environments: []string{"prod"}, By: "ann"}
+	env.ExecuteWorkflow(workflows.DeploymentName, in)
+	again := continued(t, env)
+	// The supersede arrived in the task in which the workflow continued as new.
+	again.State.Superseded = &workflows.SupersedeInput{By: "carol", Reason: "1.2.0 is ready"}
+	body, err := json.Marshal(again)
+	require.NoError(t, err)
+	again = workflows.DeploymentInput{}
+	require.NoError(t, json.Unmarshal(body, &again))
+	env = e.environment(t)
+	env.ExecuteWorkflow(workflows.DeploymentName, again)
+	s, err := result(t, env)
+	require.NoError(t, err)
+	require.Equal(t, workflows.StageDone, s.Stage)
+	require.Equal(t, "superseded by carol", attested.Details["watch"])
+}
+
+func TestABreachThatPersistsStaysOneLine(t *testing.T) {
+	t.Parallel()
+	x := crossing("prod")
+	x.Watch = plan.Watch{For: 300 * time.Hour, Every: time.Hour, OnBreach: "ask"}
+	e := smooth(x)
+	e.look = func(activities.LookInput) (activities.Look, error) {
+		return activities.Look{Verdict: gate.Verdict{Outcome: gate.Fail, Reason: "revenue fell"}}, nil
+	}
+	d := yes("watch-breach-prod")
+	d.Choice = gate.Keep
+	s, err := e.deploy(t, decide(2*time.Hour, d, answered(t)))
+	require.NoError(t, err)
+	verdicts := s.Crossings[0].Verdicts
+	require.Equal(t, "watch", verdicts[len(verdicts)-1].Gate, "it stays visible")
+	require.Greater(t, verdicts[len(verdicts)-1].Times, 200)
+	require.Less(t, len(verdicts), 5)
+	body, err := json.Marshal(s)
+	require.NoError(t, err)
+	require.Less(t, len(body), 64<<10)
 }

@@ -2,14 +2,14 @@ package workflows_test
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
-	"go.temporal.io/sdk/activity"
+	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/testsuite"
-	"go.temporal.io/sdk/workflow"
 
 	"drawbridge/activities"
 	"drawbridge/internal/gate"
@@ -18,6 +18,7 @@ import (
 	"drawbridge/internal/plan"
 	"drawbridge/internal/release"
 	"drawbridge/workflows"
+	"drawbridge/workflows/conduct"
 )
 
 // effects are the activities of a scenario: each says what it was asked, and answers as its field says. The defaults are
@@ -37,8 +38,10 @@ type effects struct {
 	publish   func(activities.PublishInput) (activities.PublishResult, error)
 	survey    func(activities.SurveyInput) (activities.Survey, error)
 	look      func(activities.LookInput) (activities.Look, error)
-	active    *release.Release
+	rule      gate.Approval // of runs, rollbacks and recoveries; a deployment's is in its plan
 	housekeep error
+	attest    func(activities.AttestInput)
+	ledger    *ledger
 }
 
 // candidate is the release that scenarios deploy; previous is what was active before.
@@ -52,25 +55,55 @@ func previous() release.Release {
 
 const planDigest = "sha256:0123456789abcdef0123456789abcdef"
 
-// crossing is an environment of a scenario's plan: three publishing steps, no approval, no watch.
+// crossing is an environment of a scenario's plan: three publishing steps in one lane, no approval, no watch.
 func crossing(name string) plan.EnvironmentSummary {
 	before := previous()
 	return plan.EnvironmentSummary{
-		Name: name, Schema: "shop_" + name, Active: &before, Slices: 3, Partitions: 3,
+		Name: name, Schema: "shop_" + name, Active: &before, Slices: 3, Partitions: 3, Lanes: 1,
 		Smoke: []partition.Key{"2026-01-31"}, Canary: []partition.Key{"2026-01-31"}, SmokeMax: time.Minute,
 		Watch: plan.Watch{OnBreach: "rollback"}, RollbackTo: &before,
 	}
 }
 
+// steps are those that the planner gives an environment.
+func steps(env plan.EnvironmentSummary) []plan.Step {
+	var out []plan.Step
+	for _, s := range []struct {
+		id    string
+		there bool
+	}{
+		{plan.StepPreflight, true},
+		{plan.StepSmoke, true},
+		{plan.StepCanary, true},
+		{plan.StepApproval, env.Approval.Required},
+		{plan.StepExpand, true},
+		{plan.StepPublishCanary, true},
+		{plan.StepPublishRest, env.Slices > 1},
+		{plan.StepActivate, true},
+		{plan.StepWatch, env.Watch.For > 0},
+		{plan.StepAttest, true},
+	} {
+		if s.there {
+			out = append(out, plan.Step{ID: s.id, Title: s.id})
+		}
+	}
+	return out
+}
+
 // smooth answers every activity well, for the given environments.
 func smooth(environments ...plan.EnvironmentSummary) *effects {
-	before := previous()
+	var names []string
+	for i, env := range environments {
+		environments[i].Steps = steps(env)
+		names = append(names, env.Name)
+	}
 	e := &effects{
 		plan: activities.ComputeResult{Summary: plan.Summary{
 			Digest: planDigest, Release: candidate(), Environments: environments,
 		}},
 		validate: activities.ValidateResult{Lines: []activities.Validation{{Subject: "fct_orders", OK: true}}},
-		active:   &before,
+		ledger:   newLedger(names...),
+		attest:   func(activities.AttestInput) {},
 	}
 	e.recheck = func(activities.RecheckInput) error { return nil }
 	e.build = func(in activities.SliceInput) (activities.SliceResult, error) {
@@ -84,11 +117,12 @@ func smooth(environments ...plan.EnvironmentSummary) *effects {
 	}
 	e.expand = func(activities.ExpandInput) (activities.ExpandResult, error) { return activities.ExpandResult{}, nil }
 	e.publish = func(in activities.PublishInput) (activities.PublishResult, error) {
+		if err := e.ledger.publish(in); err != nil {
+			return activities.PublishResult{}, err
+		}
 		return activities.PublishResult{Done: true, Swapped: len(in.Swaps)}, nil
 	}
-	e.survey = func(in activities.SurveyInput) (activities.Survey, error) {
-		return activities.Survey{Undo: "sha256:undo", To: &before, From: &in.Target.Release, Swaps: 2, SwapBatches: 1}, nil
-	}
+	e.survey = func(in activities.SurveyInput) (activities.Survey, error) { return e.ledger.survey(in), nil }
 	e.look = func(activities.LookInput) (activities.Look, error) {
 		return activities.Look{Verdict: gate.Verdict{Outcome: gate.Pass, Reason: "1 check passed"}}, nil
 	}
@@ -125,103 +159,115 @@ func (e *effects) environment(t *testing.T) *testsuite.TestWorkflowEnvironment {
 	var suite testsuite.WorkflowTestSuite
 	env := suite.NewTestWorkflowEnvironment()
 	env.SetTestTimeout(20 * time.Second)
-	for name, f := range map[string]any{
-		workflows.DeploymentName: workflows.Deployment, workflows.RunName: workflows.Run,
-		workflows.RollbackName: workflows.Rollback, workflows.RecoveryName: workflows.Recovery,
-	} {
-		env.RegisterWorkflowWithOptions(f, workflow.RegisterOptions{Name: name})
-	}
-	for name, f := range map[string]any{
-		"BuildRelease": func(context.Context, activities.BuildReleaseInput) (release.Release, error) {
+	workflows.RegisterWorkflows(env)
+	control, build := e.bound()
+	require.NoError(t, workflows.RegisterActivities(env, conduct.ControlQueue, control))
+	require.NoError(t, workflows.RegisterActivities(env, conduct.BuildQueue, build))
+	return env
+}
+
+// bound are the effects as activities, on their queues.
+func (e *effects) bound() (control, build []conduct.Bound) {
+	control = []conduct.Bound{
+		workflows.BuildRelease.Bind(func(context.Context, activities.BuildReleaseInput) (release.Release, error) {
 			e.called("BuildRelease")
 			return candidate(), nil
-		},
-		"Observe": func(_ context.Context, in activities.Target) (activities.ObserveResult, error) {
+		}),
+		workflows.Observe.Bind(func(_ context.Context, in activities.Target) (activities.ObserveResult, error) {
 			e.called("Observe " + in.Environment)
 			return activities.ObserveResult{Observed: "sha256:" + in.Environment}, nil
-		},
-		"Compute": func(context.Context, activities.ComputeInput) (activities.ComputeResult, error) { return e.plan, nil },
-		"ReadPlan": func(context.Context, activities.ReadPlanInput) (activities.ComputeResult, error) {
+		}),
+		workflows.Compute.Bind(func(context.Context, activities.ComputeInput) (activities.ComputeResult, error) { return e.plan, nil }),
+		workflows.ReadPlan.Bind(func(context.Context, activities.ReadPlanInput) (activities.ComputeResult, error) {
 			e.called("ReadPlan")
 			return e.plan, nil
-		},
-		"ValidateRelease": func(context.Context, activities.Target) (activities.ValidateResult, error) { return e.validate, nil },
-		"Recheck": func(_ context.Context, in activities.RecheckInput) error {
+		}),
+		conduct.Effect(workflows.Recheck, func(_ context.Context, in activities.RecheckInput) error {
 			e.called("Recheck " + in.Target.Environment)
 			return activities.ApplicationError(e.recheck(in))
-		},
-		"MeasureBefore": func(context.Context, activities.Target) (activities.WatchBaseline, error) {
+		}),
+		workflows.MeasureBefore.Bind(func(context.Context, activities.Target) (activities.WatchBaseline, error) {
 			return activities.WatchBaseline{Values: map[string]float64{"revenue": 100}}, nil
-		},
-		"BuildSlice": func(_ context.Context, in activities.SliceInput) (activities.SliceResult, error) {
-			e.called("BuildSlice " + in.Target.Environment + " " + in.Step)
-			res, err := e.build(in)
-			return res, activities.ApplicationError(err)
-		},
-		"ChooseBaseline": func(_ context.Context, in activities.BaselineInput) (activities.BaselineResult, error) {
-			return e.baseline(in)
-		},
-		"CompareCanary": func(_ context.Context, in activities.CompareInput) (activities.CompareResult, error) {
-			e.called("CompareCanary " + in.Target.Environment)
-			return e.compare(in)
-		},
-		"AttachShadow": func(_ context.Context, in activities.ShadowInput) error {
+		}),
+		conduct.Effect(workflows.AttachShadow, func(_ context.Context, in activities.ShadowInput) error {
 			e.called("AttachShadow " + in.Target.Environment)
 			return nil
-		},
-		"DropShadow": func(_ context.Context, in activities.ShadowInput) error {
+		}),
+		conduct.Effect(workflows.DropShadow, func(_ context.Context, in activities.ShadowInput) error {
 			e.called("DropShadow " + in.Target.Environment)
 			return nil
-		},
-		"RecordApproval": func(_ context.Context, in activities.RecordInput) error {
+		}),
+		conduct.Effect(workflows.RecordApproval, func(_ context.Context, in activities.RecordInput) error {
 			e.called("RecordApproval " + in.Gate.Why)
 			return nil
-		},
-		"Expand": func(_ context.Context, in activities.ExpandInput) (activities.ExpandResult, error) {
+		}),
+		workflows.Expand.Bind(func(_ context.Context, in activities.ExpandInput) (activities.ExpandResult, error) {
 			e.called("Expand " + in.Target.Environment)
 			res, err := e.expand(in)
 			return res, activities.ApplicationError(err)
-		},
-		"Publish": func(_ context.Context, in activities.PublishInput) (activities.PublishResult, error) {
+		}),
+		workflows.Publish.Bind(func(_ context.Context, in activities.PublishInput) (activities.PublishResult, error) {
 			e.called("Publish " + in.Target.Environment + " " + in.Step)
 			res, err := e.publish(in)
 			return res, activities.ApplicationError(err)
-		},
-		"Activate": func(_ context.Context, in activities.ActivateInput) error {
+		}),
+		conduct.Effect(workflows.Activate, func(_ context.Context, in activities.ActivateInput) error {
 			e.called("Activate " + in.Target.Environment + " " + in.Target.Release.Version)
+			e.ledger.activate(in)
 			return nil
-		},
-		"Active": func(context.Context, activities.ActiveInput) (activities.ActiveResult, error) {
-			return activities.ActiveResult{Release: e.active}, nil
-		},
-		"Housekeep": func(context.Context, activities.Target) error { return activities.ApplicationError(e.housekeep) },
-		"Attest": func(_ context.Context, in activities.AttestInput) error {
+		}),
+		workflows.Active.Bind(func(_ context.Context, in activities.ActiveInput) (activities.ActiveResult, error) {
+			return activities.ActiveResult{Release: e.ledger.activeIn(in.Target.Environment), Rule: e.rule}, nil
+		}),
+		conduct.Effect(workflows.Housekeep, func(context.Context, activities.Target) error { return activities.ApplicationError(e.housekeep) }),
+		conduct.Effect(workflows.Attest, func(_ context.Context, in activities.AttestInput) error {
 			e.called("Attest " + in.Target.Environment)
+			e.attest(in)
 			return nil
-		},
-		"Fence": func(_ context.Context, in activities.Target) error {
+		}),
+		conduct.Effect(workflows.Fence, func(_ context.Context, in activities.Target) error {
 			e.called("Fence " + in.Environment)
 			return nil
-		},
-		"Survey": func(_ context.Context, in activities.SurveyInput) (activities.Survey, error) {
+		}),
+		workflows.Survey.Bind(func(_ context.Context, in activities.SurveyInput) (activities.Survey, error) {
 			e.called("Survey " + in.Target.Environment)
 			res, err := e.survey(in)
+			res.Rule = e.rule
 			return res, activities.ApplicationError(err)
-		},
-		"Swaps": func(context.Context, activities.BatchInput) (activities.SwapBatch, error) {
-			return activities.SwapBatch{Swaps: []generation.Swap{{Output: "fct_orders", Partition: "2026-01-31", From: 2, To: 1}}}, nil
-		},
-		"Rebuilds": func(context.Context, activities.BatchInput) (activities.RebuildBatch, error) {
+		}),
+		workflows.Swaps.Bind(func(_ context.Context, in activities.BatchInput) (activities.SwapBatch, error) {
+			return e.ledger.back(in), nil
+		}),
+		workflows.Rebuilds.Bind(func(context.Context, activities.BatchInput) (activities.RebuildBatch, error) {
 			return activities.RebuildBatch{Items: []generation.Item{{Output: "fct_orders", Partition: "2026-01-30"}}}, nil
-		},
-		"Look": func(_ context.Context, in activities.LookInput) (activities.Look, error) {
+		}),
+		workflows.Look.Bind(func(_ context.Context, in activities.LookInput) (activities.Look, error) {
 			e.called("Look " + in.Target.Environment)
 			return e.look(in)
-		},
-	} {
-		env.RegisterActivityWithOptions(f, activity.RegisterOptions{Name: name})
+		}),
+		workflows.Inspect.Bind(func(context.Context, activities.InspectInput) (activities.InspectResult, error) {
+			return activities.InspectResult{}, nil
+		}),
 	}
-	return env
+	build = []conduct.Bound{
+		workflows.ValidateRelease.Bind(func(context.Context, activities.Target) (activities.ValidateResult, error) { return e.validate, nil }),
+		workflows.ValidateSource.Bind(func(context.Context, activities.ValidateSourceInput) (activities.ValidateResult, error) {
+			return e.validate, nil
+		}),
+		workflows.BuildSlice.Bind(func(_ context.Context, in activities.SliceInput) (activities.SliceResult, error) {
+			e.called("BuildSlice " + in.Target.Environment + " " + in.Step)
+			res, err := e.build(in)
+			return res, activities.ApplicationError(err)
+		}),
+		workflows.ChooseBaseline.Bind(func(_ context.Context, in activities.BaselineInput) (activities.BaselineResult, error) {
+			return e.baseline(in)
+		}),
+		workflows.CompareCanary.Bind(func(_ context.Context, in activities.CompareInput) (activities.CompareResult, error) {
+			e.called("CompareCanary " + in.Target.Environment)
+			return e.compare(in)
+		}),
+	}
+	return control, build
 }
 
 // deploy runs a deployment to its end and returns its status.
@@ -245,13 +291,24 @@ func result(t *testing.T, env *testsuite.TestWorkflowEnvironment) (workflows.Sta
 	require.True(t, env.IsWorkflowCompleted())
 	var s workflows.Status
 	if err := env.GetWorkflowError(); err != nil {
-		answer, queryErr := env.QueryWorkflow(workflows.StatusQuery)
-		require.NoError(t, queryErr)
-		require.NoError(t, answer.Get(&s))
-		return s, err
+		if cancelled, ok := errors.AsType[*temporal.CanceledError](err); ok {
+			require.NoError(t, cancelled.Details(&s), "a cancelled workflow carries its status")
+			return s, err
+		}
+		return now(t, env), err
 	}
 	require.NoError(t, env.GetWorkflowResult(&s))
 	return s, nil
+}
+
+// now is what the workflow's query answers.
+func now(t *testing.T, env *testsuite.TestWorkflowEnvironment) workflows.Status {
+	t.Helper()
+	var s workflows.Status
+	answer, err := env.QueryWorkflow(workflows.StatusQuery)
+	require.NoError(t, err)
+	require.NoError(t, answer.Get(&s))
+	return s
 }
 
 // decide sends a decision by update, some time after the start.

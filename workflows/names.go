@@ -3,7 +3,14 @@ package workflows
 import (
 	"fmt"
 
+	"go.temporal.io/sdk/activity"
+	"go.temporal.io/sdk/workflow"
+
+	"drawbridge/activities"
+	"drawbridge/internal/fault"
 	"drawbridge/internal/partition"
+	"drawbridge/internal/release"
+	"drawbridge/workflows/conduct"
 )
 
 // Names on the wire. A running workflow may use any of them: none is ever renamed.
@@ -20,26 +27,132 @@ const (
 	InspectionName = "drawbridge.Inspection"
 
 	// StatusQuery answers a Status.
-	StatusQuery = "status"
+	StatusQuery = conduct.StatusQuery
 	// Decide is an update (answers at once) and a signal (durable, also from the Web UI): a gate.Decision.
-	Decide = "decide"
+	Decide = conduct.Decide
+	// Steer is an update and a signal that pauses, resumes and the like: a conduct.Command.
+	Steer = conduct.Steer
 	// Supersede is an update that ends a deployment that is only watching: a SupersedeInput.
 	Supersede = "supersede"
 )
 
-// Search attributes, all of type Keyword. Where they are not registered, workflows run without them.
+// The activities: name on the wire, how they run, what they take and what they answer.
 const (
-	PipelineAttribute    = "DrawbridgePipeline"
-	EnvironmentAttribute = "DrawbridgeEnvironment"
-	ReleaseAttribute     = "DrawbridgeRelease"
-	StageAttribute       = "DrawbridgeStage"
-	GateAttribute        = "DrawbridgeGate"
+	BuildRelease conduct.Call[control, activities.BuildReleaseInput, release.Release] = "BuildRelease"
+	Attest       conduct.Call[control, activities.AttestInput, conduct.None]          = "Attest"
+
+	Observe  conduct.Call[observing, activities.Target, activities.ObserveResult]      = "Observe"
+	Compute  conduct.Call[control, activities.ComputeInput, activities.ComputeResult]  = "Compute"
+	ReadPlan conduct.Call[control, activities.ReadPlanInput, activities.ComputeResult] = "ReadPlan"
+	Recheck  conduct.Call[observing, activities.RecheckInput, conduct.None]            = "Recheck"
+
+	ValidateRelease conduct.Call[building, activities.Target, activities.ValidateResult]              = "ValidateRelease"
+	ValidateSource  conduct.Call[building, activities.ValidateSourceInput, activities.ValidateResult] = "ValidateSource"
+	BuildSlice      conduct.Call[building, activities.SliceInput, activities.SliceResult]             = "BuildSlice"
+	ChooseBaseline  conduct.Call[building, activities.BaselineInput, activities.BaselineResult]       = "ChooseBaseline"
+	CompareCanary   conduct.Call[building, activities.CompareInput, activities.CompareResult]         = "CompareCanary"
+
+	Expand         conduct.Call[swapping, activities.ExpandInput, activities.ExpandResult]   = "Expand"
+	Publish        conduct.Call[swapping, activities.PublishInput, activities.PublishResult] = "Publish"
+	AttachShadow   conduct.Call[control, activities.ShadowInput, conduct.None]               = "AttachShadow"
+	DropShadow     conduct.Call[control, activities.ShadowInput, conduct.None]               = "DropShadow"
+	Activate       conduct.Call[control, activities.ActivateInput, conduct.None]             = "Activate"
+	Active         conduct.Call[control, activities.ActiveInput, activities.ActiveResult]    = "Active"
+	RecordApproval conduct.Call[control, activities.RecordInput, conduct.None]               = "RecordApproval"
+	Housekeep      conduct.Call[control, activities.Target, conduct.None]                    = "Housekeep"
+
+	Fence    conduct.Call[control, activities.Target, conduct.None]                = "Fence"
+	Survey   conduct.Call[control, activities.SurveyInput, activities.Survey]      = "Survey"
+	Swaps    conduct.Call[swapping, activities.BatchInput, activities.SwapBatch]   = "Swaps"
+	Rebuilds conduct.Call[control, activities.BatchInput, activities.RebuildBatch] = "Rebuilds"
+
+	MeasureBefore conduct.Call[control, activities.Target, activities.WatchBaseline]       = "MeasureBefore"
+	Look          conduct.Call[control, activities.LookInput, activities.Look]             = "Look"
+	Inspect       conduct.Call[control, activities.InspectInput, activities.InspectResult] = "Inspect"
+)
+
+// Activities is the registry of activities: a worker binds each, on its queue, and no other.
+func Activities() []conduct.Activity {
+	return []conduct.Activity{
+		BuildRelease.Activity(), Attest.Activity(),
+		Observe.Activity(), Compute.Activity(), ReadPlan.Activity(), Recheck.Activity(),
+		ValidateRelease.Activity(), ValidateSource.Activity(), BuildSlice.Activity(), ChooseBaseline.Activity(), CompareCanary.Activity(),
+		Expand.Activity(), Publish.Activity(), AttachShadow.Activity(), DropShadow.Activity(),
+		Activate.Activity(), Active.Activity(), RecordApproval.Activity(), Housekeep.Activity(),
+		Fence.Activity(), Survey.Activity(), Swaps.Activity(), Rebuilds.Activity(),
+		MeasureBefore.Activity(), Look.Activity(), Inspect.Activity(),
+	}
+}
+
+// Workflow is a workflow as the registry lists it.
+type Workflow struct {
+	Name string
+	Func any
+}
+
+// Workflows is the registry of workflows: a worker, a replay and a test know them all from here.
+func Workflows() []Workflow {
+	return []Workflow{
+		{DeploymentName, Deployment},
+		{RunName, Run},
+		{RollbackName, Rollback},
+		{RecoveryName, Recovery},
+		{PlanName, Plan},
+		{ValidationName, Validation},
+		{InspectionName, Inspection},
+	}
+}
+
+// WorkflowRegistry is a worker, a replayer or a test environment.
+type WorkflowRegistry interface {
+	RegisterWorkflowWithOptions(f any, options workflow.RegisterOptions)
+}
+
+// RegisterWorkflows registers every workflow.
+func RegisterWorkflows(r WorkflowRegistry) {
+	for _, w := range Workflows() {
+		r.RegisterWorkflowWithOptions(w.Func, workflow.RegisterOptions{Name: w.Name})
+	}
+}
+
+// ActivityRegistry is a worker or a test environment.
+type ActivityRegistry interface {
+	RegisterActivityWithOptions(f any, options activity.RegisterOptions)
+}
+
+// RegisterActivities registers the activities of one queue. It refuses a set in which one is missing, bound twice or
+// unknown to the registry: a workflow would wait for it for ever.
+func RegisterActivities(r ActivityRegistry, queue conduct.Queue, bound []conduct.Bound) error {
+	missing := map[string]bool{}
+	for _, a := range Activities() {
+		if a.Queue == queue {
+			missing[a.Name] = true
+		}
+	}
+	for _, b := range bound {
+		if !missing[b.Name] || b.Queue != queue {
+			return fault.Newf(fault.Invalid, "register activity", b.Name, "list it once in workflows.Activities", "the registry has no such activity on the queue "+string(queue)+", or it is bound twice")
+		}
+		delete(missing, b.Name)
+		r.RegisterActivityWithOptions(b.Func, activity.RegisterOptions{Name: b.Name})
+	}
+	for _, name := range workflow.DeterministicKeys(missing) {
+		return fault.Newf(fault.Invalid, "register activity", name, "bind it in the worker", "nothing does it")
+	}
+	return nil
+}
+
+// Search attributes, all of type Keyword.
+const (
+	PipelineAttribute    = conduct.PipelineAttribute
+	EnvironmentAttribute = conduct.EnvironmentAttribute
+	ReleaseAttribute     = conduct.ReleaseAttribute
+	StageAttribute       = conduct.StageAttribute
+	GateAttribute        = conduct.GateAttribute
 )
 
 // Attributes lists the search attributes.
-func Attributes() []string {
-	return []string{PipelineAttribute, EnvironmentAttribute, ReleaseAttribute, StageAttribute, GateAttribute}
-}
+func Attributes() []string { return conduct.Attributes() }
 
 // DeploymentID is the one deployment that a pipeline may have at a time.
 func DeploymentID(pipeline string) string { return "deploy/" + pipeline }

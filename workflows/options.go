@@ -5,6 +5,8 @@ import (
 
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
+
+	"drawbridge/workflows/conduct"
 )
 
 // ControlQueue is the task queue of an environment's short control work: observe, publish, compensate.
@@ -21,40 +23,56 @@ func retry() *temporal.RetryPolicy {
 	}
 }
 
-// controlOptions are for short work. An attempt that outlives a minute is lost; none of them waits for locks.
-func controlOptions(environment, summary string) workflow.ActivityOptions {
+// lost is the silence after which a worker counts as gone and another takes over.
+const lost = 8 * time.Second
+
+// control is short work. An attempt that outlives a minute is lost; none of it waits for locks.
+type control struct{}
+
+func (control) Queue() conduct.Queue { return conduct.ControlQueue }
+
+func (control) In(environment, summary string) workflow.ActivityOptions {
 	return workflow.ActivityOptions{
 		TaskQueue: ControlQueue(environment), StartToCloseTimeout: time.Minute, RetryPolicy: retry(), Summary: summary,
 	}
 }
 
-// observeOptions are for looking at an environment. Where no file name says which partitions there are, the files are
-// loaded to find out, which takes as long as that.
-func observeOptions(environment, summary string) workflow.ActivityOptions {
+// observing is to look at an environment. Where no file name says which partitions there are, the files are loaded to find
+// out, which takes as long as that.
+type observing struct{}
+
+func (observing) Queue() conduct.Queue { return conduct.ControlQueue }
+
+func (observing) In(environment, summary string) workflow.ActivityOptions {
 	return workflow.ActivityOptions{
 		TaskQueue: ControlQueue(environment), StartToCloseTimeout: 6 * time.Hour, HeartbeatTimeout: lost, RetryPolicy: retry(), Summary: summary,
 	}
 }
 
-// publishOptions are for swaps: they wait for locks and snapshots within the policy's budgets and heartbeat meanwhile. A
-// cancelled publish is waited for, so that a compensation never overtakes it.
-func publishOptions(environment, summary string) workflow.ActivityOptions {
+// swapping waits for locks and snapshots within the policy's budgets and heartbeats meanwhile. A cancelled publish is waited
+// for, so that a compensation never overtakes it.
+type swapping struct{}
+
+func (swapping) Queue() conduct.Queue { return conduct.ControlQueue }
+
+func (swapping) In(environment, summary string) workflow.ActivityOptions {
 	return workflow.ActivityOptions{
 		TaskQueue: ControlQueue(environment), StartToCloseTimeout: time.Hour, HeartbeatTimeout: lost, RetryPolicy: retry(),
 		WaitForCancellation: true, Summary: summary,
 	}
 }
 
-// buildOptions are for loads, builds and comparisons, which may take hours. A cancelled one is waited for.
-func buildOptions(environment, summary string) workflow.ActivityOptions {
+// building is loads, builds and comparisons, which may take hours. A cancelled one is waited for.
+type building struct{}
+
+func (building) Queue() conduct.Queue { return conduct.BuildQueue }
+
+func (building) In(environment, summary string) workflow.ActivityOptions {
 	return workflow.ActivityOptions{
 		TaskQueue: BuildQueue(environment), StartToCloseTimeout: 24 * time.Hour, HeartbeatTimeout: lost, RetryPolicy: retry(),
 		WaitForCancellation: true, Summary: summary,
 	}
 }
-
-// lost is the silence after which a worker counts as gone and another takes over.
-const lost = 8 * time.Second
 
 // EffectKey is the prefix of a workflow's effect keys: stable over continue-as-new and reset, new for each start.
 func EffectKey(workflowID, firstRunID string) string { return workflowID + "/" + firstRunID }

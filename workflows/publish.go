@@ -7,30 +7,23 @@ import (
 
 	"drawbridge/activities"
 	"drawbridge/internal/gate"
+	"drawbridge/workflows/conduct"
 )
-
-// build runs one slice on the environment's build queue.
-func (c *conversation) build(ctx workflow.Context, name string, in activities.SliceInput, out *activities.SliceResult) error {
-	var acts *activities.Builds // nil: only names the method
-	env := in.Target.Environment
-	return c.perform(ctx, name+"-"+env, buildOptions(env, "build "+name), acts.BuildSlice, in, out)
-}
 
 // publish swaps, and parks when somebody holds it up: it names who, and asks. Nothing is visible until it is done.
 // Generations whose audit was inconclusive are published only because a person was asked before; audited tells which.
-func (c *conversation) publish(ctx workflow.Context, in activities.PublishInput, audited []activities.Piece) error {
+func publish(ctx workflow.Context, c *conduct.Conductor, in activities.PublishInput, audited []activities.Piece) error {
 	for _, p := range audited {
 		in.Accepted = in.Accepted || p.Audit == gate.Inconclusive
 	}
-	var acts *activities.Publishing // nil: only names the method
-	env := in.Target.Environment
+	at := conduct.Scope{Environment: in.Target.Environment, Step: in.Step}
 	for {
-		var res activities.PublishResult
-		if err := c.perform(ctx, in.Step+"-"+env, publishOptions(env, in.Step), acts.Publish, in, &res); err != nil {
+		res, err := Publish.Do(ctx, c, at, in.Step, in)
+		if err != nil {
 			return err
 		}
 		if res.Done {
-			c.event(ctx, fmt.Sprintf("%s: %s, readers waited at most %.0f ms", in.Step, count(res.Swapped, "partition"), res.HoldMS))
+			c.Tell(ctx, at, fmt.Sprintf("%s: %s, readers waited at most %.0f ms", in.Step, count(res.Swapped, "partition"), res.HoldMS))
 			return nil
 		}
 		question := parked(in.Step, in.Target, res)
@@ -38,7 +31,7 @@ func (c *conversation) publish(ctx workflow.Context, in activities.PublishInput,
 		if res.WaitingFor == "snapshots" {
 			question.Choices = append(question.Choices, gate.Proceed)
 		}
-		g, err := c.ask(ctx, question)
+		g, err := c.Ask(ctx, at, question)
 		if err != nil {
 			return err
 		}
@@ -52,32 +45,31 @@ func (c *conversation) publish(ctx workflow.Context, in activities.PublishInput,
 				in.Terminate = append(in.Terminate, s.PID)
 			}
 		case gate.Approve, gate.Reject, gate.Rollback, gate.Keep:
-			return refused(in.Step, g.Why)
+			return conduct.Refused(in.Step, g.Why)
 		}
 	}
 }
 
 // expand makes room for a release's columns, and parks like a publish.
-func (c *conversation) expand(ctx workflow.Context, in activities.ExpandInput) error {
-	var acts *activities.Publishing // nil: only names the method
-	env := in.Target.Environment
+func expand(ctx workflow.Context, c *conduct.Conductor, in activities.ExpandInput) error {
+	at := conduct.Scope{Environment: in.Target.Environment, Step: "expand"}
 	for {
-		var res activities.ExpandResult
-		if err := c.perform(ctx, "expand-"+env, publishOptions(env, "expand schema"), acts.Expand, in, &res); err != nil {
+		res, err := Expand.Do(ctx, c, at, "expand schema", in)
+		if err != nil {
 			return err
 		}
 		for _, change := range res.Changes {
-			c.event(ctx, "expanded: "+change)
+			c.Tell(ctx, at, "expanded: "+change)
 		}
 		if len(res.Blocked) == 0 {
 			return nil
 		}
-		g, err := c.ask(ctx, parked("expand", in.Target, activities.PublishResult{Blocked: res.Blocked, WaitingFor: "locks"}))
+		g, err := c.Ask(ctx, at, parked("expand", in.Target, activities.PublishResult{Blocked: res.Blocked, WaitingFor: "locks"}))
 		if err != nil {
 			return err
 		}
 		if g.Decided != gate.Retry {
-			return refused("expand", g.Why)
+			return conduct.Refused("expand", g.Why)
 		}
 	}
 }

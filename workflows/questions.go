@@ -1,56 +1,43 @@
 package workflows
 
 import (
-	"time"
-
-	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
 
 	"drawbridge/activities"
 	"drawbridge/internal/plan"
 	"drawbridge/internal/release"
+	"drawbridge/workflows/conduct"
 )
-
-// questionRetry is for reading: a person waits for the answer, so it gives up early and says why.
-func questionRetry() *temporal.RetryPolicy {
-	return &temporal.RetryPolicy{InitialInterval: 500 * time.Millisecond, BackoffCoefficient: 2, MaximumAttempts: 4}
-}
 
 // Plan observes the environments and computes a plan. It changes nothing but the store, where the plan is kept.
 func Plan(ctx workflow.Context, in PlanInput) (activities.ComputeResult, error) {
 	p := planner{pipeline: in.Pipeline, environments: in.Environments, configs: in.Configs}
 	release, err := p.release(ctx, in.Source, in.Release)
 	if err != nil {
-		return activities.ComputeResult{}, failure("plan "+in.Pipeline, err)
+		return activities.ComputeResult{}, conduct.Failure("plan "+in.Pipeline, err)
 	}
 	res, err := p.plan(ctx, release, in.Rebuild)
-	return res, failure("plan "+in.Pipeline, err)
+	return res, conduct.Failure("plan "+in.Pipeline, err)
 }
 
 // Validation validates a folder or a release on an environment's worker. It changes nothing.
 func Validation(ctx workflow.Context, in ValidationInput) (activities.ValidateResult, error) {
-	ctx = workflow.WithActivityOptions(ctx, buildOptions(in.Environment, "validate "+in.Pipeline))
 	target := activities.Target{Environment: in.Environment, Release: in.Release, Config: in.Config, Key: key(ctx)}
-	var acts *activities.Builds // nil: only names the methods
 	var res activities.ValidateResult
+	var err error
 	if in.Source != "" {
-		err := workflow.ExecuteActivity(ctx, acts.ValidateSource, activities.ValidateSourceInput{Target: target, Source: in.Source}).Get(ctx, &res)
-		return res, failure("validate "+in.Pipeline, err)
+		res, err = ValidateSource.Try(ctx, in.Environment, "validate "+in.Pipeline, activities.ValidateSourceInput{Target: target, Source: in.Source})
+	} else {
+		res, err = ValidateRelease.Try(ctx, in.Environment, "validate "+in.Pipeline, target)
 	}
-	err := workflow.ExecuteActivity(ctx, acts.ValidateRelease, target).Get(ctx, &res)
-	return res, failure("validate "+in.Pipeline, err)
+	return res, conduct.Failure("validate "+in.Pipeline, err)
 }
 
 // Inspection puts one question to an environment's worker. It changes nothing.
 func Inspection(ctx workflow.Context, in activities.InspectInput) (activities.InspectResult, error) {
-	opts := controlOptions(in.Target.Environment, string(in.Kind))
-	opts.RetryPolicy = questionRetry()
-	ctx = workflow.WithActivityOptions(ctx, opts)
 	in.Target.Key = key(ctx)
-	var acts *activities.Inspecting // nil: only names the method
-	var res activities.InspectResult
-	err := workflow.ExecuteActivity(ctx, acts.Inspect, in).Get(ctx, &res)
-	return res, failure("inspect "+string(in.Kind), err)
+	res, err := Inspect.Soon(ctx, in.Target.Environment, string(in.Kind), in)
+	return res, conduct.Failure("inspect "+string(in.Kind), err)
 }
 
 // planner turns a folder or a release into a plan; plan and deployment share it.
@@ -65,11 +52,7 @@ func (p planner) release(ctx workflow.Context, source string, given release.Rele
 	if source == "" {
 		return given, nil
 	}
-	ctx = workflow.WithActivityOptions(ctx, controlOptions(p.environments[0], "build release"))
-	var acts *activities.Releases // nil: only names the method
-	var built release.Release
-	err := workflow.ExecuteActivity(ctx, acts.BuildRelease, activities.BuildReleaseInput{Source: source}).Get(ctx, &built)
-	return built, err
+	return BuildRelease.Try(ctx, p.environments[0], "build release", activities.BuildReleaseInput{Source: source})
 }
 
 // target names a release in an environment on behalf of the running workflow.
@@ -79,22 +62,17 @@ func (p planner) target(ctx workflow.Context, environment string, r release.Rele
 
 // plan observes every environment at the same time and computes the plan.
 func (p planner) plan(ctx workflow.Context, r release.Release, rebuild plan.Rebuild) (activities.ComputeResult, error) {
-	var acts *activities.Planning // nil: only names the methods
-	looks := make([]workflow.Future, len(p.environments))
+	looks := make([]conduct.Pending[activities.ObserveResult], len(p.environments))
 	for i, env := range p.environments {
-		opts := observeOptions(env, "observe "+env)
-		looks[i] = workflow.ExecuteActivity(workflow.WithActivityOptions(ctx, opts), acts.Observe, p.target(ctx, env, r))
+		looks[i] = Observe.Start(ctx, env, "observe "+env, p.target(ctx, env, r))
 	}
 	in := activities.ComputeInput{Target: p.target(ctx, p.environments[0], r), Rebuild: rebuild}
 	for _, look := range looks {
-		var seen activities.ObserveResult
-		if err := look.Get(ctx, &seen); err != nil {
+		seen, err := look.Get(ctx)
+		if err != nil {
 			return activities.ComputeResult{}, err
 		}
 		in.Observed = append(in.Observed, seen.Observed)
 	}
-	ctx = workflow.WithActivityOptions(ctx, controlOptions(p.environments[0], "compute plan"))
-	var res activities.ComputeResult
-	err := workflow.ExecuteActivity(ctx, acts.Compute, in).Get(ctx, &res)
-	return res, err
+	return Compute.Try(ctx, p.environments[0], "compute plan", in)
 }

@@ -5,28 +5,32 @@ import (
 	"slices"
 
 	"go.temporal.io/sdk/workflow"
+
+	"drawbridge/activities"
+	"drawbridge/internal/gate"
+	"drawbridge/workflows/conduct"
 )
 
 // Recovery turns back what a deployment left behind that was terminated, or reset away, in the middle: everything that its
 // effect key published, in every environment, newest first. A deployment that had published nothing loses its shadows only.
 //
-//	planning → compensating ⇄ waiting → rolled_back | refused | stuck
+//	compensating ⇄ waiting → rolled_back | refused | stuck
+//
+// No cancel ends it: it finishes what could not be finished.
 func Recovery(ctx workflow.Context, in RecoveryInput) (Status, error) {
 	d := in.Deployment
-	c, err := converse(ctx, Status{Kind: "recovery", Pipeline: d.Pipeline, Release: d.Release, By: in.By, Stage: StageCompensating})
+	head := conduct.Header{Kind: "recovery", Pipeline: d.Pipeline, Release: d.Release, By: in.By, Stage: StageCompensating}
+	c, err := conduct.Open(ctx, head, plain{})
 	if err != nil {
 		return Status{}, err
 	}
 	calm, _ := workflow.NewDisconnectedContext(ctx)
-	err = recovery{conversation: c, in: in}.run(calm)
-	if drainErr := c.drain(calm); drainErr != nil {
-		return c.Status, drainErr
-	}
-	return c.Status, failure("recover "+d.Pipeline, err)
+	err = c.Run(calm, "recover "+d.Pipeline, recovery{Conductor: c, in: in}.run, conduct.Nothing)
+	return Status{Header: c.Header()}, err
 }
 
 type recovery struct {
-	*conversation
+	*conduct.Conductor
 	in RecoveryInput
 }
 
@@ -37,30 +41,30 @@ func (r recovery) run(ctx workflow.Context) error {
 	if err != nil {
 		return err
 	}
-	r.Release = release
-	ended := StageRefused
-	var left []string
+	r.About(release, "")
+	var all conduct.Outcome
 	for _, env := range slices.Backward(d.Environments) {
-
-		r.at(ctx, StageCompensating, env, "compensate", "recovering "+env)
+		r.At(ctx, StageCompensating, conduct.Scope{Environment: env, Step: "compensate"}, "recovering "+env)
 		target := p.target(ctx, env, release)
 		target.Key = r.in.Key
-		out, err := turnBack{conversation: r.conversation, target: target}.compensate(ctx)
+		here, err := Active.Try(ctx, env, "read the environment's rule", activities.ActiveInput{Target: target})
 		if err != nil {
 			return err
 		}
-		if out.changed {
-			ended = StageRolledBack
+		r.Rules(map[string]gate.Approval{env: here.Rule})
+		out, err := turnBack{Conductor: r.Conductor, target: target}.compensate(ctx)
+		if err != nil {
+			return err
 		}
-		left = append(left, out.left...)
+		all.Changed, all.Left = all.Changed || out.Changed, append(all.Left, out.Left...)
 	}
-	sentence := "nothing had been published"
-	if ended == StageRolledBack {
-		sentence = "what it had published was turned back"
+	stage, sentence := StageRefused, "nothing had been published"
+	if all.Changed {
+		stage, sentence = StageRolledBack, "what it had published was turned back"
 	}
-	if len(left) > 0 {
-		ended, sentence = StageStuck, sentence+fmt.Sprint("; left as they are: ", left)
+	if len(all.Left) > 0 {
+		stage, sentence = StageStuck, sentence+fmt.Sprint("; left as they are: ", all.Left)
 	}
-	r.at(ctx, ended, "", "", sentence)
+	r.Finish(ctx, stage, conduct.Scope{}, sentence)
 	return nil
 }

@@ -3,42 +3,39 @@ package workflows
 import (
 	"fmt"
 
-	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
 
 	"drawbridge/activities"
 	"drawbridge/internal/fault"
 	"drawbridge/internal/gate"
-	"drawbridge/internal/release"
+	"drawbridge/workflows/conduct"
 )
 
 // Run builds, audits and publishes one partition, all outputs, with one release.
 //
-//	planning → crossing ⇄ waiting → done | refused
+//	planning → crossing ⇄ waiting → done | refused | stuck
 //
-// It promises: what is visible afterwards passed its audit, or nothing changed. Running it again gives the same rows.
+// It promises: what is visible afterwards passed its audit, or a person accepted it, or nothing changed. Running it again
+// gives the same rows.
 func Run(ctx workflow.Context, in RunInput) (Status, error) {
-	c, err := converse(ctx, Status{Kind: "run", Pipeline: in.Pipeline, Release: in.Release, By: in.By, Stage: StagePlanning, Environment: in.Environment})
+	head := conduct.Header{Kind: "run", Pipeline: in.Pipeline, Release: in.Release, By: in.By, Stage: StagePlanning, Environment: in.Environment}
+	c, err := conduct.Open(ctx, head, plain{}, conduct.Cancel)
 	if err != nil {
 		return Status{}, err
 	}
-	r := &run{conversation: c, in: in}
-	err = r.run(ctx)
-	if err == nil {
-		r.at(ctx, StageDone, in.Environment, "", fmt.Sprintf("%s is live in %s", in.Partition, in.Environment))
-	} else {
-		r.end(ctx, err)
-	}
-	calm, _ := workflow.NewDisconnectedContext(ctx)
-	if drainErr := r.drain(calm); drainErr != nil {
-		return r.Status, drainErr
-	}
-	return r.Status, failure("run "+in.Pipeline, err)
+	r := &run{Conductor: c, in: in}
+	err = c.Run(ctx, "run "+in.Pipeline, r.run, r.back)
+	return Status{Header: c.Header()}, err
 }
 
 type run struct {
-	*conversation
-	in RunInput
+	*conduct.Conductor
+	in        RunInput
+	published bool
+}
+
+func (r *run) at(step string) conduct.Scope {
+	return conduct.Scope{Environment: r.in.Environment, Step: step}
 }
 
 func (r *run) run(ctx workflow.Context) error {
@@ -48,50 +45,68 @@ func (r *run) run(ctx workflow.Context) error {
 	if err != nil {
 		return err
 	}
-	r.Release = release
+	r.About(release, "")
 	target := p.target(ctx, in.Environment, release)
-	active, err := r.active(ctx, target)
+	here, err := Active.Try(ctx, in.Environment, "read active release", activities.ActiveInput{Target: target})
 	if err != nil {
 		return err
 	}
-	r.at(ctx, StageCrossing, in.Environment, "build", fmt.Sprintf("building %s with %s", in.Partition, release.Version))
-	var built activities.SliceResult
-	if err := r.build(ctx, "run", activities.SliceInput{Target: target, Step: "run", Partition: in.Partition}, &built); err != nil {
+	r.Rules(map[string]gate.Approval{in.Environment: here.Rule})
+	r.At(ctx, StageCrossing, r.at("build"), fmt.Sprintf("building %s with %s", in.Partition, release.Version))
+	built, err := BuildSlice.Do(ctx, r.Conductor, r.at("run"), "build run", activities.SliceInput{Target: target, Step: "run", Partition: in.Partition})
+	if err != nil {
 		return err
 	}
-	v := audit(built.Pieces)
-	r.event(ctx, fmt.Sprintf("audit: %s: %s", v.Outcome, v.Reason))
-	if v.Outcome != gate.Pass {
-		return fault.Newf(fault.Refused, "audit", string(in.Partition), "mend the data or the SQL and run it again", v.Reason)
-	}
-	if err := r.expand(ctx, activities.ExpandInput{Target: target}); err != nil {
+	if err := r.pass(ctx, audit(built.Pieces)); err != nil {
 		return err
 	}
-	r.at(ctx, StageCrossing, in.Environment, "publish", "publishing "+string(in.Partition))
-	if err := r.publish(ctx, activities.PublishInput{Target: target, Step: "publish", Swaps: swaps(built.Pieces)}, nil); err != nil {
+	if err := expand(ctx, r.Conductor, activities.ExpandInput{Target: target}); err != nil {
 		return err
 	}
-	if active != nil {
+	r.At(ctx, StageCrossing, r.at("publish"), "publishing "+string(in.Partition))
+	if err := publish(ctx, r.Conductor, activities.PublishInput{Target: target, Step: "publish", Swaps: swaps(built.Pieces)}, built.Pieces); err != nil {
+		return err
+	}
+	r.published = true
+	if here.Release == nil {
+		// The first run of all makes its own release active. It is visible by now: a cancel comes too late.
+		calm, _ := workflow.NewDisconnectedContext(ctx)
+		if _, err := Activate.Do(calm, r.Conductor, r.at("activate"), "flip active release", activities.ActivateInput{Target: target, Step: "activate"}); err != nil {
+			return err
+		}
+	}
+	r.Finish(ctx, StageDone, r.at(""), fmt.Sprintf("%s is live in %s", in.Partition, in.Environment))
+	return nil
+}
+
+// pass holds the run to its audit: a failed one refuses, an inconclusive one asks.
+func (r *run) pass(ctx workflow.Context, v gate.Verdict) error {
+	r.Tell(ctx, r.at("audit"), fmt.Sprintf("audit: %s: %s", v.Outcome, v.Reason))
+	switch v.Outcome {
+	case gate.Pass:
 		return nil
+	case gate.Fail:
+		return fault.Newf(fault.Refused, "audit", string(r.in.Partition), "mend the data or the SQL and run it again", v.Reason)
+	case gate.Inconclusive:
 	}
-	var publishing *activities.Publishing // nil: only names the method
-	return r.perform(ctx, "activate", controlOptions(in.Environment, "flip active release"), publishing.Activate,
-		activities.ActivateInput{Target: target, Step: "activate"}, nil)
+	v.Evidence = worstFirst(v.Evidence)
+	g, err := r.Ask(ctx, r.at("audit"), gate.Gate{
+		Name: "audit-" + r.in.Environment, Verdict: v, Choices: []gate.Choice{gate.Approve, gate.Reject},
+		Question: fmt.Sprintf("the audit of %s is inconclusive: publish it?", r.in.Partition),
+	})
+	if err != nil {
+		return err
+	}
+	if g.Decided != gate.Approve {
+		return conduct.Refused("audit", g.Why)
+	}
+	return nil
 }
 
-// active reads which release the environment runs; the first run of all makes its own release active.
-func (r *run) active(ctx workflow.Context, target activities.Target) (*release.Release, error) {
-	var acts *activities.Publishing // nil: only names the method
-	var res activities.ActiveResult
-	err := r.perform(ctx, "active", controlOptions(target.Environment, "read active release"), acts.Active, activities.ActiveInput{Target: target}, &res)
-	return res.Release, err
-}
-
-// end says how it ended when it did not end well.
-func (c *conversation) end(ctx workflow.Context, err error) {
-	why := reason(err)
-	if temporal.IsCanceledError(err) {
-		why = "cancelled"
+// back says what stays: a run publishes in one transaction, so either nothing did, or all of it is live.
+func (r *run) back(workflow.Context, error) (conduct.Outcome, error) {
+	if !r.published {
+		return conduct.Outcome{}, nil
 	}
-	c.at(ctx, StageRefused, c.Environment, c.Step, why)
+	return conduct.Outcome{Left: []string{fmt.Sprintf("%s is live, and no release is active", r.in.Partition)}}, nil
 }

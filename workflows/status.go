@@ -1,41 +1,49 @@
 package workflows
 
 import (
+	"fmt"
+	"slices"
 	"time"
 
 	"drawbridge/internal/gate"
-	"drawbridge/internal/release"
+	"drawbridge/workflows/conduct"
 )
 
-// Stage is where a workflow is, in the words of search attributes and of the CLI.
-type Stage string
+// The words of a status that every workflow has, as the CLI reads them.
+type (
+	// Stage is where a workflow is.
+	Stage = conduct.Stage
+	// Event is a line of the story.
+	Event = conduct.Event
+)
 
-// The stages of a deployment; runs, rollbacks and recoveries pass through some of them.
+// The stages.
 const (
-	StagePlanning     Stage = "planning"
-	StageValidating   Stage = "validating"
-	StageCrossing     Stage = "crossing" // building, comparing, publishing
-	StageWaiting      Stage = "waiting"  // for a person
-	StageWatching     Stage = "watching"
-	StageCompensating Stage = "compensating"
-	StageDone         Stage = "done"
-	StageRefused      Stage = "refused"     // said no before anything was visible
-	StageRolledBack   Stage = "rolled_back" // was visible, and was turned back
-	StageStuck        Stage = "stuck"       // turned back in part; a person was asked and left it so
+	StagePlanning     = conduct.StagePlanning
+	StageValidating   = conduct.StageValidating
+	StageCrossing     = conduct.StageCrossing
+	StageWaiting      = conduct.StageWaiting
+	StagePaused       = conduct.StagePaused
+	StageWatching     = conduct.StageWatching
+	StageCompensating = conduct.StageCompensating
+	StageDone         = conduct.StageDone
+	StageRefused      = conduct.StageRefused
+	StageRolledBack   = conduct.StageRolledBack
+	StageStuck        = conduct.StageStuck
 )
 
-// Finished says whether nothing more will happen.
-func (s Stage) Finished() bool {
-	return s == StageDone || s == StageRefused || s == StageRolledBack || s == StageStuck
+// Status is the answer of StatusQuery, and what a workflow's result repeats when it ends.
+type Status struct {
+	conduct.Header
+	Crossings []Crossing `json:"crossings,omitempty"` // of a deployment
 }
 
-// Event is a line of the story that status tells.
-type Event struct {
-	At          time.Time `json:"at"`
-	Environment string    `json:"environment,omitempty"`
-	Step        string    `json:"step,omitempty"`
-	Text        string    `json:"text"`
-}
+// plain is the face of a workflow that adds nothing to its header.
+type plain struct{}
+
+func (plain) Status(h conduct.Header) any { return Status{Header: h} }
+
+func (plain) Details() []string { return nil }
 
 // Crossing is one environment of a deployment as status shows it.
 type Crossing struct {
@@ -46,15 +54,12 @@ type Crossing struct {
 	State    string        `json:"state"`
 	Verdicts []GateVerdict `json:"verdicts,omitempty"`
 	// Slices and SlicesDone count the publishing steps.
-	Slices     int `json:"slices,omitempty"`
-	SlicesDone int `json:"slices_done,omitempty"`
-	// Baseline are the watch metrics before the publish.
-	Baseline   map[string]float64 `json:"baseline,omitempty"`
-	WatchUntil *time.Time         `json:"watch_until,omitempty"`
-	NextLook   *time.Time         `json:"next_look,omitempty"`
-	// Looks counts the looks of the watch; UnsureLooks those in a row that could not be evaluated.
-	Looks       int `json:"looks,omitempty"`
-	UnsureLooks int `json:"unsure_looks,omitempty"`
+	Slices     int        `json:"slices,omitempty"`
+	SlicesDone int        `json:"slices_done,omitempty"`
+	WatchUntil *time.Time `json:"watch_until,omitempty"`
+	NextLook   *time.Time `json:"next_look,omitempty"`
+	// Looks counts the looks of the watch.
+	Looks int `json:"looks,omitempty"`
 }
 
 // GateVerdict is a gate that was passed, or was not.
@@ -62,35 +67,72 @@ type GateVerdict struct {
 	Gate    string       `json:"gate"`
 	Verdict gate.Verdict `json:"verdict"`
 	At      time.Time    `json:"at"`
+	// Times counts how often in a row it said the same.
+	Times int `json:"times,omitempty"`
 }
 
-// Status is the answer of StatusQuery, and what a workflow's result repeats when it ends.
-type Status struct {
-	Kind     string          `json:"kind"` // deployment, run, rollback, recovery
-	Pipeline string          `json:"pipeline"`
-	Release  release.Release `json:"release"`
-	Plan     string          `json:"plan,omitempty"` // digest
-	By       string          `json:"by,omitempty"`
-	Stage    Stage           `json:"stage"`
-	// Environment and Step say where it is; Sentence says why.
-	Environment string     `json:"environment,omitempty"`
-	Step        string     `json:"step,omitempty"`
-	Sentence    string     `json:"sentence"`
-	Crossings   []Crossing `json:"crossings,omitempty"`
-	// Gates are the open ones first, then the decided.
-	Gates []gate.Gate `json:"gates,omitempty"`
-	// RefusedDecisions are signals that could not count, and why.
-	RefusedDecisions []string `json:"refused_decisions,omitempty"`
-	// Events are the last ones, oldest first.
-	Events []Event `json:"events,omitempty"`
+// Evidence and verdicts in a status stay within a payload that histories and screens bear.
+const (
+	evidenceLimit = 40
+	verdictLimit  = 12
+)
+
+// note keeps a verdict. One that a gate repeats takes the place of the one before: a breach that persists is one line.
+func (x *Crossing) note(v GateVerdict) {
+	v.Times = 1
+	v.Verdict.Evidence = worstFirst(v.Verdict.Evidence)
+	if last := len(x.Verdicts) - 1; last >= 0 && x.Verdicts[last].Gate == v.Gate && x.Verdicts[last].Verdict.Outcome == v.Verdict.Outcome {
+		v.Times += x.Verdicts[last].Times
+		x.Verdicts[last] = v
+		return
+	}
+	x.Verdicts = append(x.Verdicts, v)
+	x.Verdicts = x.Verdicts[max(0, len(x.Verdicts)-verdictLimit):]
 }
 
-// Open returns the gate that waits for a person, if any.
-func (s Status) Open() (gate.Gate, bool) {
-	for _, g := range s.Gates {
-		if g.Decided == "" {
-			return g, true
+// worstFirst keeps the first of the evidence, and what did not pass before what did.
+func worstFirst(all []gate.Evidence) []gate.Evidence {
+	kept := slices.Clone(all)
+	slices.SortStableFunc(kept, func(a, b gate.Evidence) int { return rank(a.Outcome) - rank(b.Outcome) })
+	return kept[:min(len(kept), evidenceLimit)]
+}
+
+func rank(o gate.Outcome) int {
+	switch o {
+	case gate.Fail:
+		return 0
+	case gate.Pass:
+		return 2
+	case gate.Inconclusive:
+	}
+	return 1
+}
+
+// verdict returns the newest verdict of a gate.
+func (x *Crossing) verdict(name string) gate.Verdict {
+	for _, v := range slices.Backward(x.Verdicts) {
+		if v.Gate == name {
+			return v.Verdict
 		}
 	}
-	return gate.Gate{}, false
+	return gate.Verdict{Outcome: gate.Inconclusive, Reason: "nothing was measured"}
+}
+
+// verdictTable is a deployment's gates in the Web UI.
+func verdictTable(crossings []Crossing) []string {
+	lines := []string{"| environment | gate | verdict | why |", "|---|---|---|---|"}
+	for _, x := range crossings {
+		for _, v := range x.Verdicts {
+			lines = append(lines, fmt.Sprintf("| %s | %s | %s | %s |", x.Environment, v.Gate, v.Verdict.Outcome, conduct.Cell(v.Verdict.Reason)))
+		}
+	}
+	return append(lines, "")
+}
+
+// count is a number of things, in words that fit one and many.
+func count(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
 }

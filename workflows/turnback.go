@@ -8,105 +8,90 @@ import (
 	"drawbridge/activities"
 	"drawbridge/internal/gate"
 	"drawbridge/internal/plan"
+	"drawbridge/workflows/conduct"
 )
 
 // turnBack takes data and active release back, from the ledger. Compensation, rollback and recovery are this.
 type turnBack struct {
-	*conversation
+	*conduct.Conductor
 	target activities.Target
 	verify activities.Verify
 }
 
-// turnedBack says what a turn-back did.
-type turnedBack struct {
-	changed bool     // something that readers saw went back
-	left    []string // what was left as it is, by rule or by a person's word
-}
-
 // compensate turns back what the target's workflow published in its environment. It is asked about until it is done or a
 // person says to leave it: it never gives up silently.
-func (t turnBack) compensate(ctx workflow.Context) (turnedBack, error) {
+func (t turnBack) compensate(ctx workflow.Context) (conduct.Outcome, error) {
 	of := t.target.Key
-	var out turnedBack
+	var out conduct.Outcome
 	for {
 		err := t.attempt(ctx, of, &out)
 		if err == nil {
 			return out, nil
 		}
-		g, askErr := t.ask(ctx, gate.Gate{
+		g, askErr := t.Ask(ctx, t.at("compensate"), gate.Gate{
 			Name: "compensate-" + t.target.Environment, Endless: true, Choices: []gate.Choice{gate.Retry, gate.Keep},
-			Question: "turning back stopped: " + reason(err), Verdict: gate.Verdict{Outcome: gate.Inconclusive, Reason: reason(err)},
+			Question: "turning back stopped: " + conduct.Reason(err),
+			Verdict:  gate.Verdict{Outcome: gate.Inconclusive, Reason: conduct.Reason(err)},
 		})
 		if askErr != nil {
 			return out, askErr
 		}
 		if g.Decided == gate.Keep {
-			out.left = append(out.left, fmt.Sprintf("%s (%s)", t.target.Environment, reason(err)))
+			out.Left = append(out.Left, fmt.Sprintf("%s (%s)", t.target.Environment, conduct.Reason(err)))
 			return out, nil
 		}
 	}
 }
 
+func (t turnBack) at(step string) conduct.Scope {
+	return conduct.Scope{Environment: t.target.Environment, Step: step}
+}
+
 // attempt fences the workflow's effects, turns back what the ledger says it published, and sweeps.
-func (t turnBack) attempt(ctx workflow.Context, of string, out *turnedBack) error {
-	var acts *activities.TurningBack // nil: only names the methods
-	env := t.target.Environment
+func (t turnBack) attempt(ctx workflow.Context, of string, out *conduct.Outcome) error {
 	fenced := t.target
 	fenced.Key = of
-	if err := t.perform(ctx, "fence-"+env, controlOptions(env, "fence effects"), acts.Fence, fenced, nil); err != nil {
+	if _, err := Fence.Do(ctx, t.Conductor, t.at("fence"), "fence effects", fenced); err != nil {
 		return err
 	}
 	undone := t
 	// Whoever turns back has effects of its own: a recovery finds those of the compensation that it finishes done, and its
 	// own batches are others.
 	undone.target.Key = of + "/undo/" + workflow.GetInfo(ctx).FirstRunID
-	survey, err := undone.survey(ctx, plan.TurnBack{Key: of})
+	survey, err := Survey.Do(ctx, t.Conductor, t.at("survey"), "survey what goes back", activities.SurveyInput{Target: undone.target, Request: plan.TurnBack{Key: of}})
 	if err != nil {
 		return err
 	}
-	out.changed = out.changed || survey.Swaps+survey.Detached+survey.Rebuilds > 0
+	out.Changed = out.Changed || survey.Swaps+survey.Detached+survey.Rebuilds > 0
 	if err := undone.apply(ctx, survey, out); err != nil {
 		return err
 	}
-	var publishing *activities.Publishing // nil: only names the method
-	return t.perform(ctx, "sweep-"+env, controlOptions(env, "drop shadow"), publishing.DropShadow, activities.ShadowInput{Target: fenced}, nil)
-}
-
-// survey computes, from the ledger, what a turn-back takes. It changes nothing.
-func (t turnBack) survey(ctx workflow.Context, req plan.TurnBack) (activities.Survey, error) {
-	var acts *activities.TurningBack // nil: only names the method
-	env := t.target.Environment
-	var s activities.Survey
-	err := t.perform(ctx, "survey-"+env, controlOptions(env, "survey what goes back"), acts.Survey,
-		activities.SurveyInput{Target: t.target, Request: req}, &s)
-	return s, err
+	_, err = DropShadow.Do(ctx, t.Conductor, t.at("sweep"), "drop shadow", activities.ShadowInput{Target: fenced})
+	return err
 }
 
 // apply flips the active release first, so that new runs use it, then swaps, then rebuilds what cannot be swapped.
-func (t turnBack) apply(ctx workflow.Context, s activities.Survey, out *turnedBack) error {
+func (t turnBack) apply(ctx workflow.Context, s activities.Survey, out *conduct.Outcome) error {
 	for _, line := range s.Lines {
-		t.event(ctx, line)
+		t.Tell(ctx, t.at("survey"), line)
 	}
 	if s.Left > 0 {
-		out.left = append(out.left, fmt.Sprintf("%s of %s: owned by a newer release", count(s.Left, "partition"), t.target.Environment))
+		out.Left = append(out.Left, fmt.Sprintf("%s of %s: owned by a newer release", count(s.Left, "partition"), t.target.Environment))
 	}
 	// After a reset the survey is another, and so are its batches: they must not be taken for those that are done.
 	t.target.Key += "/" + gate.Short(s.Undo)
-	round := len(t.Gates) // a person's retry is a new round
+	round := t.Asked() // a person's retry is a new round
 	if err := t.activate(ctx, s, round); err != nil {
 		return err
 	}
-	var acts *activities.TurningBack // nil: only names the methods
-	env := t.target.Environment
 	for i := range s.SwapBatches {
-		var batch activities.SwapBatch
-		in := activities.BatchInput{Target: t.target, Undo: s.Undo, Batch: i, Verify: t.verify}
-		opts := publishOptions(env, "prepare swap back")
-		if err := t.perform(ctx, "prepare-"+env, opts, acts.Swaps, in, &batch); err != nil {
+		batch, err := Swaps.Do(ctx, t.Conductor, t.at("prepare"), "prepare swap back",
+			activities.BatchInput{Target: t.target, Undo: s.Undo, Batch: i, Verify: t.verify})
+		if err != nil {
 			return err
 		}
-		publish := activities.PublishInput{Target: t.target, Step: fmt.Sprintf("swap-back-%d", i), Round: round, Swaps: batch.Swaps, TurnBack: true}
-		if err := t.publish(ctx, publish, nil); err != nil {
+		in := activities.PublishInput{Target: t.target, Step: fmt.Sprintf("swap-back-%d", i), Round: round, Swaps: batch.Swaps, TurnBack: true}
+		if err := publish(ctx, t.Conductor, in, nil); err != nil {
 			return err
 		}
 	}
@@ -126,31 +111,27 @@ func (t turnBack) activate(ctx workflow.Context, s activities.Survey, round int)
 	if (s.To == nil && s.From == nil) || (s.To != nil && s.From != nil && s.To.Digest == s.From.Digest) {
 		return nil
 	}
-	var acts *activities.Publishing // nil: only names the method
 	in := activities.ActivateInput{Target: t.target, Step: "activate-back", Round: round, TurnBack: true, None: s.To == nil}
 	if s.To != nil {
 		in.Target.Release = *s.To
 	}
-	env := t.target.Environment
-	return t.perform(ctx, "activate-back-"+env, controlOptions(env, "flip active release back"), acts.Activate, in, nil)
+	_, err := Activate.Do(ctx, t.Conductor, t.at("activate-back"), "flip active release back", in)
+	return err
 }
 
 // rebuild builds partitions again with the release that is active again, and publishes them: audited, like any run.
 func (t turnBack) rebuild(ctx workflow.Context, undo string, index, round int) error {
-	var acts *activities.TurningBack // nil: only names the method
-	env := t.target.Environment
-	var batch activities.RebuildBatch
-	if err := t.perform(ctx, "prepare-"+env, controlOptions(env, "prepare rebuild"), acts.Rebuilds,
-		activities.BatchInput{Target: t.target, Undo: undo, Batch: index}, &batch); err != nil {
+	batch, err := Rebuilds.Do(ctx, t.Conductor, t.at("prepare"), "prepare rebuild", activities.BatchInput{Target: t.target, Undo: undo, Batch: index})
+	if err != nil {
 		return err
 	}
 	step := fmt.Sprintf("rebuild-%d", index)
-	var built activities.SliceResult
-	if err := t.build(ctx, step, activities.SliceInput{Target: t.target, Step: step, Round: round, Items: batch.Items}, &built); err != nil {
+	built, err := BuildSlice.Do(ctx, t.Conductor, t.at(step), "build "+step, activities.SliceInput{Target: t.target, Step: step, Round: round, Items: batch.Items})
+	if err != nil {
 		return err
 	}
 	if v := audit(built.Pieces); v.Outcome != gate.Pass {
-		return refused(step, v.Reason)
+		return conduct.Refused(step, v.Reason)
 	}
-	return t.publish(ctx, activities.PublishInput{Target: t.target, Step: "publish-" + step, Round: round, Swaps: swaps(built.Pieces)}, nil)
+	return publish(ctx, t.Conductor, activities.PublishInput{Target: t.target, Step: "publish-" + step, Round: round, Swaps: swaps(built.Pieces)}, nil)
 }

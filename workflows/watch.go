@@ -2,6 +2,7 @@ package workflows
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"go.temporal.io/sdk/workflow"
@@ -9,6 +10,8 @@ import (
 	"drawbridge/activities"
 	"drawbridge/internal/fault"
 	"drawbridge/internal/gate"
+	"drawbridge/internal/plan"
+	"drawbridge/workflows/conduct"
 )
 
 // unsureLooks is how many looks in a row may fail to run before a person is asked: one is an accident, three are a state.
@@ -24,7 +27,7 @@ func (x *crossing) watch(ctx workflow.Context) error {
 	if x.shown.WatchUntil == nil {
 		until := workflow.Now(ctx).Add(rule.For)
 		x.shown.WatchUntil, x.shown.State = &until, "watching"
-		x.at(ctx, StageWatching, x.env.Name, "watch", fmt.Sprintf("watching %s every %s until %s", x.env.Name, rule.Every, until.UTC().Format(time.RFC3339)))
+		x.At(ctx, StageWatching, x.at(plan.StepWatch), fmt.Sprintf("watching %s every %s until %s", x.env.Name, rule.Every, until.UTC().Format(time.RFC3339)))
 	}
 	for {
 		if err := x.look(ctx); err != nil {
@@ -52,31 +55,29 @@ func (x *crossing) watch(ctx workflow.Context) error {
 
 // look evaluates the watch once and decides what follows.
 func (x *crossing) look(ctx workflow.Context) error {
-	var acts *activities.Watching // nil: only names the method
-	var seen activities.Look
-	err := x.perform(ctx, "watch-"+x.env.Name, controlOptions(x.env.Name, "look at "+x.env.Name), acts.Look,
-		activities.LookInput{Target: x.target, Baseline: x.shown.Baseline}, &seen)
+	at := x.at(plan.StepWatch)
+	seen, err := Look.Do(ctx, x.Conductor, at, "look at "+x.env.Name, activities.LookInput{Target: x.target, Baseline: x.progress.Baseline})
 	if err != nil {
 		return err
 	}
 	x.shown.Looks++
 	for _, name := range workflow.DeterministicKeys(seen.Values) {
-		if _, ok := x.shown.Baseline[name]; !ok {
-			if x.shown.Baseline == nil {
-				x.shown.Baseline = map[string]float64{}
+		if _, ok := x.progress.Baseline[name]; !ok {
+			if x.progress.Baseline == nil {
+				x.progress.Baseline = map[string]float64{}
 			}
-			x.shown.Baseline[name] = seen.Values[name]
+			x.progress.Baseline[name] = seen.Values[name]
 		}
 	}
 	switch seen.Verdict.Outcome {
 	case gate.Pass:
-		x.shown.UnsureLooks = 0
+		x.progress.UnsureLooks = 0
 	case gate.Fail:
 		return x.breach(ctx, seen.Verdict)
 	case gate.Inconclusive:
-		x.shown.UnsureLooks++
-		x.event(ctx, "watch could not tell: "+seen.Verdict.Reason)
-		if x.shown.UnsureLooks >= unsureLooks {
+		x.progress.UnsureLooks++
+		x.Tell(ctx, at, "watch could not tell: "+seen.Verdict.Reason)
+		if x.progress.UnsureLooks >= unsureLooks {
 			return x.askOnce(ctx, "watch-unsure", "the watch checks cannot be evaluated", seen.Verdict)
 		}
 	}
@@ -88,25 +89,24 @@ func (x *crossing) look(ctx workflow.Context) error {
 
 // breach is a failed data check over published tables.
 func (x *crossing) breach(ctx workflow.Context, v gate.Verdict) error {
-	x.shown.Verdicts = append(x.shown.Verdicts, GateVerdict{Gate: "watch", Verdict: v, At: workflow.Now(ctx)})
-	x.event(ctx, "watch breached: "+v.Reason)
+	x.shown.note(GateVerdict{Gate: "watch", Verdict: v, At: workflow.Now(ctx)})
+	x.Tell(ctx, x.at(plan.StepWatch), "watch breached: "+v.Reason)
 	if x.env.Watch.OnBreach == "ask" {
 		return x.askOnce(ctx, "watch-breach", "a watch check failed", v)
 	}
-	return fault.Newf(fault.Refused, "watch", x.env.Name, "see the numbers: drawbridge status "+x.Pipeline, "breached: "+v.Reason)
+	return fault.Newf(fault.Refused, "watch", x.env.Name, "see the numbers: drawbridge status "+x.in.Pipeline, "breached: "+v.Reason)
 }
 
 // askOnce asks whether what was seen is kept or turned back, once in a window. It does not expire: late data and checks that
 // cannot run never roll back by themselves.
 func (x *crossing) askOnce(ctx workflow.Context, name, question string, v gate.Verdict) error {
-	name += "-" + x.env.Name
-	for _, g := range x.Gates {
-		if g.Name == name {
-			return nil
-		}
+	if slices.Contains(x.progress.Asked, name) {
+		return nil
 	}
-	g, err := x.ask(ctx, gate.Gate{
-		Name: name, Question: question + ": keep what is published?", Verdict: v, Rule: x.env.Approval,
+	x.progress.Asked = append(x.progress.Asked, name)
+	name += "-" + x.env.Name
+	g, err := x.Ask(ctx, x.at(plan.StepWatch), gate.Gate{
+		Name: name, Question: question + ": keep what is published?", Verdict: v,
 		Choices: []gate.Choice{gate.Keep, gate.Rollback}, Endless: true,
 	})
 	if err != nil {
@@ -115,5 +115,5 @@ func (x *crossing) askOnce(ctx workflow.Context, name, question string, v gate.V
 	if g.Decided == gate.Keep {
 		return nil
 	}
-	return refused(name, g.Why)
+	return conduct.Refused(name, g.Why)
 }

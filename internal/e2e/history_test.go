@@ -101,8 +101,8 @@ func (w *world) context() context.Context {
 	return cleanup(w.t)
 }
 
-// recordDir is where histories are kept for workflows/replay_test.go, when somebody wants them recorded anew, from the
-// code of a release: DRAWBRIDGE_RECORD=$PWD/workflows/testdata/replay go test ./internal/e2e
+// recordDir is where histories of a release are kept for workflows/replay_test.go, recorded once from the code of that release:
+// DRAWBRIDGE_RECORD=$PWD/workflows/testdata/replay/1.0.0 go test ./internal/e2e
 const recordDir = "DRAWBRIDGE_RECORD"
 
 // fixtureLimit keeps what is recorded small: a history that is larger has grown beyond what a test needs.
@@ -111,7 +111,8 @@ const fixtureLimit = 300 << 10
 // who is the machine and process that did something: no part of what is replayed.
 var who = regexp.MustCompile(`"identity":\s*"[^"]*"`)
 
-// record keeps the history of a workflow's last run as a fixture, where that is wanted; scenario says how it ended.
+// record keeps the history of a workflow's last run as a fixture, where that is wanted; scenario says how it ended. What is
+// recorded already stays as it is: a history is a promise to workflows that are running.
 func (w *world) record(id, scenario string) {
 	w.t.Helper()
 	dir := os.Getenv(recordDir)
@@ -126,7 +127,17 @@ func (w *world) record(id, scenario string) {
 	body = who.ReplaceAll(body, []byte(`"identity": "recorded"`))
 	require.Less(w.t, len(body), fixtureLimit, "%s of %s", scenario, id)
 	require.NoError(w.t, os.MkdirAll(filepath.Join(dir, kind), 0o755))
-	require.NoError(w.t, os.WriteFile(filepath.Join(dir, kind, scenario+".json"), append(body, '\n'), 0o644))
+	keep(w.t, filepath.Join(dir, kind, scenario+".json"), append(body, '\n'))
+}
+
+// keep writes a file that is not there yet, and refuses to write over another.
+func keep(t *testing.T, name string, body []byte) {
+	t.Helper()
+	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	require.NoError(t, err, "a recorded history is never overwritten")
+	_, err = f.Write(body)
+	require.NoError(t, err)
+	require.NoError(t, f.Close())
 }
 
 // recordQuestions keeps one history of every kind of question that was asked.

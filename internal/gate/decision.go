@@ -26,6 +26,10 @@ const (
 // forward says whether a choice lets the change go on; four eyes bind only those.
 func (c Choice) forward() bool { return c == Approve || c == Proceed || c == Terminate || c == Keep }
 
+// alone says whether one voice closes a gate, whatever the quorum: going back does, for an emergency waits for nobody, and so
+// does trying again what was allowed before.
+func (c Choice) alone() bool { return c == Reject || c == Rollback || c == Retry }
+
 // Decision is a person's answer to one gate of one plan. The same value arrives by update or by signal.
 type Decision struct {
 	Gate   string `json:"gate"`
@@ -104,8 +108,8 @@ func (g Gate) Check(d Decision, now time.Time) error {
 	return nil
 }
 
-// Apply counts a decision that Check allows and closes the gate when the rule is met. One rejection closes it; other
-// choices need the quorum.
+// Apply counts a decision that Check allows and closes the gate when the rule is met: a choice that lets the change go on
+// needs the quorum.
 func (g *Gate) Apply(d Decision, now time.Time) error {
 	if err := g.Check(d, now); err != nil {
 		return err
@@ -114,7 +118,7 @@ func (g *Gate) Apply(d Decision, now time.Time) error {
 		return nil
 	}
 	g.Answers = append(g.Answers, Answer{Decision: d, At: now})
-	if d.Choice == Reject || g.distinct(d.Choice) >= g.quorum() {
+	if d.Choice.alone() || g.distinct(d.Choice) >= g.quorum() {
 		g.Decided = d.Choice
 		g.Why = fmt.Sprintf("%s by %s: %s", d.Choice, d.By, d.Reason)
 	}

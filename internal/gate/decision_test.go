@@ -103,12 +103,18 @@ func TestAQuorumIsOfPeople(t *testing.T) {
 	require.Len(t, g.Answers, 2)
 }
 
-func TestOneRejectionClosesAGate(t *testing.T) {
+func TestGoingBackNeedsOneVoiceAndGoingOnTheQuorum(t *testing.T) {
 	t.Parallel()
-	g := open(func(g *gate.Gate) { g.Rule.Quorum = 3 })
-	require.NoError(t, g.Apply(said(), opened()))
-	require.NoError(t, g.Apply(said(func(d *gate.Decision) { d.By, d.Choice = "carol", gate.Reject }), opened()))
-	require.Equal(t, gate.Reject, g.Decided)
+	for choice, alone := range map[gate.Choice]bool{
+		gate.Reject: true, gate.Rollback: true, gate.Retry: true,
+		gate.Approve: false, gate.Proceed: false, gate.Terminate: false, gate.Keep: false,
+	} {
+		g := open(func(g *gate.Gate) {
+			g.Rule.Quorum, g.Choices = 2, []gate.Choice{choice}
+		})
+		require.NoError(t, g.Apply(said(func(d *gate.Decision) { d.Choice = choice }), opened()))
+		require.Equal(t, alone, g.Decided == choice, choice)
+	}
 }
 
 func TestAGateThatNobodyDecidedRejects(t *testing.T) {

@@ -130,6 +130,7 @@ func (b *builder) policy(file string, content []byte) Policy {
 			LockBudget:        as[time.Duration](publish.get("lock_budget")),
 			SnapshotWait:      as[time.Duration](publish.get("snapshot_wait")),
 			OnSnapshotTimeout: OnTimeout(as[string](publish.get("on_snapshot_timeout"))),
+			Lanes:             int(as[int64](publish.get("lanes"))),
 		},
 		KeepRetired:   as[time.Duration](root.get("keep_retired")),
 		MaxPartitions: int(as[int64](root.get("max_partitions"))),

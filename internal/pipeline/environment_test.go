@@ -20,7 +20,7 @@ func TestDefaultPolicyAsksOnePerson(t *testing.T) {
 		Approval:    gate.Approval{Required: true},
 		Secrets:     pipeline.Secrets{Env: []string{"DRAWBRIDGE_SECRET_"}, Files: []string{"/run/secrets/"}},
 		Publish: pipeline.Publish{
-			LockBudget: 30 * time.Second, SnapshotWait: 10 * time.Minute, OnSnapshotTimeout: pipeline.TimeoutAsk,
+			LockBudget: 30 * time.Second, SnapshotWait: 10 * time.Minute, OnSnapshotTimeout: pipeline.TimeoutAsk, Lanes: 2,
 		},
 		KeepRetired: 7 * 24 * time.Hour,
 	}, p)

@@ -27,7 +27,7 @@ type Secrets struct {
 	Files []string `json:"files,omitempty"`
 }
 
-// Publish bounds how a swap waits.
+// Publish bounds how a swap waits, and how much is built beside each other for it.
 type Publish struct {
 	// LockBudget is the total time that lock attempts of one publish may take before it parks. Default 30s.
 	LockBudget time.Duration `json:"lock_budget"`
@@ -35,6 +35,8 @@ type Publish struct {
 	SnapshotWait time.Duration `json:"snapshot_wait"`
 	// OnSnapshotTimeout says whether to ask (default) or to go on.
 	OnSnapshotTimeout OnTimeout `json:"on_snapshot_timeout"`
+	// Lanes is how many slices of a deployment are built at the same time. Default 2.
+	Lanes int `json:"lanes"`
 }
 
 // OnTimeout says what follows a wait that ran out.

@@ -213,10 +213,11 @@ func policyShape() shape {
 			key{name: "env", shape: listOf(sentence()), preset: "[DRAWBRIDGE_SECRET_]", doc: "Prefixes of environment variables.", examples: []string{"[DRAWBRIDGE_SECRET_PROD_]", "[PROD_]"}},
 			key{name: "files", shape: listOf(matching(absolutePattern, "an absolute path")), preset: "[/run/secrets/]", doc: "Prefixes of files.", examples: []string{"[/run/secrets/prod/]", "[/etc/drawbridge/]"}},
 		)},
-		key{name: "publish", preset: "{}", doc: "How long a publish waits for others.", shape: objectOf(
+		key{name: "publish", preset: "{}", doc: "How long a publish waits for others, and how much is built for it at the same time.", shape: objectOf(
 			key{name: "lock_budget", shape: shape{kind: duration}, preset: "30s", doc: "The total time that the lock attempts of one publish may take before it parks.", examples: []string{"10s", "20s"}},
 			key{name: "snapshot_wait", shape: shape{kind: duration}, preset: "10m", doc: "How long a publish waits for snapshots that are older than the build.", examples: []string{"5m", "6m"}},
 			key{name: "on_snapshot_timeout", shape: oneOf("ask", "proceed"), preset: "ask", doc: "What follows a wait that ran out.", examples: []string{"ask", "proceed"}},
+			key{name: "lanes", shape: shape{kind: integer, min: 1}, preset: "2", doc: "How many steps of a deployment are built at the same time; they are published in order.", examples: []string{"2", "4"}},
 		)},
 		key{name: "keep_retired", shape: shape{kind: duration}, preset: "7d", doc: "How long a retired generation stays re-attachable: the rollback horizon.", examples: []string{"7d", "14d"}},
 		key{name: "max_partitions", shape: shape{kind: integer, min: 1}, doc: "How many partitions one deployment may rebuild; no bound by default.", examples: []string{"100", "200"}},

@@ -159,6 +159,7 @@ func (c crossing) plan() Environment {
 		SmokeMax:     smoke.MaxRuntime,
 		Canary:       w.canary,
 		Slices:       w.slices,
+		Lanes:        c.policy.Publish.Lanes,
 		Budgets:      budgetTexts(c.pipeline.Canary.Expect),
 		Approval:     c.policy.Approval,
 		Requires:     c.policy.Requires,

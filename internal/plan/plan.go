@@ -110,6 +110,7 @@ type Environment struct {
 	SmokeMax     time.Duration    `json:"smoke_max"`
 	Canary       []partition.Key  `json:"canary"`
 	Slices       []Slice          `json:"slices"` // the first promotes the canary
+	Lanes        int              `json:"lanes"`  // slices that are built at the same time
 	Checks       []string         `json:"checks"` // "fct_orders: unique(order_id)"
 	Budgets      []string         `json:"budgets"`
 	Approval     gate.Approval    `json:"approval"`

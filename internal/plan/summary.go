@@ -32,6 +32,7 @@ type EnvironmentSummary struct {
 	Canary     []partition.Key  `json:"canary"`
 	Slices     int              `json:"slices"`     // publishing transactions, the canary's included
 	Partitions int              `json:"partitions"` // built in all of them
+	Lanes      int              `json:"lanes"`      // slices that are built at the same time
 	Approval   gate.Approval    `json:"approval"`
 	Requires   []string         `json:"requires,omitempty"`
 	Watch      Watch            `json:"watch"` // without its checks
@@ -59,7 +60,7 @@ func (p Plan) summary(limit int) Summary {
 		es := EnvironmentSummary{
 			Name: e.Name, Schema: e.Schema, Active: e.Active,
 			Smoke: e.Smoke, SmokeMax: e.SmokeMax, Canary: e.Canary,
-			Slices: len(e.Slices), Partitions: Partitions(e.Slices),
+			Slices: len(e.Slices), Partitions: Partitions(e.Slices), Lanes: e.Lanes,
 			Approval: e.Approval, Requires: e.Requires, Watch: e.Watch, RollbackTo: e.Rollback.To,
 		}
 		es.Watch.Checks = nil

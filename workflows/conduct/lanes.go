@@ -1,0 +1,255 @@
+package conduct
+
+import (
+	"fmt"
+	"slices"
+
+	"go.temporal.io/sdk/workflow"
+)
+
+// Line is work over a cursor: its items are handed to lanes in order, are done beside each other, and are delivered one by
+// one in order. A pause holds every lane and the delivery at the next edge; lanes may be added and taken away meanwhile.
+type Line[R any] struct {
+	At    Scope
+	Total int
+	// Lanes is how many work, unless a person set another number.
+	Lanes int
+	Name  func(item int) string
+	// Do runs in a lane; Deliver runs outside of them, never twice at the same time.
+	Do      func(ctx workflow.Context, at Scope, item int) (R, error)
+	Deliver func(ctx workflow.Context, item int, result R) error
+	// MaxFailures is how many items may fail while the others go on. One more stops the line. 0: the first one does, and is
+	// the line's error.
+	MaxFailures int
+}
+
+// LineState is what is carried of a line: a cursor, and what failed, which the line's limit bounds.
+type LineState struct {
+	// Next is the first item that is neither delivered nor failed.
+	Next    int      `json:"next"`
+	Failed  []Failed `json:"failed,omitempty"`
+	Again   []int    `json:"again,omitempty"` // failed before, to be tried again
+	Skipped int      `json:"skipped,omitempty"`
+}
+
+// Failed is an item that failed.
+type Failed struct {
+	Item int    `json:"item"`
+	Name string `json:"name"`
+	Why  string `json:"why"`
+}
+
+// Over says whether every item of a line was delivered, has failed or was skipped.
+func (s LineState) Over(total int) bool { return s.Next >= total && len(s.Again) == 0 }
+
+// Retry has what failed tried again.
+func (s *LineState) Retry() {
+	for _, f := range s.Failed {
+		s.Again = append(s.Again, f.Item)
+	}
+	s.Failed = nil
+}
+
+// lined is a line that runs.
+type lined[R any] struct {
+	Line[R]
+	*LineState
+	c       *Conductor
+	cursor  int          // the next item to hand out, after those to be tried again
+	ready   map[int]R    // done, and not delivered
+	skipped map[int]bool // at or after the cursor of the state
+	working map[int]bool // lanes that are there
+	fatal   error
+	halted  bool // hands nothing out any more
+}
+
+// Run works until every item is delivered or has failed, too many have failed, or history has grown and the workflow should
+// continue as new: then the lanes are drained, and what was done is delivered. LineState.Over tells. The error is that of
+// the first item where no failure is allowed, of a cancel, or nil.
+func (l Line[R]) Run(ctx workflow.Context, c *Conductor, s *LineState) error {
+	r := &lined[R]{Line: l, LineState: s, c: c, cursor: s.Next, ready: map[int]R{}, skipped: map[int]bool{}, working: map[int]bool{}}
+	c.line = r
+	defer func() { c.line = nil }()
+	lanes, stop := workflow.WithCancel(ctx)
+	err := r.deliver(ctx, lanes)
+	if err == nil {
+		err = r.fatal
+	}
+	if err != nil {
+		stop()
+	}
+	r.halted = true
+	calm, _ := workflow.NewDisconnectedContext(ctx)
+	if waitErr := workflow.Await(calm, func() bool { return len(r.working) == 0 }); waitErr != nil {
+		return waitErr
+	}
+	return err
+}
+
+// deliver keeps the lanes at their number and delivers what is ready, until nothing is left to do.
+func (r *lined[R]) deliver(ctx, lanes workflow.Context) error {
+	for {
+		r.advance()
+		r.halted = r.halted || r.fatal != nil || workflow.GetInfo(ctx).GetContinueAsNewSuggested()
+		r.staff(lanes)
+		var item int
+		var found bool
+		if err := workflow.Await(ctx, func() bool {
+			item, found = r.deliverable()
+			return r.fatal != nil || r.gone(r.Next) || (r.c.head.Paused == nil && (found || r.idle() || r.short()))
+		}); err != nil {
+			return err
+		}
+		switch {
+		case r.fatal != nil:
+			return nil
+		case found:
+			result := r.ready[item]
+			delete(r.ready, item)
+			if err := r.Deliver(ctx, item, result); err != nil {
+				if cancelled(err) {
+					return err
+				}
+				r.fail(ctx, item, err)
+			} else if item == r.Next {
+				r.Next++
+			}
+		case r.idle():
+			return nil
+		}
+	}
+}
+
+// width is how many lanes there should be now.
+func (r *lined[R]) width() int {
+	if r.c.head.Lanes > 0 {
+		return r.c.head.Lanes
+	}
+	return max(1, r.Lanes)
+}
+
+// short says that a lane is missing for which there is work.
+func (r *lined[R]) short() bool {
+	if !r.available() {
+		return false
+	}
+	for lane := 1; lane <= r.width(); lane++ {
+		if !r.working[lane] {
+			return true
+		}
+	}
+	return false
+}
+
+// idle says that nothing is handed out any more, nothing is being done, and nothing is ready.
+func (r *lined[R]) idle() bool {
+	return len(r.working) == 0 && len(r.ready) == 0 && !r.gone(r.Next) && !r.available()
+}
+
+// available says whether there is an item to hand out. What is done and not delivered is bounded by twice the lanes.
+func (r *lined[R]) available() bool {
+	return !r.halted && (len(r.Again) > 0 || (r.cursor < r.Total && r.cursor < r.Next+2*r.width()))
+}
+
+// staff starts the lanes that are missing.
+func (r *lined[R]) staff(ctx workflow.Context) {
+	if !r.available() {
+		return
+	}
+	for lane := 1; lane <= r.width(); lane++ {
+		if !r.working[lane] {
+			r.working[lane] = true
+			workflow.GoNamed(ctx, fmt.Sprintf("lane-%d", lane), func(ctx workflow.Context) { r.work(ctx, lane) })
+		}
+	}
+}
+
+// work is one lane: it takes items until there is none, it is one lane too many, or the line is halted.
+func (r *lined[R]) work(ctx workflow.Context, lane int) {
+	defer delete(r.working, lane)
+	at := r.At.In(lane)
+	for {
+		if err := r.c.Checkpoint(ctx); err != nil || !r.available() || lane > r.width() {
+			return
+		}
+		item := r.take()
+		result, err := r.Do(ctx, at, item)
+		switch {
+		case err == nil:
+			r.ready[item] = result
+		case ctx.Err() != nil: // the line was stopped, and knows why
+			return
+		default:
+			r.fail(ctx, item, err)
+		}
+	}
+}
+
+// take hands out the next item.
+func (r *lined[R]) take() int {
+	if len(r.Again) > 0 {
+		item := r.Again[0]
+		r.Again = r.Again[1:]
+		return item
+	}
+	r.cursor++
+	return r.cursor - 1
+}
+
+// deliverable is the next item in order, or one that is late because it had failed.
+func (r *lined[R]) deliverable() (int, bool) {
+	for _, item := range workflow.DeterministicKeys(r.ready) {
+		if item <= r.Next {
+			return item, true
+		}
+	}
+	return 0, false
+}
+
+// fail notes a failed item; one too many halts the line.
+func (r *lined[R]) fail(ctx workflow.Context, item int, err error) {
+	if r.MaxFailures == 0 {
+		if r.fatal == nil {
+			r.fatal = err
+		}
+		return
+	}
+	r.Failed = append(r.Failed, Failed{Item: item, Name: r.Name(item), Why: cut(Reason(err), cellLimit)})
+	r.c.Tell(ctx, r.At, fmt.Sprintf("%s failed: %s", r.Name(item), Reason(err)))
+	r.halted = r.halted || len(r.Failed) > r.MaxFailures
+}
+
+// advance moves the cursor past what failed: it is late when it is tried again, and nothing waits for it.
+func (r *lined[R]) advance() {
+	for r.gone(r.Next) {
+		delete(r.skipped, r.Next)
+		r.Next++
+	}
+}
+
+func (r *lined[R]) gone(item int) bool {
+	return r.skipped[item] || slices.Contains(r.Again, item) || slices.ContainsFunc(r.Failed, func(f Failed) bool { return f.Item == item })
+}
+
+func (r *lined[R]) failures() []string {
+	names := make([]string, len(r.Failed))
+	for i, f := range r.Failed {
+		names[i] = f.Name
+	}
+	return names
+}
+
+func (r *lined[R]) retry() { r.Retry() }
+
+func (r *lined[R]) skip(names []string) {
+	r.Failed = slices.DeleteFunc(r.Failed, func(f Failed) bool {
+		if len(names) > 0 && !slices.Contains(names, f.Name) {
+			return false
+		}
+		if f.Item >= r.Next {
+			r.skipped[f.Item] = true
+		}
+		r.Skipped++
+		return true
+	})
+}
