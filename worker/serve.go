@@ -13,7 +13,7 @@ import (
 	"go.uber.org/zap"
 
 	"drawbridge/activities"
-	"drawbridge/internal/release"
+	"drawbridge/internal/store"
 	"drawbridge/internal/temporalx"
 	"drawbridge/workflows"
 	"drawbridge/workflows/conduct"
@@ -140,16 +140,16 @@ func activityOptions(slots int) worker.Options {
 	}
 }
 
-func openStore(ctx context.Context, o options, log *zap.Logger) (store, error) {
-	opened, err := release.OpenStore(o.store)
+func openStore(ctx context.Context, o options, log *zap.Logger) (signedStore, error) {
+	opened, err := store.OpenStore(o.store)
 	if err != nil {
-		return store{}, err
+		return signedStore{}, err
 	}
 	if err := opened.Check(ctx); err != nil {
-		return store{}, err
+		return signedStore{}, err
 	}
 	signer, trusted, err := o.keys()
-	return store{Store: opened, signer: signer, trusted: trusted, log: log}, err
+	return signedStore{Store: opened, signer: signer, trusted: trusted, log: log}, err
 }
 
 func newSite(env string, o options, s signedStore, warehouses *warehouses) (*activities.Site, error) {
