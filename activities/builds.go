@@ -9,6 +9,7 @@ import (
 	"go.temporal.io/sdk/activity"
 
 	"drawbridge/internal/check"
+	"drawbridge/internal/effect"
 	"drawbridge/internal/fault"
 	"drawbridge/internal/gate"
 	"drawbridge/internal/generation"
@@ -21,7 +22,9 @@ import (
 // BuildSpec asks a warehouse for all the named outputs of one partition, built with one release from one set of inputs.
 type BuildSpec struct {
 	// Key is the effect key: a build that finished under it is returned again, never repeated.
-	Key       string
+	Key       effect.Key
+	Config    string // digest of the config that replaces the packed one
+	Tenure    int64
 	Pipeline  *pipeline.Pipeline
 	Release   release.Release
 	Partition partition.Key // of the loads and the partitioned outputs; outputs of grain `all` are built as `all`
@@ -145,7 +148,9 @@ func (a *Builds) run(ctx context.Context, w Warehouse, p *pipeline.Pipeline, in 
 	defer stop()
 	report(Progress{Stage: "run", Partition: batch.key})
 	built, err := w.Build(ctx, BuildSpec{
-		Key:         in.Target.Effect(in.Step+"/"+string(batch.key), in.Round),
+		Key:         in.Target.Effect(in.Step, batch.key, in.Round),
+		Config:      in.Target.Config,
+		Tenure:      in.Target.Tenure,
 		Pipeline:    p,
 		Release:     in.Target.Release,
 		Partition:   batch.key,
@@ -229,25 +234,18 @@ func (s *Site) slice(ctx context.Context, t Target, digest string, index int) (p
 	return env.Slices[index], nil
 }
 
-// planned reads a plan and the part of it that is about a target's environment, and holds the release to it.
-func (s *Site) planned(ctx context.Context, t Target, digest string) (plan.Environment, plan.Plan, error) {
+// plan reads a plan by its digest, which the store verifies.
+func (s *Site) plan(ctx context.Context, digest string) (plan.Plan, error) {
 	body, err := s.Store.Blob(ctx, digest)
 	if err != nil {
-		return plan.Environment{}, plan.Plan{}, fmt.Errorf("fetch plan %s: %w", digest, err)
+		return plan.Plan{}, fmt.Errorf("fetch plan %s: %w", digest, err)
 	}
 	var pl plan.Plan
 	if err := json.Unmarshal(body, &pl); err != nil {
-		return plan.Environment{}, plan.Plan{}, fault.New(fault.Invalid, "read plan", digest, "plan again", err)
+		return plan.Plan{}, fault.New(fault.Invalid, "read plan", digest, "plan again", err)
 	}
-	if pl.Release.Digest != t.Release.Digest {
-		return plan.Environment{}, plan.Plan{}, fault.Newf(fault.Refused, "apply plan", digest, "plan this release: drawbridge plan", "the plan is about another release")
-	}
-	for _, env := range pl.Environments {
-		if env.Name == t.Environment {
-			return env, pl, nil
-		}
-	}
-	return plan.Environment{}, plan.Plan{}, fault.Newf(fault.Refused, "apply plan", digest, "plan with --to "+t.Environment, "the plan does not touch "+t.Environment)
+	pl.Digest = digest
+	return pl, nil
 }
 
 func piece(b Built) Piece {

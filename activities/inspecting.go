@@ -4,34 +4,13 @@ import (
 	"context"
 	"errors"
 	"strconv"
-	"time"
 
 	"drawbridge/internal/canary"
 	"drawbridge/internal/fault"
 	"drawbridge/internal/generation"
 	"drawbridge/internal/partition"
 	"drawbridge/internal/pipeline"
-	"drawbridge/internal/release"
 )
-
-// Publication is one line of an environment's history: an effect that changed what readers see.
-type Publication struct {
-	At       time.Time       `json:"at"`
-	Kind     string          `json:"kind"` // publish, turn_back, activate
-	Release  release.Release `json:"release"`
-	Workflow string          `json:"workflow"` // workflow ID
-	Text     string          `json:"text"`
-}
-
-// History is what happened to a pipeline in an environment, newest first.
-type History struct {
-	Active       *release.Release `json:"active,omitempty"`
-	Publications []Publication    `json:"publications"`
-	// Oldest is when the oldest generation that can be gone back to was retired; nil when there is none.
-	Oldest *time.Time `json:"oldest,omitempty"`
-	// Horizon is until when that one is kept.
-	Horizon *time.Time `json:"horizon,omitempty"`
-}
 
 // Checked is one line of a doctor's look: what was checked, and the remedy when it is not right.
 type Checked struct {
@@ -43,7 +22,7 @@ type Checked struct {
 
 // Inspector answers questions about a warehouse; it changes nothing.
 type Inspector interface {
-	History(ctx context.Context, p *pipeline.Pipeline, limit int) (History, error)
+	History(ctx context.Context, pipeline string, limit int) (generation.History, error)
 	Generations(ctx context.Context, output string, key partition.Key) ([]generation.Generation, error)
 	// Checksum is the row count and the order-independent checksum of a whole published table.
 	Checksum(ctx context.Context, table string) (rows int64, sum string, err error)
@@ -55,8 +34,8 @@ type Inspecting struct {
 	Site *Site
 }
 
-// InspectInput is a question. The target's release may be empty: then the newest release of the pipeline in the store
-// says where its warehouse is.
+// InspectInput is a question. The target's release may be empty: then what is active says where the
+// warehouse is.
 type InspectInput struct {
 	Target    Target        `json:"target"`
 	Kind      InspectKind   `json:"kind"`
@@ -81,7 +60,7 @@ const (
 
 // InspectResult is the answer; the field of the question's kind is set.
 type InspectResult struct {
-	History     *History                `json:"history,omitempty"`
+	History     *generation.History     `json:"history,omitempty"`
 	Generations []generation.Generation `json:"generations,omitempty"`
 	Diff        *canary.Diff            `json:"diff,omitempty"`
 	Rows        int64                   `json:"rows,omitempty"`
@@ -94,7 +73,7 @@ func (a *Inspecting) Inspect(ctx context.Context, in InspectInput) (InspectResul
 	if in.Kind == InspectDoctor {
 		return InspectResult{Checked: a.doctor(ctx, in.Target)}, nil
 	}
-	p, w, err := a.Site.open(ctx, in.Target)
+	_, p, w, err := a.Site.locate(ctx, in.Target)
 	if err != nil {
 		return InspectResult{}, err
 	}
@@ -103,7 +82,7 @@ func (a *Inspecting) Inspect(ctx context.Context, in InspectInput) (InspectResul
 	}
 	switch in.Kind {
 	case InspectHistory:
-		h, err := w.History(ctx, p, in.Limit)
+		h, err := w.History(ctx, p.Name, in.Limit)
 		if h.Oldest != nil {
 			until := h.Oldest.Add(a.Site.Policy.KeepRetired)
 			h.Horizon = &until

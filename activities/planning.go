@@ -24,7 +24,8 @@ const (
 type Observer interface {
 	EnsureLedger(ctx context.Context) error
 	Observe(ctx context.Context, p *pipeline.Pipeline) (plan.Observed, error)
-	Active(ctx context.Context, pipeline string) (*release.Release, error)
+	// Active is the tenure that runs of a pipeline use; number 0: there never was one.
+	Active(ctx context.Context, pipeline string) (release.Tenure, error)
 	// Discover loads the files and returns the partitions that the outputs' SELECTs have rows for, in order.
 	Discover(ctx context.Context, p *pipeline.Pipeline) ([]partition.Key, error)
 }
@@ -153,15 +154,10 @@ type ReadPlanInput struct {
 
 // ReadPlan reads a plan that was computed before.
 func (a *Planning) ReadPlan(ctx context.Context, in ReadPlanInput) (ComputeResult, error) {
-	body, err := a.Site.Store.Blob(ctx, in.Plan)
+	pl, err := a.Site.plan(ctx, in.Plan)
 	if err != nil {
-		return ComputeResult{}, fmt.Errorf("fetch plan %s: %w", in.Plan, err)
+		return ComputeResult{}, err
 	}
-	var pl plan.Plan
-	if err := json.Unmarshal(body, &pl); err != nil {
-		return ComputeResult{}, fault.New(fault.Invalid, "read plan", in.Plan, "plan again: drawbridge plan", err)
-	}
-	pl.Digest = in.Plan
 	return ComputeResult{Summary: plan.Summarize(pl), Shown: in.Plan, Markdown: plan.MarkdownBounded(pl)}, nil
 }
 

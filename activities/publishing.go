@@ -6,56 +6,20 @@ import (
 
 	"go.temporal.io/sdk/activity"
 
-	"drawbridge/internal/fault"
-	"drawbridge/internal/gate"
+	"drawbridge/internal/admission"
 	"drawbridge/internal/generation"
 	"drawbridge/internal/pipeline"
-	"drawbridge/internal/release"
 )
 
-// PublishSpec asks a warehouse for swaps in one transaction, at most once under its key.
-type PublishSpec struct {
-	Key         string
-	Swaps       []generation.Swap
-	Release     release.Release
-	Application string
-	// TurnBack says that the swaps go back to generations that were published before; else each must have passed its audit.
-	TurnBack bool
-	// Accepted says that a person accepted generations whose audit was inconclusive.
-	Accepted     bool
-	LockBudget   time.Duration
-	SnapshotWait time.Duration
-	// IgnoreSnapshots goes on although older snapshots would see the new children as empty.
-	IgnoreSnapshots bool
-	// Terminate ends the sessions that block, if they still hold what they held.
-	Terminate []int32
-}
-
-// PublishResult says whether the swaps are visible, or who holds them up.
-type PublishResult struct {
-	Done    bool                 `json:"done"`
-	Swapped int                  `json:"swapped"`
-	Blocked []generation.Session `json:"blocked,omitempty"`
-	// WaitingFor is snapshots or locks.
-	WaitingFor string  `json:"waiting_for,omitempty"`
-	HoldMS     float64 `json:"hold_ms,omitempty"`
-}
-
-// Publisher makes generations visible, and turns them back.
+// Publisher makes generations visible.
 type Publisher interface {
 	// Expand creates absent parents and adds the nullable columns that the release's generations have; anything else is
 	// fault.Refused. What is there already is left as it is.
-	Expand(ctx context.Context, spec ExpandSpec) (ExpandResult, error)
+	Expand(ctx context.Context, p *pipeline.Pipeline, ticket admission.Ticket, lockBudget time.Duration, application string) (generation.ExpandResult, error)
 	AttachShadow(ctx context.Context, deployment string, generations []int64) error
 	DropShadow(ctx context.Context, deployment string) error
-	Publish(ctx context.Context, spec PublishSpec, beat func()) (PublishResult, error)
-	// WasActive says whether a release is or was the active one of its pipeline.
-	WasActive(ctx context.Context, pipeline, digest string) (bool, error)
-	// SetActive flips the active release, once under its key. A nil release leaves none active.
-	SetActive(ctx context.Context, key, pipeline string, r *release.Release) error
-	RecordApproval(ctx context.Context, planDigest, environment string, g gate.Gate) error
-	// Approved says whether an approval gate of the plan closed with approve in this environment.
-	Approved(ctx context.Context, planDigest, environment string) (bool, error)
+	// Publish swaps, at most once under its key, when the ticket is admitted in the swap's own transaction.
+	Publish(ctx context.Context, spec generation.PublishSpec, ticket admission.Ticket, beat func()) (generation.PublishResult, error)
 	Housekeep(ctx context.Context, keep time.Duration) error
 }
 
@@ -64,38 +28,23 @@ type Publishing struct {
 	Site *Site
 }
 
-// ExpandInput names the step of an expansion.
+// ExpandInput names the release whose columns need room.
 type ExpandInput struct {
 	Target Target `json:"target"`
-	Plan   string `json:"plan,omitempty"` // digest; empty for a run
-}
-
-// ExpandSpec asks a warehouse for the columns of what a release built.
-type ExpandSpec struct {
-	Pipeline    *pipeline.Pipeline
-	Release     release.Release
-	Application string
-}
-
-// ExpandResult lists what was created or added. While Blocked is not empty, what is left is not done.
-type ExpandResult struct {
-	Changes []string             `json:"changes,omitempty"`
-	Blocked []generation.Session `json:"blocked,omitempty"`
 }
 
 // Expand makes room for a release's columns. What is there already is left as it is, so it may be repeated.
-func (a *Publishing) Expand(ctx context.Context, in ExpandInput) (ExpandResult, error) {
+func (a *Publishing) Expand(ctx context.Context, in ExpandInput) (generation.ExpandResult, error) {
 	p, w, err := a.Site.open(ctx, in.Target)
 	if err != nil {
-		return ExpandResult{}, err
+		return generation.ExpandResult{}, err
 	}
-	if err := w.EnsureLedger(ctx); err != nil {
-		return ExpandResult{}, err
+	outputs := make([]string, len(p.Outputs))
+	for i, o := range p.Outputs {
+		outputs[i] = o.Table
 	}
-	if err := a.authorize(ctx, w, in.Target, in.Plan); err != nil {
-		return ExpandResult{}, err
-	}
-	return w.Expand(ctx, ExpandSpec{Pipeline: p, Release: in.Target.Release, Application: application(ctx, "expand")})
+	ticket := a.Site.ticket(in.Target, admission.Expand, outputs, nil)
+	return w.Expand(ctx, p, ticket, a.Site.Policy.Publish.LockBudget, application(ctx, "expand"))
 }
 
 // ShadowInput names generations that are attached to the deployment's shadow parents.
@@ -110,7 +59,7 @@ func (a *Publishing) AttachShadow(ctx context.Context, in ShadowInput) error {
 	if err != nil {
 		return err
 	}
-	return w.AttachShadow(ctx, in.Target.Key, in.Generations)
+	return w.AttachShadow(ctx, string(in.Target.Owner), in.Generations)
 }
 
 // DropShadow removes a deployment's shadow parents and rejects what is still attached to them. Twice is once.
@@ -119,156 +68,60 @@ func (a *Publishing) DropShadow(ctx context.Context, in ShadowInput) error {
 	if err != nil {
 		return err
 	}
-	return w.DropShadow(ctx, in.Target.Key)
+	return w.DropShadow(ctx, string(in.Target.Owner))
 }
 
 // PublishInput are swaps to make visible together.
 type PublishInput struct {
 	Target Target            `json:"target"`
-	Plan   string            `json:"plan,omitempty"` // digest; empty for a run with the active release
 	Step   string            `json:"step"`
 	Round  int               `json:"round"`
 	Swaps  []generation.Swap `json:"swaps"`
-	// TurnBack are swaps back to what was live before: rollback and compensation.
-	TurnBack        bool    `json:"turn_back,omitempty"`
+	// Activate makes the target's tenure the active one in the same transaction.
+	Activate        bool    `json:"activate,omitempty"`
 	Accepted        bool    `json:"accepted,omitempty"`
 	IgnoreSnapshots bool    `json:"ignore_snapshots,omitempty"`
 	Terminate       []int32 `json:"terminate,omitempty"`
+	By              string  `json:"by,omitempty"`
+	Reason          string  `json:"reason,omitempty"`
 }
 
-// Publish swaps in one transaction, at most once under target key + step + round; a second call returns the recorded
-// result. It trusts no caller: a release that is not active needs its plan's statements and approvals recorded here. When
-// locks or older snapshots hold it up beyond the policy's budget nothing is changed, and the result names the sessions.
-func (a *Publishing) Publish(ctx context.Context, in PublishInput) (PublishResult, error) {
+// Publish swaps in one transaction, at most once under target + step + round; a second call returns the recorded result. It
+// trusts no caller: what it says of tenure and release is held against ledger and policy, in the transaction. When locks,
+// older snapshots, a hold or others who were faster are in the way, nothing is changed, and the result says so.
+func (a *Publishing) Publish(ctx context.Context, in PublishInput) (generation.PublishResult, error) {
 	_, w, err := a.Site.open(ctx, in.Target)
 	if err != nil {
-		return PublishResult{}, err
+		return generation.PublishResult{}, err
 	}
-	if !in.TurnBack {
-		if err := a.authorize(ctx, w, in.Target, in.Plan); err != nil {
-			return PublishResult{}, err
+	active, err := w.Active(ctx, in.Target.Release.Pipeline)
+	if err != nil {
+		return generation.PublishResult{}, err
+	}
+	if active.Number != in.Target.Tenure {
+		if err := a.Site.admit(ctx, in.Target.Release); err != nil {
+			return generation.PublishResult{}, err
 		}
 	}
-	rules := a.Site.Policy.Publish
-	return w.Publish(ctx, PublishSpec{
-		Key: in.Target.Effect(in.Step, in.Round), Swaps: in.Swaps, Release: in.Target.Release,
-		Application: application(ctx, in.Step), TurnBack: in.TurnBack, Accepted: in.Accepted,
+	spec := a.Site.publishSpec(ctx, in)
+	spec.Activate = in.Activate
+	return w.Publish(ctx, spec, a.Site.ticket(in.Target, admission.Publish, nil, in.Swaps), func() { activity.RecordHeartbeat(ctx, in.Step) })
+}
+
+// publishSpec is how a publish waits, by the environment's policy.
+func (s *Site) publishSpec(ctx context.Context, in PublishInput) generation.PublishSpec {
+	rules := s.Policy.Publish
+	return generation.PublishSpec{
+		Key: in.Target.Effect(in.Step, "", in.Round), Accepted: in.Accepted, By: in.By, Reason: in.Reason, Application: application(ctx, in.Step),
 		LockBudget: rules.LockBudget, SnapshotWait: rules.SnapshotWait,
 		IgnoreSnapshots: in.IgnoreSnapshots || rules.OnSnapshotTimeout == pipeline.TimeoutProceed,
 		Terminate:       in.Terminate,
-	}, func() { activity.RecordHeartbeat(ctx, in.Step) })
-}
-
-// authorize holds what becomes visible to the environment's policy: the active release may be published again; another
-// one needs the statements and the approval that policy asks for, recorded here.
-func (a *Publishing) authorize(ctx context.Context, w Warehouse, t Target, planDigest string) error {
-	active, err := w.Active(ctx, t.Release.Pipeline)
-	if err != nil {
-		return err
 	}
-	if active != nil && active.Digest == t.Release.Digest {
-		return nil
-	}
-	if err := a.Site.admit(ctx, t.Release); err != nil {
-		return err
-	}
-	if !a.Site.Policy.Approval.Required {
-		return nil
-	}
-	if planDigest != "" {
-		ok, err := w.Approved(ctx, planDigest, t.Environment)
-		if err != nil {
-			return err
-		}
-		if ok {
-			return nil
-		}
-	}
-	return fault.Newf(fault.Refused, "publish", t.Release.Pipeline+"@"+t.Release.Version,
-		"deploy it: drawbridge deploy "+t.Release.Pipeline+"@"+t.Release.Version+" --to "+t.Environment,
-		t.Environment+" wants an approval, and none is recorded for this plan")
-}
-
-// ActivateInput flips the active release.
-type ActivateInput struct {
-	Target Target `json:"target"`
-	Step   string `json:"step"`
-	Round  int    `json:"round"`
-	// Plan is the digest under which the release was approved; empty for a run and for turning back.
-	Plan string `json:"plan,omitempty"`
-	// TurnBack goes back to a release that was active before, which needs no approval.
-	TurnBack bool `json:"turn_back,omitempty"`
-	// None leaves no release active: the first one was turned back.
-	None bool `json:"none,omitempty"`
-}
-
-// Activate makes the target's release the one that runs use. Once under its key. Like Publish it trusts no caller: what is
-// active may be published without being asked about again.
-func (a *Publishing) Activate(ctx context.Context, in ActivateInput) error {
-	_, w, err := a.Site.open(ctx, in.Target)
-	if err != nil {
-		return err
-	}
-	release := &in.Target.Release
-	switch {
-	case in.None:
-		release = nil
-	case in.TurnBack:
-		was, err := w.WasActive(ctx, release.Pipeline, release.Digest)
-		if err != nil {
-			return err
-		}
-		if !was {
-			return fault.Newf(fault.Refused, "turn back to", release.Pipeline+"@"+release.Version, "deploy it: drawbridge deploy",
-				"it was never active in "+in.Target.Environment)
-		}
-	default:
-		if err := a.authorize(ctx, w, in.Target, in.Plan); err != nil {
-			return err
-		}
-	}
-	return w.SetActive(ctx, in.Target.Effect(in.Step, in.Round), in.Target.Release.Pipeline, release)
-}
-
-// ActiveInput asks for an environment's active release. The config comes from the release, or from the source, that asks.
-type ActiveInput struct {
-	Target Target `json:"target"`
-}
-
-// ActiveResult is the active release, nil when none is, and the rule by which this environment's gates are decided.
-type ActiveResult struct {
-	Release *release.Release `json:"release,omitempty"`
-	Rule    gate.Approval    `json:"rule"`
-}
-
-// Active reads the active release and the environment's rule.
-func (a *Publishing) Active(ctx context.Context, in ActiveInput) (ActiveResult, error) {
-	_, w, err := a.Site.open(ctx, in.Target)
-	if err != nil {
-		return ActiveResult{}, err
-	}
-	active, err := w.Active(ctx, in.Target.Release.Pipeline)
-	return ActiveResult{Release: active, Rule: a.Site.Policy.Approval}, err
-}
-
-// RecordInput is an approval gate that closed.
-type RecordInput struct {
-	Target Target    `json:"target"`
-	Gate   gate.Gate `json:"gate"`
-}
-
-// RecordApproval writes an approval where publish reads it. Twice is once.
-func (a *Publishing) RecordApproval(ctx context.Context, in RecordInput) error {
-	_, w, err := a.Site.open(ctx, in.Target)
-	if err != nil {
-		return err
-	}
-	return w.RecordApproval(ctx, in.Gate.Plan, in.Target.Environment, in.Gate)
 }
 
 // Housekeep drops what nobody can go back to any more, within the policy's horizon. It may be repeated.
 func (a *Publishing) Housekeep(ctx context.Context, t Target) error {
-	_, w, err := a.Site.open(ctx, t)
+	_, _, w, err := a.Site.locate(ctx, t)
 	if err != nil {
 		return err
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"drawbridge/internal/admission"
 	"drawbridge/internal/fault"
 	"drawbridge/internal/pipeline"
 	"drawbridge/internal/release"
@@ -45,10 +46,14 @@ type AttestInput struct {
 	Details map[string]string `json:"details,omitempty"`
 }
 
-// Attest signs and attaches a statement. A statement of the same kind, environment and plan is attached once.
+// Attest signs and attaches a statement that the ledger bears out: the tenure is active here, and nobody stopped its
+// workflow. A statement of the same kind, environment and plan is attached once.
 func (a *Releases) Attest(ctx context.Context, in AttestInput) error {
-	if in.Target.Environment != a.Site.Environment {
-		_, err := a.Site.Pipeline(ctx, in.Target)
+	_, w, err := a.Site.open(ctx, in.Target)
+	if err != nil {
+		return err
+	}
+	if err := w.Admit(ctx, a.Site.ticket(in.Target, admission.Attest, nil, nil)); err != nil {
 		return err
 	}
 	have, err := a.Site.Store.Statements(ctx, in.Target.Release.Digest)

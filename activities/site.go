@@ -3,11 +3,13 @@
 package activities
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
 	"sync"
 
+	"drawbridge/internal/effect"
 	"drawbridge/internal/fault"
 	"drawbridge/internal/partition"
 	"drawbridge/internal/pipeline"
@@ -20,14 +22,15 @@ type Target struct {
 	Release     release.Release `json:"release"`
 	// Config is the digest of a config blob that replaces the packed one; empty is the packed one.
 	Config string `json:"config,omitempty"`
-	// Key is the prefix of effect keys: the workflow's ID and its first run ID, stable over continue-as-new and reset
-	// and new for each start.
-	Key string `json:"key"`
+	// Owner is the workflow on whose behalf.
+	Owner effect.Owner `json:"owner"`
+	// Tenure is under which it changes what is visible; 0: nothing is to be visible.
+	Tenure int64 `json:"tenure,omitempty"`
 }
 
 // Effect is the key under which one effect of the target's workflow is done at most once.
-func (t Target) Effect(step string, round int) string {
-	return fmt.Sprintf("%s/%s/%s/%d", t.Key, t.Environment, step, round)
+func (t Target) Effect(step string, key partition.Key, round int) effect.Key {
+	return effect.Key{Owner: t.Owner, Environment: t.Environment, Step: step, Partition: key, Round: round}
 }
 
 // Store is what activities need of the artifact store. Content is addressed by digest and verified when read.
@@ -42,6 +45,8 @@ type Store interface {
 	PutBlob(ctx context.Context, mediaType string, body []byte) (string, error)
 	Blob(ctx context.Context, digest string) ([]byte, error)
 	Attach(ctx context.Context, s release.Statement) error
+	// Releases lists the releases of a pipeline, newest version first.
+	Releases(ctx context.Context, pipeline string) ([]release.Release, error)
 	// Statements returns the verified statements about a release.
 	Statements(ctx context.Context, digest string) ([]release.Statement, error)
 }
@@ -51,6 +56,7 @@ type Warehouse interface {
 	Observer
 	Builder
 	Comparer
+	Admitter
 	Publisher
 	TurnBacker
 	Watcher
@@ -126,6 +132,52 @@ func (s *Site) parse(ctx context.Context, files map[string][]byte, config string
 		files = replaced
 	}
 	return pipeline.Parse(files, name)
+}
+
+// locate finds where a pipeline lives in this environment, when a target names no release: its releases are asked in turn,
+// newest first, until the ledger of one knows the pipeline; the config of what is active there then says where it is. A
+// release that never came here says nothing.
+func (s *Site) locate(ctx context.Context, t Target) (Target, *pipeline.Pipeline, Warehouse, error) {
+	if t.Release.Digest != "" {
+		p, w, err := s.open(ctx, t)
+		return t, p, w, err
+	}
+	all, err := s.Store.Releases(ctx, t.Release.Pipeline)
+	if err != nil {
+		return t, nil, nil, fmt.Errorf("list releases of %s: %w", t.Release.Pipeline, err)
+	}
+	looked := map[string]bool{}
+	var failed error
+	for _, r := range all {
+		t.Release = r
+		p, w, err := s.open(ctx, t)
+		if err != nil {
+			failed = cmp.Or(failed, err) // another release may say where it is
+			continue
+		}
+		if place := p.Config.Warehouse + " " + p.Config.WarehouseSchema; looked[place] {
+			continue
+		} else {
+			looked[place] = true
+		}
+		active, err := w.Active(ctx, r.Pipeline)
+		if err != nil {
+			return t, nil, nil, err
+		}
+		if active.Number == 0 {
+			continue
+		}
+		if !active.None() {
+			t.Release, t.Config = active.Release, active.Config
+			p, w, err = s.open(ctx, t)
+		}
+		return t, p, w, err
+	}
+	if failed != nil {
+		return t, nil, nil, failed
+	}
+	return t, nil, nil, fault.Newf(fault.Refused, "find", t.Release.Pipeline+" in "+s.Environment,
+		"deploy a release: drawbridge deploy "+t.Release.Pipeline+" --to "+s.Environment, "it was never published here")
 }
 
 // open returns a target's pipeline and its warehouse.

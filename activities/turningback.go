@@ -2,15 +2,20 @@ package activities
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
+	"time"
 
+	"go.temporal.io/sdk/activity"
+
+	"drawbridge/internal/admission"
+	"drawbridge/internal/check"
+	"drawbridge/internal/effect"
 	"drawbridge/internal/fault"
 	"drawbridge/internal/gate"
 	"drawbridge/internal/generation"
+	"drawbridge/internal/partition"
 	"drawbridge/internal/pipeline"
-	"drawbridge/internal/plan"
-	"drawbridge/internal/release"
+	"drawbridge/internal/turnback"
 )
 
 // Verify says how much of what goes live again is read before.
@@ -22,202 +27,455 @@ const (
 	VerifyFull  Verify = "full"
 )
 
-// TurnBacker computes and prepares a turn-back from the ledger.
+// TurnBacker turns an environment back, as far as it is the ledger's.
 type TurnBacker interface {
-	// Undo says what a turn-back takes, per partition.
-	Undo(ctx context.Context, p *pipeline.Pipeline, req plan.TurnBack) (plan.Undo, error)
-	// Fence closes a workflow's effects: from its commit on, publishes under the key prefix are fault.Conflict, also by a
-	// worker that was stopped in the middle of one. Twice is once.
-	Fence(ctx context.Context, key string) error
+	// BeginTurnBack opens a turn-back or finds the one that the same request opened; ok is false where there is nothing.
+	BeginTurnBack(ctx context.Context, req turnback.Request, actor effect.Owner) (b turnback.TurnBack, ok bool, err error)
+	// PreviewTurnBack says what a request would open, and changes nothing.
+	PreviewTurnBack(ctx context.Context, req turnback.Request) (b turnback.TurnBack, ok bool, err error)
+	TurnBack(ctx context.Context, tenure int64) (turnback.TurnBack, error)
+	// DecideTurnBack decides about the next partitions after a key, from what is live now.
+	DecideTurnBack(ctx context.Context, b turnback.TurnBack, has []string, after partition.Key, limit int) (turnback.Page, error)
+	// DecidePartition decides about one partition.
+	DecidePartition(ctx context.Context, b turnback.TurnBack, has []string, key partition.Key) (turnback.Decision, error)
+	RecordLeft(ctx context.Context, tenure int64, left []turnback.LeftOver) error
+	Left(ctx context.Context, tenure int64, limit int) (stuck, left int, first []turnback.LeftOver, err error)
+	EndTurnBack(ctx context.Context, tenure int64, state turnback.State) error
 	// Verify recounts rows and checksums of retired generations against what was recorded; a difference is fault.Refused.
 	Verify(ctx context.Context, generations []int64, beat func()) error
 }
 
-// TurningBack are the activities that compute a rollback or a compensation.
+// TurningBack are the activities of a turn-back. What goes back is decided anew in each of them, from what is live: so any
+// of them may be repeated, resumed or taken over, and does exactly what is left.
 type TurningBack struct {
 	Site *Site
+	Now  func() time.Time
 }
 
-// SurveyInput asks what a turn-back takes.
-type SurveyInput struct {
-	Target  Target        `json:"target"`
-	Request plan.TurnBack `json:"request"`
+// BeginInput asks for a turn-back. The target's release may be empty: what is active says where the ledger is.
+type BeginInput struct {
+	Target  Target           `json:"target"`
+	Request turnback.Request `json:"request"`
+	DryRun  bool             `json:"dry_run,omitempty"`
 }
 
-// swapsPerPublish bounds how many partitions go back in one transaction: it bounds what readers wait for.
-const swapsPerPublish = 8
-
-// Survey is a turn-back, small enough for workflow history; the items are a blob in the store.
-type Survey struct {
-	Undo string           `json:"undo"` // digest
-	To   *release.Release `json:"to,omitempty"`
-	From *release.Release `json:"from,omitempty"`
-	// SwapBatches and RebuildBatches count the steps; Detached and Left are reported.
-	SwapBatches    int      `json:"swap_batches"`
-	RebuildBatches int      `json:"rebuild_batches"`
-	Swaps          int      `json:"swaps"`
-	Rebuilds       int      `json:"rebuilds"`
-	Detached       int      `json:"detached"`
-	Left           int      `json:"left"`
-	Lines          []string `json:"lines,omitempty"` // the first of the items, for people
-	// Rule is the one by which this environment's gates are decided.
-	Rule gate.Approval `json:"rule"`
+// Began is an open turn-back; of a dry run one that nobody has opened. Nothing says that there was nothing to turn back.
+type Began struct {
+	Target   Target            `json:"target"` // where the ledger is
+	TurnBack turnback.TurnBack `json:"turn_back"`
+	Nothing  bool              `json:"nothing,omitempty"`
+	Rule     gate.Approval     `json:"rule"` // of every gate there
+	// Lines are the first of what would happen; Counts all of it, by action. Of a dry run only.
+	Lines  []string                `json:"lines,omitempty"`
+	Counts map[turnback.Action]int `json:"counts,omitempty"`
 }
 
-// surveyLines bounds the part of a turn-back that travels in workflow history.
-const surveyLines = 40
-
-// Survey reads the ledger and keeps the whole turn-back as a blob. It changes nothing.
-func (a *TurningBack) Survey(ctx context.Context, in SurveyInput) (Survey, error) {
-	p, w, err := a.Site.open(ctx, in.Target)
+// Begin opens a turn-back, or finds the open one that the same request has opened. From its commit on nothing of what is
+// turned back publishes any more. Twice is once.
+func (a *TurningBack) Begin(ctx context.Context, in BeginInput) (Began, error) {
+	target, _, w, err := a.Site.locate(ctx, in.Target)
 	if err != nil {
-		return Survey{}, err
+		return Began{}, err
 	}
-	undo, err := w.Undo(ctx, p, in.Request)
-	if err != nil {
-		return Survey{}, err
+	if err := w.EnsureLedger(ctx); err != nil {
+		return Began{}, err
 	}
-	if err := a.dropOutputs(ctx, in.Target, undo); err != nil {
-		return Survey{}, err
-	}
-	body, err := json.Marshal(undo)
-	if err != nil {
-		return Survey{}, fmt.Errorf("encode turn-back: %w", err)
-	}
-	digest, err := a.Site.Store.PutBlob(ctx, undoMedia, body)
-	if err != nil {
-		return Survey{}, fmt.Errorf("keep turn-back: %w", err)
-	}
-	s := Survey{Undo: digest, To: undo.To, From: undo.From, Rule: a.Site.Policy.Approval}
-	for _, it := range undo.Items {
-		switch it.Kind {
-		case plan.UndoSwapBack:
-			s.Swaps++
-		case plan.UndoDetach:
-			s.Detached++
-		case plan.UndoRebuild:
-			s.Rebuilds++
-		case plan.UndoLeave:
-			s.Left++
+	out := Began{Target: target, Rule: a.Site.Policy.Approval}
+	if in.DryRun {
+		var ok bool
+		out.TurnBack, ok, err = w.PreviewTurnBack(ctx, in.Request)
+		if err != nil || !ok {
+			out.Nothing = !ok
+			return out, err
 		}
-		if len(s.Lines) < surveyLines {
-			s.Lines = append(s.Lines, fmt.Sprintf("%s[%s] %s: %s", it.Output, it.Partition, it.Kind, it.Reason))
-		}
+		return a.preview(ctx, w, out)
 	}
-	s.SwapBatches = (s.Swaps + s.Detached + swapsPerPublish - 1) / swapsPerPublish
-	s.RebuildBatches = (s.Rebuilds + swapsPerPublish - 1) / swapsPerPublish
-	return s, nil
-}
-
-// dropOutputs turns the rebuild of an output that the release to go back to does not have into a detach, and says so.
-func (a *TurningBack) dropOutputs(ctx context.Context, t Target, undo plan.Undo) error {
-	if undo.To == nil {
-		return nil
-	}
-	t.Release, t.Config = *undo.To, ""
-	p, err := a.Site.Pipeline(ctx, t)
-	if err != nil {
-		return fmt.Errorf("read the release to go back to: %w", err)
-	}
-	for i, it := range undo.Items {
-		if _, ok := p.Output(it.Output); !ok && it.Kind == plan.UndoRebuild {
-			undo.Items[i].Kind = plan.UndoDetach
-			undo.Items[i].Reason = fmt.Sprintf("%s has no such output: it is detached, the table stays", p.Version)
-		}
-	}
-	return nil
-}
-
-// BatchInput names one batch of a surveyed turn-back.
-type BatchInput struct {
-	Target Target `json:"target"`
-	Undo   string `json:"undo"` // digest
-	Batch  int    `json:"batch"`
-	Verify Verify `json:"verify,omitempty"`
-}
-
-// SwapBatch are the swaps of one batch, in the order of the survey.
-type SwapBatch struct {
-	Swaps []generation.Swap `json:"swaps"`
-}
-
-// Swaps returns the swaps of one batch, verified as asked.
-func (a *TurningBack) Swaps(ctx context.Context, in BatchInput) (SwapBatch, error) {
-	items, err := a.batch(ctx, in, plan.UndoSwapBack, plan.UndoDetach)
-	if err != nil {
-		return SwapBatch{}, err
-	}
-	var out SwapBatch
-	var back []int64
-	for _, it := range items {
-		out.Swaps = append(out.Swaps, generation.Swap{Output: it.Output, Partition: it.Partition, From: it.Live, To: it.To})
-		if it.To != 0 {
-			back = append(back, it.To)
-		}
-	}
-	if in.Verify == VerifyFull && len(back) > 0 {
-		_, w, err := a.Site.open(ctx, in.Target)
-		if err != nil {
-			return SwapBatch{}, err
-		}
-		_, stop := pulse(ctx, items[0].Partition)
-		defer stop()
-		if err := w.Verify(ctx, back, func() {}); err != nil {
-			return SwapBatch{}, err
-		}
-	}
-	return out, nil
-}
-
-// RebuildBatch are the partitions of one batch that the target release builds again.
-type RebuildBatch struct {
-	Items []generation.Item `json:"items"`
-}
-
-// Rebuilds returns the items of one batch that are built again.
-func (a *TurningBack) Rebuilds(ctx context.Context, in BatchInput) (RebuildBatch, error) {
-	items, err := a.batch(ctx, in, plan.UndoRebuild)
-	var out RebuildBatch
-	for _, it := range items {
-		out.Items = append(out.Items, generation.Item{Output: it.Output, Partition: it.Partition})
-	}
+	var ok bool
+	out.TurnBack, ok, err = w.BeginTurnBack(ctx, in.Request, in.Target.Owner)
+	out.Nothing = !ok
 	return out, err
 }
 
-// Fence closes the effects of the workflow whose work is turned back, before that is surveyed: a zombie cannot publish
-// behind the compensation's back. Twice is once.
-func (a *TurningBack) Fence(ctx context.Context, t Target) error {
-	_, w, err := a.Site.open(ctx, t)
+// previewLines bounds the part of a turn-back that travels in workflow history.
+const previewLines = 40
+
+func (a *TurningBack) preview(ctx context.Context, w Warehouse, out Began) (Began, error) {
+	out.Counts = map[turnback.Action]int{}
+	has, _, err := a.outputs(ctx, out.Target, out.TurnBack)
 	if err != nil {
-		return err
+		return out, err
 	}
-	if err := w.EnsureLedger(ctx); err != nil {
-		return err
+	for after := partition.Key(""); ; {
+		page, err := w.DecideTurnBack(ctx, out.TurnBack, has, after, pageSize)
+		if err != nil {
+			return out, err
+		}
+		for _, d := range page.Decisions {
+			out.Counts[d.Action]++
+			for _, it := range d.Items {
+				if it.Action != turnback.Keep && len(out.Lines) < previewLines {
+					out.Lines = append(out.Lines, fmt.Sprintf("%s[%s] %s: %s", it.Output, d.Partition, it.Action, it.Reason))
+				}
+			}
+		}
+		if page.Last == "" {
+			return out, nil
+		}
+		after = page.Last
 	}
-	return w.Fence(ctx, t.Key)
 }
 
-// batch reads one batch of the items of the given kinds.
-func (a *TurningBack) batch(ctx context.Context, in BatchInput, kinds ...plan.UndoKind) ([]plan.UndoItem, error) {
-	body, err := a.Site.Store.Blob(ctx, in.Undo)
+// outputs are those that the release to go back to has, and its pipeline; none where no release is gone back to.
+func (a *TurningBack) outputs(ctx context.Context, t Target, b turnback.TurnBack) ([]string, *pipeline.Pipeline, error) {
+	if b.Tenure.None() {
+		return nil, nil, nil
+	}
+	t.Release, t.Config = b.Tenure.Release, b.Tenure.Config
+	p, err := a.Site.Pipeline(ctx, t)
 	if err != nil {
-		return nil, fmt.Errorf("fetch turn-back %s: %w", in.Undo, err)
+		return nil, nil, fmt.Errorf("read the release to go back to: %w", err)
 	}
-	var undo plan.Undo
-	if err := json.Unmarshal(body, &undo); err != nil {
-		return nil, fault.New(fault.Invalid, "read turn-back", in.Undo, "start the rollback again", err)
+	has := make([]string, len(p.Outputs))
+	for i, o := range p.Outputs {
+		has[i] = o.Table
 	}
-	var of []plan.UndoItem
-	for _, it := range undo.Items {
-		for _, k := range kinds {
-			if it.Kind == k {
-				of = append(of, it)
+	return has, p, nil
+}
+
+const (
+	// pageSize is how many partitions are decided about at a time: reading them is cheap, and most stay as they are.
+	pageSize = 500
+	// partitionsPerPublish bounds how many partitions go back in one transaction: it bounds what readers wait for.
+	partitionsPerPublish = 8
+	// passTime is how long one activity goes on: then it says how far it is.
+	passTime = 30 * time.Second
+)
+
+// PassInput goes on with a turn-back after a partition.
+type PassInput struct {
+	Target Target        `json:"target"` // where the ledger is; its owner is who turns back
+	Tenure int64         `json:"tenure"` // of the turn-back
+	After  partition.Key `json:"after,omitempty"`
+	Round  int           `json:"round"`
+	Verify Verify        `json:"verify,omitempty"`
+	// Rebuild are the partitions that a pass has found to be built again; of RebuildPass only.
+	Rebuild         []partition.Key `json:"rebuild,omitempty"`
+	IgnoreSnapshots bool            `json:"ignore_snapshots,omitempty"`
+	Terminate       []int32         `json:"terminate,omitempty"`
+}
+
+// Pass is how far a turn-back got: counts and one key, however many partitions there are.
+type Pass struct {
+	After partition.Key  `json:"after,omitempty"`
+	Over  bool           `json:"over,omitempty"` // nothing comes after
+	Tally turnback.Tally `json:"tally"`
+	// Rebuild are partitions, up to After, that have to be built again.
+	Rebuild []partition.Key `json:"rebuild,omitempty"`
+	// Parked is why it could not go on: nothing of the partition after After is changed.
+	Parked generation.PublishResult `json:"parked,omitzero"`
+}
+
+// SwapPass swaps partitions back, some at a time and never one of them in part, until its time is over, something holds it
+// up, or enough of them have to be built again. What is left by rule becomes rows of the ledger.
+func (a *TurningBack) SwapPass(ctx context.Context, in PassInput) (Pass, error) {
+	t, err := a.open(ctx, in)
+	if err != nil {
+		return Pass{}, err
+	}
+	_, stop := pulse(ctx, in.After)
+	defer stop()
+	pass := Pass{After: in.After}
+	for began := a.Now(); ; {
+		page, err := t.w.DecideTurnBack(ctx, t.b, t.has, pass.After, pageSize)
+		if err != nil {
+			return pass, err
+		}
+		if done, err := a.swapPage(ctx, t, page, &pass); err != nil || done {
+			return pass, err
+		}
+		if page.Last == "" {
+			pass.Over = true
+			return pass, nil
+		}
+		pass.After = page.Last
+		if a.Now().Sub(began) > passTime {
+			return pass, nil
+		}
+	}
+}
+
+// turning is a turn-back as one activity works on it.
+type turning struct {
+	in  PassInput
+	w   Warehouse
+	b   turnback.TurnBack
+	has []string
+	p   *pipeline.Pipeline // of the release to go back to; nil: none
+}
+
+func (a *TurningBack) open(ctx context.Context, in PassInput) (turning, error) {
+	_, w, err := a.Site.open(ctx, in.Target)
+	if err != nil {
+		return turning{}, err
+	}
+	t := turning{in: in, w: w}
+	if t.b, err = w.TurnBack(ctx, in.Tenure); err != nil {
+		return t, err
+	}
+	if t.b.State != turnback.Open {
+		return t, fault.Newf(fault.Conflict, "turn back", t.b.Request.Pipeline, "see what happened: drawbridge history "+t.b.Request.Pipeline+" --env "+a.Site.Environment,
+			"the turn-back has ended as "+string(t.b.State))
+	}
+	t.has, t.p, err = a.outputs(ctx, in.Target, t.b)
+	return t, err
+}
+
+// swapPage goes through the decisions of a page. done says that the pass ends before the page does.
+func (a *TurningBack) swapPage(ctx context.Context, t turning, page turnback.Page, pass *Pass) (done bool, err error) {
+	var batch []turnback.Decision
+	flush := func() (bool, error) {
+		if len(batch) == 0 {
+			return false, nil
+		}
+		parked, err := a.swap(ctx, t, batch)
+		if err != nil || parked.WaitingFor != "" {
+			pass.Parked = parked
+			return true, err
+		}
+		for _, d := range batch {
+			pass.Tally = pass.Tally.Add(d, true)
+			pass.After = d.Partition
+		}
+		batch = nil
+		return false, nil
+	}
+	for _, d := range page.Decisions {
+		if err := a.leave(ctx, t, d); err != nil {
+			return true, err
+		}
+		switch {
+		case d.Action == turnback.Rebuild:
+			if done, err := flush(); err != nil || done {
+				return true, err
+			}
+			pass.Rebuild, pass.After = append(pass.Rebuild, d.Partition), d.Partition
+			if len(pass.Rebuild) == partitionsPerPublish {
+				return true, nil
+			}
+		case d.Changes():
+			batch = append(batch, d)
+			if len(batch) == partitionsPerPublish {
+				if done, err := flush(); err != nil || done {
+					return true, err
+				}
+			}
+		default:
+			pass.Tally = pass.Tally.Add(d, false)
+		}
+	}
+	return flush()
+}
+
+// leave records what a decision leaves as it is.
+func (a *TurningBack) leave(ctx context.Context, t turning, d turnback.Decision) error {
+	var left []turnback.LeftOver
+	for _, it := range d.Items {
+		if it.Action == turnback.Leave {
+			left = append(left, turnback.LeftOver{Output: it.Output, Partition: d.Partition, Stuck: it.Open, Reason: it.Reason})
+		}
+	}
+	if len(left) == 0 {
+		return nil
+	}
+	return t.w.RecordLeft(ctx, t.b.Tenure.Number, left)
+}
+
+// swap makes whole decisions visible in one transaction.
+func (a *TurningBack) swap(ctx context.Context, t turning, batch []turnback.Decision) (generation.PublishResult, error) {
+	var swaps []generation.Swap
+	var back []int64
+	for _, d := range batch {
+		for _, it := range d.Items {
+			if it.Action != turnback.SwapBack && it.Action != turnback.Detach {
+				continue
+			}
+			swaps = append(swaps, generation.Swap{Output: it.Output, Partition: d.Partition, From: it.From, To: it.To})
+			if it.To != 0 {
+				back = append(back, it.To)
 			}
 		}
 	}
-	from := in.Batch * swapsPerPublish
-	if from >= len(of) {
-		return nil, fault.Newf(fault.Invalid, "read turn-back", in.Undo, "start the rollback again", fmt.Sprintf("it has no batch %d", in.Batch))
+	if t.in.Verify == VerifyFull && len(back) > 0 {
+		if err := t.w.Verify(ctx, back, func() {}); err != nil {
+			return generation.PublishResult{}, err
+		}
 	}
-	return of[from:min(from+swapsPerPublish, len(of))], nil
+	return a.publish(ctx, t, batch[0].Partition, swaps)
+}
+
+// publish makes swaps of a turn-back visible, under its tenure. Its key is new for every decision: what is live tells what
+// has been done.
+func (a *TurningBack) publish(ctx context.Context, t turning, first partition.Key, swaps []generation.Swap) (generation.PublishResult, error) {
+	target := t.in.Target
+	target.Release, target.Config, target.Tenure = t.b.Tenure.Release, t.b.Tenure.Config, t.b.Tenure.Number
+	if target.Release.Pipeline == "" {
+		target.Release.Pipeline = t.b.Request.Pipeline
+	}
+	spec := a.Site.publishSpec(ctx, PublishInput{
+		Target: target, Step: fmt.Sprintf("turn-back-%d", t.b.Tenure.Number), Round: t.in.Round, By: t.b.Request.By, Reason: t.b.Request.Reason,
+		IgnoreSnapshots: t.in.IgnoreSnapshots, Terminate: t.in.Terminate,
+	})
+	spec.Key.Partition = partition.Key(fmt.Sprintf("%s:%d", first, swaps[0].From))
+	ticket := a.Site.ticket(target, admission.Publish, nil, swaps)
+	ticket.Question.TurnBack = true
+	return t.w.Publish(ctx, spec, ticket, func() { activity.RecordHeartbeat(ctx, string(first)) })
+}
+
+// RebuildPass builds the named partitions again with the release that is gone back to, audits and publishes them, one after
+// another. One that cannot be built is a row of the ledger, and stops no other.
+func (a *TurningBack) RebuildPass(ctx context.Context, in PassInput) (Pass, error) {
+	t, err := a.open(ctx, in)
+	if err != nil {
+		return Pass{}, err
+	}
+	var pass Pass
+	for i, key := range in.Rebuild {
+		parked, d, err := a.rebuild(ctx, t, key)
+		if err != nil {
+			if fault.ClassOf(err) == "" {
+				return pass, err // another attempt may do better; what was published is not done again
+			}
+			if err := t.w.RecordLeft(ctx, t.b.Tenure.Number, stuck(d, err)); err != nil {
+				return pass, err
+			}
+			pass.Tally = pass.Tally.Add(d, false)
+			continue
+		}
+		if parked.WaitingFor != "" {
+			pass.Parked, pass.Rebuild = parked, in.Rebuild[i:]
+			return pass, nil
+		}
+		pass.Tally = pass.Tally.Add(d, d.Changes())
+	}
+	pass.Over = true
+	return pass, nil
+}
+
+// stuck are the rows of a partition that could not be built again.
+func stuck(d turnback.Decision, cause error) []turnback.LeftOver {
+	var left []turnback.LeftOver
+	for _, it := range d.Items {
+		if it.Action != turnback.Keep {
+			left = append(left, turnback.LeftOver{Output: it.Output, Partition: d.Partition, Stuck: true, Reason: cause.Error()})
+		}
+	}
+	return left
+}
+
+// rebuild decides about one partition anew, and builds it again where that is still what it takes.
+func (a *TurningBack) rebuild(ctx context.Context, t turning, key partition.Key) (generation.PublishResult, turnback.Decision, error) {
+	d, err := t.w.DecidePartition(ctx, t.b, t.has, key)
+	if err != nil {
+		return generation.PublishResult{}, d, err
+	}
+	if d.Action != turnback.Rebuild || t.p == nil {
+		return generation.PublishResult{}, d, nil
+	}
+	var outputs []string
+	var swaps []generation.Swap
+	for _, it := range d.Items {
+		switch it.Action {
+		case turnback.Rebuild:
+			outputs = append(outputs, it.Output)
+		case turnback.Detach:
+			swaps = append(swaps, generation.Swap{Output: it.Output, Partition: key, From: it.From})
+		case turnback.Keep, turnback.Leave, turnback.SwapBack:
+		}
+	}
+	built, err := a.build(ctx, t, key, outputs)
+	if err != nil {
+		return generation.PublishResult{}, d, err
+	}
+	for _, b := range built {
+		if v := check.Verdict(b.Results); v.Outcome != gate.Pass {
+			return generation.PublishResult{}, d, fault.Newf(fault.Refused, "rebuild", b.Generation.Output+" "+string(key), "mend the data or the check, and roll back again", v.Reason)
+		}
+		swaps = append(swaps, generation.Swap{Output: b.Generation.Output, Partition: b.Generation.Partition, From: b.From, To: b.Generation.ID})
+	}
+	res, err := a.publish(ctx, t, key, swaps)
+	return res, d, err
+}
+
+// build builds a partition with the release that is gone back to.
+func (a *TurningBack) build(ctx context.Context, t turning, key partition.Key, outputs []string) ([]Built, error) {
+	target := t.in.Target
+	target.Release, target.Config, target.Tenure = t.b.Tenure.Release, t.b.Tenure.Config, t.b.Tenure.Number
+	_, w, err := a.Site.open(ctx, target)
+	if err != nil {
+		return nil, err
+	}
+	from := key
+	if key == partition.AllKey && t.p.Partition.By != partition.All {
+		if from, err = a.newest(ctx, t.p, w); err != nil {
+			return nil, err
+		}
+	}
+	report, stop := pulse(ctx, key)
+	defer stop()
+	step := fmt.Sprintf("rebuild-%d", t.b.Tenure.Number)
+	return w.Build(ctx, BuildSpec{
+		Key: target.Effect(step, key, t.in.Round), Config: target.Config, Tenure: target.Tenure, Pipeline: t.p, Release: target.Release,
+		Partition: from, Outputs: outputs, Application: application(ctx, step),
+	}, report)
+}
+
+// newest is the partition whose inputs an output of grain `all` is built with.
+func (a *TurningBack) newest(ctx context.Context, p *pipeline.Pipeline, w Warehouse) (partition.Key, error) {
+	keys, err := a.Site.partitions(ctx, p, w)
+	if err != nil {
+		return "", err
+	}
+	if len(keys) == 0 {
+		return partition.AllKey, nil
+	}
+	return keys[len(keys)-1], nil
+}
+
+// EndInput ends a turn-back.
+type EndInput struct {
+	Target Target         `json:"target"`
+	Tenure int64          `json:"tenure"`
+	Tally  turnback.Tally `json:"tally"`
+}
+
+// Ended is how a turn-back ended: counts, and the first partitions that are left.
+type Ended struct {
+	State turnback.State `json:"state"`
+	Stuck int            `json:"stuck,omitempty"`
+	Left  int            `json:"left,omitempty"`
+	Lines []string       `json:"lines,omitempty"`
+}
+
+// endLines bounds how many partitions an end names; the others are rows of the ledger.
+const endLines = 20
+
+// End closes a turn-back, as stuck where something that should have gone back did not. Twice is once.
+func (a *TurningBack) End(ctx context.Context, in EndInput) (Ended, error) {
+	_, w, err := a.Site.open(ctx, in.Target)
+	if err != nil {
+		return Ended{}, err
+	}
+	var out Ended
+	var first []turnback.LeftOver
+	if out.Stuck, out.Left, first, err = w.Left(ctx, in.Tenure, endLines); err != nil {
+		return out, err
+	}
+	for _, one := range first {
+		out.Lines = append(out.Lines, fmt.Sprintf("%s[%s]: %s", one.Output, one.Partition, one.Reason))
+	}
+	out.State = turnback.Done
+	if out.Stuck > 0 || in.Tally.Stopped {
+		out.State = turnback.Stuck
+	}
+	return out, w.EndTurnBack(ctx, in.Tenure, out.State)
 }

@@ -13,7 +13,8 @@ func controlActivities(site *activities.Site) []conduct.Bound {
 	releases := &activities.Releases{Site: site, Now: time.Now}
 	planning := &activities.Planning{Site: site}
 	publishing := &activities.Publishing{Site: site}
-	turning := &activities.TurningBack{Site: site}
+	turning := &activities.TurningBack{Site: site, Now: time.Now}
+	admitting := &activities.Admitting{Site: site}
 	watching := &activities.Watching{Site: site, Now: time.Now}
 	inspecting := &activities.Inspecting{Site: site}
 	return []conduct.Bound{
@@ -27,14 +28,13 @@ func controlActivities(site *activities.Site) []conduct.Bound {
 		conduct.Effect(workflows.AttachShadow, publishing.AttachShadow),
 		conduct.Effect(workflows.DropShadow, publishing.DropShadow),
 		workflows.Publish.Bind(publishing.Publish),
-		conduct.Effect(workflows.Activate, publishing.Activate),
-		workflows.Active.Bind(publishing.Active),
-		conduct.Effect(workflows.RecordApproval, publishing.RecordApproval),
 		conduct.Effect(workflows.Housekeep, publishing.Housekeep),
-		conduct.Effect(workflows.Fence, turning.Fence),
-		workflows.Survey.Bind(turning.Survey),
-		workflows.Swaps.Bind(turning.Swaps),
-		workflows.Rebuilds.Bind(turning.Rebuilds),
+		workflows.Enter.Bind(admitting.Enter),
+		conduct.Effect(workflows.Leave, admitting.Leave),
+		conduct.Effect(workflows.RecordAnswers, admitting.RecordAnswers),
+		workflows.BeginTurnBack.Bind(turning.Begin),
+		workflows.SwapPass.Bind(turning.SwapPass),
+		workflows.EndTurnBack.Bind(turning.End),
 		workflows.MeasureBefore.Bind(watching.MeasureBefore),
 		workflows.Look.Bind(watching.Look),
 		workflows.Inspect.Bind(inspecting.Inspect),
@@ -50,5 +50,6 @@ func buildActivities(site *activities.Site) []conduct.Bound {
 		workflows.ValidateSource.Bind(b.ValidateSource),
 		workflows.ChooseBaseline.Bind(b.ChooseBaseline),
 		workflows.CompareCanary.Bind(b.CompareCanary),
+		workflows.RebuildPass.Bind((&activities.TurningBack{Site: site, Now: time.Now}).RebuildPass),
 	}
 }

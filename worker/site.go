@@ -21,9 +21,8 @@ import (
 // site joins the activities to a warehouse and to the files that it is loaded from.
 type site struct {
 	*warehouse.Warehouse
-	files  sources
-	cfg    pipeline.Config
-	policy pipeline.Publish
+	files sources
+	cfg   pipeline.Config
 }
 
 var _ activities.Warehouse = (*site)(nil)
@@ -94,7 +93,7 @@ func (s *site) Validate(ctx context.Context, p *pipeline.Pipeline) ([]activities
 // Build implements activities.Builder.
 func (s *site) Build(ctx context.Context, spec activities.BuildSpec, progress func(activities.Progress)) ([]activities.Built, error) {
 	outputs, err := s.Warehouse.Build(ctx, warehouse.BuildSpec{
-		Key: spec.Key, Pipeline: spec.Pipeline, Release: spec.Release, Partition: spec.Partition, Outputs: spec.Outputs,
+		Key: spec.Key, Config: spec.Config, Tenure: spec.Tenure, Pipeline: spec.Pipeline, Release: spec.Release, Partition: spec.Partition, Outputs: spec.Outputs,
 		Control: spec.Control, Open: s.open, Application: spec.Application,
 		Progress: func(p warehouse.Progress) { progress(told(p)) },
 	})
@@ -127,30 +126,6 @@ func (s *site) Compare(ctx context.Context, in activities.Comparison) (canary.Di
 	return s.Warehouse.Compare(ctx, warehouse.Comparison(in))
 }
 
-// Expand implements activities.Publisher.
-func (s *site) Expand(ctx context.Context, in activities.ExpandSpec) (activities.ExpandResult, error) {
-	res, err := s.Warehouse.Expand(ctx, warehouse.ExpandSpec{
-		Pipeline: in.Pipeline, Release: in.Release, LockBudget: s.policy.LockBudget, Application: in.Application,
-	})
-	return activities.ExpandResult(res), err
-}
-
-// Publish implements activities.Publisher.
-func (s *site) Publish(ctx context.Context, in activities.PublishSpec, beat func()) (activities.PublishResult, error) {
-	res, err := s.Warehouse.Publish(ctx, warehouse.PublishSpec(in), beat)
-	return activities.PublishResult(res), err
-}
-
-// History implements activities.Inspector.
-func (s *site) History(ctx context.Context, p *pipeline.Pipeline, limit int) (activities.History, error) {
-	h, err := s.Warehouse.History(ctx, p, limit)
-	out := activities.History{Active: h.Active, Oldest: h.Oldest, Publications: make([]activities.Publication, len(h.Events))}
-	for i, e := range h.Events {
-		out.Publications[i] = activities.Publication{At: e.At, Kind: e.Kind, Release: e.Release, Workflow: workflowOf(e.Key), Text: e.Text}
-	}
-	return out, err
-}
-
 // Rights implements activities.Inspector.
 func (s *site) Rights(ctx context.Context) ([]activities.Checked, error) {
 	findings, err := s.Warehouse.Rights(ctx)
@@ -159,15 +134,4 @@ func (s *site) Rights(ctx context.Context) ([]activities.Checked, error) {
 		out[i] = activities.Checked{Subject: f.Subject, OK: f.OK, Text: f.Text, Remedy: f.Hint}
 	}
 	return out, err
-}
-
-// workflowOf is the workflow ID at the beginning of an effect key: what comes before the first run ID.
-func workflowOf(key string) string {
-	parts := strings.Split(key, "/")
-	for i, part := range parts {
-		if uuid.Validate(part) == nil {
-			return strings.Join(parts[:i], "/")
-		}
-	}
-	return key
 }

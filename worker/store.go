@@ -35,6 +35,23 @@ func (s signedStore) Files(ctx context.Context, digest string) (map[string][]byt
 	return r.Files, err
 }
 
+// Releases implements activities.Store.
+func (s signedStore) Releases(ctx context.Context, pipeline string) ([]release.Release, error) {
+	versions, err := s.Versions(ctx, pipeline)
+	if err != nil {
+		return nil, err
+	}
+	found := make([]release.Release, 0, len(versions))
+	for _, version := range slices.Backward(versions) {
+		digest, err := s.Resolve(ctx, pipeline, version)
+		if err != nil {
+			return nil, err
+		}
+		found = append(found, release.Release{Pipeline: pipeline, Version: version, Digest: digest})
+	}
+	return found, nil
+}
+
 // Attach implements activities.Store.
 func (s signedStore) Attach(ctx context.Context, st release.Statement) error {
 	return s.Store.Attach(ctx, s.signer, st)

@@ -19,6 +19,7 @@ import (
 func (d *deployment) cross(ctx workflow.Context) error {
 	x := &crossing{deployment: d, env: d.summary.Environments[d.index], progress: &d.progress[d.index], shown: &d.crossings[d.index]}
 	x.target = d.target(ctx, x.env.Name)
+	x.target.Tenure = x.progress.Tenure
 	if x.shown.State == "waiting" {
 		x.shown.State = "crossing"
 	}
@@ -65,7 +66,6 @@ func (x *crossing) steps() map[string]func(workflow.Context) error {
 		plan.StepExpand:        x.makeRoom,
 		plan.StepPublishCanary: x.publishCanary,
 		plan.StepPublishRest:   x.publishRest,
-		plan.StepActivate:      x.activate,
 		plan.StepWatch:         x.watch,
 		plan.StepAttest:        x.attest,
 	}
@@ -76,6 +76,14 @@ func (x *crossing) at(step string) conduct.Scope {
 }
 
 func (x *crossing) preflight(ctx workflow.Context) error {
+	entered, err := Enter.Do(ctx, x.Conductor, x.at("enter"), "enter "+x.env.Name, activities.EnterInput{
+		Target: x.target, Kind: release.ByDeployment, Plan: x.summary.Digest, By: x.in.By, Reason: x.in.Reason,
+	})
+	if err != nil {
+		return err
+	}
+	x.progress.Entered, x.progress.Tenure, x.target.Tenure = true, entered.Tenure.Number, entered.Tenure.Number
+	x.Rules(map[string]gate.Approval{x.env.Name: entered.Rule})
 	if _, err := Recheck.Do(ctx, x.Conductor, x.at("preflight"), "preflight "+x.env.Name, activities.RecheckInput{Target: x.target, Plan: x.summary.Digest}); err != nil {
 		return err
 	}
@@ -87,8 +95,12 @@ func (x *crossing) preflight(ctx workflow.Context) error {
 // smoke builds the canary's partitions, which the canary compares and the publish promotes, and judges audits and time.
 func (x *crossing) smoke(ctx workflow.Context) error {
 	x.progress.Touched = true
+	return x.smokeAgain(ctx, 0)
+}
+
+func (x *crossing) smokeAgain(ctx workflow.Context, round int) error {
 	built, err := BuildSlice.Do(ctx, x.Conductor, x.at("smoke"), "build smoke",
-		activities.SliceInput{Target: x.target, Step: "canary", Plan: x.summary.Digest, Slice: 0})
+		activities.SliceInput{Target: x.target, Step: "canary", Round: round, Plan: x.summary.Digest, Slice: 0})
 	if err != nil {
 		return err
 	}
@@ -163,21 +175,57 @@ func (x *crossing) approval(ctx workflow.Context) error {
 	if g.Decided != gate.Approve {
 		return conduct.Refused("approval-"+x.env.Name, g.Why)
 	}
-	_, err = RecordApproval.Do(ctx, x.Conductor, at.At("record-approval"), "record approval", activities.RecordInput{Target: x.target, Gate: g})
+	_, err = RecordAnswers.Do(ctx, x.Conductor, at.At("record-answers"), "record answers", activities.RecordInput{Target: x.target, Gate: g})
 	return err
 }
 
 func (x *crossing) makeRoom(ctx workflow.Context) error {
-	return expand(ctx, x.Conductor, activities.ExpandInput{Target: x.target, Plan: x.summary.Digest})
+	return expand(ctx, x.Conductor, activities.ExpandInput{Target: x.target})
 }
 
 func (x *crossing) publishCanary(ctx workflow.Context) error {
-	in := activities.PublishInput{Target: x.target, Plan: x.summary.Digest, Step: "publish-canary", Swaps: swaps(x.progress.Canary)}
-	if err := publish(ctx, x.Conductor, in, x.progress.Canary); err != nil {
+	in := activities.PublishInput{Step: "publish-canary", Activate: x.env.Slices == 1}
+	err := x.publish(ctx, in, x.progress.Canary, func(ctx workflow.Context, round int) ([]activities.Piece, error) {
+		if err := x.smokeAgain(ctx, round); err != nil {
+			return nil, err
+		}
+		return x.progress.Canary, x.canary(ctx)
+	})
+	if err != nil {
 		return err
 	}
 	x.shown.SlicesDone = 1
+	x.live(in.Activate)
 	return nil
+}
+
+// publishRounds is how often what moved while it was built, or while a gate was open, is built again. In the last round the
+// runs of the pipeline wait.
+const publishRounds = 3
+
+// publish makes built pieces visible. An approval is of decisions, not of data: where scheduled runs have published in the
+// meantime, again builds, audits and compares anew, within the same budgets, and the deployment goes on.
+func (x *crossing) publish(ctx workflow.Context, in activities.PublishInput, pieces []activities.Piece, again func(workflow.Context, int) ([]activities.Piece, error)) error {
+	in.Target, in.By, in.Reason = x.target, x.in.By, x.in.Reason
+	for round := range publishRounds + 1 {
+		in.Round, in.Swaps = round, swaps(pieces)
+		moved, err := publish(ctx, x.Conductor, in, pieces)
+		if err != nil || len(moved) == 0 {
+			return err
+		}
+		x.Tell(ctx, x.at(in.Step), fmt.Sprintf("%s moved since it was built: building it again", count(len(moved), "partition")))
+		if round+1 == publishRounds {
+			if _, err := Enter.Do(ctx, x.Conductor, x.at("enter"), "let runs wait", activities.EnterInput{
+				Target: x.target, Kind: release.ByDeployment, Plan: x.summary.Digest, By: x.in.By, Reason: x.in.Reason, Exclusive: true,
+			}); err != nil {
+				return err
+			}
+		}
+		if pieces, err = again(ctx, round+1); err != nil {
+			return err
+		}
+	}
+	return fault.Newf(fault.Conflict, in.Step, x.env.Name, "deploy it again when the other runs have ended", "what it replaces moved, again and again")
 }
 
 // publishRest builds and audits slices in lanes, and publishes them in the order of the plan. The history of a slice is a few
@@ -202,11 +250,20 @@ func (x *crossing) publishRest(ctx workflow.Context) error {
 			if err := x.pass(ctx, "slices", slice(item), audit(built.Pieces)); err != nil {
 				return err
 			}
-			in := activities.PublishInput{Target: x.target, Plan: x.summary.Digest, Step: "publish-" + slice(item), Swaps: swaps(built.Pieces)}
-			if err := publish(ctx, x.Conductor, in, built.Pieces); err != nil {
+			in := activities.PublishInput{Step: "publish-" + slice(item), Activate: item == total-1}
+			err := x.publish(ctx, in, built.Pieces, func(ctx workflow.Context, round int) ([]activities.Piece, error) {
+				built, err := BuildSlice.Do(ctx, x.Conductor, x.at(slice(item)), "build "+slice(item)+" again",
+					activities.SliceInput{Target: x.target, Step: slice(item), Round: round, Plan: x.summary.Digest, Slice: item + 1})
+				if err != nil {
+					return nil, err
+				}
+				return built.Pieces, x.pass(ctx, "slices", slice(item), audit(built.Pieces))
+			})
+			if err != nil {
 				return err
 			}
 			x.shown.SlicesDone++
+			x.live(in.Activate)
 			x.Tell(ctx, x.at(plan.StepPublishRest), fmt.Sprintf("published step %d of %d", item+2, x.env.Slices))
 			return nil
 		},
@@ -225,13 +282,11 @@ func (x *crossing) publishRest(ctx workflow.Context) error {
 // slice names a slice after the canary's, as steps and effect keys know it.
 func slice(item int) string { return fmt.Sprintf("slice-%d", item+1) }
 
-func (x *crossing) activate(ctx workflow.Context) error {
-	_, err := Activate.Do(ctx, x.Conductor, x.at("activate"), "flip active release",
-		activities.ActivateInput{Target: x.target, Plan: x.summary.Digest, Step: "activate"})
-	if err == nil {
+// live says that the release became the active one, in the transaction of its last publish.
+func (x *crossing) live(activated bool) {
+	if activated {
 		x.shown.State = "live"
 	}
-	return err
 }
 
 // attest states, signed, that the release passed this environment, and sweeps. A cancel that comes now is too late for this
@@ -244,6 +299,9 @@ func (x *crossing) attest(ctx workflow.Context) error {
 		in.Details = map[string]string{"watch": "superseded by " + x.superseded.By}
 	}
 	if _, err := Attest.Do(ctx, x.Conductor, at, "attest", in); err != nil {
+		return err
+	}
+	if err := x.leave(ctx, x.env.Name, x.progress); err != nil {
 		return err
 	}
 	if err := DropShadow.Tidy(ctx, x.Conductor, at, "drop shadow", activities.ShadowInput{Target: x.target}); err != nil {

@@ -6,12 +6,14 @@ import (
 	"fmt"
 	"slices"
 
+	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
 
 	"drawbridge/activities"
 	"drawbridge/internal/fault"
 	"drawbridge/internal/gate"
 	"drawbridge/internal/plan"
+	"drawbridge/internal/turnback"
 	"drawbridge/workflows/conduct"
 )
 
@@ -33,8 +35,11 @@ type DeploymentState struct {
 type Progress struct {
 	// Done are the steps that are finished.
 	Done []string `json:"done,omitempty"`
-	// Touched says that effects may be there: its compensation is registered.
-	Touched bool `json:"touched,omitempty"`
+	// Entered says that the ledger may know the deployment there: then it has to leave. Touched says that more effects may be
+	// there: its compensation is registered. Tenure is the one that it has reserved.
+	Entered bool  `json:"entered,omitempty"`
+	Touched bool  `json:"touched,omitempty"`
+	Tenure  int64 `json:"tenure,omitempty"`
 	// Canary are the generations that were compared and wait to be promoted.
 	Canary []activities.Piece `json:"canary,omitempty"`
 	// Rest is the line of the slices after the canary's.
@@ -214,21 +219,27 @@ func (d *deployment) continueAsNew(ctx workflow.Context) error {
 
 // target names the release in an environment.
 func (d *deployment) target(ctx workflow.Context, environment string) activities.Target {
-	return activities.Target{Environment: environment, Release: d.Release(), Config: d.in.Configs[environment], Key: key(ctx)}
+	return activities.Target{Environment: environment, Release: d.Release(), Config: d.in.Configs[environment], Owner: owner(ctx)}
 }
 
 // compensate turns back whatever was touched, newest environment first.
 func (d *deployment) compensate(ctx workflow.Context, cause error) (conduct.Outcome, error) {
 	var all conduct.Outcome
 	for i := min(d.index, len(d.progress)-1); i >= 0; i-- {
+		env := d.summary.Environments[i].Name
 		if !d.progress[i].Touched || (i < d.index && !d.in.CompensateAll) {
+			if err := d.leave(ctx, env, &d.progress[i]); err != nil {
+				return all, err
+			}
 			continue
 		}
-		env := d.summary.Environments[i].Name
 		d.At(ctx, StageCompensating, conduct.Scope{Environment: env, Step: "compensate"}, "turning back in "+env+": "+conduct.Reason(cause))
-		out, err := turnBack{Conductor: d.Conductor, target: d.target(ctx, env)}.compensate(ctx)
+		out, err := d.turnBack(ctx, env, cause)
 		all.Changed, all.Left = all.Changed || out.Changed, append(all.Left, out.Left...)
 		if err != nil {
+			return all, err
+		}
+		if err := d.leave(ctx, env, &d.progress[i]); err != nil {
 			return all, err
 		}
 		d.crossings[i].State = "refused"
@@ -237,6 +248,32 @@ func (d *deployment) compensate(ctx workflow.Context, cause error) (conduct.Outc
 		}
 	}
 	return all, nil
+}
+
+// turnBack takes back what the deployment changed in an environment, and its shadow.
+func (d *deployment) turnBack(ctx workflow.Context, env string, cause error) (conduct.Outcome, error) {
+	target := d.target(ctx, env)
+	c := &compensation{Conductor: d.Conductor, target: target, request: turnback.Request{
+		Pipeline: target.Release.Pipeline, Owner: string(target.Owner), ByPerson: d.SaidNo() || temporal.IsCanceledError(cause),
+		By: d.in.By, Reason: conduct.Reason(cause),
+	}}
+	out, err := c.run(ctx)
+	if err != nil {
+		return out, err
+	}
+	return out, DropShadow.Tidy(ctx, d.Conductor, conduct.Scope{Environment: env, Step: "sweep"}, "drop shadow", activities.ShadowInput{Target: target})
+}
+
+// leave takes the deployment out of an environment's crossing, so that others may change the pipeline there.
+func (d *deployment) leave(ctx workflow.Context, environment string, p *Progress) error {
+	if !p.Entered {
+		return nil
+	}
+	_, err := Leave.Do(ctx, d.Conductor, conduct.Scope{Environment: environment, Step: "leave"}, "leave "+environment, d.target(ctx, environment))
+	if err == nil {
+		p.Entered = false
+	}
+	return err
 }
 
 // done says whether a step of an environment is finished.

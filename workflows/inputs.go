@@ -5,6 +5,7 @@ import (
 	"drawbridge/internal/partition"
 	"drawbridge/internal/plan"
 	"drawbridge/internal/release"
+	"drawbridge/internal/turnback"
 )
 
 // DeploymentInput starts a Deployment. Exactly one of Source, Release and Plan says what is deployed: a folder (packed
@@ -37,24 +38,24 @@ type RunInput struct {
 
 // RollbackInput starts a Rollback of what is finished.
 type RollbackInput struct {
-	Pipeline string `json:"pipeline"`
-	// Release is any release of the pipeline: its config says where the warehouse is.
-	Release     release.Release   `json:"release"`
+	Pipeline    string            `json:"pipeline"`
 	Environment string            `json:"environment"`
 	Config      string            `json:"config,omitempty"`
-	Request     plan.TurnBack     `json:"request"`
+	Request     turnback.Request  `json:"request"`
 	Verify      activities.Verify `json:"verify,omitempty"`
 	DryRun      bool              `json:"dry_run,omitempty"`
 	By          string            `json:"by"`
 	Reason      string            `json:"reason"`
+	State       *RollbackState    `json:"state,omitempty"` // carried across continue-as-new
 }
 
-// RecoveryInput finishes what a terminated or reset deployment left behind.
+// RecoveryInput finishes what a workflow of any kind left behind.
 type RecoveryInput struct {
-	Deployment DeploymentInput `json:"deployment"` // as it was started
-	// Key is the effect key of the abandoned workflow: its ID and first run ID.
-	Key string `json:"key"`
-	By  string `json:"by"`
+	Pipeline     string            `json:"pipeline"`
+	Workflow     string            `json:"workflow"`     // ID
+	Environments []string          `json:"environments"` // in the order of crossing
+	Configs      map[string]string `json:"configs,omitempty"`
+	By           string            `json:"by"`
 }
 
 // PlanInput asks for a plan without applying it.

@@ -8,6 +8,7 @@ import (
 
 	"drawbridge/activities"
 	"drawbridge/internal/fault"
+	"drawbridge/internal/generation"
 	"drawbridge/internal/partition"
 	"drawbridge/internal/release"
 	"drawbridge/workflows/conduct"
@@ -52,19 +53,20 @@ const (
 	ChooseBaseline  conduct.Call[building, activities.BaselineInput, activities.BaselineResult]       = "ChooseBaseline"
 	CompareCanary   conduct.Call[building, activities.CompareInput, activities.CompareResult]         = "CompareCanary"
 
-	Expand         conduct.Call[swapping, activities.ExpandInput, activities.ExpandResult]   = "Expand"
-	Publish        conduct.Call[swapping, activities.PublishInput, activities.PublishResult] = "Publish"
-	AttachShadow   conduct.Call[control, activities.ShadowInput, conduct.None]               = "AttachShadow"
-	DropShadow     conduct.Call[control, activities.ShadowInput, conduct.None]               = "DropShadow"
-	Activate       conduct.Call[control, activities.ActivateInput, conduct.None]             = "Activate"
-	Active         conduct.Call[control, activities.ActiveInput, activities.ActiveResult]    = "Active"
-	RecordApproval conduct.Call[control, activities.RecordInput, conduct.None]               = "RecordApproval"
-	Housekeep      conduct.Call[control, activities.Target, conduct.None]                    = "Housekeep"
+	Enter         conduct.Call[control, activities.EnterInput, activities.Entered] = "Enter"
+	Leave         conduct.Call[control, activities.Target, conduct.None]           = "Leave"
+	RecordAnswers conduct.Call[control, activities.RecordInput, conduct.None]      = "RecordAnswers"
 
-	Fence    conduct.Call[control, activities.Target, conduct.None]                = "Fence"
-	Survey   conduct.Call[control, activities.SurveyInput, activities.Survey]      = "Survey"
-	Swaps    conduct.Call[swapping, activities.BatchInput, activities.SwapBatch]   = "Swaps"
-	Rebuilds conduct.Call[control, activities.BatchInput, activities.RebuildBatch] = "Rebuilds"
+	Expand       conduct.Call[swapping, activities.ExpandInput, generation.ExpandResult]   = "Expand"
+	Publish      conduct.Call[swapping, activities.PublishInput, generation.PublishResult] = "Publish"
+	AttachShadow conduct.Call[control, activities.ShadowInput, conduct.None]               = "AttachShadow"
+	DropShadow   conduct.Call[control, activities.ShadowInput, conduct.None]               = "DropShadow"
+	Housekeep    conduct.Call[control, activities.Target, conduct.None]                    = "Housekeep"
+
+	BeginTurnBack conduct.Call[control, activities.BeginInput, activities.Began] = "BeginTurnBack"
+	SwapPass      conduct.Call[swapping, activities.PassInput, activities.Pass]  = "SwapPass"
+	RebuildPass   conduct.Call[building, activities.PassInput, activities.Pass]  = "RebuildPass"
+	EndTurnBack   conduct.Call[control, activities.EndInput, activities.Ended]   = "EndTurnBack"
 
 	MeasureBefore conduct.Call[control, activities.Target, activities.WatchBaseline]       = "MeasureBefore"
 	Look          conduct.Call[control, activities.LookInput, activities.Look]             = "Look"
@@ -77,9 +79,9 @@ func Activities() []conduct.Activity {
 		BuildRelease.Activity(), Attest.Activity(),
 		Observe.Activity(), Compute.Activity(), ReadPlan.Activity(), Recheck.Activity(),
 		ValidateRelease.Activity(), ValidateSource.Activity(), BuildSlice.Activity(), ChooseBaseline.Activity(), CompareCanary.Activity(),
-		Expand.Activity(), Publish.Activity(), AttachShadow.Activity(), DropShadow.Activity(),
-		Activate.Activity(), Active.Activity(), RecordApproval.Activity(), Housekeep.Activity(),
-		Fence.Activity(), Survey.Activity(), Swaps.Activity(), Rebuilds.Activity(),
+		Enter.Activity(), Leave.Activity(), RecordAnswers.Activity(),
+		Expand.Activity(), Publish.Activity(), AttachShadow.Activity(), DropShadow.Activity(), Housekeep.Activity(),
+		BeginTurnBack.Activity(), SwapPass.Activity(), RebuildPass.Activity(), EndTurnBack.Activity(),
 		MeasureBefore.Activity(), Look.Activity(), Inspect.Activity(),
 	}
 }

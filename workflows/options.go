@@ -6,6 +6,7 @@ import (
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
 
+	"drawbridge/internal/effect"
 	"drawbridge/workflows/conduct"
 )
 
@@ -74,10 +75,8 @@ func (building) In(environment, summary string) workflow.ActivityOptions {
 	}
 }
 
-// EffectKey is the prefix of a workflow's effect keys: stable over continue-as-new and reset, new for each start.
-func EffectKey(workflowID, firstRunID string) string { return workflowID + "/" + firstRunID }
-
-func key(ctx workflow.Context) string {
+// owner is the workflow that effects belong to.
+func owner(ctx workflow.Context) effect.Owner {
 	info := workflow.GetInfo(ctx)
-	return EffectKey(info.WorkflowExecution.ID, info.FirstRunID)
+	return effect.OwnerOf(info.WorkflowExecution.ID, info.FirstRunID)
 }

@@ -2,38 +2,56 @@ package workflows
 
 import (
 	"fmt"
+	"time"
 
 	"go.temporal.io/sdk/workflow"
 
 	"drawbridge/activities"
 	"drawbridge/internal/gate"
+	"drawbridge/internal/generation"
 	"drawbridge/workflows/conduct"
 )
 
-// publish swaps, and parks when somebody holds it up: it names who, and asks. Nothing is visible until it is done.
-// Generations whose audit was inconclusive are published only because a person was asked before; audited tells which.
-func publish(ctx workflow.Context, c *conduct.Conductor, in activities.PublishInput, audited []activities.Piece) error {
+const (
+	// firstHeld and lastHeld are how often a publish that is held looks whether it may go on.
+	firstHeld = 5 * time.Second
+	lastHeld  = time.Minute
+)
+
+// publish swaps, and parks when somebody holds it up: it names who, and asks. While the environment is on hold it waits.
+// Nothing is visible until it is done. What it returns are the partitions in which others were faster: then nothing is
+// done, and what was built there is of no use any more. Generations whose audit was inconclusive are published only because
+// a person was asked before; audited tells which.
+func publish(ctx workflow.Context, c *conduct.Conductor, in activities.PublishInput, audited []activities.Piece) ([]generation.Swap, error) {
 	for _, p := range audited {
 		in.Accepted = in.Accepted || p.Audit == gate.Inconclusive
 	}
 	at := conduct.Scope{Environment: in.Target.Environment, Step: in.Step}
-	for {
+	for held := firstHeld; ; {
 		res, err := Publish.Do(ctx, c, at, in.Step, in)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		if res.Done {
-			c.Tell(ctx, at, fmt.Sprintf("%s: %s, readers waited at most %.0f ms", in.Step, count(res.Swapped, "partition"), res.HoldMS))
-			return nil
+			c.Tell(ctx, at, fmt.Sprintf("%s: %s, readers waited at most %.0f ms", in.Step, count(res.Swapped, "swap"), res.HoldMS))
+			return nil, nil
 		}
-		question := parked(in.Step, in.Target, res)
-		question.Choices, question.Endless = append(question.Choices, gate.Terminate), in.TurnBack
-		if res.WaitingFor == "snapshots" {
-			question.Choices = append(question.Choices, gate.Proceed)
+		switch res.WaitingFor {
+		case generation.ForOthers:
+			return res.Moved, nil
+		case generation.ForHold:
+			if held == firstHeld {
+				c.Tell(ctx, at, "waits: "+res.Why)
+			}
+			if err := workflow.NewTimer(ctx, held).Get(ctx, nil); err != nil {
+				return nil, err
+			}
+			held = min(2*held, lastHeld)
+			continue
 		}
-		g, err := c.Ask(ctx, at, question)
+		g, err := c.Ask(ctx, at, parked(in.Step, in.Target, res))
 		if err != nil {
-			return err
+			return nil, err
 		}
 		in.Terminate, in.IgnoreSnapshots = nil, false
 		switch g.Decided {
@@ -41,11 +59,9 @@ func publish(ctx workflow.Context, c *conduct.Conductor, in activities.PublishIn
 		case gate.Proceed:
 			in.IgnoreSnapshots = true
 		case gate.Terminate:
-			for _, s := range res.Blocked {
-				in.Terminate = append(in.Terminate, s.PID)
-			}
+			in.Terminate = pids(res)
 		case gate.Approve, gate.Reject, gate.Rollback, gate.Keep:
-			return conduct.Refused(in.Step, g.Why)
+			return nil, conduct.Refused(in.Step, g.Why)
 		}
 	}
 }
@@ -64,7 +80,9 @@ func expand(ctx workflow.Context, c *conduct.Conductor, in activities.ExpandInpu
 		if len(res.Blocked) == 0 {
 			return nil
 		}
-		g, err := c.Ask(ctx, at, parked("expand", in.Target, activities.PublishResult{Blocked: res.Blocked, WaitingFor: "locks"}))
+		question := parked("expand", in.Target, generation.PublishResult{Blocked: res.Blocked, WaitingFor: generation.ForLocks})
+		question.Choices = []gate.Choice{gate.Retry, gate.Reject}
+		g, err := c.Ask(ctx, at, question)
 		if err != nil {
 			return err
 		}
@@ -75,10 +93,13 @@ func expand(ctx workflow.Context, c *conduct.Conductor, in activities.ExpandInpu
 }
 
 // parked is the question of a publish that could not get its locks, or whose new rows older snapshots could not see.
-func parked(step string, t activities.Target, res activities.PublishResult) gate.Gate {
+func parked(step string, t activities.Target, res generation.PublishResult) gate.Gate {
 	g := gate.Gate{
-		Name: step + "-" + t.Environment, Choices: []gate.Choice{gate.Retry, gate.Reject},
-		Verdict: gate.Verdict{Outcome: gate.Inconclusive, Reason: fmt.Sprintf("%s held up by %s: nothing is changed", step, count(len(res.Blocked), "session"))},
+		Name: step + "-" + t.Environment, Choices: []gate.Choice{gate.Retry, gate.Reject, gate.Terminate},
+		Verdict: gate.Verdict{Outcome: gate.Inconclusive, Reason: fmt.Sprintf("%s held up by %s: nothing of it is changed", step, count(len(res.Blocked), "session"))},
+	}
+	if res.WaitingFor == generation.ForSnapshots {
+		g.Choices = append(g.Choices, gate.Proceed)
 	}
 	for _, s := range res.Blocked {
 		g.Verdict.Evidence = append(g.Verdict.Evidence, gate.Evidence{
@@ -90,7 +111,15 @@ func parked(step string, t activities.Target, res activities.PublishResult) gate
 	return g
 }
 
-func sessions(res activities.PublishResult) string {
+func pids(res generation.PublishResult) []int32 {
+	var named []int32
+	for _, s := range res.Blocked {
+		named = append(named, s.PID)
+	}
+	return named
+}
+
+func sessions(res generation.PublishResult) string {
 	out := ""
 	for i, s := range res.Blocked {
 		if i == 3 {

@@ -22,7 +22,7 @@ func Plan(ctx workflow.Context, in PlanInput) (activities.ComputeResult, error) 
 
 // Validation validates a folder or a release on an environment's worker. It changes nothing.
 func Validation(ctx workflow.Context, in ValidationInput) (activities.ValidateResult, error) {
-	target := activities.Target{Environment: in.Environment, Release: in.Release, Config: in.Config, Key: key(ctx)}
+	target := activities.Target{Environment: in.Environment, Release: in.Release, Config: in.Config, Owner: owner(ctx)}
 	var res activities.ValidateResult
 	var err error
 	if in.Source != "" {
@@ -35,7 +35,7 @@ func Validation(ctx workflow.Context, in ValidationInput) (activities.ValidateRe
 
 // Inspection puts one question to an environment's worker. It changes nothing.
 func Inspection(ctx workflow.Context, in activities.InspectInput) (activities.InspectResult, error) {
-	in.Target.Key = key(ctx)
+	in.Target.Owner = owner(ctx)
 	res, err := Inspect.Soon(ctx, in.Target.Environment, string(in.Kind), in)
 	return res, conduct.Failure("inspect "+string(in.Kind), err)
 }
@@ -57,7 +57,7 @@ func (p planner) release(ctx workflow.Context, source string, given release.Rele
 
 // target names a release in an environment on behalf of the running workflow.
 func (p planner) target(ctx workflow.Context, environment string, r release.Release) activities.Target {
-	return activities.Target{Environment: environment, Release: r, Config: p.configs[environment], Key: key(ctx)}
+	return activities.Target{Environment: environment, Release: r, Config: p.configs[environment], Owner: owner(ctx)}
 }
 
 // plan observes every environment at the same time and computes the plan.

@@ -7,25 +7,23 @@ import (
 	"go.temporal.io/sdk/workflow"
 
 	"drawbridge/activities"
-	"drawbridge/internal/gate"
+	"drawbridge/internal/turnback"
 	"drawbridge/workflows/conduct"
 )
 
-// Recovery turns back what a deployment left behind that was terminated, or reset away, in the middle: everything that its
-// effect key published, in every environment, newest first. A deployment that had published nothing loses its shadows only.
+// Recovery finishes what a workflow of any kind left behind that was terminated, or reset away, in the middle: what the
+// ledger of each environment still holds open of it goes back, newest environment first. A workflow that had published
+// nothing is stopped, and loses its shadows only.
 //
-//	compensating ⇄ waiting → rolled_back | refused | stuck
-//
-// No cancel ends it: it finishes what could not be finished.
+//	compensating ⇄ waiting → rolled_back | refused (nothing was visible) | stuck
 func Recovery(ctx workflow.Context, in RecoveryInput) (Status, error) {
-	d := in.Deployment
-	head := conduct.Header{Kind: "recovery", Pipeline: d.Pipeline, Release: d.Release, By: in.By, Stage: StageCompensating}
+	head := conduct.Header{Kind: "recovery", Pipeline: in.Pipeline, By: in.By, Stage: StageCompensating}
 	c, err := conduct.Open(ctx, head, plain{})
 	if err != nil {
 		return Status{}, err
 	}
-	calm, _ := workflow.NewDisconnectedContext(ctx)
-	err = c.Run(calm, "recover "+d.Pipeline, recovery{Conductor: c, in: in}.run, conduct.Nothing)
+	r := recovery{Conductor: c, in: in}
+	err = c.Run(ctx, "recover "+in.Workflow, r.run, conduct.Nothing)
 	return Status{Header: c.Header()}, err
 }
 
@@ -35,36 +33,41 @@ type recovery struct {
 }
 
 func (r recovery) run(ctx workflow.Context) error {
-	d := r.in.Deployment
-	p := planner{pipeline: d.Pipeline, environments: d.Environments, configs: d.Configs}
-	release, err := p.release(ctx, d.Source, d.Release)
-	if err != nil {
-		return err
-	}
-	r.About(release, "")
+	calm, _ := workflow.NewDisconnectedContext(ctx)
 	var all conduct.Outcome
-	for _, env := range slices.Backward(d.Environments) {
-		r.At(ctx, StageCompensating, conduct.Scope{Environment: env, Step: "compensate"}, "recovering "+env)
-		target := p.target(ctx, env, release)
-		target.Key = r.in.Key
-		here, err := Active.Try(ctx, env, "read the environment's rule", activities.ActiveInput{Target: target})
-		if err != nil {
-			return err
-		}
-		r.Rules(map[string]gate.Approval{env: here.Rule})
-		out, err := turnBack{Conductor: r.Conductor, target: target}.compensate(ctx)
+	for _, env := range slices.Backward(r.in.Environments) {
+		out, err := r.environment(calm, env)
 		if err != nil {
 			return err
 		}
 		all.Changed, all.Left = all.Changed || out.Changed, append(all.Left, out.Left...)
 	}
-	stage, sentence := StageRefused, "nothing had been published"
+	stage, sentence := StageRefused, "nothing of it was visible, and it is stopped"
 	if all.Changed {
 		stage, sentence = StageRolledBack, "what it had published was turned back"
 	}
 	if len(all.Left) > 0 {
 		stage, sentence = StageStuck, sentence+fmt.Sprint("; left as they are: ", all.Left)
 	}
-	r.Finish(ctx, stage, conduct.Scope{}, sentence)
+	r.Finish(calm, stage, conduct.Scope{}, sentence)
 	return nil
+}
+
+// environment finishes the turn-back that is open there, and then turns back what the workflow left.
+func (r recovery) environment(ctx workflow.Context, env string) (conduct.Outcome, error) {
+	var all conduct.Outcome
+	at := conduct.Scope{Environment: env, Step: "compensate"}
+	r.At(ctx, StageCompensating, at, "recovering "+env)
+	target := activities.Target{Environment: env, Config: r.in.Configs[env], Owner: owner(ctx)}
+	target.Release.Pipeline = r.in.Pipeline
+	for _, req := range []turnback.Request{{Resume: true}, {Workflow: r.in.Workflow}} {
+		req.Pipeline, req.By, req.Reason, req.ByPerson = r.in.Pipeline, r.in.By, "recovery of "+r.in.Workflow, true
+		c := &compensation{Conductor: r.Conductor, target: target, request: req}
+		out, err := c.run(ctx)
+		if err != nil {
+			return all, err
+		}
+		all.Changed, all.Left = all.Changed || out.Changed, append(all.Left, out.Left...)
+	}
+	return all, nil
 }

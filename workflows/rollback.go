@@ -2,75 +2,164 @@ package workflows
 
 import (
 	"fmt"
+	"strings"
 
+	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
 
 	"drawbridge/activities"
-	"drawbridge/internal/fault"
 	"drawbridge/internal/gate"
+	"drawbridge/internal/turnback"
 	"drawbridge/workflows/conduct"
 )
 
-// Rollback turns back what is finished: an environment to an earlier release, or one partition to an earlier generation.
+// Rollback turns back what is finished: an environment to an earlier tenure, or one partition to an earlier generation.
 //
-//	planning → compensating ⇄ waiting → done | refused | stuck
+//	planning → compensating ⇄ waiting → done | stuck | refused (nothing has moved)
 //
-// It promises: the active release flips first; what is ours swaps back in a time that does not depend on table size; a dry
-// run changes nothing.
+// It promises: from its first effect on nothing of what is turned back publishes any more; what is ours swaps back in a time
+// that does not depend on table size; whatever stops it, the same command goes on with exactly what is left; a dry run
+// changes nothing.
 func Rollback(ctx workflow.Context, in RollbackInput) (Status, error) {
-	head := conduct.Header{Kind: "rollback", Pipeline: in.Pipeline, Release: in.Release, By: in.By, Stage: StagePlanning, Environment: in.Environment}
-	c, err := conduct.Open(ctx, head, plain{}, conduct.Cancel)
+	head := conduct.Header{Kind: "rollback", Pipeline: in.Pipeline, By: in.By, Stage: StagePlanning, Environment: in.Environment}
+	if in.State != nil {
+		head = in.State.Header
+	}
+	c, err := conduct.Open(ctx, head, plain{}, conduct.Pause, conduct.Resume, conduct.Cancel)
 	if err != nil {
 		return Status{}, err
 	}
-	r := &rollback{Conductor: c, in: in}
-	err = c.Run(ctx, "roll back "+in.Pipeline, r.run, conduct.Nothing)
+	r := &rollback{Conductor: c, in: in, state: &TurnBackState{}}
+	if in.State != nil {
+		r.state = &in.State.TurnBack
+	}
+	err = c.Run(ctx, "roll back "+in.Pipeline, r.run, r.back)
 	return Status{Header: c.Header()}, err
+}
+
+// RollbackState is what a rollback carries across continue-as-new.
+type RollbackState struct {
+	Header   conduct.Header `json:"header"`
+	TurnBack TurnBackState  `json:"turn_back"`
 }
 
 type rollback struct {
 	*conduct.Conductor
-	in RollbackInput
+	in    RollbackInput
+	state *TurnBackState
+	ended bool
 }
 
 func (r *rollback) at(step string) conduct.Scope {
 	return conduct.Scope{Environment: r.in.Environment, Step: step}
 }
 
+func (r *rollback) turnBack(ctx workflow.Context) turnBack {
+	r.Rules(map[string]gate.Approval{r.in.Environment: r.state.Began.Rule})
+	return turnBack{Conductor: r.Conductor, state: r.state, owner: owner(ctx), verify: r.in.Verify, grown: r.grown}
+}
+
+// grown continues as new once history has grown. What is carried are counts and one partition's key.
+func (r *rollback) grown(ctx workflow.Context) error {
+	if !workflow.GetInfo(ctx).GetContinueAsNewSuggested() {
+		return nil
+	}
+	return r.ContinueAsNew(ctx, RollbackName, func(carried conduct.Header) any {
+		in := r.in
+		in.State = &RollbackState{Header: carried, TurnBack: *r.state}
+		return in
+	})
+}
+
 func (r *rollback) run(ctx workflow.Context) error {
-	in := r.in
-	t := turnBack{Conductor: r.Conductor, verify: in.Verify, target: activities.Target{
-		Environment: in.Environment, Release: in.Release, Config: in.Config, Key: key(ctx),
-	}}
-	r.At(ctx, StagePlanning, r.at("survey"), "reading the ledger of "+in.Environment)
-	survey, err := Survey.Try(ctx, in.Environment, "survey what goes back", activities.SurveyInput{Target: t.target, Request: in.Request})
+	if r.in.State == nil {
+		if err := r.begin(ctx); err != nil {
+			return err
+		}
+		if r.in.DryRun || r.state.Began.Nothing {
+			return nil
+		}
+	}
+	t := r.turnBack(ctx)
+	if err := t.run(ctx); err != nil {
+		return err
+	}
+	ended, err := t.end(ctx, false)
 	if err != nil {
 		return err
 	}
-	r.Rules(map[string]gate.Approval{in.Environment: survey.Rule})
-	if survey.To != nil {
-		r.About(*survey.To, "")
-	}
-	sentence := fmt.Sprintf("back by swap: %s; built again: %d; detached: %d; left: %d", count(survey.Swaps, "partition"), survey.Rebuilds, survey.Detached, survey.Left)
-	if in.DryRun {
-		for _, line := range survey.Lines {
-			r.Tell(ctx, r.at("survey"), line)
-		}
-		r.Finish(ctx, StageDone, r.at(""), "dry run: "+sentence)
-		return nil
-	}
-	if survey.Swaps+survey.Rebuilds+survey.Detached == 0 && survey.To == nil {
-		return fault.Newf(fault.Refused, "roll back", in.Pipeline, "see what there is: drawbridge history "+in.Pipeline+" --env "+in.Environment, "there is nothing to go back to")
-	}
-	r.At(ctx, StageCompensating, r.at("swap"), sentence)
-	var out conduct.Outcome
-	if err := t.apply(ctx, survey, &out); err != nil {
+	r.ended = true
+	r.say(ctx, ended, r.sentence())
+	return nil
+}
+
+// begin opens the turn-back, or finds the open one.
+func (r *rollback) begin(ctx workflow.Context) error {
+	in := r.in
+	r.At(ctx, StagePlanning, r.at("begin"), "reading the ledger of "+in.Environment)
+	target := activities.Target{Environment: in.Environment, Config: in.Config, Owner: owner(ctx)}
+	target.Release.Pipeline = in.Pipeline
+	req := in.Request
+	req.Pipeline, req.By, req.Reason, req.ByPerson = in.Pipeline, in.By, in.Reason, true
+	began, err := BeginTurnBack.Try(ctx, in.Environment, "stop what is under way", activities.BeginInput{Target: target, Request: req, DryRun: in.DryRun})
+	if err != nil {
 		return err
 	}
+	r.state.Began = began
+	r.About(began.TurnBack.Tenure.Release, "")
+	switch {
+	case began.Nothing:
+		r.Finish(ctx, StageDone, r.at(""), "nothing is open, and there is nothing to turn back")
+		return nil
+	case in.DryRun:
+		for _, line := range began.Lines {
+			r.Tell(ctx, r.at("preview"), line)
+		}
+		r.Finish(ctx, StageDone, r.at(""), fmt.Sprintf("dry run: back by swap: %s; built again: %d; detached: %d; left: %d",
+			count(began.Counts[turnback.SwapBack], "partition"), began.Counts[turnback.Rebuild], began.Counts[turnback.Detach], began.Counts[turnback.Leave]))
+		return nil
+	}
+	r.At(ctx, StageCompensating, r.at("swap-back"), fmt.Sprintf("%s is active again, under tenure %d; turning back its data", nameOf(began), began.TurnBack.Tenure.Number))
+	return nil
+}
+
+func nameOf(b activities.Began) string {
+	if b.TurnBack.Tenure.None() {
+		return "nothing"
+	}
+	return b.TurnBack.Tenure.Release.String()
+}
+
+func (r *rollback) sentence() string {
+	tally := r.state.Tally
+	return fmt.Sprintf("%s is active in %s; went back: %s; kept as they were: %d; left: %d", nameOf(r.state.Began), r.in.Environment, count(tally.Moved, "partition"), tally.Kept, tally.Left)
+}
+
+// say is the end of a turn-back in words.
+func (r *rollback) say(ctx workflow.Context, ended activities.Ended, sentence string) {
 	stage := StageDone
-	if len(out.Left) > 0 {
-		stage, sentence = StageStuck, sentence+fmt.Sprint("; ", out.Left)
+	if ended.State == turnback.Stuck {
+		stage = StageStuck
+	}
+	if len(ended.Lines) > 0 {
+		sentence += ": " + strings.Join(ended.Lines, "; ")
 	}
 	r.Finish(ctx, stage, r.at(""), sentence)
-	return nil
+}
+
+// back says what stays when a rollback was stopped. The active release has moved, so it is never refused: it stays open, and
+// the same command goes on with it.
+func (r *rollback) back(_ workflow.Context, cause error) (conduct.Outcome, error) {
+	if r.state.Began.TurnBack.Tenure.Number == 0 || r.in.DryRun || r.ended {
+		return conduct.Outcome{}, nil
+	}
+	why := conduct.Reason(cause)
+	if temporal.IsCanceledError(cause) {
+		why = "it was cancelled"
+	}
+	after := "from its first partition on"
+	if key := r.state.Pass.After; key != "" {
+		after = "after partition " + string(key)
+	}
+	return conduct.Outcome{Left: []string{fmt.Sprintf("%s of %s, %s (%s); the same command goes on with it", r.in.Environment, r.in.Pipeline, after, why)}}, nil
 }

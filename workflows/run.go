@@ -8,6 +8,8 @@ import (
 	"drawbridge/activities"
 	"drawbridge/internal/fault"
 	"drawbridge/internal/gate"
+	"drawbridge/internal/generation"
+	"drawbridge/internal/release"
 	"drawbridge/workflows/conduct"
 )
 
@@ -47,36 +49,58 @@ func (r *run) run(ctx workflow.Context) error {
 	}
 	r.About(release, "")
 	target := p.target(ctx, in.Environment, release)
-	here, err := Active.Try(ctx, in.Environment, "read active release", activities.ActiveInput{Target: target})
+	entered, err := Enter.Do(ctx, r.Conductor, r.at("enter"), "enter "+in.Environment, activities.EnterInput{Target: target, Kind: tenures, By: in.By})
 	if err != nil {
 		return err
 	}
-	r.Rules(map[string]gate.Approval{in.Environment: here.Rule})
-	r.At(ctx, StageCrossing, r.at("build"), fmt.Sprintf("building %s with %s", in.Partition, release.Version))
-	built, err := BuildSlice.Do(ctx, r.Conductor, r.at("run"), "build run", activities.SliceInput{Target: target, Step: "run", Partition: in.Partition})
-	if err != nil {
-		return err
+	r.Rules(map[string]gate.Approval{in.Environment: entered.Rule})
+	if !entered.Tenure.None() && entered.Tenure.Release.Digest != release.Digest {
+		return fault.Newf(fault.Refused, "run", release.String(), "run what is active, or deploy this one: drawbridge deploy "+release.String()+" --to "+in.Environment,
+			entered.Tenure.Release.String()+" is active in "+in.Environment)
 	}
-	if err := r.pass(ctx, audit(built.Pieces)); err != nil {
-		return err
-	}
-	if err := expand(ctx, r.Conductor, activities.ExpandInput{Target: target}); err != nil {
-		return err
-	}
-	r.At(ctx, StageCrossing, r.at("publish"), "publishing "+string(in.Partition))
-	if err := publish(ctx, r.Conductor, activities.PublishInput{Target: target, Step: "publish", Swaps: swaps(built.Pieces)}, built.Pieces); err != nil {
-		return err
-	}
-	r.published = true
-	if here.Release == nil {
-		// The first run of all makes its own release active. It is visible by now: a cancel comes too late.
-		calm, _ := workflow.NewDisconnectedContext(ctx)
-		if _, err := Activate.Do(calm, r.Conductor, r.at("activate"), "flip active release", activities.ActivateInput{Target: target, Step: "activate"}); err != nil {
+	target.Tenure = entered.Tenure.Number
+	for round := range runRounds {
+		moved, err := r.once(ctx, target, round, !entered.Tenure.Activated)
+		if err != nil {
 			return err
 		}
+		if len(moved) == 0 {
+			r.published = true
+			r.Finish(ctx, StageDone, r.at(""), fmt.Sprintf("%s is live in %s", in.Partition, in.Environment))
+			return nil
+		}
+		r.Tell(ctx, r.at("publish"), fmt.Sprintf("another run was faster in %s %s: building it again", moved[0].Output, moved[0].Partition))
 	}
-	r.Finish(ctx, StageDone, r.at(""), fmt.Sprintf("%s is live in %s", in.Partition, in.Environment))
-	return nil
+	return fault.Newf(fault.Conflict, "run", string(in.Partition), "run it again when the others have ended", "other runs were faster, again and again")
+}
+
+// tenures are what a run opens, where nothing is active yet.
+const tenures = release.ByRun
+
+// runRounds is how often a run builds its partition again because others published in between: parallel runs of many days
+// share outputs that are one partition.
+const runRounds = 10
+
+// once builds, audits and publishes. It returns the partitions in which others were faster.
+func (r *run) once(ctx workflow.Context, target activities.Target, round int, first bool) ([]generation.Swap, error) {
+	in := r.in
+	r.At(ctx, StageCrossing, r.at("build"), fmt.Sprintf("building %s with %s", in.Partition, target.Release.Version))
+	built, err := BuildSlice.Do(ctx, r.Conductor, r.at("run"), "build run", activities.SliceInput{Target: target, Step: "run", Round: round, Partition: in.Partition})
+	if err != nil {
+		return nil, err
+	}
+	if err := r.pass(ctx, audit(built.Pieces)); err != nil {
+		return nil, err
+	}
+	if first {
+		if err := expand(ctx, r.Conductor, activities.ExpandInput{Target: target}); err != nil {
+			return nil, err
+		}
+	}
+	r.At(ctx, StageCrossing, r.at("publish"), "publishing "+string(in.Partition))
+	return publish(ctx, r.Conductor, activities.PublishInput{
+		Target: target, Step: "publish", Round: round, Swaps: swaps(built.Pieces), Activate: first, By: in.By,
+	}, built.Pieces)
 }
 
 // pass holds the run to its audit: a failed one refuses, an inconclusive one asks.
@@ -103,10 +127,6 @@ func (r *run) pass(ctx workflow.Context, v gate.Verdict) error {
 	return nil
 }
 
-// back says what stays: a run publishes in one transaction, so either nothing did, or all of it is live.
-func (r *run) back(workflow.Context, error) (conduct.Outcome, error) {
-	if !r.published {
-		return conduct.Outcome{}, nil
-	}
-	return conduct.Outcome{Left: []string{fmt.Sprintf("%s is live, and no release is active", r.in.Partition)}}, nil
-}
+// back says what stays: a run publishes, and activates where nothing was active, in one transaction. So either nothing of it is
+// live, or all of it, whatever came afterwards.
+func (r *run) back(workflow.Context, error) (conduct.Outcome, error) { return conduct.Outcome{}, nil }

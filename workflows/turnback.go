@@ -6,30 +6,137 @@ import (
 	"go.temporal.io/sdk/workflow"
 
 	"drawbridge/activities"
+	"drawbridge/internal/effect"
 	"drawbridge/internal/gate"
-	"drawbridge/internal/plan"
+	"drawbridge/internal/generation"
+	"drawbridge/internal/turnback"
 	"drawbridge/workflows/conduct"
 )
 
-// turnBack takes data and active release back, from the ledger. Compensation, rollback and recovery are this.
-type turnBack struct {
-	*conduct.Conductor
-	target activities.Target
-	verify activities.Verify
+// TurnBackState is how far a turn-back got: enough to go on after continue-as-new, however many partitions there are.
+type TurnBackState struct {
+	Began activities.Began `json:"began"`
+	// Pass is what the last pass said: how far it was, and which partitions are to be built again.
+	Pass  activities.Pass `json:"pass"`
+	Tally turnback.Tally  `json:"tally"`
+	Round int             `json:"round"` // grows with every pass: the effects of each have keys of their own
 }
 
-// compensate turns back what the target's workflow published in its environment. It is asked about until it is done or a
-// person says to leave it: it never gives up silently.
-func (t turnBack) compensate(ctx workflow.Context) (conduct.Outcome, error) {
-	of := t.target.Key
+// turnBack takes data and active release back, pass by pass. Compensation, rollback and recovery are this. What goes back is
+// decided in the activities, from what is live, so whatever is repeated or resumed does exactly what is left.
+type turnBack struct {
+	*conduct.Conductor
+	state  *TurnBackState
+	owner  effect.Owner
+	verify activities.Verify
+	// grown is called between passes; an error of it, such as continue-as-new, ends the passes.
+	grown func(workflow.Context) error
+}
+
+func (t turnBack) at(step string) conduct.Scope {
+	return conduct.Scope{Environment: t.state.Began.Target.Environment, Step: step}
+}
+
+// run goes through all partitions. A stop in between leaves the turn-back open: the same command goes on with it.
+func (t turnBack) run(ctx workflow.Context) error {
+	for !t.state.Pass.Over || len(t.state.Pass.Rebuild) > 0 {
+		if err := t.Checkpoint(ctx); err != nil {
+			return err
+		}
+		if err := t.grown(ctx); err != nil {
+			return err
+		}
+		if err := t.pass(ctx, activities.PassInput{}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// pass does one pass, and parks when something holds it up.
+func (t turnBack) pass(ctx workflow.Context, in activities.PassInput) error {
+	s := t.state
+	for {
+		s.Round++
+		in.Target, in.Tenure, in.Round, in.Verify = s.Began.Target, s.Began.TurnBack.Tenure.Number, s.Round, t.verify
+		in.Target.Owner, in.After, in.Rebuild = t.owner, s.Pass.After, s.Pass.Rebuild
+		var out activities.Pass
+		var err error
+		if len(in.Rebuild) > 0 {
+			out, err = RebuildPass.Do(ctx, t.Conductor, t.at("rebuild"), "build again", in)
+			out.After, out.Over = s.Pass.After, s.Pass.Over
+		} else {
+			out, err = SwapPass.Do(ctx, t.Conductor, t.at("swap-back"), "swap back", in)
+		}
+		if err != nil {
+			return err
+		}
+		s.Tally = s.Tally.Plus(out.Tally)
+		blocked := out.Parked
+		out.Parked = generation.PublishResult{}
+		s.Pass = out
+		t.Tell(ctx, t.at("swap-back"), fmt.Sprintf("back: %s; left: %d; open: %d", count(s.Tally.Moved, "partition"), s.Tally.Left, s.Tally.Open))
+		switch blocked.WaitingFor {
+		case "":
+			return nil
+		case generation.ForOthers:
+			continue // decided anew, from what is live
+		case generation.ForHold: // never: what turns back goes on
+		}
+		if in, err = t.park(ctx, in, blocked); err != nil {
+			return err
+		}
+	}
+}
+
+// park asks what to do about whoever holds a turn-back up.
+func (t turnBack) park(ctx workflow.Context, in activities.PassInput, blocked generation.PublishResult) (activities.PassInput, error) {
+	question := parked("turn-back", in.Target, blocked)
+	question.Endless = true
+	g, err := t.Ask(ctx, t.at("turn-back"), question)
+	if err != nil {
+		return in, err
+	}
+	in.Terminate, in.IgnoreSnapshots = nil, false
+	switch g.Decided {
+	case gate.Retry:
+	case gate.Proceed:
+		in.IgnoreSnapshots = true
+	case gate.Terminate:
+		in.Terminate = pids(blocked)
+	case gate.Approve, gate.Reject, gate.Rollback, gate.Keep:
+		return in, conduct.Refused("turn back", g.Why)
+	}
+	return in, nil
+}
+
+// end closes the turn-back in the ledger and says what is left. stopped says that it did not get through.
+func (t turnBack) end(ctx workflow.Context, stopped bool) (activities.Ended, error) {
+	tally := t.state.Tally
+	tally.Stopped, tally.Flipped = stopped, true
+	target := t.state.Began.Target
+	target.Owner = t.owner
+	return EndTurnBack.Do(ctx, t.Conductor, t.at("end"), "end turn-back", activities.EndInput{Target: target, Tenure: t.state.Began.TurnBack.Tenure.Number, Tally: tally})
+}
+
+// compensation turns back what one workflow changed in one environment: a deployment's own, or that of one that cannot speak.
+type compensation struct {
+	*conduct.Conductor
+	target  activities.Target
+	request turnback.Request
+}
+
+// run turns back until it is done, or a person says to leave it: it never gives up silently.
+func (c *compensation) run(ctx workflow.Context) (conduct.Outcome, error) {
 	var out conduct.Outcome
 	for {
-		err := t.attempt(ctx, of, &out)
+		err := c.attempt(ctx, &out)
 		if err == nil {
 			return out, nil
 		}
-		g, askErr := t.Ask(ctx, t.at("compensate"), gate.Gate{
-			Name: "compensate-" + t.target.Environment, Endless: true, Choices: []gate.Choice{gate.Retry, gate.Keep},
+		at := conduct.Scope{Environment: c.target.Environment, Step: "compensate"}
+		g, askErr := c.Ask(ctx, at, gate.Gate{
+			Name: "compensate-" + c.target.Environment, Endless: true, Choices: []gate.Choice{gate.Retry, gate.Keep},
 			Question: "turning back stopped: " + conduct.Reason(err),
 			Verdict:  gate.Verdict{Outcome: gate.Inconclusive, Reason: conduct.Reason(err)},
 		})
@@ -37,101 +144,58 @@ func (t turnBack) compensate(ctx workflow.Context) (conduct.Outcome, error) {
 			return out, askErr
 		}
 		if g.Decided == gate.Keep {
-			out.Left = append(out.Left, fmt.Sprintf("%s (%s)", t.target.Environment, conduct.Reason(err)))
+			out.Left = append(out.Left, fmt.Sprintf("%s (%s)", c.target.Environment, conduct.Reason(err)))
 			return out, nil
 		}
+		c.request.ByPerson = true
 	}
 }
 
-func (t turnBack) at(step string) conduct.Scope {
-	return conduct.Scope{Environment: t.target.Environment, Step: step}
-}
-
-// attempt fences the workflow's effects, turns back what the ledger says it published, and sweeps.
-func (t turnBack) attempt(ctx workflow.Context, of string, out *conduct.Outcome) error {
-	fenced := t.target
-	fenced.Key = of
-	if _, err := Fence.Do(ctx, t.Conductor, t.at("fence"), "fence effects", fenced); err != nil {
-		return err
-	}
-	undone := t
-	// Whoever turns back has effects of its own: a recovery finds those of the compensation that it finishes done, and its
-	// own batches are others.
-	undone.target.Key = of + "/undo/" + workflow.GetInfo(ctx).FirstRunID
-	survey, err := Survey.Do(ctx, t.Conductor, t.at("survey"), "survey what goes back", activities.SurveyInput{Target: undone.target, Request: plan.TurnBack{Key: of}})
+// attempt opens or resumes the turn-back, goes through it, ends it, and sweeps.
+func (c *compensation) attempt(ctx workflow.Context, out *conduct.Outcome) error {
+	at := conduct.Scope{Environment: c.target.Environment, Step: "compensate"}
+	kept, err := c.firstRelease(ctx, at)
 	if err != nil {
 		return err
 	}
-	out.Changed = out.Changed || survey.Swaps+survey.Detached+survey.Rebuilds > 0
-	if err := undone.apply(ctx, survey, out); err != nil {
+	if kept {
+		out.Left = append(out.Left, "what the first release has published in "+at.Environment)
+		return nil
+	}
+	began, err := BeginTurnBack.Do(ctx, c.Conductor, at.At("begin"), "stop what is under way", activities.BeginInput{Target: c.target, Request: c.request})
+	if err != nil {
 		return err
 	}
-	_, err = DropShadow.Do(ctx, t.Conductor, t.at("sweep"), "drop shadow", activities.ShadowInput{Target: fenced})
+	if began.Nothing {
+		return nil
+	}
+	c.Rules(map[string]gate.Approval{at.Environment: began.Rule})
+	out.Changed = true
+	t := turnBack{Conductor: c.Conductor, state: &TurnBackState{Began: began}, owner: c.target.Owner, grown: func(workflow.Context) error { return nil }}
+	if err := t.run(ctx); err != nil {
+		return err
+	}
+	ended, err := t.end(ctx, false)
+	if err == nil && ended.Stuck > 0 {
+		out.Left = append(out.Left, ended.Lines...)
+	}
 	return err
 }
 
-// apply flips the active release first, so that new runs use it, then swaps, then rebuilds what cannot be swapped.
-func (t turnBack) apply(ctx workflow.Context, s activities.Survey, out *conduct.Outcome) error {
-	for _, line := range s.Lines {
-		t.Tell(ctx, t.at("survey"), line)
+// firstRelease asks before what no earlier release could replace is taken away, unless a person has said so already.
+func (c *compensation) firstRelease(ctx workflow.Context, at conduct.Scope) (kept bool, err error) {
+	if c.request.ByPerson {
+		return false, nil
 	}
-	if s.Left > 0 {
-		out.Left = append(out.Left, fmt.Sprintf("%s of %s: owned by a newer release", count(s.Left, "partition"), t.target.Environment))
+	would, err := BeginTurnBack.Do(ctx, c.Conductor, at.At("preview"), "look at what would go back", activities.BeginInput{Target: c.target, Request: c.request, DryRun: true})
+	if err != nil || would.Nothing || !would.TurnBack.Tenure.None() {
+		return false, err
 	}
-	// After a reset the survey is another, and so are its batches: they must not be taken for those that are done.
-	t.target.Key += "/" + gate.Short(s.Undo)
-	round := t.Asked() // a person's retry is a new round
-	if err := t.activate(ctx, s, round); err != nil {
-		return err
-	}
-	for i := range s.SwapBatches {
-		batch, err := Swaps.Do(ctx, t.Conductor, t.at("prepare"), "prepare swap back",
-			activities.BatchInput{Target: t.target, Undo: s.Undo, Batch: i, Verify: t.verify})
-		if err != nil {
-			return err
-		}
-		in := activities.PublishInput{Target: t.target, Step: fmt.Sprintf("swap-back-%d", i), Round: round, Swaps: batch.Swaps, TurnBack: true}
-		if err := publish(ctx, t.Conductor, in, nil); err != nil {
-			return err
-		}
-	}
-	if s.To == nil {
-		return nil
-	}
-	t.target.Release = *s.To
-	for i := range s.RebuildBatches {
-		if err := t.rebuild(ctx, s.Undo, i, round); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (t turnBack) activate(ctx workflow.Context, s activities.Survey, round int) error {
-	if (s.To == nil && s.From == nil) || (s.To != nil && s.From != nil && s.To.Digest == s.From.Digest) {
-		return nil
-	}
-	in := activities.ActivateInput{Target: t.target, Step: "activate-back", Round: round, TurnBack: true, None: s.To == nil}
-	if s.To != nil {
-		in.Target.Release = *s.To
-	}
-	_, err := Activate.Do(ctx, t.Conductor, t.at("activate-back"), "flip active release back", in)
-	return err
-}
-
-// rebuild builds partitions again with the release that is active again, and publishes them: audited, like any run.
-func (t turnBack) rebuild(ctx workflow.Context, undo string, index, round int) error {
-	batch, err := Rebuilds.Do(ctx, t.Conductor, t.at("prepare"), "prepare rebuild", activities.BatchInput{Target: t.target, Undo: undo, Batch: index})
-	if err != nil {
-		return err
-	}
-	step := fmt.Sprintf("rebuild-%d", index)
-	built, err := BuildSlice.Do(ctx, t.Conductor, t.at(step), "build "+step, activities.SliceInput{Target: t.target, Step: step, Round: round, Items: batch.Items})
-	if err != nil {
-		return err
-	}
-	if v := audit(built.Pieces); v.Outcome != gate.Pass {
-		return conduct.Refused(step, v.Reason)
-	}
-	return publish(ctx, t.Conductor, activities.PublishInput{Target: t.target, Step: "publish-" + step, Round: round, Swaps: swaps(built.Pieces)}, nil)
+	g, err := c.Ask(ctx, at, gate.Gate{
+		Name: "first-release-" + at.Environment, Endless: true, Choices: []gate.Choice{gate.Rollback, gate.Keep},
+		Question: "nothing was published here before: take away what the first release has published?",
+		Verdict:  gate.Verdict{Outcome: gate.Inconclusive, Reason: c.request.Reason},
+	})
+	c.request.ByPerson = g.Decided == gate.Rollback
+	return g.Decided == gate.Keep, err
 }

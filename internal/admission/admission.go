@@ -47,6 +47,7 @@ type Facts struct {
 	Fenced      string         // why the question's owner is fenced; empty: it is not
 	Hold        string         // why nothing is published for now; empty: nothing holds
 	Crossing    string         // owner of who crosses; empty: nobody
+	Exclusive   bool           // the others wait until who crosses has published
 	TurnBack    int64          // tenure of the open turn-back; 0: none is open
 	Owners      map[string]string
 	// Generations are those that go live, Live the tenures of what is live in the question's partitions.
@@ -72,10 +73,10 @@ type Slot struct {
 	Partition partition.Key
 }
 
-// Held says that an environment is on hold: nothing is wrong, it has to wait.
+// Held says that nothing is wrong, and it has to wait.
 type Held struct{ Reason string }
 
-func (h Held) Error() string { return "the environment is on hold: " + h.Reason }
+func (h Held) Error() string { return "it waits: " + h.Reason }
 
 // Decide admits a question, or says why not: a Held, or a fault. rule is the approval that this environment's own policy
 // wants, whatever a plan or a caller says of it.
@@ -86,7 +87,10 @@ func Decide(q Question, f Facts, rule gate.Approval) error {
 		}
 	}
 	if f.Hold != "" && q.What == Publish && !q.TurnBack {
-		return Held{Reason: f.Hold}
+		return Held{Reason: "the environment is on hold: " + f.Hold}
+	}
+	if f.Exclusive && f.Crossing != string(q.Owner) && q.What == Publish && !q.TurnBack {
+		return Held{Reason: effect.Owner(f.Crossing).Workflow() + " publishes first"}
 	}
 	return nil
 }

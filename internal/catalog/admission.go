@@ -38,7 +38,7 @@ func (l Ledger) Facts(ctx context.Context, q Querier, question admission.Questio
 	if err != nil {
 		return f, err
 	}
-	f.Crossing = crossing.Owner
+	f.Crossing, f.Exclusive = crossing.Owner, crossing.Exclusive
 	open, ok, err := l.OpenTurnBack(ctx, q, pipeline)
 	if err != nil {
 		return f, err

@@ -16,7 +16,9 @@ import (
 type Crossing struct {
 	Owner  string
 	Tenure int64
-	Since  time.Time
+	// Exclusive says that the pipeline's runs wait until it has published.
+	Exclusive bool
+	Since     time.Time
 }
 
 // Cross enters who changes a pipeline, with the tenure that it reserved. Whoever is in there already may enter again;
@@ -43,7 +45,7 @@ func (l Ledger) Cross(ctx context.Context, q Querier, pipeline, owner string, te
 
 // Crossing reads who changes a pipeline; its owner is empty when nobody does.
 func (l Ledger) Crossing(ctx context.Context, q Querier, pipeline string) (c Crossing, err error) {
-	err = q.QueryRow(ctx, l.sql(`SELECT owner, tenure, since FROM ledger.crossing WHERE pipeline = $1`), pipeline).Scan(&c.Owner, &c.Tenure, &c.Since)
+	err = q.QueryRow(ctx, l.sql(`SELECT owner, tenure, exclusive, since FROM ledger.crossing WHERE pipeline = $1`), pipeline).Scan(&c.Owner, &c.Tenure, &c.Exclusive, &c.Since)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return Crossing{}, nil
 	}
@@ -51,6 +53,14 @@ func (l Ledger) Crossing(ctx context.Context, q Querier, pipeline string) (c Cro
 		return Crossing{}, fmt.Errorf("read the crossing of %s: %w", pipeline, err)
 	}
 	return c, nil
+}
+
+// ExcludeRuns lets the pipeline's runs wait until who crosses has left.
+func (l Ledger) ExcludeRuns(ctx context.Context, q Querier, pipeline, owner string) error {
+	if _, err := q.Exec(ctx, l.sql(`UPDATE ledger.crossing SET exclusive = true WHERE pipeline = $1 AND owner = $2`), pipeline, owner); err != nil {
+		return fmt.Errorf("let runs of %s wait: %w", pipeline, err)
+	}
+	return nil
 }
 
 // LeaveCrossing takes out who changes a pipeline; of somebody else's crossing it takes nothing.

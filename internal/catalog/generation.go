@@ -39,6 +39,7 @@ type Generation struct {
 	Child           uint32              `db:"child"` // OID; 0 before the child exists and after it was dropped
 	ChildOwner      uint32              `db:"owner"` // OID of the child's owner as recorded when it was built
 	Columns         []generation.Column `db:"columns"`
+	Returned        []string            `db:"returned"` // by the SELECT
 	Rows            int64               `db:"rows"`
 	Loaded          int64               `db:"loaded"`
 	Checksum        string              `db:"checksum"`
@@ -58,7 +59,7 @@ const generationColumns = `
 	g.id, g.output, g.partition, g.state, g.pipeline, g.version, g.digest, g.config, g.owner_key, g.tenure,
 	coalesce(g.replaced, 0) AS replaced, g.effect_key, g.control,
 	coalesce(g.baseline, 0) AS baseline, g.fence::text AS fence,
-	g.application, g.scheme, g.lower, g.upper, coalesce(g.child, 0) AS child, coalesce(g.owner, 0) AS owner, g.columns,
+	g.application, g.scheme, g.lower, g.upper, coalesce(g.child, 0) AS child, coalesce(g.owner, 0) AS owner, g.columns, g.returned,
 	coalesce(g.rows, 0) AS rows, coalesce(g.loaded, 0) AS loaded, coalesce(g.checksum::text, '') AS checksum, g.inputs,
 	coalesce(g.audit, '') AS audit, coalesce(g.built_xid::text, '') AS built_xid, g.shadow, g.reason,
 	g.not_reattachable, coalesce(g.seconds, 0) AS seconds, g.started_at, g.at`
@@ -139,8 +140,8 @@ func (l Ledger) SetChild(ctx context.Context, q Querier, g Generation) error {
 	}
 	tag, err := q.Exec(ctx, l.sql(`
 		UPDATE ledger.generation
-		SET child = $3, columns = $4::text::jsonb
-		WHERE id = $1 AND fence = $2::text::uuid AND state = 'building'`), g.ID, g.Fence, g.Child, string(columns))
+		SET child = $3, columns = $4::text::jsonb, returned = $5
+		WHERE id = $1 AND fence = $2::text::uuid AND state = 'building'`), g.ID, g.Fence, g.Child, string(columns), g.Returned)
 	if err != nil {
 		return fmt.Errorf("record the child of generation %d: %w", g.ID, err)
 	}
@@ -256,6 +257,22 @@ func (l Ledger) Newest(ctx context.Context, q Querier, output, digest string) (g
 		return Generation{}, false, err
 	}
 	return list[0], true, nil
+}
+
+// Returned lists the columns that a release's SELECT returned when it was last published for an output; none when it never
+// was.
+func (l Ledger) Returned(ctx context.Context, q Querier, output, digest, config string) ([]string, error) {
+	var columns []string
+	if err := q.QueryRow(ctx, l.sql(`
+		SELECT coalesce((
+		  SELECT returned
+		  FROM ledger.generation
+		  WHERE output = $1 AND digest = $2 AND config = $3 AND replaced IS NOT NULL
+		  ORDER BY id DESC
+		  LIMIT 1), '{}')`), output, digest, config).Scan(&columns); err != nil {
+		return nil, fmt.Errorf("read what %s returned before: %w", output, err)
+	}
+	return columns, nil
 }
 
 // Live lists the live generations of outputs, by output and partition key.

@@ -161,3 +161,24 @@ func (l Ledger) LivePage(ctx context.Context, q Querier, outputs []string, after
 	}
 	return page, nil
 }
+
+// LiveAt reads what is live in one partition, by output.
+func (l Ledger) LiveAt(ctx context.Context, q Querier, outputs []string, key partition.Key) (map[string]Live, error) {
+	rows, err := q.Query(ctx, l.sql(`
+		SELECT output, coalesce(generation, 0), tenure
+		FROM ledger.live
+		WHERE output = ANY($1) AND partition = $2`), outputs, string(key))
+	if err != nil {
+		return nil, fmt.Errorf("read what is live in %s: %w", key, err)
+	}
+	at := map[string]Live{}
+	var output string
+	var live Live
+	if _, err := pgx.ForEachRow(rows, []any{&output, &live.Generation, &live.Tenure}, func() error {
+		at[output] = live
+		return nil
+	}); err != nil {
+		return nil, fmt.Errorf("read what is live in %s: %w", key, err)
+	}
+	return at, nil
+}

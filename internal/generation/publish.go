@@ -29,9 +29,11 @@ type PublishResult struct {
 	Done       bool      `json:"done"`
 	Swapped    int       `json:"swapped"`
 	Blocked    []Session `json:"blocked,omitempty"`
-	WaitingFor string    `json:"waiting_for,omitempty"` // snapshots, locks or hold, when not done
+	WaitingFor string    `json:"waiting_for,omitempty"` // when not done
 	Why        string    `json:"why,omitempty"`         // of a hold
-	HoldMS     float64   `json:"hold_ms,omitempty"`     // how long readers were kept out, but for the commit
+	// Moved are the swaps whose From is not live any more: somebody else published there meanwhile.
+	Moved  []Swap  `json:"moved,omitempty"`
+	HoldMS float64 `json:"hold_ms,omitempty"` // how long readers were kept out, but for the commit
 }
 
 // What a publish that is not done waits for.
@@ -39,6 +41,7 @@ const (
 	ForSnapshots = "snapshots"
 	ForLocks     = "locks"
 	ForHold      = "hold"
+	ForOthers    = "others" // who were faster: Moved
 )
 
 // ExpandResult is what an expansion changed. While Blocked is not empty, what is left is not done.

@@ -308,17 +308,24 @@ func steps(e Environment) []Step {
 		add(StepExpand, "%s", strings.Join(grown, "; "))
 	}
 	if len(e.Slices) > 0 {
-		add(StepPublishCanary, "publish %s of the canary in one transaction", count(len(e.Slices[0].Items), "generation"))
+		add(StepPublishCanary, "publish %s of the canary in one transaction%s", count(len(e.Slices[0].Items), "generation"), activates(len(e.Slices) == 1))
 	}
 	if rest := len(e.Slices) - 1; rest > 0 {
-		add(StepPublishRest, "build, audit and publish %s in %s", count(Partitions(e.Slices[1:]), "partition"), count(rest, "transaction"))
+		add(StepPublishRest, "build, audit and publish %s in %s%s", count(Partitions(e.Slices[1:]), "partition"), count(rest, "transaction"), activates(true))
 	}
-	add(StepActivate, "make the release the active one")
 	if e.Watch.For > 0 {
 		add(StepWatch, "watch for %s, every %s; %s", durationText(e.Watch.For), durationText(e.Watch.Every), breachText(e.Watch.OnBreach))
 	}
 	add(StepAttest, "sign that the release passed %s", e.Name)
 	return out
+}
+
+// activates says that the last transaction of a publish also makes the release the active one.
+func activates(last bool) string {
+	if last {
+		return "; the last one makes the release the active one"
+	}
+	return ""
 }
 
 // Partitions counts the distinct partitions of slices. The one partition of an output of grain all counts as one.

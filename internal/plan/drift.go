@@ -1,12 +1,14 @@
 package plan
 
 import (
+	"bytes"
 	"fmt"
 	"slices"
 	"strings"
 
 	"drawbridge/internal/gate"
 	"drawbridge/internal/generation"
+	"drawbridge/internal/pipeline"
 	"drawbridge/internal/release"
 )
 
@@ -132,4 +134,45 @@ func releaseText(r *release.Release) string {
 		return "none"
 	}
 	return fmt.Sprintf("%s (%s)", r.Version, gate.Short(r.Digest))
+}
+
+// Bends says in what a plan is looser than, or other than, what this environment's own files say now: a plan is a blob that
+// anybody may write, and its word counts only where it equals the policy's. None when it holds.
+func Bends(planned Environment, p *pipeline.Pipeline, policy pipeline.Policy) []string {
+	own := crossing{pipeline: p, config: p.Config, policy: policy}
+	var bent []string
+	say := func(format string, args ...any) { bent = append(bent, fmt.Sprintf(format, args...)) }
+	if digest := policy.Digest(); planned.PolicyDigest != digest {
+		say("the policy's digest is %s, the plan says %s", gate.Short(digest), gate.Short(planned.PolicyDigest))
+	}
+	if digest := p.Config.Digest(); planned.ConfigDigest != digest {
+		say("the config's digest is %s, the plan says %s", gate.Short(digest), gate.Short(planned.ConfigDigest))
+	}
+	if !bytes.Equal(canonical(planned.Approval), canonical(policy.Approval)) {
+		say("the rule of approval is another one than the policy's")
+	}
+	if !slices.Equal(planned.Requires, policy.Requires) {
+		say("the environments that a release has to pass first are others than the policy's")
+	}
+	if !bytes.Equal(canonical(planned.Watch), canonical(own.watch())) {
+		say("the watch is another one than the release's")
+	}
+	if planned.SmokeMax != own.smoke().MaxRuntime || planned.Lanes != policy.Publish.Lanes {
+		say("the limits of smoke or lanes are others than the release's and the policy's")
+	}
+	if n := Partitions(planned.Slices); policy.MaxPartitions > 0 && n > policy.MaxPartitions {
+		say("%d partitions would be built, the policy allows %d", n, policy.MaxPartitions)
+	}
+	if !slices.Equal(stepIDs(planned.Steps), stepIDs(steps(planned))) {
+		say("its steps are not those that follow from what it does")
+	}
+	return bent
+}
+
+func stepIDs(steps []Step) []string {
+	ids := make([]string, len(steps))
+	for i, s := range steps {
+		ids[i] = s.ID
+	}
+	return ids
 }

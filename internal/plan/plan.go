@@ -91,7 +91,6 @@ const (
 	StepExpand        = "expand"
 	StepPublishCanary = "publish-canary"
 	StepPublishRest   = "publish-rest"
-	StepActivate      = "activate"
 	StepWatch         = "watch"
 	StepAttest        = "attest"
 )

@@ -164,6 +164,13 @@ func (c crossing) limits(w work) []Problem {
 			Remedy: remedy,
 		})
 	}
+	if watch := c.watch(); watch.For > c.policy.KeepRetired {
+		found = append(found, Problem{
+			Rule: "watch", Object: name, Blocking: true,
+			Text:   fmt.Sprintf("it watches for %s, and what it would go back to is kept for %s", durationText(watch.For), durationText(c.policy.KeepRetired)),
+			Remedy: fmt.Sprintf("shorten the watch in config.%s.yaml, or raise keep_retired in policy.%s.yaml", env, env),
+		})
+	}
 	if w.orphans > 0 {
 		found = append(found, Problem{
 			Rule: "sources", Object: name,

@@ -14,6 +14,7 @@ import (
 
 	"drawbridge/internal/catalog"
 	"drawbridge/internal/check"
+	"drawbridge/internal/effect"
 	"drawbridge/internal/fault"
 	"drawbridge/internal/gate"
 	"drawbridge/internal/generation"
@@ -26,7 +27,9 @@ import (
 
 // BuildSpec says what to build: one partition of some outputs, from one release.
 type BuildSpec struct {
-	Key         string // of the effect: workflow key, environment, step, round, partition
+	Key         effect.Key
+	Config      string // digest of the config that replaces the packed one; empty: the packed one
+	Tenure      int64  // under which what is built will be published; 0: never
 	Pipeline    *pipeline.Pipeline
 	Release     release.Release
 	Partition   partition.Key // outputs that are one partition are built as `all` beside it
@@ -131,7 +134,7 @@ func partitionOf(o pipeline.Output, key partition.Key) partition.Key {
 func (w *Warehouse) alreadyBuilt(ctx context.Context, spec BuildSpec, outputs []pipeline.Output) ([]BuiltOutput, error) {
 	var found []catalog.Generation
 	for _, o := range outputs {
-		g, ok, err := w.ledger.FindBuilt(ctx, w.pool, spec.Key, o.Table)
+		g, ok, err := w.ledger.FindBuilt(ctx, w.pool, spec.Key.String(), o.Table)
 		if err != nil {
 			return nil, postgres.Classify("build", spec.object(), err)
 		}
@@ -225,7 +228,7 @@ func (b *build) reserve(ctx context.Context, outputs []pipeline.Output) ([]catal
 		}
 		generations[i] = catalog.Generation{
 			Output: o.Table, Partition: key, Pipeline: b.spec.Release.Pipeline, Version: b.spec.Release.Version,
-			Digest: b.spec.Release.Digest, EffectKey: b.spec.Key, Control: b.spec.Control, Fence: fence, Application: postgres.Clip(b.spec.Application),
+			Digest: b.spec.Release.Digest, EffectKey: b.spec.Key.String(), Config: b.spec.Config, Owner: string(b.spec.Key.Owner), Tenure: b.spec.Tenure, Control: b.spec.Control, Fence: fence, Application: postgres.Clip(b.spec.Application),
 			Scheme: o.Partition, Lower: bounds.Lower, Upper: bounds.Upper,
 		}
 	}

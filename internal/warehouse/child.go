@@ -38,6 +38,9 @@ func (b *build) createChild(ctx context.Context, o pipeline.Output, g *catalog.G
 		if err != nil {
 			return err
 		}
+		if err := b.steady(ctx, tx, o, fresh, candidate); err != nil {
+			return err
+		}
 		ddl := strings.Builder{}
 		fmt.Fprintf(&ddl, "CREATE TABLE %s (", child)
 		separator := ""
@@ -56,12 +59,48 @@ func (b *build) createChild(ctx context.Context, o pipeline.Output, g *catalog.G
 		if err := tx.QueryRow(ctx, `SELECT $1::text::regclass::oid`, child).Scan(&g.Child); err != nil {
 			return err
 		}
+		for _, c := range candidate {
+			g.Returned = append(g.Returned, c.Name)
+		}
 		if g.Columns, err = columnsOf(ctx, tx, g.Child); err != nil {
 			return err
 		}
 		return b.w.ledger.SetChild(ctx, tx, *g)
 	})
 	return postgres.Classify("create child of", o.Table, err)
+}
+
+// steady holds what is active to the columns that it was published with: a run, or what turns back, adds none to what
+// readers see and leaves none out. Whoever wants that deploys a release, and somebody looks at it.
+func (b *build) steady(ctx context.Context, tx pgx.Tx, o pipeline.Output, fresh, candidate []generation.Column) error {
+	active, err := b.w.ledger.Active(ctx, tx, b.spec.Release.Pipeline)
+	if err != nil || active.None() || active.Number != b.spec.Tenure || b.spec.Control {
+		return err
+	}
+	refuse := func(what string, names []string) error {
+		return fault.Newf(fault.Refused, "build", o.Table, "name the columns in "+o.SQLFile+", raise the version, and deploy it: a run changes no columns",
+			fmt.Sprintf("%s: %s", what, strings.Join(names, ", ")))
+	}
+	var names []string
+	for _, c := range fresh {
+		names = append(names, c.Name)
+	}
+	if len(names) > 0 {
+		return refuse("the SELECT returns columns that the table does not have", names)
+	}
+	before, err := b.w.ledger.Returned(ctx, tx, o.Table, b.spec.Release.Digest, b.spec.Config)
+	if err != nil {
+		return err
+	}
+	for _, name := range before {
+		if !slices.ContainsFunc(candidate, func(c generation.Column) bool { return c.Name == name }) {
+			names = append(names, name)
+		}
+	}
+	if len(names) > 0 {
+		return refuse("the SELECT leaves out columns that this release returned before", names)
+	}
+	return nil
 }
 
 // newColumns are the candidate's columns that the parent lacks. A column that both have with another type, and one that

@@ -31,8 +31,8 @@ func (w *Warehouse) Active(ctx context.Context, pipeline string) (release.Tenure
 
 // Enter reserves a tenure for a deployment, and takes the crossing of its pipeline: while it is in there no other
 // deployment changes the pipeline here. Entering again gives the same tenure. A workflow that was stopped, an open
-// turn-back, an environment or an output of somebody else refuse it.
-func (w *Warehouse) Enter(ctx context.Context, t release.Tenure, environment string, outputs []string) (release.Tenure, error) {
+// turn-back, an environment or an output of somebody else refuse it. exclusive lets the runs of the pipeline wait meanwhile.
+func (w *Warehouse) Enter(ctx context.Context, t release.Tenure, environment string, outputs []string, exclusive bool) (release.Tenure, error) {
 	pipeline := t.Release.Pipeline
 	err := pgx.BeginFunc(ctx, w.pool, func(tx pgx.Tx) error {
 		if err := postgres.Bound(ctx, tx, ledgerWait); err != nil {
@@ -65,7 +65,10 @@ func (w *Warehouse) Enter(ctx context.Context, t release.Tenure, environment str
 		if t.Kind != release.ByDeployment || t.Activated {
 			return nil
 		}
-		return w.ledger.Cross(ctx, tx, pipeline, t.Owner, t.Number)
+		if err := w.ledger.Cross(ctx, tx, pipeline, t.Owner, t.Number); err != nil || !exclusive {
+			return err
+		}
+		return w.ledger.ExcludeRuns(ctx, tx, pipeline, t.Owner)
 	})
 	return t, postgres.Classify("enter", pipeline, err)
 }

@@ -8,36 +8,26 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"drawbridge/internal/admission"
 	"drawbridge/internal/fault"
 	"drawbridge/internal/generation"
 	"drawbridge/internal/partition"
 	"drawbridge/internal/pipeline"
 	"drawbridge/internal/postgres"
-	"drawbridge/internal/release"
 )
-
-// ExpandSpec names the release for which the readers' tables must be ready.
-type ExpandSpec struct {
-	Pipeline    *pipeline.Pipeline
-	Release     release.Release
-	LockBudget  time.Duration
-	Application string
-}
-
-// ExpandResult is what an expansion changed. While Blocked is not empty, what is left is not done.
-type ExpandResult struct {
-	Changes []string             `json:"changes,omitempty"` // "create fct_orders", "add fct_orders.currency_code text"
-	Blocked []generation.Session `json:"blocked,omitempty"`
-}
 
 // Expand creates the parents that are missing and adds, nullable, the columns that the release's newest generation of
 // each output has and its parent lacks: one table per transaction. It goes by what was built, not by what a SELECT says,
 // so an output that the release has not built yet is left. It only adds, so every reader of today goes on; a column of
 // another type is fault.Refused. Where nothing is missing it changes nothing.
-func (w *Warehouse) Expand(ctx context.Context, spec ExpandSpec) (ExpandResult, error) {
-	var result ExpandResult
-	for _, o := range spec.Pipeline.Outputs {
-		g, ok, err := w.ledger.Newest(ctx, w.pool, o.Table, spec.Release.Digest)
+func (w *Warehouse) Expand(ctx context.Context, p *pipeline.Pipeline, ticket admission.Ticket, lockBudget time.Duration, application string) (generation.ExpandResult, error) {
+	var result generation.ExpandResult
+	if err := w.Admit(ctx, ticket); err != nil {
+		return result, err
+	}
+	spec := expansion{ticket: ticket, lockBudget: lockBudget, application: application}
+	for _, o := range p.Outputs {
+		g, ok, err := w.ledger.Newest(ctx, w.pool, o.Table, ticket.Question.Release.Digest)
 		if err != nil {
 			return result, postgres.Classify("expand", o.Table, err)
 		}
@@ -57,7 +47,14 @@ func (w *Warehouse) Expand(ctx context.Context, spec ExpandSpec) (ExpandResult, 
 	return result, nil
 }
 
-func (w *Warehouse) expandOne(ctx context.Context, spec ExpandSpec, o pipeline.Output, candidate []generation.Column) (changes []string, blocked []generation.Session, err error) {
+// expansion is how one Expand is done.
+type expansion struct {
+	ticket      admission.Ticket
+	lockBudget  time.Duration
+	application string
+}
+
+func (w *Warehouse) expandOne(ctx context.Context, spec expansion, o pipeline.Output, candidate []generation.Column) (changes []string, blocked []generation.Session, err error) {
 	found, err := w.findParent(ctx, w.pool, o.Table)
 	if err != nil {
 		return nil, nil, err
@@ -80,13 +77,16 @@ func (w *Warehouse) expandOne(ctx context.Context, spec ExpandSpec, o pipeline.O
 	if err != nil {
 		return nil, nil, err
 	}
-	ladder := postgres.Ladder{Pool: w.pool, Relations: relations, Budget: spec.LockBudget}
+	ladder := postgres.Ladder{Pool: w.pool, Relations: relations, Budget: spec.lockBudget}
 	done, blocked, err := ladder.Climb(ctx, func(ctx context.Context, rung time.Duration) error {
 		return pgx.BeginFunc(ctx, w.pool, func(tx pgx.Tx) error {
-			if _, err := tx.Exec(ctx, `SELECT set_config('application_name', $1, true)`, postgres.Clip(spec.Application)); err != nil {
+			if _, err := tx.Exec(ctx, `SELECT set_config('application_name', $1, true)`, postgres.Clip(spec.application)); err != nil {
 				return err
 			}
 			if err := postgres.Bound(ctx, tx, rung); err != nil {
+				return err
+			}
+			if err := w.admit(ctx, tx, spec.ticket); err != nil {
 				return err
 			}
 			adds := make([]string, len(fresh))

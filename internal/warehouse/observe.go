@@ -129,6 +129,7 @@ func (w *Warehouse) observeLedger(ctx context.Context, p *pipeline.Pipeline, tab
 	for i := range observed.Outputs {
 		for _, g := range live {
 			if g.Output == observed.Outputs[i].Table {
+				observed.Outputs[i].Scheme = &g.Scheme
 				observed.Outputs[i].Live = append(observed.Outputs[i].Live, g.Plan())
 			}
 		}

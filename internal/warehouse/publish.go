@@ -20,11 +20,14 @@ import (
 // Publish swaps generations, in one transaction, when it is admitted and nobody can be misled by it. It is idempotent on
 // its key: a publish that has happened returns its recorded result, also where the connection was lost at its commit,
 // because the record commits with the effect; unless its workflow was turned back since, which is fault.Conflict. The
-// ticket is looked at before anything is waited for, and again in the transaction. A live generation that is no longer
-// From is fault.Conflict. Turning back is the same swap, with From and To exchanged. beat is called while it waits.
+// ticket is looked at before anything is waited for, and again in the transaction. Where a live generation is no longer
+// From, nothing is done, and the result says which moved. Turning back is the same swap, with From and To exchanged. beat is called while it waits.
 func (w *Warehouse) Publish(ctx context.Context, spec generation.PublishSpec, ticket admission.Ticket, beat func()) (generation.PublishResult, error) {
 	p := &publication{w: w, spec: spec, ticket: ticket}
 	result, err := p.publish(ctx, beat)
+	if moved, ok := errors.AsType[movedError](err); ok {
+		return generation.PublishResult{WaitingFor: generation.ForOthers, Moved: moved.swaps}, nil
+	}
 	if held, ok := errors.AsType[admission.Held](err); ok {
 		return generation.PublishResult{WaitingFor: generation.ForHold, Why: held.Reason}, nil
 	}
@@ -197,13 +200,17 @@ func (p *publication) compareAndSwap(ctx context.Context, tx pgx.Tx) error {
 		return err
 	}
 	var to []int64
+	var moved []generation.Swap
 	for _, s := range p.swaps() {
-		if now := live[catalog.Slot{Output: s.Output, Partition: s.Partition}].Generation; now != s.From {
-			return p.moved(ctx, tx, s, now)
+		if live[catalog.Slot{Output: s.Output, Partition: s.Partition}].Generation != s.From {
+			moved = append(moved, s)
 		}
 		if s.To != 0 {
 			to = append(to, s.To)
 		}
+	}
+	if len(moved) > 0 {
+		return movedError{moved}
 	}
 	locked, err := p.w.ledger.LockGenerations(ctx, tx, to)
 	if err != nil {
@@ -218,19 +225,10 @@ func (p *publication) compareAndSwap(ctx context.Context, tx pgx.Tx) error {
 	return nil
 }
 
-// moved is the conflict of a partition whose live generation is another than the caller saw.
-func (p *publication) moved(ctx context.Context, tx pgx.Tx, s generation.Swap, now int64) error {
-	reason := "nothing is live there any more"
-	if now != 0 {
-		g, err := p.w.ledger.Generation(ctx, tx, now)
-		if err != nil {
-			return err
-		}
-		reason = fmt.Sprintf("generation %d of %s %s is live now", now, g.Pipeline, g.Version)
-	}
-	return fault.Newf(fault.Conflict, "publish", s.Output+" "+string(s.Partition), "plan again, or run the partition again",
-		fmt.Sprintf("%s, where generation %d was when this began", reason, s.From))
-}
+// movedError says that partitions show another generation than the caller saw.
+type movedError struct{ swaps []generation.Swap }
+
+func (e movedError) Error() string { return fmt.Sprintf("%d partitions have moved", len(e.swaps)) }
 
 // ddl renders the swap, after it has checked each child in a time that does not depend on its size.
 func (p *publication) ddl(ctx context.Context, tx pgx.Tx) (statements []string, parents, children []postgres.Relation, err error) {

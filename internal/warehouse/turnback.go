@@ -37,14 +37,63 @@ func (w *Warehouse) BeginTurnBack(ctx context.Context, req turnback.Request, act
 			if err := resumes(b, req); err != nil {
 				return err
 			}
+			if err := w.ledger.ForgetLeft(ctx, tx, b.Tenure.Number); err != nil {
+				return err
+			}
 			return w.stopOthers(ctx, tx, req.Pipeline, actor, "a turn-back goes on in another workflow")
 		}
-		if b, ok, err = w.planTurnBack(ctx, tx, req); err != nil || !ok {
+		if req.Resume {
+			return nil
+		}
+		if err := w.held(ctx, tx, &req); err != nil {
 			return err
+		}
+		if b, ok, err = w.planTurnBack(ctx, tx, req); err != nil {
+			return err
+		}
+		if !ok {
+			return w.stop(ctx, tx, req, actor)
 		}
 		return w.enterTurnBack(ctx, tx, &b, actor)
 	})
 	return b, ok, postgres.Classify("turn back", req.Pipeline, err)
+}
+
+// held finds what the ledger still holds open of a workflow that cannot speak: the owner of the crossing.
+func (w *Warehouse) held(ctx context.Context, q catalog.Querier, req *turnback.Request) error {
+	if req.Workflow == "" {
+		return nil
+	}
+	crossing, err := w.ledger.Crossing(ctx, q, req.Pipeline)
+	if err == nil && effect.Owner(crossing.Owner).Workflow() == req.Workflow {
+		req.Owner = crossing.Owner
+	}
+	return err
+}
+
+// stop ends a workflow that has changed nothing that readers see: it will not.
+func (w *Warehouse) stop(ctx context.Context, tx pgx.Tx, req turnback.Request, actor effect.Owner) error {
+	open, err := w.ledger.OpenOwners(ctx, tx, req.Pipeline)
+	if err != nil {
+		return err
+	}
+	gone := slices.DeleteFunc(open, func(o string) bool {
+		return o != req.Owner && (req.Workflow == "" || effect.Owner(o).Workflow() != req.Workflow)
+	})
+	if req.Owner != "" && !slices.Contains(gone, req.Owner) {
+		gone = append(gone, req.Owner)
+	}
+	return w.fence(ctx, tx, req.Pipeline, actor.Workflow()+" stopped it", gone)
+}
+
+// fence stops workflows, and takes them out of the crossing.
+func (w *Warehouse) fence(ctx context.Context, tx pgx.Tx, pipeline, why string, owners []string) error {
+	for _, o := range owners {
+		if err := w.ledger.LeaveCrossing(ctx, tx, pipeline, o); err != nil {
+			return err
+		}
+	}
+	return w.ledger.Fence(ctx, tx, why, owners...)
 }
 
 // PreviewTurnBack is the turn-back that a request would open, or has opened. It changes nothing.
@@ -61,6 +110,9 @@ func (w *Warehouse) PreviewTurnBack(ctx context.Context, req turnback.Request) (
 
 // resumes refuses a request that is about something else than the open turn-back.
 func resumes(open turnback.TurnBack, req turnback.Request) error {
+	if req.Resume {
+		return nil
+	}
 	have := open.Request
 	same := have.Owner == req.Owner && have.Output == req.Output && have.Partition == req.Partition
 	if same && req.To != "" {
@@ -92,6 +144,8 @@ func (w *Warehouse) planTurnBack(ctx context.Context, q catalog.Querier, req tur
 	b.From = active
 	to := active
 	switch {
+	case req.Workflow != "" && req.Owner == "":
+		return b, false, nil
 	case req.Output != "":
 		// Fixed here: asked again after it was done, the last good one would be another.
 		if b.Request.Generation, err = w.lastGood(ctx, q, b); err != nil {
@@ -145,7 +199,7 @@ func (w *Warehouse) enterTurnBack(ctx context.Context, tx pgx.Tx, b *turnback.Tu
 	}
 	why := fmt.Sprintf("%s turned it back under tenure %d", actor.Workflow(), b.Tenure.Number)
 	if b.Request.Owner != "" {
-		if err := w.ledger.Fence(ctx, tx, why, b.Request.Owner); err != nil {
+		if err := w.fence(ctx, tx, pipeline, why, []string{b.Request.Owner}); err != nil {
 			return err
 		}
 	}
@@ -162,20 +216,7 @@ func (w *Warehouse) stopOthers(ctx context.Context, tx pgx.Tx, pipeline string, 
 		return err
 	}
 	others := slices.DeleteFunc(open, func(o string) bool { return o == string(actor) })
-	return w.ledger.Fence(ctx, tx, why, others...)
-}
-
-// Fence stops a workflow: from now on it changes nothing here, and what it has built is given up.
-func (w *Warehouse) Fence(ctx context.Context, pipeline string, owner effect.Owner, why string) error {
-	return postgres.Classify("stop", owner.Workflow(), pgx.BeginFunc(ctx, w.pool, func(tx pgx.Tx) error {
-		if err := postgres.Bound(ctx, tx, ledgerWait); err != nil {
-			return err
-		}
-		if err := w.ledger.ExcludeChange(ctx, tx, pipeline); err != nil {
-			return err
-		}
-		return w.ledger.Fence(ctx, tx, why, string(owner))
-	}))
+	return w.fence(ctx, tx, pipeline, why, others)
 }
 
 // DecideTurnBack decides about the next limit partitions after a key, from what is live now: asked again after any part was
@@ -205,6 +246,27 @@ func (w *Warehouse) DecideTurnBack(ctx context.Context, b turnback.TurnBack, has
 		return err
 	})
 	return page, postgres.Classify("decide turn-back of", b.Request.Pipeline, err)
+}
+
+// DecidePartition decides about one partition, from what is live now.
+func (w *Warehouse) DecidePartition(ctx context.Context, b turnback.TurnBack, has []string, key partition.Key) (turnback.Decision, error) {
+	d := turnback.Decision{Partition: key, Action: turnback.Keep}
+	err := pgx.BeginTxFunc(ctx, w.pool, postgres.ReadOnly(), func(tx pgx.Tx) error {
+		outputs, err := w.turnedOutputs(ctx, tx, b.Request)
+		if err != nil {
+			return err
+		}
+		live, err := w.ledger.LiveAt(ctx, tx, outputs, key)
+		if err != nil || len(live) == 0 {
+			return err
+		}
+		decisions, err := w.decide(ctx, tx, b, has, outputs, []partition.Key{key}, map[partition.Key]map[string]catalog.Live{key: live})
+		if err == nil {
+			d = decisions[0]
+		}
+		return err
+	})
+	return d, postgres.Classify("decide turn-back of", b.Request.Pipeline+" "+string(key), err)
 }
 
 // turnedOutputs are the outputs that a turn-back is about: all that the ledger knows for the pipeline, or the one asked for.

@@ -54,6 +54,7 @@ type Conductor struct {
 
 	stop      func()   // ends the body's context
 	cancelled *Command // the command that did
+	saidNo    bool     // a person rejected at a gate
 	ending    bool     // the body has returned: nothing is steered any more
 	line      failing  // the line that runs, if any
 
@@ -129,6 +130,9 @@ func (c *Conductor) About(r release.Release, digest string) { c.head.Release, c.
 
 // Rules says by which rule the gates of environments are decided: every gate has that of its environment.
 func (c *Conductor) Rules(of map[string]gate.Approval) { maps.Copy(c.rules, of) }
+
+// SaidNo says that a person rejected at a gate, or wanted to turn back.
+func (c *Conductor) SaidNo() bool { return c.saidNo }
 
 // Asked counts the gates that were ever opened. It grows whenever a person was asked, so it tells rounds apart.
 func (c *Conductor) Asked() int { return c.head.Asked }

@@ -67,6 +67,9 @@ func (c *Conductor) answer(ctx workflow.Context, q *question) (gate.Gate, error)
 	case !decided():
 		q.Expire()
 	}
+	if (q.Decided == gate.Reject || q.Decided == gate.Rollback) && len(q.Answers) > 0 {
+		c.saidNo = true
+	}
 	c.open = slices.DeleteFunc(c.open, func(o *question) bool { return o == q })
 	kept := q.Gate
 	kept.Verdict.Evidence = nil

@@ -45,6 +45,7 @@ CREATE TABLE ledger.crossing (
   pipeline text PRIMARY KEY,
   owner    text NOT NULL,
   tenure   bigint NOT NULL REFERENCES ledger.tenure,
+  exclusive boolean NOT NULL DEFAULT false, -- the pipeline's runs wait until it has published
   since    timestamptz NOT NULL DEFAULT now()
 );
 
@@ -116,6 +117,7 @@ CREATE TABLE ledger.generation (
   child            oid,
   owner            oid,
   columns          jsonb NOT NULL DEFAULT '[]', -- ordered; the checksum covers exactly these
+  returned         text[] NOT NULL DEFAULT '{}', -- columns that the SELECT returned: a run of the same release returns the same
   rows             bigint,
   loaded           bigint,
   checksum         numeric,

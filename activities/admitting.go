@@ -1,0 +1,151 @@
+package activities
+
+import (
+	"context"
+	"strings"
+
+	"drawbridge/internal/admission"
+	"drawbridge/internal/fault"
+	"drawbridge/internal/gate"
+	"drawbridge/internal/generation"
+	"drawbridge/internal/pipeline"
+	"drawbridge/internal/plan"
+	"drawbridge/internal/release"
+)
+
+// Admitter keeps, in the ledger, who may change what.
+type Admitter interface {
+	// Admit takes the first look at a ticket.
+	Admit(ctx context.Context, ticket admission.Ticket) error
+	// Enter reserves a tenure and takes the crossing of a pipeline. A run gets the active tenure, where there is one.
+	Enter(ctx context.Context, t release.Tenure, environment string, outputs []string, exclusive bool) (release.Tenure, error)
+	// Leave takes a workflow out of the crossing. Twice is once.
+	Leave(ctx context.Context, pipeline, owner string) error
+	RecordAnswers(ctx context.Context, r release.Release, g gate.Gate) error
+}
+
+// Admitting says who may change what in an environment. It trusts no caller: what a caller says of a plan, an approval or a
+// release is held against this worker's own policy, the store and the ledger.
+type Admitting struct {
+	Site *Site
+}
+
+// EnterInput is a deployment or a run that begins in an environment.
+type EnterInput struct {
+	Target Target             `json:"target"`
+	Kind   release.TenureKind `json:"kind"`
+	Plan   string             `json:"plan,omitempty"` // digest; of a deployment
+	By     string             `json:"by"`
+	Reason string             `json:"reason,omitempty"`
+	// Exclusive lets the runs of the pipeline wait until the deployment has published.
+	Exclusive bool `json:"exclusive,omitempty"`
+}
+
+// Entered is what a workflow may go on with: its tenure, and the environment's own rule for every gate there.
+type Entered struct {
+	Tenure release.Tenure `json:"tenure"`
+	Rule   gate.Approval  `json:"rule"`
+}
+
+// Enter reserves a tenure. A deployment's plan is held to this environment's policy, and its release to the statements that
+// policy wants; while it is in there, no other deployment changes the pipeline here. Twice is once.
+func (a *Admitting) Enter(ctx context.Context, in EnterInput) (Entered, error) {
+	p, w, err := a.Site.open(ctx, in.Target)
+	if err != nil {
+		return Entered{}, err
+	}
+	if err := w.EnsureLedger(ctx); err != nil {
+		return Entered{}, err
+	}
+	if in.Kind == release.ByDeployment {
+		if _, _, err := a.Site.planned(ctx, in.Target, in.Plan); err != nil {
+			return Entered{}, err
+		}
+	}
+	if err := a.Site.admit(ctx, in.Target.Release); err != nil && in.Kind == release.ByDeployment {
+		return Entered{}, err
+	}
+	if in.Kind == release.ByRun {
+		if err := unobstructed(ctx, p, w); err != nil {
+			return Entered{}, err
+		}
+	}
+	outputs := make([]string, len(p.Outputs))
+	for i, o := range p.Outputs {
+		outputs[i] = o.Table
+	}
+	tenure, err := w.Enter(ctx, release.Tenure{
+		Release: in.Target.Release, Config: in.Target.Config, Kind: in.Kind, Owner: string(in.Target.Owner), Plan: in.Plan, By: in.By, Reason: in.Reason,
+	}, in.Target.Environment, outputs, in.Exclusive)
+	return Entered{Tenure: tenure, Rule: a.Site.Policy.Approval}, err
+}
+
+// unobstructed holds a run to the rules that refuse a plan.
+func unobstructed(ctx context.Context, p *pipeline.Pipeline, w Warehouse) error {
+	observed, err := w.Observe(ctx, p)
+	if err != nil {
+		return err
+	}
+	for _, problem := range plan.Obstacles(p, observed) {
+		return fault.Newf(fault.Refused, "run", p.Name+": "+problem.Object, problem.Remedy, problem.Text)
+	}
+	return nil
+}
+
+// Leave ends a workflow's crossing. Twice is once.
+func (a *Admitting) Leave(ctx context.Context, t Target) error {
+	_, w, err := a.Site.open(ctx, t)
+	if err != nil {
+		return err
+	}
+	return w.Leave(ctx, t.Release.Pipeline, string(t.Owner))
+}
+
+// RecordInput is an approval gate that closed.
+type RecordInput struct {
+	Target Target    `json:"target"`
+	Gate   gate.Gate `json:"gate"`
+}
+
+// RecordAnswers stores the answers of a gate, one by one, where admission reads them. Twice is once.
+func (a *Admitting) RecordAnswers(ctx context.Context, in RecordInput) error {
+	_, w, err := a.Site.open(ctx, in.Target)
+	if err != nil {
+		return err
+	}
+	return w.RecordAnswers(ctx, in.Target.Release, in.Gate)
+}
+
+// ticket is a question of a target with this environment's own rule.
+func (s *Site) ticket(t Target, what admission.What, outputs []string, swaps []generation.Swap) admission.Ticket {
+	return admission.Ticket{Rule: s.Policy.Approval, Question: admission.Question{
+		What: what, Environment: t.Environment, Release: t.Release, Config: t.Config, Owner: t.Owner, Tenure: t.Tenure, Outputs: outputs, Swaps: swaps,
+	}}
+}
+
+// planned reads a plan and the part of it that is about a target's environment, and holds it to the target's release and to
+// this environment's own files: whoever wrote the blob may have written anything.
+func (s *Site) planned(ctx context.Context, t Target, digest string) (plan.Environment, plan.Plan, error) {
+	pl, err := s.plan(ctx, digest)
+	if err != nil {
+		return plan.Environment{}, plan.Plan{}, err
+	}
+	if pl.Release.Digest != t.Release.Digest {
+		return plan.Environment{}, plan.Plan{}, fault.Newf(fault.Refused, "apply plan", digest, "plan this release: drawbridge plan", "the plan is about another release")
+	}
+	for _, env := range pl.Environments {
+		if env.Name != t.Environment {
+			continue
+		}
+		p, err := s.Pipeline(ctx, t)
+		if err != nil {
+			return plan.Environment{}, plan.Plan{}, err
+		}
+		if bent := plan.Bends(env, p, s.Policy); len(bent) > 0 {
+			return plan.Environment{}, plan.Plan{}, fault.Newf(fault.Conflict, "apply plan", gate.Short(digest)+" to "+t.Environment,
+				"plan again: drawbridge plan", "it is not what this environment's own policy and config say: "+strings.Join(bent, "; "))
+		}
+		return env, pl, nil
+	}
+	return plan.Environment{}, plan.Plan{}, fault.Newf(fault.Refused, "apply plan", digest, "plan with --to "+t.Environment, "the plan does not touch "+t.Environment)
+}
