@@ -149,7 +149,7 @@ func TestASecretInAnotherParameterIsNotRepeated(t *testing.T) {
 	host, port, err := net.SplitHostPort(good.Host)
 	require.NoError(t, err)
 	for i, parameter := range []string{"user", "dbname"} {
-		line := "host=" + host + " port=" + port + " user=u dbname=postgres sslmode=disable password=x"
+		line := "host=" + host + " port=" + port + " user=u dbname=postgres sslmode=disable password=${env:DRAWBRIDGE_SECRET_WAREHOUSE}"
 		line = strings.Replace(line, parameter+"="+map[string]string{"user": "u", "dbname": "postgres"}[parameter], parameter+"=${env:DRAWBRIDGE_SECRET_WAREHOUSE}", 1)
 		folder := w.truFolder("leak", "1.0."+string(rune('0'+i)), truSpec{config: "warehouse: \"" + line + "\"\nsource_files: .\n"})
 		a, _ := w.truWithin(10*time.Second, "plan", folder, "--to", "dev")
