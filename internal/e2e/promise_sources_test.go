@@ -100,9 +100,9 @@ func TestAFileOfOneLineShowsNoRow(t *testing.T) {
 	var b strings.Builder
 	b.WriteString("id,email,iban\r")
 	for i := range 18_000 {
-		fmt.Fprintf(&b, "%d,person%d.secret@example.com,DE%020d\r", i, i, i)
+		fmt.Fprintf(&b, "%d,p%d.secret@ex.com,DE%010d\r", i, i, i) // less than what a first line may have
 	}
-	w.truHeader("oneline", "{amount: numeric}", b.String(), ".secret@", "DE00000000000000000000")
+	w.truHeader("oneline", "{amount: numeric}", b.String(), ".secret@", "DE0000000")
 }
 
 // Case d18: what is said about a file has a bound, whatever the file.

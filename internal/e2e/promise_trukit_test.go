@@ -88,7 +88,7 @@ func (w *world) truWithin(limit time.Duration, args ...string) (a answer, ended 
 	require.NoError(w.t, cmd.Start())
 	_ = cmd.Wait() // how it ends is the answer
 	w.said = append(w.said, out.String(), errOut.String())
-	w.t.Logf("drawbridge %s: %d\n%.2000s%.2000s", strings.Join(args, " "), cmd.ProcessState.ExitCode(), out.String(), errOut.String())
+	w.t.Logf("drawbridge %s: %d\n%.700s%.700s", strings.Join(args, " "), cmd.ProcessState.ExitCode(), out.String(), errOut.String())
 	return answer{code: cmd.ProcessState.ExitCode(), out: out.String(), err: errOut.String()}, ctx.Err() == nil
 }
 
@@ -252,4 +252,12 @@ func (w *world) truPlainWorker(name string, args ...string) *worker {
 		return strings.Count(p.output(), `"msg":"serving"`) == queuesPerEnvironment+1
 	})
 	return p
+}
+
+// srvID is the workflow that the CLI means by a name: deployments are found by their pipeline.
+func (w *world) srvID(name string) string {
+	w.t.Helper()
+	id := w.status(name).ID
+	require.NotEmpty(w.t, id)
+	return id
 }
