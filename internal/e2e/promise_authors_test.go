@@ -13,7 +13,7 @@ import (
 func TestSQLOfOnePipelineChangesNoOther(t *testing.T) {
 	t.Parallel()
 	w, _ := truWorld(t)
-	days := []string{"2026-01-01", "2026-01-02", middleDay, "2026-01-04"}
+	days := []string{"2026-01-01", middleDay}
 	victim := truSpec{columns: "{id: int, d: date, at: timestamptz}", sql: "SELECT id, d, at::date AS day FROM raw"}
 	var folders []string
 	for _, name := range []string{"before", "after"} {
@@ -35,11 +35,9 @@ WHERE set_config('timezone', 'Asia/Tokyo', false) IS NOT NULL
 		require.Zero(t, a.code, a.out+a.err)
 	}
 	run(folders[0], days[0])
-	for range 2 {
-		a, ended := w.truWithin(patience, "run", hostile, "--env", "dev", "--partition", newestDay)
-		require.True(t, ended, a.out)
-		require.Contains(t, []int{0, 1, 2}, a.code, "it works, or it is refused")
-	}
+	a, ended := w.truWithin(patience, "run", hostile, "--env", "dev", "--partition", newestDay)
+	require.True(t, ended, a.out)
+	require.Contains(t, []int{0, 1, 2}, a.code, "it works, or it is refused")
 	for _, day := range days {
 		run(folders[0], day)
 		run(folders[1], day)

@@ -82,12 +82,11 @@ func TestADeploymentThatIsBlockedAsksByTheDefaultPolicy(t *testing.T) {
 	w, first := liveInDev(t)
 	first.kill()
 	w.srvDefaults("default")
-	conn := w.srvReader()
+	w.srvReader()
 	w.cli(0, "deploy", w.release("1.1.0", "Orders and channels", "Channels and orders"), "--to", "dev", "--rebuild", "all", "--detach")
 	s := w.srvParks(w.srvID(shop), srvBudget)
 	require.NotEmpty(t, s.Gates)
 	w.holds("dev", four)
-	_ = conn
 }
 
 // What a publish has waited is not forgotten with its worker: the budget is one for all attempts.
@@ -95,7 +94,7 @@ func TestABudgetSpansAttempts(t *testing.T) {
 	t.Parallel()
 	w, first := liveInDev(t)
 	first.kill()
-	const budget = 45 * time.Second
+	const budget = time.Minute // much longer than it takes to notice that a worker is gone
 	w.impatient("dev", "approval: {required: false}\n", budget.String())
 	second := w.worker("second", "--env", "dev", "--workflows")
 	w.srvReader()
@@ -201,7 +200,9 @@ func TestASessionThatClaimsToBeOursKeepsItsSnapshot(t *testing.T) {
 	feed := &srvFeed{more: make(chan struct{})}
 	var group sync.WaitGroup
 	var copied error
-	group.Go(func() { _, copied = conn.PgConn().CopyFrom(t.Context(), feed, `COPY pg_temp.mine FROM STDIN WITH (FORMAT text)`) })
+	group.Go(func() {
+		_, copied = conn.PgConn().CopyFrom(t.Context(), feed, `COPY pg_temp.mine FROM STDIN WITH (FORMAT text)`)
+	})
 	pid := int(conn.PgConn().PID())
 	w.await("the copy to begin", func() bool {
 		return w.number(`SELECT count(*) FROM pg_stat_activity WHERE pid = $1 AND query LIKE 'COPY%' AND state = 'active'`, pid) > 0
