@@ -30,7 +30,7 @@ func TestASecretGoesToNoForeignHost(t *testing.T) {
 		line := strings.NewReplacer("HOST", s.host, "PORT", s.port).Replace(c.warehouse)
 		folder := w.truFolder("leak", "1.0."+string(rune('0'+i)), truSpec{config: "warehouse: \"" + line + "\"\nsource_files: .\n"})
 		a, ended := w.truWithin(truBrief, "plan", folder, "--to", "dev")
-		require.Empty(t, len(s.heard()), "%s: a foreign host was told a password", c.name)
+		require.Zero(t, s.told(), "%s: a foreign host was told a password", c.name)
 		require.Zero(t, s.met(), "%s: a foreign host was called", c.name)
 		require.True(t, ended, "%s: the plan is refused at once", c.name)
 		require.NotZero(t, a.code, "%s\n%s", c.name, a.out)

@@ -65,9 +65,7 @@ func TestARestoredWarehouseIsBoundAnew(t *testing.T) {
 	w.cli(0, "deploy", w.release("1.2.0", "channel, amount\n", "channel, amount, currency\n"), "--to", "dev", "--rebuild", "all")
 	w.holds("dev", fiveFilled)
 	w.tidy("dev")
-	body, err := os.ReadFile("../../docs/operations.md")
-	require.NoError(t, err)
-	require.True(t, strings.Contains(string(body), "--rebind"), "it is documented")
+	truDocumented(t, "docs/operations.md", "--rebind")
 }
 
 // A workflow that was told of what the ledger has lost since, by a restore to an earlier point, says so and asks.

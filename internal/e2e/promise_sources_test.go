@@ -34,7 +34,7 @@ func TestNoFileOutsideTheRootIsRead(t *testing.T) {
 	w.never(planted)
 }
 
-// A file whose first line is no header shows nothing of it to anybody, whatever stands there.
+// truHeader asserts that a file whose first line is no header shows nothing of it to anybody, whatever stands there.
 func (w *world) truHeader(name, columns, body string, hidden ...string) {
 	w.t.Helper()
 	w.write("source/data/"+name+".csv", body)
@@ -45,7 +45,9 @@ func (w *world) truHeader(name, columns, body string, hidden ...string) {
 			output: "    checks:\n      - row_count: {min: 0}\n",
 		})
 		for _, args := range [][]string{
-			{"validate", folder, "--env", "dev"}, {"plan", folder, "--to", "dev"}, {"run", folder, "--env", "dev", "--partition", newestDay},
+			{"validate", folder, "--env", "dev"},
+			{"plan", folder, "--to", "dev"},
+			{"run", folder, "--env", "dev", "--partition", newestDay},
 			{"deploy", folder, "--to", "dev"},
 		} {
 			a, ended := w.truWithin(truBrief, args...)
@@ -118,8 +120,11 @@ func TestAMessageHasABound(t *testing.T) {
 	folder := w.truFolder("wide", "1.0.0", truSpec{columns: "{id: int}", sql: "SELECT id, @partition_start::date AS d FROM raw"})
 	const bound = 16 << 10
 	for _, args := range [][]string{
-		{"validate", folder, "--env", "dev"}, {"plan", folder, "--to", "dev"}, {"run", folder, "--env", "dev", "--partition", newestDay},
-		{"status", "run/wide/dev/" + newestDay}, {"status", "run/wide/dev/" + newestDay, "--json"},
+		{"validate", folder, "--env", "dev"},
+		{"plan", folder, "--to", "dev"},
+		{"run", folder, "--env", "dev", "--partition", newestDay},
+		{"status", "run/wide/dev/" + newestDay},
+		{"status", "run/wide/dev/" + newestDay, "--json"},
 	} {
 		a, ended := w.truWithin(truBrief, args...)
 		require.True(t, ended, args)

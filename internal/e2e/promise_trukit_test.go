@@ -218,13 +218,17 @@ func truMessage(conn io.Reader) ([]byte, error) {
 	return body, err
 }
 
-// heard are the passwords that it was told; met is how many sessions there were.
+// heard are the passwords that it was told.
 func (s *truServer) heard() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return append([]string(nil), s.passwords...)
 }
 
+// told is how many passwords it was told: they may be real ones, and are not to be shown.
+func (s *truServer) told() int { return len(s.heard()) }
+
+// met is how many sessions there were.
 func (s *truServer) met() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -260,4 +264,14 @@ func (w *world) srvID(name string) string {
 	id := w.status(name).ID
 	require.NotEmpty(w.t, id)
 	return id
+}
+
+// truDocumented asserts that a document of the repository has a text, however its lines are broken.
+func truDocumented(t *testing.T, file, text string) {
+	t.Helper()
+	body, err := os.ReadFile("../../" + file)
+	require.NoError(t, err)
+	if !strings.Contains(strings.Join(strings.Fields(string(body)), " "), text) {
+		t.Errorf("%s does not say %q", file, text)
+	}
 }
