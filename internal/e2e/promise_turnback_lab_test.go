@@ -264,10 +264,14 @@ func (w *world) tbBecomes(within time.Duration, so func() bool) bool {
 }
 
 // tbEnds waits until a workflow has ended or asks, and returns how it stands.
-func (w *world) tbEnds(id string) status {
+func (w *world) tbEnds(id string) (s status) {
 	w.t.Helper()
-	w.try("status", id, "--watch")
-	return w.status(id)
+	require.True(w.t, w.tbBecomes(patience, func() bool {
+		s = w.status(id)
+		_, open := s.Open()
+		return s.Stage.Finished() || open
+	}), "%s neither ends nor asks: %s, %s", id, s.Stage, s.Sentence)
+	return s
 }
 
 // tbWorld is a world with a lab and a worker of dev whose publishes park soon.
