@@ -143,6 +143,21 @@ func TestAnApprovalServesOneRelease(t *testing.T) {
 	require.NotEmpty(t, refusal)
 }
 
+// Nor is an approval good for ever: once another release was let in, going back is a rollback, not an old plan.
+func TestASpentApprovalLetsNothingBackIn(t *testing.T) {
+	t.Parallel()
+	l := admWorld(t, tbFirst("ta"))
+	old := l.w.status(l.name)
+	l.approved(tbSecond("ta"))
+	f := l.w.admForeign()
+	before := l.admSeen(old.Release.Digest)
+	refusal := f.call(workflows.ControlQueue("dev"), "Activate", admInput[activities.ActivateInput](t, map[string]any{
+		"target": admTarget(old.Release), "step": "activate", "plan": old.Plan,
+	}))
+	l.unchanged(before, old.Release.Digest, "under the approval of last time")
+	require.NotEmpty(t, refusal)
+}
+
 // Which release is active changes with a deployment or a turn-back that the ledger knows, and not because somebody says so.
 func TestAForeignActivationIsRefused(t *testing.T) {
 	t.Parallel()

@@ -147,7 +147,7 @@ func TestACancelledRunSaysWhetherItsRowsAreVisible(t *testing.T) {
 		return w.status(id).Stage.Finished() || w.tbBecomes(3*time.Second, func() bool { return false })
 	})
 	h.release()
-	s := w.tbEnds(id)
+	s := w.tbOver(id)
 	visible := w.number(`SELECT count(*) WHERE to_regclass('shop_dev.orders') IS NOT NULL`) > 0 && len(w.rows("dev")) > 0
 	require.Equal(t, visible, s.Stage == workflows.StageDone, "rows are visible: %v, and the run ends %s: %s", visible, s.Stage, s.Sentence)
 	require.Equal(t, visible, w.active("dev") == "1.0.0", "rows and active release come together")

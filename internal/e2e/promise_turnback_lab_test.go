@@ -274,6 +274,16 @@ func (w *world) tbEnds(id string) (s status) {
 	return s
 }
 
+// tbOver waits until a workflow that was told to end has ended, and returns how.
+func (w *world) tbOver(id string) (s status) {
+	w.t.Helper()
+	require.True(w.t, w.tbBecomes(patience, func() bool {
+		s = w.status(id)
+		return s.Stage.Finished()
+	}), "%s does not end: %s, %s", id, s.Stage, s.Sentence)
+	return s
+}
+
 // tbWorld is a world with a lab and a worker of dev whose publishes park soon.
 func tbWorld(t *testing.T, days int) (*tbLab, *worker) {
 	t.Helper()

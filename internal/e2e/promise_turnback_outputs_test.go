@@ -17,7 +17,7 @@ func (l *tbLab) half(output, day string, flags ...string) {
 	a := l.rollback(flags...)
 	require.Equal(l.w.t, 4, a.code, tbTold(a))
 	l.w.cli(0, "cancel", l.id())
-	l.w.tbEnds(l.id())
+	l.w.tbOver(l.id())
 	held.end()
 	a = l.rollback(flags...)
 	require.Equal(l.w.t, 0, a.code, tbTold(a))
@@ -37,6 +37,29 @@ func TestTheOutputsOfAPartitionTurnBackTogether(t *testing.T) {
 	held.end()
 	l.w.cli(0, "decide", l.id(), "--choice", "retry", "--reason", "the report is done")
 	require.Equal(t, workflows.StageDone, l.w.tbEnds(l.id()).Stage)
+	l.are("dev", 1, three...)
+}
+
+// Nor while a deployment that was cancelled is turned back.
+func TestTheOutputsOfAPartitionAreCompensatedTogether(t *testing.T) {
+	t.Parallel()
+	l, _ := tbWorld(t, 4)
+	three := []string{"ta", "tb", "tc"}
+	l.deploy(tbFirst(three...))
+	second := tbSecond(three...)
+	second.watch = "  for: 1h\n  every: 1s\n  checks:\n    - metric: {name: total, sql: SELECT sum(v) FROM ta, min: 0}\n"
+	l.w.cli(0, "deploy", l.release(second), "--to", "dev", "--rebuild", "all", "--detach")
+	id := l.w.status(l.name).ID
+	l.w.await("the watch to begin", func() bool { return l.w.status(id).Stage == workflows.StageWatching })
+	held := l.block("dev", "tc", "2026-01-03")
+	l.w.cli(0, "cancel", id)
+	l.w.await("the way back to be held up", func() bool { return l.w.status(id).Stage == workflows.StageWaiting })
+	l.together("dev", three...)
+	held.end()
+	g, open := l.w.status(id).Open()
+	require.True(t, open)
+	l.w.cli(0, "decide", id, "--gate", g.Name, "--choice", "retry", "--reason", "the report is done")
+	require.Equal(t, workflows.StageRolledBack, l.w.tbEnds(id).Stage)
 	l.are("dev", 1, three...)
 }
 

@@ -33,7 +33,7 @@ func tbHalfWay(t *testing.T, releases ...tbRelease) (*tbLab, *worker, *tbLock) {
 // stopped asserts that a rollback that a person ended half-way says so, and what is left.
 func (l *tbLab) stopped(id string) {
 	l.w.t.Helper()
-	s := l.w.tbEnds(id)
+	s := l.w.tbOver(id)
 	require.Equal(l.w.t, workflows.StageStuck, s.Stage, "something moved: %s", s.Sentence)
 	require.Equal(l.w.t, exitStuck, s.code)
 	shown := l.w.try("status", id)
@@ -55,7 +55,7 @@ func TestACancelledRollbackIsFinishedByTheSameCommand(t *testing.T) {
 	t.Parallel()
 	l, _, held := tbHalfWay(t, tbFirst(), tbSecond(), tbThird())
 	l.w.cli(0, "cancel", l.id())
-	l.w.tbEnds(l.id())
+	l.w.tbOver(l.id())
 	held.end()
 	l.finished("1.1.0", 10)
 }
@@ -73,7 +73,7 @@ func TestACancelledRollbackOfTheSecondReleaseIsFinished(t *testing.T) {
 	t.Parallel()
 	l, _, held := tbHalfWay(t, tbFirst(), tbSecond())
 	l.w.cli(0, "cancel", l.id())
-	l.w.tbEnds(l.id())
+	l.w.tbOver(l.id())
 	held.end()
 	l.finished("1.0.0", 1)
 }
@@ -83,7 +83,7 @@ func TestACancelledRollbackIsFinishedByItsVersion(t *testing.T) {
 	t.Parallel()
 	l, _, held := tbHalfWay(t, tbFirst(), tbSecond())
 	l.w.cli(0, "cancel", l.id())
-	l.w.tbEnds(l.id())
+	l.w.tbOver(l.id())
 	held.end()
 	l.finished("1.0.0", 1, "--to", "1.0.0")
 }
@@ -118,7 +118,7 @@ func TestARollbackWhoseWorkerWasKilledIsFinishedByTheSameCommand(t *testing.T) {
 	first.kill()
 	l.w.cli(0, "cancel", l.id())
 	l.w.worker("second", "--env", "dev", "--workflows")
-	l.w.tbEnds(l.id())
+	l.w.tbOver(l.id())
 	held.end()
 	l.finished("1.1.0", 10)
 }
@@ -149,7 +149,7 @@ func TestAnOpenTurnBackKeepsOthersOut(t *testing.T) {
 	t.Parallel()
 	l, _, held := tbHalfWay(t, tbFirst(), tbSecond())
 	l.w.cli(0, "cancel", l.id())
-	l.w.tbEnds(l.id())
+	l.w.tbOver(l.id())
 	held.end()
 	before := l.seen("dev", "ta")
 	a := l.w.try("deploy", l.release(tbThird()), "--to", "dev", "--rebuild", "all")
