@@ -137,7 +137,7 @@ func TestACancelledRunSaysWhetherItsRowsAreVisible(t *testing.T) {
 	w := newWorld(t)
 	w.worker("first", "--env", "dev", "--workflows")
 	folder := w.release("1.0.0")
-	w.cli(0, "plan", folder, "--to", "dev") // makes the ledger
+	w.await("a plan, which makes the ledger", func() bool { return w.try("plan", folder, "--to", "dev").code == 0 })
 	h := w.hold("dev", "release_event", "true")
 	w.cli(0, "run", folder, "--env", "dev", "--partition", middleDay, "--detach")
 	h.reached()

@@ -105,7 +105,9 @@ func TestARollbackOutlivesItsWorker(t *testing.T) {
 	first.kill()
 	held.end()
 	l.w.worker("second", "--env", "dev", "--workflows")
-	l.w.cli(0, "decide", l.id(), "--choice", "retry", "--reason", "the report is done")
+	l.w.await("the second worker to answer", func() bool {
+		return l.w.try("decide", l.id(), "--choice", "retry", "--reason", "the report is done").code == 0
+	})
 	require.Equal(t, workflows.StageDone, l.w.tbEnds(l.id()).Stage)
 	require.Equal(t, "1.1.0", l.active("dev"))
 	l.are("dev", 10, "ta")
