@@ -11,6 +11,7 @@ import (
 	"drawbridge/internal/fault"
 	"drawbridge/internal/pipeline"
 	"drawbridge/internal/secret"
+	"drawbridge/internal/strictyaml"
 	"drawbridge/workflows"
 )
 
@@ -100,7 +101,7 @@ func (f folder) lines() []activities.Validation {
 		lines = append(lines, activities.Validation{Subject: "secrets", OK: true, Text: fmt.Sprintf("none in %d files", len(f.files))})
 	}
 	p, err := parse(f.files)
-	problems, ok := pipeline.ProblemsOf(err)
+	problems, ok := strictyaml.ProblemsOf(err)
 	switch {
 	case err == nil:
 		for _, env := range p.Environments {

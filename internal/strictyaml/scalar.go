@@ -1,4 +1,4 @@
-package pipeline
+package strictyaml
 
 import (
 	"errors"
@@ -14,8 +14,8 @@ import (
 )
 
 // scalar reads a single value as its shape. The reason is empty where the value fits.
-func scalar(n ast.Node, s shape) (data any, reason, hint string) {
-	if s.kind == cell {
+func scalar(n ast.Node, s Shape) (data any, reason, hint string) {
+	if s.Kind == Cell {
 		return cellValue(n)
 	}
 	raw, ok := written(n)
@@ -23,16 +23,16 @@ func scalar(n ast.Node, s shape) (data any, reason, hint string) {
 		return nil, "must be " + s.is(), ""
 	}
 	var err error
-	switch s.kind {
-	case integer:
+	switch s.Kind {
+	case Integer:
 		data, err = parseInteger(n, s)
-	case number:
+	case Number:
 		data, err = parseNumber(n)
-	case ratio:
+	case Ratio:
 		data, err = parseRatio(raw, s)
-	case duration:
+	case Duration:
 		data, err = parseDuration(raw, s)
-	case boolean:
+	case Boolean:
 		b, isBool := n.(*ast.BoolNode)
 		if !isBool {
 			return nil, "must be true or false", ""
@@ -61,27 +61,27 @@ func written(n ast.Node) (string, bool) {
 	}
 }
 
-func textValue(raw string, s shape) (data any, reason, hint string) {
-	if slices.Contains(s.later, raw) {
-		return nil, "not supported yet: " + raw, "use " + orList(s.allowed)
+func textValue(raw string, s Shape) (data any, reason, hint string) {
+	if slices.Contains(s.Later, raw) {
+		return nil, "not supported yet: " + raw, "use " + orList(s.Allowed)
 	}
-	if len(s.allowed) > 0 && !slices.Contains(s.allowed, raw) {
-		return nil, fmt.Sprintf("must be %s, not %q", s.is(), raw), didYouMeanValue(raw, s.allowed)
+	if len(s.Allowed) > 0 && !slices.Contains(s.Allowed, raw) {
+		return nil, fmt.Sprintf("must be %s, not %q", s.is(), raw), didYouMeanValue(raw, s.Allowed)
 	}
-	if s.pattern != nil && !s.pattern.MatchString(raw) {
+	if s.Pattern != nil && !s.Pattern.MatchString(raw) {
 		return nil, "must be " + s.is(), ""
 	}
 	return raw, "", ""
 }
 
 func didYouMeanValue(raw string, allowed []string) string {
-	if near := nearest(raw, allowed); near != "" {
+	if near := Nearest(raw, allowed); near != "" {
 		return "did you mean " + near + "?"
 	}
 	return ""
 }
 
-func parseInteger(n ast.Node, s shape) (int64, error) {
+func parseInteger(n ast.Node, s Shape) (int64, error) {
 	node, ok := n.(*ast.IntegerNode)
 	if !ok {
 		return 0, errors.New("must be " + s.is())
@@ -90,8 +90,8 @@ func parseInteger(n ast.Node, s shape) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	if i < s.min {
-		return 0, fmt.Errorf("must be %d or more", s.min)
+	if i < s.Min {
+		return 0, fmt.Errorf("must be %d or more", s.Min)
 	}
 	return i, nil
 }
@@ -123,7 +123,7 @@ func parseNumber(n ast.Node) (float64, error) {
 var percentPattern = regexp.MustCompile(`^([0-9]+(?:\.[0-9]+)?) ?(%?)$`)
 
 // parseRatio reads 0.5% or 0.005. A bare number above 1 is refused: 5 would be 500 %, and is meant as 5%.
-func parseRatio(raw string, s shape) (float64, error) {
+func parseRatio(raw string, s Shape) (float64, error) {
 	m := percentPattern.FindStringSubmatch(raw)
 	if m == nil {
 		return 0, errors.New("must be a percentage such as 0.5%")
@@ -138,8 +138,8 @@ func parseRatio(raw string, s shape) (float64, error) {
 	if m[2] == "%" {
 		r /= 100
 	}
-	if s.max > 0 && r > s.max {
-		return 0, fmt.Errorf("must be at most %g%%", s.max*100)
+	if s.Max > 0 && r > s.Max {
+		return 0, fmt.Errorf("must be at most %g%%", s.Max*100)
 	}
 	return r, nil
 }
@@ -147,7 +147,7 @@ func parseRatio(raw string, s shape) (float64, error) {
 var durationPattern = regexp.MustCompile(`^(?:([0-9]{1,5})d)?((?:[0-9.]+(?:h|m|s|ms))*)$`)
 
 // parseDuration reads Go's durations and days of 24 hours: 15m, 7d, 1d12h.
-func parseDuration(raw string, s shape) (time.Duration, error) {
+func parseDuration(raw string, s Shape) (time.Duration, error) {
 	m := durationPattern.FindStringSubmatch(raw)
 	if m == nil || raw == "" {
 		return 0, errors.New("must be a duration such as 15m, 24h or 7d")
@@ -167,19 +167,19 @@ func parseDuration(raw string, s shape) (time.Duration, error) {
 		}
 		d += rest
 	}
-	if d == 0 && !s.zero {
+	if d == 0 && !s.Zero {
 		return 0, errors.New("must be longer than nothing")
 	}
 	return d, nil
 }
 
-// null is the data of a cell that is NULL: nil data means refused.
-type null struct{}
+// Null is the data of a cell that is NULL: nil data means refused.
+type Null struct{}
 
 func cellValue(n ast.Node) (data any, reason, hint string) {
 	switch node := n.(type) {
 	case *ast.NullNode:
-		return null{}, "", ""
+		return Null{}, "", ""
 	case *ast.BoolNode:
 		return node.Value, "", ""
 	case *ast.FloatNode:

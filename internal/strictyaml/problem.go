@@ -1,4 +1,4 @@
-package pipeline
+package strictyaml
 
 import (
 	"cmp"
@@ -57,24 +57,25 @@ func (p Problems) Error() string {
 // ProblemsOf returns the problems in err's chain.
 func ProblemsOf(err error) (Problems, bool) { return errors.AsType[Problems](err) }
 
-// place is where a value or a key stands.
-type place struct {
-	file         string
-	line, column int
-	path         string
+// Place is where a value or a key stands.
+type Place struct {
+	File         string
+	Line, Column int
+	Path         string
 }
 
-// findings collects problems while files are read.
-type findings struct{ problems Problems }
+// Findings collects problems while files are read.
+type Findings struct{ problems Problems }
 
-func (f *findings) add(at place, message, hint string) {
+// Add records a problem. The hint says what to do about it, and may be empty.
+func (f *Findings) Add(at Place, message, hint string) {
 	f.problems = append(f.problems, Problem{
-		File: at.file, Line: at.line, Column: at.column, Path: at.path, Message: message, Hint: hint,
+		File: at.File, Line: at.Line, Column: at.Column, Path: at.Path, Message: message, Hint: hint,
 	})
 }
 
-// err returns nil, or all problems as a fault.Invalid; object names what was read.
-func (f *findings) err(object string) error {
+// Err returns nil, or all problems as a fault.Invalid; object names what was read.
+func (f *Findings) Err(object string) error {
 	if len(f.problems) == 0 {
 		return nil
 	}
@@ -84,9 +85,9 @@ func (f *findings) err(object string) error {
 	return fault.New(fault.Invalid, "read", object, "Mend the lines that are named, then read it again.", f.problems)
 }
 
-// didYouMean proposes the nearest valid name, or lists all of them where none is near.
-func didYouMean(name string, valid []string) string {
-	if near := nearest(name, valid); near != "" {
+// DidYouMean proposes the nearest valid name, or lists all of them where none is near.
+func DidYouMean(name string, valid []string) string {
+	if near := Nearest(name, valid); near != "" {
 		return fmt.Sprintf("did you mean %s?", near)
 	}
 	if len(valid) == 0 {
@@ -106,8 +107,8 @@ func orList(names []string) string {
 // maxTypo is the longest name worth comparing, in bytes.
 const maxTypo = 100
 
-// nearest returns the valid name that is at most a third of its letters away, or "".
-func nearest(name string, valid []string) string {
+// Nearest returns the valid name that is at most a third of its letters away, or "".
+func Nearest(name string, valid []string) string {
 	if len(name) > maxTypo {
 		return ""
 	}
