@@ -35,7 +35,7 @@ func NewMain(stdout, stderr io.Writer) *Main {
 func (m *Main) Run(ctx context.Context, args []string) int {
 	a := &app{Main: m}
 	root := a.root()
-	root.SetArgs(joinScope(args))
+	root.SetArgs(append([]string{}, args...)) // never nil: cobra would read the arguments of the process
 	root.SetOut(m.Stdout)
 	root.SetErr(m.Stderr)
 	err := root.ExecuteContext(ctx)
@@ -59,7 +59,7 @@ watches it, and turns code and data back when something is wrong. What it starts
 stops nothing.
 
 Exit codes: 0 done, 1 usage or invalid input, 2 refused or a failed check, 3 rolled back, 4 waiting for a person,
-130 interrupted while following (what was started goes on).`,
+5 stuck (turned back in part), 130 interrupted while following (what was started goes on).`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Args:          noSuchCommand,

@@ -1,10 +1,9 @@
 package main
 
 import (
-	"fmt"
-
 	"github.com/spf13/cobra"
 
+	"drawbridge/internal/console"
 	"drawbridge/internal/fault"
 	"drawbridge/internal/setup"
 )
@@ -48,11 +47,7 @@ func (a *app) printSetup(env string, o setup.Options) error {
 	if err != nil {
 		return err
 	}
-	if a.json {
-		return a.print(struct {
-			SQL string `json:"sql"`
-		}{text})
-	}
-	fmt.Fprint(a.Stdout, text)
-	return nil
+	return a.answer(struct {
+		SQL string `json:"sql"`
+	}{text}, func(console.Screen) string { return text })
 }
