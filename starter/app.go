@@ -100,26 +100,34 @@ func (a *app) by() (string, error) {
 	return u.Username, nil
 }
 
-// screen is how text is shown on w.
-func (m *Main) screen(w io.Writer) console.Screen {
+// screen is how text is shown on w. The second value says that w is a terminal that can move its cursor.
+func (m *Main) screen(w io.Writer) (console.Screen, bool) {
 	s := console.Screen{Now: m.Now()}
-	if m.terminal(w) {
-		s.Colour = m.Env("NO_COLOR") == ""
-		s.Width, _, _ = term.GetSize(w.(*os.File).Fd()) // without a size, lines are as long as they are
+	width, ok := m.Terminal(w)
+	if !ok || m.Env("TERM") == "dumb" {
+		return s, false
 	}
-	return s
+	s.Width, s.Colour = width, m.Env("NO_COLOR") == ""
+	return s, true
 }
 
-// terminal says whether w is a terminal that can move its cursor.
-func (m *Main) terminal(w io.Writer) bool {
-	f, ok := w.(*os.File)
-	return ok && m.Env("TERM") != "dumb" && term.IsTerminal(f.Fd())
+// terminalOf says whether w is a terminal, and how many columns it has; 0 where it does not say.
+func terminalOf(w io.Writer) (width int, ok bool) {
+	f, isFile := w.(*os.File)
+	if !isFile || !term.IsTerminal(f.Fd()) {
+		return 0, false
+	}
+	width, _, err := term.GetSize(f.Fd())
+	if err != nil {
+		return 0, true
+	}
+	return width, true
 }
 
 // answer writes what a command was asked for: as JSON for programs, or as a screen.
 func (a *app) answer(value any, show func(console.Screen) string) error {
 	if !a.json {
-		fmt.Fprint(a.Stdout, show(a.screen(a.Stdout)))
+		a.write(a.Stdout, show)
 		return nil
 	}
 	text, err := console.JSON(value)
@@ -130,16 +138,14 @@ func (a *app) answer(value any, show func(console.Screen) string) error {
 }
 
 // say writes what is worth knowing beside the answer.
-func (m *Main) say(show func(console.Screen) string) { fmt.Fprint(m.Stderr, show(m.screen(m.Stderr))) }
+func (m *Main) say(show func(console.Screen) string) { m.write(m.Stderr, show) }
+
+func (m *Main) write(w io.Writer, show func(console.Screen) string) {
+	s, _ := m.screen(w)
+	fmt.Fprint(w, show(s))
+}
 
 // sayMissing says where no worker answers: none polls, or the one that polled last does not answer.
 func (m *Main) sayMissing(missing []dispatch.Queue) {
 	m.say(func(s console.Screen) string { return s.Missing(dispatch.Names(missing), dispatch.StartLines(missing)) })
-}
-
-func orElse(text, otherwise string) string {
-	if text == "" {
-		return otherwise
-	}
-	return text
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -70,7 +71,7 @@ func (a *app) deploy(ctx context.Context, arg string, d deployment) error {
 		ID: workflows.DeploymentID(in.Pipeline), Workflow: workflows.DeploymentName, Input: in,
 		Pipeline: in.Pipeline, Release: s.version, Plan: in.Plan, By: in.By, Environments: in.Environments,
 		Summary: fmt.Sprintf("deploy %s to %s", s.title, in.Environments[len(in.Environments)-1]), Details: deploymentDetails(s, in),
-		Supersede: &workflows.SupersedeInput{By: in.By, Reason: orElse(in.Reason, "a newer deployment")},
+		Supersede: &workflows.SupersedeInput{By: in.By, Reason: cmp.Or(in.Reason, "a newer deployment")},
 	})
 	if err != nil {
 		return err

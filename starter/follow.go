@@ -59,12 +59,12 @@ func (a *app) teller(told *workflows.Event) *teller {
 	if a.json {
 		t.out = a.Stderr
 	}
-	t.story = console.Story{Told: told, Live: a.terminal(t.out)}
+	t.story.Told = told
 	return t
 }
 
 func (t *teller) Status(s workflows.Status, retries []view.Retry) {
-	t.story.Screen = t.app.screen(t.out) // a terminal may be resized
+	t.story.Screen, t.story.Live = t.app.screen(t.out) // a terminal may be resized
 	fmt.Fprint(t.out, t.story.Status(s, retries))
 }
 

@@ -159,7 +159,7 @@ func (a *app) showPlan(ctx context.Context, digest string, format planFormat) er
 	if format == formatMD {
 		text = plan.Markdown(p)
 	}
-	a.json = format == formatJSON
+	a.json = format == formatJSON // --json says the same
 	if err := a.answer(p, func(s console.Screen) string { return s.Document(text) }); err != nil {
 		return err
 	}

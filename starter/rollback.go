@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strconv"
@@ -125,9 +126,9 @@ func (a *app) rollback(ctx context.Context, arg string, b turnBack) error {
 	if err != nil {
 		return err
 	}
-	what := orElse(b.to, "the release before")
+	what := cmp.Or(b.to, "the release before")
 	if b.output != "" {
-		what = fmt.Sprintf("%s[%s] to %s", b.output, b.partition, orElse(b.to, lastGood))
+		what = fmt.Sprintf("%s[%s] to %s", b.output, b.partition, cmp.Or(b.to, lastGood))
 	}
 	desk, err := a.desk(ctx)
 	if err != nil {

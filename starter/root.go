@@ -22,13 +22,15 @@ type Main struct {
 	Dir string
 	Env func(name string) string
 	Now func() time.Time
+	// Terminal says whether what is written is read in a terminal, and how many columns that has; 0 where it does not say.
+	Terminal func(w io.Writer) (width int, ok bool)
 	// Dial connects to Temporal.
 	Dial func(ctx context.Context, opts temporalx.Options) (client.Client, error)
 }
 
 // NewMain returns the program in the environment of this process.
 func NewMain(stdout, stderr io.Writer) *Main {
-	return &Main{Stdout: stdout, Stderr: stderr, Dir: ".", Env: os.Getenv, Now: time.Now, Dial: temporalx.Dial}
+	return &Main{Stdout: stdout, Stderr: stderr, Dir: ".", Env: os.Getenv, Now: time.Now, Terminal: terminalOf, Dial: temporalx.Dial}
 }
 
 // Run carries out one command line and returns its exit code.

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"cmp"
+
 	"github.com/spf13/cobra"
 
 	"drawbridge/internal/console"
@@ -42,7 +44,7 @@ func (a *app) printSetup(env string, o setup.Options) error {
 	if env == "" && o.Schema == "" {
 		return fault.Newf(fault.Invalid, "set up", "environment", "name it: --env prod", "--env is missing")
 	}
-	o.Schema = orElse(o.Schema, env)
+	o.Schema = cmp.Or(o.Schema, env)
 	text, err := setup.SQL(o)
 	if err != nil {
 		return err

@@ -1,6 +1,7 @@
 package console
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 
@@ -44,7 +45,7 @@ func (s Screen) Inbox(open []Question, mute []view.View, startWorkers []string) 
 		if i > 0 {
 			p.blank()
 		}
-		p.line("%s   %s   asked by %s %s", s.bold(q.ID), q.Title, orElse(q.Gate.Requester, "nobody"), s.ago(q.Gate.OpenedAt))
+		p.line("%s   %s   asked by %s %s", s.bold(q.ID), q.Title, cmp.Or(q.Gate.Requester, "nobody"), s.ago(q.Gate.OpenedAt))
 		p.gate(q.ID, q.Gate)
 	}
 	for _, v := range mute {

@@ -1,6 +1,7 @@
 package console
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"strconv"
@@ -159,7 +160,7 @@ func (r Report) Failures() int { return activities.ValidateResult{Lines: r.Lines
 func (s Screen) Validation(arg string, r Report) string {
 	p := s.page()
 	for _, l := range r.Lines {
-		p.hang("", "  ", inkf("%s %s: %s", s.ok(l.OK), l.Subject, orElse(l.Text, "ok")))
+		p.hang("", "  ", inkf("%s %s: %s", s.ok(l.OK), l.Subject, cmp.Or(l.Text, "ok")))
 		if !l.OK {
 			p.hint("  ", l.Hint)
 		}

@@ -1,6 +1,8 @@
 package console
 
 import (
+	"cmp"
+
 	"drawbridge/internal/gate"
 	"drawbridge/internal/view"
 	"drawbridge/workflows"
@@ -89,7 +91,7 @@ func nextAfter(v view.View) []string {
 		return []string{history, "drawbridge rollback " + word(v.Pipeline) + " --env " + word(env) + " --reason TEXT"}
 	case workflows.StageRefused:
 		if v.Kind == view.Deployment {
-			return []string{"mend it, raise the version, then: drawbridge plan DIR --to " + word(orElse(env, "ENV"))}
+			return []string{"mend it, raise the version, then: drawbridge plan DIR --to " + word(cmp.Or(env, "ENV"))}
 		}
 		return []string{"drawbridge status"}
 	case workflows.StageRolledBack, workflows.StageStuck:

@@ -1,6 +1,7 @@
 package dispatch
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -88,15 +89,15 @@ func fill(d gate.Decision, gates []gate.Gate) (gate.Decision, error) {
 	}
 	planless := named.Name != "" && named.Plan == ""
 	if d.Gate != "" && (d.Plan != "" || named.Decided != "" || planless) {
-		d.Plan = orElse(d.Plan, named.Plan)
+		d.Plan = cmp.Or(d.Plan, named.Plan)
 		return d, nil
 	}
 	switch len(open) {
 	case 0:
 		return d, fault.Newf(fault.Conflict, "decide", "gate", "see what happened: drawbridge status", "no gate is open")
 	case 1:
-		d.Gate = orElse(d.Gate, open[0].Name)
-		d.Plan = orElse(d.Plan, open[0].Plan)
+		d.Gate = cmp.Or(d.Gate, open[0].Name)
+		d.Plan = cmp.Or(d.Plan, open[0].Plan)
 		return d, nil
 	}
 	first := open[0]
@@ -105,11 +106,4 @@ func fill(d gate.Decision, gates []gate.Gate) (gate.Decision, error) {
 		hint += " --plan " + gate.Short(first.Plan)
 	}
 	return d, fault.Newf(fault.Invalid, "decide", "gate", hint, "several gates are open")
-}
-
-func orElse(text, otherwise string) string {
-	if text == "" {
-		return otherwise
-	}
-	return text
 }
