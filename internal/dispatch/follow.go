@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"drawbridge/internal/fault"
-	"drawbridge/internal/view"
 	"drawbridge/workflows"
 )
 
@@ -67,7 +66,7 @@ func (f follower) follow(ctx context.Context) (workflows.Status, error) {
 	defer look.Stop()
 	workers := attendance{listener: f.listener}
 	workers.look(f.missing(ctx))
-	var retries []view.Retry
+	retries := f.talk.Retries(ctx)
 	for {
 		select {
 		case <-ctx.Done():
