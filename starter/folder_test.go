@@ -6,9 +6,9 @@ import (
 	"strings"
 	"testing"
 
-	"drawbridge/internal/console"
-
 	"github.com/stretchr/testify/require"
+
+	"drawbridge/internal/console"
 )
 
 // shop makes the scaffold of a pipeline in the terminal's folder and returns its path.

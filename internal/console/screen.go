@@ -31,9 +31,11 @@ func (s Screen) paint(style lipgloss.Style, text any) ink {
 }
 
 func (s Screen) red(text any) ink { return s.paint(lipgloss.NewStyle().Foreground(lipgloss.Red), text) }
+
 func (s Screen) green(text any) ink {
 	return s.paint(lipgloss.NewStyle().Foreground(lipgloss.Green), text)
 }
+
 func (s Screen) yellow(text any) ink {
 	return s.paint(lipgloss.NewStyle().Foreground(lipgloss.Yellow), text)
 }
