@@ -1,14 +1,15 @@
 package main
 
 import (
+	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"strconv"
 
 	"github.com/spf13/cobra"
 
 	"drawbridge/activities"
+	"drawbridge/internal/dispatch"
 	"drawbridge/internal/fault"
 	"drawbridge/internal/partition"
 	"drawbridge/internal/plan"
@@ -125,23 +126,23 @@ func (a *app) rollback(ctx context.Context, arg string, b turnBack) error {
 	if err != nil {
 		return err
 	}
-	what := orElse(b.to, "the release before")
+	what := cmp.Or(b.to, "the release before")
 	if b.output != "" {
-		what = fmt.Sprintf("%s[%s] to %s", b.output, b.partition, orElse(b.to, lastGood))
+		what = fmt.Sprintf("%s[%s] to %s", b.output, b.partition, cmp.Or(b.to, lastGood))
 	}
-	t, err := a.begin(ctx, order{
-		id: workflows.RollbackID(name, b.env), workflow: workflows.RollbackName,
-		pipeline: name, environment: b.env, release: req.Version,
-		summary: fmt.Sprintf("roll %s in %s back: %s", name, b.env, what), details: "> " + b.reason,
-		memo: map[string]any{"pipeline": name, "release": req.Version, "by": by, "environments": b.env},
-		input: workflows.RollbackInput{
+	desk, err := a.desk(ctx)
+	if err != nil {
+		return err
+	}
+	t, err := desk.Begin(ctx, dispatch.Order{
+		ID: workflows.RollbackID(name, b.env), Workflow: workflows.RollbackName,
+		Pipeline: name, Release: req.Version, By: by, Environments: []string{b.env},
+		Summary: fmt.Sprintf("roll %s in %s back: %s", name, b.env, what), Details: "> " + b.reason,
+		Input: workflows.RollbackInput{
 			Pipeline: name, Environment: b.env, Release: s.release, Config: configs[b.env], Request: req, Verify: verify,
 			DryRun: b.dryRun, By: by, Reason: b.reason,
 		},
 	})
-	if errors.Is(err, errRunning) {
-		return a.running(ctx, t)
-	}
 	if err != nil {
 		return err
 	}

@@ -11,6 +11,7 @@ import (
 	"drawbridge/internal/fault"
 	"drawbridge/internal/partition"
 	"drawbridge/internal/pipeline"
+	"drawbridge/internal/strictyaml"
 )
 
 const shop = `name: shop
@@ -119,7 +120,7 @@ outputs:
 	_, err := pipeline.Parse(files, "config.dev.yaml")
 	require.Equal(t, fault.Invalid, fault.ClassOf(err))
 	require.NotEmpty(t, fault.HintOf(err))
-	problems, ok := pipeline.ProblemsOf(err)
+	problems, ok := strictyaml.ProblemsOf(err)
 	require.True(t, ok)
 	var lines []string
 	for _, p := range problems {
@@ -160,7 +161,7 @@ func TestKeysOfTheDesignThatAreNotCarriedOutAreRefusedByName(t *testing.T) {
 			t.Parallel()
 			_, err := pipeline.Parse(edited(t, tc.file, tc.from, tc.to), "")
 			require.ErrorContains(t, err, "not supported yet: "+name)
-			problems, _ := pipeline.ProblemsOf(err)
+			problems, _ := strictyaml.ProblemsOf(err)
 			require.Len(t, problems, 1)
 		})
 	}
