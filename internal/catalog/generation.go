@@ -3,6 +3,7 @@ package catalog
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -170,6 +171,22 @@ func (l Ledger) Reject(ctx context.Context, q Querier, id int64, reason string) 
 		return fmt.Errorf("reject generation %d: %w", id, err)
 	}
 	return nil
+}
+
+// GiveUp is Reject for one that is still as it was read; it says whether it was, and sets its state and its moment.
+func (l Ledger) GiveUp(ctx context.Context, q Querier, g *Generation, reason string) (bool, error) {
+	err := q.QueryRow(ctx, l.sql(`
+		UPDATE ledger.generation
+		SET state = 'rejected', reason = $4, shadow = '', at = now()
+		WHERE id = $1 AND state = $2 AND at = $3
+		RETURNING state, at`), g.ID, g.State, g.At, reason).Scan(&g.State, &g.At)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("give up generation %d: %w", g.ID, err)
+	}
+	return true, nil
 }
 
 // mine turns "no row was ours" into the conflict that a superseded attempt meets.

@@ -169,7 +169,7 @@ func Lock(ctx context.Context, tx pgx.Tx, parents, children []Relation, rung Run
 		return err
 	}
 	// The DDL that follows holds every lock that it needs: it may take long, and waits for nobody.
-	_, err := tx.Exec(ctx, `SELECT set_config('statement_timeout', $1, true)`, strconv.FormatInt(longestDDL.Milliseconds(), 10))
+	_, err := tx.Exec(ctx, `SELECT set_config('statement_timeout', $1, true)`, Milliseconds(longestDDL))
 	return err
 }
 
@@ -177,6 +177,9 @@ const (
 	deadlockTimeout = `(SELECT setting::int FROM pg_settings WHERE name = 'deadlock_timeout')`
 	longestDDL      = 10 * time.Second
 )
+
+// Milliseconds is a duration as timeouts are set.
+func Milliseconds(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }
 
 // Bound sets both timeouts of the transaction: lock_timeout bounds one lock, statement_timeout the statement.
 func Bound(ctx context.Context, tx pgx.Tx, d time.Duration) error {

@@ -245,9 +245,11 @@ func (b *build) abandon(ctx context.Context, generations []catalog.Generation, c
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), postgres.CancelGrace)
 	defer cancel()
 	for _, g := range generations {
-		if err := b.w.ledger.Reject(ctx, b.w.pool, g.ID, fault.Bound(cause.Error())); err == nil {
-			g.State = generation.Rejected
-			_ = b.w.dropChild(ctx, g)
+		if err := b.w.ledger.Reject(ctx, b.w.pool, g.ID, fault.Bound(cause.Error())); err != nil {
+			continue
+		}
+		if now, err := b.w.ledger.Generation(ctx, b.w.pool, g.ID); err == nil && now.State == generation.Rejected {
+			_ = b.w.dropChild(ctx, now)
 		}
 	}
 }

@@ -268,8 +268,9 @@ func (w *Warehouse) sealChild(ctx context.Context, tx pgx.Tx, g catalog.Generati
 	return owner, err
 }
 
-// dropChild drops the child of a generation that is not live, if it is still there. What hangs in any parent stays:
-// the ledger would be wrong about it, and its rows may be read.
+// dropChild drops the child of a generation that is not live, if it is still there. One that has moved since it was read,
+// and be it there and back, stays: its time begins anew. What hangs in any parent stays too: the ledger would be wrong about
+// it, and its rows may be read.
 func (w *Warehouse) dropChild(ctx context.Context, g catalog.Generation) error {
 	return pgx.BeginFunc(ctx, w.pool, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, `SET LOCAL lock_timeout = '2s'`); err != nil {
@@ -280,8 +281,8 @@ func (w *Warehouse) dropChild(ctx context.Context, g catalog.Generation) error {
 		if err != nil {
 			return err
 		}
-		if now := locked[g.ID].State; now != g.State {
-			return fault.Newf(fault.Conflict, "drop", childName(g.ID), "nothing to do: it is in use again", "it was "+string(g.State)+" and is "+string(now)+" now")
+		if now := locked[g.ID]; now.State != g.State || !now.At.Equal(g.At) {
+			return nil
 		}
 		var there, attached bool
 		if err := tx.QueryRow(ctx, `
