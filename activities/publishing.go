@@ -4,8 +4,6 @@ import (
 	"context"
 	"time"
 
-	"go.temporal.io/sdk/activity"
-
 	"drawbridge/internal/fault"
 	"drawbridge/internal/gate"
 	"drawbridge/internal/generation"
@@ -28,7 +26,10 @@ type PublishSpec struct {
 	// IgnoreSnapshots goes on although older snapshots would see the new children as empty.
 	IgnoreSnapshots bool
 	// Terminate ends the sessions that block, if they still hold what they held.
-	Terminate []int32
+	Terminate []generation.Session
+	// WaitedSnapshots and WaitedLocks are what earlier attempts have spent of the budgets.
+	WaitedSnapshots time.Duration
+	WaitedLocks     time.Duration
 }
 
 // PublishResult says whether the swaps are visible, or who holds them up.
@@ -45,10 +46,11 @@ type PublishResult struct {
 type Publisher interface {
 	// Expand creates absent parents and adds the nullable columns that the release's generations have; anything else is
 	// fault.Refused. What is there already is left as it is.
-	Expand(ctx context.Context, spec ExpandSpec) (ExpandResult, error)
+	Expand(ctx context.Context, spec ExpandSpec, beat func(locks time.Duration)) (ExpandResult, error)
 	AttachShadow(ctx context.Context, deployment string, generations []int64) error
 	DropShadow(ctx context.Context, deployment string) error
-	Publish(ctx context.Context, spec PublishSpec, beat func()) (PublishResult, error)
+	// While it waits, beat is told how long it has waited in all.
+	Publish(ctx context.Context, spec PublishSpec, beat func(snapshots, locks time.Duration)) (PublishResult, error)
 	// WasActive says whether a release is or was the active one of its pipeline.
 	WasActive(ctx context.Context, pipeline, digest string) (bool, error)
 	// SetActive flips the active release, once under its key. A nil release leaves none active.
@@ -74,11 +76,14 @@ type ExpandInput struct {
 type ExpandSpec struct {
 	Pipeline    *pipeline.Pipeline
 	Release     release.Release
+	LockBudget  time.Duration
+	WaitedLocks time.Duration // what earlier attempts have spent of the budget
 	Application string
 }
 
-// ExpandResult lists what was created or added. While Blocked is not empty, what is left is not done.
+// ExpandResult lists what was created or added. While Done is false something is left to do, and Blocked holds it up.
 type ExpandResult struct {
+	Done    bool                 `json:"done"`
 	Changes []string             `json:"changes,omitempty"`
 	Blocked []generation.Session `json:"blocked,omitempty"`
 }
@@ -95,7 +100,11 @@ func (a *Publishing) Expand(ctx context.Context, in ExpandInput) (ExpandResult, 
 	if err := a.authorize(ctx, w, in.Target, in.Plan); err != nil {
 		return ExpandResult{}, err
 	}
-	return w.Expand(ctx, ExpandSpec{Pipeline: p, Release: in.Target.Release, Application: application(ctx, "expand")})
+	before, beat := patience(ctx)
+	return w.Expand(ctx, ExpandSpec{
+		Pipeline: p, Release: in.Target.Release, Application: application(ctx, "expand"),
+		LockBudget: a.Site.Policy.Publish.LockBudget, WaitedLocks: before.Locks,
+	}, func(locks time.Duration) { beat(0, locks) })
 }
 
 // ShadowInput names generations that are attached to the deployment's shadow parents.
@@ -130,10 +139,11 @@ type PublishInput struct {
 	Round  int               `json:"round"`
 	Swaps  []generation.Swap `json:"swaps"`
 	// TurnBack are swaps back to what was live before: rollback and compensation.
-	TurnBack        bool    `json:"turn_back,omitempty"`
-	Accepted        bool    `json:"accepted,omitempty"`
-	IgnoreSnapshots bool    `json:"ignore_snapshots,omitempty"`
-	Terminate       []int32 `json:"terminate,omitempty"`
+	TurnBack        bool `json:"turn_back,omitempty"`
+	Accepted        bool `json:"accepted,omitempty"`
+	IgnoreSnapshots bool `json:"ignore_snapshots,omitempty"`
+	// Terminate are sessions as a result named them.
+	Terminate []generation.Session `json:"terminate,omitempty"`
 }
 
 // Publish swaps in one transaction, at most once under target key + step + round; a second call returns the recorded
@@ -150,13 +160,14 @@ func (a *Publishing) Publish(ctx context.Context, in PublishInput) (PublishResul
 		}
 	}
 	rules := a.Site.Policy.Publish
+	before, beat := patience(ctx)
 	return w.Publish(ctx, PublishSpec{
 		Key: in.Target.Effect(in.Step, in.Round), Swaps: in.Swaps, Release: in.Target.Release,
 		Application: application(ctx, in.Step), TurnBack: in.TurnBack, Accepted: in.Accepted,
 		LockBudget: rules.LockBudget, SnapshotWait: rules.SnapshotWait,
 		IgnoreSnapshots: in.IgnoreSnapshots || rules.OnSnapshotTimeout == pipeline.TimeoutProceed,
-		Terminate:       in.Terminate,
-	}, func() { activity.RecordHeartbeat(ctx, in.Step) })
+		Terminate:       in.Terminate, WaitedSnapshots: before.Snapshots, WaitedLocks: before.Locks,
+	}, beat)
 }
 
 // authorize holds what becomes visible to the environment's policy: the active release may be published again; another

@@ -6,6 +6,7 @@ import (
 	"io"
 	"io/fs"
 	"strings"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -21,9 +22,8 @@ import (
 // site joins the activities to a warehouse and to the files that it is loaded from.
 type site struct {
 	*warehouse.Warehouse
-	files  sources
-	cfg    pipeline.Config
-	policy pipeline.Publish
+	files sources
+	cfg   pipeline.Config
 }
 
 var _ activities.Warehouse = (*site)(nil)
@@ -128,15 +128,13 @@ func (s *site) Compare(ctx context.Context, in activities.Comparison) (canary.Di
 }
 
 // Expand implements activities.Publisher.
-func (s *site) Expand(ctx context.Context, in activities.ExpandSpec) (activities.ExpandResult, error) {
-	res, err := s.Warehouse.Expand(ctx, warehouse.ExpandSpec{
-		Pipeline: in.Pipeline, Release: in.Release, LockBudget: s.policy.LockBudget, Application: in.Application,
-	})
+func (s *site) Expand(ctx context.Context, in activities.ExpandSpec, beat func(locks time.Duration)) (activities.ExpandResult, error) {
+	res, err := s.Warehouse.Expand(ctx, warehouse.ExpandSpec(in), beat)
 	return activities.ExpandResult(res), err
 }
 
 // Publish implements activities.Publisher.
-func (s *site) Publish(ctx context.Context, in activities.PublishSpec, beat func()) (activities.PublishResult, error) {
+func (s *site) Publish(ctx context.Context, in activities.PublishSpec, beat func(snapshots, locks time.Duration)) (activities.PublishResult, error) {
 	res, err := s.Warehouse.Publish(ctx, warehouse.PublishSpec(in), beat)
 	return activities.PublishResult(res), err
 }

@@ -40,7 +40,7 @@ func (w *warehouses) opener(policy pipeline.Policy, files sources) func(context.
 		if err != nil {
 			return nil, err
 		}
-		return &site{Warehouse: shared, files: files, cfg: cfg, policy: policy.Publish}, nil
+		return &site{Warehouse: shared, files: files, cfg: cfg}, nil
 	}
 }
 

@@ -41,9 +41,7 @@ func publish(ctx workflow.Context, c *conduct.Conductor, in activities.PublishIn
 		case gate.Proceed:
 			in.IgnoreSnapshots = true
 		case gate.Terminate:
-			for _, s := range res.Blocked {
-				in.Terminate = append(in.Terminate, s.PID)
-			}
+			in.Terminate = res.Blocked
 		case gate.Approve, gate.Reject, gate.Rollback, gate.Keep:
 			return conduct.Refused(in.Step, g.Why)
 		}
@@ -61,7 +59,7 @@ func expand(ctx workflow.Context, c *conduct.Conductor, in activities.ExpandInpu
 		for _, change := range res.Changes {
 			c.Tell(ctx, at, "expanded: "+change)
 		}
-		if len(res.Blocked) == 0 {
+		if res.Done {
 			return nil
 		}
 		g, err := c.Ask(ctx, at, parked("expand", in.Target, activities.PublishResult{Blocked: res.Blocked, WaitingFor: "locks"}))
@@ -82,7 +80,7 @@ func parked(step string, t activities.Target, res activities.PublishResult) gate
 	}
 	for _, s := range res.Blocked {
 		g.Verdict.Evidence = append(g.Verdict.Evidence, gate.Evidence{
-			Name: fmt.Sprintf("pid %d", s.PID), Value: fmt.Sprintf("%s (%s), %s", s.User, s.Application, s.State),
+			Name: s.Name(), Value: s.State,
 			Limit: "holds " + s.Holds, Note: "since " + s.Since.UTC().Format("15:04:05"), Outcome: gate.Inconclusive,
 		})
 	}
@@ -91,6 +89,9 @@ func parked(step string, t activities.Target, res activities.PublishResult) gate
 }
 
 func sessions(res activities.PublishResult) string {
+	if len(res.Blocked) == 0 {
+		return "sessions that have just gone"
+	}
 	out := ""
 	for i, s := range res.Blocked {
 		if i == 3 {
@@ -99,7 +100,7 @@ func sessions(res activities.PublishResult) string {
 		if i > 0 {
 			out += ", "
 		}
-		out += fmt.Sprintf("pid %d (%s, %s)", s.PID, s.User, s.Application)
+		out += s.Name()
 	}
 	return out
 }

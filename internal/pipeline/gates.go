@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"drawbridge/internal/canary"
 	"drawbridge/internal/check"
@@ -161,6 +162,9 @@ func (b *builder) check(kind check.Kind, v strictyaml.Value) check.Check {
 	return c
 }
 
+// longestCheckName keeps a verdict that names some checks a sentence.
+const longestCheckName = 100
+
 // limitRule says whether a number must have a limit.
 type limitRule int
 
@@ -185,6 +189,10 @@ func (b *builder) limits(v strictyaml.Value, rule limitRule) {
 
 func (b *builder) unique(v strictyaml.Value, name string, seen map[string]bool) {
 	if name == "" {
+		return
+	}
+	if utf8.RuneCountInString(name) > longestCheckName {
+		b.problems.add(v.at, fmt.Sprintf("the name is longer than %d characters", longestCheckName), "shorten it: screens and the ledger carry it")
 		return
 	}
 	if seen[name] {

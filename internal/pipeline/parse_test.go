@@ -221,6 +221,7 @@ func TestParseRefuses(t *testing.T) {
 		"a duration of nothing":               {"pipeline.yaml", "for: 24h", "for: 0s", "must be longer than nothing"},
 		"a watch that ends too soon":          {"pipeline.yaml", "for: 24h", "for: 10m", "the watch would end before its first evaluation"},
 		"a watch that cannot fail":            {"pipeline.yaml", "  freshness: 26h\n", "", "so it can never fail"},
+		"a check whose name is a page":        {"pipeline.yaml", "name: revenue,", "name: " + strings.Repeat("n", 101) + ",", "longer than 100"},
 		"a watch metric without limit":        {"pipeline.yaml", "  freshness: 26h\n", "  checks: [metric: {name: a, sql: select 1}]\n", "without a limit the check can never fail"},
 		"tests that are not there":            {"pipeline.yaml", "watch:", "tests: checks/\nwatch:", "there is no test in checks"},
 		"a glob that is none":                 {"pipeline.yaml", "watch:", "pack: {allow: ['a[']}\nwatch:", `"a[" is no glob`},

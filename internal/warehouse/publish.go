@@ -30,8 +30,11 @@ type PublishSpec struct {
 	SnapshotWait time.Duration
 	// IgnoreSnapshots goes on although older snapshots would see the new children as empty.
 	IgnoreSnapshots bool
-	// Terminate ends these sessions, those of them that still hold up the publish.
-	Terminate []int32
+	// Terminate ends these sessions, those of them that still hold up the publish in the transaction that was seen.
+	Terminate []generation.Session
+	// WaitedSnapshots and WaitedLocks are what earlier attempts of this publish have spent of its budgets.
+	WaitedSnapshots time.Duration
+	WaitedLocks     time.Duration
 }
 
 // PublishResult is what became of a publish. While Done is false nothing has changed: a person decides, by the sessions
@@ -47,8 +50,9 @@ type PublishResult struct {
 // Publish swaps generations, in one transaction, when nobody can be misled by it. It is idempotent on Key: a publish
 // that has happened returns its recorded result, also where the connection was lost at its commit, because the record
 // commits with the effect. A live generation that is no longer From is fault.Conflict, and so is every publish of a
-// fenced workflow. A rollback is the same swap, with From and To exchanged. beat is called while it waits.
-func (w *Warehouse) Publish(ctx context.Context, spec PublishSpec, beat func()) (PublishResult, error) {
+// fenced workflow. A rollback is the same swap, with From and To exchanged. While it waits, beat is told how long it has
+// waited in all for snapshots and for locks, earlier attempts included.
+func (w *Warehouse) Publish(ctx context.Context, spec PublishSpec, beat func(snapshots, locks time.Duration)) (PublishResult, error) {
 	object := spec.object()
 	result, done, err := postgres.Done[PublishResult](ctx, w.pool, w.ledger, spec.Key)
 	if err != nil || done {
@@ -58,7 +62,11 @@ func (w *Warehouse) Publish(ctx context.Context, spec PublishSpec, beat func()) 
 	if err := p.read(ctx); err != nil {
 		return PublishResult{}, postgres.Classify("publish", object, err)
 	}
-	old, err := p.awaitReaders(ctx, beat)
+	snapshots := spec.WaitedSnapshots
+	old, err := p.awaitReaders(ctx, spec.SnapshotWait-spec.WaitedSnapshots, func(waited time.Duration) {
+		snapshots = spec.WaitedSnapshots + waited
+		beat(snapshots, spec.WaitedLocks)
+	})
 	if err != nil {
 		return PublishResult{}, postgres.Classify("publish", object, err)
 	}
@@ -68,9 +76,11 @@ func (w *Warehouse) Publish(ctx context.Context, spec PublishSpec, beat func()) 
 	if err := p.terminateHolders(ctx); err != nil {
 		return PublishResult{}, postgres.Classify("publish", object, err)
 	}
-	ladder := postgres.Ladder{Pool: w.pool, Relations: p.relations(), Budget: spec.LockBudget}
-	done, blocked, err := ladder.Climb(ctx, func(ctx context.Context, rung time.Duration) error {
-		beat()
+	ladder := postgres.Ladder{
+		Pool: w.pool, Relations: p.relations(), Budget: spec.LockBudget - spec.WaitedLocks,
+		Beat: func(waited time.Duration) { beat(snapshots, spec.WaitedLocks+waited) },
+	}
+	done, blocked, err := ladder.Climb(ctx, func(ctx context.Context, rung postgres.Rung) error {
 		var err error
 		result, err = p.attempt(ctx, rung)
 		return err
@@ -112,7 +122,7 @@ func (p *publication) relations() []uint32 {
 
 // attempt is one try of the transaction. The ledger is written first and the tables last, so that readers are kept out
 // for the DDL and the commit only. Fences are looked at again: one may have come since the first look.
-func (p *publication) attempt(ctx context.Context, rung time.Duration) (PublishResult, error) {
+func (p *publication) attempt(ctx context.Context, rung postgres.Rung) (PublishResult, error) {
 	effect := postgres.Effect{Key: p.spec.Key, Kind: string(p.spec.kind()), Application: p.spec.Application}
 	return postgres.Once(ctx, p.w.pool, p.w.ledger, effect, func(tx pgx.Tx) (PublishResult, error) {
 		if err := p.compareAndSwap(ctx, tx); err != nil {
