@@ -192,7 +192,7 @@ func (b *builder) unique(v strictyaml.Value, name string, seen map[string]bool) 
 		return
 	}
 	if utf8.RuneCountInString(name) > longestCheckName {
-		b.problems.add(v.at, fmt.Sprintf("the name is longer than %d characters", longestCheckName), "shorten it: screens and the ledger carry it")
+		b.problems.Add(v.At, fmt.Sprintf("the name is longer than %d characters", longestCheckName), "shorten it: screens and the ledger carry it")
 		return
 	}
 	if seen[name] {
