@@ -71,7 +71,8 @@ type toy struct {
 }
 
 func (y *toy) Status(h conduct.Header) any { return toyStatus{Header: h, Done: y.done, Line: y.line} }
-func (y *toy) Details() []string           { return []string{fmt.Sprintf("%d delivered", len(y.done))} }
+
+func (y *toy) Details() []string { return []string{fmt.Sprintf("%d delivered", len(y.done))} }
 
 func play(ctx workflow.Context, in toyInput) (toyStatus, error) {
 	y := &toy{in: in}
