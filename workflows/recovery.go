@@ -7,7 +7,6 @@ import (
 	"go.temporal.io/sdk/workflow"
 
 	"drawbridge/activities"
-	"drawbridge/internal/gate"
 	"drawbridge/workflows/conduct"
 )
 
@@ -51,7 +50,7 @@ func (r recovery) run(ctx workflow.Context) error {
 		if err != nil {
 			return err
 		}
-		r.Rules(map[string]gate.Approval{env: here.Rule})
+		r.Rule(env, here.Rule)
 		out, err := turnBack{Conductor: r.Conductor, target: target}.compensate(ctx)
 		if err != nil {
 			return err

@@ -7,7 +7,6 @@ import (
 
 	"drawbridge/activities"
 	"drawbridge/internal/fault"
-	"drawbridge/internal/gate"
 	"drawbridge/workflows/conduct"
 )
 
@@ -47,7 +46,7 @@ func (r *rollback) run(ctx workflow.Context) error {
 	if err != nil {
 		return err
 	}
-	r.Rules(map[string]gate.Approval{in.Environment: survey.Rule})
+	r.Rule(in.Environment, survey.Rule)
 	if survey.To != nil {
 		r.About(*survey.To, "")
 	}

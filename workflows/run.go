@@ -51,7 +51,7 @@ func (r *run) run(ctx workflow.Context) error {
 	if err != nil {
 		return err
 	}
-	r.Rules(map[string]gate.Approval{in.Environment: here.Rule})
+	r.Rule(in.Environment, here.Rule)
 	r.At(ctx, StageCrossing, r.at("build"), fmt.Sprintf("building %s with %s", in.Partition, release.Version))
 	built, err := BuildSlice.Do(ctx, r.Conductor, r.at("run"), "build run", activities.SliceInput{Target: target, Step: "run", Partition: in.Partition})
 	if err != nil {

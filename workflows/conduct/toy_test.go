@@ -85,7 +85,7 @@ func play(ctx workflow.Context, in toyInput) (toyStatus, error) {
 	if err != nil {
 		return toyStatus{}, err
 	}
-	y.Rules(map[string]gate.Approval{"prod": {Required: true, Approvers: []string{"bob", "carol"}, Quorum: 2, FourEyes: true}})
+	y.Rule("prod", gate.Approval{Required: true, Approvers: []string{"bob", "carol"}, Quorum: 2, FourEyes: true})
 	err = y.Run(ctx, "play", y.body, y.back)
 	return toyStatus{Header: y.Header(), Done: y.done, Line: y.line}, err
 }
