@@ -18,8 +18,8 @@ type Fault struct {
 }
 
 // NewFaultInterceptor returns the boundary at which every activity's faults become application errors: the class is the
-// type, no fault is retried, everything else stays as it is and is retried. Only the outermost error of a chain counts
-// for Temporal, so this is done once, here.
+// type, no fault is retried, everything else stays as it is and is retried. No text passes it that is longer than
+// fault.MaxText. Only the outermost error of a chain counts for Temporal, so this is done once, here.
 func NewFaultInterceptor() interceptor.WorkerInterceptor { return &faultInterceptor{} }
 
 type faultInterceptor struct {
@@ -41,13 +41,17 @@ func (i *faultActivity) ExecuteActivity(ctx context.Context, in *interceptor.Exe
 	return res, ApplicationError(err)
 }
 
-// ApplicationError translates a fault; any other error is returned as it is.
+// ApplicationError translates a fault; any other error is returned as it is, but for a text without bound, whose chain
+// would repeat it in a history level by level.
 func ApplicationError(err error) error {
 	f, ok := errors.AsType[*fault.Error](err)
-	if !ok {
+	switch {
+	case !ok && (err == nil || len(err.Error()) <= fault.MaxText || temporal.IsCanceledError(err) || errors.Is(err, context.Canceled)):
 		return err
+	case !ok:
+		return errors.New(fault.Bound(err.Error()))
 	}
-	return temporal.NewApplicationErrorWithOptions(err.Error(), string(f.Class), temporal.ApplicationErrorOptions{
+	return temporal.NewApplicationErrorWithOptions(fault.Bound(err.Error()), string(f.Class), temporal.ApplicationErrorOptions{
 		NonRetryable: true,
 		Details:      []any{Fault{Op: f.Op, Object: f.Object, Hint: fault.HintOf(err)}},
 	})

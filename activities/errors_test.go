@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -36,6 +37,24 @@ func TestFaultsLeaveActivitiesWithTheirClassAndAreNotRetried(t *testing.T) {
 		t.Parallel()
 		require.False(t, run(t, errors.New("connection reset")).NonRetryable())
 	})
+}
+
+func TestNoTextWithoutABoundLeavesAnActivity(t *testing.T) {
+	t.Parallel()
+	long := strings.Repeat("a name, ", 100_000)
+	for name, err := range map[string]error{
+		"of a fault":           fmt.Errorf("%s: %w", long, fault.Newf(fault.Invalid, "load", "f.csv", "shorten it", long)),
+		"of a transient error": fmt.Errorf("look: %w", fmt.Errorf("again: %w", errors.New(long))),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			app := run(t, err)
+			require.LessOrEqual(t, len(app.Message()), fault.MaxText)
+			for cause := errors.Unwrap(app); cause != nil; cause = errors.Unwrap(cause) {
+				require.LessOrEqual(t, len(cause.Error()), fault.MaxText)
+			}
+		})
+	}
 }
 
 // run returns what an activity's error is for the workflow that called it.

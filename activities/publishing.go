@@ -4,8 +4,6 @@ import (
 	"context"
 	"time"
 
-	"go.temporal.io/sdk/activity"
-
 	"drawbridge/internal/admission"
 	"drawbridge/internal/generation"
 	"drawbridge/internal/pipeline"
@@ -15,11 +13,12 @@ import (
 type Publisher interface {
 	// Expand creates absent parents and adds the nullable columns that the release's generations have; anything else is
 	// fault.Refused. What is there already is left as it is.
-	Expand(ctx context.Context, p *pipeline.Pipeline, ticket admission.Ticket, lockBudget time.Duration, application string) (generation.ExpandResult, error)
+	Expand(ctx context.Context, p *pipeline.Pipeline, spec generation.ExpandSpec, ticket admission.Ticket, beat func(locks time.Duration)) (generation.ExpandResult, error)
 	AttachShadow(ctx context.Context, deployment string, generations []int64) error
 	DropShadow(ctx context.Context, deployment string) error
-	// Publish swaps, at most once under its key, when the ticket is admitted in the swap's own transaction.
-	Publish(ctx context.Context, spec generation.PublishSpec, ticket admission.Ticket, beat func()) (generation.PublishResult, error)
+	// Publish swaps, at most once under its key, when the ticket is admitted in the swap's own transaction. While it waits,
+	// beat is told how long it has waited in all.
+	Publish(ctx context.Context, spec generation.PublishSpec, ticket admission.Ticket, beat func(snapshots, locks time.Duration)) (generation.PublishResult, error)
 	Housekeep(ctx context.Context, keep time.Duration) error
 }
 
@@ -44,7 +43,10 @@ func (a *Publishing) Expand(ctx context.Context, in ExpandInput) (generation.Exp
 		outputs[i] = o.Table
 	}
 	ticket := a.Site.ticket(in.Target, admission.Expand, outputs, nil)
-	return w.Expand(ctx, p, ticket, a.Site.Policy.Publish.LockBudget, application(ctx, "expand"))
+	before, beat := patience(ctx)
+	return w.Expand(ctx, p, generation.ExpandSpec{
+		LockBudget: a.Site.Policy.Publish.LockBudget, WaitedLocks: before.Locks, Application: application(ctx, "expand"),
+	}, ticket, func(locks time.Duration) { beat(0, locks) })
 }
 
 // ShadowInput names generations that are attached to the deployment's shadow parents.
@@ -78,12 +80,13 @@ type PublishInput struct {
 	Round  int               `json:"round"`
 	Swaps  []generation.Swap `json:"swaps"`
 	// Activate makes the target's tenure the active one in the same transaction.
-	Activate        bool    `json:"activate,omitempty"`
-	Accepted        bool    `json:"accepted,omitempty"`
-	IgnoreSnapshots bool    `json:"ignore_snapshots,omitempty"`
-	Terminate       []int32 `json:"terminate,omitempty"`
-	By              string  `json:"by,omitempty"`
-	Reason          string  `json:"reason,omitempty"`
+	Activate        bool `json:"activate,omitempty"`
+	Accepted        bool `json:"accepted,omitempty"`
+	IgnoreSnapshots bool `json:"ignore_snapshots,omitempty"`
+	// Terminate are sessions as a result named them.
+	Terminate []generation.Session `json:"terminate,omitempty"`
+	By        string               `json:"by,omitempty"`
+	Reason    string               `json:"reason,omitempty"`
 }
 
 // Publish swaps in one transaction, at most once under target + step + round; a second call returns the recorded result. It
@@ -104,8 +107,9 @@ func (a *Publishing) Publish(ctx context.Context, in PublishInput) (generation.P
 		}
 	}
 	spec := a.Site.publishSpec(ctx, in)
-	spec.Activate = in.Activate
-	return w.Publish(ctx, spec, a.Site.ticket(in.Target, admission.Publish, nil, in.Swaps), func() { activity.RecordHeartbeat(ctx, in.Step) })
+	before, beat := patience(ctx)
+	spec.Activate, spec.WaitedSnapshots, spec.WaitedLocks = in.Activate, before.Snapshots, before.Locks
+	return w.Publish(ctx, spec, a.Site.ticket(in.Target, admission.Publish, nil, in.Swaps), beat)
 }
 
 // publishSpec is how a publish waits, by the environment's policy.

@@ -71,6 +71,7 @@ type desk struct {
 	approved bool
 	undo     plan.Undo
 	swapped  []generation.Swap
+	publish  activities.PublishSpec
 	former   []string // digests of releases that were active
 	flipped  *release.Release
 }
@@ -92,8 +93,8 @@ func (d *desk) Undo(context.Context, *pipeline.Pipeline, plan.TurnBack) (plan.Un
 	return d.undo, nil
 }
 
-func (d *desk) Publish(_ context.Context, in activities.PublishSpec, _ func()) (activities.PublishResult, error) {
-	d.swapped = in.Swaps
+func (d *desk) Publish(_ context.Context, in activities.PublishSpec, _ func(_, _ time.Duration)) (activities.PublishResult, error) {
+	d.swapped, d.publish = in.Swaps, in
 	return activities.PublishResult{Done: true, Swapped: len(in.Swaps)}, nil
 }
 

@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"time"
 
-	"go.temporal.io/sdk/activity"
-
 	"drawbridge/internal/admission"
 	"drawbridge/internal/check"
 	"drawbridge/internal/effect"
@@ -161,7 +159,8 @@ type PassInput struct {
 	// Rebuild are the partitions that a pass has found to be built again; of RebuildPass only.
 	Rebuild         []partition.Key `json:"rebuild,omitempty"`
 	IgnoreSnapshots bool            `json:"ignore_snapshots,omitempty"`
-	Terminate       []int32         `json:"terminate,omitempty"`
+	// Terminate are sessions as a pass named them.
+	Terminate []generation.Session `json:"terminate,omitempty"`
 }
 
 // Pass is how far a turn-back got: counts and one key, however many partitions there are.
@@ -328,7 +327,7 @@ func (a *TurningBack) publish(ctx context.Context, t turning, first partition.Ke
 	spec.Key.Partition = partition.Key(fmt.Sprintf("%s:%d", first, swaps[0].From))
 	ticket := a.Site.ticket(target, admission.Publish, nil, swaps)
 	ticket.Question.TurnBack = true
-	return t.w.Publish(ctx, spec, ticket, func() { activity.RecordHeartbeat(ctx, string(first)) })
+	return t.w.Publish(ctx, spec, ticket, func(time.Duration, time.Duration) {}) // the pass beats by itself
 }
 
 // RebuildPass builds the named partitions again with the release that is gone back to, audits and publishes them, one after

@@ -4,7 +4,7 @@ import (
 	"context"
 
 	"drawbridge/internal/fault"
-	"drawbridge/internal/pipeline"
+	"drawbridge/internal/strictyaml"
 )
 
 // Validation is one thing that validate looked at. Text holds the author's own names and fixtures, never data.
@@ -75,7 +75,7 @@ func (a *Builds) ValidateSource(ctx context.Context, in ValidateSourceInput) (Va
 
 // problemsOf turns the parser's problems into lines, so that they are shown with the rest and not as one error.
 func problemsOf(err error) ([]Validation, bool) {
-	problems, ok := pipeline.ProblemsOf(err)
+	problems, ok := strictyaml.ProblemsOf(err)
 	if !ok {
 		return nil, false
 	}

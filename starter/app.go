@@ -2,18 +2,22 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/user"
 	"path/filepath"
 
+	"github.com/charmbracelet/x/term"
 	"go.temporal.io/sdk/client"
 
+	"drawbridge/internal/console"
+	"drawbridge/internal/dispatch"
 	"drawbridge/internal/fault"
 	"drawbridge/internal/store"
 	"drawbridge/internal/temporalx"
+	"drawbridge/workflows"
 )
 
 // app is one invocation: the flags that every command has, and the connections that they lead to, made when first used.
@@ -34,21 +38,28 @@ func (a *app) close() {
 	}
 }
 
-// temporal connects once.
-func (a *app) temporal(ctx context.Context) (client.Client, error) {
-	if a.connected != nil {
-		return a.connected, nil
+// desk connects to Temporal once.
+func (a *app) desk(ctx context.Context) (*dispatch.Desk, error) {
+	if a.connected == nil {
+		stack, _, err := a.stack()
+		if err != nil && !errors.Is(err, os.ErrNotExist) {
+			return nil, err
+		}
+		by, err := a.by()
+		if err != nil {
+			return nil, err
+		}
+		a.connected, err = a.Dial(ctx, temporalx.Options{Address: stack.TemporalAddress, Identity: "drawbridge/" + by})
+		if err != nil {
+			return nil, err
+		}
 	}
-	stack, _, err := a.stack()
-	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		return nil, err
-	}
-	by, err := a.by()
-	if err != nil {
-		return nil, err
-	}
-	a.connected, err = a.Dial(ctx, temporalx.Options{Address: stack.TemporalAddress, Identity: "drawbridge/" + by})
-	return a.connected, err
+	return a.deskFor(nil), nil
+}
+
+// deskFor is the desk of the connection; the story that it tells begins after an event, or at its beginning.
+func (a *app) deskFor(told *workflows.Event) *dispatch.Desk {
+	return &dispatch.Desk{Client: a.connected, Now: a.Now, Listener: a.teller(told)}
 }
 
 // store opens the artifact store. Worker and CLI must use the same one: they hand each other digests.
@@ -89,24 +100,52 @@ func (a *app) by() (string, error) {
 	return u.Username, nil
 }
 
-// print writes a value as JSON, for programs.
-func (a *app) print(value any) error {
-	e := json.NewEncoder(a.Stdout)
-	e.SetEscapeHTML(false)
-	e.SetIndent("", "  ")
-	if err := e.Encode(value); err != nil {
-		return fmt.Errorf("encode answer: %w", err)
+// screen is how text is shown on w. The second value says that w is a terminal that can move its cursor.
+func (m *Main) screen(w io.Writer) (console.Screen, bool) {
+	s := console.Screen{Now: m.Now()}
+	width, ok := m.Terminal(w)
+	if !ok || m.Env("TERM") == "dumb" {
+		return s, false
 	}
-	return nil
+	s.Width, s.Colour = width, m.Env("NO_COLOR") == ""
+	return s, true
 }
 
-// next writes the last line of a screen: the command to type now.
-func (a *app) next(commands ...string) {
-	for i, c := range commands {
-		label := "Next:"
-		if i > 0 {
-			label = "     "
-		}
-		fmt.Fprintf(a.Stdout, "%s %s\n", label, c)
+// terminalOf says whether w is a terminal, and how many columns it has; 0 where it does not say.
+func terminalOf(w io.Writer) (width int, ok bool) {
+	f, isFile := w.(*os.File)
+	if !isFile || !term.IsTerminal(f.Fd()) {
+		return 0, false
 	}
+	width, _, err := term.GetSize(f.Fd())
+	if err != nil {
+		return 0, true
+	}
+	return width, true
+}
+
+// answer writes what a command was asked for: as JSON for programs, or as a screen.
+func (a *app) answer(value any, show func(console.Screen) string) error {
+	if !a.json {
+		a.write(a.Stdout, show)
+		return nil
+	}
+	text, err := console.JSON(value)
+	if err == nil {
+		fmt.Fprint(a.Stdout, text)
+	}
+	return err
+}
+
+// say writes what is worth knowing beside the answer.
+func (m *Main) say(show func(console.Screen) string) { m.write(m.Stderr, show) }
+
+func (m *Main) write(w io.Writer, show func(console.Screen) string) {
+	s, _ := m.screen(w)
+	fmt.Fprint(w, show(s))
+}
+
+// sayMissing says where no worker answers: none polls, or the one that polled last does not answer.
+func (m *Main) sayMissing(missing []dispatch.Queue) {
+	m.say(func(s console.Screen) string { return s.Missing(dispatch.Names(missing), dispatch.StartLines(missing)) })
 }

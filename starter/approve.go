@@ -26,6 +26,6 @@ func (a *app) approveCommand() *cobra.Command {
 }
 
 // decisionHelp is what the three commands of deciding share.
-const decisionHelp = `ID is a pipeline (its deployment) or a workflow ID. Without --gate and --plan the open gate and its plan are meant; the plan
-is shown, and a decision about another one is refused. When no worker answers within ten seconds the decision is recorded,
+const decisionHelp = `ID is a pipeline (its deployment) or a workflow ID. Without --gate and --plan the one open gate and its plan are meant;
+where several are open, both have to be named. A decision about another plan is refused. When no worker answers within ten seconds the decision is recorded,
 and applied when one returns.`

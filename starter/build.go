@@ -2,11 +2,10 @@ package main
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/spf13/cobra"
 
-	"drawbridge/internal/store"
+	"drawbridge/internal/console"
 )
 
 func (a *app) buildCommand() *cobra.Command {
@@ -33,23 +32,6 @@ func dirOf(args []string) string {
 	return args[0]
 }
 
-// built is the answer of build.
-type built struct {
-	Pipeline string          `json:"pipeline"`
-	Version  string          `json:"version"`
-	Digest   string          `json:"digest"`
-	Store    string          `json:"store"`
-	Created  bool            `json:"created"`
-	Files    []packed        `json:"files"`
-	Skipped  []store.Skipped `json:"skipped"`
-}
-
-// packed is a file of a release.
-type packed struct {
-	Path  string `json:"path"`
-	Bytes int    `json:"bytes"`
-}
-
 func (a *app) build(ctx context.Context, dir string) error {
 	f, err := openFolder(dir)
 	if err != nil {
@@ -67,29 +49,12 @@ func (a *app) build(ctx context.Context, dir string) error {
 	if err != nil {
 		return err
 	}
-	b := built{Pipeline: r.Pipeline, Version: r.Version, Digest: r.Digest, Store: s.Location(), Created: created, Skipped: f.skipped}
+	b := console.Built{Pipeline: r.Pipeline, Version: r.Version, Digest: r.Digest, Store: s.Location(), Created: created}
 	for _, path := range f.files.Paths() {
-		b.Files = append(b.Files, packed{Path: path, Bytes: len(f.files[path])})
+		b.Files = append(b.Files, console.Packed{Path: path, Bytes: len(f.files[path])})
 	}
-	if a.json {
-		return a.print(b)
+	for _, x := range f.skipped {
+		b.Skipped = append(b.Skipped, console.Skipped{Path: x.Path, Reason: x.Reason})
 	}
-	a.showBuilt(b)
-	return nil
-}
-
-func (a *app) showBuilt(b built) {
-	st := a.style(a.Stdout)
-	for _, f := range b.Files {
-		fmt.Fprintf(a.Stdout, "  %8d  %s\n", f.Bytes, f.Path)
-	}
-	for _, s := range b.Skipped {
-		fmt.Fprintln(a.Stdout, st.dim(fmt.Sprintf("  not packed  %s (%s)", s.Path, s.Reason)))
-	}
-	state := "stored"
-	if !b.Created {
-		state = "was there already, with the same content"
-	}
-	fmt.Fprintf(a.Stdout, "\n%s %s in %s\n%s\n\n", st.bold(b.Pipeline+"@"+b.Version), state, b.Store, b.Digest)
-	a.next(fmt.Sprintf("drawbridge plan %s@%s --to dev", b.Pipeline, b.Version))
+	return a.answer(b, func(s console.Screen) string { return s.Built(b) })
 }

@@ -2,9 +2,11 @@ package main
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/spf13/cobra"
+
+	"drawbridge/internal/console"
+	"drawbridge/internal/dispatch"
 )
 
 func (a *app) cancelCommand() *cobra.Command {
@@ -15,25 +17,22 @@ func (a *app) cancelCommand() *cobra.Command {
 		Example: "  drawbridge cancel shop\n  drawbridge cancel run/shop/dev/2026-01-31",
 		GroupID: groupChange,
 		Args:    between(1, 1, "ID or PIPELINE"),
-		RunE:    func(cmd *cobra.Command, args []string) error { return a.cancel(cmd.Context(), workflowID(args[0])) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.cancel(cmd.Context(), dispatch.WorkflowID(args[0]))
+		},
 	}
 }
 
 func (a *app) cancel(ctx context.Context, id string) error {
-	c, err := a.temporal(ctx)
+	d, err := a.desk(ctx)
 	if err != nil {
 		return err
 	}
-	if err := c.CancelWorkflow(ctx, id, ""); err != nil {
-		return talk{id: id}.explain(err)
+	if err := d.Cancel(ctx, id); err != nil {
+		return err
 	}
-	if a.json {
-		return a.print(struct {
-			ID        string `json:"id"`
-			Requested bool   `json:"requested"`
-		}{id, true})
-	}
-	fmt.Fprintf(a.Stdout, "Asked %s to stop. What it published is turned back first.\n", id)
-	a.next("drawbridge status " + id + " --watch")
-	return nil
+	return a.answer(struct {
+		ID        string `json:"id"`
+		Requested bool   `json:"requested"`
+	}{id, true}, func(s console.Screen) string { return s.Asked(id) })
 }

@@ -2,12 +2,11 @@ package main
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/spf13/cobra"
 
 	"drawbridge/activities"
-	"drawbridge/internal/check"
+	"drawbridge/internal/console"
 )
 
 func (a *app) checksumCommand() *cobra.Command {
@@ -25,15 +24,6 @@ func (a *app) checksumCommand() *cobra.Command {
 	return cmd
 }
 
-// sum is the answer of checksum.
-type sum struct {
-	Pipeline    string `json:"pipeline"`
-	Environment string `json:"environment"`
-	Output      string `json:"output"`
-	Rows        int64  `json:"rows"`
-	Checksum    string `json:"checksum"`
-}
-
 func (a *app) checksum(ctx context.Context, arg string, p place) error {
 	if err := p.need("env", "output"); err != nil {
 		return err
@@ -42,10 +32,6 @@ func (a *app) checksum(ctx context.Context, arg string, p place) error {
 	if err != nil {
 		return err
 	}
-	if a.json {
-		return a.print(sum{Pipeline: name, Environment: p.env, Output: p.output, Rows: res.Rows, Checksum: res.Checksum})
-	}
-	fmt.Fprintf(a.Stdout, "%s in %s: %s rows, checksum %s\n", p.output, p.env, check.FormatCount(res.Rows), res.Checksum)
-	a.next(fmt.Sprintf("drawbridge history %s --env %s", name, p.env))
-	return nil
+	sum := console.Sum{Pipeline: name, Environment: p.env, Output: p.output, Rows: res.Rows, Checksum: res.Checksum}
+	return a.answer(sum, func(s console.Screen) string { return s.Sum(sum) })
 }

@@ -11,14 +11,18 @@ import (
 	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/serviceerror"
 	taskqueuepb "go.temporal.io/api/taskqueue/v1"
+	workflowpb "go.temporal.io/api/workflow/v1"
 	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/converter"
 	"go.temporal.io/sdk/temporal"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"drawbridge/internal/dispatch"
 	"drawbridge/internal/plan"
 	"drawbridge/internal/release"
+	"drawbridge/internal/turnback"
+	"drawbridge/internal/view"
 	"drawbridge/workflows"
 	"drawbridge/workflows/conduct"
 )
@@ -31,6 +35,7 @@ type server struct {
 	status  func() (workflows.Status, error)
 	result  func(ctx context.Context, answer any) error
 	update  func(o client.UpdateWorkflowOptions) error
+	pending []*workflowpb.PendingActivityInfo
 	started []client.StartWorkflowOptions
 	inputs  []any
 	updates []client.UpdateWorkflowOptions
@@ -44,6 +49,10 @@ func (s *server) DescribeTaskQueue(_ context.Context, name string, _ enumspb.Tas
 		return &workflowservice.DescribeTaskQueueResponse{}, nil
 	}
 	return &workflowservice.DescribeTaskQueueResponse{Pollers: []*taskqueuepb.PollerInfo{{LastAccessTime: timestamppb.New(at)}}}, nil
+}
+
+func (s *server) DescribeWorkflowExecution(context.Context, string, string) (*workflowservice.DescribeWorkflowExecutionResponse, error) {
+	return &workflowservice.DescribeWorkflowExecutionResponse{PendingActivities: s.pending}, nil
 }
 
 func (s *server) ExecuteWorkflow(_ context.Context, o client.StartWorkflowOptions, workflow any, args ...any) (client.WorkflowRun, error) {
@@ -92,8 +101,8 @@ func (r run) Get(ctx context.Context, answer any) error {
 // staffed is a server on which workers of these environments poll.
 func staffed(environments ...string) *server {
 	s := &server{polled: map[string]time.Time{}, start: func(client.StartWorkflowOptions, string, any) error { return nil }}
-	for _, q := range queues(environments) {
-		s.polled[q.name] = noon().Add(-time.Second)
+	for _, q := range dispatch.Queues(environments) {
+		s.polled[q.Name] = noon().Add(-time.Second)
 	}
 	return s
 }
@@ -152,7 +161,7 @@ func TestDeployExitsAsItEnds(t *testing.T) {
 		require.Contains(t, x.out.String(), "because")
 		require.Contains(t, x.out.String(), "Next: ")
 		require.Equal(t, int(code), x.run(t, "deploy", dir, "--to", "dev", "--json"))
-		var v view
+		var v view.View
 		require.NoError(t, json.Unmarshal(x.out.Bytes(), &v), "stdout is for the answer")
 		require.Equal(t, stage, v.Stage)
 	}
@@ -278,7 +287,7 @@ func TestQuestionsNeedAWorker(t *testing.T) {
 	}{
 		"nobody works":                     {nil, 0, "start one: drawbridge-worker --env dev\n"},
 		"only another environment's does":  {[]string{"prod"}, 0, "start one: drawbridge-worker --env dev\n"},
-		"they polled too long ago to live": {[]string{"dev"}, 2 * pollGap, "start one: drawbridge-worker --env dev --workflows\n"},
+		"they polled too long ago to live": {[]string{"dev"}, 10 * time.Minute, "start one: drawbridge-worker --env dev --workflows\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -316,14 +325,14 @@ func TestRollbackNamesAReleaseAndARequest(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct {
 		args []string
-		want plan.TurnBack
+		want turnback.Request
 	}{
-		"the release before":  {nil, plan.TurnBack{}},
-		"a version":           {[]string{"--to", "1.1.0"}, plan.TurnBack{Version: "1.1.0"}},
-		"the retained data":   {[]string{"--data", "snapshot"}, plan.TurnBack{Snapshot: true}},
-		"a partition":         {[]string{"--output", "o", "--partition", "p"}, plan.TurnBack{Output: "o", Partition: "p"}},
-		"its last good one":   {[]string{"--output", "o", "--partition", "p", "--to", "last-good"}, plan.TurnBack{Output: "o", Partition: "p"}},
-		"one of its old ones": {[]string{"--output", "o", "--partition", "p", "--to", "41"}, plan.TurnBack{Output: "o", Partition: "p", Generation: 41}},
+		"the release before":  {nil, turnback.Request{}},
+		"a version":           {[]string{"--to", "1.1.0"}, turnback.Request{To: "1.1.0"}},
+		"the retained data":   {[]string{"--data", "snapshot"}, turnback.Request{Snapshot: true}},
+		"a partition":         {[]string{"--output", "o", "--partition", "p"}, turnback.Request{Output: "o", Partition: "p"}},
+		"its last good one":   {[]string{"--output", "o", "--partition", "p", "--to", "last-good"}, turnback.Request{Output: "o", Partition: "p"}},
+		"one of its old ones": {[]string{"--output", "o", "--partition", "p", "--to", "41"}, turnback.Request{Output: "o", Partition: "p", Generation: 41}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -2,11 +2,12 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"drawbridge/internal/console"
+	"drawbridge/internal/dispatch"
 	"drawbridge/internal/fault"
 	"drawbridge/internal/gate"
 	"drawbridge/workflows"
@@ -24,8 +25,8 @@ type decision struct {
 func (d *decision) flags(a *app, cmd *cobra.Command) {
 	a.asFlag(cmd)
 	f := cmd.Flags()
-	f.StringVar(&d.gate, "gate", "", "gate (default: the open one)")
-	f.StringVar(&d.plan, "plan", "", "plan digest that the decision is about (default: the open gate's)")
+	f.StringVar(&d.gate, "gate", "", "gate (default: the one that is open)")
+	f.StringVar(&d.plan, "plan", "", "plan digest that the decision is about (default: that of the one open gate)")
 	f.StringVar(&d.reason, "reason", "", "why, for the record")
 	f.BoolVar(&d.watch, "watch", false, "follow what happens then")
 }
@@ -52,14 +53,6 @@ func (a *app) decideCommand() *cobra.Command {
 	return cmd
 }
 
-// decided is the answer of approve, reject and decide.
-type decided struct {
-	ID       string        `json:"id"`
-	Delivery delivery      `json:"delivery"`
-	Decision gate.Decision `json:"decision"`
-	Gate     *gate.Gate    `json:"gate,omitempty"`
-}
-
 func (a *app) decide(ctx context.Context, arg string, d decision) error {
 	if d.reason == "" {
 		return fault.Newf(fault.Invalid, "decide", arg, "say why: --reason TEXT", "the reason is missing")
@@ -68,56 +61,42 @@ func (a *app) decide(ctx context.Context, arg string, d decision) error {
 	if err != nil {
 		return err
 	}
-	c, err := a.temporal(ctx)
+	desk, err := a.desk(ctx)
 	if err != nil {
 		return err
 	}
-	t := talk{client: c, id: workflowID(arg)}
-	full, err := address(ctx, t, gate.Decision{Gate: d.gate, Plan: d.plan, Choice: gate.Choice(d.choice), By: by, Reason: d.reason}, t.plan)
+	t := desk.Talk(dispatch.WorkflowID(arg))
+	how, full, g, err := desk.Decide(ctx, t, gate.Decision{Gate: d.gate, Plan: d.plan, Choice: gate.Choice(d.choice), By: by, Reason: d.reason})
 	if err != nil {
 		return err
 	}
-	how, g, err := deliver(ctx, t, full, decideTimeout)
-	if err != nil {
-		return err
-	}
-	answer := decided{ID: t.id, Delivery: how, Decision: full}
-	if how == applied {
+	answer := console.Decided{ID: t.ID, Delivery: string(how), Decision: full}
+	if how == dispatch.Applied {
 		answer.Gate = &g
 	}
-	switch {
-	case a.json && !d.watch:
-		return a.print(answer)
-	case !a.json:
-		a.showDecided(answer, d.watch)
+	if a.json && d.watch { // then the answer is how it ends
+		return a.followOn(ctx, t, before(full, g))
 	}
-	if d.watch {
-		var needed []string
-		if s, err := t.Status(ctx); err == nil {
-			needed = environmentsOf(s)
+	err = a.answer(answer, func(s console.Screen) string {
+		text := s.Decided(answer, dispatch.StartLines(dispatch.Queues(nil))[0])
+		if !d.watch {
+			text += s.LookAgain(t.ID)
 		}
-		return a.follow(ctx, t, needed, untilAsked, before(full, g))
+		return text
+	})
+	if err != nil || !d.watch {
+		return err
 	}
-	return nil
+	return a.followOn(ctx, t, before(full, g))
 }
 
-func (a *app) showDecided(d decided, watch bool) {
-	about := ""
-	if d.Decision.Plan != "" {
-		about = " of plan " + gate.Short(d.Decision.Plan)
+// followOn follows what a decision sets going.
+func (a *app) followOn(ctx context.Context, t dispatch.Talk, told *workflows.Event) error {
+	var needed []string
+	if s, err := t.Status(ctx); err == nil {
+		needed = environmentsOf(s)
 	}
-	fmt.Fprintf(a.Stdout, "%s by %s at gate %s%s\n", d.Decision.Choice, d.Decision.By, d.Decision.Gate, about)
-	switch {
-	case d.Delivery == recorded:
-		fmt.Fprintf(a.Stdout, "No worker answered: recorded, will be applied when a worker returns (%s).\n", startLines(queues(nil))[0])
-	case d.Gate.Decided == "":
-		fmt.Fprintf(a.Stdout, "Counted; the gate waits for more: %d of %d have answered so.\n", len(d.Gate.Answers), max(1, d.Gate.Rule.Quorum))
-	default:
-		fmt.Fprintf(a.Stdout, "The gate is closed: %s\n", d.Gate.Why)
-	}
-	if !watch {
-		a.next("drawbridge status " + d.ID + " --watch")
-	}
+	return a.follow(ctx, t, needed, dispatch.UntilAsked, told)
 }
 
 // before is where the story goes on after a decision: just before it was counted. Where no worker has counted it yet, the

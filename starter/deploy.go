@@ -1,17 +1,15 @@
 package main
 
 import (
+	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
-	"go.temporal.io/sdk/client"
 
+	"drawbridge/internal/dispatch"
 	"drawbridge/internal/fault"
-	"drawbridge/internal/gate"
 	"drawbridge/internal/plan"
 	"drawbridge/workflows"
 )
@@ -65,24 +63,25 @@ func (a *app) deploy(ctx context.Context, arg string, d deployment) error {
 	if err != nil {
 		return err
 	}
-	last := in.Environments[len(in.Environments)-1]
-	memo := map[string]any{
-		"pipeline": in.Pipeline, "release": s.version, "plan": in.Plan, "by": in.By, "environments": strings.Join(in.Environments, ","),
+	desk, err := a.desk(ctx)
+	if err != nil {
+		return err
 	}
-	t, err := a.beginDeployment(ctx, order{
-		id: workflows.DeploymentID(in.Pipeline), workflow: workflows.DeploymentName, input: in, memo: memo,
-		pipeline: in.Pipeline, environment: in.Environments[0], release: s.version,
-		summary: fmt.Sprintf("deploy %s to %s", s.title, last), details: deploymentDetails(s, in),
-	}, in)
+	t, err := desk.Begin(ctx, dispatch.Order{
+		ID: workflows.DeploymentID(in.Pipeline), Workflow: workflows.DeploymentName, Input: in,
+		Pipeline: in.Pipeline, Release: s.version, Plan: in.Plan, By: in.By, Environments: in.Environments,
+		Summary: fmt.Sprintf("deploy %s to %s", s.title, in.Environments[len(in.Environments)-1]), Details: deploymentDetails(s, in),
+		Supersede: &workflows.SupersedeInput{By: in.By, Reason: cmp.Or(in.Reason, "a newer deployment")},
+	})
 	if err != nil {
 		return err
 	}
 	if d.detach {
 		return a.detached(ctx, t, in.Environments, in.Plan)
 	}
-	p := untilAsked
+	p := dispatch.UntilAsked
 	if d.watch {
-		p = untilDone
+		p = dispatch.UntilDone
 	}
 	return a.follow(ctx, t, in.Environments, p, nil)
 }
@@ -136,71 +135,4 @@ func deploymentDetails(s subject, in workflows.DeploymentInput) string {
 		text += "\n> " + strings.ReplaceAll(in.Reason, "\n", "\n> ") + "\n"
 	}
 	return text
-}
-
-// supersedeTimeout is how long a watching deployment may take to make room.
-const supersedeTimeout = 30 * time.Second
-
-// beginDeployment starts a deployment. One that is only watching is ended in its favour; any other is said and left alone.
-func (a *app) beginDeployment(ctx context.Context, o order, in workflows.DeploymentInput) (talk, error) {
-	t, err := a.begin(ctx, o)
-	if !errors.Is(err, errRunning) {
-		return t, err
-	}
-	s, statusErr := t.Status(ctx)
-	if statusErr != nil || s.Stage != workflows.StageWatching {
-		return talk{}, a.running(ctx, t)
-	}
-	fmt.Fprintf(a.Stderr, "%s is only watched; this deployment supersedes it\n", title(s))
-	short, cancel := context.WithTimeout(ctx, supersedeTimeout)
-	defer cancel()
-	if err := supersede(short, t, workflows.SupersedeInput{By: in.By, Reason: orElse(in.Reason, "a newer deployment")}); err != nil {
-		return talk{}, err
-	}
-	t, err = a.begin(ctx, o)
-	if errors.Is(err, errRunning) {
-		return talk{}, a.running(ctx, t)
-	}
-	return t, err
-}
-
-// supersede ends a watching deployment and waits until it has ended, however it did.
-func supersede(ctx context.Context, t talk, in workflows.SupersedeInput) error {
-	handle, err := t.client.UpdateWorkflow(ctx, client.UpdateWorkflowOptions{
-		WorkflowID: t.id, UpdateName: workflows.Supersede, Args: []any{in}, WaitForStage: client.WorkflowUpdateStageCompleted,
-	})
-	if err == nil {
-		err = handle.Get(ctx, nil)
-	}
-	if err != nil {
-		return fmt.Errorf("supersede %s: %w", t.id, t.explain(err))
-	}
-	if _, err := t.Result(ctx); err != nil && ctx.Err() != nil {
-		return fmt.Errorf("await the end of %s: %w", t.id, err)
-	}
-	return nil
-}
-
-// detachment is the answer of a command that returns when its workflow has started.
-type detachment struct {
-	ID   string `json:"id"`
-	Run  string `json:"run"`
-	Plan string `json:"plan,omitempty"`
-}
-
-// detached says that a workflow has started, and which of its workers are missing.
-func (a *app) detached(ctx context.Context, t talk, environments []string, digest string) error {
-	if missing := unpolled(ctx, t.client, a.Now(), queues(environments)); len(missing) > 0 {
-		a.sayMissing(missing)
-	}
-	if a.json {
-		return a.print(detachment{ID: t.id, Run: t.run, Plan: digest})
-	}
-	text := "Started " + t.id
-	if digest != "" {
-		text += " with plan " + gate.Short(digest)
-	}
-	fmt.Fprintln(a.Stdout, text)
-	a.next("drawbridge status " + t.id + " --watch")
-	return nil
 }

@@ -7,6 +7,7 @@ import (
 
 	"drawbridge/activities"
 	"drawbridge/internal/canary"
+	"drawbridge/internal/console"
 	"drawbridge/internal/partition"
 )
 
@@ -44,9 +45,5 @@ func (a *app) diff(ctx context.Context, arg string, p place, left, right int64) 
 	if res.Diff == nil {
 		res.Diff = &canary.Diff{}
 	}
-	if a.json {
-		return a.print(res.Diff)
-	}
-	a.showDiff(name, p.env, in, *res.Diff)
-	return nil
+	return a.answer(res.Diff, func(s console.Screen) string { return s.Diff(p.shown(name), *res.Diff) })
 }

@@ -2,14 +2,14 @@ package main
 
 import (
 	"context"
-	"errors"
-	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
-	"go.temporal.io/api/serviceerror"
 
 	"drawbridge/activities"
+	"drawbridge/internal/console"
+	"drawbridge/internal/dispatch"
 	"drawbridge/internal/temporalx"
 	"drawbridge/workflows"
 )
@@ -35,14 +35,14 @@ environment's worker also checks its store, warehouse, rights and source files.`
 // doctor checks from the ground up; what cannot be reached is not looked into. Something that is not right is a refusal.
 func (a *app) doctor(ctx context.Context, args, envs []string) error {
 	lines := []activities.Checked{a.checkStore(ctx)}
-	c, err := a.temporal(ctx)
+	d, err := a.desk(ctx)
 	if err != nil {
 		return a.diagnosis(append(lines, unwell("Temporal", err)))
 	}
-	if _, err := list(ctx, c, changing(), 1); err != nil {
+	if err := d.Listable(ctx); err != nil {
 		return a.diagnosis(append(lines, namespaceLine(err)))
 	}
-	lines = append(lines, activities.Checked{Subject: "Temporal", OK: true, Text: "answers"}, checkAttributes(ctx, c))
+	lines = append(lines, activities.Checked{Subject: "Temporal", OK: true, Text: "answers"}, checkAttributes(ctx, d))
 
 	var s subject
 	if len(args) > 0 {
@@ -57,8 +57,8 @@ func (a *app) doctor(ctx context.Context, args, envs []string) error {
 			envs = s.environments
 		}
 	}
-	silentQueues := unpolled(ctx, c, a.Now(), queues(envs))
-	lines = append(lines, workerLines(queues(envs), silentQueues)...)
+	silentQueues := d.Missing(ctx, envs)
+	lines = append(lines, workerLines(dispatch.Queues(envs), silentQueues)...)
 	if s.release.Digest != "" {
 		for _, env := range envs {
 			lines = append(lines, a.askDoctor(ctx, s, env, silentQueues)...)
@@ -86,22 +86,17 @@ func unwell(subject string, err error) activities.Checked {
 
 func namespaceLine(err error) activities.Checked {
 	line := unwell("Temporal", err)
-	if _, ok := errors.AsType[*serviceerror.NamespaceNotFound](err); ok {
+	if dispatch.NoNamespace(err) {
 		line.Remedy = "name one that exists: export TEMPORAL_NAMESPACE=NAME; or make it: temporal operator namespace create NAME"
 	}
 	return line
 }
 
 // checkAttributes looks whether our search attributes can be searched for. They make the inbox quick; nothing needs them.
-func checkAttributes(ctx context.Context, c lister) activities.Checked {
-	var missing []string
-	for _, name := range workflows.Attributes() {
-		_, err := list(ctx, c, fmt.Sprintf("%s = 'any'", name), 1)
-		if _, ok := errors.AsType[*serviceerror.InvalidArgument](err); ok {
-			missing = append(missing, name)
-		} else if err != nil {
-			return unwell("search attributes", err)
-		}
+func checkAttributes(ctx context.Context, d *dispatch.Desk) activities.Checked {
+	missing, err := d.UnregisteredAttributes(ctx)
+	if err != nil {
+		return unwell("search attributes", err)
 	}
 	if len(missing) > 0 {
 		return activities.Checked{Subject: "search attributes", Text: "not registered: " + strings.Join(missing, ", "), Remedy: temporalx.RegisterLine(missing)}
@@ -109,13 +104,13 @@ func checkAttributes(ctx context.Context, c lister) activities.Checked {
 	return activities.Checked{Subject: "search attributes", OK: true, Text: "registered"}
 }
 
-func workerLines(all, missing []queue) []activities.Checked {
+func workerLines(all, missing []dispatch.Queue) []activities.Checked {
 	var lines []activities.Checked
 	for _, q := range all {
-		line := activities.Checked{Subject: q.name, OK: true, Text: "a worker polls"}
+		line := activities.Checked{Subject: q.Name, OK: true, Text: "a worker polls"}
 		for _, m := range missing {
-			if m.name == q.name {
-				line = activities.Checked{Subject: q.name, Text: "no worker polls", Remedy: startLines([]queue{q})[0]}
+			if m.Name == q.Name {
+				line = activities.Checked{Subject: q.Name, Text: "no worker polls", Remedy: dispatch.StartLines([]dispatch.Queue{q})[0]}
 			}
 		}
 		lines = append(lines, line)
@@ -124,19 +119,23 @@ func workerLines(all, missing []queue) []activities.Checked {
 }
 
 // askDoctor lets an environment's worker check itself. Without workers there is nobody to ask, which has been said.
-func (a *app) askDoctor(ctx context.Context, s subject, env string, silentQueues []queue) []activities.Checked {
+func (a *app) askDoctor(ctx context.Context, s subject, env string, silentQueues []dispatch.Queue) []activities.Checked {
 	for _, q := range silentQueues {
-		if q.environment == "" || q.environment == env {
+		if q.Environment == "" || q.Environment == env {
 			return nil
 		}
 	}
-	res, err := ask[activities.InspectResult](ctx, a, "inspect", order{
-		workflow: workflows.InspectionName, pipeline: s.pipeline, environment: env, release: s.version,
-		summary: "doctor of " + s.pipeline + " in " + env,
-		input: activities.InspectInput{
+	desk, err := a.desk(ctx)
+	if err != nil {
+		return []activities.Checked{unwell(env, err)}
+	}
+	res, err := dispatch.Ask[activities.InspectResult](ctx, desk, "inspect", dispatch.Order{
+		Workflow: workflows.InspectionName, Pipeline: s.pipeline, Environments: []string{env}, Release: s.version,
+		Summary: "doctor of " + s.pipeline + " in " + env,
+		Input: activities.InspectInput{
 			Kind: activities.InspectDoctor, Target: activities.Target{Environment: env, Release: s.release},
 		},
-	}, []string{env})
+	})
 	if err != nil {
 		return []activities.Checked{unwell(env, err)}
 	}
@@ -146,27 +145,12 @@ func (a *app) askDoctor(ctx context.Context, s subject, env string, silentQueues
 	return res.Checked
 }
 
+// diagnosis shows the lines; one that is not right is a refusal.
 func (a *app) diagnosis(lines []activities.Checked) error {
-	wrong := 0
-	for _, l := range lines {
-		if !l.OK {
-			wrong++
-		}
+	if err := a.answer(lines, func(s console.Screen) string { return s.Diagnosis(lines) }); err != nil {
+		return err
 	}
-	if a.json {
-		if err := a.print(lines); err != nil {
-			return err
-		}
-	} else {
-		a.showChecked(lines)
-		fmt.Fprintln(a.Stdout)
-		if wrong == 0 {
-			a.next("drawbridge status")
-		} else {
-			a.next("do what the arrows say, then: drawbridge doctor")
-		}
-	}
-	if wrong > 0 {
+	if slices.ContainsFunc(lines, func(l activities.Checked) bool { return !l.OK }) {
 		return exitRefused.err()
 	}
 	return nil

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"drawbridge/internal/console"
 	"drawbridge/internal/fault"
 )
 
@@ -41,17 +42,13 @@ func (a *app) env() error {
 		{"TEST_DATABASE_URL", s.TestDatabase},
 		{"DRAWBRIDGE_TEST_SUPERUSER_URL", s.TestSuperuser},
 	}
-	if a.json {
-		all := map[string]string{}
-		for _, v := range variables {
-			all[v.name] = v.value
-		}
-		return a.print(all)
-	}
+	all := map[string]string{}
+	var script strings.Builder
 	for _, v := range variables {
-		fmt.Fprintf(a.Stdout, "export %s=%s\n", v.name, shellQuote(v.value))
+		all[v.name] = v.value
+		fmt.Fprintf(&script, "export %s=%s\n", v.name, shellQuote(v.value))
 	}
-	return nil
+	return a.answer(all, func(console.Screen) string { return script.String() })
 }
 
 // shellQuote makes one word of a text for every POSIX shell.

@@ -2,17 +2,17 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
 
-	"go.temporal.io/api/serviceerror"
-	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/temporal"
 
 	"drawbridge/activities"
+	"drawbridge/internal/console"
+	"drawbridge/internal/dispatch"
 	"drawbridge/internal/fault"
+	"drawbridge/internal/view"
 	"drawbridge/workflows"
 )
 
@@ -26,6 +26,7 @@ const (
 	exitRefused    exit = 2   // a rule, a check, a gate or a moved world said no
 	exitRolledBack exit = 3   // it was visible, and was turned back
 	exitWaiting    exit = 4   // a person has to decide
+	exitStuck      exit = 5   // it was turned back in part; what is left is named
 	exitInterrupt  exit = 130 // Ctrl-C while following: what was started goes on
 )
 
@@ -48,31 +49,25 @@ func exitOf(s workflows.Status) exit {
 	case workflows.StageDone:
 		return exitDone
 	case workflows.StageRolledBack:
-		if s.Kind == recoveryKind {
+		if s.Kind == view.Recovery {
 			return exitDone
 		}
 		return exitRolledBack
 	case workflows.StageWaiting, workflows.StagePaused:
 		return exitWaiting
 	case workflows.StageRefused:
-		if s.Kind == recoveryKind {
+		if s.Kind == view.Recovery {
 			return exitDone // nothing had been published
 		}
 		return exitRefused
 	case workflows.StageStuck:
-		return exitRefused
+		return exitStuck
 	case workflows.StagePlanning, workflows.StageValidating, workflows.StageCrossing, workflows.StageWatching,
 		workflows.StageCompensating:
 		return exitDone
 	}
 	return exitRefused
 }
-
-// The kinds of workflow that their screens tell apart.
-const (
-	deploymentKind = "deployment"
-	recoveryKind   = "recovery"
-)
 
 // problem is an error as people and programs read it.
 type problem struct {
@@ -98,7 +93,7 @@ func describe(err error) problem {
 		return p
 	}
 	p := problem{Text: err.Error(), Class: transient}
-	if unreachable(err) {
+	if dispatch.Unreachable(err) {
 		p.Hint = "look what is missing: drawbridge doctor"
 	}
 	return p
@@ -112,20 +107,6 @@ func className(class fault.Class) string {
 		}
 	}
 	return transient
-}
-
-// unreachable says that Temporal, or a worker that it asked, gave no answer in time.
-func unreachable(err error) bool {
-	if _, ok := errors.AsType[*client.WorkflowUpdateServiceTimeoutOrCanceledError](err); ok {
-		return true
-	}
-	if _, ok := errors.AsType[*serviceerror.Unavailable](err); ok {
-		return true
-	}
-	if _, ok := errors.AsType[*serviceerror.DeadlineExceeded](err); ok {
-		return true
-	}
-	return errors.Is(err, context.DeadlineExceeded)
 }
 
 func (p problem) exit() exit {
@@ -149,15 +130,11 @@ func (m *Main) finish(ctx context.Context, err error, asJSON bool) exit {
 	}
 	p := describe(err)
 	if asJSON {
-		body, encodeErr := json.Marshal(p)
-		if encodeErr == nil {
-			fmt.Fprintln(m.Stderr, string(body))
+		if line, encodeErr := console.Line(p); encodeErr == nil {
+			fmt.Fprint(m.Stderr, line)
 			return p.exit()
 		}
 	}
-	fmt.Fprintf(m.Stderr, "%s %s\n", m.style(m.Stderr).red("error:"), p.Text)
-	if p.Hint != "" {
-		fmt.Fprintf(m.Stderr, "→ %s\n", p.Hint)
-	}
+	m.say(func(s console.Screen) string { return s.Failed(p.Text, p.Hint) })
 	return p.exit()
 }

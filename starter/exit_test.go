@@ -12,6 +12,7 @@ import (
 
 	"drawbridge/activities"
 	"drawbridge/internal/fault"
+	"drawbridge/internal/view"
 	"drawbridge/workflows"
 	"drawbridge/workflows/conduct"
 )
@@ -78,14 +79,14 @@ func TestEveryStageHasAnExitCode(t *testing.T) {
 	t.Parallel()
 	for stage, want := range map[workflows.Stage]exit{
 		workflows.StageDone: exitDone, workflows.StageRefused: exitRefused, workflows.StageRolledBack: exitRolledBack,
-		workflows.StageWaiting: exitWaiting, workflows.StagePaused: exitWaiting, workflows.StageStuck: exitRefused, stageAbandoned: exitRefused,
+		workflows.StageWaiting: exitWaiting, workflows.StagePaused: exitWaiting, workflows.StageStuck: exitStuck, view.Abandoned: exitRefused,
 		workflows.StageWatching: exitDone, workflows.StageCrossing: exitDone, workflows.StagePlanning: exitDone,
 	} {
-		require.Equal(t, want, exitOf(workflows.Status{Header: conduct.Header{Kind: deploymentKind, Stage: stage}}), stage)
+		require.Equal(t, want, exitOf(workflows.Status{Header: conduct.Header{Kind: view.Deployment, Stage: stage}}), stage)
 	}
 	for stage, want := range map[workflows.Stage]exit{
-		workflows.StageRefused: exitDone, workflows.StageRolledBack: exitDone, workflows.StageStuck: exitRefused, workflows.StageWaiting: exitWaiting,
+		workflows.StageRefused: exitDone, workflows.StageRolledBack: exitDone, workflows.StageStuck: exitStuck, workflows.StageWaiting: exitWaiting,
 	} {
-		require.Equal(t, want, exitOf(workflows.Status{Header: conduct.Header{Kind: recoveryKind, Stage: stage}}), "a recovery that turned everything back: %s", stage)
+		require.Equal(t, want, exitOf(workflows.Status{Header: conduct.Header{Kind: view.Recovery, Stage: stage}}), "a recovery that turned everything back: %s", stage)
 	}
 }

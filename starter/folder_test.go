@@ -8,7 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"drawbridge/internal/store"
+	"drawbridge/internal/console"
 )
 
 // shop makes the scaffold of a pipeline in the terminal's folder and returns its path.
@@ -52,7 +52,7 @@ func TestValidateOfflineSaysAllThatIsWrong(t *testing.T) {
 	x.write(t, "shop/config.dev.yaml", "warehouse: ${env:DRAWBRIDGE_SECRET_WAREHOUSE}\nwarehouse_schemaa: x\n")
 	x.write(t, "shop/notes.md", "key AKIAIOSFODNN7EXAMPLQ\n")
 	require.Equal(t, int(exitInvalid), x.run(t, "validate", dir, "--offline", "--json"))
-	var r report
+	var r console.Report
 	require.NoError(t, json.Unmarshal(x.out.Bytes(), &r))
 	var places []string
 	for _, l := range r.Lines {
@@ -72,11 +72,11 @@ func TestBuildListsWhatItPackedAndGivesOneDigest(t *testing.T) {
 	x := newTerminal(t)
 	dir := shop(t, x)
 	require.Zero(t, x.run(t, "build", dir, "--json"), x.errOut.String())
-	var first built
+	var first console.Built
 	require.NoError(t, json.Unmarshal(x.out.Bytes(), &first))
 	require.True(t, first.Created)
 	require.Equal(t, "shop", first.Pipeline)
-	require.Contains(t, first.Skipped, store.Skipped{Path: "data", Reason: "data"})
+	require.Contains(t, first.Skipped, console.Skipped{Path: "data", Reason: "data"})
 	for _, f := range first.Files {
 		require.NotContains(t, f.Path, ".csv", "data is never packed")
 	}
@@ -151,19 +151,4 @@ func mustRead(t *testing.T, file string) []byte {
 	body, err := os.ReadFile(file)
 	require.NoError(t, err)
 	return body
-}
-
-func TestAScopeMayBeWrittenInTwoWords(t *testing.T) {
-	t.Parallel()
-	for typed, read := range map[string]string{
-		"plan shop --to prod --rebuild last 7":           "plan shop --to prod --rebuild last=7",
-		"plan shop --rebuild since 2026-01-05 --to prod": "plan shop --rebuild since=2026-01-05 --to prod",
-		"deploy shop --rebuild=last 7":                   "deploy shop --rebuild=last=7",
-		"deploy shop --rebuild last=7 --to prod":         "deploy shop --rebuild last=7 --to prod",
-		"deploy last --to since":                         "deploy last --to since",
-		"plan shop --rebuild last":                       "plan shop --rebuild last",
-	} {
-		require.Equal(t, strings.Fields(read), joinScope(strings.Fields(typed)))
-	}
-	require.NotNil(t, joinScope(nil))
 }

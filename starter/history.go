@@ -6,42 +6,10 @@ import (
 	"github.com/spf13/cobra"
 
 	"drawbridge/activities"
-	"drawbridge/internal/fault"
+	"drawbridge/internal/console"
 	"drawbridge/internal/generation"
 	"drawbridge/internal/partition"
-	"drawbridge/workflows"
 )
-
-// place is the flags that say where a question is about.
-type place struct {
-	env       string
-	output    string
-	partition string
-	configs   []string
-}
-
-// flags adds those that every question has.
-func (p *place) flags(cmd *cobra.Command) {
-	f := cmd.Flags()
-	f.StringVar(&p.env, "env", "", "environment")
-	f.StringVar(&p.output, "output", "", "output, a table")
-	f.StringArrayVar(&p.configs, "config", nil, "ENV=FILE: a config that replaces the packed one")
-}
-
-func (p *place) partitionFlag(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&p.partition, "partition", "", "partition, such as 2026-01-31")
-}
-
-// need refuses what is missing.
-func (p place) need(flags ...string) error {
-	given := map[string]string{"env": p.env, "output": p.output, "partition": p.partition}
-	for _, f := range flags {
-		if given[f] == "" {
-			return fault.Newf(fault.Invalid, "read", "the command line", "give it: --"+f+" VALUE", "--"+f+" is missing")
-		}
-	}
-	return nil
-}
 
 func (a *app) historyCommand() *cobra.Command {
 	var p place
@@ -79,42 +47,11 @@ func (a *app) history(ctx context.Context, arg string, p place, limit int) error
 		return err
 	}
 	if in.Kind == activities.InspectGenerations {
-		if a.json {
-			return a.print(append([]generation.Generation{}, res.Generations...))
-		}
-		a.showGenerations(name, p.env, in, res.Generations)
-		return nil
+		all := append([]generation.Generation{}, res.Generations...)
+		return a.answer(all, func(s console.Screen) string { return s.Generations(p.shown(name), all) })
 	}
 	if res.History == nil {
-		res.History = &activities.History{}
+		res.History = &generation.History{}
 	}
-	if a.json {
-		return a.print(res.History)
-	}
-	a.showHistory(name, p.env, *res.History)
-	return nil
-}
-
-// inspect asks an environment's worker about a pipeline. The newest release in the store says where its warehouse is.
-func (a *app) inspect(ctx context.Context, arg string, p place, in activities.InspectInput) (res activities.InspectResult, name string, err error) {
-	if name, err = named(arg); err != nil {
-		return res, name, err
-	}
-	s, err := a.newest(ctx, name)
-	if err != nil {
-		return res, name, err
-	}
-	if err := s.in(p.env); err != nil {
-		return res, name, err
-	}
-	configs, err := a.configs(ctx, p.configs)
-	if err != nil {
-		return res, name, err
-	}
-	in.Target = activities.Target{Environment: p.env, Release: s.release, Config: configs[p.env]}
-	res, err = ask[activities.InspectResult](ctx, a, "inspect", order{
-		workflow: workflows.InspectionName, pipeline: name, environment: p.env, release: s.version,
-		summary: string(in.Kind) + " of " + name + " in " + p.env, input: in,
-	}, []string{p.env})
-	return res, name, err
+	return a.answer(res.History, func(s console.Screen) string { return s.History(p.shown(name), *res.History) })
 }

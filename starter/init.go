@@ -2,7 +2,6 @@ package main
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
 	"maps"
 	"os"
@@ -11,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"drawbridge/internal/console"
 	"drawbridge/internal/fault"
 	"drawbridge/internal/pipeline/scaffold"
 )
@@ -55,17 +55,6 @@ func (a *app) scaffold(name, dir string) error {
 			return fault.New(fault.Invalid, "write", path, "choose another folder: --dir DIR", err)
 		}
 	}
-	if a.json {
-		return a.print(struct {
-			Dir   string   `json:"dir"`
-			Files []string `json:"files"`
-		}{dir, names})
-	}
-	fmt.Fprintf(a.Stdout, "Made %s:\n", dir)
-	for _, file := range names {
-		fmt.Fprintf(a.Stdout, "  %s\n", file)
-	}
-	fmt.Fprintln(a.Stdout)
-	a.next("drawbridge validate "+dir+" --offline", "drawbridge deploy "+dir+" --to dev")
-	return nil
+	made := console.Scaffold{Dir: dir, Files: names}
+	return a.answer(made, func(s console.Screen) string { return s.Scaffold(made) })
 }

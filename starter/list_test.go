@@ -12,7 +12,6 @@ import (
 	"go.temporal.io/api/serviceerror"
 	workflowpb "go.temporal.io/api/workflow/v1"
 	"go.temporal.io/api/workflowservice/v1"
-	"go.temporal.io/sdk/converter"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"drawbridge/internal/gate"
@@ -34,65 +33,8 @@ func execution(id string, status enumspb.WorkflowExecutionStatus, startedAgo tim
 
 const (
 	runs       = enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING
-	completed  = enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED
-	failed     = enumspb.WORKFLOW_EXECUTION_STATUS_FAILED
-	cancelled  = enumspb.WORKFLOW_EXECUTION_STATUS_CANCELED
 	terminated = enumspb.WORKFLOW_EXECUTION_STATUS_TERMINATED
 )
-
-func TestWhatWasTerminatedIsAbandoned(t *testing.T) {
-	t.Parallel()
-	crossing := workflows.Status{Header: conduct.Header{Stage: workflows.StageCrossing, Pipeline: "shop"}}
-	noWorkerAnswers := serviceerror.NewDeadlineExceeded("no worker")
-	for name, tc := range map[string]struct {
-		how    enumspb.WorkflowExecutionStatus
-		status workflows.Status
-		err    error
-		want   workflows.Stage
-	}{
-		"terminated in the middle":            {terminated, crossing, nil, stageAbandoned},
-		"terminated, and no worker answers":   {terminated, workflows.Status{}, noWorkerAnswers, stageAbandoned},
-		"terminated after it was finished":    {terminated, workflows.Status{Header: conduct.Header{Stage: workflows.StageDone}}, nil, workflows.StageDone},
-		"running":                             {runs, crossing, nil, workflows.StageCrossing},
-		"running, and no worker answers":      {runs, workflows.Status{}, noWorkerAnswers, "waiting"},
-		"failed, and no worker answers":       {failed, workflows.Status{}, noWorkerAnswers, workflows.StageRefused},
-		"ended by itself":                     {completed, workflows.Status{Header: conduct.Header{Stage: workflows.StageRolledBack}}, nil, workflows.StageRolledBack},
-		"cancelled, and compensated as asked": {cancelled, workflows.Status{Header: conduct.Header{Stage: workflows.StageRolledBack}}, nil, workflows.StageRolledBack},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			s := &script{
-				status: func(context.Context) (workflows.Status, error) { return tc.status, tc.err },
-				result: func(context.Context) (workflows.Status, error) { return tc.status, tc.err },
-			}
-			e := execution("deploy/shop", tc.how, time.Hour)
-			stage, err := converter.GetDefaultDataConverter().ToPayload("waiting")
-			require.NoError(t, err)
-			e.SearchAttributes = &commonpb.SearchAttributes{IndexedFields: map[string]*commonpb.Payload{workflows.StageAttribute: stage}}
-			v := lookAt(t.Context(), s, e)
-			require.Equal(t, tc.want, v.Stage)
-			require.Equal(t, tc.how != runs, v.Ended != nil)
-		})
-	}
-}
-
-func TestListKeepsTheNewestAndDropsTheRecovered(t *testing.T) {
-	t.Parallel()
-	all := []*workflowpb.WorkflowExecutionInfo{
-		execution("deploy/shop", runs, time.Minute),
-		execution("deploy/shop", completed, time.Hour),
-		execution("deploy/taxi", terminated, 2*time.Hour),
-		execution("recover/deploy/taxi", completed, time.Hour),
-		execution("deploy/bike", terminated, time.Hour),
-		execution("recover/deploy/bike", completed, 2*time.Hour),
-	}
-	var ids []string
-	for _, e := range latest(all) {
-		ids = append(ids, e.GetExecution().GetWorkflowId()+" "+e.GetStatus().String())
-	}
-	require.Equal(t, []string{"deploy/shop Running", "recover/deploy/taxi Completed", "deploy/bike Terminated", "recover/deploy/bike Completed"}, ids,
-		"a recovery from before the termination is another one's")
-}
 
 // visibility answers queries by what they contain.
 type visibility struct {
@@ -115,8 +57,8 @@ func TestInboxFindsGatesWithAndWithoutSearchAttributes(t *testing.T) {
 		unknown bool
 		want    string
 	}{
-		"an open gate": {waitingStatus(), false, "drawbridge approve shop --gate approval-prod --reason TEXT"},
-		"an open gate, attributes not registered": {waitingStatus(), true, "drawbridge approve shop --gate approval-prod --reason TEXT"},
+		"an open gate": {waitingStatus(), false, "drawbridge approve shop --gate approval-prod --plan 999999999999 --reason TEXT"},
+		"an open gate, attributes not registered": {waitingStatus(), true, "drawbridge approve shop --gate approval-prod --plan 999999999999 --reason TEXT"},
 		"none is open": {workflows.Status{Header: conduct.Header{Stage: workflows.StageCrossing}}, true, "No gate is open."},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -179,4 +121,19 @@ func TestDoctorNamesEachRemedy(t *testing.T) {
 	require.Contains(t, x.out.String(), "→ drawbridge-worker --env prod\n")
 
 	require.Equal(t, int(exitRefused), newTerminal(t).run(t, "doctor"), "without a Temporal")
+}
+
+// waitingStatus is a deployment that waits at the approval of prod.
+func waitingStatus() workflows.Status {
+	return workflows.Status{
+		Header: conduct.Header{
+			Pipeline:    "shop",
+			Release:     release.Release{Version: "1.1.0"},
+			Stage:       workflows.StageWaiting,
+			Environment: "prod",
+			Gates: []gate.Gate{{
+				Name: "approval-prod", Plan: "sha256:" + strings.Repeat("9", 64), Choices: []gate.Choice{gate.Approve, gate.Reject}, OpenedAt: noon(),
+			}},
+		},
+	}
 }

@@ -35,7 +35,7 @@ func newTerminal(t *testing.T) *terminal {
 	env := map[string]string{"DRAWBRIDGE_USER": "ana"}
 	x.main = &Main{
 		Stdout: &x.out, Stderr: &x.errOut, Dir: t.TempDir(), Now: noon,
-		Env: func(name string) string { return env[name] },
+		Env: func(name string) string { return env[name] }, Terminal: terminalOf,
 		Dial: func(context.Context, temporalx.Options) (client.Client, error) {
 			return nil, fault.New(fault.Invalid, "reach Temporal", "at nowhere", "start the local stack: make up", errors.New("no answer"))
 		},

@@ -9,6 +9,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"drawbridge/activities"
+	"drawbridge/internal/console"
+	"drawbridge/internal/dispatch"
 	"drawbridge/internal/fault"
 	"drawbridge/internal/partition"
 	"drawbridge/internal/plan"
@@ -29,26 +31,9 @@ func (s *scope) flags(cmd *cobra.Command) {
 	f.StringArrayVar(&s.configs, "config", nil, "ENV=FILE: a config that replaces the packed one")
 }
 
-// joinScope lets people write a scope as plans print it, in two words: --rebuild last 7. It never returns nil, for which cobra
-// would read the arguments of the process.
-func joinScope(args []string) []string {
-	out := make([]string, 0, len(args))
-	for i := 0; i < len(args); i++ {
-		word, next := args[i], i+1
-		takes := word == "last" || word == "since"
-		if takes && next < len(args) && i > 0 && args[i-1] == "--rebuild" || (word == "--rebuild=last" || word == "--rebuild=since") && next < len(args) {
-			word += "=" + args[next]
-			i = next
-		}
-		out = append(out, word)
-	}
-	return out
-}
-
-// rebuildOf reads --rebuild: none, last=N, since=PARTITION, all; a blank may stand for the equals sign.
+// rebuildOf reads --rebuild: none, last=N, since=PARTITION, all.
 func rebuildOf(text string) (plan.Rebuild, error) {
-	mode, value, _ := strings.Cut(strings.Replace(strings.TrimSpace(text), " ", "=", 1), "=")
-	value = strings.TrimSpace(value)
+	mode, value, _ := strings.Cut(text, "=")
 	refuse := func(reason string) (plan.Rebuild, error) {
 		return plan.Rebuild{}, fault.Newf(fault.Invalid, "read", "--rebuild "+text,
 			"write none, last=7, since=2026-01-31 or all", reason)
@@ -143,14 +128,18 @@ func (a *app) plan(ctx context.Context, arg string, sc scope, format planFormat)
 	if err != nil {
 		return err
 	}
-	res, err := ask[activities.ComputeResult](ctx, a, "plan", order{
-		workflow: workflows.PlanName, pipeline: s.pipeline, environment: sc.to, release: s.version,
-		summary: fmt.Sprintf("plan %s to %s", s.title, sc.to),
-		input: workflows.PlanInput{
+	desk, err := a.desk(ctx)
+	if err != nil {
+		return err
+	}
+	res, err := dispatch.Ask[activities.ComputeResult](ctx, desk, "plan", dispatch.Order{
+		Workflow: workflows.PlanName, Pipeline: s.pipeline, Environments: crossed, Release: s.version, By: by,
+		Summary: fmt.Sprintf("plan %s to %s", s.title, sc.to),
+		Input: workflows.PlanInput{
 			Pipeline: s.pipeline, Source: s.source, Release: s.release, Environments: crossed, Rebuild: rebuild,
 			Configs: configs, By: by,
 		},
-	}, crossed)
+	})
 	if err != nil {
 		return err
 	}
@@ -166,15 +155,13 @@ func (a *app) showPlan(ctx context.Context, digest string, format planFormat) er
 	if p.Digest == "" {
 		p.Digest = digest
 	}
-	switch format {
-	case formatText:
-		fmt.Fprint(a.Stdout, plan.Text(p))
-	case formatMD:
-		fmt.Fprint(a.Stdout, plan.Markdown(p))
-	case formatJSON:
-		if err := a.print(p); err != nil {
-			return err
-		}
+	text := plan.Text(p)
+	if format == formatMD {
+		text = plan.Markdown(p)
+	}
+	a.json = format == formatJSON // --json says the same
+	if err := a.answer(p, func(s console.Screen) string { return s.Document(text) }); err != nil {
+		return err
 	}
 	if len(p.Blocking()) > 0 {
 		return exitRefused.err()

@@ -1,17 +1,18 @@
 package main
 
 import (
+	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"strconv"
 
 	"github.com/spf13/cobra"
 
 	"drawbridge/activities"
+	"drawbridge/internal/dispatch"
 	"drawbridge/internal/fault"
 	"drawbridge/internal/partition"
-	"drawbridge/internal/plan"
+	"drawbridge/internal/turnback"
 	"drawbridge/workflows"
 )
 
@@ -27,6 +28,8 @@ type turnBack struct {
 	config    []string
 	dryRun    bool
 	detach    bool
+	detachNew bool
+	resume    bool
 }
 
 // lastGood names the newest retired generation that can go live again.
@@ -39,7 +42,8 @@ func (a *app) rollbackCommand() *cobra.Command {
 		Short: "Turn back what is finished: a release, or one partition",
 		Long: `Makes an earlier release active again, and its data with it: partitions swap back in a time that does not depend on their
 size; those that were rebuilt since are built again by the earlier release. With --output and --partition only that
-partition goes back. --dry-run says what would happen to each partition, and changes nothing.`,
+partition goes back. Whatever stops it, the same command goes on with exactly what is left. --dry-run says what would happen
+to each partition, and changes nothing.`,
 		Example: "  drawbridge rollback shop --env prod --dry-run --reason 'amounts doubled'\n  drawbridge rollback shop --env prod --to 1.1.0 --reason 'amounts doubled'\n  drawbridge rollback shop --env prod --output fct_orders --partition 2026-01-31 --to last-good --reason 'late file'",
 		GroupID: groupChange,
 		Args:    between(1, 1, "PIPELINE"),
@@ -48,11 +52,13 @@ partition goes back. --dry-run says what would happen to each partition, and cha
 	a.asFlag(cmd)
 	f := cmd.Flags()
 	f.StringVar(&b.env, "env", "", "environment")
-	f.StringVar(&b.to, "to", "", "version to go back to (default: the one before); of a partition: last-good (default) or a generation")
+	f.StringVar(&b.to, "to", "", "version, or number of a tenure, to go back to (default: the one before); of a partition: last-good (default) or a generation")
 	f.StringVar(&b.output, "output", "", "only this output; with --partition")
 	f.StringVar(&b.partition, "partition", "", "only this partition; with --output")
 	f.StringVar(&b.data, "data", "rebuild", "of partitions that were rebuilt since: rebuild, or snapshot (the retained data; what is lost is listed)")
 	f.StringVar(&b.verify, "verify", "quick", "before anything is locked: quick, or full (recount rows and checksums)")
+	f.BoolVar(&b.detachNew, "detach-new-outputs", false, "detach outputs that the release to go back to does not have; else they stay, and are listed")
+	f.BoolVar(&b.resume, "resume", false, "go on with the turn-back that is open")
 	f.StringVar(&b.reason, "reason", "", "why, for the history")
 	f.StringArrayVar(&b.config, "config", nil, "ENV=FILE: a config that replaces the packed one")
 	f.BoolVar(&b.dryRun, "dry-run", false, "say what would happen, and change nothing")
@@ -61,15 +67,17 @@ partition goes back. --dry-run says what would happen to each partition, and cha
 }
 
 // request reads the flags into what is asked of the ledger.
-func (b turnBack) request() (plan.TurnBack, activities.Verify, error) {
-	refuse := func(flag, hint, reason string) (plan.TurnBack, activities.Verify, error) {
-		return plan.TurnBack{}, "", fault.Newf(fault.Invalid, "read", flag, hint, reason)
+func (b turnBack) request() (turnback.Request, activities.Verify, error) {
+	refuse := func(flag, hint, reason string) (turnback.Request, activities.Verify, error) {
+		return turnback.Request{}, "", fault.Newf(fault.Invalid, "read", flag, hint, reason)
 	}
-	req := plan.TurnBack{Output: b.output, Partition: partition.Key(b.partition)}
+	req := turnback.Request{Output: b.output, Partition: partition.Key(b.partition), Detach: b.detachNew, Resume: b.resume}
 	switch {
 	case b.env == "":
 		return refuse("--env", "name the environment: --env prod", "it is missing")
-	case b.reason == "":
+	case b.resume && (b.to != "" || b.output != ""):
+		return refuse("--resume", "leave out --to, --output and --partition: what is open says where to", "it goes on with what is open")
+	case b.reason == "" && !b.resume:
 		return refuse("--reason", "say why: --reason TEXT", "it is missing")
 	case (b.output == "") != (b.partition == ""):
 		return refuse("--output and --partition", "give both: --output TABLE --partition P", "one of them is missing")
@@ -77,7 +85,7 @@ func (b turnBack) request() (plan.TurnBack, activities.Verify, error) {
 		if b.to == lastGood {
 			return refuse("--to "+b.to, "name one: --output TABLE --partition P", "a generation belongs to a partition")
 		}
-		req.Version = b.to
+		req.To = b.to
 	case b.to != "" && b.to != lastGood:
 		id, err := strconv.ParseInt(b.to, 10, 64)
 		if err != nil || id < 1 {
@@ -114,34 +122,27 @@ func (a *app) rollback(ctx context.Context, arg string, b turnBack) error {
 	if err != nil {
 		return err
 	}
-	s, err := a.newest(ctx, name)
-	if err != nil {
-		return err
-	}
-	if err := s.in(b.env); err != nil {
-		return err
-	}
 	configs, err := a.configs(ctx, b.config)
 	if err != nil {
 		return err
 	}
-	what := orElse(b.to, "the release before")
+	what := cmp.Or(b.to, "the release before")
 	if b.output != "" {
-		what = fmt.Sprintf("%s[%s] to %s", b.output, b.partition, orElse(b.to, lastGood))
+		what = fmt.Sprintf("%s[%s] to %s", b.output, b.partition, cmp.Or(b.to, lastGood))
 	}
-	t, err := a.begin(ctx, order{
-		id: workflows.RollbackID(name, b.env), workflow: workflows.RollbackName,
-		pipeline: name, environment: b.env, release: req.Version,
-		summary: fmt.Sprintf("roll %s in %s back: %s", name, b.env, what), details: "> " + b.reason,
-		memo: map[string]any{"pipeline": name, "release": req.Version, "by": by, "environments": b.env},
-		input: workflows.RollbackInput{
-			Pipeline: name, Environment: b.env, Release: s.release, Config: configs[b.env], Request: req, Verify: verify,
+	desk, err := a.desk(ctx)
+	if err != nil {
+		return err
+	}
+	t, err := desk.Begin(ctx, dispatch.Order{
+		ID: workflows.RollbackID(name, b.env), Workflow: workflows.RollbackName,
+		Pipeline: name, Release: b.to, By: by, Environments: []string{b.env},
+		Summary: fmt.Sprintf("roll %s in %s back: %s", name, b.env, what), Details: "> " + b.reason,
+		Input: workflows.RollbackInput{
+			Pipeline: name, Environment: b.env, Config: configs[b.env], Request: req, Verify: verify,
 			DryRun: b.dryRun, By: by, Reason: b.reason,
 		},
 	})
-	if errors.Is(err, errRunning) {
-		return a.running(ctx, t)
-	}
 	if err != nil {
 		return err
 	}

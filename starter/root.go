@@ -22,20 +22,22 @@ type Main struct {
 	Dir string
 	Env func(name string) string
 	Now func() time.Time
+	// Terminal says whether what is written is read in a terminal, and how many columns that has; 0 where it does not say.
+	Terminal func(w io.Writer) (width int, ok bool)
 	// Dial connects to Temporal.
 	Dial func(ctx context.Context, opts temporalx.Options) (client.Client, error)
 }
 
 // NewMain returns the program in the environment of this process.
 func NewMain(stdout, stderr io.Writer) *Main {
-	return &Main{Stdout: stdout, Stderr: stderr, Dir: ".", Env: os.Getenv, Now: time.Now, Dial: temporalx.Dial}
+	return &Main{Stdout: stdout, Stderr: stderr, Dir: ".", Env: os.Getenv, Now: time.Now, Terminal: terminalOf, Dial: temporalx.Dial}
 }
 
 // Run carries out one command line and returns its exit code.
 func (m *Main) Run(ctx context.Context, args []string) int {
 	a := &app{Main: m}
 	root := a.root()
-	root.SetArgs(joinScope(args))
+	root.SetArgs(append([]string{}, args...)) // never nil: cobra would read the arguments of the process
 	root.SetOut(m.Stdout)
 	root.SetErr(m.Stderr)
 	err := root.ExecuteContext(ctx)
@@ -59,7 +61,7 @@ watches it, and turns code and data back when something is wrong. What it starts
 stops nothing.
 
 Exit codes: 0 done, 1 usage or invalid input, 2 refused or a failed check, 3 rolled back, 4 waiting for a person,
-130 interrupted while following (what was started goes on).`,
+5 stuck (turned back in part), 130 interrupted while following (what was started goes on).`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Args:          noSuchCommand,

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"io"
 	"strings"
 	"testing"
 
@@ -135,4 +136,29 @@ func TestEnvQuotesForTheShell(t *testing.T) {
 	require.Contains(t, x.out.String(), "export TEMPORAL_ADDRESS='127.0.0.1:7233'\n")
 	require.Contains(t, x.out.String(), `export DRAWBRIDGE_WAREHOUSE='postgres://u:it'\''s $HOME@h/w'`+"\n")
 	require.Contains(t, x.out.String(), "/.drawbridge/store'\n")
+}
+
+func TestColoursAndWidthAreTheTerminals(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		terminal bool
+		set      [2]string
+		coloured bool
+		wrapped  bool
+	}{
+		"a terminal":             {true, [2]string{}, true, true},
+		"no colour is wanted":    {true, [2]string{"NO_COLOR", "1"}, false, true},
+		"one that is only paper": {true, [2]string{"TERM", "dumb"}, false, false},
+		"a pipe":                 {false, [2]string{}, false, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			x := newTerminal(t).set(tc.set[0], tc.set[1])
+			x.main.Terminal = func(io.Writer) (int, bool) { return 40, tc.terminal }
+			require.Equal(t, int(exitInvalid), x.run(t, "depoly-a-pipeline-with-a-long-name-that-is-no-command", "x"))
+			require.Equal(t, tc.coloured, strings.Contains(x.errOut.String(), "\x1b["))
+			first, _, _ := strings.Cut(x.errOut.String(), "\n")
+			require.Equal(t, tc.wrapped, !strings.Contains(first, "there is no such command"), x.errOut.String())
+		})
+	}
 }

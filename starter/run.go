@@ -2,12 +2,12 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/spf13/cobra"
 
 	"drawbridge/activities"
+	"drawbridge/internal/dispatch"
 	"drawbridge/internal/fault"
 	"drawbridge/internal/partition"
 	"drawbridge/workflows"
@@ -70,19 +70,19 @@ func (a *app) runPartition(ctx context.Context, arg, env string, key partition.K
 	if err != nil {
 		return err
 	}
-	t, err := a.begin(ctx, order{
-		id: workflows.RunID(s.pipeline, env, key), workflow: workflows.RunName,
-		pipeline: s.pipeline, environment: env, release: s.version,
-		summary: fmt.Sprintf("run %s of %s in %s", key, s.title, env),
-		memo:    map[string]any{"pipeline": s.pipeline, "release": s.version, "by": by, "environments": env},
-		input: workflows.RunInput{
+	desk, err := a.desk(ctx)
+	if err != nil {
+		return err
+	}
+	t, err := desk.Begin(ctx, dispatch.Order{
+		ID: workflows.RunID(s.pipeline, env, key), Workflow: workflows.RunName,
+		Pipeline: s.pipeline, Release: s.version, By: by, Environments: []string{env},
+		Summary: fmt.Sprintf("run %s of %s in %s", key, s.title, env),
+		Input: workflows.RunInput{
 			Pipeline: s.pipeline, Source: s.source, Release: s.release, Environment: env, Config: replaced[env],
 			Partition: key, By: by,
 		},
 	})
-	if errors.Is(err, errRunning) {
-		return a.running(ctx, t)
-	}
 	if err != nil {
 		return err
 	}
@@ -98,13 +98,5 @@ func (a *app) active(ctx context.Context, name string, p place) (subject, error)
 	if res.History == nil || res.History.Active == nil {
 		return subject{}, fault.Newf(fault.Invalid, "run", name, "name a release, "+name+"@VERSION, or deploy one first: drawbridge deploy", "no release is active in "+p.env)
 	}
-	return a.releaseSubject(ctx, name, res.History.Active.Version)
-}
-
-// followUnless follows what was started in an environment, or says that it has started.
-func (a *app) followUnless(ctx context.Context, detach bool, t talk, env string) error {
-	if !detach {
-		return a.follow(ctx, t, []string{env}, untilAsked, nil)
-	}
-	return a.detached(ctx, t, []string{env}, "")
+	return a.releaseSubject(ctx, name, res.History.Active.Release.Version)
 }

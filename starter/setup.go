@@ -1,10 +1,11 @@
 package main
 
 import (
-	"fmt"
+	"cmp"
 
 	"github.com/spf13/cobra"
 
+	"drawbridge/internal/console"
 	"drawbridge/internal/fault"
 	"drawbridge/internal/setup"
 )
@@ -43,16 +44,12 @@ func (a *app) printSetup(env string, o setup.Options) error {
 	if env == "" && o.Schema == "" {
 		return fault.Newf(fault.Invalid, "set up", "environment", "name it: --env prod", "--env is missing")
 	}
-	o.Schema = orElse(o.Schema, env)
+	o.Schema = cmp.Or(o.Schema, env)
 	text, err := setup.SQL(o)
 	if err != nil {
 		return err
 	}
-	if a.json {
-		return a.print(struct {
-			SQL string `json:"sql"`
-		}{text})
-	}
-	fmt.Fprint(a.Stdout, text)
-	return nil
+	return a.answer(struct {
+		SQL string `json:"sql"`
+	}{text}, func(console.Screen) string { return text })
 }

@@ -5,6 +5,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"drawbridge/internal/console"
+	"drawbridge/internal/dispatch"
+	"drawbridge/internal/view"
 	"drawbridge/workflows"
 )
 
@@ -14,7 +17,8 @@ func (a *app) statusCommand() *cobra.Command {
 		Use:   "status [ID|PIPELINE]",
 		Short: "Show what is going on, or one workflow",
 		Long: `Without an argument: everything that runs and the last that ended. With one: where it is and why, its gates with verdicts,
-and what to type next; the exit code is 0 while it goes well, 2 refused, 3 rolled back, 4 waiting for a person.
+and what to type next; the exit code is 0 while it goes well, 2 refused, 3 rolled back, 4 waiting for a
+person, 5 stuck.
 A deployment that somebody terminated is abandoned: recover turns back what it left.`,
 		Example: "  drawbridge status\n  drawbridge status shop --watch\n  drawbridge status rollback/shop/prod --json",
 		GroupID: groupLook,
@@ -23,7 +27,7 @@ A deployment that somebody terminated is abandoned: recover turns back what it l
 			if len(args) == 0 {
 				return a.statusOfAll(cmd.Context(), watch)
 			}
-			return a.status(cmd.Context(), workflowID(args[0]), watch)
+			return a.status(cmd.Context(), dispatch.WorkflowID(args[0]), watch)
 		},
 	}
 	cmd.Flags().BoolVar(&watch, "watch", false, "follow until it ends")
@@ -32,11 +36,11 @@ A deployment that somebody terminated is abandoned: recover turns back what it l
 
 // statusOfAll lists; watching, it follows what changed last.
 func (a *app) statusOfAll(ctx context.Context, watch bool) error {
-	c, err := a.temporal(ctx)
+	d, err := a.desk(ctx)
 	if err != nil {
 		return err
 	}
-	views, err := overview(ctx, c)
+	views, err := d.Overview(ctx)
 	if err != nil {
 		return err
 	}
@@ -47,42 +51,31 @@ func (a *app) statusOfAll(ctx context.Context, watch bool) error {
 			}
 		}
 	}
-	if a.json {
-		if views == nil {
-			views = []view{}
-		}
-		return a.print(views)
+	if views == nil {
+		views = []view.View{}
 	}
-	a.showList(views)
-	return nil
+	return a.answer(views, func(s console.Screen) string { return s.List(views) })
 }
 
 func (a *app) status(ctx context.Context, id string, watch bool) error {
-	c, err := a.temporal(ctx)
+	d, err := a.desk(ctx)
 	if err != nil {
 		return err
 	}
-	t := talk{client: c, id: id}
-	d, err := c.DescribeWorkflowExecution(ctx, id, "")
+	v, err := d.View(ctx, id)
 	if err != nil {
-		return t.explain(err)
+		return err
 	}
-	info := d.GetWorkflowExecutionInfo()
-	v := lookAt(ctx, t, info)
 	if watch && v.Ended == nil {
-		return a.follow(ctx, t, environmentsOf(v.Status), untilDone, beforeLast(v.Status))
+		return a.follow(ctx, d.Talk(id), environmentsOf(v.Status), dispatch.UntilDone, console.BeforeLast(v.Status))
 	}
 	if v.Ended == nil && v.Stage != workflows.StageWaiting {
-		if missing := unpolled(ctx, c, a.Now(), queues(environmentsOf(v.Status))); len(missing) > 0 {
+		if missing := d.Missing(ctx, environmentsOf(v.Status)); len(missing) > 0 {
 			a.sayMissing(missing)
 		}
 	}
-	if a.json {
-		if err := a.print(v); err != nil {
-			return err
-		}
-	} else {
-		a.showStatus(id, v.Status, lastEvents(v.Status))
+	if err := a.answer(v, func(s console.Screen) string { return s.Status(v) }); err != nil {
+		return err
 	}
 	return exitOf(v.Status).err()
 }
@@ -99,12 +92,4 @@ func environmentsOf(s workflows.Status) []string {
 		envs = []string{s.Environment}
 	}
 	return envs
-}
-
-// beforeLast is where the story begins for somebody who joins: the last events are told.
-func beforeLast(s workflows.Status) *workflows.Event {
-	if n := len(s.Events); n > screenEvents {
-		return &s.Events[n-screenEvents-1]
-	}
-	return nil
 }

@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"strings"
 
+	"drawbridge/internal/dispatch"
 	"drawbridge/internal/fault"
 	"drawbridge/internal/gate"
 	"drawbridge/internal/pipeline"
@@ -245,17 +246,17 @@ func (a *app) planDigest(ctx context.Context, typed string) (string, error) {
 	if len(hex) == 64 {
 		return "sha256:" + hex, nil
 	}
-	c, err := a.temporal(ctx)
+	d, err := a.desk(ctx)
 	if err != nil {
 		return "", err
 	}
-	digest, err := findPlan(ctx, c, hex)
+	digest, err := d.FindPlan(ctx, hex)
 	if err != nil {
 		return "", err
 	}
 	if digest == "" {
 		return "", fault.Newf(fault.Invalid, "find plan", typed, "give all 64 digits, or plan again: drawbridge plan",
-			fmt.Sprintf("none of the last %d %s workflows computed it", planSearch, workflows.PlanName))
+			fmt.Sprintf("none of the last %d %s workflows computed it", dispatch.PlanSearch, workflows.PlanName))
 	}
 	return digest, nil
 }

@@ -8,9 +8,12 @@ import (
 	"github.com/spf13/cobra"
 
 	"drawbridge/activities"
+	"drawbridge/internal/console"
+	"drawbridge/internal/dispatch"
 	"drawbridge/internal/fault"
 	"drawbridge/internal/pipeline"
 	"drawbridge/internal/secret"
+	"drawbridge/internal/strictyaml"
 	"drawbridge/workflows"
 )
 
@@ -72,19 +75,12 @@ func unchecked() []string {
 	}
 }
 
-// report is the answer of validate.
-type report struct {
-	Environment string                  `json:"environment,omitempty"`
-	Lines       []activities.Validation `json:"lines"`
-	Unchecked   []string                `json:"unchecked,omitempty"`
-}
-
 func (a *app) validateOffline(dir string) error {
 	f, err := openFolder(dir)
 	if err != nil {
 		return err
 	}
-	return a.showReport(dir, report{Lines: f.lines(), Unchecked: unchecked()})
+	return a.showReport(dir, console.Report{Lines: f.lines(), Unchecked: unchecked()})
 }
 
 // lines are the checks of a folder that need nothing else, a line each.
@@ -100,7 +96,7 @@ func (f folder) lines() []activities.Validation {
 		lines = append(lines, activities.Validation{Subject: "secrets", OK: true, Text: fmt.Sprintf("none in %d files", len(f.files))})
 	}
 	p, err := parse(f.files)
-	problems, ok := pipeline.ProblemsOf(err)
+	problems, ok := strictyaml.ProblemsOf(err)
 	switch {
 	case err == nil:
 		for _, env := range p.Environments {
@@ -122,8 +118,8 @@ func (a *app) validate(ctx context.Context, arg, env string, configs []string) e
 		if err != nil {
 			return err
 		}
-		if lines := f.lines(); failures(lines) > 0 {
-			return a.showReport(arg, report{Environment: env, Lines: lines, Unchecked: unchecked()})
+		if lines := f.lines(); (console.Report{Lines: lines}).Failures() > 0 {
+			return a.showReport(arg, console.Report{Environment: env, Lines: lines, Unchecked: unchecked()})
 		}
 	}
 	s, err := a.subject(ctx, arg)
@@ -143,62 +139,30 @@ func (a *app) validate(ctx context.Context, arg, env string, configs []string) e
 	if err != nil {
 		return err
 	}
-	res, err := ask[activities.ValidateResult](ctx, a, "validate", order{
-		workflow: workflows.ValidationName, pipeline: s.pipeline, environment: env, release: s.version,
-		summary: "validate " + s.title + " in " + env,
-		input: workflows.ValidationInput{
-			Pipeline: s.pipeline, Source: s.source, Release: s.release, Environment: env, Config: replaced[env],
-		},
-	}, []string{env})
+	desk, err := a.desk(ctx)
 	if err != nil {
 		return err
 	}
-	return a.showReport(arg, report{Environment: env, Lines: res.Lines})
-}
-
-func failures(lines []activities.Validation) int {
-	return activities.ValidateResult{Lines: lines}.Failures()
+	res, err := dispatch.Ask[activities.ValidateResult](ctx, desk, "validate", dispatch.Order{
+		Workflow: workflows.ValidationName, Pipeline: s.pipeline, Environments: []string{env}, Release: s.version,
+		Summary: "validate " + s.title + " in " + env,
+		Input: workflows.ValidationInput{
+			Pipeline: s.pipeline, Source: s.source, Release: s.release, Environment: env, Config: replaced[env],
+		},
+	})
+	if err != nil {
+		return err
+	}
+	return a.showReport(arg, console.Report{Environment: env, Lines: res.Lines})
 }
 
 // showReport shows what was checked, and is a refusal when something is not right.
-func (a *app) showReport(arg string, r report) error {
-	failed := failures(r.Lines)
-	if a.json {
-		if err := a.print(r); err != nil {
-			return err
-		}
-	} else {
-		a.showValidation(arg, r, failed)
+func (a *app) showReport(arg string, r console.Report) error {
+	if err := a.answer(r, func(s console.Screen) string { return s.Validation(arg, r) }); err != nil {
+		return err
 	}
-	if failed > 0 {
+	if r.Failures() > 0 {
 		return exitInvalid.err()
 	}
 	return nil
-}
-
-func (a *app) showValidation(arg string, r report, failed int) {
-	st := a.style(a.Stdout)
-	for _, l := range r.Lines {
-		glyph := st.green("✔")
-		if !l.OK {
-			glyph = st.red("✘")
-		}
-		fmt.Fprintf(a.Stdout, "%s %s: %s\n", glyph, l.Subject, orElse(l.Text, "ok"))
-		if !l.OK && l.Hint != "" {
-			fmt.Fprintf(a.Stdout, "  → %s\n", l.Hint)
-		}
-	}
-	for _, u := range r.Unchecked {
-		fmt.Fprintf(a.Stdout, "%s %s\n", st.dim("–"), "not checked: "+u)
-	}
-	fmt.Fprintln(a.Stdout)
-	switch {
-	case failed > 0:
-		fmt.Fprintf(a.Stdout, "%d of %d checks are not right.\n", failed, len(r.Lines))
-		a.next("mend it, then: drawbridge validate " + arg)
-	case len(r.Unchecked) > 0:
-		a.next("drawbridge validate " + arg + " --env dev")
-	default:
-		a.next("drawbridge plan " + arg + " --to " + r.Environment)
-	}
 }

@@ -1,9 +1,9 @@
 package main
 
 import (
-	"fmt"
-
 	"github.com/spf13/cobra"
+
+	"drawbridge/internal/console"
 )
 
 // version is set by the build.
@@ -18,11 +18,7 @@ func (a *app) versionCommand() *cobra.Command {
 		GroupID: groupSetup,
 		Args:    between(0, 0, "no argument"),
 		RunE: func(*cobra.Command, []string) error {
-			if a.json {
-				return a.print(map[string]string{"version": version})
-			}
-			fmt.Fprintln(a.Stdout, "drawbridge", version)
-			return nil
+			return a.answer(map[string]string{"version": version}, func(console.Screen) string { return "drawbridge " + version + "\n" })
 		},
 	}
 }

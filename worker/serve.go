@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"time"
@@ -36,6 +37,10 @@ func serve(ctx context.Context, o options, log *zap.Logger) error {
 	if err := o.check(); err != nil {
 		return err
 	}
+	version, err := versioned(os.Getenv)
+	if err != nil {
+		return err
+	}
 	c, err := temporalx.Dial(ctx, temporalx.Options{Logger: temporalx.NewLogger(log)})
 	if err != nil {
 		return err
@@ -50,6 +55,7 @@ func serve(ctx context.Context, o options, log *zap.Logger) error {
 		opts.WorkerStopTimeout = grace
 		opts.MaxHeartbeatThrottleInterval = heartbeatThrottle
 		opts.DisableRegistrationAliasing = true
+		opts.DeploymentOptions = version
 		opts.OnFatalError = func(err error) {
 			select {
 			case fatal <- err:

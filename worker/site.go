@@ -5,9 +5,6 @@ import (
 	"errors"
 	"io"
 	"io/fs"
-	"strings"
-
-	"github.com/google/uuid"
 
 	"drawbridge/activities"
 	"drawbridge/internal/canary"

@@ -83,7 +83,7 @@ func (x *crossing) preflight(ctx workflow.Context) error {
 		return err
 	}
 	x.progress.Entered, x.progress.Tenure, x.target.Tenure = true, entered.Tenure.Number, entered.Tenure.Number
-	x.Rules(map[string]gate.Approval{x.env.Name: entered.Rule})
+	x.Rule(x.env.Name, entered.Rule)
 	if _, err := Recheck.Do(ctx, x.Conductor, x.at("preflight"), "preflight "+x.env.Name, activities.RecheckInput{Target: x.target, Plan: x.summary.Digest}); err != nil {
 		return err
 	}
@@ -234,7 +234,7 @@ func (x *crossing) publishRest(ctx workflow.Context) error {
 	total := x.env.Slices - 1 // the first is the canary's
 	line := conduct.Line[activities.SliceResult]{
 		At: x.at(plan.StepPublishRest), Total: total, Lanes: x.env.Lanes,
-		Name: func(item int) string { return slice(item) },
+		Name: slice,
 		Do: func(ctx workflow.Context, at conduct.Scope, item int) (activities.SliceResult, error) {
 			built, err := BuildSlice.Do(ctx, x.Conductor, at.At(slice(item)), "build "+slice(item),
 				activities.SliceInput{Target: x.target, Step: slice(item), Plan: x.summary.Digest, Slice: item + 1})

@@ -11,7 +11,6 @@ import (
 
 	"drawbridge/activities"
 	"drawbridge/internal/fault"
-	"drawbridge/internal/gate"
 	"drawbridge/internal/plan"
 	"drawbridge/internal/turnback"
 	"drawbridge/workflows/conduct"
@@ -90,20 +89,18 @@ func newDeployment(ctx workflow.Context, in DeploymentInput) (*deployment, error
 	if err != nil {
 		return nil, err
 	}
-	d.Rules(rules(d.summary))
+	d.learn()
 	err = workflow.SetUpdateHandlerWithOptions(ctx, Supersede, d.supersede, workflow.UpdateHandlerOptions{
 		Validator: d.maySupersede, Description: "end a deployment that is only watching, in favour of another",
 	})
 	return d, err
 }
 
-// rules are those by which the gates of a plan's environments are decided.
-func rules(s plan.Summary) map[string]gate.Approval {
-	of := map[string]gate.Approval{}
-	for _, env := range s.Environments {
-		of[env.Name] = env.Approval
+// learn takes the rules by which the gates of the plan's environments are decided.
+func (d *deployment) learn() {
+	for _, env := range d.summary.Environments {
+		d.Rule(env.Name, env.Approval)
 	}
-	return of
 }
 
 func (d *deployment) status(h conduct.Header) Status {
@@ -143,7 +140,7 @@ func (d *deployment) prepare(ctx workflow.Context) error {
 	}
 	d.summary, d.document = computed.Summary, computed.Markdown
 	d.About(d.summary.Release, d.summary.Digest)
-	d.Rules(rules(d.summary))
+	d.learn()
 	for _, env := range d.summary.Environments {
 		d.crossings = append(d.crossings, Crossing{Environment: env.Name, State: "waiting", Slices: env.Slices})
 	}

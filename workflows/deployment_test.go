@@ -224,7 +224,7 @@ func TestAPublishThatIsHeldUpParksAndAsks(t *testing.T) {
 		then   activities.PublishInput
 	}{
 		"retry tries again":                   {gate.Retry, workflows.StageDone, activities.PublishInput{}},
-		"terminate ends the sessions it knew": {gate.Terminate, workflows.StageDone, activities.PublishInput{Terminate: []int32{42}}},
+		"terminate ends the sessions it knew": {gate.Terminate, workflows.StageDone, activities.PublishInput{Terminate: blocked.Blocked}},
 		"proceed waits for snapshots no more": {gate.Proceed, workflows.StageDone, activities.PublishInput{IgnoreSnapshots: true}},
 		"reject turns back":                   {gate.Reject, workflows.StageRefused, activities.PublishInput{}},
 	}

@@ -195,12 +195,7 @@ func TestAnInconclusiveRunIsPublishedWithAPersonsWord(t *testing.T) {
 func TestAParkedPublishIsDecidedByTheRuleOfItsEnvironment(t *testing.T) {
 	t.Parallel()
 	for name, start := range map[string]func(*effects, *testing.T, ...func(*testsuite.TestWorkflowEnvironment)) (workflows.Status, error){
-		"publish-prod": (*effects).run,
-		"publish-canary-prod": func(e *effects, t *testing.T, prepare ...func(*testsuite.TestWorkflowEnvironment)) (workflows.Status, error) {
-			t.Helper()
-			return e.deploy(t, prepare...)
-		},
-		"swap-back-0-prod": (*effects).rollback,
+		"publish-prod": (*effects).run, "publish-canary-prod": (*effects).deploy, "swap-back-0-prod": (*effects).rollback,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -115,7 +115,9 @@ func smooth(environments ...plan.EnvironmentSummary) *effects {
 	e.baseline = func(activities.BaselineInput) (activities.BaselineResult, error) {
 		return activities.BaselineResult{}, nil
 	}
-	e.expand = func(activities.ExpandInput) (activities.ExpandResult, error) { return activities.ExpandResult{}, nil }
+	e.expand = func(activities.ExpandInput) (activities.ExpandResult, error) {
+		return activities.ExpandResult{Done: true}, nil
+	}
 	e.publish = func(in activities.PublishInput) (activities.PublishResult, error) {
 		if err := e.ledger.publish(in); err != nil {
 			return activities.PublishResult{}, err

@@ -59,7 +59,7 @@ func publish(ctx workflow.Context, c *conduct.Conductor, in activities.PublishIn
 		case gate.Proceed:
 			in.IgnoreSnapshots = true
 		case gate.Terminate:
-			in.Terminate = pids(res)
+			in.Terminate = res.Blocked
 		case gate.Approve, gate.Reject, gate.Rollback, gate.Keep:
 			return nil, conduct.Refused(in.Step, g.Why)
 		}
@@ -77,7 +77,7 @@ func expand(ctx workflow.Context, c *conduct.Conductor, in activities.ExpandInpu
 		for _, change := range res.Changes {
 			c.Tell(ctx, at, "expanded: "+change)
 		}
-		if len(res.Blocked) == 0 {
+		if res.Done {
 			return nil
 		}
 		question := parked("expand", in.Target, generation.PublishResult{Blocked: res.Blocked, WaitingFor: generation.ForLocks})
@@ -103,7 +103,7 @@ func parked(step string, t activities.Target, res generation.PublishResult) gate
 	}
 	for _, s := range res.Blocked {
 		g.Verdict.Evidence = append(g.Verdict.Evidence, gate.Evidence{
-			Name: fmt.Sprintf("pid %d", s.PID), Value: fmt.Sprintf("%s (%s), %s", s.User, s.Application, s.State),
+			Name: s.Name(), Value: s.State,
 			Limit: "holds " + s.Holds, Note: "since " + s.Since.UTC().Format("15:04:05"), Outcome: gate.Inconclusive,
 		})
 	}
@@ -111,15 +111,10 @@ func parked(step string, t activities.Target, res generation.PublishResult) gate
 	return g
 }
 
-func pids(res generation.PublishResult) []int32 {
-	var named []int32
-	for _, s := range res.Blocked {
-		named = append(named, s.PID)
-	}
-	return named
-}
-
 func sessions(res generation.PublishResult) string {
+	if len(res.Blocked) == 0 {
+		return "sessions that have just gone"
+	}
 	out := ""
 	for i, s := range res.Blocked {
 		if i == 3 {
@@ -128,7 +123,7 @@ func sessions(res generation.PublishResult) string {
 		if i > 0 {
 			out += ", "
 		}
-		out += fmt.Sprintf("pid %d (%s, %s)", s.PID, s.User, s.Application)
+		out += s.Name()
 	}
 	return out
 }

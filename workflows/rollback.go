@@ -8,7 +8,6 @@ import (
 	"go.temporal.io/sdk/workflow"
 
 	"drawbridge/activities"
-	"drawbridge/internal/gate"
 	"drawbridge/internal/turnback"
 	"drawbridge/workflows/conduct"
 )
@@ -55,7 +54,7 @@ func (r *rollback) at(step string) conduct.Scope {
 }
 
 func (r *rollback) turnBack(ctx workflow.Context) turnBack {
-	r.Rules(map[string]gate.Approval{r.in.Environment: r.state.Began.Rule})
+	r.Rule(r.in.Environment, r.state.Began.Rule)
 	return turnBack{Conductor: r.Conductor, state: r.state, owner: owner(ctx), verify: r.in.Verify, grown: r.grown}
 }
 

@@ -53,12 +53,15 @@ func (r *run) run(ctx workflow.Context) error {
 	if err != nil {
 		return err
 	}
-	r.Rules(map[string]gate.Approval{in.Environment: entered.Rule})
+	r.Rule(in.Environment, entered.Rule)
 	if !entered.Tenure.None() && entered.Tenure.Release.Digest != release.Digest {
 		return fault.Newf(fault.Refused, "run", release.String(), "run what is active, or deploy this one: drawbridge deploy "+release.String()+" --to "+in.Environment,
 			entered.Tenure.Release.String()+" is active in "+in.Environment)
 	}
 	target.Tenure = entered.Tenure.Number
+	if in.Config == "" {
+		target.Config = entered.Tenure.Config
+	}
 	for round := range runRounds {
 		moved, err := r.once(ctx, target, round, !entered.Tenure.Activated)
 		if err != nil {

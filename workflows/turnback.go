@@ -103,7 +103,7 @@ func (t turnBack) park(ctx workflow.Context, in activities.PassInput, blocked ge
 	case gate.Proceed:
 		in.IgnoreSnapshots = true
 	case gate.Terminate:
-		in.Terminate = pids(blocked)
+		in.Terminate = blocked.Blocked
 	case gate.Approve, gate.Reject, gate.Rollback, gate.Keep:
 		return in, conduct.Refused("turn back", g.Why)
 	}
@@ -169,7 +169,7 @@ func (c *compensation) attempt(ctx workflow.Context, out *conduct.Outcome) error
 	if began.Nothing {
 		return nil
 	}
-	c.Rules(map[string]gate.Approval{at.Environment: began.Rule})
+	c.Rule(at.Environment, began.Rule)
 	out.Changed = true
 	t := turnBack{Conductor: c.Conductor, state: &TurnBackState{Began: began}, owner: c.target.Owner, grown: func(workflow.Context) error { return nil }}
 	if err := t.run(ctx); err != nil {

@@ -144,7 +144,7 @@ func (s *site) build(ctx context.Context, version string, key partition.Key, fil
 	if built[0].Verdict.Outcome != gate.Pass {
 		return generation.Generation{}, fmt.Errorf("the audit of %s is %s: %s", key, built[0].Verdict.Outcome, built[0].Verdict.Reason)
 	}
-	_, err = s.Expand(ctx, warehouse.ExpandSpec{Pipeline: s.pipeline, Release: releaseOf(version), LockBudget: patience, Application: "drawbridge/bench/expand"})
+	_, err = s.Expand(ctx, warehouse.ExpandSpec{Pipeline: s.pipeline, Release: releaseOf(version), LockBudget: patience, Application: "drawbridge/bench/expand"}, func(time.Duration) {})
 	return built[0].Generation, err
 }
 
@@ -161,7 +161,7 @@ func (s *site) publish(ctx context.Context, swaps ...generation.Swap) error {
 func (s *site) change(ctx context.Context, spec warehouse.PublishSpec) error {
 	spec.Key, spec.Application = s.effect(), "drawbridge/bench/publish"
 	spec.LockBudget, spec.SnapshotWait = patience, patience
-	result, err := s.Publish(ctx, spec, func() {})
+	result, err := s.Publish(ctx, spec, func(_, _ time.Duration) {})
 	if err == nil && !result.Done {
 		err = fmt.Errorf("the publish waits for %s of %d sessions", result.WaitingFor, len(result.Blocked))
 	}

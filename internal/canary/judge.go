@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"drawbridge/internal/check"
+	"drawbridge/internal/fault"
 	"drawbridge/internal/gate"
 )
 
@@ -92,7 +93,7 @@ func (j *judgement) metric(name string, pair MetricPair, limit float64) {
 
 func (j *judgement) columns(name string, columns []string, note string) {
 	if len(columns) > 0 {
-		j.evidence = append(j.evidence, gate.Evidence{Name: name, Value: strings.Join(columns, ", "), Outcome: gate.Pass, Note: note})
+		j.evidence = append(j.evidence, gate.Evidence{Name: name, Value: fault.Bound(strings.Join(columns, ", ")), Outcome: gate.Pass, Note: note})
 	}
 }
 
@@ -121,6 +122,7 @@ func (j *judgement) verdict(d Diff) gate.Verdict {
 	if len(d.RemovedColumns) > 0 {
 		v.Reason += "; left out: " + strings.Join(d.RemovedColumns, ", ")
 	}
+	v.Reason = fault.Bound(v.Reason)
 	return v
 }
 

@@ -3,6 +3,7 @@ package catalog
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -45,7 +46,9 @@ type Generation struct {
 	Checksum        string              `db:"checksum"`
 	Inputs          string              `db:"inputs"`
 	Audit           gate.Outcome        `db:"audit"`
-	BuiltXID        string              `db:"built_xid"`
+	BuiltXID        string              `db:"built_xid"` // the transaction that wrote its rows
+	Older           []string            `db:"older"`     // transactions that may not see them, as listed right after its commit
+	ListedAt        time.Time           `db:"-"`         // the moment of that list
 	Shadow          string              `db:"shadow"`
 	Reason          string              `db:"reason"`
 	NotReattachable string              `db:"not_reattachable"`
@@ -61,7 +64,7 @@ const generationColumns = `
 	coalesce(g.baseline, 0) AS baseline, g.fence::text AS fence,
 	g.application, g.scheme, g.lower, g.upper, coalesce(g.child, 0) AS child, coalesce(g.owner, 0) AS owner, g.columns, g.returned,
 	coalesce(g.rows, 0) AS rows, coalesce(g.loaded, 0) AS loaded, coalesce(g.checksum::text, '') AS checksum, g.inputs,
-	coalesce(g.audit, '') AS audit, coalesce(g.built_xid::text, '') AS built_xid, g.shadow, g.reason,
+	coalesce(g.audit, '') AS audit, coalesce(g.built_xid::text, '') AS built_xid, g.older, g.shadow, g.reason,
 	g.not_reattachable, coalesce(g.seconds, 0) AS seconds, g.started_at, g.at`
 
 // Plan is the part of the row that crosses boundaries.
@@ -148,17 +151,17 @@ func (l Ledger) SetChild(ctx context.Context, q Querier, g Generation) error {
 	return mine(tag.RowsAffected(), g.ID)
 }
 
-// Finish moves a generation from building to built, with what its audit found, in the build's last transaction,
-// whose id it records.
+// Finish moves a generation from building to built, with what its audit found, in the build's last transaction.
 func (l Ledger) Finish(ctx context.Context, q Querier, g Generation) error {
 	tag, err := q.Exec(ctx, l.sql(`
 		UPDATE ledger.generation
 		SET state = 'built', owner = @owner, rows = @rows, loaded = @loaded, checksum = @checksum::text::numeric,
-		    inputs = @inputs, audit = @audit, reason = @reason, seconds = @seconds, built_xid = pg_current_xact_id(),
-		    built_at = now(), at = now()
+		    inputs = @inputs, audit = @audit, reason = @reason, seconds = @seconds, built_xid = @built_xid::text::xid8,
+		    older = @older, listed_at = @listed_at, built_at = now(), at = now()
 		WHERE id = @id AND fence = @fence::text::uuid AND state = 'building'`), pgx.NamedArgs{
 		"id": g.ID, "fence": g.Fence, "owner": g.ChildOwner, "rows": g.Rows, "loaded": g.Loaded, "checksum": g.Checksum,
 		"inputs": g.Inputs, "audit": g.Audit, "reason": g.Reason, "seconds": g.Seconds,
+		"built_xid": g.BuiltXID, "older": g.Older, "listed_at": g.ListedAt,
 	})
 	if err != nil {
 		return fmt.Errorf("record generation %d as built: %w", g.ID, err)
@@ -175,6 +178,22 @@ func (l Ledger) Reject(ctx context.Context, q Querier, id int64, reason string) 
 		return fmt.Errorf("reject generation %d: %w", id, err)
 	}
 	return nil
+}
+
+// GiveUp is Reject for one that is still as it was read; it says whether it was, and sets its state and its moment.
+func (l Ledger) GiveUp(ctx context.Context, q Querier, g *Generation, reason string) (bool, error) {
+	err := q.QueryRow(ctx, l.sql(`
+		UPDATE ledger.generation
+		SET state = 'rejected', reason = $4, shadow = '', at = now()
+		WHERE id = $1 AND state = $2 AND at = $3
+		RETURNING state, at`), g.ID, g.State, g.At, reason).Scan(&g.State, &g.At)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("give up generation %d: %w", g.ID, err)
+	}
+	return true, nil
 }
 
 // mine turns "no row was ours" into the conflict that a superseded attempt meets.

@@ -44,6 +44,29 @@ func TestABlockedPublishNamesWhoBlocksAndAsks(t *testing.T) {
 	w.tidy("dev")
 }
 
+// A report that sits in an open transaction parks a publish under the policy that nobody has touched, in its first attempt
+// and within its budget.
+func TestABlockedPublishParksUnderTheDefaultPolicy(t *testing.T) {
+	t.Parallel()
+	w, patient := liveInDev(t)
+	patient.kill()
+	w.write("policies/policy.dev.yaml", "approval: {required: false}\n")
+	w.worker("default", "--env", "dev", "--workflows")
+	conn, err := pgx.Connect(t.Context(), w.url+"&application_name=a-long-report")
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = conn.Close(cleanup(t)) })
+	_, err = conn.Exec(t.Context(), `BEGIN; SELECT count(*) FROM shop_dev.orders`)
+	require.NoError(t, err)
+	a := w.cli(4, "run", "shop@1.0.0", "--env", "dev", "--partition", middleDay)
+	require.Contains(t, a.out, "a-long-report")
+	id := workflows.RunID(shop, "dev", middleDay)
+	require.Len(t, w.status(id).Gates, 1)
+	w.cli(0, "decide", id, "--choice", "terminate", "--reason", "nobody reads that report")
+	w.cli(0, "status", id, "--watch")
+	w.holds("dev", four)
+	w.tidy("dev")
+}
+
 // A run that published while a deployment still built has newer data: the deployment steps back, and does not take it away.
 func TestARunThatWasFasterIsNotOverwritten(t *testing.T) {
 	t.Parallel()

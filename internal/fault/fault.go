@@ -40,7 +40,7 @@ type Error struct {
 
 // New builds a fault. err says why in lower case; hint says what to do next.
 func New(class Class, op, object, hint string, err error) *Error {
-	return &Error{Class: class, Op: op, Object: object, Hint: hint, Err: err}
+	return &Error{Class: class, Op: Bound(op), Object: Bound(object), Hint: Bound(hint), Err: err}
 }
 
 // Newf is New with the reason given as text.
@@ -48,7 +48,8 @@ func Newf(class Class, op, object, hint, reason string) *Error {
 	return New(class, op, object, hint, errors.New(reason))
 }
 
-// Error reads "op object: reason", without the hint: the screen that shows it puts the hint on its own line.
+// Error reads "op object: reason", within MaxText and without the hint: the screen that shows it puts the hint on its own
+// line.
 func (e *Error) Error() string {
 	parts := make([]string, 0, 2)
 	if head := strings.TrimSpace(e.Op + " " + e.Object); head != "" {
@@ -57,7 +58,7 @@ func (e *Error) Error() string {
 	if e.Err != nil {
 		parts = append(parts, e.Err.Error())
 	}
-	return strings.Join(parts, ": ")
+	return Bound(strings.Join(parts, ": "))
 }
 
 // Unwrap returns the reason.

@@ -19,8 +19,11 @@ type PublishSpec struct {
 	SnapshotWait time.Duration
 	// IgnoreSnapshots goes on although older snapshots would see the new children as empty.
 	IgnoreSnapshots bool
-	// Terminate ends these sessions, those of them that still hold up the publish.
-	Terminate []int32
+	// Terminate ends these sessions, those of them that still hold up the publish in the transaction that was seen.
+	Terminate []Session
+	// WaitedSnapshots and WaitedLocks are what earlier attempts have spent of the budgets.
+	WaitedSnapshots time.Duration
+	WaitedLocks     time.Duration
 }
 
 // PublishResult is what became of a publish. While Done is false nothing has changed: a person decides, by the sessions
@@ -44,8 +47,16 @@ const (
 	ForOthers    = "others" // who were faster: Moved
 )
 
-// ExpandResult is what an expansion changed. While Blocked is not empty, what is left is not done.
+// ExpandSpec says how an expansion waits.
+type ExpandSpec struct {
+	LockBudget  time.Duration
+	WaitedLocks time.Duration // what earlier attempts have spent of the budget
+	Application string
+}
+
+// ExpandResult is what an expansion changed. While Done is false something is left to do, and Blocked holds it up.
 type ExpandResult struct {
+	Done    bool      `json:"done"`
 	Changes []string  `json:"changes,omitempty"` // "create fct_orders", "add fct_orders.currency_code text"
 	Blocked []Session `json:"blocked,omitempty"`
 }

@@ -1,6 +1,7 @@
 package generation
 
 import (
+	"fmt"
 	"time"
 
 	"drawbridge/internal/partition"
@@ -21,13 +22,26 @@ type Swap struct {
 	To        int64         `json:"to"`
 }
 
-// Session is a database session that holds up a publish. It carries no query text.
+// Session is a database session, or a prepared transaction, that holds up a change. It carries no query text.
 type Session struct {
-	PID         int32     `json:"pid"`
+	PID         int32     `json:"pid"` // 0: a prepared transaction
 	User        string    `json:"user"`
 	Application string    `json:"application"`
 	Client      string    `json:"client,omitempty"`
 	State       string    `json:"state"`
 	Since       time.Time `json:"since"` // start of its transaction
 	Holds       string    `json:"holds"` // "snapshot" or the relation it has locked
+	// Transaction is its identity: the session's virtual transaction, or the gid of a prepared one.
+	Transaction string `json:"transaction,omitempty"`
+}
+
+// PreparedState is the state of a prepared transaction: it has no session that could be ended.
+const PreparedState = "prepared"
+
+// Name says who it is.
+func (s Session) Name() string {
+	if s.State == PreparedState {
+		return fmt.Sprintf("prepared transaction %q (%s): COMMIT PREPARED or ROLLBACK PREPARED ends it", s.Transaction, s.User)
+	}
+	return fmt.Sprintf("pid %d (%s, %s)", s.PID, s.User, s.Application)
 }

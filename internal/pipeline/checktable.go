@@ -1,58 +1,61 @@
 package pipeline
 
-import "drawbridge/internal/check"
+import (
+	"drawbridge/internal/check"
+	"drawbridge/internal/strictyaml"
+)
 
-func checkShape() shape {
-	columns := key{name: "columns", required: true, shape: listOf(columnShape()), doc: "The columns.", examples: []string{"[order_id]", "[channel]"}}
-	maxFailing := key{name: "max_failing", shape: shape{kind: ratio}.upTo(1), doc: "Share of the rows that may fail; none by default.", examples: []string{"0.5%", "1%"}}
-	return shape{kind: object, single: true, keys: []key{
-		{name: string(check.RowCount), doc: "The number of rows.", shape: objectOf(limitKeys(nameKey(false), severityKey())...)},
+func checkShape() strictyaml.Shape {
+	columns := strictyaml.Key{Name: "columns", Required: true, Shape: strictyaml.ListOf(columnShape()), Doc: "The columns.", Examples: []string{"[order_id]", "[channel]"}}
+	maxFailing := strictyaml.Key{Name: "max_failing", Shape: strictyaml.Shape{Kind: strictyaml.Ratio}.UpTo(1), Doc: "Share of the rows that may fail; none by default.", Examples: []string{"0.5%", "1%"}}
+	return strictyaml.Shape{Kind: strictyaml.Object, Single: true, Keys: []strictyaml.Key{
+		{Name: string(check.RowCount), Doc: "The number of rows.", Shape: strictyaml.ObjectOf(limitKeys(nameKey(false), severityKey())...)},
 		{
-			name: string(check.NotNull), doc: "Columns without NULLs.", examples: []string{"[order_id]", "[order_id, channel]"},
-			shape: listOf(columnShape()).orElse(objectOf(columns, maxFailing, nameKey(false), severityKey())),
+			Name: string(check.NotNull), Doc: "Columns without NULLs.", Examples: []string{"[order_id]", "[order_id, channel]"},
+			Shape: strictyaml.ListOf(columnShape()).OrElse(strictyaml.ObjectOf(columns, maxFailing, nameKey(false), severityKey())),
 		},
 		{
-			name: string(check.Unique), doc: "Columns whose values, taken together, are distinct.", examples: []string{"[order_id]", "[order_id, channel]"},
-			shape: listOf(columnShape()).orElse(objectOf(columns, nameKey(false), severityKey())),
+			Name: string(check.Unique), Doc: "Columns whose values, taken together, are distinct.", Examples: []string{"[order_id]", "[order_id, channel]"},
+			Shape: strictyaml.ListOf(columnShape()).OrElse(strictyaml.ObjectOf(columns, nameKey(false), severityKey())),
 		},
-		{name: string(check.AcceptedValues), doc: "The values that a column may have, compared as text; NULL passes.", shape: objectOf(
-			key{name: "column", required: true, shape: columnShape(), doc: "The column.", examples: []string{"channel", "currency"}},
-			key{name: "values", required: true, shape: listOf(shape{kind: text}), doc: "The values.", examples: []string{"[web, store]", "[web, app]"}},
+		{Name: string(check.AcceptedValues), Doc: "The values that a column may have, compared as text; NULL passes.", Shape: strictyaml.ObjectOf(
+			strictyaml.Key{Name: "column", Required: true, Shape: columnShape(), Doc: "The column.", Examples: []string{"channel", "currency"}},
+			strictyaml.Key{Name: "values", Required: true, Shape: strictyaml.ListOf(strictyaml.Shape{Kind: strictyaml.Text}), Doc: "The values.", Examples: []string{"[web, store]", "[web, app]"}},
 			maxFailing, nameKey(false), severityKey(),
 		)},
-		{name: string(check.Expression), doc: "A condition that every row meets.", shape: objectOf(
-			key{name: "sql", required: true, shape: sentence(), doc: "A boolean expression over a row.", examples: []string{"amount >= 0", "amount > 0"}},
+		{Name: string(check.Expression), Doc: "A condition that every row meets.", Shape: strictyaml.ObjectOf(
+			strictyaml.Key{Name: "sql", Required: true, Shape: strictyaml.Sentence(), Doc: "A boolean expression over a row.", Examples: []string{"amount >= 0", "amount > 0"}},
 			maxFailing, nameKey(false), severityKey(),
 		)},
-		{name: string(check.MetricKind), doc: "One number of the rows.", shape: objectOf(
+		{Name: string(check.MetricKind), Doc: "One number of the rows.", Shape: strictyaml.ObjectOf(
 			metricKeys("An aggregate over the rows.", []string{"sum(amount)", "avg(amount)"})...,
 		)},
 	}}
 }
 
-func metricKeys(sqlDoc string, sqlExamples []string) []key {
+func metricKeys(sqlDoc string, sqlExamples []string) []strictyaml.Key {
 	return limitKeys(
 		nameKey(true),
-		key{name: "sql", required: true, shape: sentence(), doc: sqlDoc, examples: sqlExamples},
+		strictyaml.Key{Name: "sql", Required: true, Shape: strictyaml.Sentence(), Doc: sqlDoc, Examples: sqlExamples},
 		severityKey(),
 	)
 }
 
-func limitKeys(keys ...key) []key {
+func limitKeys(keys ...strictyaml.Key) []strictyaml.Key {
 	return append(keys,
-		key{name: "min", shape: shape{kind: number}, doc: "The least value that passes.", examples: []string{"1", "2"}},
-		key{name: "max", shape: shape{kind: number}, doc: "The greatest value that passes.", examples: []string{"5_000_000", "6_000_000"}},
-		key{name: "vs_history", shape: shape{kind: ratio}, doc: "The greatest relative change against earlier values, either way.", examples: []string{"40%", "50%"}},
+		strictyaml.Key{Name: "min", Shape: strictyaml.Shape{Kind: strictyaml.Number}, Doc: "The least value that passes.", Examples: []string{"1", "2"}},
+		strictyaml.Key{Name: "max", Shape: strictyaml.Shape{Kind: strictyaml.Number}, Doc: "The greatest value that passes.", Examples: []string{"5_000_000", "6_000_000"}},
+		strictyaml.Key{Name: "vs_history", Shape: strictyaml.Shape{Kind: strictyaml.Ratio}, Doc: "The greatest relative change against earlier values, either way.", Examples: []string{"40%", "50%"}},
 	)
 }
 
-func nameKey(required bool) key {
-	return key{name: "name", required: required, shape: sentence(), doc: "The check's name in verdicts.", examples: []string{"revenue", "turnover"}}
+func nameKey(required bool) strictyaml.Key {
+	return strictyaml.Key{Name: "name", Required: required, Shape: strictyaml.Sentence(), Doc: "The check's name in verdicts.", Examples: []string{"revenue", "turnover"}}
 }
 
-func severityKey() key {
-	return key{
-		name: "severity", shape: oneOf(string(check.Fail), string(check.Warn)), preset: string(check.Fail),
-		doc: "fail blocks, warn is reported.", examples: []string{"warn", "fail"},
+func severityKey() strictyaml.Key {
+	return strictyaml.Key{
+		Name: "severity", Shape: strictyaml.OneOf(string(check.Fail), string(check.Warn)), Preset: string(check.Fail),
+		Doc: "fail blocks, warn is reported.", Examples: []string{"warn", "fail"},
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"drawbridge/internal/fault"
 	"drawbridge/internal/partition"
 	"drawbridge/internal/sqltext"
+	"drawbridge/internal/strictyaml"
 )
 
 // File is the name of a pipeline's main file.
@@ -24,19 +25,19 @@ var configFilePattern = regexp.MustCompile(`^config\.([^./]+)\.yaml$`)
 // Parse reads a pipeline folder, or what was packed of one, given as slash paths and contents. Every config.<env>.yaml
 // in it is checked; the one named by config becomes Pipeline.Config (none, where config is empty).
 //
-// All problems are returned at once, as a fault.Invalid that holds Problems.
+// All problems are returned at once, as a fault.Invalid that holds strictyaml.Problems.
 func Parse(files map[string][]byte, config string) (*Pipeline, error) {
-	b := builder{files: files, problems: &findings{}}
+	b := builder{files: files, problems: &strictyaml.Findings{}}
 	content, ok := files[File]
 	if !ok {
-		b.problems.add(place{file: File}, "the file is missing", "run drawbridge init NAME for a folder that works")
-		return nil, b.problems.err("pipeline")
+		b.problems.Add(strictyaml.Place{File: File}, "the file is missing", "run drawbridge init NAME for a folder that works")
+		return nil, b.problems.Err("pipeline")
 	}
-	root := b.problems.read(PipelineDocument, File, content)
+	root := b.problems.Read(PipelineDocument.shape(), File, content)
 	p := b.pipeline(root)
-	p.Tests = b.tests(root.get("tests"), p)
+	p.Tests = b.tests(root.Get("tests"), p)
 	b.configs(p, config)
-	if err := b.problems.err("pipeline"); err != nil {
+	if err := b.problems.Err("pipeline"); err != nil {
 		return nil, err
 	}
 	return p, nil
@@ -45,44 +46,44 @@ func Parse(files map[string][]byte, config string) (*Pipeline, error) {
 // builder turns values that fit their shapes into a pipeline, and records what does not fit together.
 type builder struct {
 	files    map[string][]byte
-	problems *findings
+	problems *strictyaml.Findings
 }
 
-func (b *builder) pipeline(root value) *Pipeline {
+func (b *builder) pipeline(root strictyaml.Value) *Pipeline {
 	p := &Pipeline{
-		Name:        as[string](root.get("name")),
-		Version:     as[string](root.get("version")),
-		Owner:       as[string](root.get("owner")),
-		Description: as[string](root.get("description")),
-		Partition:   b.partition(root.get("partition")),
-		Smoke:       Smoke{Latest: latest(root.get("smoke")), MaxRuntime: as[time.Duration](root.get("smoke").get("max_runtime"))},
-		Pack:        b.pack(root.get("pack")),
+		Name:        strictyaml.As[string](root.Get("name")),
+		Version:     strictyaml.As[string](root.Get("version")),
+		Owner:       strictyaml.As[string](root.Get("owner")),
+		Description: strictyaml.As[string](root.Get("description")),
+		Partition:   b.partition(root.Get("partition")),
+		Smoke:       Smoke{Latest: latest(root.Get("smoke")), MaxRuntime: strictyaml.As[time.Duration](root.Get("smoke").Get("max_runtime"))},
+		Pack:        b.pack(root.Get("pack")),
 
-		Environments: b.environments(root.get("environments")),
+		Environments: b.environments(root.Get("environments")),
 	}
 	if len(p.Name) > maxName {
-		b.problems.add(root.get("name").at, fmt.Sprintf("the name is longer than %d characters", maxName), "")
+		b.problems.Add(root.Get("name").At, fmt.Sprintf("the name is longer than %d characters", maxName), "")
 	}
-	b.version(root.get("version"))
-	for _, step := range root.get("steps").items() {
-		if load := step.get("load"); load.ok() {
+	b.version(root.Get("version"))
+	for _, step := range root.Get("steps").Items() {
+		if load := step.Get("load"); load.OK() {
 			p.Loads = append(p.Loads, b.load(load, p))
 		}
 	}
-	for _, output := range root.get("outputs").items() {
+	for _, output := range root.Get("outputs").Items() {
 		p.Outputs = append(p.Outputs, b.output(output, p))
 	}
 	b.unusedLoads(root, p)
-	p.Canary = b.canary(root.get("canary"), p)
-	p.Watch = b.watch(root.get("watch"))
+	p.Canary = b.canary(root.Get("canary"), p)
+	p.Watch = b.watch(root.Get("watch"))
 	return p
 }
 
 // maxName leaves room for the environment and the kind of work in workflow IDs and session names.
 const maxName = 40
 
-func (b *builder) version(v value) {
-	text, ok := v.data.(string)
+func (b *builder) version(v strictyaml.Value) {
+	text, ok := v.Data.(string)
 	if !ok {
 		return
 	}
@@ -93,56 +94,56 @@ func (b *builder) version(v value) {
 		if near, nearErr := semver.NewVersion(text); nearErr == nil {
 			hint = fmt.Sprintf("write %d.%d.%d", near.Major(), near.Minor(), near.Patch())
 		}
-		b.problems.add(v.at, fmt.Sprintf("%q is no semantic version", text), hint)
+		b.problems.Add(v.At, fmt.Sprintf("%q is no semantic version", text), hint)
 	case parsed.Metadata() != "":
-		b.problems.add(v.at, "a version has no build metadata", "leave +"+parsed.Metadata()+" out")
+		b.problems.Add(v.At, "a version has no build metadata", "leave +"+parsed.Metadata()+" out")
 	}
 }
 
-func (b *builder) partition(v value) partition.Scheme {
-	if as[string](v) == string(partition.All) {
+func (b *builder) partition(v strictyaml.Value) partition.Scheme {
+	if strictyaml.As[string](v) == string(partition.All) {
 		return partition.Scheme{By: partition.All}
 	}
-	by := v.get("by")
+	by := v.Get("by")
 	s := partition.Scheme{
-		By:       partition.By(as[string](by)),
-		Column:   as[string](v.get("column")),
-		Timezone: as[string](v.get("timezone")),
+		By:       partition.By(strictyaml.As[string](by)),
+		Column:   strictyaml.As[string](v.Get("column")),
+		Timezone: strictyaml.As[string](v.Get("timezone")),
 	}
-	if size := by.get("range"); size.ok() {
-		s.By, s.Size = partition.Range, as[int64](size)
+	if size := by.Get("range"); size.OK() {
+		s.By, s.Size = partition.Range, strictyaml.As[int64](size)
 	}
 	if s.By == "" {
 		return s // what by holds was refused
 	}
 	if err := s.Validate(); err != nil {
-		b.problems.add(v.at, reasonOf(err), fault.HintOf(err))
+		b.problems.Add(v.At, reasonOf(err), fault.HintOf(err))
 	}
 	return s
 }
 
-func (b *builder) load(v value, p *Pipeline) Load {
+func (b *builder) load(v strictyaml.Value, p *Pipeline) Load {
 	l := Load{
-		Name:      as[string](v.get("name")),
-		File:      as[string](v.get("file")),
-		Format:    as[string](v.get("format")),
-		Delimiter: as[string](v.get("delimiter")),
-		Encoding:  as[string](v.get("encoding")),
+		Name:      strictyaml.As[string](v.Get("name")),
+		File:      strictyaml.As[string](v.Get("file")),
+		Format:    strictyaml.As[string](v.Get("format")),
+		Delimiter: strictyaml.As[string](v.Get("delimiter")),
+		Encoding:  strictyaml.As[string](v.Get("encoding")),
 	}
-	for _, name := range v.get("columns").names() {
-		l.Columns = append(l.Columns, Column{Name: name, Type: as[string](v.get("columns").get(name))})
+	for _, name := range v.Get("columns").Names() {
+		l.Columns = append(l.Columns, Column{Name: name, Type: strictyaml.As[string](v.Get("columns").Get(name))})
 	}
 	if slices.ContainsFunc(p.Loads, func(other Load) bool { return other.Name == l.Name && l.Name != "" }) {
-		b.problems.add(v.get("name").at, "another load is named "+l.Name, "give one of them another name")
+		b.problems.Add(v.Get("name").At, "another load is named "+l.Name, "give one of them another name")
 	}
-	b.inside(v.get("file"))
+	b.inside(v.Get("file"))
 	for _, m := range fileParamPattern.FindAllString(l.File, -1) {
 		if m != "@"+PartitionParam {
-			b.problems.add(v.get("file").at, "unknown placeholder "+m, "a file name takes @partition only")
+			b.problems.Add(v.Get("file").At, "unknown placeholder "+m, "a file name takes @partition only")
 		}
 	}
 	if l.partitioned() && p.Partition.By == partition.All {
-		b.problems.add(v.get("file").at, "the pipeline is one partition, so @partition has no value", "name one file")
+		b.problems.Add(v.Get("file").At, "the pipeline is one partition, so @partition has no value", "name one file")
 	}
 	return l
 }
@@ -156,44 +157,44 @@ func (l Load) Path(key partition.Key) string {
 
 func (l Load) partitioned() bool { return strings.Contains(l.File, "@"+PartitionParam) }
 
-func (b *builder) output(v value, p *Pipeline) Output {
+func (b *builder) output(v strictyaml.Value, p *Pipeline) Output {
 	o := Output{
-		Table:     as[string](v.get("table")),
+		Table:     strictyaml.As[string](v.Get("table")),
 		Partition: p.Partition,
-		SQLFile:   path.Clean(as[string](v.get("sql"))),
-		Key:       v.get("key").strings(),
+		SQLFile:   path.Clean(strictyaml.As[string](v.Get("sql"))),
+		Key:       v.Get("key").Strings(),
 	}
-	if as[string](v.get("partition")) == string(partition.All) {
+	if strictyaml.As[string](v.Get("partition")) == string(partition.All) {
 		o.Partition = partition.Scheme{By: partition.All}
 	}
-	for _, index := range v.get("indexes").items() {
-		o.Indexes = append(o.Indexes, index.strings())
+	for _, index := range v.Get("indexes").Items() {
+		o.Indexes = append(o.Indexes, index.Strings())
 		b.distinct(index, "the index")
 	}
-	b.distinct(v.get("key"), "the key")
-	b.outputName(v.get("table"), p)
+	b.distinct(v.Get("key"), "the key")
+	b.outputName(v.Get("table"), p)
 	b.outputSQL(v, &o)
 	b.outputPartition(v, o, p)
-	o.Checks = b.checks(v.get("checks"))
+	o.Checks = b.checks(v.Get("checks"))
 	return o
 }
 
-func (b *builder) outputName(v value, p *Pipeline) {
-	name, ok := v.data.(string)
+func (b *builder) outputName(v strictyaml.Value, p *Pipeline) {
+	name, ok := v.Data.(string)
 	if !ok {
 		return
 	}
 	if slices.ContainsFunc(p.Outputs, func(o Output) bool { return o.Table == name }) {
-		b.problems.add(v.at, "another output is named "+name, "give one of them another name")
+		b.problems.Add(v.At, "another output is named "+name, "give one of them another name")
 	}
 	if slices.ContainsFunc(p.Loads, func(l Load) bool { return l.Name == name }) {
-		b.problems.add(v.at, "a load is named "+name+" too", "rename the load, for example raw_"+name)
+		b.problems.Add(v.At, "a load is named "+name+" too", "rename the load, for example raw_"+name)
 	}
 }
 
-func (b *builder) outputSQL(v value, o *Output) {
-	file := v.get("sql")
-	if !file.ok() || !b.inside(file) {
+func (b *builder) outputSQL(v strictyaml.Value, o *Output) {
+	file := v.Get("sql")
+	if !file.OK() || !b.inside(file) {
 		return
 	}
 	content, ok := b.files[o.SQLFile]
@@ -205,33 +206,33 @@ func (b *builder) outputSQL(v value, o *Output) {
 			}
 		}
 		slices.Sort(others)
-		b.problems.add(file.at, "there is no file "+o.SQLFile, didYouMean(o.SQLFile, others))
+		b.problems.Add(file.At, "there is no file "+o.SQLFile, strictyaml.DidYouMean(o.SQLFile, others))
 		return
 	}
 	o.SQL = string(content)
-	b.problems.selectStatement(o.SQLFile, o.SQL)
+	b.selectStatement(o.SQLFile, o.SQL)
 }
 
-func (b *builder) outputPartition(v value, o Output, p *Pipeline) {
+func (b *builder) outputPartition(v strictyaml.Value, o Output, p *Pipeline) {
 	if o.Partition.By != partition.All {
 		return
 	}
-	if !v.get("key").ok() {
-		b.problems.add(v.at, "an output that is one partition needs a key", "name the columns that tell its rows apart")
+	if !v.Get("key").OK() {
+		b.problems.Add(v.At, "an output that is one partition needs a key", "name the columns that tell its rows apart")
 	}
 	if usesPlaceholder(o.SQL) {
-		b.problems.add(v.get("sql").at, "the output is one partition, so @partition has no value in "+o.SQLFile, "read all rows")
+		b.problems.Add(v.Get("sql").At, "the output is one partition, so @partition has no value in "+o.SQLFile, "read all rows")
 	}
 	for _, l := range o.Loads(p.Loads) {
 		if l.partitioned() && p.Partition.By != partition.All {
-			b.problems.add(v.get("sql").at, "the output is one partition, but "+l.Name+" that it reads has a file per partition",
+			b.problems.Add(v.Get("sql").At, "the output is one partition, but "+l.Name+" that it reads has a file per partition",
 				"read a load whose file has no @partition")
 		}
 	}
 }
 
 // unusedLoads refuses a load that no output's SQL names: it would be declared and never carried out.
-func (b *builder) unusedLoads(root value, p *Pipeline) {
+func (b *builder) unusedLoads(root strictyaml.Value, p *Pipeline) {
 	var all []map[string]bool
 	for _, o := range p.Outputs {
 		if o.SQL == "" {
@@ -239,20 +240,20 @@ func (b *builder) unusedLoads(root value, p *Pipeline) {
 		}
 		all = append(all, sqltext.Identifiers(o.SQL))
 	}
-	for _, step := range root.get("steps").items() {
-		name := step.get("load").get("name")
-		if n, ok := name.data.(string); ok && !slices.ContainsFunc(all, func(ids map[string]bool) bool { return ids[n] }) {
-			b.problems.add(name.at, "no output reads "+n, "remove the load, or name it in an output's SQL")
+	for _, step := range root.Get("steps").Items() {
+		name := step.Get("load").Get("name")
+		if n, ok := name.Data.(string); ok && !slices.ContainsFunc(all, func(ids map[string]bool) bool { return ids[n] }) {
+			b.problems.Add(name.At, "no output reads "+n, "remove the load, or name it in an output's SQL")
 		}
 	}
 }
 
-func (b *builder) pack(v value) Pack {
-	pack := Pack{Allow: v.get("allow").strings()}
-	for _, glob := range v.get("allow").items() {
-		if g, ok := glob.data.(string); ok {
+func (b *builder) pack(v strictyaml.Value) Pack {
+	pack := Pack{Allow: v.Get("allow").Strings()}
+	for _, glob := range v.Get("allow").Items() {
+		if g, ok := glob.Data.(string); ok {
 			if _, err := path.Match(g, ""); err != nil {
-				b.problems.add(glob.at, fmt.Sprintf("%q is no glob", g), "write it as seeds/*.sql")
+				b.problems.Add(glob.At, fmt.Sprintf("%q is no glob", g), "write it as seeds/*.sql")
 			}
 		}
 	}
@@ -273,19 +274,19 @@ func (b *builder) configs(p *Pipeline, selected string) {
 		}
 	}
 	if selected != "" && !slices.Contains(names, selected) {
-		b.problems.add(place{file: selected}, "the folder has no such config", didYouMean(selected, names))
+		b.problems.Add(strictyaml.Place{File: selected}, "the folder has no such config", strictyaml.DidYouMean(selected, names))
 	}
 }
 
 // environments are the crossing's order: the listed one, or dev, staging, prod and then by name. Each has a config.
-func (b *builder) environments(v value) []string {
+func (b *builder) environments(v strictyaml.Value) []string {
 	var configured []string
 	for _, name := range slices.Sorted(maps.Keys(b.files)) {
 		if m := configFilePattern.FindStringSubmatch(name); m != nil {
 			configured = append(configured, m[1])
 		}
 	}
-	if !v.ok() {
+	if !v.OK() {
 		usual := []string{"dev", "staging", "prod"}
 		rank := func(name string) int {
 			if i := slices.Index(usual, name); i >= 0 {
@@ -297,37 +298,37 @@ func (b *builder) environments(v value) []string {
 		return configured
 	}
 	b.distinct(v, "environments")
-	for _, item := range v.items() {
-		if name, ok := item.data.(string); ok && !slices.Contains(configured, name) {
-			b.problems.add(item.at, "the folder has no config."+name+".yaml", didYouMean(name, configured))
+	for _, item := range v.Items() {
+		if name, ok := item.Data.(string); ok && !slices.Contains(configured, name) {
+			b.problems.Add(item.At, "the folder has no config."+name+".yaml", strictyaml.DidYouMean(name, configured))
 		}
 	}
-	return v.strings()
+	return v.Strings()
 }
 
 // inside refuses a path that leaves the folder.
-func (b *builder) inside(v value) bool {
-	name, ok := v.data.(string)
+func (b *builder) inside(v strictyaml.Value) bool {
+	name, ok := v.Data.(string)
 	if !ok {
 		return false
 	}
 	if clean := path.Clean(name); clean == ".." || strings.HasPrefix(clean, "../") {
-		b.problems.add(v.at, "the path leaves the folder", "use a path inside it")
+		b.problems.Add(v.At, "the path leaves the folder", "use a path inside it")
 		return false
 	}
 	return true
 }
 
 // distinct refuses a column that is listed twice.
-func (b *builder) distinct(v value, what string) {
+func (b *builder) distinct(v strictyaml.Value, what string) {
 	seen := map[string]bool{}
-	for _, item := range v.items() {
-		name, ok := item.data.(string)
+	for _, item := range v.Items() {
+		name, ok := item.Data.(string)
 		if !ok {
 			continue
 		}
 		if seen[name] {
-			b.problems.add(item.at, what+" names "+name+" twice", "name it once")
+			b.problems.Add(item.At, what+" names "+name+" twice", "name it once")
 		}
 		seen[name] = true
 	}

@@ -11,6 +11,7 @@ import (
 	"drawbridge/internal/fault"
 	"drawbridge/internal/partition"
 	"drawbridge/internal/pipeline"
+	"drawbridge/internal/strictyaml"
 )
 
 const shop = `name: shop
@@ -119,7 +120,7 @@ outputs:
 	_, err := pipeline.Parse(files, "config.dev.yaml")
 	require.Equal(t, fault.Invalid, fault.ClassOf(err))
 	require.NotEmpty(t, fault.HintOf(err))
-	problems, ok := pipeline.ProblemsOf(err)
+	problems, ok := strictyaml.ProblemsOf(err)
 	require.True(t, ok)
 	var lines []string
 	for _, p := range problems {
@@ -160,7 +161,7 @@ func TestKeysOfTheDesignThatAreNotCarriedOutAreRefusedByName(t *testing.T) {
 			t.Parallel()
 			_, err := pipeline.Parse(edited(t, tc.file, tc.from, tc.to), "")
 			require.ErrorContains(t, err, "not supported yet: "+name)
-			problems, _ := pipeline.ProblemsOf(err)
+			problems, _ := strictyaml.ProblemsOf(err)
 			require.Len(t, problems, 1)
 		})
 	}
@@ -220,6 +221,7 @@ func TestParseRefuses(t *testing.T) {
 		"a duration of nothing":               {"pipeline.yaml", "for: 24h", "for: 0s", "must be longer than nothing"},
 		"a watch that ends too soon":          {"pipeline.yaml", "for: 24h", "for: 10m", "the watch would end before its first evaluation"},
 		"a watch that cannot fail":            {"pipeline.yaml", "  freshness: 26h\n", "", "so it can never fail"},
+		"a check whose name is a page":        {"pipeline.yaml", "name: revenue,", "name: " + strings.Repeat("n", 101) + ",", "longer than 100"},
 		"a watch metric without limit":        {"pipeline.yaml", "  freshness: 26h\n", "  checks: [metric: {name: a, sql: select 1}]\n", "without a limit the check can never fail"},
 		"tests that are not there":            {"pipeline.yaml", "watch:", "tests: checks/\nwatch:", "there is no test in checks"},
 		"a glob that is none":                 {"pipeline.yaml", "watch:", "pack: {allow: ['a[']}\nwatch:", `"a[" is no glob`},

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"drawbridge/internal/sqltext"
+	"drawbridge/internal/strictyaml"
 )
 
 // The placeholders of SQL and file names.
@@ -51,8 +52,8 @@ func (o Output) Loads(loads []Load) []Load {
 }
 
 // selectStatement records what keeps an SQL file from being one SELECT that can be bound and embedded.
-func (f *findings) selectStatement(file, sql string) {
-	say := func(offset int, message, hint string) { f.add(placeIn(file, sql, offset), message, hint) }
+func (b *builder) selectStatement(file, sql string) {
+	say := func(offset int, message, hint string) { b.problems.Add(placeIn(file, sql, offset), message, hint) }
 	tokens, ok := scanSQL(sql, say)
 	if !ok {
 		return
@@ -73,18 +74,18 @@ func (f *findings) selectStatement(file, sql string) {
 	onlyReads(tokens, say)
 	for _, t := range tokens {
 		if t.Kind == sqltext.Placeholder && !slices.Contains(placeholders(), t.Text) {
-			say(t.Start, "unknown placeholder @"+t.Text, didYouMean(t.Text, placeholders()))
+			say(t.Start, "unknown placeholder @"+t.Text, strictyaml.DidYouMean(t.Text, placeholders()))
 		}
 	}
 }
 
 // expression records what keeps a check's SQL from being one expression, or one SELECT, that can be put in parentheses.
-func (f *findings) expression(v value) {
-	sql, ok := v.data.(string)
+func (b *builder) expression(v strictyaml.Value) {
+	sql, ok := v.Data.(string)
 	if !ok {
 		return
 	}
-	say := func(_ int, message, hint string) { f.add(v.at, message, hint) }
+	say := func(_ int, message, hint string) { b.problems.Add(v.At, message, hint) }
 	tokens, ok := scanSQL(sql, say)
 	if !ok {
 		return
@@ -166,12 +167,12 @@ func usesPlaceholder(sql string) bool {
 }
 
 // placeIn turns a byte offset into line and column.
-func placeIn(file, text string, offset int) place {
+func placeIn(file, text string, offset int) strictyaml.Place {
 	before := text[:offset]
 	lineStart := strings.LastIndexByte(before, '\n') + 1
-	return place{
-		file:   file,
-		line:   1 + strings.Count(before, "\n"),
-		column: 1 + len([]rune(before[lineStart:])),
+	return strictyaml.Place{
+		File:   file,
+		Line:   1 + strings.Count(before, "\n"),
+		Column: 1 + len([]rune(before[lineStart:])),
 	}
 }

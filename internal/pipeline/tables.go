@@ -1,5 +1,11 @@
 package pipeline
 
+import (
+	"regexp"
+
+	"drawbridge/internal/strictyaml"
+)
+
 // Document is one kind of file that a person writes.
 type Document string
 
@@ -16,7 +22,7 @@ func Documents() []Document {
 	return []Document{PipelineDocument, ConfigDocument, PolicyDocument, TestDocument}
 }
 
-func (d Document) shape() shape {
+func (d Document) shape() strictyaml.Shape {
 	switch d {
 	case PipelineDocument:
 		return pipelineShape()
@@ -27,7 +33,7 @@ func (d Document) shape() shape {
 	case TestDocument:
 		return testShape()
 	default:
-		return shape{kind: object}
+		return strictyaml.Shape{Kind: strictyaml.Object}
 	}
 }
 
@@ -44,196 +50,213 @@ func (d Document) title() string {
 	}
 }
 
+var (
+	identifierPattern  = regexp.MustCompile(`^[a-z_][a-z0-9_]{0,39}$`)
+	namePattern        = regexp.MustCompile(`^[a-z][a-z0-9]*([_-][a-z0-9]+)*$`)
+	environmentPattern = regexp.MustCompile(`^[a-z][a-z0-9_]{0,19}$`)
+	filePattern        = regexp.MustCompile(`^[^/\\\x00][^\\\x00]*$`)
+	columnPattern      = regexp.MustCompile(`^[^\x00]{1,63}$`)
+	typePattern        = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_ .]*(\( *[0-9]+( *, *[0-9]+)? *\))?[A-Za-z ]*(\[\])*$`)
+	latestPattern      = regexp.MustCompile(`^latest [1-9][0-9]{0,5}$`)
+	encodingPattern    = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_-]*$`)
+	delimiterPattern   = regexp.MustCompile(`^[^\n\r"a-zA-Z0-9.\\]$`)
+	absolutePattern    = regexp.MustCompile(`^/.+`)
+)
+
 const identifierWords = "a lower-case identifier of at most 40 letters, digits and underscores"
 
-func identifierShape() shape { return matching(identifierPattern, identifierWords) }
+func identifierShape() strictyaml.Shape {
+	return strictyaml.Matching(identifierPattern, identifierWords)
+}
 
-func columnShape() shape { return matching(columnPattern, "a column name of at most 63 characters") }
+func columnShape() strictyaml.Shape {
+	return strictyaml.Matching(columnPattern, "a column name of at most 63 characters")
+}
 
-func sentence() shape { return matching(filledPattern, "text that is not blank") }
+func fileShape() strictyaml.Shape {
+	return strictyaml.Matching(filePattern, "a path inside the folder, with slashes")
+}
 
-func fileShape() shape { return matching(filePattern, "a path inside the folder, with slashes") }
-
-func pipelineShape() shape {
-	return objectOf(
-		key{
-			name: "name", required: true, shape: matching(namePattern, "lower-case words joined by _ or -, such as taxi_trips"),
-			doc: "The pipeline's name; releases are tagged NAME-VERSION.", examples: []string{"shop", "store"},
+func pipelineShape() strictyaml.Shape {
+	return strictyaml.ObjectOf(
+		strictyaml.Key{
+			Name: "name", Required: true, Shape: strictyaml.Matching(namePattern, "lower-case words joined by _ or -, such as taxi_trips"),
+			Doc: "The pipeline's name; releases are tagged NAME-VERSION.", Examples: []string{"shop", "store"},
 		},
-		key{
-			name: "version", required: true, shape: sentence(),
-			doc: "The semantic version of the next release: MAJOR.MINOR.PATCH.", examples: []string{"1.0.0", "1.1.0-rc.1"},
+		strictyaml.Key{
+			Name: "version", Required: true, Shape: strictyaml.Sentence(),
+			Doc: "The semantic version of the next release: MAJOR.MINOR.PATCH.", Examples: []string{"1.0.0", "1.1.0-rc.1"},
 		},
-		key{name: "owner", required: true, shape: sentence(), doc: "Who is asked and told.", examples: []string{"sales-data", "team-b"}},
-		key{name: "description", shape: sentence(), doc: "What a row of the data is.", examples: []string{"Orders of the shop.", "Other words."}},
-		key{
-			name: "environments", shape: listOf(matching(environmentPattern, "the name of an environment")),
-			doc: "The environments in the order in which a deployment crosses them; each has a config.<env>.yaml. By default those with a config, in the order dev, staging, prod, then by name.", examples: []string{"[dev, prod]", "[prod, dev]"},
+		strictyaml.Key{Name: "owner", Required: true, Shape: strictyaml.Sentence(), Doc: "Who is asked and told.", Examples: []string{"sales-data", "team-b"}},
+		strictyaml.Key{Name: "description", Shape: strictyaml.Sentence(), Doc: "What a row of the data is.", Examples: []string{"Orders of the shop.", "Other words."}},
+		strictyaml.Key{
+			Name: "environments", Shape: strictyaml.ListOf(strictyaml.Matching(environmentPattern, "the name of an environment")),
+			Doc: "The environments in the order in which a deployment crosses them; each has a config.<env>.yaml. By default those with a config, in the order dev, staging, prod, then by name.", Examples: []string{"[dev, prod]", "[prod, dev]"},
 		},
-		key{
-			name: "partition", required: true, shape: partitionShape(),
-			doc: "How outputs are cut into partitions, the unit of (re)processing.", examples: []string{"all", "{by: day, column: order_date}"},
+		strictyaml.Key{
+			Name: "partition", Required: true, Shape: partitionShape(),
+			Doc: "How outputs are cut into partitions, the unit of (re)processing.", Examples: []string{"all", "{by: day, column: order_date}"},
 		},
-		key{
-			name: "steps", shape: listOf(stepShape()),
-			doc: "What builds the relations that outputs read; they exist within a run only.", examples: []string{"[{load: {name: raw_orders, file: orders.csv}}]"},
+		strictyaml.Key{
+			Name: "steps", Shape: strictyaml.ListOf(stepShape()),
+			Doc: "What builds the relations that outputs read; they exist within a run only.", Examples: []string{"[{load: {name: raw_orders, file: orders.csv}}]"},
 		},
-		key{
-			name: "outputs", required: true, shape: listOf(outputShape()),
-			doc: "The tables that the pipeline produces; those of one partition are published in one transaction.",
+		strictyaml.Key{
+			Name: "outputs", Required: true, Shape: strictyaml.ListOf(outputShape()),
+			Doc: "The tables that the pipeline produces; those of one partition are published in one transaction.",
 		},
-		key{name: "smoke", shape: smokeShape(), preset: "{}", doc: "Which partitions are built first, and how long that may take."},
-		key{name: "canary", shape: canaryShape(), preset: "{}", doc: "Which partitions are compared with the live ones, and what may change."},
-		key{name: "watch", shape: watchShape(), doc: "The window after a publish in which the published tables are checked."},
-		key{name: "tests", shape: fileShape(), preset: "tests/", doc: "The folder of unit tests: given rows, expected rows.", examples: []string{"tests/", "more_tests/"}},
-		key{name: "pack", shape: objectOf(
-			key{name: "allow", required: true, shape: listOf(fileShape()), doc: "Globs of files over 10 MiB that are packed.", examples: []string{`["seeds/*.sql"]`, `["models/*.bin"]`}},
-		), doc: "What a release may hold beyond the default."},
-		key{name: "schedule", later: true},
-		key{name: "schedules", later: true},
+		strictyaml.Key{Name: "smoke", Shape: smokeShape(), Preset: "{}", Doc: "Which partitions are built first, and how long that may take."},
+		strictyaml.Key{Name: "canary", Shape: canaryShape(), Preset: "{}", Doc: "Which partitions are compared with the live ones, and what may change."},
+		strictyaml.Key{Name: "watch", Shape: watchShape(), Doc: "The window after a publish in which the published tables are checked."},
+		strictyaml.Key{Name: "tests", Shape: fileShape(), Preset: "tests/", Doc: "The folder of unit tests: given rows, expected rows.", Examples: []string{"tests/", "more_tests/"}},
+		strictyaml.Key{Name: "pack", Shape: strictyaml.ObjectOf(
+			strictyaml.Key{Name: "allow", Required: true, Shape: strictyaml.ListOf(fileShape()), Doc: "Globs of files over 10 MiB that are packed.", Examples: []string{`["seeds/*.sql"]`, `["models/*.bin"]`}},
+		), Doc: "What a release may hold beyond the default."},
+		strictyaml.Key{Name: "schedule", Later: true},
+		strictyaml.Key{Name: "schedules", Later: true},
 	)
 }
 
-func partitionShape() shape {
-	return objectOf(
-		key{
-			name: "by", required: true, shape: oneOf("hour", "day", "week", "month", "all").except("list").orElse(objectOf(
-				key{name: "range", required: true, shape: shape{kind: integer, min: 1}, doc: "The width of a partition of integers.", examples: []string{"100000", "5000"}},
+func partitionShape() strictyaml.Shape {
+	return strictyaml.ObjectOf(
+		strictyaml.Key{
+			Name: "by", Required: true, Shape: strictyaml.OneOf("hour", "day", "week", "month", "all").Except("list").OrElse(strictyaml.ObjectOf(
+				strictyaml.Key{Name: "range", Required: true, Shape: strictyaml.Shape{Kind: strictyaml.Integer, Min: 1}, Doc: "The width of a partition of integers.", Examples: []string{"100000", "5000"}},
 			)),
-			doc: "The grain.", examples: []string{"day", "month"},
+			Doc: "The grain.", Examples: []string{"day", "month"},
 		},
-		key{name: "column", shape: columnShape(), doc: "The column that outputs are partitioned by.", examples: []string{"order_date", "booked_on"}},
-		key{name: "timezone", shape: sentence(), doc: "The IANA timezone in which hours, days, weeks and months begin; UTC by default.", examples: []string{"Europe/Berlin", "Asia/Tokyo"}},
-	).orElse(oneOf("all"))
+		strictyaml.Key{Name: "column", Shape: columnShape(), Doc: "The column that outputs are partitioned by.", Examples: []string{"order_date", "booked_on"}},
+		strictyaml.Key{Name: "timezone", Shape: strictyaml.Sentence(), Doc: "The IANA timezone in which hours, days, weeks and months begin; UTC by default.", Examples: []string{"Europe/Berlin", "Asia/Tokyo"}},
+	).OrElse(strictyaml.OneOf("all"))
 }
 
-func stepShape() shape {
-	return shape{kind: object, single: true, keys: []key{
-		{name: "load", doc: "Copies one CSV file into a relation of the run.", shape: objectOf(
-			key{name: "name", required: true, shape: identifierShape(), doc: "The relation's name, for the SQL of outputs.", examples: []string{"raw_orders", "other_orders"}},
-			key{
-				name: "file", required: true, shape: fileShape(),
-				doc: "The file, relative to source_files of the config; @partition in it is the partition key.", examples: []string{"data/orders_@partition.csv", "data/sales_@partition.csv"},
+func stepShape() strictyaml.Shape {
+	return strictyaml.Shape{Kind: strictyaml.Object, Single: true, Keys: []strictyaml.Key{
+		{Name: "load", Doc: "Copies one CSV file into a relation of the run.", Shape: strictyaml.ObjectOf(
+			strictyaml.Key{Name: "name", Required: true, Shape: identifierShape(), Doc: "The relation's name, for the SQL of outputs.", Examples: []string{"raw_orders", "other_orders"}},
+			strictyaml.Key{
+				Name: "file", Required: true, Shape: fileShape(),
+				Doc: "The file, relative to source_files of the config; @partition in it is the partition key.", Examples: []string{"data/orders_@partition.csv", "data/sales_@partition.csv"},
 			},
-			key{name: "format", shape: oneOf("csv"), preset: "csv", doc: "The file's format.", examples: []string{"csv"}},
-			key{
-				name: "columns", shape: dictOf(matching(typePattern, "a Postgres type such as numeric(12,2)")),
-				doc: "Column names of the file's header with their Postgres types; a column that is not listed is text.", examples: []string{"{order_id: bigint}", "{order_id: integer}"},
+			strictyaml.Key{Name: "format", Shape: strictyaml.OneOf("csv"), Preset: "csv", Doc: "The file's format.", Examples: []string{"csv"}},
+			strictyaml.Key{
+				Name: "columns", Shape: strictyaml.DictOf(strictyaml.Matching(typePattern, "a Postgres type such as numeric(12,2)")),
+				Doc: "Column names of the file's header with their Postgres types; a column that is not listed is text.", Examples: []string{"{order_id: bigint}", "{order_id: integer}"},
 			},
-			key{name: "delimiter", shape: matching(delimiterPattern, "one character, no letter, digit, quote or line break"), doc: `The field separator; "," by default.`, examples: []string{`";"`, `"|"`}},
-			key{name: "encoding", shape: matching(encodingPattern, "a Postgres encoding such as LATIN1"), doc: "The file's encoding by its Postgres name; UTF8 by default.", examples: []string{"LATIN1", "WIN1252"}},
-			key{name: "on_bad_row", later: true},
-			key{name: "max_rejects", later: true},
+			strictyaml.Key{Name: "delimiter", Shape: strictyaml.Matching(delimiterPattern, "one character, no letter, digit, quote or line break"), Doc: `The field separator; "," by default.`, Examples: []string{`";"`, `"|"`}},
+			strictyaml.Key{Name: "encoding", Shape: strictyaml.Matching(encodingPattern, "a Postgres encoding such as LATIN1"), Doc: "The file's encoding by its Postgres name; UTF8 by default.", Examples: []string{"LATIN1", "WIN1252"}},
+			strictyaml.Key{Name: "on_bad_row", Later: true},
+			strictyaml.Key{Name: "max_rejects", Later: true},
 		)},
-		{name: "extract", later: true},
-		{name: "command", later: true},
+		{Name: "extract", Later: true},
+		{Name: "command", Later: true},
 	}}
 }
 
-func outputShape() shape {
-	return objectOf(
-		key{name: "table", required: true, shape: identifierShape(), doc: "The table's name in the environment's schema.", examples: []string{"fct_orders", "fct_sales"}},
-		key{name: "sql", required: true, shape: fileShape(), doc: "The file with the one SELECT that builds a partition; @partition, @partition_start and @partition_end are bound parameters.", examples: []string{"sql/fct_orders.sql", "sql/fct_orders_v2.sql"}},
-		key{name: "partition", shape: oneOf("all"), doc: "all: the whole table is one partition and swaps as one. By default the pipeline's partition.", examples: []string{"all"}},
-		key{name: "key", shape: listOf(columnShape()), doc: "The columns that name a row, unique within a partition.", examples: []string{"[order_id]", "[order_id, channel]"}},
-		key{name: "indexes", shape: listOf(listOf(columnShape())), doc: "Indexes, each a list of columns.", examples: []string{"[[channel]]", "[[channel], [order_date, channel]]"}},
-		key{name: "checks", required: true, shape: listOf(checkShape()), doc: "What is audited on every generation before it is published."},
-		key{name: "contract", later: true},
-		key{name: "key_scope", later: true},
-		key{name: "publish", later: true},
+func outputShape() strictyaml.Shape {
+	return strictyaml.ObjectOf(
+		strictyaml.Key{Name: "table", Required: true, Shape: identifierShape(), Doc: "The table's name in the environment's schema.", Examples: []string{"fct_orders", "fct_sales"}},
+		strictyaml.Key{Name: "sql", Required: true, Shape: fileShape(), Doc: "The file with the one SELECT that builds a partition; @partition, @partition_start and @partition_end are bound parameters.", Examples: []string{"sql/fct_orders.sql", "sql/fct_orders_v2.sql"}},
+		strictyaml.Key{Name: "partition", Shape: strictyaml.OneOf("all"), Doc: "all: the whole table is one partition and swaps as one. By default the pipeline's partition.", Examples: []string{"all"}},
+		strictyaml.Key{Name: "key", Shape: strictyaml.ListOf(columnShape()), Doc: "The columns that name a row, unique within a partition.", Examples: []string{"[order_id]", "[order_id, channel]"}},
+		strictyaml.Key{Name: "indexes", Shape: strictyaml.ListOf(strictyaml.ListOf(columnShape())), Doc: "Indexes, each a list of columns.", Examples: []string{"[[channel]]", "[[channel], [order_date, channel]]"}},
+		strictyaml.Key{Name: "checks", Required: true, Shape: strictyaml.ListOf(checkShape()), Doc: "What is audited on every generation before it is published."},
+		strictyaml.Key{Name: "contract", Later: true},
+		strictyaml.Key{Name: "key_scope", Later: true},
+		strictyaml.Key{Name: "publish", Later: true},
 	)
 }
 
-func smokeShape() shape {
-	return objectOf(
+func smokeShape() strictyaml.Shape {
+	return strictyaml.ObjectOf(
 		latestKey("built first"),
-		key{name: "max_runtime", shape: shape{kind: duration}, preset: "30m", doc: "How long the smoke run may take.", examples: []string{"5m", "10m"}},
+		strictyaml.Key{Name: "max_runtime", Shape: strictyaml.Shape{Kind: strictyaml.Duration}, Preset: "30m", Doc: "How long the smoke run may take.", Examples: []string{"5m", "10m"}},
 	)
 }
 
-func latestKey(doing string) key {
-	return key{
-		name: "partitions", shape: matching(latestPattern, "latest N"), preset: "latest 1",
-		doc: "How many of the latest partitions are " + doing + ".", examples: []string{"latest 2", "latest 3"},
+func latestKey(doing string) strictyaml.Key {
+	return strictyaml.Key{
+		Name: "partitions", Shape: strictyaml.Matching(latestPattern, "latest N"), Preset: "latest 1",
+		Doc: "How many of the latest partitions are " + doing + ".", Examples: []string{"latest 2", "latest 3"},
 	}
 }
 
-func canaryShape() shape {
-	change := shape{kind: ratio}
-	return objectOf(
+func canaryShape() strictyaml.Shape {
+	change := strictyaml.Shape{Kind: strictyaml.Ratio}
+	return strictyaml.ObjectOf(
 		latestKey("compared"),
-		key{name: "expect", preset: "{}", doc: "What the release may change; beyond it the canary fails.", shape: objectOf(
-			key{name: "rows", shape: change, doc: "Relative change of the row count, either way; 5% by default.", examples: []string{"0.5%", "1%"}},
-			key{name: "removed_keys", shape: change.upTo(1), doc: "Share of the baseline's keys that may disappear; none by default.", examples: []string{"0.1%", "0.2%"}},
-			key{name: "added_keys", shape: change, doc: "Share of the baseline's keys that may be new; 5% by default.", examples: []string{"3%", "4%"}},
-			key{name: "changed", shape: dictOf(change.upTo(1)), doc: "Column: share of the common rows that may differ; none by default.", examples: []string{"{amount: 1%}", "{amount: 2%}"}},
-			key{name: "metrics", shape: dictOf(change), doc: "Metric of an output's checks: relative change, either way; 1% by default.", examples: []string{"{average_amount: 1%}", "{average_amount: 2%}"}},
+		strictyaml.Key{Name: "expect", Preset: "{}", Doc: "What the release may change; beyond it the canary fails.", Shape: strictyaml.ObjectOf(
+			strictyaml.Key{Name: "rows", Shape: change, Doc: "Relative change of the row count, either way; 5% by default.", Examples: []string{"0.5%", "1%"}},
+			strictyaml.Key{Name: "removed_keys", Shape: change.UpTo(1), Doc: "Share of the baseline's keys that may disappear; none by default.", Examples: []string{"0.1%", "0.2%"}},
+			strictyaml.Key{Name: "added_keys", Shape: change, Doc: "Share of the baseline's keys that may be new; 5% by default.", Examples: []string{"3%", "4%"}},
+			strictyaml.Key{Name: "changed", Shape: strictyaml.DictOf(change.UpTo(1)), Doc: "Column: share of the common rows that may differ; none by default.", Examples: []string{"{amount: 1%}", "{amount: 2%}"}},
+			strictyaml.Key{Name: "metrics", Shape: strictyaml.DictOf(change), Doc: "Metric of an output's checks: relative change, either way; 1% by default.", Examples: []string{"{average_amount: 1%}", "{average_amount: 2%}"}},
 		)},
 	)
 }
 
-func watchShape() shape {
-	return objectOf(
-		key{name: "for", required: true, shape: shape{kind: duration}, doc: "How long published tables are watched.", examples: []string{"24h", "2d"}},
-		key{name: "every", required: true, shape: shape{kind: duration}, doc: "How often the checks are evaluated.", examples: []string{"15m", "20m"}},
-		key{name: "freshness", shape: shape{kind: duration}, doc: "How old the newest partition may be. Late data alerts and asks; it never rolls back.", examples: []string{"26h", "30h"}},
-		key{name: "on_breach", shape: oneOf("rollback", "ask"), preset: "rollback", doc: "What follows a failed check.", examples: []string{"rollback", "ask"}},
-		key{name: "checks", doc: "SQL over the published tables, across partitions and outputs.", shape: listOf(shape{kind: object, single: true, keys: []key{
-			{name: "metric", doc: "One number of one SELECT.", shape: objectOf(metricKeys(
+func watchShape() strictyaml.Shape {
+	return strictyaml.ObjectOf(
+		strictyaml.Key{Name: "for", Required: true, Shape: strictyaml.Shape{Kind: strictyaml.Duration}, Doc: "How long published tables are watched.", Examples: []string{"24h", "2d"}},
+		strictyaml.Key{Name: "every", Required: true, Shape: strictyaml.Shape{Kind: strictyaml.Duration}, Doc: "How often the checks are evaluated.", Examples: []string{"15m", "20m"}},
+		strictyaml.Key{Name: "freshness", Shape: strictyaml.Shape{Kind: strictyaml.Duration}, Doc: "How old the newest partition may be. Late data alerts and asks; it never rolls back.", Examples: []string{"26h", "30h"}},
+		strictyaml.Key{Name: "on_breach", Shape: strictyaml.OneOf("rollback", "ask"), Preset: "rollback", Doc: "What follows a failed check.", Examples: []string{"rollback", "ask"}},
+		strictyaml.Key{Name: "checks", Doc: "SQL over the published tables, across partitions and outputs.", Shape: strictyaml.ListOf(strictyaml.Shape{Kind: strictyaml.Object, Single: true, Keys: []strictyaml.Key{
+			{Name: "metric", Doc: "One number of one SELECT.", Shape: strictyaml.ObjectOf(metricKeys(
 				"The SELECT: one row, one number.", []string{"select count(*) from fct_orders", "select sum(amount) from fct_orders"})...)},
 		}})},
 	)
 }
 
-func configShape() shape {
-	return objectOf(
-		key{name: "warehouse", required: true, shape: sentence(), doc: "The warehouse's Postgres URL; secrets are references such as ${env:DRAWBRIDGE_SECRET_PW}.", examples: []string{"postgres://etl@db/warehouse", "${env:DRAWBRIDGE_SECRET_WAREHOUSE}"}},
-		key{name: "warehouse_schema", required: true, shape: identifierShape(), doc: "The schema that readers see.", examples: []string{"shop_dev", "shop_test"}},
-		key{name: "write_mode", shape: oneOf("replace").except("merge", "append"), preset: "replace", doc: "How a run's rows meet the live ones: they replace the partition.", examples: []string{"replace"}},
-		key{name: "source_files", shape: sentence(), preset: ".", doc: "The folder of the load files on the worker; a relative one is below the worker's source root.", examples: []string{"shop", "/srv/files"}},
-		key{name: "smoke", shape: smokeShape().overrides(), doc: "Overrides of the pipeline's smoke."},
-		key{name: "watch", shape: watchShape().overrides().without("checks").with("for", shape{kind: duration, zero: true}), doc: "Overrides of the pipeline's watch; for: 0s turns it off here."},
-		key{name: "source_db", later: true},
-		key{name: "flags", later: true},
+func configShape() strictyaml.Shape {
+	return strictyaml.ObjectOf(
+		strictyaml.Key{Name: "warehouse", Required: true, Shape: strictyaml.Sentence(), Doc: "The warehouse's Postgres URL; secrets are references such as ${env:DRAWBRIDGE_SECRET_PW}.", Examples: []string{"postgres://etl@db/warehouse", "${env:DRAWBRIDGE_SECRET_WAREHOUSE}"}},
+		strictyaml.Key{Name: "warehouse_schema", Required: true, Shape: identifierShape(), Doc: "The schema that readers see.", Examples: []string{"shop_dev", "shop_test"}},
+		strictyaml.Key{Name: "write_mode", Shape: strictyaml.OneOf("replace").Except("merge", "append"), Preset: "replace", Doc: "How a run's rows meet the live ones: they replace the partition.", Examples: []string{"replace"}},
+		strictyaml.Key{Name: "source_files", Shape: strictyaml.Sentence(), Preset: ".", Doc: "The folder of the load files on the worker; a relative one is below the worker's source root.", Examples: []string{"shop", "/srv/files"}},
+		strictyaml.Key{Name: "smoke", Shape: smokeShape().Overrides(), Doc: "Overrides of the pipeline's smoke."},
+		strictyaml.Key{Name: "watch", Shape: watchShape().Overrides().Without("checks").With("for", strictyaml.Shape{Kind: strictyaml.Duration, Zero: true}), Doc: "Overrides of the pipeline's watch; for: 0s turns it off here."},
+		strictyaml.Key{Name: "source_db", Later: true},
+		strictyaml.Key{Name: "flags", Later: true},
 	)
 }
 
-func policyShape() shape {
-	environment := matching(environmentPattern, "the name of an environment")
-	return objectOf(
-		key{name: "approval", preset: "{}", doc: "Who must say yes before the environment is touched.", shape: objectOf(
-			key{name: "required", shape: shape{kind: boolean}, preset: "true", doc: "Whether a person is asked.", examples: []string{"true", "false"}},
-			key{name: "approvers", shape: listOf(sentence()), doc: "Who may answer; anyone by default.", examples: []string{"[ann, bob]", "[ann, eve]"}},
-			key{name: "quorum", shape: shape{kind: integer, min: 1}, doc: "How many distinct approvers are needed; 1 by default.", examples: []string{"1", "2"}},
-			key{name: "four_eyes", shape: shape{kind: boolean}, doc: "Whether the requester may not approve.", examples: []string{"true", "false"}},
-			key{name: "expires", shape: shape{kind: duration}, doc: "After how long an open gate rejects; 72h by default.", examples: []string{"24h", "48h"}},
+func policyShape() strictyaml.Shape {
+	environment := strictyaml.Matching(environmentPattern, "the name of an environment")
+	return strictyaml.ObjectOf(
+		strictyaml.Key{Name: "approval", Preset: "{}", Doc: "Who must say yes before the environment is touched.", Shape: strictyaml.ObjectOf(
+			strictyaml.Key{Name: "required", Shape: strictyaml.Shape{Kind: strictyaml.Boolean}, Preset: "true", Doc: "Whether a person is asked.", Examples: []string{"true", "false"}},
+			strictyaml.Key{Name: "approvers", Shape: strictyaml.ListOf(strictyaml.Sentence()), Doc: "Who may answer; anyone by default.", Examples: []string{"[ann, bob]", "[ann, eve]"}},
+			strictyaml.Key{Name: "quorum", Shape: strictyaml.Shape{Kind: strictyaml.Integer, Min: 1}, Doc: "How many distinct approvers are needed; 1 by default.", Examples: []string{"1", "2"}},
+			strictyaml.Key{Name: "four_eyes", Shape: strictyaml.Shape{Kind: strictyaml.Boolean}, Doc: "Whether the requester may not approve.", Examples: []string{"true", "false"}},
+			strictyaml.Key{Name: "expires", Shape: strictyaml.Shape{Kind: strictyaml.Duration}, Doc: "After how long an open gate rejects; 72h by default.", Examples: []string{"24h", "48h"}},
 		)},
-		key{name: "requires", shape: listOf(environment), doc: "Environments that a release must have passed before it is published here.", examples: []string{"[staging]", "[dev, staging]"}},
-		key{name: "secrets", preset: "{}", doc: "The prefixes within which secret references are resolved.", shape: objectOf(
-			key{name: "env", shape: listOf(sentence()), preset: "[DRAWBRIDGE_SECRET_]", doc: "Prefixes of environment variables.", examples: []string{"[DRAWBRIDGE_SECRET_PROD_]", "[PROD_]"}},
-			key{name: "files", shape: listOf(matching(absolutePattern, "an absolute path")), preset: "[/run/secrets/]", doc: "Prefixes of files.", examples: []string{"[/run/secrets/prod/]", "[/etc/drawbridge/]"}},
+		strictyaml.Key{Name: "requires", Shape: strictyaml.ListOf(environment), Doc: "Environments that a release must have passed before it is published here.", Examples: []string{"[staging]", "[dev, staging]"}},
+		strictyaml.Key{Name: "secrets", Preset: "{}", Doc: "The prefixes within which secret references are resolved.", Shape: strictyaml.ObjectOf(
+			strictyaml.Key{Name: "env", Shape: strictyaml.ListOf(strictyaml.Sentence()), Preset: "[DRAWBRIDGE_SECRET_]", Doc: "Prefixes of environment variables.", Examples: []string{"[DRAWBRIDGE_SECRET_PROD_]", "[PROD_]"}},
+			strictyaml.Key{Name: "files", Shape: strictyaml.ListOf(strictyaml.Matching(absolutePattern, "an absolute path")), Preset: "[/run/secrets/]", Doc: "Prefixes of files.", Examples: []string{"[/run/secrets/prod/]", "[/etc/drawbridge/]"}},
 		)},
-		key{name: "publish", preset: "{}", doc: "How long a publish waits for others, and how much is built for it at the same time.", shape: objectOf(
-			key{name: "lock_budget", shape: shape{kind: duration}, preset: "30s", doc: "The total time that the lock attempts of one publish may take before it parks.", examples: []string{"10s", "20s"}},
-			key{name: "snapshot_wait", shape: shape{kind: duration}, preset: "10m", doc: "How long a publish waits for snapshots that are older than the build.", examples: []string{"5m", "6m"}},
-			key{name: "on_snapshot_timeout", shape: oneOf("ask", "proceed"), preset: "ask", doc: "What follows a wait that ran out.", examples: []string{"ask", "proceed"}},
-			key{name: "lanes", shape: shape{kind: integer, min: 1}, preset: "2", doc: "How many steps of a deployment are built at the same time; they are published in order.", examples: []string{"2", "4"}},
+		strictyaml.Key{Name: "publish", Preset: "{}", Doc: "How long a publish waits for others, and how much is built for it at the same time.", Shape: strictyaml.ObjectOf(
+			strictyaml.Key{Name: "lock_budget", Shape: strictyaml.Shape{Kind: strictyaml.Duration}, Preset: "30s", Doc: "The total time that the lock attempts of one publish may take before it parks.", Examples: []string{"10s", "20s"}},
+			strictyaml.Key{Name: "snapshot_wait", Shape: strictyaml.Shape{Kind: strictyaml.Duration}, Preset: "10m", Doc: "How long a publish waits for snapshots that are older than the build.", Examples: []string{"5m", "6m"}},
+			strictyaml.Key{Name: "on_snapshot_timeout", Shape: strictyaml.OneOf("ask", "proceed"), Preset: "ask", Doc: "What follows a wait that ran out.", Examples: []string{"ask", "proceed"}},
+			strictyaml.Key{Name: "lanes", Shape: strictyaml.Shape{Kind: strictyaml.Integer, Min: 1}, Preset: "2", Doc: "How many steps of a deployment are built at the same time; they are published in order.", Examples: []string{"2", "4"}},
 		)},
-		key{name: "keep_retired", shape: shape{kind: duration}, preset: "7d", doc: "How long a retired generation stays re-attachable: the rollback horizon.", examples: []string{"7d", "14d"}},
-		key{name: "max_partitions", shape: shape{kind: integer, min: 1}, doc: "How many partitions one deployment may rebuild; no bound by default.", examples: []string{"100", "200"}},
-		key{name: "freeze", later: true},
-		key{name: "limits", later: true},
-		key{name: "connections", later: true},
-		key{name: "commands", later: true},
+		strictyaml.Key{Name: "keep_retired", Shape: strictyaml.Shape{Kind: strictyaml.Duration}, Preset: "7d", Doc: "How long a retired generation stays re-attachable: the rollback horizon.", Examples: []string{"7d", "14d"}},
+		strictyaml.Key{Name: "max_partitions", Shape: strictyaml.Shape{Kind: strictyaml.Integer, Min: 1}, Doc: "How many partitions one deployment may rebuild; no bound by default.", Examples: []string{"100", "200"}},
+		strictyaml.Key{Name: "freeze", Later: true},
+		strictyaml.Key{Name: "limits", Later: true},
+		strictyaml.Key{Name: "connections", Later: true},
+		strictyaml.Key{Name: "commands", Later: true},
 	)
 }
 
-func testShape() shape {
-	rows := shape{kind: list, elem: new(dictOf(shape{kind: cell}))}
-	return objectOf(
-		key{name: "name", required: true, shape: sentence(), doc: "What the test shows.", examples: []string{"totals are summed", "channels are counted"}},
-		key{name: "partition", shape: sentence(), doc: "The partition that is built; needed unless the pipeline is one partition.", examples: []string{`"2026-01-01"`, `"2026-01-02"`}},
-		key{name: "given", required: true, shape: dictOf(rows), doc: "Relation: the rows that it has.", examples: []string{"{raw_channels: [{channel: web}, {channel: web}]}", "{raw_channels: [{channel: store}]}"}},
-		key{name: "expect", required: true, shape: shape{kind: dict, elem: &rows, filled: true}, doc: "Output: its rows in any order, compared on the listed columns.", examples: []string{"{dim_channel: [{channel: web}]}", "{dim_channel: [{channel: store}]}"}},
+func testShape() strictyaml.Shape {
+	rows := strictyaml.Shape{Kind: strictyaml.List, Elem: new(strictyaml.DictOf(strictyaml.Shape{Kind: strictyaml.Cell}))}
+	return strictyaml.ObjectOf(
+		strictyaml.Key{Name: "name", Required: true, Shape: strictyaml.Sentence(), Doc: "What the test shows.", Examples: []string{"totals are summed", "channels are counted"}},
+		strictyaml.Key{Name: "partition", Shape: strictyaml.Sentence(), Doc: "The partition that is built; needed unless the pipeline is one partition.", Examples: []string{`"2026-01-01"`, `"2026-01-02"`}},
+		strictyaml.Key{Name: "given", Required: true, Shape: strictyaml.DictOf(rows), Doc: "Relation: the rows that it has.", Examples: []string{"{raw_channels: [{channel: web}, {channel: web}]}", "{raw_channels: [{channel: store}]}"}},
+		strictyaml.Key{Name: "expect", Required: true, Shape: strictyaml.Shape{Kind: strictyaml.Dict, Elem: &rows, Filled: true}, Doc: "Output: its rows in any order, compared on the listed columns.", Examples: []string{"{dim_channel: [{channel: web}]}", "{dim_channel: [{channel: store}]}"}},
 	)
 }

@@ -9,11 +9,12 @@ import (
 	"drawbridge/internal/fault"
 	"drawbridge/internal/partition"
 	"drawbridge/internal/sqltext"
+	"drawbridge/internal/strictyaml"
 )
 
 // tests reads the unit tests in the pipeline's tests folder.
-func (b *builder) tests(folder value, p *Pipeline) []UnitTest {
-	name, ok := folder.data.(string)
+func (b *builder) tests(folder strictyaml.Value, p *Pipeline) []UnitTest {
+	name, ok := folder.Data.(string)
 	if !ok || !b.inside(folder) {
 		return nil
 	}
@@ -25,94 +26,94 @@ func (b *builder) tests(folder value, p *Pipeline) []UnitTest {
 			continue
 		}
 		files++
-		root := b.problems.read(TestDocument, file, b.files[file])
+		root := b.problems.Read(TestDocument.shape(), file, b.files[file])
 		tests = append(tests, b.unitTest(root, file, p))
 	}
 	if files == 0 && dir != "tests" {
-		b.problems.add(folder.at, "there is no test in "+dir, "put tests/*.yaml there, or leave the key out")
+		b.problems.Add(folder.At, "there is no test in "+dir, "put tests/*.yaml there, or leave the key out")
 	}
 	return tests
 }
 
-func (b *builder) unitTest(root value, file string, p *Pipeline) UnitTest {
+func (b *builder) unitTest(root strictyaml.Value, file string, p *Pipeline) UnitTest {
 	t := UnitTest{
 		File:      file,
-		Name:      as[string](root.get("name")),
+		Name:      strictyaml.As[string](root.Get("name")),
 		Partition: b.testPartition(root, p),
-		Given:     rowsOf(root.get("given")),
-		Expect:    rowsOf(root.get("expect")),
+		Given:     rowsOf(root.Get("given")),
+		Expect:    rowsOf(root.Get("expect")),
 	}
 	var outputs []string
 	for _, o := range p.Outputs {
 		outputs = append(outputs, o.Table)
 	}
 	read := map[string]bool{}
-	for _, name := range root.get("expect").names() {
+	for _, name := range root.Get("expect").Names() {
 		i := slices.Index(outputs, name)
 		if i < 0 {
-			b.problems.add(root.get("expect").keyAt(name), "no output is named "+name, didYouMean(name, outputs))
+			b.problems.Add(root.Get("expect").KeyAt(name), "no output is named "+name, strictyaml.DidYouMean(name, outputs))
 			continue
 		}
 		maps.Copy(read, sqltext.Identifiers(p.Outputs[i].SQL))
-		b.sameColumns(root.get("expect").get(name))
+		b.sameColumns(root.Get("expect").Get(name))
 	}
-	for _, name := range root.get("given").names() {
+	for _, name := range root.Get("given").Names() {
 		if !read[name] && len(read) > 0 {
 			hint := "expect rows of an output that reads it"
-			if near := nearest(name, slices.Collect(maps.Keys(read))); near != "" {
+			if near := strictyaml.Nearest(name, slices.Collect(maps.Keys(read))); near != "" {
 				hint = "did you mean " + near + "?"
 			}
-			b.problems.add(root.get("given").keyAt(name), "no tested output reads "+name, hint)
+			b.problems.Add(root.Get("given").KeyAt(name), "no tested output reads "+name, hint)
 		}
 	}
 	return t
 }
 
-func (b *builder) testPartition(root value, p *Pipeline) partition.Key {
-	v := root.get("partition")
-	text, ok := v.data.(string)
+func (b *builder) testPartition(root strictyaml.Value, p *Pipeline) partition.Key {
+	v := root.Get("partition")
+	text, ok := v.Data.(string)
 	switch {
 	case p.Partition.Validate() != nil:
 		return "" // the scheme is the problem
 	case !ok && p.Partition.By == partition.All:
 		return partition.AllKey
 	case !ok:
-		if root.ok() && !slices.Contains(root.names(), "partition") {
-			b.problems.add(root.at, "the key partition is missing", "name the partition that is built")
+		if root.OK() && !slices.Contains(root.Names(), "partition") {
+			b.problems.Add(root.At, "the key partition is missing", "name the partition that is built")
 		}
 		return ""
 	}
 	key, err := p.Partition.Parse(text)
 	if err != nil {
-		b.problems.add(v.at, reasonOf(err), fault.HintOf(err))
+		b.problems.Add(v.At, reasonOf(err), fault.HintOf(err))
 	}
 	return key
 }
 
 // sameColumns holds expected rows to one list of columns: rows are compared as a multiset of those.
-func (b *builder) sameColumns(rows value) {
-	items := rows.items()
+func (b *builder) sameColumns(rows strictyaml.Value) {
+	items := rows.Items()
 	for _, row := range items {
-		if row.ok() && len(row.names()) == 0 {
-			b.problems.add(row.at, "the row has no column", "list the columns to compare")
+		if row.OK() && len(row.Names()) == 0 {
+			b.problems.Add(row.At, "the row has no column", "list the columns to compare")
 		}
-		want, got := slices.Sorted(slices.Values(items[0].names())), slices.Sorted(slices.Values(row.names()))
+		want, got := slices.Sorted(slices.Values(items[0].Names())), slices.Sorted(slices.Values(row.Names()))
 		if !slices.Equal(want, got) {
-			b.problems.add(row.at, "the row has other columns than the first one: "+strings.Join(want, ", "),
+			b.problems.Add(row.At, "the row has other columns than the first one: "+strings.Join(want, ", "),
 				"list the same columns in every row, null where there is no value")
 		}
 	}
 }
 
-func rowsOf(v value) map[string][]Row {
+func rowsOf(v strictyaml.Value) map[string][]Row {
 	out := map[string][]Row{}
-	for _, name := range v.names() {
+	for _, name := range v.Names() {
 		rows := []Row{}
-		for _, item := range v.get(name).items() {
+		for _, item := range v.Get(name).Items() {
 			row := Row{}
-			for _, column := range item.names() {
-				data := item.get(column).data
-				if data == (null{}) {
+			for _, column := range item.Names() {
+				data := item.Get(column).Data
+				if data == (strictyaml.Null{}) {
 					data = nil
 				}
 				row[column] = data

@@ -202,7 +202,7 @@ func TestLimits(t *testing.T) {
 		"locks at the limit":       {[]change{observed(func(o *plan.Observed) { o.LockSlots = 4 * 31 * 3 })}, "", "", ""},
 		"one lock over it":         {[]change{observed(func(o *plan.Observed) { o.LockSlots = 4*31*3 - 1 })}, "lock-table", "31 partitions with 2 indexes each take 93 locks", "partition by month"},
 		"partitions at the limit":  {[]change{all, policy(func(p *pipeline.Policy) { p.MaxPartitions = 32 })}, "", "", ""},
-		"one partition over it":    {[]change{all, policy(func(p *pipeline.Policy) { p.MaxPartitions = 31 })}, "max-partitions", "32 partitions would be built; the policy of prod allows 31", "--rebuild last N"},
+		"one partition over it":    {[]change{all, policy(func(p *pipeline.Policy) { p.MaxPartitions = 31 })}, "max-partitions", "32 partitions would be built; the policy of prod allows 31", "--rebuild last=N"},
 		"a first build over it":    {[]change{nothingYet(), policy(func(p *pipeline.Policy) { p.MaxPartitions = 31 })}, "max-partitions", "32 partitions", "policy.prod.yaml"},
 		"a canary that is no such": {[]change{func(in *plan.Input, _ *plan.EnvironmentInput) { in.Pipeline.Canary.Latest = 33 }}, "trial-size", "at most 32 partitions; 33", "latest N"},
 		"what preflight found": {

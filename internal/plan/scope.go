@@ -156,7 +156,7 @@ func (c crossing) limits(w work) []Problem {
 	if n := Partitions(w.slices); c.policy.MaxPartitions > 0 && n > c.policy.MaxPartitions {
 		remedy := fmt.Sprintf("raise max_partitions in policy.%s.yaml: these partitions have no live generation", env)
 		if c.rebuild.Mode != RebuildNone {
-			remedy = "plan a narrower scope: --rebuild last N, or --rebuild none"
+			remedy = "plan a narrower scope: --rebuild last=N, or --rebuild none"
 		}
 		found = append(found, Problem{
 			Rule: "max-partitions", Object: name, Blocking: true,

@@ -60,6 +60,8 @@ func hint(state string) string {
 		return "correct the data, or the key"
 	case "2B":
 		return "drop or change what depends on it first"
+	case "53", "54":
+		return "stay within what Postgres can hold: fewer columns, shorter keys, a simpler expression, less to sort"
 	}
 	return "correct the SQL; drawbridge validate shows it without a deployment"
 }
@@ -93,7 +95,7 @@ func Classify(op, object string, err error) error {
 	case hopeless(code):
 		return fault.New(fault.Invalid, op, object, hint(code), reason)
 	}
-	// 40001, 40P01, 55P03, 57014, 57P0x, 08xxx, 53xxx, XX000 and what nobody has met: another attempt decides.
+	// 40001, 40P01, 55P03, 57014, 57P0x, 08xxx, 53xxx but for 53400, XX000 and what nobody has met: another attempt decides.
 	return fmt.Errorf("%s: %w", where, reason)
 }
 
@@ -102,17 +104,22 @@ func Classify(op, object string, err error) error {
 func hopeless(code string) bool {
 	switch code[:2] {
 	case "0A", // not supported
-		"21", // cardinality
-		"22", // data
-		"23", // integrity
-		"2B", // something depends on it
+		"21",       // cardinality
+		"22",       // data
+		"23",       // integrity
+		"2B",       // something depends on it
+		"2D", "2F", // what a function must not do
+		"38", "39", // what a function in another language does
 		"3D", // no such database
 		"3F", // no such schema
 		"42", // syntax, names, rights
+		"44", // a view's check option
+		"54", // beyond a limit of Postgres: columns, size of an index row, depth of an expression
 		"P0": // raised in PL/pgSQL
 		return true
 	}
-	return false
+	// temp_file_limit: the same rows need the same space again.
+	return code == pgerrcode.ConfigurationLimitExceeded
 }
 
 // Describe is the message of a server error without row values.
@@ -130,7 +137,7 @@ func Describe(pg *pgconn.PgError) string {
 	default:
 		text = pg.Message
 	}
-	return fmt.Sprintf("%s (SQLSTATE %s)", text, pg.Code)
+	return fmt.Sprintf("%s (SQLSTATE %s)", fault.Bound(text), pg.Code)
 }
 
 // SQLState is the SQLSTATE in err's chain, or "".

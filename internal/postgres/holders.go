@@ -5,38 +5,65 @@ import (
 	"slices"
 	"time"
 
-	"drawbridge/internal/generation"
-
 	"github.com/jackc/pgx/v5"
+
+	"drawbridge/internal/generation"
 )
 
-// Holders lists other sessions that hold a lock on one of the relations, in transactions older than age. It reads no
-// query text.
-func (p *Pool) Holders(ctx context.Context, relations []uint32, age time.Duration) ([]generation.Session, error) {
-	return p.sessions(ctx, `
-		SELECT DISTINCT ON (a.pid)
-		       a.pid, coalesce(a.usename, '') AS "user", coalesce(a.application_name, '') AS application,
-		       coalesce(host(a.client_addr), '') AS client, coalesce(a.state, 'unknown') AS state,
-		       coalesce(a.xact_start, a.backend_start, now()) AS since, l.relation::regclass::text AS holds
-		FROM pg_locks l
-		JOIN pg_stat_activity a ON a.pid = l.pid
-		WHERE l.locktype = 'relation'
-		  AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
-		  AND l.relation = ANY($1)
-		  AND l.granted
-		  AND l.pid <> pg_backend_pid()
-		  AND (a.xact_start IS NULL OR a.xact_start <= now() - make_interval(secs => $2))
-		ORDER BY a.pid, l.relation`, relations, age.Seconds())
+// queued are the modes behind which SHARE UPDATE EXCLUSIVE waits: who holds one is waited for where readers pass.
+const queued = `'ShareUpdateExclusiveLock', 'ShareLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock'`
+
+// Holders lists who else holds a lock on one of the relations: sessions, and prepared transactions, which have none and
+// are known by their gid. It reads no query text.
+func (p *Pool) Holders(ctx context.Context, relations []uint32) ([]generation.Session, error) {
+	return p.holders(ctx, relations, 0, false)
 }
 
-// Terminate ends those of the blocking sessions that a person named. A session that ended meanwhile is none of them, so
-// that its successor under the same PID is safe.
-func (p *Pool) Terminate(ctx context.Context, blocking []generation.Session, named []int32) error {
+// stalling lists those whom no rung would outlast, while readers queued behind us: transactions older than longHolder.
+// Who holds a mode that SHARE UPDATE EXCLUSIVE waits for keeps nobody from trying: a vacuum, an ANALYZE or an index build
+// is met before readers are held up, and an autovacuum only yields to somebody who waits for it.
+func (p *Pool) stalling(ctx context.Context, relations []uint32) ([]generation.Session, error) {
+	return p.holders(ctx, relations, longHolder, true)
+}
+
+func (p *Pool) holders(ctx context.Context, relations []uint32, age time.Duration, readers bool) ([]generation.Session, error) {
+	return p.sessions(ctx, `
+		WITH held AS (
+		  SELECT coalesce(l.pid, 0) AS pid, l.virtualtransaction, min(l.relation::oid) AS relation, bool_or(l.mode IN (`+queued+`)) AS queued
+		  FROM pg_locks l
+		  WHERE l.locktype = 'relation'
+		    AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+		    AND l.relation = ANY($1)
+		    AND l.granted
+		    AND l.pid IS DISTINCT FROM pg_backend_pid()
+		  GROUP BY l.pid, l.virtualtransaction),
+		prepared AS (
+		  SELECT l.virtualtransaction, x.gid, x.owner, x.prepared
+		  FROM pg_prepared_xacts x
+		  JOIN pg_locks l ON l.locktype = 'transactionid' AND l.transactionid = x.transaction AND l.pid IS NULL AND l.granted)
+		SELECT h.pid, coalesce(a.usename, x.owner, ''), coalesce(a.application_name, ''), coalesce(host(a.client_addr), ''),
+		       CASE WHEN x.gid IS NULL THEN coalesce(a.state, 'unknown') ELSE '`+generation.PreparedState+`' END,
+		       coalesce(a.xact_start, x.prepared, a.backend_start, now()), h.relation::regclass::text, coalesce(x.gid, h.virtualtransaction)
+		FROM held h
+		LEFT JOIN pg_stat_activity a ON a.pid = h.pid
+		LEFT JOIN prepared x ON h.pid = 0 AND h.virtualtransaction = x.virtualtransaction
+		WHERE (a.pid IS NOT NULL OR x.gid IS NOT NULL)
+		  AND coalesce(a.xact_start, x.prepared, '-infinity') <= now() - make_interval(secs => $2)
+		  AND NOT ($3 AND h.queued)
+		ORDER BY h.pid, 8`, relations, age.Seconds(), readers)
+}
+
+// Terminate ends those of the blocking sessions that a person named, each only while it is in the very transaction that
+// the person saw. A prepared transaction and a standby are nobody's session.
+func (p *Pool) Terminate(ctx context.Context, blocking, named []generation.Session) error {
 	for _, s := range blocking {
-		if !slices.Contains(named, s.PID) {
+		seen := slices.ContainsFunc(named, func(n generation.Session) bool { return n.PID == s.PID && n.Transaction == s.Transaction })
+		if !seen || s.PID == 0 || s.State == standby {
 			continue
 		}
-		if _, err := p.Exec(ctx, `SELECT pg_terminate_backend($1)`, s.PID); err != nil {
+		if _, err := p.Exec(ctx, `
+			SELECT pg_terminate_backend($1)
+			WHERE EXISTS (SELECT FROM pg_locks WHERE pid = $1 AND virtualtransaction = $2)`, s.PID, s.Transaction); err != nil {
 			return err
 		}
 	}
@@ -49,7 +76,7 @@ func (p *Pool) sessions(ctx context.Context, sql string, args ...any) ([]generat
 		return nil, err
 	}
 	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (s generation.Session, err error) {
-		err = row.Scan(&s.PID, &s.User, &s.Application, &s.Client, &s.State, &s.Since, &s.Holds)
+		err = row.Scan(&s.PID, &s.User, &s.Application, &s.Client, &s.State, &s.Since, &s.Holds, &s.Transaction)
 		return s, err
 	})
 }

@@ -6,12 +6,14 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strconv"
 	"strings"
+	"sync"
 	"time"
 
-	"drawbridge/internal/generation"
-
 	"github.com/jackc/pgx/v5"
+
+	"drawbridge/internal/generation"
 )
 
 const (
@@ -43,34 +45,84 @@ type Ladder struct {
 	Pool      *Pool
 	Relations []uint32      // whose holders stand in the way
 	Budget    time.Duration // of all rungs and the pauses between them
+	// Beat is told how long the ladder has waited, every second, also within a rung.
+	Beat func(waited time.Duration)
+}
+
+// Rung is how long one attempt waits for locks.
+type Rung struct {
+	// Wait is for all of ACCESS EXCLUSIVE together: readers queue behind it meanwhile.
+	Wait time.Duration
+	// Patient lets SHARE UPDATE EXCLUSIVE, which readers pass, wait until an autovacuum yields.
+	Patient bool
 }
 
 // Climb tries attempt with growing patience until it is done, fails for good, or the budget is spent; then it returns
-// false and the sessions that stand in the way. Before each rung it looks for holders that no rung would outlast.
-func (l Ladder) Climb(ctx context.Context, attempt func(ctx context.Context, rung time.Duration) error) (done bool, blocked []generation.Session, err error) {
-	deadline := time.Now().Add(l.Budget)
-	for rung := firstRung; ; rung = min(2*rung, TopRung) {
-		blocked, err = l.Pool.Holders(ctx, l.Relations, longHolder)
-		if err != nil {
+// false and the sessions that stand in the way. Before each rung it looks for holders that no rung would outlast. When
+// nobody is found in the way at the end there is one more try, so whoever is not done is told who or what to look for,
+// or that they had just gone.
+func (l Ladder) Climb(ctx context.Context, attempt func(ctx context.Context, rung Rung) error) (done bool, blocked []generation.Session, err error) {
+	started := time.Now()
+	beat := func() { l.Beat(time.Since(started)) }
+	try := func(wait time.Duration) (settled bool, err error) {
+		stop := beating(beat)
+		defer stop()
+		err = attempt(ctx, Rung{Wait: jitter(wait), Patient: wait == TopRung})
+		return err == nil || !Contended(err) || ctx.Err() != nil, err
+	}
+	for wait := firstRung; ; wait = min(2*wait, TopRung) {
+		beat()
+		if blocked, err = l.Pool.stalling(ctx, l.Relations); err != nil {
 			return false, nil, err
 		}
 		if len(blocked) == 0 {
-			err = attempt(ctx, jitter(rung))
-			if err == nil || !Contended(err) || ctx.Err() != nil {
+			if settled, err := try(wait); settled {
 				return err == nil, nil, err
 			}
 		}
-		if time.Until(deadline) < rung {
+		if time.Since(started)+wait > l.Budget {
 			break
 		}
-		if err := pause(ctx, jitter(rung)); err != nil {
+		if err := pause(ctx, jitter(wait)); err != nil {
 			return false, nil, err
 		}
 	}
-	if len(blocked) == 0 {
-		blocked, err = l.Pool.Holders(ctx, l.Relations, 0)
+	if blocked, err = l.Pool.Holders(ctx, l.Relations); err != nil || len(blocked) > 0 {
+		return false, blocked, err
 	}
+	if settled, err := try(TopRung); settled {
+		return err == nil, nil, err
+	}
+	blocked, err = l.Pool.Holders(ctx, l.Relations)
 	return false, blocked, err
+}
+
+const (
+	betweenBeats = time.Second
+	// longestRung is how long one attempt may take and still be alive: a server that says nothing for longer is lost.
+	longestRung = time.Minute
+)
+
+// beating calls beat while an attempt waits, from another goroutine, until stop.
+func beating(beat func()) (stop func()) {
+	done := make(chan struct{})
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		tick := time.NewTicker(betweenBeats)
+		defer tick.Stop()
+		for begun := time.Now(); time.Since(begun) < longestRung; {
+			select {
+			case <-done:
+				return
+			case <-tick.C:
+				beat()
+			}
+		}
+	})
+	return func() {
+		close(done)
+		wg.Wait()
+	}
 }
 
 // jitter spreads rivals that would else try in step: between half of d and d.
@@ -90,8 +142,9 @@ func pause(ctx context.Context, d time.Duration) error {
 // Lock takes what a change of partitions needs, so that readers never wait for anyone but us, and we never deadlock
 // with them. First SHARE UPDATE EXCLUSIVE on all: it queues behind vacuums and other changes while readers pass. Then
 // ACCESS EXCLUSIVE on the parents: a reader takes the parent before its children, so once we have it nobody holds a
-// child and waits for us. The children last. Each group in the order of OIDs; rung bounds each statement as a whole.
-func Lock(ctx context.Context, tx pgx.Tx, parents, children []Relation, rung time.Duration) error {
+// child and waits for us. The children last. Each group in the order of OIDs. A rung bounds each statement as a whole,
+// and stays below deadlock_timeout: else readers who lock two parents in another order would be killed for us.
+func Lock(ctx context.Context, tx pgx.Tx, parents, children []Relation, rung Rung) error {
 	for _, group := range [][]Relation{parents, children} {
 		slices.SortFunc(group, func(a, b Relation) int { return cmp.Compare(a.OID, b.OID) })
 	}
@@ -99,21 +152,34 @@ func Lock(ctx context.Context, tx pgx.Tx, parents, children []Relation, rung tim
 	if len(all) == 0 {
 		return nil
 	}
-	if err := bound(ctx, tx, "(SELECT setting::int FROM pg_settings WHERE name = 'deadlock_timeout') + $1::int", autovacuumYields); err != nil {
+	shared, wait := "$1::int", rung.Wait
+	if rung.Patient {
+		shared, wait = deadlockTimeout+" + $1::int", autovacuumYields
+	}
+	if err := bound(ctx, tx, shared, wait); err != nil {
 		return err
 	}
 	if _, err := tx.Exec(ctx, "LOCK TABLE "+only(all)+" IN SHARE UPDATE EXCLUSIVE MODE"); err != nil {
 		return err
 	}
-	if err := Bound(ctx, tx, rung); err != nil {
+	if err := bound(ctx, tx, "least($1::int, "+deadlockTimeout+" * 4 / 5)", min(rung.Wait, TopRung)); err != nil {
 		return err
 	}
 	if _, err := tx.Exec(ctx, "LOCK TABLE "+only(all)+" IN ACCESS EXCLUSIVE MODE"); err != nil {
 		return err
 	}
-	// The DDL that follows waits for nothing: it holds every lock.
-	return Bound(ctx, tx, 10*time.Second)
+	// The DDL that follows holds every lock that it needs: it may take long, and waits for nobody.
+	_, err := tx.Exec(ctx, `SELECT set_config('statement_timeout', $1, true)`, Milliseconds(longestDDL))
+	return err
 }
+
+const (
+	deadlockTimeout = `(SELECT setting::int FROM pg_settings WHERE name = 'deadlock_timeout')`
+	longestDDL      = 10 * time.Second
+)
+
+// Milliseconds is a duration as timeouts are set.
+func Milliseconds(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }
 
 // Bound sets both timeouts of the transaction: lock_timeout bounds one lock, statement_timeout the statement.
 func Bound(ctx context.Context, tx pgx.Tx, d time.Duration) error {

@@ -97,20 +97,21 @@ func watchClient(ctx context.Context, conn *pgx.Conn) error {
 	return err
 }
 
-// Pinned runs f in one session that carries application as its name, and leaves nothing of f in the session.
+// Pinned runs f in one session that carries application as its name and works aside, and leaves nothing of f in it.
 func (p *Pool) Pinned(ctx context.Context, application string, f func(*pgx.Conn) error) error {
 	conn, err := p.Acquire(ctx)
 	if err != nil {
 		return err
 	}
 	defer conn.Release()
-	if _, err := conn.Exec(ctx, `SELECT set_config('application_name', $1, false)`, Clip(application)); err != nil {
+	if _, err := conn.Exec(ctx, `SELECT set_config('application_name', $1, false), pg_advisory_lock_shared($2::int, $3::int)`,
+		Clip(application), asideClass, asideObject); err != nil {
 		return err
 	}
 	err = f(conn.Conn())
 	tidy, cancel := context.WithTimeout(context.WithoutCancel(ctx), CancelGrace)
 	defer cancel()
-	leave := "DISCARD TEMP; SET application_name = " + Literal(p.application)
+	leave := "SELECT pg_advisory_unlock_all(); DISCARD TEMP; SET application_name = " + Literal(p.application)
 	if conn.Conn().PgConn().TxStatus() != 'I' {
 		leave = "ROLLBACK; " + leave
 	}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"drawbridge/internal/generation"
 )
 
@@ -12,62 +14,114 @@ const (
 	nextLook  = 500 * time.Millisecond
 )
 
-// AwaitSnapshots waits until no client session of the database has a snapshot that may precede the transaction xid, or
-// the wait is over: then it returns the sessions that still do. A swap is not MVCC: such a snapshot would see the new
-// child as empty, without an error. It holds no lock while it waits.
+// Sessions that work aside hold this advisory lock, shared, in every database that they are in.
+const (
+	asideClass  = 0x64726177
+	asideObject = 1
+)
+
+// Aside marks a transaction of ours that reads nothing that a swap replaces: no swap waits for its snapshot, however
+// long it takes. A pinned session is aside as a whole.
+func Aside(ctx context.Context, tx pgx.Tx) error {
+	_, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock_shared($1::int, $2::int)`, asideClass, asideObject)
+	return err
+}
+
+// Written are rows that no reader may miss, and the transactions that may: a swap is not MVCC, so a snapshot from before
+// the rows would see a table that is swapped in as empty, without an error.
+type Written struct {
+	XID   string   // the transaction that wrote them
+	Older []string // as Older listed them right after its commit
+}
+
+// Older lists the transactions whose snapshots may precede xid, whose commit is behind us, with the moment C of the list. It is
+// called once, outside a transaction, in which pg_stat_activity would be frozen. Snapshots that are taken later see the
+// rows, so nobody joins the list. A horizon, backend_xmin, may be older than the snapshot itself, because it is that of
+// the oldest transaction around: so what began after C does not count, whatever its horizon.
 //
-// A session that the role may not look into (no pg_read_all_stats) counts as old while the transaction lasts that it was
-// in at the first look; those that begin later have newer snapshots.
-func (p *Pool) AwaitSnapshots(ctx context.Context, xid string, wait time.Duration, beat func()) ([]generation.Session, error) {
-	deadline := time.Now().Add(wait)
-	hidden, err := p.hiddenTransactions(ctx)
-	if err != nil {
-		return nil, err
-	}
+// Vacuums and what works aside read nothing that a swap replaces; a parallel worker ends before its leader; a physical
+// walsender stands for the readers of a standby with hot_standby_feedback, by the name of that standby.
+func (p *Pool) Older(ctx context.Context, xid string) (older []string, at time.Time, err error) {
+	err = p.QueryRow(ctx, `
+		WITH look AS MATERIALIZED (SELECT clock_timestamp() AS at),
+		old AS (
+		  SELECT a.pid || ' ' || l.virtualtransaction AS holder
+		  FROM look, pg_stat_activity a
+		  JOIN pg_locks l ON l.pid = a.pid AND l.locktype = 'virtualxid' AND l.granted
+		  WHERE a.datname = current_database()
+		    AND a.pid <> pg_backend_pid()
+		    AND age(a.backend_xmin) >= age($1::text::xid8::xid)
+		    AND (a.xact_start IS NULL OR a.xact_start <= look.at)
+		    AND a.usesysid IS NOT NULL -- autovacuum has none, also for those who may see no more of it
+		    AND coalesce(a.backend_type, '') NOT IN ('autovacuum worker', 'parallel worker')
+		    AND NOT EXISTS (
+		      SELECT
+		      FROM pg_locks aside
+		      WHERE aside.locktype = 'advisory' AND aside.database = a.datid AND aside.classid = $2 AND aside.objid = $3
+		        AND aside.objsubid = 2 AND aside.granted AND aside.pid = a.pid)
+		  UNION
+		  SELECT 'standby ' || name FROM `+standbys+` AS s WHERE age(s.xmin) >= age($1::text::xid8::xid))
+		SELECT look.at, coalesce((SELECT array_agg(holder ORDER BY holder) FROM old), '{}')
+		FROM look`, xid, asideClass, asideObject).Scan(&at, &older)
+	return older, at, err
+}
+
+// standbys are those that feed back the horizon of their readers: it is in their slot, or in their walsender.
+const standbys = `(
+	SELECT a.pid, a.application_name AS name, coalesce(s.xmin, a.backend_xmin) AS xmin, a.client_addr, a.backend_start
+	FROM pg_stat_replication r
+	JOIN pg_stat_activity a ON a.pid = r.pid AND a.datid IS NULL
+	LEFT JOIN pg_replication_slots s ON s.active_pid = r.pid AND s.slot_type = 'physical')`
+
+// standby is the state of a session that stands for the readers of a standby.
+const standby = "standby"
+
+// AwaitSnapshots waits until none of the listed transactions can miss what was written, or the wait is over: then it
+// returns those that still can. It holds no lock while it waits, and tells beat how long it has waited.
+func (p *Pool) AwaitSnapshots(ctx context.Context, written []Written, wait time.Duration, beat func(waited time.Duration)) ([]generation.Session, error) {
+	started := time.Now()
 	for look := firstLook; ; look = min(2*look, nextLook) {
-		old, err := p.oldSnapshots(ctx, xid, hidden)
-		if err != nil || len(old) == 0 || time.Until(deadline) <= 0 {
+		old, err := p.StillOlder(ctx, written)
+		waited := time.Since(started)
+		beat(waited)
+		if err != nil || len(old) == 0 || waited >= wait {
 			return old, err
 		}
-		beat()
-		if err := pause(ctx, min(look, max(time.Until(deadline), time.Millisecond))); err != nil {
+		if err := pause(ctx, min(look, max(wait-waited, time.Millisecond))); err != nil {
 			return nil, err
 		}
 	}
 }
 
-// hiddenTransactions lists the open transactions of sessions that the role may not look into.
-func (p *Pool) hiddenTransactions(ctx context.Context) ([]string, error) {
-	var found []string
-	err := p.QueryRow(ctx, `
-		SELECT coalesce(array_agg(DISTINCT l.virtualtransaction), '{}')
-		FROM pg_locks l
-		JOIN pg_stat_activity a ON a.pid = l.pid
-		WHERE l.locktype = 'virtualxid'
-		  AND a.backend_type IS NULL
-		  AND a.datname = current_database()`).Scan(&found)
-	return found, err
-}
-
-// oldSnapshots lists sessions whose snapshot may precede xid. The horizon of a snapshot is backend_xmin: all older
-// transactions have ended for it. age() compares across the wrap-around of transaction ids.
-//
-// Loads of our own do not count: they may take hours, and a COPY into a temporary table reads nothing, nor does what
-// follows it in its transaction.
-func (p *Pool) oldSnapshots(ctx context.Context, xid string, hidden []string) ([]generation.Session, error) {
+// StillOlder returns those of the listed transactions that go on and whose horizon still precedes what was written.
+func (p *Pool) StillOlder(ctx context.Context, written []Written) ([]generation.Session, error) {
+	var holders, xids []string
+	for _, w := range written {
+		for _, holder := range w.Older {
+			holders, xids = append(holders, holder), append(xids, w.XID)
+		}
+	}
+	if len(holders) == 0 {
+		return nil, nil
+	}
 	return p.sessions(ctx, `
+		WITH listed AS (
+		  SELECT split_part(holder, ' ', 1) AS who, substr(holder, strpos(holder, ' ') + 1) AS what, max(xid::xid8) AS xid
+		  FROM unnest($1::text[], $2::text[]) AS l (holder, xid)
+		  GROUP BY holder)
 		SELECT a.pid, coalesce(a.usename, ''), coalesce(a.application_name, ''), coalesce(host(a.client_addr), ''),
-		       coalesce(a.state, 'unknown'), coalesce(a.xact_start, a.backend_start, now()), 'snapshot'
-		FROM pg_stat_activity a
-		WHERE a.datname = current_database()
-		  AND a.pid <> pg_backend_pid()
-		  AND NOT coalesce(a.usename = session_user AND a.application_name LIKE 'drawbridge/%'
-		                   AND a.state = 'active' AND a.query LIKE 'COPY pg\_temp.% FROM STDIN %', false)
-		  AND (a.backend_type = 'client backend' AND age(a.backend_xmin) >= age($1::text::xid8::xid)
-		    OR a.backend_type IS NULL
-		      AND EXISTS (
-		        SELECT
-		        FROM pg_locks l
-		        WHERE l.pid = a.pid AND l.locktype = 'virtualxid' AND l.virtualtransaction = ANY($2)))
-		ORDER BY a.xact_start NULLS FIRST, a.pid`, xid, hidden)
+		       coalesce(a.state, 'unknown'), coalesce(a.xact_start, a.backend_start, now()) AS since, 'snapshot', o.what
+		FROM listed o
+		JOIN pg_stat_activity a ON a.pid::text = o.who
+		WHERE age(a.backend_xmin) >= age(o.xid::xid)
+		  AND EXISTS (
+		    SELECT
+		    FROM pg_locks l
+		    WHERE l.pid = a.pid AND l.locktype = 'virtualxid' AND l.granted AND l.virtualtransaction = o.what)
+		UNION ALL
+		SELECT s.pid, '', s.name, coalesce(host(s.client_addr), ''), '`+standby+`', s.backend_start, 'snapshot', ''
+		FROM listed o
+		JOIN `+standbys+` AS s ON o.who = '`+standby+`' AND s.name = o.what
+		WHERE age(s.xmin) >= age(o.xid::xid)
+		ORDER BY since, 1`, holders, xids)
 }

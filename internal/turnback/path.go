@@ -19,6 +19,7 @@ type path struct {
 func newPath(f Facts) path {
 	p := path{workflow: f.Target.Owner, k: f.K.Number, tenures: f.Tenures}
 	for _, t := range f.Tenures {
+		// Where a turn-back does not say what it went back to, it skips nothing.
 		if t.Kind == release.ByTurnBack && t.Number <= p.k && (t.Back != 0 || t.None()) {
 			p.backs = append(p.backs, t)
 		}
@@ -27,8 +28,9 @@ func newPath(f Facts) path {
 	return p
 }
 
-// leads says that a tenure is on the path to K.
-func (p path) leads(tenure int64) bool {
+// leads says that a tenure is on the path to K. Where it is not, by is the turn-back that took it off; of a tenure after K
+// it is none.
+func (p path) leads(tenure int64) (on bool, by release.Tenure) {
 	end := p.k
 	for _, b := range p.backs {
 		if b.Number > end {
@@ -37,9 +39,16 @@ func (p path) leads(tenure int64) bool {
 		if tenure >= b.Number {
 			break
 		}
-		end = b.Back
+		end, by = b.Back, b
 	}
-	return tenure <= end
+	return tenure <= end, by
+}
+
+// counts says that what a swap made live belongs to the state to go back to: its tenure is on the path, or the turn-back
+// that took that off kept the generation, because it is of the release that it went back to.
+func (p path) counts(s Swap, g Generation) bool {
+	on, by := p.leads(s.Tenure)
+	return on || !by.None() && s.To != 0 && g.Digest == by.Release.Digest && g.Config == by.Config
 }
 
 // bad says that a tenure is what is turned back.
@@ -48,13 +57,15 @@ func (p path) bad(tenure int64) bool {
 		t := p.tenures[tenure]
 		return t.Owner == p.workflow && t.Kind != release.ByTurnBack
 	}
-	return !p.leads(tenure)
+	on, _ := p.leads(tenure)
+	return !on
 }
 
-// later says that a swap is a publish under a tenure that is turned back, by another workflow than the one that opened it:
-// a run or a backfill brought data that is newer than what is retained.
+// later says that a swap is a publish under a tenure that is not part of the state to go back to, by another workflow than
+// the one that opened it: a run or a backfill brought data that is newer than what is retained.
 func (p path) later(s Swap) bool {
-	return s.Kind == KindPublish && p.bad(s.Tenure) && p.tenures[s.Tenure].Owner != s.Owner
+	on, _ := p.leads(s.Tenure)
+	return s.Kind == KindPublish && (!on || p.bad(s.Tenure)) && p.tenures[s.Tenure].Owner != s.Owner
 }
 
 // owned says that a swap is what the target workflow published, or what was published under the tenure that it opened.

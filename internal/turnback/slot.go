@@ -2,6 +2,7 @@ package turnback
 
 import (
 	"fmt"
+	"slices"
 
 	"drawbridge/internal/generation"
 )
@@ -105,16 +106,16 @@ func (v view) before() (e before, touched bool) {
 	if v.Target.Owner != "" {
 		return v.beforeWorkflow()
 	}
-	for i := len(v.Swaps) - 1; i >= 0; i-- {
-		if s := v.Swaps[i]; v.path.leads(s.Tenure) {
-			return before{generation: s.To, at: i, detached: v.detached(i, func(s Swap) bool { return !v.path.leads(s.Tenure) })}, true
+	for i, s := range slices.Backward(v.Swaps) {
+		if v.counts(s) {
+			return before{generation: s.To, at: i, detached: v.detached(i, func(s Swap) bool { return !v.counts(s) })}, true
 		}
 	}
 	return before{at: -1}, true
 }
 
 // beforeWorkflow follows what the workflow published back to what it replaced, over everything that is its own, its
-// tenure's, or turned back. What a turn-back has brought to life again counts as never turned back.
+// tenure's, turned back, or off the path to K. What a turn-back has brought to life again counts as never turned back.
 func (v view) beforeWorkflow() (before, bool) {
 	at := len(v.Swaps) - 1
 	for at >= 0 && !v.path.owned(v.Swaps[at]) {
@@ -123,7 +124,9 @@ func (v view) beforeWorkflow() (before, bool) {
 	if at < 0 {
 		return before{}, false
 	}
-	undone := func(s Swap) bool { return s.Kind == KindPublish && (v.path.owned(s) || v.TurnedBack[s.Owner]) }
+	undone := func(s Swap) bool {
+		return s.Kind == KindPublish && (v.path.owned(s) || v.TurnedBack[s.Owner] || !v.counts(s))
+	}
 	e := v.Swaps[at].From
 	for e != 0 {
 		made := v.last(e, at)
@@ -151,14 +154,14 @@ func (v view) detached(at int, ignored func(Swap) bool) bool {
 }
 
 // newer is the generation whose data would be lost by going back to e: what is live, or what it replaced on the way from
-// e, was published by a later run under what is turned back. 0: none.
+// e, was published by a later run, which was not turned back itself, under what is not gone back to. 0: none.
 func (v view) newer(e int64) int64 {
 	g := v.Live
 	for range v.Swaps {
 		if g == 0 || g == e {
 			return 0
 		}
-		if i := v.first(g); i >= 0 && v.path.later(v.Swaps[i]) {
+		if i := v.first(g); i >= 0 && v.path.later(v.Swaps[i]) && !v.TurnedBack[v.Swaps[i].Owner] {
 			return g
 		}
 		g = v.Generations[g].Replaced
@@ -187,6 +190,8 @@ func (v view) cannot() string {
 	}
 	return v.K.Release.Version + " has no such output"
 }
+
+func (v view) counts(s Swap) bool { return v.path.counts(s, v.Generations[s.To]) }
 
 // first is the index of the swap that published a generation; -1: none did.
 func (v view) first(id int64) int {

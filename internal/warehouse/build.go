@@ -248,9 +248,11 @@ func (b *build) abandon(ctx context.Context, generations []catalog.Generation, c
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), postgres.CancelGrace)
 	defer cancel()
 	for _, g := range generations {
-		if err := b.w.ledger.Reject(ctx, b.w.pool, g.ID, cause.Error()); err == nil {
-			g.State = generation.Rejected
-			_ = b.w.dropChild(ctx, g)
+		if err := b.w.ledger.Reject(ctx, b.w.pool, g.ID, fault.Bound(cause.Error())); err != nil {
+			continue
+		}
+		if now, err := b.w.ledger.Generation(ctx, b.w.pool, g.ID); err == nil && now.State == generation.Rejected {
+			_ = b.w.dropChild(ctx, now)
 		}
 	}
 }
@@ -318,8 +320,7 @@ func (b *build) inputs(ctx context.Context, o pipeline.Output) (string, error) {
 	return hex.EncodeToString(digest.Sum(nil)), nil
 }
 
-// finish makes the child immutable and the generation built, in one transaction: the last of the build, whose id tells
-// which snapshots cannot see the rows.
+// finish makes the child immutable and the generation built, in one transaction: the last of the build.
 func (b *build) finish(ctx context.Context, g *catalog.Generation, results []check.Result) error {
 	verdict := check.Verdict(results)
 	g.Audit, g.Seconds = verdict.Outcome, time.Since(b.started).Seconds()

@@ -201,7 +201,7 @@ func TestOutputsOfOneRunAreBuiltTogetherOrNotAtAll(t *testing.T) {
 	require.Len(t, built, 2)
 	require.Equal(t, partition.AllKey, built[1].Generation.Partition)
 	require.Equal(t, gate.Pass, built[1].Verdict.Outcome, "%+v", built[1].Results)
-	_, err = b.Expand(t.Context(), warehouse.ExpandSpec{Pipeline: p, Release: releaseOf(p.Version)})
+	_, err = b.Expand(t.Context(), warehouse.ExpandSpec{Pipeline: p, Release: releaseOf(p.Version)}, func(time.Duration) {})
 	require.NoError(t, err)
 	b.publish(t, swap(built[0].Generation, 0), swap(built[1].Generation, 0))
 	var channels int

@@ -139,7 +139,8 @@ func newColumns(o pipeline.Output, parent, candidate []generation.Column) ([]gen
 	return fresh, nil
 }
 
-// fill runs the SELECT into the child, proves its bounds and key, and indexes it, in one transaction; then it vacuums.
+// fill runs the SELECT into the child, proves its bounds and key, and indexes it, in one transaction. Right after its
+// commit it lists whose snapshots are too old to see the rows, for the publish to wait for. Then it vacuums.
 func (b *build) fill(ctx context.Context, o pipeline.Output, g *catalog.Generation, candidate []generation.Column) error {
 	object, child := o.Table+" "+string(g.Partition), b.w.names.child(g.ID)
 	err := pgx.BeginFunc(ctx, b.conn, func(tx pgx.Tx) error {
@@ -157,11 +158,17 @@ func (b *build) fill(ctx context.Context, o pipeline.Output, g *catalog.Generati
 		if err := b.w.index(ctx, tx, o, *g); err != nil {
 			return err
 		}
+		if err := tx.QueryRow(ctx, `SELECT pg_current_xact_id()::text`).Scan(&g.BuiltXID); err != nil {
+			return err
+		}
 		b.progress(Progress{Stage: StageIndex, Done: true, Output: o.Table, Partition: g.Partition, RowsIn: g.Rows, RowsOut: g.Rows, Elapsed: time.Since(started)})
 		return nil
 	})
 	if err != nil {
 		return postgres.Classify("build", object, err)
+	}
+	if g.Older, g.ListedAt, err = b.w.pool.Older(ctx, g.BuiltXID); err != nil {
+		return postgres.Classify("list older snapshots for", object, err)
 	}
 	_, err = b.conn.Exec(ctx, "VACUUM (ANALYZE) "+child)
 	return postgres.Classify("vacuum", object, err)
@@ -300,8 +307,9 @@ func (w *Warehouse) sealChild(ctx context.Context, tx pgx.Tx, g catalog.Generati
 	return owner, err
 }
 
-// dropChild drops the child of a generation that is not live, if it is still there. What hangs in any parent stays:
-// the ledger would be wrong about it, and its rows may be read.
+// dropChild drops the child of a generation that is not live, if it is still there. One that has moved since it was read,
+// and be it there and back, stays: its time begins anew. What hangs in any parent stays too: the ledger would be wrong about
+// it, and its rows may be read.
 func (w *Warehouse) dropChild(ctx context.Context, g catalog.Generation) error {
 	return pgx.BeginFunc(ctx, w.pool, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, `SET LOCAL lock_timeout = '2s'`); err != nil {
@@ -312,8 +320,8 @@ func (w *Warehouse) dropChild(ctx context.Context, g catalog.Generation) error {
 		if err != nil {
 			return err
 		}
-		if now := locked[g.ID].State; now != g.State {
-			return fault.Newf(fault.Conflict, "drop", childName(g.ID), "nothing to do: it is in use again", "it was "+string(g.State)+" and is "+string(now)+" now")
+		if now := locked[g.ID]; now.State != g.State || !now.At.Equal(g.At) {
+			return nil
 		}
 		var there, attached bool
 		if err := tx.QueryRow(ctx, `

@@ -49,6 +49,10 @@ func (w *Warehouse) Compare(ctx context.Context, in Comparison) (canary.Diff, er
 	var values check.Values
 	samples := map[string][]string{}
 	err = pgx.BeginTxFunc(ctx, w.pool, postgres.ReadOnly(), func(tx pgx.Tx) error {
+		// It reads the two children by name.
+		if err := postgres.Aside(ctx, tx); err != nil {
+			return err
+		}
 		if values, err = runAll(ctx, tx, []check.Statement{compiled.Summary}, nil); err != nil {
 			return err
 		}

@@ -3,6 +3,7 @@ package warehouse
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -19,13 +20,14 @@ import (
 // Expand creates the parents that are missing and adds, nullable, the columns that the release's newest generation of
 // each output has and its parent lacks: one table per transaction. It goes by what was built, not by what a SELECT says,
 // so an output that the release has not built yet is left. It only adds, so every reader of today goes on; a column of
-// another type is fault.Refused. Where nothing is missing it changes nothing.
-func (w *Warehouse) Expand(ctx context.Context, p *pipeline.Pipeline, ticket admission.Ticket, lockBudget time.Duration, application string) (generation.ExpandResult, error) {
+// another type is fault.Refused. Where nothing is missing it changes nothing. While it waits, beat is told how long it has
+// waited for locks, earlier attempts included.
+func (w *Warehouse) Expand(ctx context.Context, p *pipeline.Pipeline, spec generation.ExpandSpec, ticket admission.Ticket, beat func(locks time.Duration)) (generation.ExpandResult, error) {
 	var result generation.ExpandResult
 	if err := w.Admit(ctx, ticket); err != nil {
 		return result, err
 	}
-	spec := expansion{ticket: ticket, lockBudget: lockBudget, application: application}
+	locks := spec.WaitedLocks
 	for _, o := range p.Outputs {
 		g, ok, err := w.ledger.Newest(ctx, w.pool, o.Table, ticket.Question.Release.Digest)
 		if err != nil {
@@ -34,76 +36,82 @@ func (w *Warehouse) Expand(ctx context.Context, p *pipeline.Pipeline, ticket adm
 		if !ok {
 			continue
 		}
-		changes, blocked, err := w.expandOne(ctx, spec, o, g.Columns)
+		before := locks
+		ladder := postgres.Ladder{Pool: w.pool, Budget: spec.LockBudget - before, Beat: func(waited time.Duration) {
+			locks = before + waited
+			beat(locks)
+		}}
+		done, changes, blocked, err := w.expandOne(ctx, expansion{ticket: ticket, application: spec.Application, ladder: ladder}, o, g.Columns)
 		if err != nil {
 			return result, postgres.Classify("expand", o.Table, err)
 		}
 		result.Changes = append(result.Changes, changes...)
-		if len(blocked) > 0 {
+		if !done {
 			result.Blocked = blocked
 			return result, nil
 		}
 	}
+	result.Done = true
 	return result, nil
 }
 
-// expansion is how one Expand is done.
+// expansion is how one output is expanded.
 type expansion struct {
 	ticket      admission.Ticket
-	lockBudget  time.Duration
 	application string
+	ladder      postgres.Ladder
 }
 
-func (w *Warehouse) expandOne(ctx context.Context, spec expansion, o pipeline.Output, candidate []generation.Column) (changes []string, blocked []generation.Session, err error) {
+func (w *Warehouse) expandOne(ctx context.Context, x expansion, o pipeline.Output, candidate []generation.Column) (done bool, changes []string, blocked []generation.Session, err error) {
 	found, err := w.findParent(ctx, w.pool, o.Table)
 	if err != nil {
-		return nil, nil, err
+		return false, nil, nil, err
 	}
 	switch found.Kind {
 	case generation.Plain:
-		return nil, nil, plainTable(o.Table, w.names.schema)
+		return false, nil, nil, plainTable(o.Table, w.names.schema)
 	case generation.Absent:
 		if err := w.createParent(ctx, o, candidate); err != nil {
-			return nil, nil, err
+			return false, nil, nil, err
 		}
-		return []string{"create " + o.Table}, nil, nil
+		return true, []string{"create " + o.Table}, nil, nil
 	case generation.Managed:
 	}
 	fresh, err := additions(o, found.Columns, candidate)
 	if err != nil || len(fresh) == 0 {
-		return nil, nil, err
+		return err == nil, nil, nil, err
 	}
-	relations, err := w.tree(ctx, found.OID)
+	parents, children, err := w.tree(ctx, found.OID)
 	if err != nil {
-		return nil, nil, err
+		return false, nil, nil, err
 	}
-	ladder := postgres.Ladder{Pool: w.pool, Relations: relations, Budget: spec.lockBudget}
-	done, blocked, err := ladder.Climb(ctx, func(ctx context.Context, rung time.Duration) error {
+	for _, r := range slices.Concat(parents, children) {
+		x.ladder.Relations = append(x.ladder.Relations, r.OID)
+	}
+	adds := make([]string, len(fresh))
+	for i, c := range fresh {
+		adds[i] = "ADD COLUMN IF NOT EXISTS " + postgres.Ident(c.Name) + " " + c.Type
+		changes = append(changes, fmt.Sprintf("add %s.%s %s", o.Table, c.Name, c.Type))
+	}
+	done, blocked, err = x.ladder.Climb(ctx, func(ctx context.Context, rung postgres.Rung) error {
 		return pgx.BeginFunc(ctx, w.pool, func(tx pgx.Tx) error {
-			if _, err := tx.Exec(ctx, `SELECT set_config('application_name', $1, true)`, postgres.Clip(spec.application)); err != nil {
+			if _, err := tx.Exec(ctx, `SELECT set_config('application_name', $1, true)`, postgres.Clip(x.application)); err != nil {
 				return err
 			}
-			if err := postgres.Bound(ctx, tx, rung); err != nil {
+			if err := postgres.Lock(ctx, tx, parents, children, rung); err != nil {
 				return err
 			}
-			if err := w.admit(ctx, tx, spec.ticket); err != nil {
+			if err := w.admit(ctx, tx, x.ticket); err != nil {
 				return err
-			}
-			adds := make([]string, len(fresh))
-			for i, c := range fresh {
-				adds[i] = "ADD COLUMN IF NOT EXISTS " + postgres.Ident(c.Name) + " " + c.Type
 			}
 			_, err := tx.Exec(ctx, "ALTER TABLE "+w.names.parent(o.Table)+" "+strings.Join(adds, ", "))
 			return err
 		})
 	})
 	if err != nil || !done {
-		return nil, blocked, err
+		return false, nil, blocked, err
 	}
-	for _, c := range fresh {
-		changes = append(changes, fmt.Sprintf("add %s.%s %s", o.Table, c.Name, c.Type))
-	}
-	return changes, nil, nil
+	return true, changes, nil, nil
 }
 
 // additions are the columns to add; anything that is not an addition is refused.
@@ -115,16 +123,27 @@ func additions(o pipeline.Output, parent, candidate []generation.Column) ([]gene
 	return fresh, nil
 }
 
-// tree lists a parent and its children.
-func (w *Warehouse) tree(ctx context.Context, parent uint32) ([]uint32, error) {
+// tree lists the tables under a parent: those that are partitioned, itself among them, and those that hold rows.
+func (w *Warehouse) tree(ctx context.Context, parent uint32) (parents, children []postgres.Relation, err error) {
 	rows, err := w.pool.Query(ctx, `
-		SELECT $1::oid
-		UNION ALL
-		SELECT inhrelid FROM pg_inherits WHERE inhparent = $1`, parent)
+		SELECT t.relid::oid, format('%I.%I', n.nspname, c.relname), t.isleaf
+		FROM pg_partition_tree($1::oid) t
+		JOIN pg_class c ON c.oid = t.relid
+		JOIN pg_namespace n ON n.oid = c.relnamespace`, parent)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return pgx.CollectRows(rows, pgx.RowTo[uint32])
+	var r postgres.Relation
+	var leaf bool
+	_, err = pgx.ForEachRow(rows, []any{&r.OID, &r.Name, &leaf}, func() error {
+		if leaf {
+			children = append(children, r)
+		} else {
+			parents = append(parents, r)
+		}
+		return nil
+	})
+	return parents, children, err
 }
 
 // createParent creates the table that readers see, without a partition. Two creators at once make one table.

@@ -4,6 +4,8 @@ import (
 	"context"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"drawbridge/internal/generation"
 	"drawbridge/internal/postgres"
 )
@@ -16,8 +18,8 @@ const (
 )
 
 // Housekeep drops the children that nobody can go back to any more: rejected ones, abandoned ones, and retired ones
-// beyond keep. It never drops what is attached to any table. It forgets old samples, and analyses the tables that
-// readers see, which autovacuum never does. It may be repeated; what is in the way today goes the next time.
+// beyond keep. It never drops what is attached to any table. It forgets old samples, and refreshes statistics. It may be
+// repeated; what is in the way today goes the next time.
 func (w *Warehouse) Housekeep(ctx context.Context, keep time.Duration) error {
 	gone, err := w.ledger.Disposable(ctx, w.pool, keep, abandonedAge)
 	if err != nil {
@@ -26,10 +28,13 @@ func (w *Warehouse) Housekeep(ctx context.Context, keep time.Duration) error {
 	var failed error
 	for _, g := range gone {
 		if g.State == generation.Building || g.State == generation.Built {
-			if err := w.ledger.Reject(ctx, w.pool, g.ID, "abandoned: never published"); err != nil {
+			still, err := w.ledger.GiveUp(ctx, w.pool, &g, "abandoned: never published")
+			if err != nil {
 				return postgres.Classify("housekeep", w.names.schema, err)
 			}
-			g.State = generation.Rejected
+			if !still {
+				continue
+			}
 		}
 		if err := w.dropChild(ctx, g); err != nil && failed == nil {
 			failed = postgres.Classify("drop", childName(g.ID), err) // the others still go
@@ -44,20 +49,48 @@ func (w *Warehouse) Housekeep(ctx context.Context, keep time.Duration) error {
 	return failed
 }
 
-// analyze refreshes the statistics of the parents that hold generations.
+const (
+	// staleShare is the share of a table's rows that came since its statistics: below it they are good enough.
+	staleShare = 0.1
+	// analyzeBudget bounds the ANALYZEs of one round. A table's own statistics come before those of its children, and are
+	// kept when the budget cuts the rest.
+	analyzeBudget = 10 * time.Second
+)
+
+// analyze refreshes the statistics of the tables that readers see, which autovacuum never does, where much of them was
+// published since: the stalest first, within a budget. Statistics that could not be had are no failure: the next round
+// begins with them.
 func (w *Warehouse) analyze(ctx context.Context) error {
-	var parents []string
-	if err := w.pool.QueryRow(ctx, `
-		SELECT coalesce(array_agg(c.relname::text ORDER BY c.relname), '{}')
-		FROM pg_class c
-		WHERE c.relnamespace = to_regnamespace($1) AND c.relkind = 'p' AND pg_has_role(c.relowner, 'USAGE')`,
-		postgres.Ident(w.names.schema)).Scan(&parents); err != nil {
+	rows, err := w.ledger.PublishedSince(ctx, w.pool, w.names.schema)
+	if err != nil {
 		return err
 	}
-	for _, name := range parents {
-		if _, err := w.pool.Exec(ctx, "ANALYZE "+w.names.parent(name)); err != nil {
+	deadline := time.Now().Add(analyzeBudget)
+	for _, r := range rows {
+		left := time.Until(deadline)
+		if float64(r.Fresh) <= staleShare*float64(r.Rows) || left <= 0 {
+			break
+		}
+		err := w.analyzeTable(ctx, r.Output, left)
+		if err != nil && (ctx.Err() != nil || !postgres.Contended(err)) {
 			return err
 		}
 	}
 	return nil
+}
+
+// analyzeTable analyses one table in a session of its own, in which statement_timeout can be set: outside a transaction,
+// so that what is done when the time is up stays.
+func (w *Warehouse) analyzeTable(ctx context.Context, output string, limit time.Duration) error {
+	return w.pool.Pinned(ctx, w.pool.Application(), func(conn *pgx.Conn) error {
+		if _, err := conn.Exec(ctx, `SELECT set_config('statement_timeout', $1, false), set_config('lock_timeout', $1, false)`,
+			postgres.Milliseconds(limit)); err != nil {
+			return err
+		}
+		_, err := conn.Exec(ctx, "ANALYZE "+w.names.parent(output))
+		if _, reset := conn.Exec(ctx, `RESET statement_timeout; RESET lock_timeout`); err == nil {
+			err = reset
+		}
+		return err
+	})
 }

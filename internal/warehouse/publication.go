@@ -3,6 +3,7 @@ package warehouse
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"drawbridge/internal/admission"
 	"drawbridge/internal/catalog"
@@ -20,7 +21,7 @@ type publication struct {
 	generations map[int64]catalog.Generation
 	parents     map[string]parent            // by output
 	shadows     map[string]postgres.Relation // shadow parents that hold generations, by quoted name
-	newest      string                       // transaction that the readers' snapshots must follow; empty: none
+	written     []postgres.Written           // what no reader may miss
 }
 
 // read looks at everything once, before any lock, so that what can never work fails without one.
@@ -58,18 +59,15 @@ func (p *publication) read(ctx context.Context) error {
 		if err := p.readShadow(ctx, g); err != nil {
 			return err
 		}
-		p.newest = newer(p.newest, g.BuiltXID)
+		p.written = append(p.written, postgres.Written{XID: g.BuiltXID, Older: g.Older})
 	}
 	return nil
 }
 
 // awaitReaders waits for the snapshots that would miss the new rows, and returns the sessions that still have one.
-func (p *publication) awaitReaders(ctx context.Context, beat func()) ([]generation.Session, error) {
-	if p.newest == "" {
-		return nil, nil
-	}
+func (p *publication) awaitReaders(ctx context.Context, wait time.Duration, beat func(waited time.Duration)) ([]generation.Session, error) {
 	if len(p.spec.Terminate) > 0 {
-		old, err := p.w.pool.AwaitSnapshots(ctx, p.newest, 0, beat)
+		old, err := p.w.pool.StillOlder(ctx, p.written)
 		if err != nil {
 			return nil, err
 		}
@@ -77,7 +75,7 @@ func (p *publication) awaitReaders(ctx context.Context, beat func()) ([]generati
 			return nil, err
 		}
 	}
-	return p.w.pool.AwaitSnapshots(ctx, p.newest, p.spec.SnapshotWait, beat)
+	return p.w.pool.AwaitSnapshots(ctx, p.written, wait, beat)
 }
 
 // terminateHolders ends the named sessions that hold locks on what is swapped.
@@ -85,19 +83,11 @@ func (p *publication) terminateHolders(ctx context.Context) error {
 	if len(p.spec.Terminate) == 0 {
 		return nil
 	}
-	holders, err := p.w.pool.Holders(ctx, p.relations(), 0)
+	holders, err := p.w.pool.Holders(ctx, p.relations())
 	if err != nil {
 		return err
 	}
 	return p.w.pool.Terminate(ctx, holders, p.spec.Terminate)
-}
-
-// newer is the greater of two 64-bit transaction ids in decimal text.
-func newer(a, b string) string {
-	if len(a) > len(b) || len(a) == len(b) && a > b {
-		return a
-	}
-	return b
 }
 
 func (p *publication) readParent(ctx context.Context, output string) error {

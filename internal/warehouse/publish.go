@@ -21,8 +21,9 @@ import (
 // its key: a publish that has happened returns its recorded result, also where the connection was lost at its commit,
 // because the record commits with the effect; unless its workflow was turned back since, which is fault.Conflict. The
 // ticket is looked at before anything is waited for, and again in the transaction. Where a live generation is no longer
-// From, nothing is done, and the result says which moved. Turning back is the same swap, with From and To exchanged. beat is called while it waits.
-func (w *Warehouse) Publish(ctx context.Context, spec generation.PublishSpec, ticket admission.Ticket, beat func()) (generation.PublishResult, error) {
+// From, nothing is done, and the result says which moved. Turning back is the same swap, with From and To exchanged. While
+// it waits, beat is told how long it has waited in all for snapshots and for locks, earlier attempts included.
+func (w *Warehouse) Publish(ctx context.Context, spec generation.PublishSpec, ticket admission.Ticket, beat func(snapshots, locks time.Duration)) (generation.PublishResult, error) {
 	p := &publication{w: w, spec: spec, ticket: ticket}
 	result, err := p.publish(ctx, beat)
 	if moved, ok := errors.AsType[movedError](err); ok {
@@ -34,7 +35,7 @@ func (w *Warehouse) Publish(ctx context.Context, spec generation.PublishSpec, ti
 	return result, postgres.Classify("publish", p.object(), err)
 }
 
-func (p *publication) publish(ctx context.Context, beat func()) (generation.PublishResult, error) {
+func (p *publication) publish(ctx context.Context, beat func(snapshots, locks time.Duration)) (generation.PublishResult, error) {
 	none := generation.PublishResult{}
 	result, done, err := p.published(ctx)
 	if err != nil || done {
@@ -46,7 +47,11 @@ func (p *publication) publish(ctx context.Context, beat func()) (generation.Publ
 	if err := p.read(ctx); err != nil {
 		return none, err
 	}
-	old, err := p.awaitReaders(ctx, beat)
+	snapshots := p.spec.WaitedSnapshots
+	old, err := p.awaitReaders(ctx, p.spec.SnapshotWait-snapshots, func(waited time.Duration) {
+		snapshots = p.spec.WaitedSnapshots + waited
+		beat(snapshots, p.spec.WaitedLocks)
+	})
 	if err != nil {
 		return none, err
 	}
@@ -56,9 +61,11 @@ func (p *publication) publish(ctx context.Context, beat func()) (generation.Publ
 	if err := p.terminateHolders(ctx); err != nil {
 		return none, err
 	}
-	ladder := postgres.Ladder{Pool: p.w.pool, Relations: p.relations(), Budget: p.spec.LockBudget}
-	done, blocked, err := ladder.Climb(ctx, func(ctx context.Context, rung time.Duration) error {
-		beat()
+	ladder := postgres.Ladder{
+		Pool: p.w.pool, Relations: p.relations(), Budget: p.spec.LockBudget - p.spec.WaitedLocks,
+		Beat: func(waited time.Duration) { beat(snapshots, p.spec.WaitedLocks+waited) },
+	}
+	done, blocked, err := ladder.Climb(ctx, func(ctx context.Context, rung postgres.Rung) error {
 		var err error
 		result, err = p.attempt(ctx, rung)
 		return err
@@ -145,7 +152,7 @@ func (p *publication) relations() []uint32 {
 
 // attempt is one try of the transaction. The ledger is written first and the tables last, so that readers are kept out
 // for the DDL and the commit only. The second look comes when every lock is held: what it sees stays so.
-func (p *publication) attempt(ctx context.Context, rung time.Duration) (generation.PublishResult, error) {
+func (p *publication) attempt(ctx context.Context, rung postgres.Rung) (generation.PublishResult, error) {
 	effect := postgres.Effect{Key: p.spec.Key.String(), Kind: string(p.kind()), Application: p.spec.Application}
 	return postgres.Once(ctx, p.w.pool, p.w.ledger, effect, func(tx pgx.Tx) (generation.PublishResult, error) {
 		none := generation.PublishResult{}

@@ -25,7 +25,7 @@ func (b *bundle) deploy(t *testing.T, key, version string, amount int, days ...p
 		spec := b.spec(p, day)
 		built, err := b.Build(t.Context(), spec)
 		require.NoError(t, err)
-		_, err = b.Expand(t.Context(), warehouse.ExpandSpec{Pipeline: p, Release: releaseOf(version), LockBudget: time.Second})
+		_, err = b.Expand(t.Context(), warehouse.ExpandSpec{Pipeline: p, Release: releaseOf(version), LockBudget: time.Second}, func(time.Duration) {})
 		require.NoError(t, err)
 		publish := b.patient(swap(built[0].Generation, built[0].From))
 		publish.Key = key + "/prod/publish-" + string(day) + "/0"
@@ -187,7 +187,7 @@ func TestAShadowIsComparedAndPromoted(t *testing.T) {
 	require.NoError(t, b.db.Pool.QueryRow(t.Context(), `SELECT count(*) FROM `+b.db.Schema+`__ledger.sample WHERE subject LIKE 'canary: changed%'`).Scan(&samples))
 	require.Equal(t, 1, samples)
 
-	_, err = b.Expand(t.Context(), warehouse.ExpandSpec{Pipeline: p, Release: releaseOf("1.1.0"), LockBudget: time.Second})
+	_, err = b.Expand(t.Context(), warehouse.ExpandSpec{Pipeline: p, Release: releaseOf("1.1.0"), LockBudget: time.Second}, func(time.Duration) {})
 	require.NoError(t, err)
 	b.publish(t, swap(candidate, live))
 	require.Equal(t, "16.50", b.sum(t))

@@ -109,7 +109,7 @@ func (b *bundle) build(t *testing.T, p *pipeline.Pipeline, key partition.Key) wa
 	t.Helper()
 	built, err := b.Build(t.Context(), b.spec(p, key))
 	require.NoError(t, err)
-	_, err = b.Expand(t.Context(), warehouse.ExpandSpec{Pipeline: p, Release: releaseOf(p.Version), LockBudget: 10 * time.Second})
+	_, err = b.Expand(t.Context(), warehouse.ExpandSpec{Pipeline: p, Release: releaseOf(p.Version), LockBudget: 10 * time.Second}, func(time.Duration) {})
 	require.NoError(t, err)
 	return built[0]
 }
@@ -119,7 +119,7 @@ func (b *bundle) patient(swaps ...generation.Swap) warehouse.PublishSpec {
 	return warehouse.PublishSpec{Key: b.key(), Swaps: swaps, LockBudget: 20 * time.Second, SnapshotWait: 20 * time.Second, Application: "drawbridge/test/publish"}
 }
 
-func beat() {}
+func beat(_, _ time.Duration) {}
 
 func swap(g generation.Generation, from int64) generation.Swap {
 	return generation.Swap{Output: g.Output, Partition: g.Partition, From: from, To: g.ID}

@@ -2,7 +2,6 @@ package conduct
 
 import (
 	"fmt"
-	"maps"
 
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
@@ -128,8 +127,8 @@ func (c *Conductor) drain(ctx workflow.Context) error {
 // About says what the workflow is about, as far as it is known by now.
 func (c *Conductor) About(r release.Release, digest string) { c.head.Release, c.head.Plan = r, digest }
 
-// Rules says by which rule the gates of environments are decided: every gate has that of its environment.
-func (c *Conductor) Rules(of map[string]gate.Approval) { maps.Copy(c.rules, of) }
+// Rule says by which rule the gates of an environment are decided: every gate has that of its environment.
+func (c *Conductor) Rule(environment string, rule gate.Approval) { c.rules[environment] = rule }
 
 // SaidNo says that a person rejected at a gate, or wanted to turn back.
 func (c *Conductor) SaidNo() bool { return c.saidNo }

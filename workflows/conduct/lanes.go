@@ -72,9 +72,6 @@ func (l Line[R]) Run(ctx workflow.Context, c *Conductor, s *LineState) error {
 	defer func() { c.line = nil }()
 	lanes, stop := workflow.WithCancel(ctx)
 	err := r.deliver(ctx, lanes)
-	if err == nil {
-		err = r.fatal
-	}
 	if err != nil {
 		stop()
 	}
@@ -102,7 +99,7 @@ func (r *lined[R]) deliver(ctx, lanes workflow.Context) error {
 		}
 		switch {
 		case r.fatal != nil:
-			return nil
+			return r.fatal
 		case found:
 			result := r.ready[item]
 			delete(r.ready, item)

@@ -71,7 +71,8 @@ type toy struct {
 }
 
 func (y *toy) Status(h conduct.Header) any { return toyStatus{Header: h, Done: y.done, Line: y.line} }
-func (y *toy) Details() []string           { return []string{fmt.Sprintf("%d delivered", len(y.done))} }
+
+func (y *toy) Details() []string { return []string{fmt.Sprintf("%d delivered", len(y.done))} }
 
 func play(ctx workflow.Context, in toyInput) (toyStatus, error) {
 	y := &toy{in: in}
@@ -84,7 +85,7 @@ func play(ctx workflow.Context, in toyInput) (toyStatus, error) {
 	if err != nil {
 		return toyStatus{}, err
 	}
-	y.Rules(map[string]gate.Approval{"prod": {Required: true, Approvers: []string{"bob", "carol"}, Quorum: 2, FourEyes: true}})
+	y.Rule("prod", gate.Approval{Required: true, Approvers: []string{"bob", "carol"}, Quorum: 2, FourEyes: true})
 	err = y.Run(ctx, "play", y.body, y.back)
 	return toyStatus{Header: y.Header(), Done: y.done, Line: y.line}, err
 }

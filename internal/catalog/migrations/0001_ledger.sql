@@ -123,7 +123,9 @@ CREATE TABLE ledger.generation (
   checksum         numeric,
   inputs           text NOT NULL DEFAULT '',
   audit            text CHECK (audit IN ('pass', 'fail', 'inconclusive')),
-  built_xid        xid8,                   -- snapshots that precede it may not see the child's rows
+  built_xid        xid8,                   -- wrote the child's rows: snapshots that precede it may not see them
+  older            text[] NOT NULL DEFAULT '{}', -- transactions with such snapshots, listed right after its commit
+  listed_at        timestamptz,            -- the moment of that list
   shadow           text NOT NULL DEFAULT '', -- the deployment in whose shadow parent the child hangs
   reason           text NOT NULL DEFAULT '',
   not_reattachable text NOT NULL DEFAULT '',

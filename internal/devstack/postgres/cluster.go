@@ -155,6 +155,8 @@ func (c *Cluster) settings() map[string]string {
 		"shared_buffers":          "256MB",
 		// A publish locks every child and index of the partitions that it swaps; 64, the default, holds few of them.
 		"max_locks_per_transaction": "256",
+		// Off by default in Postgres; tests leave prepared transactions in the way of a publish.
+		"max_prepared_transactions": "10",
 	}
 	if c.durability == Disposable {
 		set["fsync"] = "off"

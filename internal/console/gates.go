@@ -1,0 +1,143 @@
+package console
+
+import (
+	"cmp"
+	"fmt"
+	"strings"
+
+	"drawbridge/internal/gate"
+	"drawbridge/internal/view"
+)
+
+// Question is an open gate with the workflow that waits at it.
+type Question struct {
+	ID       string    `json:"id"`
+	Title    string    `json:"title"`
+	Gate     gate.Gate `json:"gate"`
+	Commands []string  `json:"commands"`
+}
+
+// Questions are the open gates of workflows, and the workflows of which none can be read, because no worker answers.
+func Questions(views []view.View) (open []Question, mute []view.View) {
+	open = []Question{}
+	for _, v := range views {
+		if _, ok := v.Open(); !ok {
+			mute = append(mute, v)
+		}
+		for _, g := range v.Gates {
+			if g.Decided == "" {
+				open = append(open, Question{ID: v.ID, Title: view.Title(v.Status), Gate: g, Commands: decideLines(v.ID, g)})
+			}
+		}
+	}
+	return open, mute
+}
+
+// Inbox shows every open gate with the commands that decide it. startWorkers are the commands that let mute workflows answer.
+func (s Screen) Inbox(open []Question, mute []view.View, startWorkers []string) string {
+	p := s.page()
+	if len(open) == 0 && len(mute) == 0 {
+		p.line("No gate is open.")
+		p.next("drawbridge status")
+		return p.String()
+	}
+	for i, q := range open {
+		if i > 0 {
+			p.blank()
+		}
+		p.line("%s   %s   asked by %s %s", s.bold(q.ID), q.Title, cmp.Or(q.Gate.Requester, "nobody"), s.ago(q.Gate.OpenedAt))
+		p.gate(q.ID, q.Gate)
+	}
+	for _, v := range mute {
+		p.line("%s   %s   %s: no worker answers, so its gate cannot be read", s.bold(v.ID), view.Title(v.Status), s.yellow("waiting"))
+		p.next(startWorkers...)
+	}
+	return p.String()
+}
+
+// gate shows an open gate, and how to decide it.
+func (p *page) gate(id string, g gate.Gate) {
+	p.line("%s gate %s asks: %s", p.yellow("☐"), p.bold(g.Name), g.Question)
+	if g.Verdict.Reason != "" {
+		p.hang("  ", "    ", inkf("%s %s", p.outcome(g.Verdict.Outcome), g.Verdict.Reason))
+	}
+	p.evidence("    ", g.Verdict.Evidence)
+	for _, x := range g.Answers {
+		p.hang("  ", "    ", inkf("%s by %s: %s", x.Choice, x.By, x.Reason))
+	}
+	if rule := p.rule(g); rule != "" {
+		p.hang("  ", "    ", inkf("%s", rule))
+	}
+	p.blank()
+	p.next(decideLines(id, g)...)
+}
+
+// rule says who has to decide, and until when.
+func (s Screen) rule(g gate.Gate) string {
+	var parts []string
+	if g.Rule.Quorum > 1 {
+		parts = append(parts, fmt.Sprintf("%d people have to agree", g.Rule.Quorum))
+	}
+	if len(g.Rule.Approvers) > 0 {
+		parts = append(parts, "approvers: "+strings.Join(g.Rule.Approvers, ", "))
+	}
+	if g.Rule.FourEyes {
+		parts = append(parts, g.Requester+" asked, so somebody else approves")
+	}
+	if !g.Endless {
+		parts = append(parts, "expires "+s.clock(g.Deadline(), "2006-01-02 15:04"))
+	}
+	return strings.Join(parts, "; ")
+}
+
+// decideLines are the commands that decide a gate, one per choice. They name the plan that is shown, so that a line that is
+// kept decides no other one.
+func decideLines(id string, g gate.Gate) []string {
+	about := word(strings.TrimPrefix(id, "deploy/")) + " --gate " + word(g.Name)
+	if g.Plan != "" {
+		about += " --plan " + word(gate.Short(g.Plan))
+	}
+	lines := make([]string, len(g.Choices))
+	for i, c := range g.Choices {
+		verb, choice := "decide", " --choice "+word(string(c))
+		if c == gate.Approve || c == gate.Reject {
+			verb, choice = string(c), ""
+		}
+		lines[i] = "drawbridge " + verb + " " + about + choice + " --reason TEXT"
+	}
+	return lines
+}
+
+// Decided is the answer of approve, reject and decide.
+type Decided struct {
+	ID       string        `json:"id"`
+	Delivery string        `json:"delivery"` // applied, or recorded for the worker that comes next
+	Decision gate.Decision `json:"decision"`
+	Gate     *gate.Gate    `json:"gate,omitempty"` // as it is now; nil where no worker answered
+}
+
+// Decided shows what became of a decision. startWorker is the command that has a recorded one applied.
+func (s Screen) Decided(d Decided, startWorker string) string {
+	p := s.page()
+	about := ink("")
+	if d.Decision.Plan != "" {
+		about = inkf(" of plan %s", gate.Short(d.Decision.Plan))
+	}
+	p.line("%s by %s at gate %s%s", d.Decision.Choice, d.Decision.By, d.Decision.Gate, about)
+	switch {
+	case d.Gate == nil:
+		p.line("No worker answered: recorded, will be applied when a worker returns (%s).", startWorker)
+	case d.Gate.Decided == "":
+		p.line("Counted; the gate waits for more: %d of %d have answered so.", len(d.Gate.Answers), max(1, d.Gate.Rule.Quorum))
+	default:
+		p.line("The gate is closed: %s", d.Gate.Why)
+	}
+	return p.String()
+}
+
+// LookAgain is the command that follows a workflow.
+func (s Screen) LookAgain(id string) string {
+	p := s.page()
+	p.next("drawbridge status " + word(id) + " --watch")
+	return p.String()
+}

@@ -1,0 +1,122 @@
+package console
+
+import (
+	"slices"
+	"strings"
+
+	"charm.land/lipgloss/v2"
+	"github.com/charmbracelet/x/ansi"
+
+	"drawbridge/internal/view"
+	"drawbridge/workflows"
+)
+
+// Story tells a followed workflow's story: a line per event, and in a terminal a last line that is written over, with where
+// it is now. Its methods return what to write.
+type Story struct {
+	Screen
+	// Live says that a line can be written over.
+	Live bool
+	// Told is the last event that was told; nil is the beginning of the story.
+	Told *workflows.Event
+
+	turn    int
+	transit bool              // the last line on the screen is to be written over
+	retried map[string]string // activity -> the error that was told
+}
+
+// clearLine goes to the start of the line and empties it.
+const clearLine = "\r\x1b[2K"
+
+// Status tells what is new since the last call.
+func (t *Story) Status(s workflows.Status, retries []view.Retry) string {
+	p := t.page()
+	fresh := newEvents(s.Events, t.Told)
+	if len(fresh) > 0 {
+		last := fresh[len(fresh)-1]
+		t.Told = &last
+	}
+	for _, e := range fresh {
+		p.line("%s  %-9s %-15s %s", t.clock(e.At, "15:04:05"), e.Environment, e.Step, e.Text)
+	}
+	p.newRetries(t, retries)
+	text := p.String()
+	if text != "" {
+		text = t.End() + text
+	}
+	if t.Live && !s.Stage.Finished() {
+		t.turn++
+		spinner := []rune("⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏")
+		text += clearLine + string(t.progress(string(spinner[t.turn%len(spinner)]), s, retries))
+		t.transit = true
+	}
+	return text
+}
+
+// newRetries tells each error that makes an activity be tried again, once.
+func (p *page) newRetries(t *Story, retries []view.Retry) {
+	now := map[string]string{}
+	for _, r := range retries {
+		now[r.Activity] = r.Error
+		if said, ok := t.retried[r.Activity]; !ok || said != r.Error {
+			p.line("%s", p.retryText(r))
+		}
+	}
+	t.retried = now
+}
+
+// End clears what is shown only while following.
+func (t *Story) End() string {
+	if !t.transit {
+		return ""
+	}
+	t.transit = false
+	return clearLine
+}
+
+// newEvents are those after the last one that was told. The workflow keeps only the last events, so the told one may be
+// gone: then those are new that happened since.
+func newEvents(events []workflows.Event, told *workflows.Event) []workflows.Event {
+	if told == nil {
+		return events
+	}
+	for i, e := range slices.Backward(events) {
+		if e.At.Equal(told.At) && e.Text == told.Text && e.Environment == told.Environment && e.Step == told.Step {
+			return events[i+1:]
+		}
+	}
+	for i, e := range events {
+		if e.At.After(told.At) {
+			return events[i:]
+		}
+	}
+	return nil
+}
+
+// narrow is the width of a line that is written over, where the terminal does not say its own.
+const narrow = 76
+
+// progress is where a workflow is, in one line that fits the terminal: a line that wraps cannot be written over.
+func (s Screen) progress(spin string, x workflows.Status, retries []view.Retry) ink {
+	parts := []string{strings.TrimSpace(string(x.Stage) + " " + x.Environment)}
+	if x.Step != "" {
+		parts = append(parts, x.Step)
+	}
+	text := inkf("%s %s", spin, strings.Join(parts, " · "))
+	for _, c := range x.Crossings {
+		if c.Environment == x.Environment && c.Slices > 0 && c.SlicesDone > 0 {
+			text += inkf(" · %s %s", s.bar(c.SlicesDone, c.Slices), slicesText(c))
+		}
+	}
+	for _, r := range retries {
+		text += inkf(" · %s attempt %d", r.Activity, r.Attempt)
+	}
+	room := narrow
+	if s.Width > 0 {
+		room = s.Width - 1
+	}
+	if lipgloss.Width(string(text)) <= room {
+		return text
+	}
+	return ink(ansi.Truncate(string(text), room, "…"))
+}

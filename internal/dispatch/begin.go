@@ -1,0 +1,156 @@
+package dispatch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	enumspb "go.temporal.io/api/enums/v1"
+	"go.temporal.io/api/serviceerror"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/temporal"
+
+	"drawbridge/internal/fault"
+	"drawbridge/internal/view"
+	"drawbridge/workflows"
+)
+
+// Order is a workflow to start.
+type Order struct {
+	ID       string
+	Workflow string
+	Input    any
+	Summary  string // one line
+	Details  string // Markdown
+	// Pipeline, Release, Plan and By are what is known before the workflow says it. They go into search attributes and memo.
+	Pipeline, Release, Plan, By string
+	// Environments are those whose workers it needs, in the order in which it needs them.
+	Environments []string
+	// Supersede has a deployment of the same ID that is only watching make room; nil leaves it alone.
+	Supersede *workflows.SupersedeInput
+	// timeout ends a workflow that only answers a question; 0 is no end.
+	timeout time.Duration
+}
+
+// What the server takes of a summary and of details is 400 and 20,000 bytes; an encrypting codec makes them longer.
+const (
+	longestSummary = 200
+	longestDetails = 10_000
+)
+
+// cut shortens a text to at most limit bytes of whole characters.
+func cut(text string, limit int) string {
+	return strings.ToValidUTF8(text[:min(len(text), limit)], "")
+}
+
+// errRunning says that a workflow of this ID runs already.
+var errRunning = errors.New("it runs already")
+
+// Begin starts a workflow, and never a second one of the same ID: that is Refused, with what runs.
+func (d *Desk) Begin(ctx context.Context, o Order) (Talk, error) {
+	t, err := d.start(ctx, o)
+	if !errors.Is(err, errRunning) {
+		return t, err
+	}
+	s, statusErr := t.Status(ctx)
+	if o.Supersede == nil || statusErr != nil || s.Stage != workflows.StageWatching {
+		return Talk{}, t.running(ctx)
+	}
+	d.Listener.Superseding(s)
+	if err := supersede(ctx, t, *o.Supersede); err != nil {
+		return Talk{}, err
+	}
+	t, err = d.start(ctx, o)
+	if errors.Is(err, errRunning) {
+		return Talk{}, t.running(ctx)
+	}
+	return t, err
+}
+
+// start starts a workflow. Where the search attributes are not registered it starts without, and says so.
+func (d *Desk) start(ctx context.Context, o Order) (Talk, error) {
+	options := client.StartWorkflowOptions{
+		ID: o.ID, TaskQueue: workflows.Queue,
+		WorkflowIDConflictPolicy:                 enumspb.WORKFLOW_ID_CONFLICT_POLICY_FAIL,
+		WorkflowIDReusePolicy:                    enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE,
+		WorkflowExecutionErrorWhenAlreadyStarted: true,
+		WorkflowExecutionTimeout:                 o.timeout,
+		StaticSummary:                            cut(o.Summary, longestSummary),
+		StaticDetails:                            cut(o.Details, longestDetails),
+		Memo:                                     o.memo(),
+		TypedSearchAttributes:                    o.attributes(),
+	}
+	run, err := d.Client.ExecuteWorkflow(ctx, options, o.Workflow, o.Input)
+	if unregistered(err) {
+		d.Listener.Unregistered()
+		options.TypedSearchAttributes = temporal.SearchAttributes{}
+		run, err = d.Client.ExecuteWorkflow(ctx, options, o.Workflow, o.Input)
+	}
+	if _, ok := errors.AsType[*serviceerror.WorkflowExecutionAlreadyStarted](err); ok {
+		return d.Talk(o.ID), errRunning
+	}
+	if err != nil {
+		return Talk{}, fmt.Errorf("start %s: %w", o.ID, err)
+	}
+	return Talk{client: d.Client, ID: o.ID, Run: run.GetRunID()}, nil
+}
+
+// memo is what the server says of the workflow while no worker answers.
+func (o Order) memo() map[string]any {
+	return map[string]any{
+		"pipeline": o.Pipeline, "release": o.Release, "plan": o.Plan, "by": o.By, "environments": strings.Join(o.Environments, ","),
+	}
+}
+
+func (o Order) attributes() temporal.SearchAttributes {
+	set := func(name, value string) temporal.SearchAttributeUpdate {
+		return temporal.NewSearchAttributeKeyKeyword(name).ValueSet(value)
+	}
+	first := ""
+	if len(o.Environments) > 0 {
+		first = o.Environments[0]
+	}
+	return temporal.NewSearchAttributes(
+		set(workflows.PipelineAttribute, o.Pipeline), set(workflows.EnvironmentAttribute, first),
+		set(workflows.ReleaseAttribute, o.Release), set(workflows.StageAttribute, string(workflows.StagePlanning)),
+		set(workflows.GateAttribute, ""))
+}
+
+// unregistered says that the server does not know our search attributes. It has no error of its own for that.
+func unregistered(err error) bool {
+	invalid, ok := errors.AsType[*serviceerror.InvalidArgument](err)
+	return ok && (strings.Contains(invalid.Message, "search attribute") || strings.Contains(invalid.Message, "Drawbridge"))
+}
+
+// running refuses to start what runs already, and says what that is.
+func (t Talk) running(ctx context.Context) error {
+	reason := errRunning.Error()
+	if s, err := t.Status(ctx); err == nil {
+		reason = fmt.Sprintf("%s by %s runs already, %s: %s", view.Title(s), s.By, s.Stage, s.Sentence)
+	}
+	return fault.Newf(fault.Refused, "start", t.ID, "see it: drawbridge status "+t.ID+"; or end it: drawbridge cancel "+t.ID, reason)
+}
+
+// supersedeTimeout is how long a watching deployment may take to make room.
+const supersedeTimeout = 30 * time.Second
+
+// supersede ends a watching deployment and waits until it has ended, however it did.
+func supersede(ctx context.Context, t Talk, in workflows.SupersedeInput) error {
+	ctx, cancel := context.WithTimeout(ctx, supersedeTimeout)
+	defer cancel()
+	handle, err := t.client.UpdateWorkflow(ctx, client.UpdateWorkflowOptions{
+		WorkflowID: t.ID, UpdateName: workflows.Supersede, Args: []any{in}, WaitForStage: client.WorkflowUpdateStageCompleted,
+	})
+	if err == nil {
+		err = handle.Get(ctx, nil)
+	}
+	if err != nil {
+		return fmt.Errorf("supersede %s: %w", t.ID, t.explain(err))
+	}
+	if _, err := t.Result(ctx); err != nil && ctx.Err() != nil {
+		return fmt.Errorf("await the end of %s: %w", t.ID, err)
+	}
+	return nil
+}

@@ -1,0 +1,109 @@
+package dispatch
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"time"
+
+	"drawbridge/internal/fault"
+	"drawbridge/internal/gate"
+)
+
+// decideTimeout is how long a worker may take to answer a decision before it is left for the next one.
+const decideTimeout = 10 * time.Second
+
+// Delivery says how a decision reached its workflow.
+type Delivery string
+
+// A decision was applied by a worker, or recorded for the next one.
+const (
+	Applied  Delivery = "applied"
+	Recorded Delivery = "recorded"
+)
+
+// Decide hands a decision to a workflow. It returns the decision with its gate and plan filled in and, where a worker
+// applied it, the gate as it is now.
+func (d *Desk) Decide(ctx context.Context, t Talk, given gate.Decision) (Delivery, gate.Decision, gate.Gate, error) {
+	full, err := address(ctx, t, given, t.plan)
+	if err != nil {
+		return "", full, gate.Gate{}, err
+	}
+	how, g, err := deliver(ctx, t, full, decideTimeout)
+	return how, full, g, err
+}
+
+// deliver hands a decision over. An update answers at once, by the gate's rules. Where no worker answers within patience,
+// the same decision is left as a signal; should the update have arrived after all, the gate counts the two once.
+func deliver(ctx context.Context, c conversation, d gate.Decision, patience time.Duration) (Delivery, gate.Gate, error) {
+	short, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	g, err := c.Decide(short, d)
+	switch {
+	case err == nil:
+		return Applied, g, nil
+	case ctx.Err() != nil:
+		return "", gate.Gate{}, context.Cause(ctx)
+	case !silent(err):
+		return "", gate.Gate{}, err
+	}
+	if err := c.Leave(ctx, d); err != nil {
+		return "", gate.Gate{}, fmt.Errorf("record decision: %w", err)
+	}
+	return Recorded, gate.Gate{}, nil
+}
+
+// address fills in the gate and the plan that a decision is about: as they were given, else those of the one open gate.
+// Where no worker answers, the gate has to be given, and remembered is the plan that Temporal knows even then.
+func address(ctx context.Context, c conversation, d gate.Decision, remembered func(context.Context) string) (gate.Decision, error) {
+	s, err := c.Status(ctx)
+	if err == nil {
+		return fill(d, s.Gates)
+	}
+	if !silent(err) {
+		return d, err
+	}
+	if d.Plan == "" {
+		d.Plan = remembered(ctx)
+	}
+	if d.Gate == "" {
+		return d, fault.Newf(fault.Invalid, "decide", "gate",
+			"name it: --gate GATE; or start a worker: "+StartLines(Queues(nil))[0], "no worker answers, so what is open cannot be read")
+	}
+	return d, nil
+}
+
+// fill takes gate and plan from the gates. What is given is kept, right or wrong: the gate's rules judge it. Without a plan
+// a decision is about the one open gate, or about a closed one that it names; where several are open it has to say which
+// gate of which plan it has read.
+func fill(d gate.Decision, gates []gate.Gate) (gate.Decision, error) {
+	var open []gate.Gate
+	var named gate.Gate
+	for _, g := range gates {
+		if g.Decided == "" {
+			open = append(open, g)
+		}
+		if g.Name == d.Gate {
+			named = g
+		}
+	}
+	planless := named.Name != "" && named.Plan == ""
+	if d.Gate != "" && (d.Plan != "" || named.Decided != "" || planless) {
+		d.Plan = cmp.Or(d.Plan, named.Plan)
+		return d, nil
+	}
+	switch len(open) {
+	case 0:
+		return d, fault.Newf(fault.Conflict, "decide", "gate", "see what happened: drawbridge status", "no gate is open")
+	case 1:
+		d.Gate = cmp.Or(d.Gate, open[0].Name)
+		d.Plan = cmp.Or(d.Plan, open[0].Plan)
+		return d, nil
+	}
+	first := open[0]
+	hint := "choose one: --gate " + first.Name
+	if first.Plan != "" {
+		hint += " --plan " + gate.Short(first.Plan)
+	}
+	return d, fault.Newf(fault.Invalid, "decide", "gate", hint, "several gates are open")
+}

@@ -1,0 +1,180 @@
+package e2e_test
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// Files are read below the root that the worker was given, and from nowhere else: not by a path, not upwards, not by a link.
+func TestNoFileOutsideTheRootIsRead(t *testing.T) {
+	t.Parallel()
+	w, _ := truWorld(t)
+	w.write("outside/data/out_"+newestDay+".csv", "id,d,v\n1,"+newestDay+","+planted+"\n")
+	require.NoError(t, os.Symlink(w.path("outside"), w.path("source/link")))
+	require.NoError(t, os.MkdirAll(w.path("source/files/data"), 0o755))
+	require.NoError(t, os.Symlink(w.path("outside/data/out_"+newestDay+".csv"), w.path("source/files/data/out_"+newestDay+".csv")))
+	for i, c := range []struct{ name, folder string }{
+		{"an absolute path", w.path("outside")}, {"upwards", "../outside"}, {"a linked folder", "link"}, {"a linked file", "files"},
+	} {
+		table := fmt.Sprintf("out%d", i)
+		folder := w.truFolder(table, "1.0.0", truSpec{file: "data/out_@partition.csv", config: truWarehouse + "source_files: \"" + c.folder + "\"\n"})
+		planned, ended := w.truWithin(truBrief, "plan", folder, "--to", "dev")
+		require.True(t, ended, c.name)
+		a, ended := w.truWithin(truBrief, "run", folder, "--env", "dev", "--partition", newestDay)
+		require.True(t, ended, c.name)
+		require.NotZero(t, a.code, "%s: a file outside the root was read\n%s", c.name, a.out)
+		require.Zero(t, w.truRows(table), c.name)
+		require.NotZero(t, planned.code, "%s: seen at plan time\n%s", c.name, planned.out)
+	}
+	w.never(planted)
+}
+
+// truHeader asserts that a file whose first line is no header shows nothing of it to anybody, whatever stands there.
+func (w *world) truHeader(name, columns, body string, hidden ...string) {
+	w.t.Helper()
+	w.write("source/data/"+name+".csv", body)
+	w.write("source/data/"+name+"_"+newestDay+".csv", body)
+	for i, file := range []string{"data/" + name + ".csv", "data/" + name + "_@partition.csv"} {
+		folder := w.truFolder(name, fmt.Sprintf("1.0.%d", i), truSpec{
+			partition: "{by: day, column: pd}", file: file, columns: columns, sql: "SELECT @partition_start::date AS pd, raw.* FROM raw",
+			output: "    checks:\n      - row_count: {min: 0}\n",
+		})
+		for _, args := range [][]string{
+			{"validate", folder, "--env", "dev"},
+			{"plan", folder, "--to", "dev"},
+			{"run", folder, "--env", "dev", "--partition", newestDay},
+			{"deploy", folder, "--to", "dev"},
+		} {
+			a, ended := w.truWithin(truBrief, args...)
+			require.True(w.t, ended, args)
+			if args[0] == "run" {
+				require.NotZero(w.t, a.code, "%s: a file without its header is no input\n%s", args, a.out)
+			}
+			for _, text := range hidden {
+				require.NotContains(w.t, a.out+a.err, text, args)
+			}
+		}
+		a, _ := w.truWithin(truBrief, "status", "run/"+name+"/dev/"+newestDay, "--json")
+		for _, text := range hidden {
+			require.NotContains(w.t, a.out+a.err, text)
+		}
+	}
+	require.Zero(w.t, w.truRows(name))
+	w.truNotInLedger(hidden...)
+	w.never(hidden...)
+}
+
+// truNotInLedger asserts that no row of the ledger of dev holds a text.
+func (w *world) truNotInLedger(hidden ...string) {
+	w.t.Helper()
+	for _, table := range w.texts(`SELECT relname::text FROM pg_class WHERE relnamespace = to_regnamespace('shop_dev__ledger') AND relkind = 'r'`) {
+		for _, text := range hidden {
+			require.Zero(w.t, w.number(`SELECT count(*) FROM shop_dev__ledger."`+table+`" r WHERE strpos(r::text, $1) > 0`, text), "ledger.%s", table)
+		}
+	}
+}
+
+// Case a30: the file has no header row.
+func TestAFileWithoutAHeaderShowsNoRow(t *testing.T) {
+	t.Parallel()
+	w, _ := truWorld(t)
+	w.truHeader("noheader", "{id: int, email: text}",
+		"4711,ann.secret@example.com,DE89370400440532013000\n4712,bob.secret@example.com,DE02120300000000202051\n",
+		"ann.secret", "DE89370400440532013000", "bob.secret")
+}
+
+// Case a29: a comment stands before the header.
+func TestACommentBeforeTheHeaderIsNotShown(t *testing.T) {
+	t.Parallel()
+	w, _ := truWorld(t)
+	w.truHeader("commented", "{id: int}", "# exported 2026-01-31 by ann.secret\nid,city\n1,Rome\n", "ann.secret", "exported 2026")
+}
+
+// Case f14: lines end with CR alone, so that the whole file is one line.
+func TestAFileOfOneLineShowsNoRow(t *testing.T) {
+	t.Parallel()
+	w, _ := truWorld(t)
+	var b strings.Builder
+	b.WriteString("id,email,iban\r")
+	for i := range 18_000 {
+		fmt.Fprintf(&b, "%d,p%d.secret@ex.com,DE%010d\r", i, i, i) // less than what a first line may have
+	}
+	w.truHeader("oneline", "{amount: numeric}", b.String(), ".secret@", "DE0000000")
+}
+
+// Case d18: what is said about a file has a bound, whatever the file.
+func TestAMessageHasABound(t *testing.T) {
+	t.Parallel()
+	w, _ := truWorld(t)
+	var b strings.Builder
+	for i := range 20_000 {
+		fmt.Fprintf(&b, "column_of_forty_six_characters_number_%08d,", i)
+	}
+	b.WriteString("last\n" + strings.Repeat("1,", 20_000) + "1\n")
+	w.write("source/data/wide_"+newestDay+".csv", b.String())
+	folder := w.truFolder("wide", "1.0.0", truSpec{columns: "{id: int}", sql: "SELECT id, @partition_start::date AS d FROM raw"})
+	const bound = 16 << 10
+	for _, args := range [][]string{
+		{"validate", folder, "--env", "dev"},
+		{"plan", folder, "--to", "dev"},
+		{"run", folder, "--env", "dev", "--partition", newestDay},
+		{"status", "run/wide/dev/" + newestDay},
+		{"status", "run/wide/dev/" + newestDay, "--json"},
+	} {
+		a, ended := w.truWithin(truBrief, args...)
+		require.True(t, ended, args)
+		require.Less(t, len(a.out)+len(a.err), bound, "%s says this many bytes", args)
+		if args[0] == "run" {
+			require.NotZero(t, a.code, a.out)
+			require.Contains(t, a.out+a.err, "wide_"+newestDay+".csv")
+		}
+	}
+	for _, e := range w.executions() {
+		require.Less(t, len(plainText(t, w.history(e.GetWorkflowId(), e.GetRunId()))), 1<<20, e.GetWorkflowId())
+	}
+}
+
+// Whatever fails while rows are read, what is said holds structure and no value.
+func TestAnErrorOverRowsHoldsNoValue(t *testing.T) {
+	t.Parallel()
+	w, _ := truWorld(t)
+	w.truDays("rows", planted, newestDay)
+	_, err := w.db.Exec(t.Context(), `
+		CREATE FUNCTION public.tru_raise(code text, value text) RETURNS text LANGUAGE plpgsql AS $$
+		BEGIN
+		  RAISE EXCEPTION 'the value is %', value USING ERRCODE = code, HINT = value, DETAIL = value;
+		END $$`)
+	require.NoError(t, err)
+	key := "    key: [id]\n    checks:\n      - row_count: {min: 0}\n"
+	type sample struct{ name, sql, output string }
+	cases := []sample{
+		{"a cast", "SELECT id, d, v::int AS v FROM raw", key},
+		{"a parameter", "SELECT id, d, current_setting(v) AS v FROM raw", key},
+		{"a table", "SELECT id, d, v::regclass::text AS v FROM raw", key},
+		{"a role", "SELECT id, d, v::regrole::text AS v FROM raw", key},
+		{"a check", "SELECT id, d, v FROM raw", key + "      - expression: {name: bad, sql: \"current_setting(v) is not null\"}\n"},
+		{"a metric", "SELECT id, d, v FROM raw", key + "      - metric: {name: bad, sql: \"max(length(current_setting(v)))\", min: 0}\n"},
+	}
+	for _, code := range []string{"42501", "42P01", "55000", "0A000", "28000", "3D000", "25006", "54000"} {
+		cases = append(cases, sample{"SQLSTATE " + code, "SELECT id, d, public.tru_raise('" + code + "', v) AS v FROM raw", key})
+	}
+	for i, c := range cases {
+		folder := w.truFolder("rows", fmt.Sprintf("1.0.%d", i), truSpec{sql: c.sql, output: c.output})
+		a, ended := w.truWithin(20*time.Second, "run", folder, "--env", "dev", "--partition", newestDay)
+		require.NotContains(t, a.out+a.err, planted, c.name)
+		if !ended { // it is retried, and the retries say something too
+			w.try("cancel", "run/rows/dev/"+newestDay)
+		} else {
+			require.NotZero(t, a.code, c.name)
+		}
+		s, _ := w.truWithin(truBrief, "status", "run/rows/dev/"+newestDay, "--json")
+		require.NotContains(t, s.out, planted, c.name)
+	}
+	w.truNotInLedger(planted)
+	w.never(planted)
+}

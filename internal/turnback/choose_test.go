@@ -1,0 +1,85 @@
+package turnback_test
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"drawbridge/internal/fault"
+	"drawbridge/internal/release"
+	"drawbridge/internal/turnback"
+)
+
+func TestChoose(t *testing.T) {
+	t.Parallel()
+	tenure := func(n int64, v string, kind release.TenureKind, change ...func(*release.Tenure)) release.Tenure {
+		out := release.Tenure{Number: n, Release: version(v), Config: "config", Kind: kind, Activated: true}
+		if v != "" {
+			out.Release.Digest = "sha256:" + v[:1] + "0" + v[2:3] + "0aaaabbbb"
+		}
+		for _, c := range change {
+			c(&out)
+		}
+		return out
+	}
+	deployed := func(n int64, v string, change ...func(*release.Tenure)) release.Tenure {
+		return tenure(n, v, release.ByDeployment, change...)
+	}
+	back := func(n int64, v string, to int64) release.Tenure {
+		return tenure(n, v, release.ByTurnBack, func(t *release.Tenure) { t.Back = to })
+	}
+	never := func(t *release.Tenure) { t.Activated = false }
+	cases := map[string]struct {
+		tenures  []release.Tenure
+		active   int64
+		to       string
+		expected int64 // 0: refused
+	}{
+		"the one before":                               {[]release.Tenure{deployed(1, "1.0.0"), deployed(2, "1.1.0"), deployed(3, "1.2.0")}, 3, "", 2},
+		"in any order":                                 {[]release.Tenure{deployed(3, "1.2.0"), deployed(1, "1.0.0"), deployed(2, "1.1.0")}, 3, "", 2},
+		"one that never became active is none":         {[]release.Tenure{deployed(1, "1.0.0"), deployed(2, "1.1.0", never), deployed(3, "1.2.0")}, 3, "", 1},
+		"a later one that never became active is none": {[]release.Tenure{deployed(1, "1.0.0"), deployed(2, "1.1.0"), deployed(3, "1.2.0", never)}, 2, "", 1},
+		"a turn-back before is one":                    {[]release.Tenure{deployed(1, "1.0.0"), deployed(2, "1.1.0"), back(3, "1.0.0", 1), deployed(4, "1.2.0")}, 4, "", 3},
+		"after a rollback it is not guessed":           {[]release.Tenure{deployed(1, "1.0.0"), deployed(2, "1.1.0"), back(3, "1.0.0", 1)}, 3, "", 0},
+		"a rollback of a rollback":                     {[]release.Tenure{deployed(1, "1.0.0"), deployed(2, "1.1.0"), back(3, "1.0.0", 1)}, 3, "1.1.0", 2},
+		"the active one finishes what was left":        {[]release.Tenure{deployed(1, "1.0.0"), deployed(2, "1.1.0"), back(3, "1.0.0", 1)}, 3, "1.0.0", 3},
+		"the first has none before":                    {[]release.Tenure{deployed(1, "1.0.0")}, 1, "", 0},
+		"nothing was ever active":                      {nil, 0, "", 0},
+		"a version of nothing":                         {nil, 0, "1.0.0", 0},
+		"back when nothing is active":                  {[]release.Tenure{deployed(1, "1.0.0"), back(2, "", 0)}, 2, "1.0.0", 1},
+		"nothing active is no default":                 {[]release.Tenure{deployed(1, "1.0.0"), back(2, "", 0), deployed(3, "1.1.0")}, 3, "", 0},
+		"nothing active, by its number":                {[]release.Tenure{deployed(1, "1.0.0"), back(2, "", 0), deployed(3, "1.1.0")}, 3, "2", 2},
+		"a number":                                     {[]release.Tenure{deployed(1, "1.0.0"), deployed(2, "1.1.0"), deployed(3, "1.2.0")}, 3, "1", 1},
+		"a number that never became active":            {[]release.Tenure{deployed(1, "1.0.0"), deployed(2, "1.1.0", never)}, 1, "2", 0},
+		"a version that never became active":           {[]release.Tenure{deployed(1, "1.0.0"), deployed(2, "1.1.0", never)}, 1, "1.1.0", 0},
+		"an unknown number":                            {[]release.Tenure{deployed(1, "1.0.0")}, 1, "7", 0},
+		"an unknown version":                           {[]release.Tenure{deployed(1, "1.0.0")}, 1, "7.0.0", 0},
+		"a version with its digest":                    {[]release.Tenure{deployed(1, "1.0.0"), deployed(2, "1.1.0")}, 2, "1.0.0+1000aaaa", 1},
+		"a version with another digest":                {[]release.Tenure{deployed(1, "1.0.0"), deployed(2, "1.1.0")}, 2, "1.0.0+ffffaaaa", 0},
+		"a version with too few digits":                {[]release.Tenure{deployed(1, "1.0.0"), deployed(2, "1.1.0")}, 2, "1.0.0+1000", 0},
+		"the latest of a version":                      {[]release.Tenure{deployed(1, "1.0.0"), deployed(2, "1.1.0"), deployed(3, "1.0.0"), deployed(4, "1.2.0")}, 4, "1.0.0", 3},
+		"a release with two configs names no state":    {[]release.Tenure{deployed(1, "1.0.0", func(t *release.Tenure) { t.Config = "x" }), deployed(2, "1.0.0")}, 2, "1.0.0", 0},
+		"two tries of a version name no state":         {[]release.Tenure{deployed(1, "1.0.0", func(t *release.Tenure) { t.Release.Digest = "sha256:eeeeffff" }), deployed(2, "1.0.0")}, 2, "1.0.0", 0},
+		"one of two tries, by digest":                  {[]release.Tenure{deployed(1, "1.0.0", func(t *release.Tenure) { t.Release.Digest = "sha256:eeeeffff" }), deployed(2, "1.0.0")}, 2, "1.0.0+eeeeffff", 1},
+		"a version with build metadata":                {[]release.Tenure{deployed(1, "1.0.0+b1", func(t *release.Tenure) { t.Release = release.Release{Version: "1.0.0+b1", Digest: "x"} }), deployed(2, "1.1.0")}, 2, "1.0.0+b1", 1},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			got, err := turnback.Choose(c.tenures, c.active, c.to)
+			if c.expected != 0 {
+				require.NoError(t, err)
+				require.Equal(t, c.expected, got.Number)
+				return
+			}
+			require.Equal(t, fault.Refused, fault.ClassOf(err), "%v", err)
+			for _, tenure := range c.tenures {
+				if tenure.Activated {
+					require.Contains(t, fault.HintOf(err), fmt.Sprintf("%d ", tenure.Number), "a refusal lists what there is")
+				}
+			}
+			require.NotEmpty(t, fault.HintOf(err))
+		})
+	}
+}

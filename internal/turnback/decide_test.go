@@ -1,0 +1,519 @@
+package turnback_test
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"drawbridge/internal/generation"
+	"drawbridge/internal/partition"
+	"drawbridge/internal/release"
+	"drawbridge/internal/turnback"
+)
+
+const (
+	day  = partition.Key("2026-01-02")
+	none = int64(0)
+)
+
+// want is what one output takes: the action, the rule, and what goes live again.
+type want struct {
+	action turnback.Action
+	rule   int
+	to     int64
+}
+
+func of(d turnback.Decision) map[string]want {
+	got := map[string]want{}
+	for _, it := range d.Items {
+		got[it.Output] = want{it.Action, it.Case, it.To}
+	}
+	return got
+}
+
+// wants holds what a history takes against what is expected of the outputs of one partition.
+func wants(t *testing.T, h *history, f turnback.Facts, key partition.Key, expected map[string]want) {
+	t.Helper()
+	d := h.decide(f, key)
+	require.Equal(t, expected, of(d), "%+v", d.Items)
+	for _, it := range d.Items {
+		require.NotEmpty(t, it.Reason)
+		require.Equal(t, h.slot(key, it.Output).Live, it.From)
+	}
+}
+
+// two is 1.0.0 in tenure 1 and 1.1.0 in tenure 2, with one day published by both.
+func two() (h *history, g1, g2 int64) {
+	h = newHistory()
+	h.deploys(1, "w1", "1.0.0")
+	g1 = h.publishes(day, 1, "w1", "ta")
+	h.deploys(2, "w2", "1.1.0")
+	g2 = h.publishes(day, 2, "w2", "ta")
+	return h, g1, g2
+}
+
+func TestTheEightCases(t *testing.T) {
+	t.Parallel()
+	// Case 1 is what nobody touched; each other case is two() and what happened then.
+	cases := map[string]struct {
+		then     func(h *history, g1, g2 int64) turnback.Facts
+		expected func(g1, g2 int64) want
+		open     bool
+	}{
+		"1: live is what was": {
+			then: func(h *history, g1, _ int64) turnback.Facts {
+				h.swap(day, "ta", 3, "x", turnback.KindTurnBack, g1)
+				return h.to(1, "ta")
+			},
+			expected: func(_, _ int64) want { return want{turnback.Keep, 1, none} },
+		},
+		"2: a run of the target's release has published since": {
+			then: func(h *history, _, _ int64) turnback.Facts {
+				h.opens(3, "x", "1.0.0", release.ByTurnBack, 1)
+				h.publishes(day, 3, "nightly", "ta")
+				return h.to(1, "ta")
+			},
+			expected: func(_, _ int64) want { return want{turnback.Keep, 2, none} },
+		},
+		"2: the same release with another config is another state": {
+			then: func(h *history, _, _ int64) turnback.Facts {
+				other := h.deploys(3, "w3", "1.0.0")
+				other.Config = "another"
+				h.tenures[3] = other
+				h.publishes(day, 3, "w3", "ta")
+				return h.to(1, "ta")
+			},
+			expected: func(g1, _ int64) want { return want{turnback.SwapBack, 4, g1} },
+		},
+		"3: another workflow has published over the target's": {
+			then: func(h *history, _, _ int64) turnback.Facts {
+				h.deploys(3, "w3", "1.2.0")
+				h.publishes(day, 3, "w3", "ta")
+				return h.without("w2", 1, "ta")
+			},
+			expected: func(_, _ int64) want { return want{turnback.Leave, 3, none} },
+		},
+		"4: the deployment's own swap goes back, for a tenure": {
+			then:     func(h *history, _, _ int64) turnback.Facts { return h.to(1, "ta") },
+			expected: func(g1, _ int64) want { return want{turnback.SwapBack, 4, g1} },
+		},
+		"4: the deployment's own swap goes back, for a workflow": {
+			then:     func(h *history, _, _ int64) turnback.Facts { return h.without("w2", 1, "ta") },
+			expected: func(g1, _ int64) want { return want{turnback.SwapBack, 4, g1} },
+		},
+		"5: a later run of the bad release has newer data": {
+			then: func(h *history, _, _ int64) turnback.Facts {
+				h.publishes(day, 2, "nightly", "ta")
+				return h.to(1, "ta")
+			},
+			expected: func(_, _ int64) want { return want{turnback.Rebuild, 5, none} },
+		},
+		"5: a later run of the bad release, for the workflow that deployed it": {
+			then: func(h *history, _, _ int64) turnback.Facts {
+				h.publishes(day, 2, "nightly", "ta")
+				return h.without("w2", 1, "ta")
+			},
+			expected: func(_, _ int64) want { return want{turnback.Rebuild, 5, none} },
+		},
+		"5: a later run's data under a still later deployment is not lost either": {
+			then: func(h *history, _, _ int64) turnback.Facts {
+				h.publishes(day, 2, "nightly", "ta")
+				h.deploys(3, "w3", "1.2.0")
+				h.publishes(day, 3, "w3", "ta")
+				return h.to(1, "ta")
+			},
+			expected: func(_, _ int64) want { return want{turnback.Rebuild, 5, none} },
+		},
+		"5: a later run with --data snapshot": {
+			then: func(h *history, _, _ int64) turnback.Facts {
+				h.publishes(day, 2, "nightly", "ta")
+				f := h.to(1, "ta")
+				f.Snapshot = true
+				return f
+			},
+			expected: func(g1, _ int64) want { return want{turnback.SwapBack, 5, g1} },
+		},
+		"5: what was live is dropped": {
+			then: func(h *history, g1, _ int64) turnback.Facts {
+				h.change(g1, func(g *turnback.Generation) { g.State = generation.Dropped })
+				return h.to(1, "ta")
+			},
+			expected: func(_, _ int64) want { return want{turnback.Rebuild, 5, none} },
+		},
+		"5: what was live lacks columns that came later": {
+			then: func(h *history, g1, _ int64) turnback.Facts {
+				h.change(g1, func(g *turnback.Generation) { g.NotReattachable = "it lacks the column tip" })
+				return h.without("w2", 1, "ta")
+			},
+			expected: func(_, _ int64) want { return want{turnback.Rebuild, 5, none} },
+		},
+		"5: not even --data snapshot brings back what is dropped": {
+			then: func(h *history, g1, _ int64) turnback.Facts {
+				h.change(g1, func(g *turnback.Generation) { g.State = generation.Dropped })
+				f := h.to(1, "ta")
+				f.Snapshot = true
+				return f
+			},
+			expected: func(_, _ int64) want { return want{turnback.Rebuild, 5, none} },
+		},
+		"5: dropped, and the target's release has no such output": {
+			then: func(h *history, g1, _ int64) turnback.Facts {
+				h.change(g1, func(g *turnback.Generation) { g.State = generation.Dropped })
+				return h.to(1, "tb")
+			},
+			expected: func(_, _ int64) want { return want{turnback.Leave, 5, none} },
+			open:     true,
+		},
+		"a person has detached it since": {
+			then: func(h *history, _, _ int64) turnback.Facts {
+				h.swap(day, "ta", 2, "ann", turnback.KindDetach, 0)
+				return h.to(1, "ta")
+			},
+			expected: func(_, _ int64) want { return want{turnback.Leave, 0, none} },
+		},
+		"the swap log does not know what is live": {
+			then: func(h *history, _, _ int64) turnback.Facts {
+				h.slot(day, "ta").Live = 4711
+				return h.to(1, "ta")
+			},
+			expected: func(_, _ int64) want { return want{turnback.Leave, 0, none} },
+			open:     true,
+		},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h, g1, g2 := two()
+			f := c.then(h, g1, g2)
+			wants(t, h, f, day, map[string]want{"ta": c.expected(g1, g2)})
+			require.Equal(t, c.open, h.decide(f, day).Open())
+		})
+	}
+}
+
+// TestWhereNothingWasLive has the cases 6, 7 and 8: a day that 1.1.0 was the first to publish.
+func TestWhereNothingWasLive(t *testing.T) {
+	t.Parallel()
+	cases := map[string]struct {
+		before   func(h *history) // under 1.0.0
+		facts    func(h *history) turnback.Facts
+		expected want
+		open     bool
+	}{
+		"6: the target's release builds it": {
+			facts: func(h *history) turnback.Facts { return h.to(1, "ta") }, expected: want{turnback.Rebuild, 6, none},
+		},
+		"6: for a workflow too": {
+			facts: func(h *history) turnback.Facts { return h.without("w2", 1, "ta") }, expected: want{turnback.Rebuild, 6, none},
+		},
+		"6: --data snapshot detaches it": {
+			facts: func(h *history) turnback.Facts {
+				f := h.to(1, "ta")
+				f.Snapshot = true
+				return f
+			}, expected: want{turnback.Detach, 6, none},
+		},
+		"7: the target's release has no such output": {
+			facts: func(h *history) turnback.Facts { return h.to(1, "tb") }, expected: want{turnback.Leave, 7, none},
+		},
+		"7: a snapshot is no word about new outputs": {
+			facts: func(h *history) turnback.Facts {
+				f := h.to(1, "tb")
+				f.Snapshot = true
+				return f
+			}, expected: want{turnback.Leave, 7, none},
+		},
+		"7: --detach-new-outputs": {
+			facts: func(h *history) turnback.Facts {
+				f := h.to(1, "tb")
+				f.DetachNewOutputs = true
+				return f
+			}, expected: want{turnback.Detach, 7, none},
+		},
+		"8: a person had detached it": {
+			before: func(h *history) {
+				h.publishes(day, 1, "w1", "ta")
+				h.swap(day, "ta", 1, "ann", turnback.KindDetach, 0)
+			},
+			facts: func(h *history) turnback.Facts { return h.to(1, "ta") }, expected: want{turnback.Detach, 8, none},
+		},
+		"8: for a workflow too, by itself": {
+			before: func(h *history) {
+				h.publishes(day, 1, "w1", "ta")
+				h.swap(day, "ta", 1, "ann", turnback.KindDetach, 0)
+			},
+			facts: func(h *history) turnback.Facts { return h.without("w2", 1, "ta") }, expected: want{turnback.Detach, 8, none},
+		},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h := newHistory()
+			h.deploys(1, "w1", "1.0.0")
+			if c.before != nil {
+				c.before(h)
+			}
+			h.deploys(2, "w2", "1.1.0")
+			h.publishes(day, 2, "w2", "ta")
+			f := c.facts(h)
+			wants(t, h, f, day, map[string]want{"ta": c.expected})
+			require.Equal(t, c.open, h.decide(f, day).Open())
+		})
+	}
+}
+
+// TestADetachIsRestoredOverTurnBacks: what a person detached stays so, however often it was published and turned back.
+func TestADetachIsRestoredOverTurnBacks(t *testing.T) {
+	t.Parallel()
+	h, _, _ := two()
+	h.swap(day, "ta", 2, "ann", turnback.KindDetach, 0)
+	h.deploys(3, "w3", "1.2.0")
+	h.publishes(day, 3, "w3", "ta")
+	h.turnsBack(h.without("w3", 2, "ta"), 4, "u3")
+	require.Zero(t, h.slot(day, "ta").Live)
+	h.deploys(5, "w5", "1.3.0")
+	h.publishes(day, 5, "w5", "ta")
+	for _, f := range []turnback.Facts{h.to(4, "ta"), h.without("w5", 4, "ta")} {
+		wants(t, h, f, day, map[string]want{"ta": {turnback.Detach, 8, none}})
+	}
+}
+
+func TestCounterexamples(t *testing.T) {
+	t.Parallel()
+	t.Run("what ran between two steps of a deployment is not lost", func(t *testing.T) {
+		t.Parallel()
+		h, _, _ := two()
+		g3 := h.build(day, "ta", 1, "nightly", turnback.KindPublish, h.tenures[1])
+		h.publishes(day, 2, "w2", "ta")
+		wants(t, h, h.to(1, "ta"), day, map[string]want{"ta": {turnback.SwapBack, 4, g3}})
+		wants(t, h, h.without("w2", 1, "ta"), day, map[string]want{"ta": {turnback.SwapBack, 4, g3}})
+	})
+	t.Run("going back twice is no loop", func(t *testing.T) {
+		t.Parallel()
+		h, g1, _ := two()
+		f := h.to(1, "ta")
+		h.turnsBack(f, 3, "u")
+		require.Equal(t, g1, h.slot(day, "ta").Live)
+		wants(t, h, f, day, map[string]want{"ta": {turnback.Keep, 1, none}})
+		wants(t, h, h.to(3, "ta"), day, map[string]want{"ta": {turnback.Keep, 1, none}})
+		wants(t, h, h.without("w2", 1, "ta"), day, map[string]want{"ta": {turnback.Keep, 1, none}})
+	})
+	t.Run("what was turned back beneath does not come to life again", func(t *testing.T) {
+		t.Parallel()
+		h := newHistory()
+		h.deploys(1, "w1", "1.0.0")
+		g1 := h.publishes(day, 1, "w1", "ta")
+		h.publishes(day, 1, "backfill1", "ta")
+		h.publishes(day, 1, "backfill2", "ta")
+		require.False(t, h.decide(h.without("backfill1", 1, "ta"), day).Changes(), "another has published over it")
+		wants(t, h, h.without("backfill2", 1, "ta"), day, map[string]want{"ta": {turnback.SwapBack, 4, g1}})
+	})
+	t.Run("nor does a deployment that was turned back, when a tenure after it is the target", func(t *testing.T) {
+		t.Parallel()
+		h, g1, _ := two()
+		h.opens(3, "u", "1.0.0", release.ByTurnBack, 1) // and it got stuck on this day
+		h.deploys(4, "w4", "1.2.0")
+		h.publishes(day, 4, "w4", "ta")
+		wants(t, h, h.to(3, "ta"), day, map[string]want{"ta": {turnback.SwapBack, 4, g1}})
+		wants(t, h, h.without("w4", 3, "ta"), day, map[string]want{"ta": {turnback.SwapBack, 4, g1}})
+	})
+	t.Run("what a turn-back kept, because it is of its release, is what comes back", func(t *testing.T) {
+		t.Parallel()
+		h, _, _ := two()
+		h.deploys(3, "w3", "1.0.0")
+		g3 := h.publishes(day, 3, "w3", "ta")
+		h.turnsBack(h.to(1, "ta"), 4, "u") // to 1.0.0 as it was at first: g3 is newer, and stays
+		require.Equal(t, g3, h.slot(day, "ta").Live)
+		h.deploys(5, "w5", "1.2.0")
+		h.publishes(day, 5, "w5", "ta")
+		wants(t, h, h.to(4, "ta"), day, map[string]want{"ta": {turnback.SwapBack, 4, g3}})
+		wants(t, h, h.without("w5", 4, "ta"), day, map[string]want{"ta": {turnback.SwapBack, 4, g3}})
+	})
+	t.Run("days that the target never touched keep their older release", func(t *testing.T) {
+		t.Parallel()
+		h := newHistory()
+		h.deploys(1, "w1", "1.0.0")
+		h.publishes(day, 1, "w1", "ta")
+		h.deploys(2, "w2", "1.1.0") // publishes another day only
+		h.deploys(3, "w3", "1.2.0")
+		wants(t, h, h.to(2, "ta"), day, map[string]want{"ta": {turnback.Keep, 1, none}})
+		wants(t, h, h.without("w3", 2, "ta"), day, map[string]want{"ta": {turnback.Keep, 1, none}})
+	})
+	t.Run("an older release beneath is what comes back", func(t *testing.T) {
+		t.Parallel()
+		h := newHistory()
+		h.deploys(1, "w1", "1.0.0")
+		g1 := h.publishes(day, 1, "w1", "ta")
+		h.deploys(2, "w2", "1.1.0") // publishes another day only
+		h.deploys(3, "w3", "1.2.0")
+		h.publishes(day, 3, "w3", "ta")
+		wants(t, h, h.to(2, "ta"), day, map[string]want{"ta": {turnback.SwapBack, 4, g1}})
+	})
+	t.Run("a rollback of a rollback goes to a sibling", func(t *testing.T) {
+		t.Parallel()
+		h, _, g2 := two()
+		h.turnsBack(h.to(1, "ta"), 3, "u3")
+		wants(t, h, h.to(2, "ta"), day, map[string]want{"ta": {turnback.SwapBack, 4, g2}})
+		h.turnsBack(h.to(2, "ta"), 4, "u4")
+		require.Equal(t, g2, h.slot(day, "ta").Live)
+		// What was brought back counts as never turned back.
+		h.turnedBack["w2"] = true
+		h.deploys(5, "w5", "1.2.0")
+		h.publishes(day, 5, "w5", "ta")
+		wants(t, h, h.without("w5", 4, "ta"), day, map[string]want{"ta": {turnback.SwapBack, 4, g2}})
+		wants(t, h, h.to(4, "ta"), day, map[string]want{"ta": {turnback.SwapBack, 4, g2}})
+	})
+	t.Run("leftovers of an abandoned deployment under a later one go too", func(t *testing.T) {
+		t.Parallel()
+		h, g1, _ := two()
+		abandoned := h.tenures[2]
+		abandoned.Activated = false
+		h.tenures[2] = abandoned
+		h.deploys(3, "w3", "1.2.0")
+		wants(t, h, h.to(1, "ta"), day, map[string]want{"ta": {turnback.SwapBack, 4, g1}})
+		h.publishes(day, 3, "w3", "ta")
+		wants(t, h, h.to(1, "ta"), day, map[string]want{"ta": {turnback.SwapBack, 4, g1}})
+	})
+	t.Run("a run's data between two things that were turned back is not lost", func(t *testing.T) {
+		t.Parallel()
+		h, _, _ := two()
+		h.publishes(day, 2, "nightly", "ta")
+		h.deploys(3, "w3", "1.0.0")
+		h.publishes(day, 3, "w3", "ta")
+		h.turnsBack(h.to(1, "ta"), 4, "u") // keeps what w3 has built of 1.0.0
+		wants(t, h, h.without("w3", 4, "ta"), day, map[string]want{"ta": {turnback.Rebuild, 5, none}})
+	})
+	t.Run("a workflow's own turn-back publishes nothing of the workflow", func(t *testing.T) {
+		t.Parallel()
+		h, g1, _ := two()
+		h.change(g1, func(g *turnback.Generation) { g.State = generation.Dropped })
+		f := h.without("w2", 1, "ta")
+		h.turnsBack(f, 3, "w2") // compensation runs under the workflow's own key
+		wants(t, h, f, day, map[string]want{"ta": {turnback.Keep, 2, none}})
+		h.publishes(day, 3, "nightly", "ta")
+		wants(t, h, f, day, map[string]want{"ta": {turnback.Keep, 2, none}})
+	})
+	t.Run("a run turns back under the same release", func(t *testing.T) {
+		t.Parallel()
+		h := newHistory()
+		h.deploys(1, "w1", "1.0.0")
+		g1 := h.publishes(day, 1, "w1", "ta")
+		h.publishes(day, 1, "run", "ta")
+		wants(t, h, h.without("run", 1, "ta"), day, map[string]want{"ta": {turnback.SwapBack, 4, g1}})
+	})
+}
+
+func TestAPartitionIsNeverSplit(t *testing.T) {
+	t.Parallel()
+	h := newHistory()
+	h.deploys(1, "w1", "1.0.0")
+	ta := h.publishes(day, 1, "w1", "ta")
+	h.publishes(day, 1, "w1", "tb")
+	h.swap(day, "td", 1, "ann", turnback.KindDetach, 0)
+	h.deploys(2, "w2", "1.1.0")
+	h.publishes(day, 2, "w2", "ta", "tb", "tc", "td")
+	h.change(ta, func(g *turnback.Generation) { g.State = generation.Dropped })
+
+	f := h.to(1, "ta", "tb", "td", "te")
+	h.slot(day, "te") // an output of the target's that has nothing here
+	d := h.decide(f, day)
+	require.Equal(t, turnback.Rebuild, d.Action)
+	got := of(d)
+	require.Equal(t, turnback.Rebuild, got["ta"].action, "its generation is dropped")
+	require.Equal(t, want{turnback.Rebuild, 4, none}, got["tb"], "it could go back by swap, and is built with ta")
+	require.Equal(t, turnback.Leave, got["tc"].action, "the target has no such output")
+	require.Equal(t, turnback.Detach, got["td"].action, "a person had detached it")
+	require.Equal(t, turnback.Rebuild, got["te"].action, "one rebuild rebuilds all that the target has")
+
+	h.apply(f, d, 3, "u")
+	again := h.decide(f, day)
+	require.False(t, again.Changes(), "%+v", again.Items)
+}
+
+func TestAWholeOutputGoesBackOnItsOwn(t *testing.T) {
+	t.Parallel()
+	h := newHistory()
+	h.deploys(1, "w1", "1.0.0")
+	g1 := h.publishes(day, 1, "w1", "ta")
+	h.publishes(partition.AllKey, 1, "w1", "dim")
+	h.deploys(2, "w2", "1.1.0")
+	h.publishes(day, 2, "w2", "ta")
+	h.publishes(partition.AllKey, 2, "w2", "dim")
+	h.publishes("2026-01-03", 2, "nightly", "ta")
+	h.publishes(partition.AllKey, 2, "nightly", "dim")
+
+	f := h.to(1, "ta", "dim")
+	wants(t, h, f, day, map[string]want{"ta": {turnback.SwapBack, 4, g1}})
+	wants(t, h, f, "2026-01-03", map[string]want{"ta": {turnback.Rebuild, 6, none}})
+	wants(t, h, f, partition.AllKey, map[string]want{"dim": {turnback.Rebuild, 5, none}})
+	require.Contains(t, h.decide(f, partition.AllKey).Items[0].Reason, "newer than the other partitions")
+	require.NotContains(t, h.decide(f, "2026-01-03").Items[0].Reason, "newer than the other partitions")
+
+	// From a half state: the days are back, a run of the target's release has taken the dimension along.
+	h.opens(3, "u", "1.0.0", release.ByTurnBack, 1)
+	h.apply(f, h.decide(f, day), 3, "u")
+	h.publishes(partition.AllKey, 3, "nightly2", "dim")
+	wants(t, h, f, day, map[string]want{"ta": {turnback.Keep, 1, none}})
+	wants(t, h, f, partition.AllKey, map[string]want{"dim": {turnback.Keep, 2, none}})
+	wants(t, h, f, "2026-01-03", map[string]want{"ta": {turnback.Rebuild, 6, none}})
+}
+
+func TestAFirstRelease(t *testing.T) {
+	t.Parallel()
+	h := newHistory()
+	h.deploys(1, "w1", "1.0.0")
+	g1 := h.publishes(day, 1, "w1", "ta")
+	f := h.without("w1", 0, "ta")
+	wants(t, h, f, day, map[string]want{"ta": {turnback.Leave, 6, none}})
+	require.True(t, h.decide(f, day).Open(), "it waits for a person")
+	f.DetachNewOutputs, f.Snapshot = true, true
+	wants(t, h, f, day, map[string]want{"ta": {turnback.Leave, 6, none}})
+	f = h.without("w1", 0, "ta")
+	f.ByPerson = true
+	wants(t, h, f, day, map[string]want{"ta": {turnback.Detach, 6, none}})
+
+	// Whatever was turned back can be brought back, also when nothing is active.
+	h.turnsBack(f, 2, "u")
+	require.Zero(t, h.slot(day, "ta").Live)
+	wants(t, h, f, day, map[string]want{"ta": {turnback.Keep, 1, none}})
+	wants(t, h, h.to(1, "ta"), day, map[string]want{"ta": {turnback.SwapBack, 4, g1}})
+
+	// The next one is a first release again, though the log has swaps.
+	h.deploys(3, "w3", "1.1.0")
+	h.publishes(day, 3, "w3", "ta")
+	wants(t, h, h.without("w3", 2), day, map[string]want{"ta": {turnback.Leave, 6, none}})
+}
+
+func TestAReleaseThatDroppedAnOutput(t *testing.T) {
+	t.Parallel()
+	h := newHistory()
+	h.deploys(1, "w1", "1.0.0")
+	ta := h.publishes(day, 1, "w1", "ta")
+	tb := h.publishes(day, 1, "w1", "tb")
+	h.deploys(2, "w2", "1.1.0") // has ta only; tb stays as it was
+	h.publishes(day, 2, "w2", "ta")
+	// Back to the one that has both: what 1.1.0 never touched is as it was.
+	wants(t, h, h.to(1, "ta", "tb"), day, map[string]want{"ta": {turnback.SwapBack, 4, ta}, "tb": {turnback.Keep, 1, none}})
+	// And from a later one that has both again to the one that lacks tb: tb of 1.0.0 was live then.
+	h.deploys(3, "w3", "1.2.0")
+	h.publishes(day, 3, "w3", "ta", "tb")
+	f := h.to(2, "ta")
+	d := h.decide(f, day)
+	require.Equal(t, want{turnback.SwapBack, 4, tb}, of(d)["tb"])
+	// From a half state of an older Drawbridge, or of a person's hand: ta is back, tb is not.
+	h.apply(f, turnback.Decision{Partition: day, Items: d.Items[:1]}, 4, "u")
+	wants(t, h, f, day, map[string]want{"ta": {turnback.Keep, 1, none}, "tb": {turnback.SwapBack, 4, tb}})
+}
+
+func TestAReleaseThatCameWithANewOutput(t *testing.T) {
+	t.Parallel()
+	h, g1, _ := two()
+	h.publishes(day, 2, "w2", "tnew")
+	f := h.to(1, "ta")
+	wants(t, h, f, day, map[string]want{"ta": {turnback.SwapBack, 4, g1}, "tnew": {turnback.Leave, 7, none}})
+	require.False(t, h.decide(f, day).Open(), "it is listed, and nothing is wrong")
+	f.DetachNewOutputs = true
+	wants(t, h, f, day, map[string]want{"ta": {turnback.SwapBack, 4, g1}, "tnew": {turnback.Detach, 7, none}})
+	h.turnsBack(f, 3, "u")
+	require.False(t, h.decide(f, day).Changes())
+}

@@ -1,0 +1,74 @@
+package warehouse_test
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/stretchr/testify/require"
+
+	"drawbridge/internal/generation"
+	"drawbridge/internal/partition"
+	"drawbridge/internal/warehouse"
+)
+
+// What is live again while housekeeping goes through its list is kept from then on for as long as everything else.
+func TestHousekeepingDropsNothingThatWasLiveSinceItWasListed(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	replaced := func(day partition.Key) (retired, live generation.Generation) {
+		b.orders(day, 10, 1)
+		retired = b.build(t, shop(), day).Generation
+		b.publish(t, swap(retired, 0))
+		live = b.build(t, shop(), day).Generation
+		b.publish(t, swap(live, retired.ID))
+		return retired, live
+	}
+	first, _ := replaced("2026-01-01")
+	retired, live := replaced("2026-01-02")
+	reader := b.begin(t, pgx.TxOptions{})
+	_, err := reader.Exec(t.Context(), "SELECT count(*) FROM "+b.child(first.ID))
+	require.NoError(t, err)
+	back, again := b.patient(swap(retired, live.ID)), b.patient(swap(live, retired.ID))
+
+	kept := make(chan error, 1)
+	go func() { kept <- b.Housekeep(context.WithoutCancel(t.Context()), 0) }()
+	waiting := `SELECT EXISTS (SELECT FROM pg_locks WHERE relation = $1::text::regclass AND NOT granted) FROM pg_sleep(0.01)`
+	require.Eventually(t, func() bool {
+		var is bool
+		return b.db.Pool.QueryRow(t.Context(), waiting, b.child(first.ID)).Scan(&is) == nil && is
+	}, time.Minute, time.Millisecond)
+	for _, spec := range []warehouse.PublishSpec{back, again} {
+		result, err := b.Publish(t.Context(), spec, beat)
+		require.NoError(t, err)
+		require.True(t, result.Done)
+	}
+	require.NoError(t, reader.Rollback(t.Context()))
+	require.NoError(t, <-kept)
+	b.publish(t, swap(retired, live.ID))
+}
+
+func TestHousekeepingAnalysesOnlyWhereMuchWasPublished(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	publish := func(day, rows int) {
+		key := partition.Key(fmt.Sprintf("2026-01-%02d", day))
+		b.orders(key, rows, 1)
+		b.publish(t, swap(b.build(t, shop(), key).Generation, 0))
+	}
+	analysed := func() (at *time.Time) {
+		require.NoError(t, b.Housekeep(t.Context(), time.Hour))
+		require.NoError(t, b.db.Pool.QueryRow(t.Context(), `SELECT last_analyze FROM pg_stat_all_tables WHERE relid = 'fct_orders'::regclass`).Scan(&at))
+		return at
+	}
+	publish(1, 100)
+	first := analysed()
+	require.NotNil(t, first)
+	require.Equal(t, first, analysed(), "nothing was published")
+	publish(2, 5)
+	require.Equal(t, first, analysed(), "5 of 105 rows")
+	publish(3, 50)
+	require.True(t, analysed().After(*first), "55 of 155 rows")
+}
