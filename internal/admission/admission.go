@@ -138,6 +138,10 @@ func entitled(q Question, f Facts, rule gate.Approval) error {
 		return q.refuse(fault.Refused, fmt.Sprintf("the ledger knows no tenure %d", q.Tenure), "deploy it: drawbridge deploy "+q.Release.String()+" --to "+q.Environment)
 	case t.Release.Pipeline != q.Release.Pipeline || t.Release.Digest != q.Release.Digest || t.Config != q.Config:
 		return q.refuse(fault.Refused, fmt.Sprintf("tenure %d is of %s, or of another config", t.Number, t.Release), "deploy it: drawbridge deploy "+q.Release.String()+" --to "+q.Environment)
+	case q.What == Attest && (q.TurnBack || t.Kind != release.ByDeployment):
+		return q.refuse(fault.Refused, "only what a deployment brought here can have passed", "deploy it: drawbridge deploy "+q.Release.String()+" --to "+q.Environment)
+	case q.TurnBack && t.Kind != release.ByTurnBack:
+		return q.refuse(fault.Refused, fmt.Sprintf("tenure %d is not a turn-back's", t.Number), "start one: drawbridge rollback "+q.Release.Pipeline+" --env "+q.Environment)
 	case q.TurnBack:
 		return nil
 	case t.Number == f.Active.Number:
@@ -162,6 +166,9 @@ func (q Question) opening(f Facts, rule gate.Approval) error {
 	case release.ByRun:
 		if !f.Active.None() {
 			return q.refuse(fault.Conflict, nameOf(f.Active)+" is active since it began", "run it again, with what is active")
+		}
+		if f.Crossing != "" && f.Crossing != string(q.Owner) {
+			return q.refuse(fault.Conflict, effect.Owner(f.Crossing).Workflow()+" crosses here", "run it again when that has ended: drawbridge status")
 		}
 	case release.ByTurnBack:
 		return q.refuse(fault.Refused, "only a turn-back opens this tenure", "start it: drawbridge rollback "+q.Release.Pipeline+" --env "+q.Environment)
@@ -225,6 +232,8 @@ func fitting(q Question, f Facts, _ gate.Approval) error {
 			// It was live before, so it was admitted then.
 		case g.State == generation.Retired:
 			return q.refuse(fault.Refused, fmt.Sprintf("generation %d of %s was live before", s.To, slot), "only a turn-back goes back: drawbridge rollback")
+		case g.State != generation.Built && g.State != generation.Shadow:
+			return q.refuse(fault.Conflict, fmt.Sprintf("generation %d of %s is %s", s.To, slot, g.State), "build the partition again")
 		case g.Digest != q.Release.Digest || g.Config != q.Config:
 			return q.refuse(fault.Refused, fmt.Sprintf("generation %d of %s is of another release, or of another config", s.To, slot), "build the partition with the release that you want")
 		}

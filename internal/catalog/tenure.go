@@ -13,7 +13,7 @@ import (
 
 const tenureColumns = ` t.number, t.pipeline, t.version, t.digest, t.config, t.kind, t.owner, t.plan, t.asked_by, t.reason,
 	t.activated_at IS NOT NULL, coalesce(t.activated_at, t.reserved_at),
-	coalesce((SELECT b.target_tenure FROM ledger.turn_back b WHERE b.tenure = t.number), 0) `
+	coalesce((SELECT b.back FROM ledger.turn_back b WHERE b.tenure = t.number), 0) `
 
 func scanTenure(row pgx.CollectableRow) (t release.Tenure, err error) {
 	err = row.Scan(&t.Number, &t.Release.Pipeline, &t.Release.Version, &t.Release.Digest, &t.Config, &t.Kind, &t.Owner, &t.Plan,

@@ -50,9 +50,9 @@ func (l Ledger) turnBack(ctx context.Context, q Querier, where string, arg any) 
 func (l Ledger) EnterTurnBack(ctx context.Context, q Querier, b turnback.TurnBack) error {
 	r := b.Request
 	if _, err := q.Exec(ctx, l.sql(`
-		INSERT INTO ledger.turn_back (tenure, was, pipeline, target_tenure, target_owner, output, partition, generation, snapshot, detach, by_person)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`),
-		b.Tenure.Number, b.From.Number, r.Pipeline, b.Target, r.Owner, r.Output, string(r.Partition), r.Generation, r.Snapshot, r.Detach, r.ByPerson); err != nil {
+		INSERT INTO ledger.turn_back (tenure, was, back, pipeline, target_tenure, target_owner, output, partition, generation, snapshot, detach, by_person)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)`),
+		b.Tenure.Number, b.From.Number, b.Tenure.Back, r.Pipeline, b.Target, r.Owner, r.Output, string(r.Partition), r.Generation, r.Snapshot, r.Detach, r.ByPerson); err != nil {
 		return fmt.Errorf("enter turn-back of %s: %w", r.Pipeline, err)
 	}
 	return nil

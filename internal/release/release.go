@@ -27,7 +27,8 @@ type Tenure struct {
 	By        string     `json:"by,omitempty"`
 	Reason    string     `json:"reason,omitempty"`
 	Activated bool       `json:"activated"`
-	// Back is, for a turn-back, the tenure that it goes back to; 0 for the others, and where it goes back before a workflow.
+	// Back is, for a turn-back, the tenure that is active again through it, also where it goes back before a workflow; 0 for
+	// the others, and where nothing is active afterwards.
 	Back int64     `json:"back,omitempty"`
 	At   time.Time `json:"at"` // of its activation, or of its reservation
 }

@@ -5,14 +5,18 @@ import (
 	"drawbridge/internal/release"
 )
 
-// Request asks for an environment to go back. Exactly one of To, Owner and Output says to what: a tenure, as before a
-// workflow, or one partition to an earlier generation of it.
+// Request asks for an environment to go back. Of To, Owner, Workflow and Output one says to what: a tenure,
+// as before a workflow, or one partition to an earlier generation of it.
 type Request struct {
 	Pipeline string `json:"pipeline"`
 	// To names the tenure to go back to: a version, version+digest8 or a tenure's number; empty is the one before the present.
 	To string `json:"to,omitempty"`
 	// Owner is the workflow (effect.Owner) whose changes go back: compensation, recovery.
 	Owner string `json:"owner,omitempty"`
+	// Workflow is the ID of one that cannot speak: whatever the ledger still holds open of it goes back.
+	Workflow string `json:"workflow,omitempty"`
+	// Resume goes on with whatever turn-back is open, and opens none.
+	Resume bool `json:"resume,omitempty"`
 	// Output and Partition narrow to one partition; then Generation names the one to go back to, 0 the last good one.
 	Output     string        `json:"output,omitempty"`
 	Partition  partition.Key `json:"partition,omitempty"`

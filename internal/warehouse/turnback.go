@@ -172,7 +172,7 @@ func (w *Warehouse) planTurnBack(ctx context.Context, q catalog.Querier, req tur
 		}
 		b.Target = to.Number
 	}
-	b.Tenure = release.Tenure{Release: to.Release, Config: to.Config, Kind: release.ByTurnBack, By: req.By, Reason: req.Reason, Back: b.Target}
+	b.Tenure = release.Tenure{Release: to.Release, Config: to.Config, Kind: release.ByTurnBack, By: req.By, Reason: req.Reason, Back: to.Number}
 	b.Tenure.Release.Pipeline = req.Pipeline
 	return b, true, nil
 }

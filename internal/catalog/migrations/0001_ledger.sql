@@ -54,6 +54,7 @@ CREATE TABLE ledger.turn_back (
   tenure        bigint PRIMARY KEY REFERENCES ledger.tenure,
   pipeline      text NOT NULL,
   was           bigint NOT NULL DEFAULT 0, -- the tenure that was active before
+  back          bigint NOT NULL DEFAULT 0, -- the tenure that is active again through it
   target_tenure bigint NOT NULL DEFAULT 0, -- back to this tenure, or
   target_owner  text NOT NULL DEFAULT '',  -- back to as before this workflow
   output        text NOT NULL DEFAULT '',  -- only this partition of this output
