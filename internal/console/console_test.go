@@ -291,6 +291,17 @@ func TestWhatIsTriedAgainIsShownWithItsError(t *testing.T) {
 	golden(t, "status-retries.txt", paper().Status(v))
 }
 
+func TestAnEndNamesWhatToDoAndABreachThatPersistsIsOneLine(t *testing.T) {
+	t.Parallel()
+	s := workflows.Status{
+		Header: conduct.Header{Pipeline: "shop", Stage: workflows.StageRefused, Environment: "dev", Sentence: "2026-01-31 has no file", Hint: "put orders_2026-01-31.csv there"},
+		Crossings: []workflows.Crossing{{Environment: "dev", State: "refused", Verdicts: []workflows.GateVerdict{
+			{Gate: "watch", Times: 7, Verdict: gate.Verdict{Outcome: gate.Fail, Reason: "revenue is 0"}},
+		}}},
+	}
+	golden(t, "status-hint.txt", paper().Status(view.View{ID: "deploy/shop", Status: s}))
+}
+
 func TestAScreenFitsItsTerminal(t *testing.T) {
 	t.Parallel()
 	s := waitingStatus()
