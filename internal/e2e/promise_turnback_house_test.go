@@ -138,7 +138,7 @@ func TestACancelledRunSaysWhetherItsRowsAreVisible(t *testing.T) {
 	w.worker("first", "--env", "dev", "--workflows")
 	folder := w.release("1.0.0")
 	w.await("a plan, which makes the ledger", func() bool { return w.try("plan", folder, "--to", "dev").code == 0 })
-	h := w.hold("dev", "release_event", "true")
+	h := w.hold("dev", "active", "true")
 	w.cli(0, "run", folder, "--env", "dev", "--partition", middleDay, "--detach")
 	h.reached()
 	id := workflows.RunID(shop, "dev", middleDay)
