@@ -612,6 +612,7 @@ func TestADeploymentIsPausedAndGoesOn(t *testing.T) {
 	s, err := result(t, env)
 	require.NoError(t, err)
 	require.Equal(t, workflows.StageDone, s.Stage)
+	require.Positive(t, held, "it did not wait")
 	require.Less(t, held, len(e.seen()))
 	require.Equal(t, 9, e.ledger.visible("dev"))
 }
@@ -635,7 +636,9 @@ func TestAPauseHoldsADeploymentBetweenItsSteps(t *testing.T) {
 					env.SignalWorkflow(workflows.Steer, conduct.Command{Kind: conduct.Pause, By: "bob"})
 				}
 			}
+			held := false
 			env.RegisterDelayedCallback(func() {
+				held = true
 				require.NotContains(t, e.seen(), next)
 				env.SignalWorkflow(workflows.Steer, conduct.Command{Kind: conduct.Resume, By: "bob"})
 			}, time.Hour)
@@ -645,6 +648,8 @@ func TestAPauseHoldsADeploymentBetweenItsSteps(t *testing.T) {
 			s, err := result(t, env)
 			require.NoError(t, err)
 			require.Equal(t, workflows.StageDone, s.Stage)
+			require.True(t, held, "it did not wait")
+			require.Contains(t, e.seen(), next)
 		})
 	}
 }

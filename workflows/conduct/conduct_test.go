@@ -165,7 +165,12 @@ func TestAPauseHoldsEveryLaneAtTheNextEdge(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := newStage(t)
-			s.later(0, func() { send(s, conduct.Command{Kind: conduct.Pause, By: "bob", Reason: "too slow"}) })
+			s.work = func(item, _ int) error {
+				if item == 2 {
+					send(s, conduct.Command{Kind: conduct.Pause, By: "bob", Reason: "too slow"})
+				}
+				return nil
+			}
 			began := 0
 			s.later(time.Hour, func() {
 				began = len(s.began)
@@ -178,6 +183,7 @@ func TestAPauseHoldsEveryLaneAtTheNextEdge(t *testing.T) {
 			})
 			status, err := s.play(toyInput{Items: 10, Lanes: 2})
 			require.NoError(t, err)
+			require.Positive(t, began, "it did not wait")
 			require.Less(t, began, 10)
 			require.Len(t, status.Done, 10)
 			require.Nil(t, status.Paused)
