@@ -612,8 +612,46 @@ func TestADeploymentIsPausedAndGoesOn(t *testing.T) {
 	s, err := result(t, env)
 	require.NoError(t, err)
 	require.Equal(t, workflows.StageDone, s.Stage)
+	require.Positive(t, held, "it did not wait")
 	require.Less(t, held, len(e.seen()))
 	require.Equal(t, 9, e.ledger.visible("dev"))
+}
+
+func TestAPauseHoldsADeploymentBetweenItsSteps(t *testing.T) {
+	t.Parallel()
+	for call, next := range map[string]string{
+		"Recheck dev":                "BuildSlice dev canary",
+		"CompareCanary dev":          "Expand dev",
+		"Expand dev":                 "Publish dev publish-canary",
+		"Publish dev publish-canary": "Activate dev 1.1.0",
+	} {
+		t.Run("after "+call, func(t *testing.T) {
+			t.Parallel()
+			x := crossing("dev")
+			x.Slices = 1
+			e := smooth(x)
+			env := e.environment(t)
+			e.on = func(now string) {
+				if now == call {
+					env.SignalWorkflow(workflows.Steer, conduct.Command{Kind: conduct.Pause, By: "bob"})
+				}
+			}
+			held := false
+			env.RegisterDelayedCallback(func() {
+				held = true
+				require.NotContains(t, e.seen(), next)
+				env.SignalWorkflow(workflows.Steer, conduct.Command{Kind: conduct.Resume, By: "bob"})
+			}, time.Hour)
+			env.ExecuteWorkflow(workflows.DeploymentName, workflows.DeploymentInput{
+				Pipeline: "shop", Release: candidate(), Environments: []string{"dev"}, By: "ann",
+			})
+			s, err := result(t, env)
+			require.NoError(t, err)
+			require.Equal(t, workflows.StageDone, s.Stage)
+			require.True(t, held, "it did not wait")
+			require.Contains(t, e.seen(), next)
+		})
+	}
 }
 
 func TestWhatASupersedeSaysSurvivesContinueAsNew(t *testing.T) {
