@@ -276,7 +276,7 @@ func TestAdmission(t *testing.T) {
 				change(w)
 			}
 			err := admission.Decide(w.q, w.f, w.rule)
-			_, held := errors.AsType[admission.Held](err)
+			_, held := errors.AsType[admission.HeldError](err)
 			require.Equal(t, c.held, held, "%v", err)
 			require.Equal(t, c.class, fault.ClassOf(err), "%v", err)
 			if c.class != "" {

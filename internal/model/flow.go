@@ -3,6 +3,7 @@ package model
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"drawbridge/internal/turnback"
 )
@@ -92,10 +93,8 @@ func (w *World) recorded(f *Flow) error {
 	if f.Step != StepPublish && f.Step != StepPublishRest {
 		return nil
 	}
-	for _, owner := range w.Ledgers[f.Pipeline].Fenced {
-		if owner == f.Owner {
-			return fmt.Errorf("%s was stopped since", f.Owner)
-		}
+	if slices.Contains(w.Ledgers[f.Pipeline].Fenced, f.Owner) {
+		return fmt.Errorf("%s was stopped since", f.Owner)
 	}
 	return nil
 }

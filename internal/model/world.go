@@ -9,6 +9,7 @@
 package model
 
 import (
+	"maps"
 	"slices"
 
 	"drawbridge/internal/partition"
@@ -194,8 +195,6 @@ func (w World) clone() World {
 
 func cloned[V any](m map[int64]V) map[int64]V {
 	out := make(map[int64]V, len(m)+1)
-	for k, v := range m {
-		out[k] = v
-	}
+	maps.Copy(out, m)
 	return out
 }

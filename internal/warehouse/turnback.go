@@ -167,7 +167,7 @@ func (w *Warehouse) planTurnBack(ctx context.Context, q catalog.Querier, req tur
 		if to, err = turnback.Choose(tenures, active.Number, req.To); err != nil {
 			return b, false, err
 		}
-		if to.Number == active.Number {
+		if to.Number == active.Number && req.To == "" {
 			return b, false, fault.Newf(fault.Refused, "roll back", req.Pipeline, "drawbridge history lists the tenures", to.Release.Version+" is active already, and nothing is open")
 		}
 		b.Target = to.Number
