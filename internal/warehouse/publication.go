@@ -139,9 +139,6 @@ func (p *publication) publishable(s generation.Swap, g catalog.Generation) error
 		return conflict("it was rejected: "+g.Reason, "run the partition again")
 	case g.State != generation.Built && g.State != generation.Shadow:
 		return conflict("it is "+string(g.State), "plan again: drawbridge status shows what is live")
-	case p.ticket.Question.TurnBack:
-		return fault.Newf(fault.Refused, "turn back to", object, "deploy it: drawbridge deploy",
-			"it was never live, and only what was goes back without an approval")
 	case g.Audit == gate.Pass:
 		return nil
 	case g.Audit == gate.Inconclusive && p.spec.Accepted:
