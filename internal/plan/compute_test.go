@@ -269,9 +269,9 @@ func TestSteps(t *testing.T) {
 		}
 		return strings.Join(out, " ")
 	}
-	require.Equal(t, "preflight smoke canary approval publish-canary activate watch attest", ids(compute(t)))
-	require.Equal(t, "preflight smoke canary approval expand publish-canary publish-rest activate watch attest", ids(compute(t, nothingYet())))
-	require.Equal(t, "preflight smoke canary expand publish-canary activate attest", ids(compute(t, addsCurrency(),
+	require.Equal(t, "preflight smoke canary approval publish-canary watch attest", ids(compute(t)))
+	require.Equal(t, "preflight smoke canary approval expand publish-canary publish-rest watch attest", ids(compute(t, nothingYet())))
+	require.Equal(t, "preflight smoke canary expand publish-canary attest", ids(compute(t, addsCurrency(),
 		policy(func(p *pipeline.Policy) { p.Approval.Required = false }),
 		func(in *plan.Input, _ *plan.EnvironmentInput) { in.Pipeline.Watch.For = 0 })))
 }

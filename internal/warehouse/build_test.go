@@ -139,7 +139,7 @@ func TestAFailedAuditIsAResultThatIsNeverPublished(t *testing.T) {
 
 	spec := b.patient(swap(built.Generation, 0))
 	spec.Accepted = true
-	_, err := b.Publish(t.Context(), spec, beat)
+	_, err := b.attempt(t.Context(), spec, beat)
 	require.Equal(t, fault.Refused, fault.ClassOf(err), "%v", err)
 	require.Empty(t, b.sum(t))
 }
@@ -156,10 +156,10 @@ func TestACheckThatCannotBeEvaluatedIsInconclusiveAndAPersonMayAcceptIt(t *testi
 	require.NotContains(t, built.Verdict.Reason, "row_count", "the other checks keep their result")
 
 	spec := b.patient(swap(built.Generation, 0))
-	_, err := b.Publish(t.Context(), spec, beat)
+	_, err := b.attempt(t.Context(), spec, beat)
 	require.Equal(t, fault.Refused, fault.ClassOf(err), "%v", err)
 	spec.Accepted = true
-	result, err := b.Publish(t.Context(), spec, beat)
+	result, err := b.attempt(t.Context(), spec, beat)
 	require.NoError(t, err)
 	require.True(t, result.Done)
 }
@@ -201,8 +201,7 @@ func TestOutputsOfOneRunAreBuiltTogetherOrNotAtAll(t *testing.T) {
 	require.Len(t, built, 2)
 	require.Equal(t, partition.AllKey, built[1].Generation.Partition)
 	require.Equal(t, gate.Pass, built[1].Verdict.Outcome, "%+v", built[1].Results)
-	_, err = b.Expand(t.Context(), warehouse.ExpandSpec{Pipeline: p, Release: releaseOf(p.Version)}, func(time.Duration) {})
-	require.NoError(t, err)
+	b.expand(t, p)
 	b.publish(t, swap(built[0].Generation, 0), swap(built[1].Generation, 0))
 	var channels int
 	require.NoError(t, b.db.Pool.QueryRow(t.Context(), `SELECT count(*) FROM dim_channel`).Scan(&channels))

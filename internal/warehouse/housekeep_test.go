@@ -9,9 +9,9 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
+	"drawbridge/internal/fault"
 	"drawbridge/internal/generation"
 	"drawbridge/internal/partition"
-	"drawbridge/internal/warehouse"
 )
 
 // What is live again while housekeeping goes through its list is kept from then on for as long as everything else.
@@ -31,7 +31,6 @@ func TestHousekeepingDropsNothingThatWasLiveSinceItWasListed(t *testing.T) {
 	reader := b.begin(t, pgx.TxOptions{})
 	_, err := reader.Exec(t.Context(), "SELECT count(*) FROM "+b.child(first.ID))
 	require.NoError(t, err)
-	back, again := b.patient(swap(retired, live.ID)), b.patient(swap(live, retired.ID))
 
 	kept := make(chan error, 1)
 	go func() { kept <- b.Housekeep(context.WithoutCancel(t.Context()), 0) }()
@@ -40,14 +39,11 @@ func TestHousekeepingDropsNothingThatWasLiveSinceItWasListed(t *testing.T) {
 		var is bool
 		return b.db.Pool.QueryRow(t.Context(), waiting, b.child(first.ID)).Scan(&is) == nil && is
 	}, time.Minute, time.Millisecond)
-	for _, spec := range []warehouse.PublishSpec{back, again} {
-		result, err := b.Publish(t.Context(), spec, beat)
-		require.NoError(t, err)
-		require.True(t, result.Done)
-	}
+	b.goBack(t, retired)
+	b.goBack(t, live)
 	require.NoError(t, reader.Rollback(t.Context()))
 	require.NoError(t, <-kept)
-	b.publish(t, swap(retired, live.ID))
+	b.goBack(t, retired)
 }
 
 func TestHousekeepingAnalysesOnlyWhereMuchWasPublished(t *testing.T) {
@@ -71,4 +67,21 @@ func TestHousekeepingAnalysesOnlyWhereMuchWasPublished(t *testing.T) {
 	require.Equal(t, first, analysed(), "5 of 105 rows")
 	publish(3, 50)
 	require.True(t, analysed().After(*first), "55 of 155 rows")
+}
+
+func TestHousekeepingKeepsWhatOneCanGoBackTo(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	live, next := b.two(t)
+	b.publish(t, swap(next, live.ID))
+	require.NoError(t, b.Housekeep(t.Context(), time.Hour))
+	require.Equal(t, 2, b.children(t))
+	require.NoError(t, b.Housekeep(t.Context(), 0))
+	require.Equal(t, 1, b.children(t))
+	_, err := b.back(t, live)
+	require.Equal(t, fault.Refused, fault.ClassOf(err), "%v", err)
+	require.Equal(t, "25.00", b.sum(t))
+	var analysed bool
+	require.NoError(t, b.db.Pool.QueryRow(t.Context(), `SELECT EXISTS (SELECT FROM pg_stats WHERE tablename = 'fct_orders' AND schemaname = $1 AND inherited)`, b.db.Schema).Scan(&analysed))
+	require.True(t, analysed, "autovacuum never analyses a partitioned table")
 }

@@ -12,7 +12,6 @@ import (
 
 	"drawbridge/internal/check"
 	"drawbridge/internal/fault"
-	"drawbridge/internal/gate"
 	"drawbridge/internal/generation"
 	"drawbridge/internal/partition"
 	"drawbridge/internal/testdb"
@@ -177,29 +176,22 @@ func TestWatchReads(t *testing.T) {
 	}
 }
 
-func TestApprovalsAndHistoryAreKept(t *testing.T) {
+func TestHistoryTellsWhatWasPublishedAndActivated(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	approved := func() bool {
-		ok, err := b.Approved(t.Context(), "sha256:plan", "prod")
-		require.NoError(t, err)
-		return ok
-	}
-	require.False(t, approved())
-	require.NoError(t, b.RecordApproval(t.Context(), "sha256:plan", "prod", gate.Gate{Name: "approval-prod", Decided: gate.Approve}))
-	require.True(t, approved())
-	require.NoError(t, b.RecordApproval(t.Context(), "sha256:plan", "prod", gate.Gate{Name: "approval-prod", Decided: gate.Reject}))
-	require.False(t, approved())
-
-	b.deploy(t, "deploy/1", "1.0.0", 1, "2026-01-01")
-	b.deploy(t, "deploy/2", "1.1.0", 2, "2026-01-01")
-	history, err := b.History(t.Context(), shop(), 10)
+	b.deploy(t, "1.0.0", 1, "2026-01-01")
+	b.deploy(t, "1.1.0", 2, "2026-01-01")
+	history, err := b.History(t.Context(), "shop", 10)
 	require.NoError(t, err)
-	require.Equal(t, "1.1.0", history.Active.Version)
-	require.Len(t, history.Events, 4)
-	require.Equal(t, "activate", history.Events[0].Kind)
-	require.Equal(t, "deploy/2/prod/activate/0", history.Events[0].Key)
+	require.Equal(t, "1.1.0", history.Active.Release.Version)
 	require.NotNil(t, history.Oldest)
+	var kinds []string
+	for _, e := range history.Events {
+		kinds = append(kinds, e.Kind+" "+e.Release.Version)
+		require.True(t, strings.HasPrefix(e.Workflow, "deploy/shop/"), "%+v", e)
+	}
+	require.ElementsMatch(t, []string{"publish 1.0.0", "activate 1.0.0", "publish 1.1.0", "activate 1.1.0"}, kinds)
+	require.Contains(t, history.Events[0].Release.Version, "1.1.0", "the newest comes first")
 	generations, err := b.Generations(t.Context(), "fct_orders", "2026-01-01")
 	require.NoError(t, err)
 	require.Equal(t, []generation.State{generation.Live, generation.Retired}, []generation.State{generations[0].State, generations[1].State})

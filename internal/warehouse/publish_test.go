@@ -40,17 +40,17 @@ func TestPublishingTwiceIsPublishingOnce(t *testing.T) {
 	b := setup(t)
 	live, next := b.two(t)
 	spec := b.patient(swap(next, live.ID))
-	first, err := b.Publish(t.Context(), spec, beat)
+	first, err := b.attempt(t.Context(), spec, beat)
 	require.NoError(t, err)
-	second, err := b.Publish(t.Context(), spec, beat)
+	second, err := b.attempt(t.Context(), spec, beat)
 	require.NoError(t, err)
 	require.Equal(t, first, second)
 	require.Equal(t, "25.00", b.sum(t))
 
-	// Back, and the same key again: it was done, and must not be done a second time.
-	b.publish(t, generation.Swap{Output: live.Output, Partition: live.Partition, From: next.ID, To: live.ID})
-	_, err = b.Publish(t.Context(), spec, beat)
-	require.NoError(t, err)
+	// What was turned back since is not taken for done, and not done again.
+	b.goBack(t, live)
+	_, err = b.attempt(t.Context(), spec, beat)
+	require.Equal(t, fault.Conflict, fault.ClassOf(err), "%v", err)
 	require.Equal(t, "15.00", b.sum(t))
 }
 
@@ -69,14 +69,14 @@ func TestOfRivalsForOnePartitionOneWins(t *testing.T) {
 	reader := b.begin(t, pgx.TxOptions{})
 	_, err := reader.Exec(t.Context(), `SELECT count(*) FROM fct_orders`)
 	require.NoError(t, err)
+	results := make(chan generation.PublishResult, rivals)
 	errs := make(chan error, rivals)
 	waiting := make(chan struct{}, rivals*100)
 	for _, g := range next {
+		spec := b.patient(swap(g, live.ID))
 		go func() {
-			result, err := b.Publish(context.WithoutCancel(t.Context()), b.patient(swap(g, live.ID)), func(_, _ time.Duration) { waiting <- struct{}{} })
-			if err == nil && !result.Done {
-				err = context.DeadlineExceeded
-			}
+			result, err := b.attempt(context.WithoutCancel(t.Context()), spec, func(_, _ time.Duration) { waiting <- struct{}{} })
+			results <- result
 			errs <- err
 		}()
 	}
@@ -86,14 +86,14 @@ func TestOfRivalsForOnePartitionOneWins(t *testing.T) {
 	require.NoError(t, reader.Rollback(t.Context()))
 	var won, lost int
 	for range rivals {
-		switch err := <-errs; {
-		case err == nil:
+		require.NoError(t, <-errs)
+		switch result := <-results; {
+		case result.Done:
 			won++
-		case fault.ClassOf(err) == fault.Conflict:
-			require.ErrorContains(t, err, "is live now")
-			lost++
 		default:
-			require.NoError(t, err)
+			require.Equal(t, generation.ForOthers, result.WaitingFor)
+			require.Equal(t, live.ID, result.Moved[0].From, "it says what moved")
+			lost++
 		}
 	}
 	require.Equal(t, 1, won)
@@ -113,7 +113,7 @@ func TestAPublishWaitsForSnapshotsThatPrecedeTheBuild(t *testing.T) {
 
 	impatient := b.patient(swap(next, live.ID))
 	impatient.SnapshotWait = 50 * time.Millisecond
-	result, err := b.Publish(t.Context(), impatient, beat)
+	result, err := b.attempt(t.Context(), impatient, beat)
 	require.NoError(t, err)
 	require.False(t, result.Done)
 	require.Equal(t, "snapshots", result.WaitingFor)
@@ -125,7 +125,7 @@ func TestAPublishWaitsForSnapshotsThatPrecedeTheBuild(t *testing.T) {
 	looked := make(chan struct{}, 1000)
 	done := make(chan error, 1)
 	go func() {
-		result, err := b.Publish(context.WithoutCancel(t.Context()), b.patient(swap(next, live.ID)), func(_, _ time.Duration) { looked <- struct{}{} })
+		result, err := b.attempt(context.WithoutCancel(t.Context()), b.patient(swap(next, live.ID)), func(_, _ time.Duration) { looked <- struct{}{} })
 		if err == nil && !result.Done {
 			err = context.DeadlineExceeded
 		}
@@ -146,7 +146,7 @@ func TestIgnoringSnapshotsGoesOn(t *testing.T) {
 	newer := b.build(t, shop(), "2026-01-01").Generation
 	spec := b.patient(swap(newer, live.ID))
 	spec.SnapshotWait, spec.IgnoreSnapshots = 0, true
-	result, err := b.Publish(t.Context(), spec, beat)
+	result, err := b.attempt(t.Context(), spec, beat)
 	require.NoError(t, err)
 	require.True(t, result.Done)
 }
@@ -162,7 +162,7 @@ func TestALockHolderIsNamedAndMayBeEnded(t *testing.T) {
 	require.NoError(t, err)
 	spec := b.patient(swap(next, live.ID))
 	spec.LockBudget = 300 * time.Millisecond
-	result, err := b.Publish(t.Context(), spec, beat)
+	result, err := b.attempt(t.Context(), spec, beat)
 	require.NoError(t, err)
 	require.False(t, result.Done)
 	require.Equal(t, "locks", result.WaitingFor)
@@ -172,7 +172,7 @@ func TestALockHolderIsNamedAndMayBeEnded(t *testing.T) {
 	require.Equal(t, "15.00", b.sum(t), "a publish that is blocked changes nothing")
 
 	spec.LockBudget, spec.Terminate = 20*time.Second, result.Blocked
-	result, err = b.Publish(t.Context(), spec, beat)
+	result, err = b.attempt(t.Context(), spec, beat)
 	require.NoError(t, err)
 	require.True(t, result.Done)
 	require.Equal(t, "25.00", b.sum(t))
@@ -196,7 +196,7 @@ func TestTheBudgetsOfAPublishSpanItsAttempts(t *testing.T) {
 	spec.LockBudget, spec.WaitedLocks = time.Hour, time.Hour
 	var snapshots, locks time.Duration
 	remember := func(s, l time.Duration) { snapshots, locks = s, l }
-	result, err := b.Publish(ctx, spec, remember)
+	result, err := b.attempt(ctx, spec, remember)
 	require.NoError(t, err)
 	require.Equal(t, "snapshots", result.WaitingFor)
 	require.GreaterOrEqual(t, snapshots, time.Hour)
@@ -206,7 +206,7 @@ func TestTheBudgetsOfAPublishSpanItsAttempts(t *testing.T) {
 	_, err = reader.Exec(t.Context(), `SELECT count(*) FROM fct_orders`)
 	require.NoError(t, err)
 	spec.IgnoreSnapshots = true // other tests share the server
-	result, err = b.Publish(ctx, spec, remember)
+	result, err = b.attempt(ctx, spec, remember)
 	require.NoError(t, err)
 	require.Equal(t, "locks", result.WaitingFor)
 	require.GreaterOrEqual(t, locks, time.Hour)
@@ -226,7 +226,7 @@ func TestReportsThatBeginAfterTheBuildHoldUpNothing(t *testing.T) {
 	require.NoError(t, err)
 	spec := b.patient(swap(next, live.ID))
 	spec.Terminate = []generation.Session{{PID: int32(report.Conn().PgConn().PID())}}
-	result, err := b.Publish(t.Context(), spec, beat)
+	result, err := b.attempt(t.Context(), spec, beat)
 	require.NoError(t, err)
 	require.True(t, result.Done, "%+v", result)
 	var seen string
@@ -245,20 +245,15 @@ func TestGoingBackIsTheSameSwapAndTheSameRows(t *testing.T) {
 	_, other, err := b.Checksum(t.Context(), "fct_orders")
 	require.NoError(t, err)
 	require.NotEqual(t, sum, other)
-	back := b.patient(generation.Swap{Output: live.Output, Partition: live.Partition, From: next.ID, To: live.ID})
-	back.TurnBack = true
-	result, err := b.Publish(t.Context(), back, beat)
-	require.NoError(t, err)
-	require.True(t, result.Done)
+	b.goBack(t, live)
 	_, again, err := b.Checksum(t.Context(), "fct_orders")
 	require.NoError(t, err)
 	require.Equal(t, sum, again)
 
 	detach := b.patient(generation.Swap{Output: live.Output, Partition: live.Partition, From: live.ID})
-	result, err = b.Publish(t.Context(), detach, beat)
-	require.NoError(t, err)
-	require.True(t, result.Done)
-	require.Empty(t, b.sum(t))
+	_, err = b.attempt(t.Context(), detach, beat)
+	require.Equal(t, fault.Refused, fault.ClassOf(err), "%v", err)
+	require.Equal(t, "15.00", b.sum(t), "only a turn-back detaches")
 }
 
 func TestAnOldGenerationGainsTheColumnsThatTheTableGained(t *testing.T) {
@@ -274,6 +269,8 @@ func TestAnOldGenerationGainsTheColumnsThatTheTableGained(t *testing.T) {
 		COMMENT ON TABLE fct_orders IS 'orders'`)
 	require.NoError(t, err)
 
+	before := b.tenure
+	b.cross(t, "1.1.0")
 	wider := shop()
 	wider.Version = "1.1.0"
 	wider.Outputs[0].SQL = `SELECT order_id, ordered_at::date AS order_date, channel, amount, 'EUR'::text AS currency FROM raw_orders`
@@ -281,20 +278,17 @@ func TestAnOldGenerationGainsTheColumnsThatTheTableGained(t *testing.T) {
 	require.NoError(t, err)
 	next := built[0].Generation
 	spec := b.patient(swap(next, old.ID))
-	_, err = b.Publish(t.Context(), spec, beat)
+	_, err = b.attempt(t.Context(), spec, beat)
 	require.Equal(t, fault.Conflict, fault.ClassOf(err), "%v", err)
 	require.ErrorContains(t, err, "currency")
 
-	expand := warehouse.ExpandSpec{Pipeline: wider, Release: releaseOf("1.1.0"), LockBudget: 10 * time.Second}
-	result, err := b.Expand(t.Context(), expand, func(time.Duration) {})
-	require.NoError(t, err)
-	require.Equal(t, []string{"add fct_orders.currency text"}, result.Changes)
-	result, err = b.Expand(t.Context(), expand, func(time.Duration) {})
-	require.NoError(t, err)
-	require.Empty(t, result.Changes)
+	require.Equal(t, []string{"add fct_orders.currency text"}, b.expand(t, wider))
+	require.Empty(t, b.expand(t, wider))
+	run := b.patient(swap(never, 0)) // of what is still active
+	run.ticket.Question.Release, run.ticket.Question.Tenure = before.Release, before.Number
+	b.done(t, run)
 	b.publish(t, swap(next, old.ID))
-	b.publish(t, swap(never, 0))
-	b.publish(t, swap(old, next.ID))
+	b.goBack(t, old)
 	require.NoError(t, b.Verify(t.Context(), []int64{old.ID, next.ID, never.ID}, func() {}), "the recorded checksum covers the recorded columns")
 
 	var comment string
@@ -345,7 +339,7 @@ func TestAChildThatCouldHaveBeenWrittenDoesNotGoLiveAgain(t *testing.T) {
 			b.publish(t, swap(next, live.ID))
 			_, err := b.db.Pool.Exec(t.Context(), fmt.Sprintf(c.tamper, b.child(live.ID)))
 			require.NoError(t, err)
-			_, err = b.Publish(t.Context(), b.patient(generation.Swap{Output: live.Output, Partition: live.Partition, From: next.ID, To: live.ID}), beat)
+			_, err = b.back(t, live)
 			require.Equal(t, fault.Refused, fault.ClassOf(err), "%v", err)
 			require.ErrorContains(t, err, c.says)
 			require.Equal(t, "25.00", b.sum(t))
@@ -363,30 +357,8 @@ func TestVerifyFindsRowsThatAreNotThoseRecorded(t *testing.T) {
 	require.NoError(t, err)
 	err = b.Verify(t.Context(), []int64{live.ID}, func() {})
 	require.Equal(t, fault.Refused, fault.ClassOf(err), "%v", err)
-	_, err = b.Publish(t.Context(), b.patient(generation.Swap{Output: live.Output, Partition: live.Partition, From: next.ID, To: live.ID}), beat)
-	require.ErrorContains(t, err, "cannot be re-attached")
-}
-
-func TestAFencedWorkflowPublishesNothingButItsUndo(t *testing.T) {
-	t.Parallel()
-	b := setup(t)
-	live, next := b.two(t)
-	spec := b.patient(swap(next, live.ID))
-	spec.Key = "deploy/shop/run-1/prod/publish/0"
-	require.NoError(t, b.Fence(t.Context(), "deploy/shop/run-1"))
-	require.NoError(t, b.Fence(t.Context(), "deploy/shop/run-1"))
-	_, err := b.Publish(t.Context(), spec, beat)
-	require.Equal(t, fault.Conflict, fault.ClassOf(err), "%v", err)
-	require.Equal(t, fault.Conflict, fault.ClassOf(b.SetActive(t.Context(), "deploy/shop/run-1/prod/activate/0", "shop", &live.Release)))
-	spec.Key = "deploy/shop/run-1/undo/prod/swap-back/0"
-	result, err := b.Publish(t.Context(), spec, beat)
-	require.NoError(t, err)
-	require.True(t, result.Done)
-	spec = b.patient(generation.Swap{Output: live.Output, Partition: live.Partition, From: next.ID, To: live.ID})
-	spec.Key = "deploy/shop/run-11/prod/publish/0"
-	result, err = b.Publish(t.Context(), spec, beat)
-	require.NoError(t, err, "another workflow whose id begins alike")
-	require.True(t, result.Done)
+	_, err = b.back(t, live)
+	require.ErrorContains(t, err, "cannot be again")
 }
 
 func TestAControlIsNeverPublished(t *testing.T) {
@@ -398,7 +370,7 @@ func TestAControlIsNeverPublished(t *testing.T) {
 	spec.Control = true
 	built, err := b.Build(t.Context(), spec)
 	require.NoError(t, err)
-	_, err = b.Publish(t.Context(), b.patient(swap(built[0].Generation, 0)), beat)
+	_, err = b.attempt(t.Context(), b.patient(swap(built[0].Generation, 0)), beat)
 	require.Equal(t, fault.Refused, fault.ClassOf(err), "%v", err)
 }
 
@@ -428,15 +400,4 @@ func blocking(o plan.Observed) (list []plan.Problem) {
 		}
 	}
 	return list
-}
-
-func TestOnlyWhatWasLiveGoesBackWithoutAnApproval(t *testing.T) {
-	t.Parallel()
-	b := setup(t)
-	live, next := b.two(t)
-	spec := b.patient(swap(next, live.ID))
-	spec.TurnBack = true
-	_, err := b.Publish(t.Context(), spec, beat)
-	require.Equal(t, fault.Refused, fault.ClassOf(err), "%v", err)
-	require.Equal(t, "15.00", b.sum(t), "readers see what they saw")
 }

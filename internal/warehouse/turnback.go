@@ -301,7 +301,7 @@ func (w *Warehouse) decide(ctx context.Context, q catalog.Querier, b turnback.Tu
 func (w *Warehouse) turnBackFacts(ctx context.Context, q catalog.Querier, b turnback.TurnBack, outputs []string, keys []partition.Key, live map[partition.Key]map[string]catalog.Live) (turnback.Facts, map[partition.Key][]turnback.Slot, error) {
 	req := b.Request
 	facts := turnback.Facts{
-		Target: turnback.Target{Tenure: b.Target, Owner: req.Owner}, K: b.Tenure, Tenures: map[int64]release.Tenure{}, Generations: map[int64]turnback.Generation{},
+		Target: turnback.Target{Tenure: b.Target, Owner: req.Owner}, Tenures: map[int64]release.Tenure{}, Generations: map[int64]turnback.Generation{},
 		Snapshot: req.Snapshot, DetachNewOutputs: req.Detach, ByPerson: req.ByPerson,
 	}
 	tenures, err := w.ledger.Tenures(ctx, q, req.Pipeline)
@@ -311,14 +311,7 @@ func (w *Warehouse) turnBackFacts(ctx context.Context, q catalog.Querier, b turn
 	for _, t := range tenures {
 		facts.Tenures[t.Number] = t
 	}
-	if b.Target != 0 {
-		facts.K = facts.Tenures[b.Target]
-	} else if req.Owner != "" && b.From.Number != 0 {
-		facts.K = b.From
-		if b.From.Owner == req.Owner {
-			facts.K = before(tenures, b.From.Number)
-		}
-	}
+	facts.K = facts.Tenures[b.Tenure.Back]
 	if facts.TurnedBack, err = w.ledger.TurnedBack(ctx, q, req.Pipeline); err != nil {
 		return facts, nil, err
 	}

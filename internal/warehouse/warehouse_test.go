@@ -10,9 +10,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
+	"drawbridge/internal/admission"
 	"drawbridge/internal/check"
+	"drawbridge/internal/effect"
 	"drawbridge/internal/generation"
 	"drawbridge/internal/partition"
 	"drawbridge/internal/pipeline"
@@ -21,20 +24,51 @@ import (
 	"drawbridge/internal/warehouse"
 )
 
-// bundle is a warehouse with the files that its runs load.
+const prod = "prod"
+
+// bundle is a warehouse with the files that its runs load, and the workflow that builds and publishes there now.
 type bundle struct {
 	*warehouse.Warehouse
-	db    *testdb.DB
-	files map[string]string // "orders_2026-01-01.csv" -> content
-	keys  atomic.Int64
+	db     *testdb.DB
+	files  map[string]string // "orders_2026-01-01.csv" -> content
+	keys   atomic.Int64
+	owner  effect.Owner
+	tenure release.Tenure
 }
 
+// setup is a warehouse of prod in which a deployment of shop@1.0.0 has begun to cross.
 func setup(t *testing.T) *bundle {
 	t.Helper()
 	b := &bundle{db: testdb.New(t), files: map[string]string{}}
 	b.Warehouse = open(t, b.db)
 	require.NoError(t, b.EnsureLedger(t.Context()))
+	b.cross(t, "1.0.0")
 	return b
+}
+
+// cross lets a new deployment of a version begin, after the one before has left.
+func (b *bundle) cross(t *testing.T, version string) {
+	t.Helper()
+	require.NoError(t, b.Leave(t.Context(), "shop", string(b.owner)))
+	b.owner = workflow(fmt.Sprintf("deploy/shop/%d", b.keys.Add(1)))
+	b.tenure = b.enter(t, b.owner, version)
+}
+
+func (b *bundle) enter(t *testing.T, owner effect.Owner, version string) release.Tenure {
+	t.Helper()
+	tenure, err := b.Enter(t.Context(), deployment(owner, version), prod, []string{"fct_orders"}, false)
+	require.NoError(t, err)
+	return tenure
+}
+
+// deployment is the tenure that a deployment of a version wants.
+func deployment(owner effect.Owner, version string) release.Tenure {
+	return release.Tenure{Release: releaseOf(version), Kind: release.ByDeployment, Owner: string(owner)}
+}
+
+// workflow is the owner of the effects of the first run of a workflow.
+func workflow(id string) effect.Owner {
+	return effect.OwnerOf(id, uuid.NewSHA1(uuid.NameSpaceURL, []byte(id)).String())
 }
 
 func open(t *testing.T, db *testdb.DB) *warehouse.Warehouse {
@@ -46,7 +80,9 @@ func open(t *testing.T, db *testdb.DB) *warehouse.Warehouse {
 }
 
 // key is the next effect key: each call of an effect in a test is one of its own, unless it is kept.
-func (b *bundle) key() string { return fmt.Sprintf("test/%d", b.keys.Add(1)) }
+func (b *bundle) key() effect.Key {
+	return effect.Key{Owner: b.owner, Environment: prod, Step: fmt.Sprintf("step-%d", b.keys.Add(1))}
+}
 
 func (b *bundle) open(_ context.Context, load pipeline.Load, key partition.Key) (io.ReadCloser, error) {
 	content, ok := b.files[strings.ReplaceAll(load.File, "@partition", string(key))]
@@ -100,7 +136,8 @@ func (b *bundle) spec(p *pipeline.Pipeline, key partition.Key) warehouse.BuildSp
 		outputs = append(outputs, o.Table)
 	}
 	return warehouse.BuildSpec{
-		Key: b.key(), Pipeline: p, Release: releaseOf(p.Version), Partition: key, Outputs: outputs, Open: b.open, Application: "drawbridge/test/build",
+		Key: b.key(), Tenure: b.tenure.Number, Pipeline: p, Release: releaseOf(p.Version), Partition: key, Outputs: outputs,
+		Open: b.open, Application: "drawbridge/test/build",
 	}
 }
 
@@ -109,14 +146,46 @@ func (b *bundle) build(t *testing.T, p *pipeline.Pipeline, key partition.Key) wa
 	t.Helper()
 	built, err := b.Build(t.Context(), b.spec(p, key))
 	require.NoError(t, err)
-	_, err = b.Expand(t.Context(), warehouse.ExpandSpec{Pipeline: p, Release: releaseOf(p.Version), LockBudget: 10 * time.Second}, func(time.Duration) {})
-	require.NoError(t, err)
+	b.expand(t, p)
 	return built[0]
 }
 
-// patient is a publish that waits as long as a test may.
-func (b *bundle) patient(swaps ...generation.Swap) warehouse.PublishSpec {
-	return warehouse.PublishSpec{Key: b.key(), Swaps: swaps, LockBudget: 20 * time.Second, SnapshotWait: 20 * time.Second, Application: "drawbridge/test/publish"}
+// expand makes room for what was built, and returns what it changed.
+func (b *bundle) expand(t *testing.T, p *pipeline.Pipeline) []string {
+	t.Helper()
+	ticket := b.ticket()
+	ticket.Question.What = admission.Expand
+	result, err := b.Expand(t.Context(), p, generation.ExpandSpec{LockBudget: 20 * time.Second}, ticket, func(time.Duration) {})
+	require.NoError(t, err)
+	require.True(t, result.Done, "blocked: %+v", result)
+	return result.Changes
+}
+
+// ticket asks to publish swaps on behalf of the workflow that is at work, where no approval is wanted.
+func (b *bundle) ticket(swaps ...generation.Swap) admission.Ticket {
+	return admission.Ticket{Question: admission.Question{
+		What: admission.Publish, Environment: prod, Release: b.tenure.Release, Config: b.tenure.Config, Owner: b.owner, Tenure: b.tenure.Number, Swaps: swaps,
+	}}
+}
+
+// try is a publish with its ticket.
+type try struct {
+	generation.PublishSpec
+	ticket admission.Ticket
+}
+
+// patient is a publish that waits as long as a test may, and makes its tenure the active one.
+func (b *bundle) patient(swaps ...generation.Swap) try {
+	return try{
+		PublishSpec: generation.PublishSpec{
+			Key: b.key(), Activate: true, LockBudget: 20 * time.Second, SnapshotWait: 20 * time.Second, Application: "drawbridge/test/publish",
+		},
+		ticket: b.ticket(swaps...),
+	}
+}
+
+func (b *bundle) attempt(ctx context.Context, a try, beat func(snapshots, locks time.Duration)) (generation.PublishResult, error) {
+	return b.Publish(ctx, a.PublishSpec, a.ticket, beat)
 }
 
 func beat(_, _ time.Duration) {}
@@ -126,9 +195,14 @@ func swap(g generation.Generation, from int64) generation.Swap {
 }
 
 // publish makes a generation live, and requires that it went through.
-func (b *bundle) publish(t *testing.T, swaps ...generation.Swap) warehouse.PublishResult {
+func (b *bundle) publish(t *testing.T, swaps ...generation.Swap) generation.PublishResult {
 	t.Helper()
-	result, err := b.Publish(t.Context(), b.patient(swaps...), beat)
+	return b.done(t, b.patient(swaps...))
+}
+
+func (b *bundle) done(t *testing.T, a try) generation.PublishResult {
+	t.Helper()
+	result, err := b.attempt(t.Context(), a, beat)
 	require.NoError(t, err)
 	require.True(t, result.Done, "blocked: %+v", result)
 	return result

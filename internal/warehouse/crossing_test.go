@@ -1,0 +1,296 @@
+package warehouse_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/stretchr/testify/require"
+
+	"drawbridge/internal/admission"
+	"drawbridge/internal/catalog"
+	"drawbridge/internal/fault"
+	"drawbridge/internal/gate"
+	"drawbridge/internal/generation"
+	"drawbridge/internal/release"
+)
+
+func TestOneDeploymentCrossesAtATime(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	next := deployment(workflow("deploy/shop/next"), "1.1.0")
+	_, err := b.Enter(t.Context(), next, prod, outputs(), false)
+	require.Equal(t, fault.Conflict, fault.ClassOf(err), "%v", err)
+	require.ErrorContains(t, err, b.owner.Workflow())
+	again, err := b.Enter(t.Context(), deployment(b.owner, "1.0.0"), prod, outputs(), false)
+	require.NoError(t, err)
+	require.Equal(t, b.tenure.Number, again.Number, "who enters again has the same tenure")
+	_, err = b.Enter(t.Context(), deployment(b.owner, "1.1.0"), prod, outputs(), false)
+	require.Equal(t, fault.Conflict, fault.ClassOf(err), "a workflow has one tenure: %v", err)
+
+	require.NoError(t, b.Leave(t.Context(), "shop", next.Owner))
+	_, err = b.Enter(t.Context(), next, prod, outputs(), false)
+	require.Equal(t, fault.Conflict, fault.ClassOf(err), "nobody leaves for another: %v", err)
+	for range 2 { // twice is once
+		require.NoError(t, b.Leave(t.Context(), "shop", string(b.owner)))
+	}
+	entered, err := b.Enter(t.Context(), next, prod, outputs(), false)
+	require.NoError(t, err)
+	require.Greater(t, entered.Number, b.tenure.Number)
+
+	other := deployment(workflow("deploy/other/1"), "1.0.0")
+	other.Release.Pipeline = "other"
+	_, err = b.Enter(t.Context(), other, prod, []string{"fct_other"}, false)
+	require.NoError(t, err, "another pipeline crosses beside it")
+}
+
+func TestARunUsesWhatIsActiveAndCrossesNothing(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.deploy(t, "1.0.0", 1, "2026-01-01")
+	run := release.Tenure{Release: releaseOf("0.9.0"), Kind: release.ByRun, Owner: string(workflow("run/shop/1"))}
+	got, err := b.Enter(t.Context(), run, prod, outputs(), false)
+	require.NoError(t, err)
+	require.Equal(t, b.tenure.Number, got.Number)
+	require.Equal(t, "1.0.0", got.Release.Version)
+	crossing, err := b.Crossing(t.Context(), "shop")
+	require.NoError(t, err)
+	require.Equal(t, string(b.owner), crossing.Owner)
+}
+
+func TestTheFirstPublishOfARunActivatesItsRelease(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	require.NoError(t, b.Leave(t.Context(), "shop", string(b.owner)))
+	active := func() int64 {
+		tenure, err := b.Active(t.Context(), "shop")
+		require.NoError(t, err)
+		return tenure.Number
+	}
+	b.owner = workflow("run/shop/1")
+	var err error
+	b.tenure, err = b.Enter(t.Context(), release.Tenure{Release: releaseOf("1.0.0"), Kind: release.ByRun, Owner: string(b.owner)}, prod, outputs(), false)
+	require.NoError(t, err)
+	b.orders("2026-01-01", 10, 1)
+	first := b.patient(b.swaps(t, mart("1.0.0"), "2026-01-01")...)
+	require.Zero(t, active(), "what is reserved is not active")
+
+	reader := b.begin(t, pgx.TxOptions{})
+	_, err = reader.Exec(t.Context(), `SELECT count(*) FROM fct_orders`)
+	require.NoError(t, err)
+	impatient := first
+	impatient.LockBudget = 300 * time.Millisecond
+	result, err := b.attempt(t.Context(), impatient, beat)
+	require.NoError(t, err)
+	require.False(t, result.Done)
+	require.Zero(t, active(), "a publish that is blocked activates nothing")
+	require.NoError(t, reader.Rollback(t.Context()))
+	b.done(t, first)
+	require.Equal(t, b.tenure.Number, active())
+
+	late, err := b.Enter(t.Context(), release.Tenure{Release: releaseOf("1.0.0"), Kind: release.ByRun, Owner: string(workflow("run/shop/2"))}, prod, outputs(), false)
+	require.NoError(t, err)
+	require.Equal(t, b.tenure.Number, late.Number)
+}
+
+func TestASchemaBelongsToTheEnvironmentThatWroteItFirst(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	require.NoError(t, b.Leave(t.Context(), "shop", string(b.owner)))
+	_, err := b.Enter(t.Context(), deployment(workflow("deploy/shop/dev"), "1.1.0"), "dev", outputs(), false)
+	require.Equal(t, fault.Refused, fault.ClassOf(err), "%v", err)
+	b.orders("2026-01-01", 10, 1)
+	stray := b.patient(b.swaps(t, mart("1.0.0"), "2026-01-01")...)
+	stray.ticket.Question.Environment = "dev"
+	_, err = b.attempt(t.Context(), stray, beat)
+	require.Equal(t, fault.Refused, fault.ClassOf(err), "%v", err)
+	require.Empty(t, b.live(t))
+}
+
+func TestATableBelongsToThePipelineThatPublishedItFirst(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	other := deployment(workflow("deploy/other/1"), "1.0.0")
+	other.Release.Pipeline = "other"
+	entered, err := b.Enter(t.Context(), other, prod, []string{"fct_orders"}, false)
+	require.NoError(t, err, "nobody has published it")
+	b.deploy(t, "1.0.0", 1, "2026-01-01")
+	_, err = b.Enter(t.Context(), other, prod, []string{"fct_orders"}, false)
+	require.Equal(t, fault.Refused, fault.ClassOf(err), "%v", err)
+
+	there := b.live(t)
+	b.owner, b.tenure = workflow("deploy/other/1"), entered
+	p := shop()
+	p.Name = "other"
+	spec := b.spec(p, "2026-01-01")
+	spec.Release = entered.Release
+	built, err := b.Build(t.Context(), spec)
+	if err == nil {
+		_, err = b.attempt(t.Context(), b.patient(swap(built[0].Generation, built[0].From)), beat)
+	}
+	require.Equal(t, fault.Refused, fault.ClassOf(err), "%v", err)
+	require.ErrorContains(t, err, "belongs to the pipeline shop")
+	require.Equal(t, there, b.live(t))
+}
+
+// What is true when a publish begins may not be true any more when it has its locks: it looks again, in its transaction.
+func TestAPublishLooksAgainWhenItHasItsLocks(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		meanwhile func(t *testing.T, b *bundle)
+		class     fault.Class // of the refusal; empty: it waits, and says why
+		says      string
+	}{
+		"a hold was set": {
+			meanwhile: func(t *testing.T, b *bundle) { require.NoError(t, b.Hold(t.Context(), "ann", "quarter end")) },
+			says:      "quarter end",
+		},
+		"a deployment wants to publish first": {
+			meanwhile: func(t *testing.T, b *bundle) {
+				require.NoError(t, b.Leave(t.Context(), "shop", string(b.owner)))
+				_, err := b.Enter(t.Context(), deployment(workflow("deploy/shop/next"), "1.1.0"), prod, outputs(), true)
+				require.NoError(t, err)
+			},
+			says: "deploy/shop/next publishes first",
+		},
+		"its release was turned back": {
+			meanwhile: func(t *testing.T, b *bundle) {
+				_, ok, err := b.BeginTurnBack(t.Context(), compensation(b.owner), workflow("deploy/shop/stop"))
+				require.NoError(t, err)
+				require.True(t, ok)
+			},
+			class: fault.Conflict, says: "a turn-back is open here",
+		},
+		"its workflow was stopped": {
+			meanwhile: func(t *testing.T, b *bundle) {
+				_, ok, err := b.BeginTurnBack(t.Context(), compensation(workflow("run/shop/nightly")), workflow("cancel/1"))
+				require.NoError(t, err)
+				require.False(t, ok)
+			},
+			class: fault.Conflict, says: "stopped",
+		},
+		"another tenure is active": {
+			meanwhile: func(t *testing.T, b *bundle) {
+				require.NoError(t, b.Leave(t.Context(), "shop", string(b.owner)))
+				next := b.enter(t, workflow("deploy/shop/next"), "1.1.0")
+				require.NoError(t, catalog.New(b.db.Schema).Activate(t.Context(), b.db.Pool, "shop", next.Number))
+			},
+			class: fault.Conflict, says: "not active any more",
+		},
+		"the table has got another owner": {
+			meanwhile: func(t *testing.T, b *bundle) {
+				_, err := b.db.Pool.Exec(t.Context(), `UPDATE `+b.db.Schema+`__ledger.output SET pipeline = 'other' WHERE output = 'fct_orders'`)
+				require.NoError(t, err)
+			},
+			class: fault.Refused, says: "belongs to the pipeline other",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := setup(t)
+			b.deploy(t, "1.0.0", 1, "2026-01-01")
+			there := b.live(t)
+			b.orders("2026-01-01", 10, 2)
+			crossing := b.owner
+			b.owner = workflow("run/shop/nightly")
+			run := b.patient(b.swaps(t, mart("1.0.0"), "2026-01-01")...)
+			b.owner = crossing
+
+			reader := b.begin(t, pgx.TxOptions{})
+			_, err := reader.Exec(t.Context(), `SELECT count(*) FROM fct_orders`)
+			require.NoError(t, err)
+			climbs := make(chan struct{}, 10_000)
+			type end struct {
+				result generation.PublishResult
+				err    error
+			}
+			ended := make(chan end, 1)
+			run.LockBudget = time.Minute
+			go func() {
+				result, err := b.attempt(context.WithoutCancel(t.Context()), run, func(_, locks time.Duration) {
+					if locks > 0 { // past its first look
+						climbs <- struct{}{}
+					}
+				})
+				ended <- end{result, err}
+			}()
+			select {
+			case <-climbs:
+			case e := <-ended:
+				require.Fail(t, "it did not wait", "%+v %v", e.result, e.err)
+			}
+			c.meanwhile(t, b)
+			require.NoError(t, reader.Rollback(t.Context()))
+			e := <-ended
+			if c.class == "" {
+				require.NoError(t, e.err)
+				require.Equal(t, generation.ForHold, e.result.WaitingFor)
+				require.Contains(t, e.result.Why, c.says)
+			} else {
+				require.Equal(t, c.class, fault.ClassOf(e.err), "%v", e.err)
+				require.ErrorContains(t, e.err, c.says)
+			}
+			require.Equal(t, there, b.live(t))
+		})
+	}
+}
+
+func TestAHoldEndsWhenAPersonReleasesIt(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	require.Equal(t, fault.Invalid, fault.ClassOf(b.Hold(t.Context(), "ann", "")))
+	require.NoError(t, b.Hold(t.Context(), "ann", "quarter end"))
+	require.NoError(t, b.Hold(t.Context(), "ben", "lunch"), "the one that stands stays")
+	b.orders("2026-01-01", 10, 1)
+	held := b.patient(b.swaps(t, mart("1.0.0"), "2026-01-01")...)
+	result, err := b.attempt(t.Context(), held, beat)
+	require.NoError(t, err)
+	require.False(t, result.Done)
+	require.Contains(t, result.Why, "quarter end (set by ann)")
+	for range 2 { // twice is once
+		require.NoError(t, b.ReleaseHold(t.Context(), "ann"))
+	}
+	b.done(t, held)
+}
+
+// The rule is the environment's own, whatever a caller says: what it has to find is the recorded answers.
+func TestAPublishFindsTheAnswersThatItsRuleWants(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	require.NoError(t, b.Leave(t.Context(), "shop", string(b.owner)))
+	b.owner = workflow("deploy/shop/planned")
+	wanted := deployment(b.owner, "1.0.0")
+	wanted.Plan, wanted.By = "sha256:plan", "ann"
+	var err error
+	b.tenure, err = b.Enter(t.Context(), wanted, prod, outputs(), false)
+	require.NoError(t, err)
+	b.orders("2026-01-01", 10, 1)
+	first := b.patient(b.swaps(t, mart("1.0.0"), "2026-01-01")...)
+	first.ticket.Rule = gate.Approval{Required: true, Approvers: []string{"ann", "ben", "cy"}, Quorum: 2, FourEyes: true, Expires: time.Hour}
+	refused := func(why string) {
+		t.Helper()
+		_, err := b.attempt(t.Context(), first, beat)
+		require.Equal(t, fault.Refused, fault.ClassOf(err), "%s: %v", why, err)
+		require.Equal(t, fault.Refused, fault.ClassOf(b.Admit(t.Context(), first.ticket)), why)
+	}
+	answer := func(plan string, by ...string) {
+		t.Helper()
+		g := gate.Gate{Name: "approval-prod", Plan: plan, Requester: "ann"}
+		for _, person := range by {
+			g.Answers = append(g.Answers, gate.Answer{Decision: gate.Decision{Gate: g.Name, Plan: plan, By: person, Choice: gate.Approve, Reason: "fine"}, At: time.Now()})
+		}
+		require.NoError(t, b.RecordAnswers(t.Context(), b.tenure.Release, g))
+	}
+	refused("nobody answered")
+	answer("sha256:other", "ben", "cy")
+	refused("they answered about another plan")
+	answer("sha256:plan", "ben", "ann")
+	refused("one of the two is who asked")
+	expand := first.ticket
+	expand.Question.What = admission.Expand
+	_, err = b.Expand(t.Context(), mart("1.0.0"), generation.ExpandSpec{LockBudget: time.Second}, expand, func(time.Duration) {})
+	require.Equal(t, fault.Refused, fault.ClassOf(err), "nor does it change readers' tables: %v", err)
+	answer("sha256:plan", "cy")
+	b.done(t, first)
+}
