@@ -39,6 +39,16 @@ func (control) In(environment, summary string) workflow.ActivityOptions {
 	}
 }
 
+// settling is short work whose outcome the workflow has to know: it decides what there is to take back. A cancelled one is
+// waited for.
+type settling struct{ control }
+
+func (settling) In(environment, summary string) workflow.ActivityOptions {
+	opts := control{}.In(environment, summary)
+	opts.WaitForCancellation = true
+	return opts
+}
+
 // observing is to look at an environment. Where no file name says which partitions there are, the files are loaded to find
 // out, which takes as long as that.
 type observing struct{}
