@@ -256,10 +256,10 @@ type ActiveResult struct {
 func (a *Publishing) Active(ctx context.Context, in ActiveInput) (ActiveResult, error) {
 	_, w, err := a.Site.open(ctx, in.Target)
 	if err != nil {
-		return ActiveResult{}, err
+		return ActiveResult{}, a.Site.atOnce(err)
 	}
 	active, err := w.Active(ctx, in.Target.Release.Pipeline)
-	return ActiveResult{Release: active, Rule: a.Site.Policy.Approval}, err
+	return ActiveResult{Release: active, Rule: a.Site.Policy.Approval}, a.Site.atOnce(err)
 }
 
 // RecordInput is an approval gate that closed.
