@@ -53,6 +53,9 @@ type Entered struct {
 func (a *Admitting) Enter(ctx context.Context, in EnterInput) (Entered, error) {
 	p, w, err := a.Site.open(ctx, in.Target)
 	if err != nil {
+		if in.Kind == release.ByRun { // a person waits, and nothing has been done yet
+			err = a.Site.atOnce(err)
+		}
 		return Entered{}, err
 	}
 	if err := w.EnsureLedger(ctx); err != nil {
