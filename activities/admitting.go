@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"drawbridge/internal/admission"
+	"drawbridge/internal/effect"
 	"drawbridge/internal/fault"
 	"drawbridge/internal/gate"
 	"drawbridge/internal/generation"
@@ -21,7 +22,7 @@ type Admitter interface {
 	Enter(ctx context.Context, t release.Tenure, environment string, outputs []string, exclusive bool) (release.Tenure, error)
 	// Leave takes a workflow out of the crossing. Twice is once.
 	Leave(ctx context.Context, pipeline, owner string) error
-	RecordAnswers(ctx context.Context, r release.Release, g gate.Gate) error
+	RecordAnswers(ctx context.Context, owner effect.Owner, r release.Release, g gate.Gate) error
 }
 
 // Admitting says who may change what in an environment. It trusts no caller: what a caller says of a plan, an approval or a
@@ -113,7 +114,7 @@ func (a *Admitting) RecordAnswers(ctx context.Context, in RecordInput) error {
 	if err != nil {
 		return err
 	}
-	return w.RecordAnswers(ctx, in.Target.Release, in.Gate)
+	return w.RecordAnswers(ctx, in.Target.Owner, in.Target.Release, in.Gate)
 }
 
 // ticket is a question of a target with this environment's own rule.

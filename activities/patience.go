@@ -24,6 +24,7 @@ func patience(ctx context.Context) (before Waited, beat func(snapshots, locks ti
 			before = Waited{} // a lost attempt of another build: the budget begins anew
 		}
 	}
+	beatsItself(ctx)
 	var mu sync.Mutex
 	now := before
 	beat = func(snapshots, locks time.Duration) {

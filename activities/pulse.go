@@ -19,6 +19,7 @@ const beat = 2 * time.Second
 func pulse(ctx context.Context, key partition.Key) (report func(Progress), stop func()) {
 	var mu sync.Mutex
 	last := Progress{Stage: "start", Partition: key}
+	resume := beatsItself(ctx)
 	activity.RecordHeartbeat(ctx, last)
 	done := make(chan struct{})
 	var wg sync.WaitGroup
@@ -48,6 +49,7 @@ func pulse(ctx context.Context, key partition.Key) (report func(Progress), stop 
 	stop = func() {
 		close(done)
 		wg.Wait()
+		resume()
 	}
 	return report, stop
 }

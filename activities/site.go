@@ -9,6 +9,8 @@ import (
 	"maps"
 	"sync"
 
+	"go.temporal.io/sdk/activity"
+
 	"drawbridge/internal/effect"
 	"drawbridge/internal/fault"
 	"drawbridge/internal/partition"
@@ -94,6 +96,9 @@ func (s *Site) Pipeline(ctx context.Context, t Target) (*pipeline.Pipeline, erro
 			"start a worker for it: drawbridge-worker --env "+t.Environment,
 			"this worker serves "+s.Environment+" only")
 	}
+	if err := calls(ctx, t); err != nil {
+		return nil, err
+	}
 	id := t.Release.Digest + "+" + t.Config
 	s.mu.Lock()
 	p, ok := s.known[id]
@@ -116,6 +121,18 @@ func (s *Site) Pipeline(ctx context.Context, t Target) (*pipeline.Pipeline, erro
 	}
 	s.known[id] = p
 	return p, nil
+}
+
+// calls refuses effects in the name of another workflow than the one that calls. Which one that is the server says, and not
+// the caller: whoever can reach Temporal may call any activity, and owns nothing of others by that.
+func calls(ctx context.Context, t Target) error {
+	if t.Owner == "" || !activity.IsActivity(ctx) {
+		return nil
+	}
+	if caller := activity.GetInfo(ctx).WorkflowExecution.ID; t.Owner.Workflow() != caller {
+		return fault.Newf(fault.Refused, "act for", t.Owner.Workflow(), "each workflow acts for itself", caller+" asks")
+	}
+	return t.Owner.Check()
 }
 
 // parse reads a pipeline with the packed config of this environment, or with the blob that replaces it.

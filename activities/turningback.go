@@ -341,7 +341,7 @@ func (a *TurningBack) RebuildPass(ctx context.Context, in PassInput) (Pass, erro
 	for i, key := range in.Rebuild {
 		parked, d, err := a.rebuild(ctx, t, key)
 		if err != nil {
-			if fault.ClassOf(err) == "" {
+			if fault.ClassOf(err) == "" || len(d.Items) == 0 {
 				return pass, err // another attempt may do better; what was published is not done again
 			}
 			if err := t.w.RecordLeft(ctx, t.b.Tenure.Number, stuck(d, err)); err != nil {

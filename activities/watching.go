@@ -10,6 +10,7 @@ import (
 	"drawbridge/internal/fault"
 	"drawbridge/internal/gate"
 	"drawbridge/internal/pipeline"
+	"drawbridge/internal/release"
 )
 
 // Watcher evaluates SQL over published tables, read only.
@@ -63,6 +64,8 @@ type Look struct {
 	Values map[string]float64 `json:"values,omitempty"`
 	// Late says that data is late: it alerts and asks, and never rolls back.
 	Late string `json:"late,omitempty"`
+	// Active is the tenure that was active when all of it had been seen.
+	Active release.Tenure `json:"active"`
 }
 
 // Look evaluates the watch checks once. Only a data check that was evaluated and failed is a Fail; one that could not be
@@ -91,8 +94,11 @@ func (a *Watching) Look(ctx context.Context, in LookInput) (Look, error) {
 	}
 	out.Verdict = watched(results)
 	if p.Watch.Freshness > 0 {
-		out.Late, err = a.late(ctx, p, w)
+		if out.Late, err = a.late(ctx, p, w); err != nil {
+			return Look{}, err
+		}
 	}
+	out.Active, err = w.Active(ctx, in.Target.Release.Pipeline)
 	return out, err
 }
 

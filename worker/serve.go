@@ -142,7 +142,7 @@ func ensureAttributes(ctx context.Context, c client.Client, log *zap.Logger) {
 func activityOptions(slots int) worker.Options {
 	return worker.Options{
 		DisableWorkflowWorker: true, MaxConcurrentActivityExecutionSize: slots,
-		Interceptors: []interceptor.WorkerInterceptor{activities.NewFaultInterceptor()},
+		Interceptors: []interceptor.WorkerInterceptor{activities.NewFaultInterceptor(), activities.NewHeartInterceptor()},
 	}
 }
 

@@ -76,13 +76,14 @@ func (x *crossing) at(step string) conduct.Scope {
 }
 
 func (x *crossing) preflight(ctx workflow.Context) error {
+	x.progress.Entered = true // whatever becomes of the call
 	entered, err := Enter.Do(ctx, x.Conductor, x.at("enter"), "enter "+x.env.Name, activities.EnterInput{
 		Target: x.target, Kind: release.ByDeployment, Plan: x.summary.Digest, By: x.in.By, Reason: x.in.Reason,
 	})
 	if err != nil {
 		return err
 	}
-	x.progress.Entered, x.progress.Tenure, x.target.Tenure = true, entered.Tenure.Number, entered.Tenure.Number
+	x.progress.Tenure, x.target.Tenure = entered.Tenure.Number, entered.Tenure.Number
 	x.Rule(x.env.Name, entered.Rule)
 	if _, err := Recheck.Do(ctx, x.Conductor, x.at("preflight"), "preflight "+x.env.Name, activities.RecheckInput{Target: x.target, Plan: x.summary.Digest}); err != nil {
 		return err
@@ -207,11 +208,14 @@ const publishRounds = 3
 // meantime, again builds, audits and compares anew, within the same budgets, and the deployment goes on.
 func (x *crossing) publish(ctx workflow.Context, in activities.PublishInput, pieces []activities.Piece, again func(workflow.Context, int) ([]activities.Piece, error)) error {
 	in.Target, in.By, in.Reason = x.target, x.in.By, x.in.Reason
-	for round := range publishRounds + 1 {
+	for round := 0; ; round++ {
 		in.Round, in.Swaps = round, swaps(pieces)
 		moved, err := publish(ctx, x.Conductor, in, pieces)
 		if err != nil || len(moved) == 0 {
 			return err
+		}
+		if round == publishRounds {
+			return fault.Newf(fault.Conflict, in.Step, x.env.Name, "deploy it again when the other runs have ended", "what it replaces moved, again and again")
 		}
 		x.Tell(ctx, x.at(in.Step), fmt.Sprintf("%s moved since it was built: building it again", count(len(moved), "partition")))
 		if round+1 == publishRounds {
@@ -225,7 +229,6 @@ func (x *crossing) publish(ctx workflow.Context, in activities.PublishInput, pie
 			return err
 		}
 	}
-	return fault.Newf(fault.Conflict, in.Step, x.env.Name, "deploy it again when the other runs have ended", "what it replaces moved, again and again")
 }
 
 // publishRest builds and audits slices in lanes, and publishes them in the order of the plan. The history of a slice is a few
@@ -290,10 +293,13 @@ func (x *crossing) live(activated bool) {
 }
 
 // attest states, signed, that the release passed this environment, and sweeps. A cancel that comes now is too late for this
-// environment: a statement must not stand for what was turned back.
+// environment: a statement must not stand for what was turned back. Nothing is stated where another tenure ended the watch.
 func (x *crossing) attest(ctx workflow.Context) error {
 	ctx, _ = workflow.NewDisconnectedContext(ctx)
 	at := x.at("attest")
+	if x.progress.Other != nil {
+		return x.sweep(ctx)
+	}
 	in := activities.AttestInput{Target: x.target, Kind: release.Passed, Plan: x.summary.Digest, By: x.in.By, Reason: x.in.Reason}
 	if x.superseded != nil {
 		in.Details = map[string]string{"watch": "superseded by " + x.superseded.By}
@@ -304,6 +310,12 @@ func (x *crossing) attest(ctx workflow.Context) error {
 	if err := x.leave(ctx, x.env.Name, x.progress); err != nil {
 		return err
 	}
+	return x.sweep(ctx)
+}
+
+// sweep drops the shadow, and what nobody can go back to any more.
+func (x *crossing) sweep(ctx workflow.Context) error {
+	at := x.at("sweep")
 	if err := DropShadow.Tidy(ctx, x.Conductor, at, "drop shadow", activities.ShadowInput{Target: x.target}); err != nil {
 		return err
 	}

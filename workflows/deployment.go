@@ -12,6 +12,7 @@ import (
 	"drawbridge/activities"
 	"drawbridge/internal/fault"
 	"drawbridge/internal/plan"
+	"drawbridge/internal/release"
 	"drawbridge/internal/turnback"
 	"drawbridge/workflows/conduct"
 )
@@ -39,6 +40,8 @@ type Progress struct {
 	Entered bool  `json:"entered,omitempty"`
 	Touched bool  `json:"touched,omitempty"`
 	Tenure  int64 `json:"tenure,omitempty"`
+	// Other is the tenure that the watch found active in place of its own.
+	Other *release.Tenure `json:"other,omitempty"`
 	// Canary are the generations that were compared and wait to be promoted.
 	Canary []activities.Piece `json:"canary,omitempty"`
 	// Rest is the line of the slices after the canary's.
@@ -126,7 +129,11 @@ func (d *deployment) deploy(ctx workflow.Context) error {
 		}
 	}
 	last := d.summary.Environments[len(d.summary.Environments)-1].Name
-	d.Finish(ctx, StageDone, conduct.Scope{Environment: last}, fmt.Sprintf("%s@%s is live in %s", d.Release().Pipeline, d.Release().Version, last))
+	sentence := fmt.Sprintf("%s is live in %s", d.Release(), last)
+	if other := d.progress[len(d.progress)-1].Other; other != nil {
+		sentence = fmt.Sprintf("%s was live in %s until %s became active; nothing is stated about it", d.Release(), last, other.Release)
+	}
+	d.Finish(ctx, StageDone, conduct.Scope{Environment: last}, sentence)
 	return nil
 }
 
@@ -231,7 +238,7 @@ func (d *deployment) compensate(ctx workflow.Context, cause error) (conduct.Outc
 			continue
 		}
 		d.At(ctx, StageCompensating, conduct.Scope{Environment: env, Step: "compensate"}, "turning back in "+env+": "+conduct.Reason(cause))
-		out, err := d.turnBack(ctx, env, cause)
+		out, err := d.turnBack(ctx, env, &d.progress[i], cause)
 		all.Changed, all.Left = all.Changed || out.Changed, append(all.Left, out.Left...)
 		if err != nil {
 			return all, err
@@ -247,9 +254,16 @@ func (d *deployment) compensate(ctx workflow.Context, cause error) (conduct.Outc
 	return all, nil
 }
 
-// turnBack takes back what the deployment changed in an environment, and its shadow.
-func (d *deployment) turnBack(ctx workflow.Context, env string, cause error) (conduct.Outcome, error) {
+// turnBack takes back what the deployment changed in an environment, and its shadow. Where the watch found another tenure
+// there is nothing to take back.
+func (d *deployment) turnBack(ctx workflow.Context, env string, p *Progress, cause error) (conduct.Outcome, error) {
 	target := d.target(ctx, env)
+	sweep := func() error {
+		return DropShadow.Tidy(ctx, d.Conductor, conduct.Scope{Environment: env, Step: "sweep"}, "drop shadow", activities.ShadowInput{Target: target})
+	}
+	if p.Other != nil {
+		return conduct.Outcome{Changed: p.Other.Kind == release.ByTurnBack}, sweep()
+	}
 	c := &compensation{Conductor: d.Conductor, target: target, request: turnback.Request{
 		Pipeline: target.Release.Pipeline, Owner: string(target.Owner), ByPerson: d.SaidNo() || temporal.IsCanceledError(cause),
 		By: d.in.By, Reason: conduct.Reason(cause),
@@ -258,7 +272,7 @@ func (d *deployment) turnBack(ctx workflow.Context, env string, cause error) (co
 	if err != nil {
 		return out, err
 	}
-	return out, DropShadow.Tidy(ctx, d.Conductor, conduct.Scope{Environment: env, Step: "sweep"}, "drop shadow", activities.ShadowInput{Target: target})
+	return out, sweep()
 }
 
 // leave takes the deployment out of an environment's crossing, so that others may change the pipeline there.

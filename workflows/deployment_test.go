@@ -1,6 +1,7 @@
 package workflows_test
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -29,28 +30,33 @@ func TestADeploymentCrossesItsEnvironmentsInOrder(t *testing.T) {
 	t.Parallel()
 	prod := crossing("prod")
 	prod.Watch.For, prod.Watch.Every = 2*time.Hour, time.Hour
-	e := smooth(crossing("dev"), prod)
+	e := smooth(t, crossing("dev"), prod)
 	s, err := e.deploy(t)
 	require.NoError(t, err)
 	require.Equal(t, workflows.StageDone, s.Stage)
 	seen := e.seen()
 	require.ElementsMatch(t, []string{"Observe dev", "Observe prod"}, seen[:2], "environments are observed at the same time")
 	require.Equal(t, []string{
-		"Recheck dev", "BuildSlice dev canary", "AttachShadow dev", "CompareCanary dev", "Expand dev",
-		"Publish dev publish-canary", "Publish dev publish-slice-1", "Publish dev publish-slice-2", "Activate dev 1.1.0", "Attest dev", "DropShadow dev",
-		"Recheck prod", "BuildSlice prod canary", "AttachShadow prod", "CompareCanary prod", "Expand prod",
-		"Publish prod publish-canary", "Publish prod publish-slice-1", "Publish prod publish-slice-2", "Activate prod 1.1.0",
+		"Enter dev", "Recheck dev", "BuildSlice dev canary", "AttachShadow dev", "CompareCanary dev", "Expand dev",
+		"Publish dev publish-canary", "Publish dev publish-slice-1", "Publish dev publish-slice-2", "Attest dev", "Leave dev", "DropShadow dev",
+		"Enter prod", "Recheck prod", "BuildSlice prod canary", "AttachShadow prod", "CompareCanary prod", "Expand prod",
+		"Publish prod publish-canary", "Publish prod publish-slice-1", "Publish prod publish-slice-2", "Leave prod",
 		"Look prod", "Look prod", "Look prod", "Attest prod", "DropShadow prod",
 	}, slices.DeleteFunc(seen[2:], func(call string) bool {
 		return strings.HasPrefix(call, "BuildSlice") && !strings.HasSuffix(call, " canary") // beside the publishing
 	}))
+	require.Equal(t, candidate(), e.ledgers["prod"].now().Release)
+	require.Len(t, e.shelf.statements, 2)
 }
 
 // unchanged holds an environment to what it was before a deployment.
 func (e *effects) unchanged(t *testing.T, environment string) {
 	t.Helper()
-	require.Zero(t, e.ledger.visible(environment), "partitions of %s show what was turned back", environment)
-	require.Equal(t, previous(), *e.ledger.activeIn(environment))
+	l := e.ledgers[environment]
+	require.Zero(t, l.visible(), "partitions of %s show what was turned back", environment)
+	require.Equal(t, previous(), l.now().Release)
+	require.Empty(t, l.crossing, "others may change it")
+	require.Nil(t, l.open())
 }
 
 func TestAGateThatFailsTurnsBack(t *testing.T) {
@@ -61,12 +67,12 @@ func TestAGateThatFailsTurnsBack(t *testing.T) {
 	watched.Watch = plan.Watch{For: time.Hour, Every: time.Minute, OnBreach: "rollback"}
 	audits := func(failing string) func(*effects) {
 		return func(e *effects) {
-			e.build = func(in activities.SliceInput) (activities.SliceResult, error) {
+			e.build = func(ctx context.Context, in activities.SliceInput) (activities.SliceResult, error) {
 				outcome := gate.Pass
 				if in.Step == failing {
 					outcome = gate.Fail
 				}
-				return activities.SliceResult{Pieces: []activities.Piece{piece(in.Step, outcome)}}, nil
+				return e.built(ctx, in, outcome)
 			}
 		}
 	}
@@ -93,8 +99,10 @@ func TestAGateThatFailsTurnsBack(t *testing.T) {
 		"a smoke run that takes too long is refused": {
 			env: crossing("prod"), stage: workflows.StageRefused, says: "more than 1m0s", never: "CompareCanary prod",
 			spoil: func(e *effects) {
-				e.build = func(in activities.SliceInput) (activities.SliceResult, error) {
-					return activities.SliceResult{Pieces: []activities.Piece{piece(in.Step, gate.Pass)}, Seconds: 61}, nil
+				e.build = func(ctx context.Context, in activities.SliceInput) (activities.SliceResult, error) {
+					res, err := e.built(ctx, in, gate.Pass)
+					res.Seconds = 61
+					return res, err
 				}
 			},
 		},
@@ -114,7 +122,7 @@ func TestAGateThatFailsTurnsBack(t *testing.T) {
 			env: prod, stage: workflows.StageRefused, says: "expired", never: "Expand prod",
 		},
 		"a slice that fails takes back what was published": {
-			env: crossing("prod"), stage: workflows.StageRolledBack, says: "3 checks: fail", never: "Activate prod 1.1.0",
+			env: crossing("prod"), stage: workflows.StageRolledBack, says: "3 checks: fail", never: "Publish prod publish-slice-2",
 			spoil: audits("slice-2"),
 		},
 		"a breach takes back data and active release": {
@@ -133,7 +141,7 @@ func TestAGateThatFailsTurnsBack(t *testing.T) {
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			e := smooth(c.env)
+			e := smooth(t, c.env)
 			if c.spoil != nil {
 				c.spoil(e)
 			}
@@ -154,29 +162,24 @@ func TestAGateThatFailsTurnsBack(t *testing.T) {
 func TestAnInconclusiveGateAsks(t *testing.T) {
 	t.Parallel()
 	unsure := func(e *effects) {
-		e.build = func(in activities.SliceInput) (activities.SliceResult, error) {
-			return activities.SliceResult{Pieces: []activities.Piece{piece(in.Step, gate.Inconclusive)}}, nil
+		e.build = func(ctx context.Context, in activities.SliceInput) (activities.SliceResult, error) {
+			return e.built(ctx, in, gate.Inconclusive)
 		}
 	}
 	t.Run("and goes on with a person's word", func(t *testing.T) {
 		t.Parallel()
 		x := crossing("dev")
 		x.Slices = 1
-		e := smooth(x)
+		e := smooth(t, x)
 		unsure(e)
-		accepted := false
-		e.publish = func(in activities.PublishInput) (activities.PublishResult, error) {
-			accepted = in.Accepted
-			return activities.PublishResult{Done: true}, nil
-		}
 		s, err := e.deploy(t, decide(time.Minute, yes("smoke-dev"), answered(t)))
 		require.NoError(t, err)
 		require.Equal(t, workflows.StageDone, s.Stage)
-		require.True(t, accepted, "publish must know that a person accepted the audit")
+		require.Equal(t, 1, e.ledgers["dev"].visible(), "a ledger refuses an inconclusive audit that nobody accepted")
 	})
 	t.Run("and turns back without one", func(t *testing.T) {
 		t.Parallel()
-		e := smooth(crossing("dev"))
+		e := smooth(t, crossing("dev"))
 		unsure(e)
 		s, err := e.deploy(t)
 		require.NoError(t, err)
@@ -188,7 +191,7 @@ func TestADecisionCountsOnce(t *testing.T) {
 	t.Parallel()
 	prod := crossing("prod")
 	prod.Approval = gate.Approval{Required: true, Quorum: 2}
-	e := smooth(prod)
+	e := smooth(t, prod)
 	var refusal error
 	refused := &testsuite.TestUpdateCallback{OnAccept: func() {}, OnReject: func(err error) { refusal = err }, OnComplete: func(any, error) {}}
 	other := yes("approval-prod")
@@ -217,7 +220,7 @@ func TestADecisionCountsOnce(t *testing.T) {
 
 func TestAPublishThatIsHeldUpParksAndAsks(t *testing.T) {
 	t.Parallel()
-	blocked := activities.PublishResult{WaitingFor: "snapshots", Blocked: []generation.Session{{PID: 42, User: "bi", Holds: "snapshot"}}}
+	blocked := generation.PublishResult{WaitingFor: "snapshots", Blocked: []generation.Session{{PID: 42, User: "bi", Holds: "snapshot"}}}
 	cases := map[string]struct {
 		choice gate.Choice
 		stage  workflows.Stage
@@ -233,15 +236,16 @@ func TestAPublishThatIsHeldUpParksAndAsks(t *testing.T) {
 			t.Parallel()
 			x := crossing("dev")
 			x.Slices = 1
-			e := smooth(x)
+			e := smooth(t, x)
+			publish := e.publish
 			tries := 0
-			e.publish = func(in activities.PublishInput) (activities.PublishResult, error) {
+			e.publish = func(ctx context.Context, in activities.PublishInput) (generation.PublishResult, error) {
 				if tries++; tries == 1 {
 					return blocked, nil
 				}
 				require.Equal(t, c.then.Terminate, in.Terminate)
 				require.Equal(t, c.then.IgnoreSnapshots, in.IgnoreSnapshots)
-				return activities.PublishResult{Done: true}, nil
+				return publish(ctx, in)
 			}
 			d := yes("publish-canary-dev")
 			d.Choice = c.choice
@@ -256,13 +260,14 @@ func TestWhatCannotRunAsks(t *testing.T) {
 	t.Parallel()
 	x := crossing("dev")
 	x.Slices = 1
-	e := smooth(x)
+	e := smooth(t, x)
+	publish := e.publish
 	tries := 0
-	e.publish = func(activities.PublishInput) (activities.PublishResult, error) {
+	e.publish = func(ctx context.Context, in activities.PublishInput) (generation.PublishResult, error) {
 		if tries++; tries <= 45 {
-			return activities.PublishResult{}, errors.New("the connection was reset")
+			return generation.PublishResult{}, errors.New("the connection was reset")
 		}
-		return activities.PublishResult{Done: true}, nil
+		return publish(ctx, in)
 	}
 	d := yes("outage-dev")
 	d.Choice = gate.Retry
@@ -278,13 +283,13 @@ func TestACancelTurnsBackWhateverTheStep(t *testing.T) {
 	x.Approval = gate.Approval{Required: true}
 	x.Watch = plan.Watch{For: time.Hour, Every: time.Minute, OnBreach: "rollback"}
 	for _, at := range []string{
-		"Recheck prod", "BuildSlice prod canary", "CompareCanary prod", "at the gate", "Publish prod publish-canary",
-		"BuildSlice prod slice-1", "Activate prod 1.1.0", "Look prod",
+		"Enter prod", "Recheck prod", "BuildSlice prod canary", "CompareCanary prod", "at the gate", "Publish prod publish-canary",
+		"BuildSlice prod slice-1", "Publish prod publish-slice-2", "Look prod",
 	} {
 		for _, way := range []string{"by Temporal", "by command"} {
 			t.Run(at+" "+way, func(t *testing.T) {
 				t.Parallel()
-				e := smooth(x)
+				e := smooth(t, x)
 				env := e.environment(t)
 				cancel := env.CancelWorkflow
 				if way == "by command" {
@@ -298,8 +303,8 @@ func TestACancelTurnsBackWhateverTheStep(t *testing.T) {
 					if call == at {
 						once.Do(cancel)
 					}
-					if call == "Survey prod" {
-						visible = e.ledger.visible("prod") // what readers see when turning back begins
+					if call == "Begin prod" {
+						visible = e.ledgers["prod"].visible() // what readers see when turning back begins
 					}
 				}
 				if at == "at the gate" {
@@ -325,8 +330,9 @@ func TestACancelTurnsBackWhateverTheStep(t *testing.T) {
 					require.Equal(t, 3, visible, "all was published by then")
 				}
 				e.unchanged(t, "prod")
-				if at != "Recheck prod" {
-					require.Contains(t, e.seen(), "Fence prod")
+				require.Equal(t, at != "Look prod", slices.Index(e.seen(), "Leave prod") > slices.Index(e.seen(), "Begin prod"), "it is in there until it is turned back")
+				if at != "Enter prod" && at != "Recheck prod" {
+					require.NotEmpty(t, e.ledgers["prod"].fences, "nothing of it publishes any more")
 					require.Contains(t, e.seen(), "DropShadow prod")
 				}
 			})
@@ -336,7 +342,7 @@ func TestACancelTurnsBackWhateverTheStep(t *testing.T) {
 
 func TestACancelAfterTheWatchComesTooLate(t *testing.T) {
 	t.Parallel()
-	e := smooth(crossing("dev"))
+	e := smooth(t, crossing("dev"))
 	env := e.environment(t)
 	e.on = func(call string) {
 		if call == "Attest dev" {
@@ -349,7 +355,7 @@ func TestACancelAfterTheWatchComesTooLate(t *testing.T) {
 	s, err := result(t, env)
 	require.NoError(t, err)
 	require.Equal(t, workflows.StageDone, s.Stage)
-	require.NotContains(t, e.seen(), "Fence dev", "a statement must not stand for what was turned back")
+	require.NotContains(t, e.seen(), "Begin dev", "a statement must not stand for what was turned back")
 }
 
 func TestACompensationThatStopsAsksUntilItIsDone(t *testing.T) {
@@ -363,21 +369,19 @@ func TestACompensationThatStopsAsksUntilItIsDone(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			e := smooth(crossing("prod"))
-			e.build = func(in activities.SliceInput) (activities.SliceResult, error) {
+			e := smooth(t, crossing("prod"))
+			e.build = func(ctx context.Context, in activities.SliceInput) (activities.SliceResult, error) {
 				if in.Step == "slice-1" {
 					return activities.SliceResult{}, fault.Newf(fault.Invalid, "load", "orders_2026-01-02.csv", "mend the file", "line 5 is short")
 				}
-				return activities.SliceResult{Pieces: []activities.Piece{piece(in.Step, gate.Pass)}}, nil
+				return e.built(ctx, in, gate.Pass)
 			}
-			swaps := 0
-			e.publish = func(in activities.PublishInput) (activities.PublishResult, error) {
-				if in.TurnBack {
-					if swaps++; swaps == 1 {
-						return activities.PublishResult{}, fault.Newf(fault.Conflict, "swap back", "fct_orders", "look", "its child is gone")
-					}
+			swap, passes := e.swap, 0
+			e.swap = func(ctx context.Context, in activities.PassInput) (activities.Pass, error) {
+				if passes++; passes == 1 {
+					return activities.Pass{}, fault.Newf(fault.Conflict, "swap back", "fct_orders", "look", "its child is gone")
 				}
-				return activities.PublishResult{Done: true}, e.ledger.publish(in)
+				return swap(ctx, in)
 			}
 			d := yes("compensate-prod")
 			d.Choice = c.choice
@@ -387,7 +391,7 @@ func TestACompensationThatStopsAsksUntilItIsDone(t *testing.T) {
 			require.Contains(t, s.Sentence, "line 5 is short")
 			if c.choice == gate.Keep {
 				require.Contains(t, s.Sentence, "its child is gone", "what is left is named")
-				require.Equal(t, 1, e.ledger.visible("prod"))
+				require.Equal(t, 1, e.ledgers["prod"].visible())
 			} else {
 				e.unchanged(t, "prod")
 			}
@@ -400,7 +404,7 @@ func TestOnlyAWatchingDeploymentIsSuperseded(t *testing.T) {
 	x := crossing("prod")
 	x.Approval = gate.Approval{Required: true}
 	x.Watch = plan.Watch{For: 72 * time.Hour, Every: time.Hour, OnBreach: "rollback"}
-	e := smooth(x)
+	e := smooth(t, x)
 	in := workflows.SupersedeInput{By: "carol", Reason: "1.2.0 is ready"}
 	var early error
 	s, err := e.deploy(t,
@@ -438,7 +442,7 @@ func TestTheWatchAsksWhereItMayNotDecide(t *testing.T) {
 				t.Parallel()
 				x := crossing("prod")
 				x.Watch = plan.Watch{For: 10 * time.Hour, Every: time.Hour, OnBreach: c.onBreach}
-				e := smooth(x)
+				e := smooth(t, x)
 				e.look = func(activities.LookInput) (activities.Look, error) { return c.look, nil }
 				d := yes(c.gate)
 				d.Choice = choice
@@ -470,7 +474,7 @@ func TestAWatchBreachesDaysLaterAcrossContinueAsNew(t *testing.T) {
 	t.Parallel()
 	x := crossing("prod")
 	x.Watch = plan.Watch{For: 72 * time.Hour, Every: time.Hour, OnBreach: "rollback"}
-	e := smooth(x)
+	e := smooth(t, x)
 	env := e.environment(t)
 	env.RegisterDelayedCallback(func() { env.SetContinueAsNewSuggested(true) }, 30*time.Hour)
 	in := workflows.DeploymentInput{Pipeline: "shop", Release: candidate(), Environments: []string{"prod"}, By: "ann"}
@@ -486,7 +490,8 @@ func TestAWatchBreachesDaysLaterAcrossContinueAsNew(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, workflows.StageRolledBack, s.Stage)
 	require.NotContains(t, e.seen()[published:], "Publish prod publish-canary", "what was done before is not done again")
-	require.Contains(t, e.seen()[published:], "Publish prod swap-back-0")
+	require.Contains(t, e.seen()[published:], "Swap prod")
+	e.unchanged(t, "prod")
 	require.Equal(t, *again.State.Status.Crossings[0].WatchUntil, *s.Crossings[0].WatchUntil, "the window does not begin again")
 }
 
@@ -494,7 +499,7 @@ func TestTheFirstLookIsTheBaselineOfWhatHadNone(t *testing.T) {
 	t.Parallel()
 	x := crossing("prod")
 	x.Watch = plan.Watch{For: 2 * time.Hour, Every: time.Hour, OnBreach: "rollback"}
-	e := smooth(x)
+	e := smooth(t, x)
 	var compared []map[string]float64
 	e.look = func(in activities.LookInput) (activities.Look, error) {
 		compared = append(compared, in.Baseline)
@@ -511,12 +516,12 @@ func TestTheFirstLookIsTheBaselineOfWhatHadNone(t *testing.T) {
 
 func TestAHouseThatCannotBeKeptTurnsNothingBack(t *testing.T) {
 	t.Parallel()
-	e := smooth(crossing("dev"))
+	e := smooth(t, crossing("dev"))
 	e.housekeep = fault.Newf(fault.Refused, "drop", "g7", "grant it", "the role may not")
 	s, err := e.deploy(t)
 	require.NoError(t, err)
 	require.Equal(t, workflows.StageDone, s.Stage)
-	require.NotContains(t, e.seen(), "Fence dev")
+	require.NotContains(t, e.seen(), "Begin dev")
 	told := ""
 	for _, event := range s.Events {
 		told += event.Text + "\n"
@@ -528,7 +533,7 @@ func TestADeploymentWalksThePlanOnly(t *testing.T) {
 	t.Parallel()
 	t.Run("a step that the plan leaves out is not done", func(t *testing.T) {
 		t.Parallel()
-		e := smooth(crossing("dev"))
+		e := smooth(t, crossing("dev"))
 		x := &e.plan.Summary.Environments[0]
 		x.Steps = slices.DeleteFunc(x.Steps, func(s plan.Step) bool { return s.ID == plan.StepExpand })
 		s, err := e.deploy(t)
@@ -538,7 +543,7 @@ func TestADeploymentWalksThePlanOnly(t *testing.T) {
 	})
 	t.Run("a step that is not known is a fault before any work after it", func(t *testing.T) {
 		t.Parallel()
-		e := smooth(crossing("dev"))
+		e := smooth(t, crossing("dev"))
 		x := &e.plan.Summary.Environments[0]
 		x.Steps = slices.Insert(x.Steps, 1, plan.Step{ID: "notarize", Title: "sign it in blood"})
 		_, err := e.deploy(t)
@@ -551,17 +556,17 @@ func TestTheRestIsBuiltInLanesAndPublishedInOrder(t *testing.T) {
 	t.Parallel()
 	x := crossing("dev")
 	x.Slices, x.Lanes = 9, 3
-	e := smooth(x)
+	e := smooth(t, x)
 	second := make(chan struct{})
 	build := e.build
-	e.build = func(in activities.SliceInput) (activities.SliceResult, error) {
+	e.build = func(ctx context.Context, in activities.SliceInput) (activities.SliceResult, error) {
 		switch in.Step {
 		case "slice-1":
 			<-second // the first is done after the second
 		case "slice-2":
 			close(second)
 		}
-		return build(in)
+		return build(ctx, in)
 	}
 	s, err := e.deploy(t)
 	require.NoError(t, err)
@@ -585,7 +590,7 @@ func TestADeploymentIsPausedAndGoesOn(t *testing.T) {
 	t.Parallel()
 	x := crossing("dev")
 	x.Slices, x.Lanes = 9, 2
-	e := smooth(x)
+	e := smooth(t, x)
 	env := e.environment(t)
 	var once sync.Once
 	e.on = func(call string) {
@@ -612,18 +617,54 @@ func TestADeploymentIsPausedAndGoesOn(t *testing.T) {
 	s, err := result(t, env)
 	require.NoError(t, err)
 	require.Equal(t, workflows.StageDone, s.Stage)
+	require.Positive(t, held, "it did not wait")
 	require.Less(t, held, len(e.seen()))
-	require.Equal(t, 9, e.ledger.visible("dev"))
+	require.Equal(t, 9, e.ledgers["dev"].visible())
+}
+
+func TestAPauseHoldsADeploymentBetweenItsSteps(t *testing.T) {
+	t.Parallel()
+	for call, next := range map[string]string{
+		"Recheck dev":                "BuildSlice dev canary",
+		"CompareCanary dev":          "Expand dev",
+		"Expand dev":                 "Publish dev publish-canary",
+		"Publish dev publish-canary": "Activate dev 1.1.0",
+	} {
+		t.Run("after "+call, func(t *testing.T) {
+			t.Parallel()
+			x := crossing("dev")
+			x.Slices = 1
+			e := smooth(x)
+			env := e.environment(t)
+			e.on = func(now string) {
+				if now == call {
+					env.SignalWorkflow(workflows.Steer, conduct.Command{Kind: conduct.Pause, By: "bob"})
+				}
+			}
+			held := false
+			env.RegisterDelayedCallback(func() {
+				held = true
+				require.NotContains(t, e.seen(), next)
+				env.SignalWorkflow(workflows.Steer, conduct.Command{Kind: conduct.Resume, By: "bob"})
+			}, time.Hour)
+			env.ExecuteWorkflow(workflows.DeploymentName, workflows.DeploymentInput{
+				Pipeline: "shop", Release: candidate(), Environments: []string{"dev"}, By: "ann",
+			})
+			s, err := result(t, env)
+			require.NoError(t, err)
+			require.Equal(t, workflows.StageDone, s.Stage)
+			require.True(t, held, "it did not wait")
+			require.Contains(t, e.seen(), next)
+		})
+	}
 }
 
 func TestWhatASupersedeSaysSurvivesContinueAsNew(t *testing.T) {
 	t.Parallel()
 	x := crossing("prod")
 	x.Watch = plan.Watch{For: 72 * time.Hour, Every: time.Hour, OnBreach: "rollback"}
-	e := smooth(x)
+	e := smooth(t, x)
 	env := e.environment(t)
-	var attested activities.AttestInput
-	e.attest = func(in activities.AttestInput) { attested = in }
 	env.RegisterDelayedCallback(func() { env.SetContinueAsNewSuggested(true) }, 30*time.Hour)
 	in := workflows.DeploymentInput{Pipeline: "shop", Release: candidate(), Environments: []string{"prod"}, By: "ann"}
 	env.ExecuteWorkflow(workflows.DeploymentName, in)
@@ -639,14 +680,14 @@ func TestWhatASupersedeSaysSurvivesContinueAsNew(t *testing.T) {
 	s, err := result(t, env)
 	require.NoError(t, err)
 	require.Equal(t, workflows.StageDone, s.Stage)
-	require.Equal(t, "superseded by carol", attested.Details["watch"])
+	require.Equal(t, "superseded by carol", e.shelf.statements[0].Details["watch"])
 }
 
 func TestABreachThatPersistsStaysOneLine(t *testing.T) {
 	t.Parallel()
 	x := crossing("prod")
 	x.Watch = plan.Watch{For: 300 * time.Hour, Every: time.Hour, OnBreach: "ask"}
-	e := smooth(x)
+	e := smooth(t, x)
 	e.look = func(activities.LookInput) (activities.Look, error) {
 		return activities.Look{Verdict: gate.Verdict{Outcome: gate.Fail, Reason: "revenue fell"}}, nil
 	}

@@ -1,7 +1,9 @@
 package workflows_test
 
 import (
+	"context"
 	"errors"
+	"slices"
 	"testing"
 	"time"
 
@@ -10,10 +12,14 @@ import (
 	"go.temporal.io/sdk/testsuite"
 
 	"drawbridge/activities"
+	"drawbridge/internal/effect"
 	"drawbridge/internal/fault"
 	"drawbridge/internal/gate"
 	"drawbridge/internal/generation"
 	"drawbridge/internal/partition"
+	"drawbridge/internal/pipeline"
+	"drawbridge/internal/release"
+	"drawbridge/internal/turnback"
 	"drawbridge/workflows"
 )
 
@@ -36,7 +42,7 @@ func (e *effects) execute(t *testing.T, name string, in any, prepare ...func(*te
 func (e *effects) run(t *testing.T, prepare ...func(*testsuite.TestWorkflowEnvironment)) (workflows.Status, error) {
 	t.Helper()
 	return e.execute(t, workflows.RunName, workflows.RunInput{
-		Pipeline: "shop", Release: candidate(), Environment: "prod", Partition: "2026-01-31", By: "ann",
+		Pipeline: "shop", Release: previous(), Environment: "prod", Partition: "2026-01-31", By: "ann",
 	}, prepare...)
 }
 
@@ -57,36 +63,49 @@ func refusedFor(t *testing.T, text string) *testsuite.TestUpdateCallback {
 
 func TestARunPublishesWhatPassedItsAudit(t *testing.T) {
 	t.Parallel()
-	e := smooth(crossing("prod"))
+	e := smooth(t, crossing("prod"))
 	s, err := e.run(t)
 	require.NoError(t, err)
 	require.Equal(t, workflows.StageDone, s.Stage)
-	require.Equal(t, 1, e.ledger.visible("prod"))
-	require.Equal(t, previous(), *e.ledger.activeIn("prod"), "a run leaves the active release as it is")
+	require.Equal(t, 1, e.ledgers["prod"].visible())
+	require.Equal(t, int64(1), e.ledgers["prod"].now().Number, "a run leaves the active tenure as it is")
 }
 
-func TestTheFirstRunMakesItsReleaseActiveEvenIfItIsCancelledThen(t *testing.T) {
+func TestARunOfWhatIsNotActiveIsRefused(t *testing.T) {
 	t.Parallel()
-	e := smooth(crossing("prod"))
-	e.ledger.active["prod"] = nil
-	env := e.environment(t)
-	e.on = func(call string) {
-		if call == "Activate prod 1.1.0" {
-			env.CancelWorkflow()
-		}
-	}
-	env.ExecuteWorkflow(workflows.RunName, workflows.RunInput{
+	e := smooth(t, crossing("prod"))
+	s, err := e.execute(t, workflows.RunName, workflows.RunInput{
 		Pipeline: "shop", Release: candidate(), Environment: "prod", Partition: "2026-01-31", By: "ann",
 	})
-	s, err := result(t, env)
 	require.NoError(t, err)
-	require.Equal(t, workflows.StageDone, s.Stage, "its rows are visible: it does not say that it was refused")
-	require.Equal(t, candidate(), *e.ledger.activeIn("prod"))
+	require.Equal(t, workflows.StageRefused, s.Stage)
+	require.Contains(t, s.Sentence, "shop@1.0.0 is active in prod")
+	require.Zero(t, e.ledgers["prod"].visible())
+}
+
+// virgin empties an environment: nothing was ever published there.
+func (e *effects) virgin(environment string) {
+	l := newLedger(environment)
+	e.ledgers[environment] = l
+	e.sites[environment].Warehouse = func(context.Context, pipeline.Config) (activities.Warehouse, error) { return l, nil }
+}
+
+func TestTheFirstRunMakesItsReleaseActive(t *testing.T) {
+	t.Parallel()
+	e := smooth(t, crossing("prod"))
+	e.virgin("prod")
+	s, err := e.execute(t, workflows.RunName, workflows.RunInput{
+		Pipeline: "shop", Release: candidate(), Environment: "prod", Partition: "2026-01-31", By: "ann",
+	})
+	require.NoError(t, err)
+	require.Equal(t, workflows.StageDone, s.Stage)
+	require.Equal(t, candidate(), e.ledgers["prod"].now().Release)
+	require.Equal(t, 1, e.ledgers["prod"].visible())
 }
 
 func TestARunThatEndsBadlyChangesNothing(t *testing.T) {
 	t.Parallel()
-	blocked := activities.PublishResult{WaitingFor: "locks", Blocked: []generation.Session{{PID: 42, User: "bi", Holds: "lock"}}}
+	blocked := generation.PublishResult{WaitingFor: "locks", Blocked: []generation.Session{{PID: 42, User: "bi", Holds: "lock"}}}
 	for name, c := range map[string]struct {
 		spoil   func(*effects)
 		prepare func(*testsuite.TestWorkflowEnvironment)
@@ -95,16 +114,16 @@ func TestARunThatEndsBadlyChangesNothing(t *testing.T) {
 	}{
 		"a failed audit": {
 			spoil: func(e *effects) {
-				e.build = func(in activities.SliceInput) (activities.SliceResult, error) {
-					return activities.SliceResult{Pieces: []activities.Piece{piece(in.Step, gate.Fail)}}, nil
+				e.build = func(ctx context.Context, in activities.SliceInput) (activities.SliceResult, error) {
+					return e.built(ctx, in, gate.Fail)
 				}
 			},
 			says: "3 checks: fail",
 		},
 		"an inconclusive audit that a person rejects": {
 			spoil: func(e *effects) {
-				e.build = func(in activities.SliceInput) (activities.SliceResult, error) {
-					return activities.SliceResult{Pieces: []activities.Piece{piece(in.Step, gate.Inconclusive)}}, nil
+				e.build = func(ctx context.Context, in activities.SliceInput) (activities.SliceResult, error) {
+					return e.built(ctx, in, gate.Inconclusive)
 				}
 			},
 			prepare: decide(time.Hour, said("audit-prod", gate.Reject, "bob"), answered(t)),
@@ -112,33 +131,42 @@ func TestARunThatEndsBadlyChangesNothing(t *testing.T) {
 		},
 		"a parked publish that a person rejects": {
 			spoil: func(e *effects) {
-				e.publish = func(activities.PublishInput) (activities.PublishResult, error) { return blocked, nil }
+				e.publish = func(context.Context, activities.PublishInput) (generation.PublishResult, error) { return blocked, nil }
 			},
 			prepare: decide(time.Hour, said("publish-prod", gate.Reject, "bob"), answered(t)),
 			says:    "reject by bob",
 		},
 		"a parked publish that nobody decides about": {
 			spoil: func(e *effects) {
-				e.publish = func(activities.PublishInput) (activities.PublishResult, error) { return blocked, nil }
+				e.publish = func(context.Context, activities.PublishInput) (generation.PublishResult, error) { return blocked, nil }
 			},
 			says: "expired",
 		},
 		"a warehouse that stays away": {
 			spoil: func(e *effects) {
-				e.publish = func(activities.PublishInput) (activities.PublishResult, error) {
-					return activities.PublishResult{}, errors.New("connection refused")
+				e.publish = func(context.Context, activities.PublishInput) (generation.PublishResult, error) {
+					return generation.PublishResult{}, errors.New("connection refused")
 				}
 			},
 			prepare: decide(time.Hour, said("outage-prod", gate.Reject, "bob"), answered(t)),
 			says:    "reject by bob",
 		},
-		"a moved live generation": {
-			spoil: func(e *effects) { e.ledger.live["prod/fct_orders/2026-01-run"] = 7 },
-			says:  "another generation is live now",
+		"a turn-back that has begun meanwhile": {
+			spoil: func(e *effects) {
+				publish := e.publish
+				e.publish = func(ctx context.Context, in activities.PublishInput) (generation.PublishResult, error) {
+					_, _, err := e.ledgers["prod"].BeginTurnBack(ctx, turnback.Request{Pipeline: "shop", Owner: "deploy/shop/0", By: "bob", ByPerson: true}, "rollback/shop/prod/1")
+					if err != nil {
+						return generation.PublishResult{}, err
+					}
+					return publish(ctx, in)
+				}
+			},
+			says: "its workflow was stopped",
 		},
 		"a file that can never be read": {
 			spoil: func(e *effects) {
-				e.build = func(activities.SliceInput) (activities.SliceResult, error) {
+				e.build = func(context.Context, activities.SliceInput) (activities.SliceResult, error) {
 					return activities.SliceResult{}, fault.Newf(fault.Invalid, "load", "orders.csv", "mend the file", "line 5 is short")
 				}
 			},
@@ -147,8 +175,8 @@ func TestARunThatEndsBadlyChangesNothing(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			e := smooth(crossing("prod"))
-			e.rule = strict()
+			e := smooth(t, crossing("prod"))
+			e.rule(strict())
 			c.spoil(e)
 			prepare := c.prepare
 			if prepare == nil {
@@ -164,23 +192,17 @@ func TestARunThatEndsBadlyChangesNothing(t *testing.T) {
 			}
 			require.Equal(t, workflows.StageRefused, s.Stage)
 			require.Contains(t, s.Sentence, c.says)
-			require.Zero(t, e.ledger.visible("prod"))
+			require.Zero(t, e.ledgers["prod"].visible())
 		})
 	}
 }
 
 func TestAnInconclusiveRunIsPublishedWithAPersonsWord(t *testing.T) {
 	t.Parallel()
-	e := smooth(crossing("prod"))
-	e.rule = strict()
-	e.build = func(in activities.SliceInput) (activities.SliceResult, error) {
-		return activities.SliceResult{Pieces: []activities.Piece{piece(in.Step, gate.Inconclusive)}}, nil
-	}
-	accepted := false
-	publish := e.publish
-	e.publish = func(in activities.PublishInput) (activities.PublishResult, error) {
-		accepted = in.Accepted
-		return publish(in)
+	e := smooth(t, crossing("prod"))
+	e.rule(strict())
+	e.build = func(ctx context.Context, in activities.SliceInput) (activities.SliceResult, error) {
+		return e.built(ctx, in, gate.Inconclusive)
 	}
 	s, err := e.run(t,
 		decide(1*time.Hour, said("audit-prod", gate.Approve, "ann"), refusedFor(t, "four eyes")),
@@ -189,43 +211,45 @@ func TestAnInconclusiveRunIsPublishedWithAPersonsWord(t *testing.T) {
 	)
 	require.NoError(t, err)
 	require.Equal(t, workflows.StageDone, s.Stage)
-	require.True(t, accepted)
+	require.Equal(t, 1, e.ledgers["prod"].visible(), "a ledger refuses an inconclusive audit that nobody accepted")
 }
 
 func TestAParkedPublishIsDecidedByTheRuleOfItsEnvironment(t *testing.T) {
 	t.Parallel()
+	blocked := generation.PublishResult{WaitingFor: generation.ForLocks, Blocked: []generation.Session{{PID: 42, User: "bi"}}}
 	for name, start := range map[string]func(*effects, *testing.T, ...func(*testsuite.TestWorkflowEnvironment)) (workflows.Status, error){
-		"publish-prod": (*effects).run, "publish-canary-prod": (*effects).deploy, "swap-back-0-prod": (*effects).rollback,
+		"publish-prod": (*effects).run, "publish-canary-prod": (*effects).deploy, "turn-back-prod": (*effects).rollback,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			x := crossing("prod")
-			x.Approval = strict()
 			x.Slices = 1
-			e := smooth(x)
-			e.plan.Summary.Environments[0].Steps = steps(crossing("prod")) // no approval of the plan itself
-			e.rule = strict()
-			if name == "swap-back-0-prod" {
-				e.publishes(t, "deploy/shop/1", "prod", "2026-01-30")
+			x.Approval = strict()
+			e := smooth(t, x)
+			if name == "turn-back-prod" {
+				e.deployed("prod", "2026-01-30")
 			}
 			tries := 0
-			publish := e.publish
-			e.publish = func(in activities.PublishInput) (activities.PublishResult, error) {
+			e.ledgers["prod"].meddle = func(spec generation.PublishSpec, _ []generation.Swap) (generation.PublishResult, error) {
 				if tries++; tries == 1 {
-					return activities.PublishResult{WaitingFor: "locks", Blocked: []generation.Session{{PID: 42, User: "bi"}}}, nil
+					return blocked, nil
 				}
-				return publish(in)
+				require.Equal(t, blocked.Blocked, spec.Terminate)
+				return generation.PublishResult{}, nil
 			}
-			digest := ""
+			digest, approvals := "", []func(*testsuite.TestWorkflowEnvironment){}
 			if name == "publish-canary-prod" {
 				digest = planDigest
+				carol := yes("approval-prod")
+				carol.By = "carol"
+				approvals = append(approvals, decide(time.Minute, yes("approval-prod"), answered(t)), decide(2*time.Minute, carol, answered(t)))
 			}
 			by := func(choice gate.Choice, who string) gate.Decision {
 				d := said(name, choice, who)
 				d.Plan = digest
 				return d
 			}
-			s, err := start(e, t,
+			s, err := start(e, t, append(approvals,
 				decide(1*time.Hour, by(gate.Terminate, "mallory"), refusedFor(t, "not an approver")),
 				decide(2*time.Hour, by(gate.Terminate, "ann"), refusedFor(t, "four eyes")),
 				decide(3*time.Hour, by(gate.Terminate, "bob"), answered(t)),
@@ -236,7 +260,7 @@ func TestAParkedPublishIsDecidedByTheRuleOfItsEnvironment(t *testing.T) {
 					}, 4*time.Hour)
 				},
 				decide(5*time.Hour, by(gate.Terminate, "carol"), answered(t)),
-			)
+			)...)
 			require.NoError(t, err)
 			require.Equal(t, workflows.StageDone, s.Stage)
 			require.Equal(t, 2, tries)
@@ -244,99 +268,119 @@ func TestAParkedPublishIsDecidedByTheRuleOfItsEnvironment(t *testing.T) {
 	}
 }
 
-// publishes makes partitions live, as a workflow that has ended did.
-func (e *effects) publishes(t *testing.T, key, environment string, partitions ...string) {
-	t.Helper()
-	for _, p := range partitions {
-		require.NoError(t, e.ledger.publish(activities.PublishInput{
-			Target: activities.Target{Environment: environment, Release: candidate(), Key: key},
-			Swaps:  []generation.Swap{{Output: "fct_orders", Partition: partition.Key(p), From: 1, To: 2}},
-		}))
-	}
-	r := candidate()
-	e.ledger.active[environment] = &r
+// earlier is the deployment of the candidate that scenarios of turning back begin with.
+const earlier effect.Owner = "deploy/shop/1"
+
+// deployed makes partitions live, as a deployment of the candidate that has ended did.
+func (e *effects) deployed(environment string, keys ...partition.Key) {
+	e.ledgers[environment].published(candidate(), release.ByDeployment, earlier, keys...)
+}
+
+func rollbackInput() workflows.RollbackInput {
+	return workflows.RollbackInput{Pipeline: "shop", Environment: "prod", By: "ann", Reason: "revenue fell"}
 }
 
 func (e *effects) rollback(t *testing.T, prepare ...func(*testsuite.TestWorkflowEnvironment)) (workflows.Status, error) {
 	t.Helper()
-	return e.execute(t, workflows.RollbackName, workflows.RollbackInput{
-		Pipeline: "shop", Release: candidate(), Environment: "prod", By: "ann", Reason: "revenue fell",
-	}, prepare...)
+	return e.execute(t, workflows.RollbackName, rollbackInput(), prepare...)
 }
 
 func TestARollbackTakesBackDataAndActiveRelease(t *testing.T) {
 	t.Parallel()
-	e := smooth(crossing("prod"))
-	e.publishes(t, "deploy/shop/1", "prod", "2026-01-30", "2026-01-31")
+	e := smooth(t, crossing("prod"))
+	e.deployed("prod", "2026-01-30", "2026-01-31")
 	s, err := e.rollback(t)
 	require.NoError(t, err)
 	require.Equal(t, workflows.StageDone, s.Stage)
-	require.Equal(t, previous(), s.Release, "it is about what is active again")
+	require.Equal(t, previous().Digest, s.Release.Digest, "it is about what is active again")
 	e.unchanged(t, "prod")
+	require.Equal(t, release.ByTurnBack, e.ledgers["prod"].now().Kind)
 }
 
 func TestADryRunOfARollbackChangesNothing(t *testing.T) {
 	t.Parallel()
-	e := smooth(crossing("prod"))
-	e.publishes(t, "deploy/shop/1", "prod", "2026-01-30", "2026-01-31")
-	s, err := e.execute(t, workflows.RollbackName, workflows.RollbackInput{
-		Pipeline: "shop", Release: candidate(), Environment: "prod", By: "ann", DryRun: true,
-	})
+	e := smooth(t, crossing("prod"))
+	e.deployed("prod", "2026-01-30", "2026-01-31")
+	in := rollbackInput()
+	in.DryRun = true
+	s, err := e.execute(t, workflows.RollbackName, in)
 	require.NoError(t, err)
 	require.Equal(t, workflows.StageDone, s.Stage)
-	require.Contains(t, s.Sentence, "2 partitions")
-	require.Equal(t, 2, e.ledger.visible("prod"))
-	require.Equal(t, candidate(), *e.ledger.activeIn("prod"))
+	require.Contains(t, s.Sentence, "back by swap: 2 partitions")
+	require.Equal(t, 2, e.ledgers["prod"].visible())
+	require.Equal(t, candidate(), e.ledgers["prod"].now().Release)
 }
 
-func TestARollbackOfNothingIsRefusedAndCompletes(t *testing.T) {
+func TestARollbackToNothingIsRefusedAndCompletes(t *testing.T) {
 	t.Parallel()
-	e := smooth(crossing("prod"))
-	e.survey = func(activities.SurveyInput) (activities.Survey, error) { return activities.Survey{}, nil }
+	e := smooth(t, crossing("prod"))
 	s, err := e.rollback(t)
 	require.NoError(t, err)
 	require.Equal(t, workflows.StageRefused, s.Stage)
-	require.Contains(t, s.Sentence, "there is nothing to go back to")
+	require.Contains(t, s.Sentence, "nothing was active before 1.0.0")
 }
 
 func (e *effects) recovery(t *testing.T, prepare ...func(*testsuite.TestWorkflowEnvironment)) (workflows.Status, error) {
 	t.Helper()
 	return e.execute(t, workflows.RecoveryName, workflows.RecoveryInput{
-		Deployment: workflows.DeploymentInput{Pipeline: "shop", Release: candidate(), Environments: []string{"dev", "prod"}, By: "ann"},
-		Key:        "deploy/shop/1", By: "bob",
+		Pipeline: "shop", Workflow: earlier.Workflow(), Environments: []string{"dev", "prod"}, By: "bob",
 	}, prepare...)
+}
+
+// terminated makes partitions live, as a deployment that was terminated before its last publish left them.
+func (e *effects) terminated(environment string, keys ...partition.Key) {
+	l := e.ledgers[environment]
+	active := l.active
+	e.deployed(environment, keys...)
+	l.tenures[len(l.tenures)-1].Activated = false
+	l.active, l.crossing = active, string(earlier)
 }
 
 func TestARecoveryTurnsBackWhatTheDeploymentPublishedNewestEnvironmentFirst(t *testing.T) {
 	t.Parallel()
-	e := smooth(crossing("dev"), crossing("prod"))
-	e.publishes(t, "deploy/shop/1", "dev", "2026-01-30", "2026-01-31")
-	e.publishes(t, "deploy/shop/1", "prod", "2026-01-31")
+	e := smooth(t, crossing("dev"), crossing("prod"))
+	e.terminated("dev", "2026-01-30", "2026-01-31")
+	e.terminated("prod", "2026-01-31")
 	s, err := e.recovery(t)
 	require.NoError(t, err)
 	require.Equal(t, workflows.StageRolledBack, s.Stage)
-	e.unchanged(t, "dev")
+	for _, env := range []string{"dev", "prod"} {
+		e.unchanged(t, env)
+		require.Contains(t, e.ledgers[env].fences, string(earlier), "it publishes nothing any more")
+	}
+	require.Less(t, slices.Index(e.seen(), "End prod"), slices.Index(e.seen(), "Swap dev"))
+}
+
+func TestARecoveryFinishesTheTurnBackThatIsOpen(t *testing.T) {
+	t.Parallel()
+	e := smooth(t, crossing("dev"), crossing("prod"))
+	e.deployed("prod", "2026-01-30", "2026-01-31")
+	_, ok, err := e.ledgers["prod"].BeginTurnBack(t.Context(), turnback.Request{Pipeline: "shop", By: "ann", ByPerson: true}, "rollback/shop/prod/1")
+	require.NoError(t, err)
+	require.True(t, ok)
+	s, err := e.recovery(t)
+	require.NoError(t, err)
+	require.Equal(t, workflows.StageRolledBack, s.Stage)
 	e.unchanged(t, "prod")
-	require.Equal(t, "Fence prod", e.seen()[0])
-	require.Contains(t, e.seen(), "Fence dev")
 }
 
 func TestARecoveryOfNothingSaysSo(t *testing.T) {
 	t.Parallel()
-	e := smooth(crossing("dev"), crossing("prod"))
+	e := smooth(t, crossing("dev"), crossing("prod"))
 	s, err := e.recovery(t)
 	require.NoError(t, err)
 	require.Equal(t, workflows.StageRefused, s.Stage)
-	require.Contains(t, s.Sentence, "nothing had been published")
+	require.Contains(t, s.Sentence, "nothing of it is open")
 }
 
 func TestNoCancelEndsARecoveryAndWhatIsLeftIsNamed(t *testing.T) {
 	t.Parallel()
-	e := smooth(crossing("dev"), crossing("prod"))
-	e.rule = strict()
-	e.publishes(t, "deploy/shop/1", "prod", "2026-01-31")
-	e.publish = func(activities.PublishInput) (activities.PublishResult, error) {
-		return activities.PublishResult{}, fault.Newf(fault.Conflict, "swap back", "fct_orders", "look", "its child is gone")
+	e := smooth(t, crossing("dev"), crossing("prod"))
+	e.rule(strict())
+	e.terminated("prod", "2026-01-31")
+	e.terminated("dev")
+	e.swap = func(context.Context, activities.PassInput) (activities.Pass, error) {
+		return activities.Pass{}, fault.Newf(fault.Conflict, "swap back", "fct_orders", "look", "its child is gone")
 	}
 	s, err := e.recovery(t,
 		func(env *testsuite.TestWorkflowEnvironment) {
@@ -349,5 +393,5 @@ func TestNoCancelEndsARecoveryAndWhatIsLeftIsNamed(t *testing.T) {
 	require.Equal(t, workflows.StageStuck, s.Stage)
 	require.Contains(t, s.Sentence, "prod")
 	require.Contains(t, s.Sentence, "its child is gone")
-	require.Contains(t, e.seen(), "Fence dev", "the other environment is recovered")
+	require.Contains(t, e.ledgers["dev"].fences, string(earlier), "the other environment is recovered")
 }

@@ -3,6 +3,8 @@ package workflows_test
 import (
 	"context"
 	"errors"
+	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -15,14 +17,16 @@ import (
 	"drawbridge/internal/gate"
 	"drawbridge/internal/generation"
 	"drawbridge/internal/partition"
+	"drawbridge/internal/pipeline"
+	"drawbridge/internal/pipeline/scaffold"
 	"drawbridge/internal/plan"
 	"drawbridge/internal/release"
 	"drawbridge/workflows"
 	"drawbridge/workflows/conduct"
 )
 
-// effects are the activities of a scenario: each says what it was asked, and answers as its field says. The defaults are
-// those of a deployment at which nothing goes wrong.
+// effects are the activities of a scenario: each says what it was asked, and answers as its field says. The defaults are the
+// product's own, over ledgers in memory, and those of a deployment at which nothing goes wrong.
 type effects struct {
 	mu    sync.Mutex
 	calls []string
@@ -31,17 +35,44 @@ type effects struct {
 	plan      activities.ComputeResult
 	validate  activities.ValidateResult
 	recheck   func(activities.RecheckInput) error
-	build     func(activities.SliceInput) (activities.SliceResult, error)
+	build     func(context.Context, activities.SliceInput) (activities.SliceResult, error)
 	compare   func(activities.CompareInput) (activities.CompareResult, error)
 	baseline  func(activities.BaselineInput) (activities.BaselineResult, error)
-	expand    func(activities.ExpandInput) (activities.ExpandResult, error)
-	publish   func(activities.PublishInput) (activities.PublishResult, error)
-	survey    func(activities.SurveyInput) (activities.Survey, error)
+	publish   func(context.Context, activities.PublishInput) (generation.PublishResult, error)
+	swap      func(context.Context, activities.PassInput) (activities.Pass, error)
 	look      func(activities.LookInput) (activities.Look, error)
-	rule      gate.Approval // of runs, rollbacks and recoveries; a deployment's is in its plan
+	clock     func() time.Time // of turn-backs
 	housekeep error
-	attest    func(activities.AttestInput)
-	ledger    *ledger
+	shelf     *shelf
+	sites     map[string]*activities.Site
+	ledgers   map[string]*ledger
+}
+
+// shelf is a store in memory: every release is the same folder, and statements are kept.
+type shelf struct {
+	activities.Store
+	mu         sync.Mutex
+	files      map[string][]byte
+	statements []release.Statement
+}
+
+func (s *shelf) Files(context.Context, string) (map[string][]byte, error) { return s.files, nil }
+
+func (s *shelf) Releases(context.Context, string) ([]release.Release, error) {
+	return []release.Release{candidate(), previous()}, nil
+}
+
+func (s *shelf) Statements(context.Context, string) ([]release.Statement, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.statements), nil
+}
+
+func (s *shelf) Attach(_ context.Context, st release.Statement) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.statements = append(s.statements, st)
+	return nil
 }
 
 // candidate is the release that scenarios deploy; previous is what was active before.
@@ -79,7 +110,6 @@ func steps(env plan.EnvironmentSummary) []plan.Step {
 		{plan.StepExpand, true},
 		{plan.StepPublishCanary, true},
 		{plan.StepPublishRest, env.Slices > 1},
-		{plan.StepActivate, true},
 		{plan.StepWatch, env.Watch.For > 0},
 		{plan.StepAttest, true},
 	} {
@@ -90,24 +120,35 @@ func steps(env plan.EnvironmentSummary) []plan.Step {
 	return out
 }
 
-// smooth answers every activity well, for the given environments.
-func smooth(environments ...plan.EnvironmentSummary) *effects {
-	var names []string
+// smooth answers every activity well, for the given environments: in each of them the previous release is active, and all the
+// partitions of a scenario show its data.
+func smooth(t *testing.T, environments ...plan.EnvironmentSummary) *effects {
+	t.Helper()
+	files, err := scaffold.New("shop")
+	require.NoError(t, err)
+	e := &effects{
+		validate: activities.ValidateResult{Lines: []activities.Validation{{Subject: "fct_orders", OK: true}}},
+		shelf:    &shelf{files: files}, sites: map[string]*activities.Site{}, ledgers: map[string]*ledger{}, clock: time.Now,
+	}
+	seeds := []partition.Key{day("canary"), "2026-01-30", "2026-01-31"}
+	for i := range 9 {
+		seeds = append(seeds, day(fmt.Sprintf("slice-%d", i)))
+	}
 	for i, env := range environments {
 		environments[i].Steps = steps(env)
-		names = append(names, env.Name)
+		l := newLedger(env.Name)
+		l.published(previous(), release.ByDeployment, "deploy/shop/0", seeds...)
+		l.settle()
+		e.ledgers[env.Name] = l
+		e.sites[env.Name] = &activities.Site{
+			Environment: env.Name, Policy: pipeline.Policy{Approval: env.Approval}, Store: e.shelf,
+			Warehouse: func(context.Context, pipeline.Config) (activities.Warehouse, error) { return l, nil },
+		}
 	}
-	e := &effects{
-		plan: activities.ComputeResult{Summary: plan.Summary{
-			Digest: planDigest, Release: candidate(), Environments: environments,
-		}},
-		validate: activities.ValidateResult{Lines: []activities.Validation{{Subject: "fct_orders", OK: true}}},
-		ledger:   newLedger(names...),
-		attest:   func(activities.AttestInput) {},
-	}
+	e.plan.Summary = plan.Summary{Digest: planDigest, Release: candidate(), Environments: environments}
 	e.recheck = func(activities.RecheckInput) error { return nil }
-	e.build = func(in activities.SliceInput) (activities.SliceResult, error) {
-		return activities.SliceResult{Pieces: []activities.Piece{piece(in.Step, gate.Pass)}, Seconds: 1}, nil
+	e.build = func(ctx context.Context, in activities.SliceInput) (activities.SliceResult, error) {
+		return e.built(ctx, in, gate.Pass)
 	}
 	e.compare = func(activities.CompareInput) (activities.CompareResult, error) {
 		return activities.CompareResult{Verdict: gate.Verdict{Outcome: gate.Pass, Reason: "within budget"}}, nil
@@ -115,28 +156,55 @@ func smooth(environments ...plan.EnvironmentSummary) *effects {
 	e.baseline = func(activities.BaselineInput) (activities.BaselineResult, error) {
 		return activities.BaselineResult{}, nil
 	}
-	e.expand = func(activities.ExpandInput) (activities.ExpandResult, error) {
-		return activities.ExpandResult{Done: true}, nil
+	e.publish = func(ctx context.Context, in activities.PublishInput) (generation.PublishResult, error) {
+		return (&activities.Publishing{Site: e.sites[in.Target.Environment]}).Publish(ctx, in)
 	}
-	e.publish = func(in activities.PublishInput) (activities.PublishResult, error) {
-		if err := e.ledger.publish(in); err != nil {
-			return activities.PublishResult{}, err
-		}
-		return activities.PublishResult{Done: true, Swapped: len(in.Swaps)}, nil
+	e.swap = func(ctx context.Context, in activities.PassInput) (activities.Pass, error) {
+		return e.turning(in.Target).SwapPass(ctx, in)
 	}
-	e.survey = func(in activities.SurveyInput) (activities.Survey, error) { return e.ledger.survey(in), nil }
 	e.look = func(activities.LookInput) (activities.Look, error) {
 		return activities.Look{Verdict: gate.Verdict{Outcome: gate.Pass, Reason: "1 check passed"}}, nil
 	}
 	return e
 }
 
-// piece is a generation that a build made, with an audit's outcome.
-func piece(step string, audit gate.Outcome) activities.Piece {
-	return activities.Piece{
-		Swap: generation.Swap{Output: "fct_orders", Partition: partition.Key("2026-01-" + step), From: 1, To: 2},
-		Rows: 10, Audit: audit, Checks: 3, Why: "3 checks: " + string(audit),
+// rule makes one rule that of every environment.
+func (e *effects) rule(rule gate.Approval) {
+	for _, s := range e.sites {
+		s.Policy.Approval = rule
 	}
+}
+
+func (e *effects) turning(t activities.Target) *activities.TurningBack {
+	return &activities.TurningBack{Site: e.sites[t.Environment], Now: func() time.Time { return e.clock() }}
+}
+
+// day is the partition that a step of a scenario builds.
+func day(step string) partition.Key { return partition.Key("2026-01-" + step) }
+
+// built builds a slice in the ledger, and audits it with an outcome.
+func (e *effects) built(ctx context.Context, in activities.SliceInput, audit gate.Outcome) (activities.SliceResult, error) {
+	key := in.Partition
+	if key == "" {
+		key = day(in.Step)
+	}
+	for _, it := range in.Items {
+		key = it.Partition
+	}
+	l := e.ledgers[in.Target.Environment]
+	built, err := l.Build(ctx, activities.BuildSpec{
+		Key: in.Target.Effect(in.Step, key, in.Round), Config: in.Target.Config, Tenure: in.Target.Tenure, Release: in.Target.Release,
+		Partition: key, Outputs: []string{"fct_orders"}, Control: in.Control,
+	}, func(activities.Progress) {})
+	out := activities.SliceResult{Seconds: 1}
+	for _, b := range built {
+		l.audited(b.Generation.ID, audit)
+		out.Pieces = append(out.Pieces, activities.Piece{
+			Swap: generation.Swap{Output: b.Generation.Output, Partition: key, From: b.From, To: b.Generation.ID},
+			Rows: 10, Audit: audit, Checks: 3, Why: "3 checks: " + string(audit),
+		})
+	}
+	return out, err
 }
 
 func (e *effects) called(name string) {
@@ -160,7 +228,7 @@ func (e *effects) environment(t *testing.T) *testsuite.TestWorkflowEnvironment {
 	t.Helper()
 	var suite testsuite.WorkflowTestSuite
 	env := suite.NewTestWorkflowEnvironment()
-	env.SetTestTimeout(20 * time.Second)
+	env.SetTestTimeout(time.Minute)
 	workflows.RegisterWorkflows(env)
 	control, build := e.bound()
 	require.NoError(t, workflows.RegisterActivities(env, conduct.ControlQueue, control))
@@ -191,61 +259,70 @@ func (e *effects) bound() (control, build []conduct.Bound) {
 		workflows.MeasureBefore.Bind(func(context.Context, activities.Target) (activities.WatchBaseline, error) {
 			return activities.WatchBaseline{Values: map[string]float64{"revenue": 100}}, nil
 		}),
-		conduct.Effect(workflows.AttachShadow, func(_ context.Context, in activities.ShadowInput) error {
+		workflows.Enter.Bind(func(ctx context.Context, in activities.EnterInput) (activities.Entered, error) {
+			defer e.called("Enter " + in.Target.Environment)
+			t, err := e.ledgers[in.Target.Environment].Enter(ctx, release.Tenure{
+				Release: in.Target.Release, Config: in.Target.Config, Kind: in.Kind, Owner: string(in.Target.Owner), Plan: in.Plan, By: in.By, Reason: in.Reason,
+			}, in.Target.Environment, []string{"fct_orders"}, in.Exclusive)
+			return activities.Entered{Tenure: t, Rule: e.sites[in.Target.Environment].Policy.Approval}, activities.ApplicationError(err)
+		}),
+		conduct.Effect(workflows.Leave, func(ctx context.Context, in activities.Target) error {
+			e.called("Leave " + in.Environment)
+			return activities.ApplicationError((&activities.Admitting{Site: e.sites[in.Environment]}).Leave(ctx, in))
+		}),
+		conduct.Effect(workflows.RecordAnswers, func(ctx context.Context, in activities.RecordInput) error {
+			e.called("RecordAnswers " + in.Gate.Why)
+			return activities.ApplicationError((&activities.Admitting{Site: e.sites[in.Target.Environment]}).RecordAnswers(ctx, in))
+		}),
+		conduct.Effect(workflows.AttachShadow, func(ctx context.Context, in activities.ShadowInput) error {
 			e.called("AttachShadow " + in.Target.Environment)
-			return nil
+			return activities.ApplicationError((&activities.Publishing{Site: e.sites[in.Target.Environment]}).AttachShadow(ctx, in))
 		}),
-		conduct.Effect(workflows.DropShadow, func(_ context.Context, in activities.ShadowInput) error {
+		conduct.Effect(workflows.DropShadow, func(ctx context.Context, in activities.ShadowInput) error {
 			e.called("DropShadow " + in.Target.Environment)
-			return nil
+			return activities.ApplicationError((&activities.Publishing{Site: e.sites[in.Target.Environment]}).DropShadow(ctx, in))
 		}),
-		conduct.Effect(workflows.RecordApproval, func(_ context.Context, in activities.RecordInput) error {
-			e.called("RecordApproval " + in.Gate.Why)
-			return nil
-		}),
-		workflows.Expand.Bind(func(_ context.Context, in activities.ExpandInput) (activities.ExpandResult, error) {
+		workflows.Expand.Bind(func(ctx context.Context, in activities.ExpandInput) (generation.ExpandResult, error) {
 			e.called("Expand " + in.Target.Environment)
-			res, err := e.expand(in)
+			res, err := (&activities.Publishing{Site: e.sites[in.Target.Environment]}).Expand(ctx, in)
 			return res, activities.ApplicationError(err)
 		}),
-		workflows.Publish.Bind(func(_ context.Context, in activities.PublishInput) (activities.PublishResult, error) {
+		workflows.Publish.Bind(func(ctx context.Context, in activities.PublishInput) (generation.PublishResult, error) {
 			e.called("Publish " + in.Target.Environment + " " + in.Step)
-			res, err := e.publish(in)
+			res, err := e.publish(ctx, in)
 			return res, activities.ApplicationError(err)
-		}),
-		conduct.Effect(workflows.Activate, func(_ context.Context, in activities.ActivateInput) error {
-			e.called("Activate " + in.Target.Environment + " " + in.Target.Release.Version)
-			e.ledger.activate(in)
-			return nil
-		}),
-		workflows.Active.Bind(func(_ context.Context, in activities.ActiveInput) (activities.ActiveResult, error) {
-			return activities.ActiveResult{Release: e.ledger.activeIn(in.Target.Environment), Rule: e.rule}, nil
 		}),
 		conduct.Effect(workflows.Housekeep, func(context.Context, activities.Target) error { return activities.ApplicationError(e.housekeep) }),
-		conduct.Effect(workflows.Attest, func(_ context.Context, in activities.AttestInput) error {
+		conduct.Effect(workflows.Attest, func(ctx context.Context, in activities.AttestInput) error {
 			e.called("Attest " + in.Target.Environment)
-			e.attest(in)
-			return nil
+			return activities.ApplicationError((&activities.Releases{Site: e.sites[in.Target.Environment], Now: time.Now}).Attest(ctx, in))
 		}),
-		conduct.Effect(workflows.Fence, func(_ context.Context, in activities.Target) error {
-			e.called("Fence " + in.Environment)
-			return nil
+		workflows.BeginTurnBack.Bind(func(ctx context.Context, in activities.BeginInput) (activities.Began, error) {
+			if in.DryRun {
+				e.called("Preview " + in.Target.Environment)
+			} else {
+				e.called("Begin " + in.Target.Environment)
+			}
+			began, err := e.turning(in.Target).Begin(ctx, in)
+			return began, activities.ApplicationError(err)
 		}),
-		workflows.Survey.Bind(func(_ context.Context, in activities.SurveyInput) (activities.Survey, error) {
-			e.called("Survey " + in.Target.Environment)
-			res, err := e.survey(in)
-			res.Rule = e.rule
-			return res, activities.ApplicationError(err)
+		workflows.SwapPass.Bind(func(ctx context.Context, in activities.PassInput) (activities.Pass, error) {
+			e.called("Swap " + in.Target.Environment)
+			pass, err := e.swap(ctx, in)
+			return pass, activities.ApplicationError(err)
 		}),
-		workflows.Swaps.Bind(func(_ context.Context, in activities.BatchInput) (activities.SwapBatch, error) {
-			return e.ledger.back(in), nil
+		workflows.EndTurnBack.Bind(func(ctx context.Context, in activities.EndInput) (activities.Ended, error) {
+			e.called("End " + in.Target.Environment)
+			ended, err := e.turning(in.Target).End(ctx, in)
+			return ended, activities.ApplicationError(err)
 		}),
-		workflows.Rebuilds.Bind(func(context.Context, activities.BatchInput) (activities.RebuildBatch, error) {
-			return activities.RebuildBatch{Items: []generation.Item{{Output: "fct_orders", Partition: "2026-01-30"}}}, nil
-		}),
-		workflows.Look.Bind(func(_ context.Context, in activities.LookInput) (activities.Look, error) {
+		workflows.Look.Bind(func(ctx context.Context, in activities.LookInput) (activities.Look, error) {
 			e.called("Look " + in.Target.Environment)
-			return e.look(in)
+			seen, err := e.look(in)
+			if err == nil {
+				seen.Active, err = e.ledgers[in.Target.Environment].Active(ctx, in.Target.Release.Pipeline)
+			}
+			return seen, err
 		}),
 		workflows.Inspect.Bind(func(context.Context, activities.InspectInput) (activities.InspectResult, error) {
 			return activities.InspectResult{}, nil
@@ -256,9 +333,14 @@ func (e *effects) bound() (control, build []conduct.Bound) {
 		workflows.ValidateSource.Bind(func(context.Context, activities.ValidateSourceInput) (activities.ValidateResult, error) {
 			return e.validate, nil
 		}),
-		workflows.BuildSlice.Bind(func(_ context.Context, in activities.SliceInput) (activities.SliceResult, error) {
+		workflows.RebuildPass.Bind(func(ctx context.Context, in activities.PassInput) (activities.Pass, error) {
+			e.called("Rebuild " + in.Target.Environment)
+			pass, err := e.turning(in.Target).RebuildPass(ctx, in)
+			return pass, activities.ApplicationError(err)
+		}),
+		workflows.BuildSlice.Bind(func(ctx context.Context, in activities.SliceInput) (activities.SliceResult, error) {
 			e.called("BuildSlice " + in.Target.Environment + " " + in.Step)
-			res, err := e.build(in)
+			res, err := e.build(ctx, in)
 			return res, activities.ApplicationError(err)
 		}),
 		workflows.ChooseBaseline.Bind(func(_ context.Context, in activities.BaselineInput) (activities.BaselineResult, error) {

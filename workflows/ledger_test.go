@@ -1,120 +1,379 @@
 package workflows_test
 
 import (
+	"context"
+	"fmt"
 	"slices"
-	"strings"
 	"sync"
+	"time"
 
 	"drawbridge/activities"
+	"drawbridge/internal/admission"
+	"drawbridge/internal/check"
+	"drawbridge/internal/effect"
 	"drawbridge/internal/fault"
+	"drawbridge/internal/gate"
 	"drawbridge/internal/generation"
+	"drawbridge/internal/partition"
+	"drawbridge/internal/pipeline"
 	"drawbridge/internal/release"
+	"drawbridge/internal/turnback"
 )
 
-// ledger is a model of what environments keep: what is live, which release is active, and which workflow made what live. The
-// effects of a scenario publish into it and turn back from it, so what a test expects is the rule's and not the fake's.
+// ledger is one environment's warehouse in memory, without rows: what is live, the tenures, and who may change what. What it
+// admits and what goes back is decided by the product's own rules, so it accepts nothing that a warehouse refuses. What no
+// workflow asks for is a nil method of the embedded interface.
 type ledger struct {
-	mu     sync.Mutex
-	live   map[string]int64 // environment, output and partition -> generation; 0 is none
-	active map[string]*release.Release
-	swaps  []publication // oldest first, without those that were turned back
-	fenced []string
+	activities.Warehouse
+	environment string
+
+	mu          sync.Mutex
+	tenures     []release.Tenure // by number, from 1
+	active      int64
+	crossing    string
+	exclusive   bool
+	fences      map[string]string // owner -> why
+	hold        string
+	answers     map[string][]gate.Gate // by plan and digest
+	outputs     map[string]string      // output -> pipeline
+	generations []made                 // by ID, from 1
+	slots       map[admission.Slot]*slot
+	keys        []partition.Key // of the slots, in order
+	sorted      bool
+	builds      map[effect.Key][]activities.Built
+	effects     map[effect.Key]generation.PublishResult
+	backs       []*turnback.TurnBack
+	left        map[int64]map[admission.Slot]turnback.LeftOver // by turn-back
+	begun       map[int64]bool                                 // tenures under which something was published
+
+	// meddle stands in a publish's way; spoil is what is wrong with a build. They are called with the ledger held.
+	meddle func(generation.PublishSpec, []generation.Swap) (generation.PublishResult, error)
+	spoil  func(activities.BuildSpec) error
 }
 
-type publication struct {
-	environment, key string
-	swap             generation.Swap
+type made struct {
+	turnback.Generation
+	pipeline string
+	shadow   effect.Owner
+	control  bool
+	audit    gate.Outcome
 }
 
-func newLedger(environments ...string) *ledger {
-	l := &ledger{live: map[string]int64{}, active: map[string]*release.Release{}}
-	for _, env := range environments {
-		before := previous()
-		l.active[env] = &before
+type slot struct {
+	turnback.Slot
+	tenure int64 // of what is live
+	seeded int64 // what was live when the scenario began
+}
+
+func newLedger(environment string) *ledger {
+	return &ledger{
+		environment: environment, fences: map[string]string{}, answers: map[string][]gate.Gate{}, outputs: map[string]string{},
+		slots: map[admission.Slot]*slot{}, builds: map[effect.Key][]activities.Built{}, effects: map[effect.Key]generation.PublishResult{},
+		left: map[int64]map[admission.Slot]turnback.LeftOver{}, begun: map[int64]bool{},
 	}
-	return l
 }
 
-func place(environment string, s generation.Swap) string {
-	return environment + "/" + s.Output + "/" + string(s.Partition)
-}
-
-// publish swaps, as a warehouse does: the live generation is the one that the swap replaces.
-func (l *ledger) publish(in activities.PublishInput) error {
+// held works on the ledger alone.
+func held[T any](l *ledger, do func() (T, error)) (T, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	env := in.Target.Environment
-	if slices.ContainsFunc(l.fenced, func(key string) bool { return in.Target.Key == key }) {
-		return fault.Newf(fault.Conflict, "publish", in.Step, "plan again", "its effects are fenced")
+	return do()
+}
+
+func (l *ledger) tenure(number int64) release.Tenure {
+	if number < 1 || int(number) > len(l.tenures) {
+		return release.Tenure{}
 	}
-	for _, s := range in.Swaps {
-		if have, known := l.live[place(env, s)]; known && have != s.From {
-			return fault.Newf(fault.Conflict, "publish", in.Step, "plan again", "another generation is live now")
+	return l.tenures[number-1]
+}
+
+func (l *ledger) reserve(t release.Tenure) release.Tenure {
+	t.Number = int64(len(l.tenures)) + 1
+	l.tenures = append(l.tenures, t)
+	return t
+}
+
+func (l *ledger) activate(number int64) {
+	l.tenures[number-1].Activated = true
+	l.active = number
+}
+
+func (l *ledger) EnsureLedger(context.Context) error { return nil }
+
+func (l *ledger) Active(context.Context, string) (release.Tenure, error) {
+	return held(l, func() (release.Tenure, error) { return l.tenure(l.active), nil })
+}
+
+// facts are what a warehouse reads for admission.
+func (l *ledger) facts(q admission.Question) admission.Facts {
+	f := admission.Facts{
+		Environment: l.environment, Active: l.tenure(l.active), Tenure: l.tenure(q.Tenure), Fenced: l.fences[string(q.Owner)], Hold: l.hold,
+		Crossing: l.crossing, Exclusive: l.exclusive, Owners: l.outputs, Generations: map[int64]admission.Generation{}, Live: map[admission.Slot]int64{},
+		Now: time.Now(),
+	}
+	if b := l.open(); b != nil {
+		f.TurnBack = b.Tenure.Number
+	}
+	for _, s := range q.Swaps {
+		at := admission.Slot{Output: s.Output, Partition: s.Partition}
+		if have := l.slots[at]; have != nil {
+			f.Live[at] = have.tenure
+		}
+		if s.To > 0 && int(s.To) <= len(l.generations) {
+			g := l.generations[s.To-1]
+			f.Generations[s.To] = admission.Generation{Pipeline: g.pipeline, Digest: g.Digest, Config: g.Config, State: g.State, Control: g.control}
 		}
 	}
-	for _, s := range in.Swaps {
-		l.live[place(env, s)] = s.To
-		if !in.TurnBack {
-			l.swaps = append(l.swaps, publication{environment: env, key: in.Target.Key, swap: s})
+	f.Answers = l.answers[f.Tenure.Plan+" "+f.Tenure.Release.Digest]
+	f.Begun = l.begun[q.Tenure]
+	return f
+}
+
+func (l *ledger) Admit(_ context.Context, t admission.Ticket) error {
+	_, err := held(l, func() (struct{}, error) { return struct{}{}, t.Decide(l.facts(t.Question)) })
+	return err
+}
+
+func (l *ledger) Enter(_ context.Context, t release.Tenure, environment string, outputs []string, exclusive bool) (release.Tenure, error) {
+	return held(l, func() (release.Tenure, error) {
+		q := admission.Question{What: admission.Build, Environment: environment, Release: t.Release, Config: t.Config, Owner: effect.Owner(t.Owner), Outputs: outputs}
+		f := l.facts(q)
+		if err := admission.Decide(q, f, gate.Approval{}); err != nil {
+			return t, err
+		}
+		if t.Kind == release.ByRun && !f.Active.None() {
+			return f.Active, nil
+		}
+		at := slices.IndexFunc(l.tenures, func(o release.Tenure) bool { return o.Owner == t.Owner && o.Kind == t.Kind })
+		if at >= 0 {
+			t = l.tenures[at]
+		} else {
+			t = l.reserve(t)
+		}
+		if t.Kind != release.ByDeployment || t.Activated {
+			return t, nil
+		}
+		if l.crossing != "" && l.crossing != t.Owner {
+			return t, fault.Newf(fault.Conflict, "change", t.Release.Pipeline, "wait for it", l.crossing+" crosses here")
+		}
+		l.crossing, l.exclusive = t.Owner, l.exclusive || exclusive
+		return t, nil
+	})
+}
+
+func (l *ledger) Leave(_ context.Context, _, owner string) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.leave(owner)
+	return nil
+}
+
+func (l *ledger) leave(owner string) {
+	if l.crossing == owner {
+		l.crossing, l.exclusive = "", false
+	}
+}
+
+func (l *ledger) RecordAnswers(_ context.Context, r release.Release, g gate.Gate) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	at := g.Plan + " " + r.Digest
+	l.answers[at] = append(l.answers[at], gate.Gate{Name: g.Name, Plan: g.Plan, Requester: g.Requester, Answers: g.Answers})
+	return nil
+}
+
+func (l *ledger) slot(output string, key partition.Key) *slot {
+	at := admission.Slot{Output: output, Partition: key}
+	if l.slots[at] == nil {
+		l.slots[at] = &slot{Slot: turnback.Slot{Output: output}}
+		l.keys, l.sorted = append(l.keys, key), false
+	}
+	return l.slots[at]
+}
+
+func (l *ledger) Build(_ context.Context, spec activities.BuildSpec, _ func(activities.Progress)) ([]activities.Built, error) {
+	return held(l, func() ([]activities.Built, error) {
+		if why := l.fences[string(spec.Key.Owner)]; why != "" {
+			return nil, fault.Newf(fault.Conflict, "build", string(spec.Partition), "look", "its workflow was stopped: "+why)
+		}
+		if built, ok := l.builds[spec.Key]; ok {
+			return built, nil
+		}
+		if l.spoil != nil {
+			if err := l.spoil(spec); err != nil {
+				return nil, err
+			}
+		}
+		var out []activities.Built
+		for _, output := range spec.Outputs {
+			g := turnback.Generation{
+				ID: int64(len(l.generations)) + 1, Digest: spec.Release.Digest, Config: spec.Config, State: generation.Built, Owner: string(spec.Key.Owner),
+			}
+			l.generations = append(l.generations, made{Generation: g, pipeline: spec.Release.Pipeline, control: spec.Control, audit: gate.Pass})
+			from := int64(0)
+			if s := l.slots[admission.Slot{Output: output, Partition: spec.Partition}]; s != nil {
+				from = s.Live
+			}
+			out = append(out, activities.Built{
+				Generation: generation.Generation{ID: g.ID, Output: output, Partition: spec.Partition, Rows: 10}, From: from,
+				Results: []check.Result{{Name: "row_count", Outcome: check.Passed}},
+			})
+		}
+		l.builds[spec.Key] = out
+		return out, nil
+	})
+}
+
+// audited says what a generation's checks found.
+func (l *ledger) audited(id int64, outcome gate.Outcome) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.generations[id-1].audit = outcome
+}
+
+func (l *ledger) AttachShadow(_ context.Context, owner string, ids []int64) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, id := range ids {
+		g := &l.generations[id-1]
+		if g.State != generation.Built && (g.State != generation.Shadow || g.shadow != effect.Owner(owner)) {
+			return fault.Newf(fault.Conflict, "attach shadow of", owner, "build the canary again", fmt.Sprintf("generation %d is %s", id, g.State))
+		}
+		g.State, g.shadow = generation.Shadow, effect.Owner(owner)
+	}
+	return nil
+}
+
+func (l *ledger) DropShadow(_ context.Context, owner string) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for i := range l.generations {
+		if g := &l.generations[i]; g.State == generation.Shadow && g.shadow == effect.Owner(owner) {
+			g.State = generation.Rejected
 		}
 	}
 	return nil
 }
 
-// of are the swaps of a workflow in an environment that were not turned back.
-func (l *ledger) of(environment, key string) []generation.Swap {
+func (l *ledger) Expand(_ context.Context, _ *pipeline.Pipeline, _ generation.ExpandSpec, t admission.Ticket, _ func(time.Duration)) (generation.ExpandResult, error) {
+	return held(l, func() (generation.ExpandResult, error) {
+		return generation.ExpandResult{Done: true}, t.Decide(l.facts(t.Question))
+	})
+}
+
+// Publish swaps as a warehouse does: at most once under its key, when it is admitted, what is live is what the caller saw,
+// and every audit passed or a person accepted it.
+func (l *ledger) Publish(_ context.Context, spec generation.PublishSpec, t admission.Ticket, _ func(_, _ time.Duration)) (generation.PublishResult, error) {
+	return held(l, func() (generation.PublishResult, error) {
+		if done, ok := l.effects[spec.Key]; ok {
+			return done, nil
+		}
+		if l.meddle != nil {
+			if res, err := l.meddle(spec, t.Question.Swaps); err != nil || res.WaitingFor != "" {
+				return res, err
+			}
+		}
+		switch err := t.Decide(l.facts(t.Question)).(type) { //nolint:errorlint // it is never wrapped
+		case nil:
+		case admission.Held:
+			return generation.PublishResult{WaitingFor: generation.ForHold, Why: err.Reason}, nil
+		default:
+			return generation.PublishResult{}, err
+		}
+		var moved []generation.Swap
+		for _, s := range t.Question.Swaps {
+			if l.slot(s.Output, s.Partition).Live != s.From {
+				moved = append(moved, s)
+			}
+		}
+		if len(moved) > 0 {
+			return generation.PublishResult{WaitingFor: generation.ForOthers, Moved: moved}, nil
+		}
+		for _, s := range t.Question.Swaps {
+			if s.To == 0 || l.generations[s.To-1].State == generation.Retired {
+				continue
+			}
+			if audit := l.generations[s.To-1].audit; audit != gate.Pass && (audit != gate.Inconclusive || !spec.Accepted) {
+				return generation.PublishResult{}, fault.Newf(fault.Refused, "publish", s.Output, "build it again", "its audit: "+string(audit))
+			}
+		}
+		kind := turnback.KindPublish
+		if t.Question.TurnBack {
+			kind = turnback.KindTurnBack
+		}
+		for _, s := range t.Question.Swaps {
+			l.swap(s, t.Question.Tenure, string(spec.Key.Owner), kind)
+			l.outputs[s.Output] = t.Question.Release.Pipeline
+		}
+		if spec.Activate {
+			l.activate(t.Question.Tenure)
+		}
+		done := generation.PublishResult{Done: true, Swapped: len(t.Question.Swaps)}
+		l.effects[spec.Key] = done
+		return done, nil
+	})
+}
+
+func (l *ledger) swap(s generation.Swap, tenure int64, owner, kind string) {
+	at := l.slot(s.Output, s.Partition)
+	if s.From != 0 {
+		l.generations[s.From-1].State = generation.Retired
+	}
+	if s.To != 0 {
+		g := &l.generations[s.To-1]
+		if !slices.ContainsFunc(at.Swaps, func(o turnback.Swap) bool { return o.To == s.To }) {
+			g.Replaced = s.From
+		}
+		g.State = generation.Live
+	}
+	at.Live, at.tenure, l.begun[tenure] = s.To, tenure, true
+	at.Swaps = append(at.Swaps, turnback.Swap{ID: int64(len(at.Swaps)) + 1, Tenure: tenure, Owner: owner, From: s.From, To: s.To, Kind: kind})
+}
+
+func (l *ledger) Housekeep(context.Context, time.Duration) error { return nil }
+
+// published makes partitions live, as a workflow that has ended did: under a new tenure of a release, or, as a run, under the
+// active one.
+func (l *ledger) published(r release.Release, kind release.TenureKind, owner effect.Owner, keys ...partition.Key) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	var out []generation.Swap
-	for _, p := range l.swaps {
-		if p.environment == environment && (key == "" || p.key == key) && l.live[place(environment, p.swap)] == p.swap.To {
-			out = append(out, p.swap)
+	tenure := l.active
+	if kind != release.ByRun {
+		tenure = l.reserve(release.Tenure{Release: r, Kind: kind, Owner: string(owner), By: "dora", Reason: "long ago"}).Number
+		l.activate(tenure)
+	}
+	l.outputs["fct_orders"] = r.Pipeline
+	for _, key := range keys {
+		at := l.slot("fct_orders", key)
+		g := turnback.Generation{ID: int64(len(l.generations)) + 1, Digest: r.Digest, State: generation.Built, Owner: string(owner)}
+		l.generations = append(l.generations, made{Generation: g, pipeline: r.Pipeline, audit: gate.Pass})
+		l.swap(generation.Swap{Output: "fct_orders", Partition: key, From: at.Live, To: g.ID}, tenure, string(owner), turnback.KindPublish)
+	}
+}
+
+// settle takes what is live for what was there before the scenario.
+func (l *ledger) settle() {
+	for _, s := range l.slots {
+		s.seeded = s.Live
+	}
+}
+
+// visible counts the partitions that show another generation than before the scenario.
+func (l *ledger) visible() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	n := 0
+	for _, s := range l.slots {
+		if s.Live != s.seeded {
+			n++
 		}
 	}
-	return out
+	return n
 }
 
-// survey is what goes back: what the asked-for workflow made live, or everything where none is named.
-func (l *ledger) survey(in activities.SurveyInput) activities.Survey {
-	n := len(l.of(in.Target.Environment, in.Request.Key))
-	before := previous()
-	s := activities.Survey{Undo: "sha256:undo", To: &before, From: l.activeIn(in.Target.Environment), Swaps: n}
-	if n > 0 {
-		s.SwapBatches = 1
-	}
-	return s
-}
-
-// back are the swaps that turn a workflow's own ones back. A turn-back's key lies under the one that it is about.
-func (l *ledger) back(in activities.BatchInput) activities.SwapBatch {
-	of, _, compensating := strings.Cut(in.Target.Key, "/undo/")
-	if !compensating {
-		of = ""
-	}
-	var out activities.SwapBatch
-	for _, s := range l.of(in.Target.Environment, of) {
-		out.Swaps = append(out.Swaps, generation.Swap{Output: s.Output, Partition: s.Partition, From: s.To, To: s.From})
-	}
-	return out
-}
-
-func (l *ledger) activate(in activities.ActivateInput) {
+// now is the active tenure.
+func (l *ledger) now() release.Tenure {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	r := in.Target.Release
-	l.active[in.Target.Environment] = &r
-	if in.None {
-		l.active[in.Target.Environment] = nil
-	}
-}
-
-func (l *ledger) activeIn(environment string) *release.Release {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.active[environment]
-}
-
-// visible counts the partitions of an environment that show another generation than before.
-func (l *ledger) visible(environment string) int {
-	return len(l.of(environment, ""))
+	return l.tenure(l.active)
 }

@@ -53,9 +53,9 @@ const (
 	ChooseBaseline  conduct.Call[building, activities.BaselineInput, activities.BaselineResult]       = "ChooseBaseline"
 	CompareCanary   conduct.Call[building, activities.CompareInput, activities.CompareResult]         = "CompareCanary"
 
-	Enter         conduct.Call[control, activities.EnterInput, activities.Entered] = "Enter"
-	Leave         conduct.Call[control, activities.Target, conduct.None]           = "Leave"
-	RecordAnswers conduct.Call[control, activities.RecordInput, conduct.None]      = "RecordAnswers"
+	Enter         conduct.Call[settling, activities.EnterInput, activities.Entered] = "Enter"
+	Leave         conduct.Call[control, activities.Target, conduct.None]            = "Leave"
+	RecordAnswers conduct.Call[control, activities.RecordInput, conduct.None]       = "RecordAnswers"
 
 	Expand       conduct.Call[swapping, activities.ExpandInput, generation.ExpandResult]   = "Expand"
 	Publish      conduct.Call[swapping, activities.PublishInput, generation.PublishResult] = "Publish"
@@ -63,10 +63,10 @@ const (
 	DropShadow   conduct.Call[control, activities.ShadowInput, conduct.None]               = "DropShadow"
 	Housekeep    conduct.Call[control, activities.Target, conduct.None]                    = "Housekeep"
 
-	BeginTurnBack conduct.Call[control, activities.BeginInput, activities.Began] = "BeginTurnBack"
-	SwapPass      conduct.Call[swapping, activities.PassInput, activities.Pass]  = "SwapPass"
-	RebuildPass   conduct.Call[building, activities.PassInput, activities.Pass]  = "RebuildPass"
-	EndTurnBack   conduct.Call[control, activities.EndInput, activities.Ended]   = "EndTurnBack"
+	BeginTurnBack conduct.Call[settling, activities.BeginInput, activities.Began] = "BeginTurnBack"
+	SwapPass      conduct.Call[swapping, activities.PassInput, activities.Pass]   = "SwapPass"
+	RebuildPass   conduct.Call[building, activities.PassInput, activities.Pass]   = "RebuildPass"
+	EndTurnBack   conduct.Call[settling, activities.EndInput, activities.Ended]   = "EndTurnBack"
 
 	MeasureBefore conduct.Call[control, activities.Target, activities.WatchBaseline]       = "MeasureBefore"
 	Look          conduct.Call[control, activities.LookInput, activities.Look]             = "Look"

@@ -27,15 +27,26 @@ func retry() *temporal.RetryPolicy {
 // lost is the silence after which a worker counts as gone and another takes over.
 const lost = 8 * time.Second
 
-// control is short work. An attempt that outlives a minute is lost; none of it waits for locks.
+// control is short work. An attempt that outlives a minute is lost, and one whose worker is gone within seconds; none of it
+// waits for locks.
 type control struct{}
 
 func (control) Queue() conduct.Queue { return conduct.ControlQueue }
 
 func (control) In(environment, summary string) workflow.ActivityOptions {
 	return workflow.ActivityOptions{
-		TaskQueue: ControlQueue(environment), StartToCloseTimeout: time.Minute, RetryPolicy: retry(), Summary: summary,
+		TaskQueue: ControlQueue(environment), StartToCloseTimeout: time.Minute, HeartbeatTimeout: lost, RetryPolicy: retry(), Summary: summary,
 	}
+}
+
+// settling is short work whose outcome the workflow has to know: it decides what there is to take back. A cancelled one is
+// waited for.
+type settling struct{ control }
+
+func (settling) In(environment, summary string) workflow.ActivityOptions {
+	opts := control{}.In(environment, summary)
+	opts.WaitForCancellation = true
+	return opts
 }
 
 // observing is to look at an environment. Where no file name says which partitions there are, the files are loaded to find

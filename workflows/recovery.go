@@ -42,7 +42,7 @@ func (r recovery) run(ctx workflow.Context) error {
 		}
 		all.Changed, all.Left = all.Changed || out.Changed, append(all.Left, out.Left...)
 	}
-	stage, sentence := StageRefused, "nothing of it was visible, and it is stopped"
+	stage, sentence := StageRefused, "nothing of it is open, and it is stopped"
 	if all.Changed {
 		stage, sentence = StageRolledBack, "what it had published was turned back"
 	}

@@ -148,7 +148,7 @@ func (r *rollback) say(ctx workflow.Context, ended activities.Ended, sentence st
 
 // back says what stays when a rollback was stopped. The active release has moved, so it is never refused: it stays open, and
 // the same command goes on with it.
-func (r *rollback) back(_ workflow.Context, cause error) (conduct.Outcome, error) {
+func (r *rollback) back(ctx workflow.Context, cause error) (conduct.Outcome, error) {
 	if r.state.Began.TurnBack.Tenure.Number == 0 || r.in.DryRun || r.ended {
 		return conduct.Outcome{}, nil
 	}
@@ -156,9 +156,11 @@ func (r *rollback) back(_ workflow.Context, cause error) (conduct.Outcome, error
 	if temporal.IsCanceledError(cause) {
 		why = "it was cancelled"
 	}
-	after := "from its first partition on"
-	if key := r.state.Pass.After; key != "" {
-		after = "after partition " + string(key)
+	left, err := BeginTurnBack.Soon(ctx, r.in.Environment, "look at what is left", activities.BeginInput{
+		Target: r.state.Began.Target, Request: turnback.Request{Pipeline: r.in.Pipeline, Resume: true}, DryRun: true,
+	})
+	if err != nil {
+		left.Lines = []string{"what is left could not be read: " + conduct.Reason(err)}
 	}
-	return conduct.Outcome{Left: []string{fmt.Sprintf("%s of %s, %s (%s); the same command goes on with it", r.in.Environment, r.in.Pipeline, after, why)}}, nil
+	return conduct.Outcome{Left: append(left.Lines, fmt.Sprintf("it is open (%s), and the same command goes on with it", why))}, nil
 }

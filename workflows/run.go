@@ -32,8 +32,7 @@ func Run(ctx workflow.Context, in RunInput) (Status, error) {
 
 type run struct {
 	*conduct.Conductor
-	in        RunInput
-	published bool
+	in RunInput
 }
 
 func (r *run) at(step string) conduct.Scope {
@@ -68,7 +67,6 @@ func (r *run) run(ctx workflow.Context) error {
 			return err
 		}
 		if len(moved) == 0 {
-			r.published = true
 			r.Finish(ctx, StageDone, r.at(""), fmt.Sprintf("%s is live in %s", in.Partition, in.Environment))
 			return nil
 		}

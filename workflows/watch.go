@@ -11,6 +11,7 @@ import (
 	"drawbridge/internal/fault"
 	"drawbridge/internal/gate"
 	"drawbridge/internal/plan"
+	"drawbridge/internal/release"
 	"drawbridge/workflows/conduct"
 )
 
@@ -24,6 +25,10 @@ func (x *crossing) watch(ctx workflow.Context) error {
 	if rule.For == 0 {
 		return nil
 	}
+	// Others may change the pipeline here while it is watched: the looks see it.
+	if err := x.leave(ctx, x.env.Name, x.progress); err != nil {
+		return err
+	}
 	if x.shown.WatchUntil == nil {
 		until := workflow.Now(ctx).Add(rule.For)
 		x.shown.WatchUntil, x.shown.State = &until, "watching"
@@ -34,7 +39,7 @@ func (x *crossing) watch(ctx workflow.Context) error {
 			return err
 		}
 		left := x.shown.WatchUntil.Sub(workflow.Now(ctx))
-		if left <= 0 || x.superseded != nil {
+		if left <= 0 || x.superseded != nil || x.progress.Other != nil {
 			break
 		}
 		pause := min(rule.Every, left)
@@ -61,6 +66,9 @@ func (x *crossing) look(ctx workflow.Context) error {
 		return err
 	}
 	x.shown.Looks++
+	if seen.Active.Number != x.progress.Tenure {
+		return x.ousted(ctx, seen.Active)
+	}
 	for _, name := range workflow.DeterministicKeys(seen.Values) {
 		if _, ok := x.progress.Baseline[name]; !ok {
 			if x.progress.Baseline == nil {
@@ -83,6 +91,23 @@ func (x *crossing) look(ctx workflow.Context) error {
 	}
 	if seen.Late != "" {
 		return x.askOnce(ctx, "watch-late", "data is late", gate.Verdict{Outcome: gate.Inconclusive, Reason: seen.Late})
+	}
+	return nil
+}
+
+// ousted ends a watch that sees another tenure than its own: what it looked at is not what it published. Whoever was there
+// since has said what becomes of that, so nothing is turned back. In the last environment a newer release ends the watch
+// early; what is not active any more goes to no other environment.
+func (x *crossing) ousted(ctx workflow.Context, by release.Tenure) error {
+	x.progress.Other = &by
+	if by.Kind == release.ByTurnBack {
+		return fault.Newf(fault.Refused, "watch", x.env.Name, "see what happened: drawbridge history "+x.in.Pipeline+" --env "+x.env.Name,
+			fmt.Sprintf("turned back by %s: %s", by.By, by.Reason))
+	}
+	x.Tell(ctx, x.at(plan.StepWatch), fmt.Sprintf("%s is active in %s since", by.Release, x.env.Name))
+	if x.index < len(x.summary.Environments)-1 {
+		return fault.Newf(fault.Refused, "watch", x.env.Name, "deploy what is active there: drawbridge deploy "+by.Release.String(),
+			by.Release.String()+" is active there since")
 	}
 	return nil
 }

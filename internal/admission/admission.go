@@ -73,12 +73,12 @@ type Slot struct {
 	Partition partition.Key
 }
 
-// Held says that nothing is wrong, and it has to wait.
-type Held struct{ Reason string }
+// HeldError says that nothing is wrong, and it has to wait.
+type HeldError struct{ Reason string }
 
-func (h Held) Error() string { return "it waits: " + h.Reason }
+func (h HeldError) Error() string { return "it waits: " + h.Reason }
 
-// Decide admits a question, or says why not: a Held, or a fault. rule is the approval that this environment's own policy
+// Decide admits a question, or says why not: a HeldError, or a fault. rule is the approval that this environment's own policy
 // wants, whatever a plan or a caller says of it.
 func Decide(q Question, f Facts, rule gate.Approval) error {
 	for _, check := range []func(Question, Facts, gate.Approval) error{bound, unfenced, undisturbed, entitled, owned, fitting} {
@@ -87,10 +87,10 @@ func Decide(q Question, f Facts, rule gate.Approval) error {
 		}
 	}
 	if f.Hold != "" && q.What == Publish && !q.TurnBack {
-		return Held{Reason: "the environment is on hold: " + f.Hold}
+		return HeldError{Reason: "the environment is on hold: " + f.Hold}
 	}
 	if f.Exclusive && f.Crossing != string(q.Owner) && q.What == Publish && !q.TurnBack {
-		return Held{Reason: effect.Owner(f.Crossing).Workflow() + " publishes first"}
+		return HeldError{Reason: effect.Owner(f.Crossing).Workflow() + " publishes first"}
 	}
 	return nil
 }
@@ -176,7 +176,7 @@ func (q Question) opening(f Facts, rule gate.Approval) error {
 	if q.What == Build || !rule.Required {
 		return nil
 	}
-	if f.Tenure.Plan != "" && gate.Satisfied(rule, f.Answers, f.Now, f.Begun) {
+	if f.Tenure.Plan != "" && gate.Satisfied(rule, gate.ApprovalOf(q.Environment), f.Answers, f.Now, f.Begun) {
 		return nil
 	}
 	return q.refuse(fault.Refused, q.Environment+" wants an approval by its own rule, and none is recorded for this release and plan",

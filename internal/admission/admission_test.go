@@ -81,7 +81,7 @@ func back() *world {
 }
 
 func answered(by string, choice gate.Choice) gate.Gate {
-	g := gate.Gate{Name: gate.ApprovalPrefix + "prod", Plan: "sha256:plan", Requester: "ada"}
+	g := gate.Gate{Name: gate.ApprovalOf("prod"), Plan: "sha256:plan", Requester: "ada"}
 	g.Answers = []gate.Answer{{Decision: gate.Decision{Gate: g.Name, Plan: g.Plan, Choice: choice, By: by, Reason: "read it"}, At: now.Add(-time.Hour)}}
 	return g
 }
@@ -185,7 +185,7 @@ func TestAdmission(t *testing.T) {
 			w.f.Answers = []gate.Gate{answered("ada", gate.Approve)}
 		}}, class: fault.Refused},
 		"a gate that says decided, with no answers": {of: crossing, but: []change{func(w *world) {
-			w.f.Answers = []gate.Gate{{Name: gate.ApprovalPrefix + "prod", Plan: "sha256:plan", Decided: gate.Approve}}
+			w.f.Answers = []gate.Gate{{Name: gate.ApprovalOf("prod"), Plan: "sha256:plan", Decided: gate.Approve}}
 		}}, class: fault.Refused},
 		"answers at a gate that is no approval": {of: crossing, but: []change{func(w *world) {
 			g := answered("grace", gate.Approve)
@@ -276,7 +276,7 @@ func TestAdmission(t *testing.T) {
 				change(w)
 			}
 			err := admission.Decide(w.q, w.f, w.rule)
-			_, held := errors.AsType[admission.Held](err)
+			_, held := errors.AsType[admission.HeldError](err)
 			require.Equal(t, c.held, held, "%v", err)
 			require.Equal(t, c.class, fault.ClassOf(err), "%v", err)
 			if c.class != "" {

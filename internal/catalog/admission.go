@@ -53,7 +53,7 @@ func (l Ledger) Facts(ctx context.Context, q Querier, question admission.Questio
 		return f, err
 	}
 	if f.Tenure.Plan != "" {
-		if f.Answers, err = l.Answers(ctx, q, f.Tenure.Plan, f.Tenure.Release.Digest); err != nil {
+		if f.Answers, err = l.Answers(ctx, q, f.Tenure.Owner, f.Tenure.Plan, f.Tenure.Release.Digest); err != nil {
 			return f, err
 		}
 	}

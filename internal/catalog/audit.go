@@ -110,25 +110,25 @@ func (l Ledger) ForgetSamples(ctx context.Context, q Querier, age time.Duration)
 }
 
 // RecordAnswers stores what people answered at a gate of a plan, one by one. An answer that is there already stays.
-func (l Ledger) RecordAnswers(ctx context.Context, q Querier, digest string, g gate.Gate) error {
+func (l Ledger) RecordAnswers(ctx context.Context, q Querier, owner, digest string, g gate.Gate) error {
 	for _, a := range g.Answers {
 		if _, err := q.Exec(ctx, l.sql(`
-			INSERT INTO ledger.answer (plan, digest, gate, person, choice, reason, asked_by, at)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
-			ON CONFLICT DO NOTHING`), g.Plan, digest, g.Name, a.By, string(a.Choice), a.Reason, g.Requester, a.At); err != nil {
+			INSERT INTO ledger.answer (owner, plan, digest, gate, person, choice, reason, asked_by, at)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+			ON CONFLICT DO NOTHING`), owner, g.Plan, digest, g.Name, a.By, string(a.Choice), a.Reason, g.Requester, a.At); err != nil {
 			return fmt.Errorf("record an answer at gate %s: %w", g.Name, err)
 		}
 	}
 	return nil
 }
 
-// Answers reads what people answered about a release under a plan, by gate: each as the gate that they answered.
-func (l Ledger) Answers(ctx context.Context, q Querier, plan, digest string) ([]gate.Gate, error) {
+// Answers reads what people answered to a deployment about a release under a plan, by gate: each as the gate that they answered.
+func (l Ledger) Answers(ctx context.Context, q Querier, owner, plan, digest string) ([]gate.Gate, error) {
 	rows, err := q.Query(ctx, l.sql(`
 		SELECT gate, person, choice, reason, asked_by, at
 		FROM ledger.answer
-		WHERE plan = $1 AND digest = $2
-		ORDER BY gate, at`), plan, digest)
+		WHERE owner = $1 AND plan = $2 AND digest = $3
+		ORDER BY gate, at`), owner, plan, digest)
 	if err != nil {
 		return nil, fmt.Errorf("read answers: %w", err)
 	}

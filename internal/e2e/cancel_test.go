@@ -18,14 +18,14 @@ func TestACancelAtEveryStageTurnsBack(t *testing.T) {
 		stage, table, when string // an empty when: at any touch of the table
 		published          bool   // something of it was visible
 	}{
-		{"plan", "active_release", "", false},
+		{"plan", "active", "", false},
 		{"smoke", "generation", "NEW.state = 'building' AND NEW.effect_key LIKE '%/canary/%'", false},
 		{"audit", "check_result", "true", false},
 		{"shadow", "generation", "NEW.state = 'shadow'", false},
-		{"publish of the canary", "effect", effect("publish-canary"), true},
+		{"publish of the canary", "effect", effectOf("publish-canary"), true},
 		{"build of the rest", "generation", "NEW.state = 'built' AND NEW.effect_key LIKE '%/slice-1/%'", true},
-		{"publish of the rest", "effect", effect("publish-slice-1"), true},
-		{"activation", "release_event", "NEW.version = '1.1.0'", true},
+		{"publish of the rest", "effect", effectOf("publish-slice-1"), true},
+		{"activation", "active", "true", true},
 	} {
 		var h *hold
 		if c.when == "" {
@@ -103,8 +103,8 @@ func TestACompensationOfAllTakesTheEarlierEnvironmentsBack(t *testing.T) {
 func TestASecondCancelDoesNotStopTheCompensation(t *testing.T) {
 	t.Parallel()
 	w, _ := liveInDev(t)
-	published := w.hold("dev", "effect", effect("activate"))
-	swapBack := w.hold("dev", "effect", "NEW.kind = 'rollback'")
+	published := w.hold("dev", "effect", effectOf("activate"))
+	swapBack := w.hold("dev", "effect", "NEW.kind = 'turn_back'")
 	w.rebuild(w.withCurrency("1.1.0"))
 	published.reached()
 	w.cli(0, "cancel", shop)
@@ -120,7 +120,7 @@ func TestASecondCancelDoesNotStopTheCompensation(t *testing.T) {
 func TestATerminatedDeploymentIsRecovered(t *testing.T) {
 	t.Parallel()
 	w, _ := liveInDev(t)
-	h := w.hold("dev", "effect", effect("publish-slice-1"))
+	h := w.hold("dev", "effect", effectOf("publish-slice-1"))
 	w.rebuild(w.withCurrency("1.1.0"))
 	h.reached()
 	a := w.cli(2, "recover", "deploy/shop")
@@ -151,8 +151,8 @@ func TestARecoveryFinishesATerminatedCompensation(t *testing.T) {
 	w.sources(append(fiveDays(), "2026-01-06", "2026-01-07", "2026-01-08", "2026-01-09", "2026-01-10", "2026-01-11")) // more than goes back at once
 	first := w.worker("first", "--env", "dev", "--workflows")
 	w.cli(0, "deploy", w.release("1.0.0"), "--to", "dev")
-	published := w.hold("dev", "effect", effect("activate"))
-	second := w.hold("dev", "effect", effect("swap-back-1"))
+	published := w.hold("dev", "effect", effectOf("activate"))
+	second := w.hold("dev", "effect", effectOf("swap-back-1"))
 	w.rebuild(w.withCurrency("1.1.0"))
 	published.reached()
 	w.cli(0, "cancel", shop)

@@ -67,7 +67,7 @@ func TestAWorkerIsKilledDuringALoad(t *testing.T) {
 func TestAWorkerIsKilledBetweenACommitAndItsAcknowledgement(t *testing.T) {
 	t.Parallel()
 	w, first := liveInDev(t)
-	h := w.hold("dev", "effect", effect("publish-slice-1"))
+	h := w.hold("dev", "effect", effectOf("publish-slice-1"))
 	w.rebuild(w.withCurrency("1.1.0"))
 	h.reached()
 	visible := w.number(`SELECT count(*) FROM shop_dev__ledger.effect`)
@@ -105,8 +105,8 @@ func TestAWorkerIsKilledAtTheGate(t *testing.T) {
 func TestAWorkerIsKilledDuringCompensation(t *testing.T) {
 	t.Parallel()
 	w, first := liveInDev(t)
-	published := w.hold("dev", "effect", effect("activate"))
-	swapBack := w.hold("dev", "effect", "NEW.kind = 'rollback'")
+	published := w.hold("dev", "effect", effectOf("activate"))
+	swapBack := w.hold("dev", "effect", "NEW.kind = 'turn_back'")
 	w.rebuild(w.withCurrency("1.1.0"))
 	published.reached()
 	w.cli(0, "cancel", shop)

@@ -104,7 +104,7 @@ func TestAPipelineHasOneDeploymentAtATime(t *testing.T) {
 	w.cli(0, "deploy", w.withCurrency("1.2.0"), "--to", "dev", "--rebuild", "all", "--as", "grace")
 	w.ended(workflows.StageDone, fiveFilled, "1.2.0")
 	require.Equal(t, "1.0.0", before.Version)
-	require.Equal(t, 1, w.number(`SELECT count(*) FROM shop_dev__ledger.release_event WHERE previous_version = '1.0.0'`), "1.0.0 was never turned back")
+	require.Equal(t, 1, w.number(`SELECT count(*) FROM shop_dev__ledger.tenure WHERE version = '1.0.0'`), "1.0.0 was never turned back")
 }
 
 // Ctrl-C ends the looking, not what is looked at.

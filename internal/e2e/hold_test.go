@@ -67,7 +67,7 @@ func (w *world) shut(env, table string) *hold {
 }
 
 // effect names the ledger rows of one step's effect.
-func effect(step string) string { return "NEW.key LIKE '%/" + step + "/%'" }
+func effectOf(step string) string { return "NEW.key LIKE '%/" + step + "/%'" }
 
 // reached waits until somebody is stopped.
 func (h *hold) reached() {

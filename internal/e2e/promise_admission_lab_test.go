@@ -18,6 +18,7 @@ import (
 	sdk "go.temporal.io/sdk/worker"
 	"go.temporal.io/sdk/workflow"
 
+	"drawbridge/internal/effect"
 	"drawbridge/workflows"
 )
 
@@ -133,7 +134,30 @@ func admInput[T any](t *testing.T, fields map[string]any) T {
 
 // admTarget is a target that somebody makes up.
 func admTarget(release any) map[string]any {
-	return map[string]any{"environment": "dev", "release": release, "key": "foreign/1/made-up"}
+	return map[string]any{"environment": "dev", "release": release, "owner": "foreign/1/0192f0c1-8f6e-7c3a-9a51-0e5d6f7a8b9c"}
+}
+
+// admUnder is a made-up target under a tenure.
+func (l *tbLab) admUnder(release any, tenure int) map[string]any {
+	target := admTarget(release)
+	target["tenure"] = tenure
+	return target
+}
+
+// admOwned is a target in the name of somebody's workflow.
+func (l *tbLab) admOwned(s status, tenure int) map[string]any {
+	l.w.t.Helper()
+	description, err := l.w.temporal.DescribeWorkflow(l.w.t.Context(), s.ID, "")
+	require.NoError(l.w.t, err)
+	target := l.admUnder(s.Release, tenure)
+	target["owner"] = string(effect.OwnerOf(s.ID, description.WorkflowExecution.RunID))
+	return target
+}
+
+// admTenure is the tenure that is active.
+func (l *tbLab) admTenure() int {
+	l.w.t.Helper()
+	return l.w.number(`SELECT tenure FROM lab_dev__ledger.active`)
 }
 
 // admCandidate is the generation of a day that a waiting deployment has built, and what is live there.
@@ -184,6 +208,6 @@ func (l *tbLab) admSeen(digest string) []string {
 	l.w.t.Helper()
 	seen := l.w.texts(`SELECT tableoid::regclass || ' ' || ta::text FROM lab_dev.ta ORDER BY id`)
 	seen = append(seen, l.w.texts(`SELECT attname::text FROM pg_attribute WHERE attrelid = 'lab_dev.ta'::regclass AND attnum > 0 AND NOT attisdropped`)...)
-	seen = append(seen, l.w.texts(`SELECT 'active ' || version FROM lab_dev__ledger.active_release`)...)
+	seen = append(seen, l.w.texts(`SELECT 'active ' || version FROM lab_dev__ledger.active JOIN lab_dev__ledger.tenure ON number = tenure`)...)
 	return append(seen, fmt.Sprint("passed ", l.w.statements(digest, "passed")))
 }

@@ -194,7 +194,7 @@ func TestARejectionIsRecorded(t *testing.T) {
 	id := l.asks(tbSecond("ta")).ID
 	l.w.cli(0, "reject", id, "--as", "grace", "--reason", "not on a Friday")
 	require.Equal(t, workflows.StageRefused, l.w.tbEnds(id).Stage)
-	require.Equal(t, 1, l.w.number(`SELECT count(*) FROM lab_dev__ledger.approval a WHERE a::text LIKE '%reject%' AND a::text LIKE '%grace%'`))
+	require.Equal(t, 1, l.w.number(`SELECT count(*) FROM lab_dev__ledger.answer a WHERE a::text LIKE '%reject%' AND a::text LIKE '%grace%'`))
 }
 
 // What was approved is what is decided on: the line that one screen proposed does not approve what another plan asks.

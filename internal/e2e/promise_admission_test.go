@@ -8,6 +8,7 @@ import (
 
 	"drawbridge/activities"
 	"drawbridge/workflows"
+	"drawbridge/workflows/conduct"
 )
 
 // admUnapproved is a release that waits for an approval that it does not have.
@@ -34,18 +35,18 @@ func (l *tbLab) unchanged(before []string, digest, what string) {
 // Whoever calls Publish by name cannot publish rows of a release that nobody approved, whatever release or plan it names.
 func TestAForeignPublishShowsNothingUnapproved(t *testing.T) {
 	t.Parallel()
-	l, f, live, waiting := admBefore(t, admUnapproved())
+	l, f, _, waiting := admBefore(t, admUnapproved())
 	before := l.admSeen(waiting.Release.Digest)
 	day, was, built := l.admCandidate("6.6.6")
 	for _, c := range []struct {
 		what   string
 		fields map[string]any
 	}{
-		{"by its own name, without a plan", map[string]any{"target": admTarget(waiting.Release)}},
-		{"under a made-up plan", map[string]any{"target": admTarget(waiting.Release), "plan": "sha256:forged"}},
-		{"under its plan, which waits", map[string]any{"target": admTarget(waiting.Release), "plan": waiting.Plan}},
-		{"as a turn-back", map[string]any{"target": admTarget(waiting.Release), "turn_back": true}},
-		{"under the approval of another release", map[string]any{"target": admTarget(waiting.Release), "plan": live.Plan}},
+		{"by its own name, without a tenure", map[string]any{"target": admTarget(waiting.Release)}},
+		{"under a made-up tenure", map[string]any{"target": l.admUnder(waiting.Release, 99)}},
+		{"under its tenure, which waits", map[string]any{"target": l.admUnder(waiting.Release, l.admTenure()+1)}},
+		{"under the tenure of what is active", map[string]any{"target": l.admUnder(waiting.Release, l.admTenure())}},
+		{"in the name of its workflow", map[string]any{"target": l.admOwned(waiting, l.admTenure()+1), "activate": true}},
 	} {
 		fields := map[string]any{"step": "publish", "swaps": admSwaps(day, was, built), "accepted": true, "ignore_snapshots": true}
 		maps.Copy(fields, c.fields)
@@ -61,9 +62,11 @@ func TestAForeignPublishInTheNameOfTheActiveReleaseIsRefused(t *testing.T) {
 	l, f, live, waiting := admBefore(t, admUnapproved())
 	before := l.admSeen(waiting.Release.Digest)
 	day, was, built := l.admCandidate("6.6.6")
-	for _, plan := range []string{"", live.Plan} {
+	for _, tenure := range []int{0, l.admTenure()} {
+		target := admTarget(live.Release)
+		target["tenure"] = tenure
 		refusal := f.call(workflows.ControlQueue("dev"), "Publish", admInput[activities.PublishInput](t, map[string]any{
-			"target": admTarget(live.Release), "plan": plan, "step": "publish", "swaps": admSwaps(day, was, built),
+			"target": target, "step": "publish", "swaps": admSwaps(day, was, built),
 		}))
 		l.unchanged(before, waiting.Release.Digest, "in the name of the active release")
 		require.NotEmpty(t, refusal)
@@ -81,10 +84,10 @@ func TestAForeignCallerMakesNoRoom(t *testing.T) {
 		what   string
 		fields map[string]any
 	}{
-		{"for it, without a plan", map[string]any{"target": admTarget(waiting.Release)}},
-		{"for it, under its plan", map[string]any{"target": admTarget(waiting.Release), "plan": waiting.Plan}},
-		{"for the active release", map[string]any{"target": admTarget(live.Release)}},
-		{"for it, under the approval of another release", map[string]any{"target": admTarget(waiting.Release), "plan": live.Plan}},
+		{"for it, without a tenure", map[string]any{"target": admTarget(waiting.Release)}},
+		{"for it, under its tenure", map[string]any{"target": l.admUnder(waiting.Release, l.admTenure()+1)}},
+		{"for the active release", map[string]any{"target": l.admUnder(live.Release, l.admTenure())}},
+		{"for it, in the name of its workflow", map[string]any{"target": l.admOwned(waiting, l.admTenure()+1)}},
 	} {
 		f.call(workflows.ControlQueue("dev"), "Expand", admInput[activities.ExpandInput](t, c.fields))
 		l.unchanged(before, waiting.Release.Digest, "room "+c.what)
@@ -119,13 +122,13 @@ func TestAForgedApprovalLetsNothingIn(t *testing.T) {
 			"rule": map[string]any{"required": true, "quorum": 1, "four_eyes": false}, "decided": "approve", "why": "ok",
 			"opened_at": "2026-01-01T00:00:00Z", "answers": c.answers(c.plan),
 		}
-		f.call(workflows.ControlQueue("dev"), "RecordApproval", admInput[activities.RecordInput](t, map[string]any{"target": admTarget(waiting.Release), "gate": gate}))
-		f.call(workflows.ControlQueue("dev"), "Activate", admInput[activities.ActivateInput](t, map[string]any{
-			"target": admTarget(waiting.Release), "step": "activate", "plan": c.plan,
+		f.call(workflows.ControlQueue("dev"), "RecordAnswers", admInput[activities.RecordInput](t, map[string]any{"target": admTarget(waiting.Release), "gate": gate}))
+		f.call(workflows.ControlQueue("dev"), "Publish", admInput[activities.PublishInput](t, map[string]any{
+			"target": l.admOwned(waiting, l.admTenure()+1), "step": "activate", "activate": true,
 		}))
 		l.unchanged(before, waiting.Release.Digest, "approved by "+c.what+", and activated")
 		f.call(workflows.ControlQueue("dev"), "Publish", admInput[activities.PublishInput](t, map[string]any{
-			"target": admTarget(waiting.Release), "step": "publish", "plan": c.plan, "swaps": admSwaps(day, was, built),
+			"target": l.admOwned(waiting, l.admTenure()+1), "step": "publish", "swaps": admSwaps(day, was, built),
 		}))
 		l.unchanged(before, waiting.Release.Digest, "approved by "+c.what+", and published")
 	}
@@ -134,10 +137,10 @@ func TestAForgedApprovalLetsNothingIn(t *testing.T) {
 // An approval lets in the release that it is about, and no other.
 func TestAnApprovalServesOneRelease(t *testing.T) {
 	t.Parallel()
-	l, f, live, waiting := admBefore(t, admUnapproved())
+	l, f, _, waiting := admBefore(t, admUnapproved())
 	before := l.admSeen(waiting.Release.Digest)
-	refusal := f.call(workflows.ControlQueue("dev"), "Activate", admInput[activities.ActivateInput](t, map[string]any{
-		"target": admTarget(waiting.Release), "step": "activate", "plan": live.Plan,
+	refusal := f.call(workflows.ControlQueue("dev"), "Publish", admInput[activities.PublishInput](t, map[string]any{
+		"target": l.admOwned(waiting, l.admTenure()+1), "step": "activate", "activate": true,
 	}))
 	l.unchanged(before, waiting.Release.Digest, "under the approval of another release")
 	require.NotEmpty(t, refusal)
@@ -151,8 +154,8 @@ func TestASpentApprovalLetsNothingBackIn(t *testing.T) {
 	l.approved(tbSecond("ta"))
 	f := l.w.admForeign()
 	before := l.admSeen(old.Release.Digest)
-	refusal := f.call(workflows.ControlQueue("dev"), "Activate", admInput[activities.ActivateInput](t, map[string]any{
-		"target": admTarget(old.Release), "step": "activate", "plan": old.Plan,
+	refusal := f.call(workflows.ControlQueue("dev"), "Publish", admInput[activities.PublishInput](t, map[string]any{
+		"target": l.admOwned(old, l.admTenure()-1), "step": "activate", "activate": true,
 	}))
 	l.unchanged(before, old.Release.Digest, "under the approval of last time")
 	require.NotEmpty(t, refusal)
@@ -161,20 +164,19 @@ func TestASpentApprovalLetsNothingBackIn(t *testing.T) {
 // Which release is active changes with a deployment or a turn-back that the ledger knows, and not because somebody says so.
 func TestAForeignActivationIsRefused(t *testing.T) {
 	t.Parallel()
-	l, f, live, waiting := admBefore(t, admUnapproved())
+	l, f, _, waiting := admBefore(t, admUnapproved())
 	before := l.admSeen(waiting.Release.Digest)
 	for _, c := range []struct {
 		what   string
 		fields map[string]any
 	}{
-		{"of a release without an approval", map[string]any{"target": admTarget(waiting.Release)}},
-		{"of one that was never there, as a turn-back", map[string]any{"target": admTarget(waiting.Release), "turn_back": true}},
-		{"of none", map[string]any{"target": admTarget(live.Release), "none": true}},
-		{"of none, as a turn-back", map[string]any{"target": admTarget(live.Release), "none": true, "turn_back": true}},
+		{"of a release without an approval", map[string]any{"target": l.admUnder(waiting.Release, l.admTenure()+1)}},
+		{"in the name of its workflow", map[string]any{"target": l.admOwned(waiting, l.admTenure()+1)}},
+		{"of what is active, as a release of its own", map[string]any{"target": l.admUnder(waiting.Release, l.admTenure())}},
 	} {
-		fields := map[string]any{"step": "activate"}
+		fields := map[string]any{"step": "activate", "activate": true}
 		maps.Copy(fields, c.fields)
-		refusal := f.call(workflows.ControlQueue("dev"), "Activate", admInput[activities.ActivateInput](t, fields))
+		refusal := f.call(workflows.ControlQueue("dev"), "Publish", admInput[activities.PublishInput](t, fields))
 		l.unchanged(before, waiting.Release.Digest, "activation "+c.what)
 		require.NotEmpty(t, refusal, c.what)
 	}
@@ -197,12 +199,14 @@ func TestAForeignStatementIsNotSigned(t *testing.T) {
 func TestAForeignFenceStopsNobody(t *testing.T) {
 	t.Parallel()
 	l, f, live, waiting := admBefore(t, admUnapproved())
-	description, err := l.w.temporal.DescribeWorkflow(t.Context(), waiting.ID, "")
-	require.NoError(t, err)
-	for _, key := range []string{"", "run", "deploy", "run/lab/dev/2026-01-01", workflows.EffectKey(waiting.ID, description.WorkflowExecution.RunID)} {
-		target := admTarget(live.Release)
-		target["key"] = key
-		f.call(workflows.ControlQueue("dev"), "Fence", admInput[activities.Target](t, target))
+	owned := l.admOwned(waiting, 0)["owner"]
+	for _, owner := range []any{"", "run", "deploy", "run/lab/dev/2026-01-01", owned} {
+		for _, request := range []map[string]any{{"owner": owner}, {"workflow": waiting.ID}, {"resume": true}, {}} {
+			request["pipeline"], request["by"], request["by_person"] = "lab", "mallory", true
+			target := admTarget(live.Release)
+			target["owner"] = owner
+			f.call(workflows.ControlQueue("dev"), "BeginTurnBack", admInput[activities.BeginInput](t, map[string]any{"target": target, "request": request}))
+		}
 	}
 	a := l.w.try("run", l.name, "--env", "dev", "--partition", l.days[0])
 	require.Equal(t, 0, a.code, tbTold(a))
@@ -215,10 +219,8 @@ func TestAForeignFenceStopsNobody(t *testing.T) {
 func TestAForeignCallerDropsNoShadow(t *testing.T) {
 	t.Parallel()
 	l, f, _, waiting := admBefore(t, admUnapproved())
-	description, err := l.w.temporal.DescribeWorkflow(t.Context(), waiting.ID, "")
-	require.NoError(t, err)
-	target := admTarget(waiting.Release)
-	target["key"] = workflows.EffectKey(waiting.ID, description.WorkflowExecution.RunID)
+	target := l.admOwned(waiting, 0)
+	f.call(workflows.ControlQueue("dev"), "Leave", admInput[activities.Target](t, target))
 	f.call(workflows.ControlQueue("dev"), "DropShadow", admInput[activities.ShadowInput](t, map[string]any{"target": target}))
 	l.agree(waiting.ID)
 	s := l.w.tbEnds(waiting.ID)
@@ -228,24 +230,23 @@ func TestAForeignCallerDropsNoShadow(t *testing.T) {
 
 // admActivities are all activities of an environment by their queues.
 func admActivities() map[string][]string {
-	return map[string][]string{
-		workflows.ControlQueue("dev"): {
-			"BuildRelease", "Attest", "Observe", "Compute", "ReadPlan", "Recheck", "Expand", "AttachShadow", "DropShadow", "Publish",
-			"Activate", "Active", "RecordApproval", "Housekeep", "Fence", "Survey", "Swaps", "Rebuilds", "MeasureBefore", "Look", "Inspect",
-		},
-		workflows.BuildQueue("dev"): {"BuildSlice", "ValidateRelease", "ValidateSource", "ChooseBaseline", "CompareCanary"},
+	queues := map[conduct.Queue]string{conduct.ControlQueue: workflows.ControlQueue("dev"), conduct.BuildQueue: workflows.BuildQueue("dev")}
+	all := map[string][]string{}
+	for _, a := range workflows.Activities() {
+		all[queues[a.Queue]] = append(all[queues[a.Queue]], a.Name)
 	}
+	return all
 }
 
 // admEverything is an input of everybody's fields at once: each activity takes those that it knows, and all are forged.
-func admEverything(release any, plan, key string, swaps []map[string]any) map[string]any {
-	target := map[string]any{"environment": "dev", "release": release, "key": key}
+func admEverything(release any, plan, owner string, tenure int, swaps []map[string]any) map[string]any {
+	target := map[string]any{"environment": "dev", "release": release, "owner": owner, "tenure": tenure}
 	return map[string]any{
-		"environment": "dev", "release": release, "key": key, // where the target is the input
+		"environment": "dev", "release": release, "owner": owner, // where the target is the input
 		"target": target, "plan": plan, "step": "publish", "round": 1, "swaps": swaps, "accepted": true, "ignore_snapshots": true,
-		"turn_back": false, "none": false, "kind": "passed", "by": "mallory", "items": []map[string]any{{"output": "ta", "partition": "2026-01-01"}},
-		"generations": []any{swaps[0]["to"], swaps[0]["from"]}, "undo": plan, "batch": 0, "source": plan, "observed": []string{plan},
-		"request": map[string]any{"version": "6.6.6"}, "partition": "2026-01-01", "output": "ta", "pieces": []any{}, "values": map[string]any{},
+		"activate": true, "kind": "passed", "by": "mallory", "items": []map[string]any{{"output": "ta", "partition": "2026-01-01"}},
+		"generations": []any{swaps[0]["to"], swaps[0]["from"]}, "tenure": tenure, "after": "", "rebuild": []string{"2026-01-01"}, "source": plan, "observed": []string{plan},
+		"request": map[string]any{"pipeline": "lab", "to": "6.6.6", "by": "mallory", "by_person": true}, "partition": "2026-01-01", "output": "ta", "pieces": []any{}, "values": map[string]any{},
 		"gate": map[string]any{"name": "approval-dev", "plan": plan, "decided": "approve", "why": "ok"},
 	}
 }
@@ -263,8 +264,10 @@ func TestNoActivityTrustsItsCaller(t *testing.T) {
 			for _, name := range admActivities()[queue] {
 				var refusals []func() string
 				for _, release := range []any{waiting.Release, live.Release} {
-					for _, plan := range []string{live.Plan, waiting.Plan} {
-						refusals = append(refusals, f.start(queue, name, admEverything(release, plan, "foreign/1/made-up", admSwaps(day, was, built))))
+					for i, plan := range []string{live.Plan, waiting.Plan} {
+						owner := []string{"foreign/1/made-up", l.admOwned(waiting, 0)["owner"].(string)}[i]
+						tenure := l.admTenure() + i
+						refusals = append(refusals, f.start(queue, name, admEverything(release, plan, owner, tenure, admSwaps(day, was, built))))
 					}
 				}
 				for _, refusal := range refusals {

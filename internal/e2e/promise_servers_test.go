@@ -191,7 +191,7 @@ func TestASelectThatIsTooComplexIsInvalidAtOnce(t *testing.T) {
 func TestShortWorkIsTakenOverInSeconds(t *testing.T) {
 	t.Parallel()
 	w, first := liveInDev(t)
-	h := w.hold("dev", "release_event", "NEW.version = '1.1.0'")
+	h := w.hold("dev", "active", "true")
 	w.rebuild(w.withCurrency("1.1.0"))
 	h.reached()
 	first.kill()

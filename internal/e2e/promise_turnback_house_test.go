@@ -87,7 +87,7 @@ func TestNothingIsDeployedOverAnAbandonedDeployment(t *testing.T) {
 	l := tbAbandoned(t)
 	id := l.w.status(l.name).ID
 	before := l.seen("dev", "ta")
-	a := l.w.try("deploy", l.release(tbThird()), "--to", "dev", "--rebuild", "last 1")
+	a := l.w.try("deploy", l.release(tbThird()), "--to", "dev", "--rebuild", "last=1")
 	require.Equal(t, 2, a.code, tbTold(a))
 	require.Contains(t, a.out+a.err, "recover")
 	require.Equal(t, before, l.seen("dev", "ta"))
@@ -101,7 +101,7 @@ func TestARecoveryFindsAnEarlierRunOfTheWorkflow(t *testing.T) {
 	t.Parallel()
 	l := tbAbandoned(t)
 	id := l.w.status(l.name).ID
-	l.w.try("deploy", l.name+"@1.1.0", "--to", "dev", "--rebuild", "last 1")
+	l.w.try("deploy", l.name+"@1.1.0", "--to", "dev", "--rebuild", "last=1")
 	l.recovered(id)
 }
 
@@ -138,7 +138,7 @@ func TestACancelledRunSaysWhetherItsRowsAreVisible(t *testing.T) {
 	w.worker("first", "--env", "dev", "--workflows")
 	folder := w.release("1.0.0")
 	w.await("a plan, which makes the ledger", func() bool { return w.try("plan", folder, "--to", "dev").code == 0 })
-	h := w.hold("dev", "release_event", "true")
+	h := w.hold("dev", "active", "true")
 	w.cli(0, "run", folder, "--env", "dev", "--partition", middleDay, "--detach")
 	h.reached()
 	id := workflows.RunID(shop, "dev", middleDay)

@@ -12,7 +12,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
-	"drawbridge/activities"
+	"drawbridge/internal/generation"
 	"drawbridge/workflows"
 )
 
@@ -200,12 +200,12 @@ func (l *tbLab) together(env string, outputs ...string) {
 // active is the version that history calls active; empty: none.
 func (l *tbLab) active(env string) string {
 	l.w.t.Helper()
-	var h activities.History
+	var h generation.History
 	l.w.json(&h, "history", l.name, "--env", env)
 	if h.Active == nil {
 		return ""
 	}
-	return h.Active.Version
+	return h.Active.Release.Version
 }
 
 // child is the table in which readers find a day of an output.

@@ -163,7 +163,7 @@ func TestAnOpenTurnBackKeepsOthersOut(t *testing.T) {
 func TestARollbackTakesLeftoversOfAnAbandonedDeploymentBack(t *testing.T) {
 	t.Parallel()
 	l := tbAbandoned(t)
-	l.w.try("deploy", l.release(tbThird()), "--to", "dev", "--rebuild", "last 1") // may be refused until it is recovered
+	l.w.try("deploy", l.release(tbThird()), "--to", "dev", "--rebuild", "last=1") // may be refused until it is recovered
 	a := l.rollback("--to", "1.0.0")
 	require.Equal(t, 0, a.code, tbTold(a))
 	require.Equal(t, "1.0.0", l.active("dev"))

@@ -7,9 +7,9 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"drawbridge/activities"
 	"drawbridge/internal/canary"
 	"drawbridge/internal/gate"
+	"drawbridge/internal/generation"
 	"drawbridge/workflows"
 )
 
@@ -43,10 +43,10 @@ func TestAReleaseCrossesToProdAndBack(t *testing.T) {
 	w.live(four, "1.0.0")
 
 	sum := w.cli(0, "checksum", shop, "--env", "prod", "--output", "orders", "--json").out
-	generation := w.number(`SELECT generation FROM shop__ledger.live WHERE output = 'orders' AND partition = $1`, middleDay)
+	middle := w.number(`SELECT generation FROM shop__ledger.live WHERE output = 'orders' AND partition = $1`, middleDay)
 	w.cli(0, "run", shop, "--env", "prod", "--partition", middleDay)
 	w.live(four, "1.0.0")
-	require.NotEqual(t, generation, w.number(`SELECT generation FROM shop__ledger.live WHERE output = 'orders' AND partition = $1`, middleDay))
+	require.NotEqual(t, middle, w.number(`SELECT generation FROM shop__ledger.live WHERE output = 'orders' AND partition = $1`, middleDay))
 	require.Equal(t, sum, w.cli(0, "checksum", shop, "--env", "prod", "--output", "orders", "--json").out)
 	var diff canary.Diff
 	w.json(&diff, "diff", shop, "--env", "prod", "--output", "orders", "--partition", middleDay)
@@ -66,9 +66,9 @@ func TestAReleaseCrossesToProdAndBack(t *testing.T) {
 	w.holds("prod", fiveEmpty)
 	w.holds("staging", fiveFilled)
 	require.Equal(t, "1.0.0", w.active("prod"))
-	var history activities.History
+	var history generation.History
 	w.json(&history, "history", shop, "--env", "prod")
-	require.Equal(t, "1.0.0", history.Active.Version)
+	require.Equal(t, "1.0.0", history.Active.Release.Version)
 
 	w.cli(4, "deploy", "shop@1.1.0", "--to", "prod", "--rebuild", "all")
 	w.cli(0, "approve", shop, "--as", "grace", "--reason", "finance is ready")

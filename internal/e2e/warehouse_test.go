@@ -36,7 +36,7 @@ func (w *world) number(sql string, args ...any) int {
 // active is the version that an environment's ledger calls active; empty: none.
 func (w *world) active(env string) string {
 	w.t.Helper()
-	found := w.texts(`SELECT version FROM ` + schemaOf(env) + `__ledger.active_release WHERE pipeline = 'shop'`)
+	found := w.texts(`SELECT version FROM ` + schemaOf(env) + `__ledger.active a JOIN ` + schemaOf(env) + `__ledger.tenure ON number = a.tenure WHERE a.pipeline = 'shop' AND digest <> ''`)
 	if len(found) == 0 {
 		return ""
 	}

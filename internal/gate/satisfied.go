@@ -1,20 +1,17 @@
 package gate
 
-import (
-	"strings"
-	"time"
-)
+import "time"
 
-// ApprovalPrefix begins the names of the gates whose answers let a release into an environment.
-const ApprovalPrefix = "approval-"
+// ApprovalOf names the gate whose answers let a release into an environment.
+func ApprovalOf(environment string) string { return "approval-" + environment }
 
-// Satisfied says whether recorded answers meet a rule: it counts them as the gate would have, under this rule and no
+// Satisfied says whether recorded answers meet a rule: it counts those of the named gate as that would have, under this rule and no
 // other. An answer counts for as long as a gate stays open by the rule; begun says that what it allowed has begun, and
 // may go on. One rejection is enough to say no.
-func Satisfied(rule Approval, answered []Gate, now time.Time, begun bool) bool {
+func Satisfied(rule Approval, name string, answered []Gate, now time.Time, begun bool) bool {
 	approved := false
 	for _, a := range answered {
-		if !strings.HasPrefix(a.Name, ApprovalPrefix) {
+		if a.Name != name {
 			continue
 		}
 		g := Gate{Name: a.Name, Plan: a.Plan, Requester: a.Requester, Rule: rule, Choices: []Choice{Approve, Reject}, Endless: true}

@@ -86,8 +86,8 @@ func (w *Warehouse) Crossing(ctx context.Context, pipeline string) (catalog.Cros
 
 // RecordAnswers stores what people answered at a gate about a release, one by one: admission holds them against this
 // environment's own rule.
-func (w *Warehouse) RecordAnswers(ctx context.Context, r release.Release, g gate.Gate) error {
-	return postgres.Classify("record answers about", r.String(), w.ledger.RecordAnswers(ctx, w.pool, r.Digest, g))
+func (w *Warehouse) RecordAnswers(ctx context.Context, owner effect.Owner, r release.Release, g gate.Gate) error {
+	return postgres.Classify("record answers about", r.String(), w.ledger.RecordAnswers(ctx, w.pool, string(owner), r.Digest, g))
 }
 
 // Hold sets a hold; while it stands nothing is published but what turns back.

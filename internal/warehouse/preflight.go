@@ -172,18 +172,26 @@ func lockTable(_ context.Context, in inspection) ([]plan.Problem, error) {
 	return problems, nil
 }
 
-// standbys are reported: a swap waits there for their readers, up to max_standby_streaming_delay.
+// standbys are reported: a swap waits there for their readers, up to max_standby_streaming_delay. A publish waits for
+// older snapshots of those only that feed their horizon back.
 func standbys(ctx context.Context, in inspection) ([]plan.Problem, error) {
-	var count int
-	if err := in.w.pool.QueryRow(ctx, `SELECT count(*) FROM pg_stat_replication`).Scan(&count); err != nil {
+	var count, silent int
+	if err := in.w.pool.QueryRow(ctx, `
+		SELECT count(*), count(*) FILTER (WHERE a.backend_xmin IS NULL AND s.xmin IS NULL)
+		FROM pg_stat_replication r
+		JOIN pg_stat_activity a ON a.pid = r.pid AND a.datid IS NULL
+		LEFT JOIN pg_replication_slots s ON s.active_pid = r.pid AND s.slot_type = 'physical'`).Scan(&count, &silent); err != nil {
 		return nil, err
 	}
 	if count == 0 {
 		return nil, nil
 	}
+	text := fmt.Sprintf("%d replication connections: on a standby a swap waits for its readers, or cancels them", count)
+	if silent > 0 {
+		text += fmt.Sprintf("; %d tell nothing of their readers: one in REPEATABLE READ there may see a partition as empty", silent)
+	}
 	return []plan.Problem{{
-		Rule: "standbys", Object: in.w.names.schema,
-		Text:   fmt.Sprintf("%d replication connections: on a standby a swap waits for its readers, or cancels them", count),
+		Rule: "standbys", Object: in.w.names.schema, Text: text,
 		Remedy: "check max_standby_streaming_delay and hot_standby_feedback of the standbys",
 	}}, nil
 }

@@ -29,7 +29,7 @@ func (w *Warehouse) Publish(ctx context.Context, spec generation.PublishSpec, ti
 	if moved, ok := errors.AsType[movedError](err); ok {
 		return generation.PublishResult{WaitingFor: generation.ForOthers, Moved: moved.swaps}, nil
 	}
-	if held, ok := errors.AsType[admission.Held](err); ok {
+	if held, ok := errors.AsType[admission.HeldError](err); ok {
 		return generation.PublishResult{WaitingFor: generation.ForHold, Why: held.Reason}, nil
 	}
 	return result, postgres.Classify("publish", p.object(), err)

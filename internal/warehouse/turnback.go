@@ -178,7 +178,7 @@ func (w *Warehouse) planTurnBack(ctx context.Context, q catalog.Querier, req tur
 // what that left.
 func (w *Warehouse) choose(ctx context.Context, q catalog.Querier, tenures []release.Tenure, active release.Tenure, req turnback.Request) (release.Tenure, error) {
 	to, refused := turnback.Choose(tenures, active.Number, req.To)
-	if (refused == nil && to.Number != active.Number) || (refused != nil && req.To != "") {
+	if refused == nil || req.To != "" {
 		return to, refused
 	}
 	last, ok, err := w.ledger.TurnBack(ctx, q, active.Number)
@@ -187,9 +187,6 @@ func (w *Warehouse) choose(ctx context.Context, q catalog.Querier, tenures []rel
 	}
 	if ok && last.State == turnback.Stuck && last.Request.Output == "" && active.Back != 0 {
 		return w.ledger.Tenure(ctx, q, active.Back)
-	}
-	if refused == nil {
-		refused = fault.Newf(fault.Refused, "roll back", req.Pipeline, "drawbridge history lists the tenures", to.Release.Version+" is active already, and nothing is open")
 	}
 	return to, refused
 }

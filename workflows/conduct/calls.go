@@ -80,11 +80,15 @@ func (call Call[O, In, Out]) Try(ctx workflow.Context, environment, summary stri
 	return call.Start(ctx, environment, summary, in).Get(ctx)
 }
 
+// soon is how long a person waits for an answer at most, whatever died meanwhile, workers that are not there included.
+const soon = time.Minute
+
 // Soon is Try for a person who waits for the answer: it gives up early and says why.
 func (call Call[O, In, Out]) Soon(ctx workflow.Context, environment, summary string, in In) (Out, error) {
 	var o O
 	opts := o.In(environment, summary)
 	opts.RetryPolicy = &temporal.RetryPolicy{InitialInterval: 500 * time.Millisecond, BackoffCoefficient: 2, MaximumAttempts: 4}
+	opts.ScheduleToCloseTimeout = soon
 	return call.start(ctx, opts, in).Get(ctx)
 }
 

@@ -165,7 +165,12 @@ func TestAPauseHoldsEveryLaneAtTheNextEdge(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := newStage(t)
-			s.later(0, func() { send(s, conduct.Command{Kind: conduct.Pause, By: "bob", Reason: "too slow"}) })
+			s.work = func(item, _ int) error {
+				if item == 2 {
+					send(s, conduct.Command{Kind: conduct.Pause, By: "bob", Reason: "too slow"})
+				}
+				return nil
+			}
 			began := 0
 			s.later(time.Hour, func() {
 				began = len(s.began)
@@ -178,6 +183,7 @@ func TestAPauseHoldsEveryLaneAtTheNextEdge(t *testing.T) {
 			})
 			status, err := s.play(toyInput{Items: 10, Lanes: 2})
 			require.NoError(t, err)
+			require.Positive(t, began, "it did not wait")
 			require.Less(t, began, 10)
 			require.Len(t, status.Done, 10)
 			require.Nil(t, status.Paused)
@@ -188,13 +194,15 @@ func TestAPauseHoldsEveryLaneAtTheNextEdge(t *testing.T) {
 func TestLanesAreSetWhileTheyWork(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
-	gathered := make(chan struct{})
+	first, fourth := make(chan struct{}), make(chan struct{})
 	s.work = func(item, _ int) error {
-		if item == 0 {
-			<-gathered // until the others are there
-		}
-		if item == 3 {
-			close(gathered)
+		switch item { // each is there until the other is
+		case 0:
+			close(first)
+			<-fourth
+		case 3:
+			close(fourth)
+			<-first
 		}
 		return nil
 	}
@@ -314,6 +322,40 @@ func TestLanesAreDrainedBeforeAWorkflowContinuesAsNew(t *testing.T) {
 	require.Len(t, rest.began, 40-again.State.Line.Next, "nothing is done twice")
 	require.Len(t, status.Done, 39)
 	require.Equal(t, "item-3", status.Line.Failed[0].Name, "what failed is carried")
+}
+
+func TestWhatIsToBeTriedAgainIsCarriedAndHoldsNothingUp(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	s.work = func(item, attempt int) error {
+		if item == 1 && attempt == 1 {
+			return invalid()
+		}
+		return nil
+	}
+	s.later(1*time.Hour, func() { s.both("item-1") }) // fails, while both lanes are soon at a gate
+	s.later(2*time.Hour, func() {
+		s.SetContinueAsNewSuggested(true)
+		s.steer(conduct.Command{Kind: conduct.RetryFailed, By: "bob"}, "")
+	})
+	s.later(3*time.Hour, func() {
+		s.both("item-0")
+		s.both("item-2")
+	})
+	_, err := s.play(toyInput{Items: 6, Lanes: 2, MaxFailures: 1, Ask: true})
+	var next *workflow.ContinueAsNewError
+	require.ErrorAs(t, err, &next)
+	var again toyInput
+	require.NoError(t, converter.GetDefaultDataConverter().FromPayloads(next.Input, &again))
+	require.Equal(t, []int{0, 2}, again.State.Done)
+	require.Equal(t, []int{1}, again.State.Line.Again)
+
+	again.Ask = false
+	rest := newStage(t)
+	status, err := rest.play(again)
+	require.NoError(t, err)
+	require.ElementsMatch(t, []int{0, 1, 2, 3, 4, 5}, status.Done)
+	require.Len(t, rest.began, 4)
 }
 
 func TestAPauseAndTheNumberOfLanesAreCarried(t *testing.T) {

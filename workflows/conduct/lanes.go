@@ -87,7 +87,7 @@ func (l Line[R]) Run(ctx workflow.Context, c *Conductor, s *LineState) error {
 func (r *lined[R]) deliver(ctx, lanes workflow.Context) error {
 	for {
 		r.advance()
-		r.halted = r.halted || r.fatal != nil || workflow.GetInfo(ctx).GetContinueAsNewSuggested()
+		r.look(ctx)
 		r.staff(lanes)
 		var item int
 		var found bool
@@ -166,7 +166,10 @@ func (r *lined[R]) work(ctx workflow.Context, lane int) {
 	defer delete(r.working, lane)
 	at := r.At.In(lane)
 	for {
-		if err := r.c.Checkpoint(ctx); err != nil || !r.available() || lane > r.width() {
+		if err := r.c.Checkpoint(ctx); err != nil {
+			return
+		}
+		if r.look(ctx); !r.available() || lane > r.width() {
 			return
 		}
 		item := r.take()
@@ -180,6 +183,11 @@ func (r *lined[R]) work(ctx workflow.Context, lane int) {
 			r.fail(ctx, item, err)
 		}
 	}
+}
+
+// look halts the line when history has grown, or when its error is known.
+func (r *lined[R]) look(ctx workflow.Context) {
+	r.halted = r.halted || r.fatal != nil || workflow.GetInfo(ctx).GetContinueAsNewSuggested()
 }
 
 // take hands out the next item.

@@ -202,6 +202,7 @@ CREATE TABLE ledger.check_result (
 
 -- What people answered at a gate of a plan, one by one: whoever publishes holds them against this environment's own rule.
 CREATE TABLE ledger.answer (
+  owner   text NOT NULL,                   -- the deployment that asked
   plan    text NOT NULL,
   digest  text NOT NULL,                   -- of the release that the plan is about
   gate    text NOT NULL,
@@ -210,7 +211,7 @@ CREATE TABLE ledger.answer (
   reason  text NOT NULL,
   asked_by text NOT NULL,
   at      timestamptz NOT NULL,
-  PRIMARY KEY (plan, gate, person, choice)
+  PRIMARY KEY (owner, plan, gate, person, choice)
 );
 
 -- What each output of a release read when it was built, as the server saw it.

@@ -1,0 +1,396 @@
+package model
+
+import (
+	"errors"
+	"slices"
+
+	"drawbridge/internal/admission"
+	"drawbridge/internal/effect"
+	"drawbridge/internal/fault"
+	"drawbridge/internal/gate"
+	"drawbridge/internal/generation"
+	"drawbridge/internal/release"
+	"drawbridge/internal/turnback"
+)
+
+// errMoved is a compare-and-swap that found something else live.
+var errMoved = errors.New("what is live has moved")
+
+// groups is how many transactions a publish in steps, and a turn-back, cut the partitions into.
+const groups = 2
+
+// group are the partitions of one transaction.
+func group(n int) []int { return [groups][]int{{0}, {1, 2}}[n] }
+
+// admit asks as the product does, with the facts as they are in the effect's transaction.
+func (w *World) admit(p int, q admission.Question) error {
+	l := &w.Ledgers[p]
+	f := admission.Facts{
+		Environment: environment, Active: w.tenure(l.Active), Tenure: w.tenure(q.Tenure), Crossing: l.Crossing,
+		Generations: map[int64]admission.Generation{}, Live: map[admission.Slot]int64{},
+	}
+	if slices.Contains(l.Fenced, string(q.Owner)) {
+		f.Fenced = "turned back"
+	}
+	if b := l.open(); b != nil {
+		f.TurnBack = b.Tenure
+	}
+	for _, s := range q.Swaps {
+		if g, ok := l.generation(s.To); ok {
+			f.Generations[s.To] = admission.Generation{Pipeline: Version(p, 0).Pipeline, Digest: g.Digest, Config: g.Config, State: g.State}
+		}
+		if swaps := l.slot(s).Swaps; len(swaps) > 0 {
+			f.Live[admission.Slot{Output: s.Output, Partition: s.Partition}] = swaps[len(swaps)-1].Tenure
+		}
+	}
+	q.Environment = environment
+	return admission.Decide(q, f, gate.Approval{})
+}
+
+func (l *Ledger) slot(s generation.Swap) *turnback.Slot {
+	part := slices.Index(Keys[:], s.Partition)
+	for o := range Outputs {
+		if l.Slots[part][o].Output == s.Output {
+			return &l.Slots[part][o]
+		}
+	}
+	panic("model: no such output: " + s.Output)
+}
+
+// enter reserves a deployment's tenure and takes the crossing; a run gets what is active, or reserves its own.
+func (w *World) enter(f *Flow) error {
+	l := &w.Ledgers[f.Pipeline]
+	r := Version(f.Pipeline, f.Release)
+	if f.Kind == Run {
+		if active := w.tenure(l.Active); !active.None() {
+			r = active.Release
+		}
+	}
+	if err := w.admit(f.Pipeline, admission.Question{What: admission.Build, Release: r, Owner: effect.Owner(f.Owner)}); err != nil {
+		return err
+	}
+	if f.Kind == Run {
+		if !w.tenure(l.Active).None() {
+			f.Tenure = l.Active
+			return nil
+		}
+		f.Tenure = w.reserve(release.Tenure{Release: r, Kind: release.ByRun, Owner: f.Owner})
+		return nil
+	}
+	if l.Crossing != "" && l.Crossing != f.Owner {
+		return fault.Newf(fault.Conflict, "enter", r.String(), "wait", "another one crosses")
+	}
+	f.Tenure = w.reserve(release.Tenure{Release: r, Kind: release.ByDeployment, Owner: f.Owner})
+	l.Crossing = f.Owner
+	return nil
+}
+
+// build makes the generations of some partitions aside, from what is live now.
+func (w *World) build(f *Flow, parts []int) error {
+	t := w.tenure(f.Tenure)
+	q := admission.Question{What: admission.Build, Release: t.Release, Config: t.Config, Owner: effect.Owner(f.Owner), Tenure: f.Tenure}
+	if err := w.admit(f.Pipeline, q); err != nil {
+		return err
+	}
+	for _, part := range parts {
+		for o := range Outputs {
+			if Has(t.Release.Version, o) {
+				w.generation(f, part, o, f.Round, t)
+			}
+		}
+	}
+	return nil
+}
+
+// generation adds one that was built. Its ID says who built it, so that worlds that differ in the order of builds only
+// are the same.
+func (w *World) generation(f *Flow, part, output, round int, of release.Tenure) int64 {
+	l := &w.Ledgers[f.Pipeline]
+	id := int64(f.number)*1000 + int64(round)*100 + int64(part)*10 + int64(output) + 1
+	live := l.Slots[part][output].Live
+	f.from[slotOf(part, output)] = live
+	l.Generations = append(l.Generations, turnback.Generation{
+		ID: id, Digest: of.Release.Digest, Config: of.Config, State: generation.Built, Replaced: live, Owner: f.Owner,
+	})
+	return id
+}
+
+// publish swaps what the flow has built of some partitions, all outputs in one transaction.
+func (w *World) publish(f *Flow, parts []int, activate bool) error {
+	t := w.tenure(f.Tenure)
+	q := admission.Question{What: admission.Publish, Release: t.Release, Config: t.Config, Owner: effect.Owner(f.Owner), Tenure: f.Tenure}
+	for _, part := range parts {
+		for o := range Outputs {
+			if Has(t.Release.Version, o) {
+				q.Swaps = append(q.Swaps, generation.Swap{
+					Output: Table(f.Pipeline, o), Partition: Keys[part], From: f.from[slotOf(part, o)],
+					To: int64(f.number)*1000 + int64(f.Round)*100 + int64(part)*10 + int64(o) + 1,
+				})
+			}
+		}
+	}
+	if err := w.swap(f, q, turnback.KindPublish); err != nil {
+		return err
+	}
+	if activate {
+		w.activate(f.Pipeline, f.Tenure)
+	}
+	return nil
+}
+
+// swap is the transaction of every publish and turn-back: compare-and-swap, admission's second look, the swaps.
+func (w *World) swap(f *Flow, q admission.Question, kind string) error {
+	l := &w.Ledgers[f.Pipeline]
+	for _, s := range q.Swaps {
+		if l.slot(s).Live != s.From {
+			return errMoved
+		}
+	}
+	if err := w.admit(f.Pipeline, q); err != nil {
+		return err
+	}
+	l.Generations = slices.Clone(l.Generations)
+	for _, s := range q.Swaps {
+		for i := range l.Generations {
+			switch g := &l.Generations[i]; g.ID {
+			case s.From:
+				g.State = generation.Retired
+			case s.To:
+				if g.State == generation.Built {
+					g.Replaced = s.From
+				}
+				g.State = generation.Live
+			}
+		}
+		slot := l.slot(s)
+		slot.Live = s.To
+		slot.Swaps = append(slot.Swaps, turnback.Swap{Tenure: q.Tenure, Owner: f.Owner, From: s.From, To: s.To, Kind: kind})
+		if as, known := l.asOf[q.Tenure]; known {
+			as[slotOf(slices.Index(Keys[:], s.Partition), outputOf(f.Pipeline, s.Output))] = s.To
+			l.asOf = cloned(l.asOf)
+			l.asOf[q.Tenure] = as
+		}
+	}
+	return nil
+}
+
+func outputOf(p int, table string) int {
+	if table == Table(p, 0) {
+		return 0
+	}
+	return 1
+}
+
+func (w *World) attest(f *Flow) error {
+	t := w.tenure(f.Tenure)
+	if err := w.admit(f.Pipeline, admission.Question{What: admission.Attest, Release: t.Release, Config: t.Config, Owner: effect.Owner(f.Owner), Tenure: f.Tenure}); err != nil {
+		return err
+	}
+	l := &w.Ledgers[f.Pipeline]
+	l.Attested = append(l.Attested, f.Tenure)
+	return nil
+}
+
+// leave takes a deployment out of the crossing. While somebody turns back it stays in: should that end before anything
+// moved, what the deployment has published has to belong to somebody.
+func (w *World) leave(f *Flow) error {
+	l := &w.Ledgers[f.Pipeline]
+	if l.Crossing == f.Owner && l.open() == nil {
+		l.Crossing = ""
+	}
+	return nil
+}
+
+// openBack opens a turn-back, or resumes the one that is open: it fences what is open, and opens its tenure, in one
+// transaction.
+func (w *World) openBack(f *Flow) error {
+	l := &w.Ledgers[f.Pipeline]
+	if b := l.open(); b != nil {
+		if f.Kind == Deploy && b.Target.Owner != f.Of {
+			return errEnded // somebody else turns back what it did
+		}
+		return nil
+	}
+	k, err := w.target(f)
+	if err != nil {
+		return err
+	}
+	b := Back{K: k.Number, ByPerson: f.Kind != Deploy, State: turnback.Open}
+	if f.Of != "" {
+		b.Target.Owner = f.Of
+		l.fence(f.Of)
+	} else {
+		b.Target.Tenure = k.Number
+	}
+	if l.Crossing != "" {
+		l.fence(l.Crossing)
+	}
+	for i := range l.Generations {
+		if g := l.Generations[i]; g.State == generation.Built {
+			l.fence(g.Owner)
+		}
+	}
+	l.Generations = slices.Clone(l.Generations)
+	for i := range l.Generations {
+		if g := &l.Generations[i]; g.State == generation.Built && slices.Contains(l.Fenced, g.Owner) {
+			g.State = generation.Rejected
+		}
+	}
+	for part := range Partitions {
+		for o := range Outputs {
+			b.opened[slotOf(part, o)] = len(l.Slots[part][o].Swaps)
+		}
+	}
+	b.Tenure = w.reserve(release.Tenure{Release: k.Release, Config: k.Config, Kind: release.ByTurnBack, Owner: f.Owner, Back: k.Number})
+	if k.None() {
+		w.Tenures = slices.Clone(w.Tenures)
+		w.Tenures[b.Tenure-1].Release.Pipeline = Version(f.Pipeline, 0).Pipeline
+	}
+	l.Backs = append(l.Backs, b)
+	return nil
+}
+
+func (l *Ledger) fence(owner string) {
+	if !slices.Contains(l.Fenced, owner) {
+		l.Fenced = append(l.Fenced, owner)
+	}
+}
+
+// target is the tenure that is active after a turn-back.
+func (w *World) target(f *Flow) (release.Tenure, error) {
+	l := &w.Ledgers[f.Pipeline]
+	if f.Of == "" {
+		return turnback.Choose(w.tenuresOf(f.Pipeline), l.Active, f.To)
+	}
+	if active := w.tenure(l.Active); active.Owner == f.Of && active.Kind != release.ByTurnBack {
+		return w.tenure(l.before[l.Active]), nil
+	}
+	return w.tenure(l.Active), nil
+}
+
+func (w *World) tenuresOf(p int) (of []release.Tenure) {
+	for _, t := range w.Tenures {
+		if t.Release.Pipeline == Version(p, 0).Pipeline {
+			of = append(of, t)
+		}
+	}
+	return of
+}
+
+// flip moves the active tenure to the turn-back's.
+func (w *World) flip(f *Flow) error {
+	b := w.Ledgers[f.Pipeline].change()
+	if b == nil {
+		return errEnded
+	}
+	if !b.Tally.Flipped {
+		w.activate(f.Pipeline, b.Tenure)
+		b.Tally.Flipped = true
+	}
+	return nil
+}
+
+// errEnded is a turn-back that somebody else has finished.
+var errEnded = errors.New("the turn-back has ended")
+
+// decide asks what turning back a partition takes, as the ledger is now.
+func (w *World) decide(p int, b Back, part int) turnback.Decision {
+	l := &w.Ledgers[p]
+	k := w.tenure(b.K)
+	f := turnback.Facts{
+		Target: b.Target, K: k, Outputs: map[string]bool{}, Tenures: map[int64]release.Tenure{},
+		Generations: map[int64]turnback.Generation{}, TurnedBack: map[string]bool{}, ByPerson: b.ByPerson,
+	}
+	for o := range Outputs {
+		f.Outputs[Table(p, o)] = !k.None() && Has(k.Release.Version, o)
+	}
+	for _, t := range w.tenuresOf(p) {
+		f.Tenures[t.Number] = t
+	}
+	for _, g := range l.Generations {
+		f.Generations[g.ID] = g
+	}
+	for _, other := range l.Backs {
+		if other.Target.Owner != "" {
+			f.TurnedBack[other.Target.Owner] = true
+		}
+	}
+	return turnback.Decide(f, Keys[part], l.Slots[part][:])
+}
+
+// back turns one group of partitions back, each as a whole. What cannot be built is named, and stops nothing.
+func (w *World) back(f *Flow, n int) error {
+	l := &w.Ledgers[f.Pipeline]
+	b := l.change()
+	if b == nil {
+		return errEnded
+	}
+	k := w.tenure(b.K)
+	q := admission.Question{What: admission.Publish, Release: w.tenure(b.Tenure).Release, Config: k.Config, Owner: effect.Owner(f.Owner), Tenure: b.Tenure, TurnBack: true}
+	tally := b.Tally
+	for _, part := range group(n) {
+		d := w.decide(f.Pipeline, *b, part)
+		stuck := d.Action == turnback.Rebuild && w.Bounds.Sourceless[part]
+		for _, it := range d.Items {
+			o := outputOf(f.Pipeline, it.Output)
+			b.Left[slotOf(part, o)] = it.Action == turnback.Leave || stuck
+			s := generation.Swap{Output: it.Output, Partition: Keys[part], From: it.From, To: it.To}
+			switch {
+			case stuck || it.Action == turnback.Keep || it.Action == turnback.Leave:
+				continue
+			case it.Action == turnback.Rebuild:
+				s.To = w.generation(f, part, o, len(l.Backs), k)
+			}
+			q.Swaps = append(q.Swaps, s)
+		}
+		if !b.tried[n] {
+			tally = tally.Add(d, !stuck)
+		}
+	}
+	if err := w.swap(f, q, turnback.KindTurnBack); err != nil {
+		return err
+	}
+	b.Tally, b.tried[n] = tally, true
+	return nil
+}
+
+// endBack closes the turn-back: done or stuck when everything was tried, refused when nothing had moved.
+func (w *World) endBack(f *Flow, stopped bool) error {
+	b := w.Ledgers[f.Pipeline].change()
+	if b == nil {
+		return errEnded
+	}
+	b.Tally.Stopped = stopped
+	if state := b.Tally.End(); !stopped || state == turnback.Refused {
+		b.State = state
+	}
+	if l := &w.Ledgers[f.Pipeline]; b.State == turnback.Done || b.State == turnback.Stuck {
+		l.Crossing = "" // its owner was fenced, and what it did is turned back
+	}
+	return nil
+}
+
+// drop is housekeeping at its worst: every retired generation of a pipeline is gone.
+func (w *World) drop(p int) {
+	l := &w.Ledgers[p]
+	l.Generations = slices.Clone(l.Generations)
+	for i := range l.Generations {
+		if g := &l.Generations[i]; g.State == generation.Retired {
+			g.State = generation.Dropped
+		}
+	}
+}
+
+// ancestors are the tenures whose state led to one, by what was active before each: written apart from turnback's own.
+func (w *World) ancestors(p int, number int64) map[int64]bool {
+	set := map[int64]bool{}
+	for number != 0 {
+		set[number] = true
+		if t := w.tenure(number); t.Kind == release.ByTurnBack {
+			number = t.Back
+		} else {
+			number = w.Ledgers[p].before[number]
+		}
+	}
+	return set
+}

@@ -1,0 +1,207 @@
+package model
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"drawbridge/internal/turnback"
+)
+
+// Kind is what a workflow is.
+type Kind string
+
+// The workflows.
+const (
+	Deploy   Kind = "deploy"
+	Run      Kind = "run"
+	Rollback Kind = "rollback"
+	Recover  Kind = "recover"
+)
+
+// Step is the next effect of a workflow.
+type Step int
+
+// The steps, in the order of each workflow. Entering is the first of deployments and runs, opening of turn-backs.
+const (
+	StepEnter Step = iota
+	StepBuild
+	StepPublish     // the first group of a deployment, or a run's partition
+	StepPublishRest // and activate
+	StepAttest
+	StepLeave
+	StepOpen
+	StepFlip
+	StepBack
+	StepBackRest
+	StepEnd
+	StepOver
+)
+
+// String names a step as a trace prints it.
+func (s Step) String() string {
+	return [...]string{
+		"enter", "build", "publish", "publish-rest", "attest", "leave", "open", "flip", "back", "back-rest", "end", "over",
+	}[s]
+}
+
+// Flow is a workflow: what it does next, and what it knows. The ledger is the world's.
+type Flow struct {
+	Kind     Kind
+	Pipeline int
+	Release  int    // of a deployment, and of a run where nothing is active
+	Part     int    // of a run
+	To       string // of a rollback
+	Of       string // owner that is recovered, or compensated
+	Owner    string
+	Step     Step
+	Tenure   int64
+	Round    int
+	// Result is how it ended: done, refused, stuck, gone.
+	Result string
+
+	number    int
+	from      [Partitions * Outputs]int64
+	done      uint32 // steps whose effect has committed under the key of this round
+	stopping  bool   // it was cancelled
+	killed    bool
+	lost      bool // the commit of the present step was lost
+	published bool
+}
+
+// alive says that a worker runs the flow.
+func (f *Flow) alive() bool { return f.Step != StepOver && !f.killed }
+
+// ends is how a flow ends.
+func (f *Flow) end(result string) { f.Step, f.Result = StepOver, result }
+
+// effect is the effect of the flow's present step, once under its key: a key that is found is not done again, unless its
+// workflow was stopped since.
+func (w *World) effect(f *Flow) error {
+	if f.done&(1<<f.Step) != 0 {
+		return w.recorded(f)
+	}
+	if err := w.first(f); err != nil {
+		return err
+	}
+	f.done |= 1 << f.Step
+	return nil
+}
+
+// recorded is what a retry finds.
+func (w *World) recorded(f *Flow) error {
+	if f.Step != StepPublish && f.Step != StepPublishRest {
+		return nil
+	}
+	if slices.Contains(w.Ledgers[f.Pipeline].Fenced, f.Owner) {
+		return fmt.Errorf("%s was stopped since", f.Owner)
+	}
+	return nil
+}
+
+func (w *World) first(f *Flow) error {
+	all := []int{0, 1, 2}
+	switch f.Step {
+	case StepEnter:
+		return w.enter(f)
+	case StepBuild:
+		if f.Kind == Run {
+			all = []int{f.Part}
+		}
+		return w.build(f, all)
+	case StepPublish:
+		if f.Kind == Run {
+			return w.publish(f, []int{f.Part}, !w.tenure(f.Tenure).Activated)
+		}
+		return w.publish(f, group(0), false)
+	case StepPublishRest:
+		return w.publish(f, group(1), true)
+	case StepAttest:
+		return w.attest(f)
+	case StepLeave:
+		return w.leave(f)
+	case StepOpen:
+		return w.openBack(f)
+	case StepFlip:
+		return w.flip(f)
+	case StepBack:
+		return w.back(f, 0)
+	case StepBackRest:
+		return w.back(f, 1)
+	case StepEnd:
+		return w.endBack(f, f.stopping)
+	case StepOver:
+	}
+	return nil
+}
+
+// advance is what the workflow decides when it learns how its step went.
+func (w *World) advance(f *Flow, err error) {
+	f.lost = false
+	switch {
+	case err != nil:
+		w.failed(f, err)
+	case f.Kind == Run && f.Step == StepPublish, f.Step == StepLeave:
+		if f.Result == "" {
+			f.Result = "done"
+		}
+		f.end(f.Result)
+	case f.Step == StepEnd:
+		w.backEnded(f)
+	case f.Step == StepPublish || f.Step == StepPublishRest:
+		f.published = true
+		f.Step++
+	case f.stopping && (f.Step == StepFlip || f.Step == StepBack || f.Step == StepOpen) && f.Kind != Deploy:
+		f.Step = StepEnd // a cancel stops at the next edge
+	default:
+		f.Step++
+	}
+	if f.stopping && f.Kind == Deploy && f.Step < StepLeave {
+		w.compensate(f)
+	}
+	if f.stopping && f.Kind == Run && f.Step < StepLeave {
+		f.end("refused")
+	}
+}
+
+// failed is what follows a refusal. What moved is built again, once; a deployment that fails turns back what it did.
+func (w *World) failed(f *Flow, err error) {
+	switch {
+	case errors.Is(err, errMoved) && f.Round == 0 && f.Step <= StepPublishRest:
+		f.Round++
+		f.done &^= 1<<StepBuild | 1<<StepPublish | 1<<StepPublishRest
+		if f.Step == StepPublishRest {
+			f.done |= 1 << StepPublish // the first group stays published
+		}
+		f.Step = StepBuild
+	case f.Kind == Deploy && f.Step > StepEnter && f.Step < StepLeave:
+		w.compensate(f)
+	case f.Kind == Deploy && f.Step >= StepOpen:
+		f.Result = "gone" // somebody else turns back, or has
+		f.Step = StepLeave
+	default:
+		f.end("refused")
+	}
+}
+
+// compensate turns back what the deployment has done by itself. What somebody else has turned back already needs nothing.
+func (w *World) compensate(f *Flow) {
+	f.stopping = false
+	for _, b := range w.Ledgers[f.Pipeline].Backs {
+		if b.State != turnback.Refused && b.Tenure > f.Tenure {
+			f.Result, f.Step = "gone", StepLeave
+			return
+		}
+	}
+	f.Of, f.Step, f.Result = f.Owner, StepOpen, "refused"
+}
+
+// backEnded takes over what the ledger says of the turn-back that the flow has ended.
+func (w *World) backEnded(f *Flow) {
+	backs := w.Ledgers[f.Pipeline].Backs
+	if f.Kind != Deploy {
+		f.end(string(backs[len(backs)-1].State))
+		return
+	}
+	f.Step = StepLeave
+}

@@ -1,0 +1,273 @@
+package workflows_test
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+
+	"drawbridge/internal/admission"
+	"drawbridge/internal/effect"
+	"drawbridge/internal/fault"
+	"drawbridge/internal/generation"
+	"drawbridge/internal/partition"
+	"drawbridge/internal/release"
+	"drawbridge/internal/turnback"
+)
+
+// open is the open turn-back, if any.
+func (l *ledger) open() *turnback.TurnBack {
+	for _, b := range l.backs {
+		if b.State == turnback.Open {
+			return b
+		}
+	}
+	return nil
+}
+
+// before is the tenure that was active before another.
+func (l *ledger) before(number int64) release.Tenure {
+	var last release.Tenure
+	for _, t := range l.tenures {
+		if t.Activated && t.Number < number {
+			last = t
+		}
+	}
+	return last
+}
+
+func (l *ledger) BeginTurnBack(_ context.Context, req turnback.Request, actor effect.Owner) (turnback.TurnBack, bool, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if b := l.open(); b != nil {
+		if !req.Resume && (b.Request.Owner != req.Owner || b.Request.Output != req.Output) {
+			return turnback.TurnBack{}, false, fault.Newf(fault.Conflict, "turn back", req.Pipeline, "finish that one first", "another turn-back is open here")
+		}
+		delete(l.left, b.Tenure.Number)
+		l.fence("a turn-back goes on in another workflow", func(o string) bool { return o != string(actor) })
+		return *b, true, nil
+	}
+	if req.Resume {
+		return turnback.TurnBack{}, false, nil
+	}
+	if req.Workflow != "" && effect.Owner(l.crossing).Workflow() == req.Workflow {
+		req.Owner = l.crossing
+	}
+	b, ok, err := l.target(req)
+	if err != nil {
+		return b, false, err
+	}
+	if !ok {
+		l.fence(actor.Workflow()+" stopped it", func(o string) bool {
+			return o == req.Owner || req.Workflow != "" && effect.Owner(o).Workflow() == req.Workflow
+		})
+		if req.Owner != "" {
+			l.fences[req.Owner] = "stopped"
+		}
+		return b, false, nil
+	}
+	b.Tenure.Owner = string(actor)
+	b.Tenure = l.reserve(b.Tenure)
+	l.backs = append(l.backs, &b)
+	if req.Owner != "" {
+		l.fences[req.Owner] = "it was turned back"
+		l.leave(req.Owner)
+	}
+	l.fence("it was turned back", func(o string) bool { return o != string(actor) })
+	l.activate(b.Tenure.Number)
+	b.Tenure = l.tenure(b.Tenure.Number)
+	return b, true, nil
+}
+
+// fence stops those of the workflows that have something under way.
+func (l *ledger) fence(why string, which func(owner string) bool) {
+	under := map[string]bool{l.crossing: l.crossing != ""}
+	for _, g := range l.generations {
+		if g.State == generation.Built || g.State == generation.Shadow {
+			under[g.Owner] = true
+		}
+	}
+	for o, is := range under {
+		if !is || !which(o) {
+			continue
+		}
+		l.fences[o] = why
+		l.leave(o)
+		for i := range l.generations {
+			if g := &l.generations[i]; g.Owner == o && g.State == generation.Built {
+				g.State = generation.Rejected
+			}
+		}
+	}
+}
+
+func (l *ledger) PreviewTurnBack(_ context.Context, req turnback.Request) (turnback.TurnBack, bool, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if b := l.open(); b != nil {
+		return *b, true, nil
+	}
+	return l.target(req)
+}
+
+// target is where a request goes back to.
+func (l *ledger) target(req turnback.Request) (turnback.TurnBack, bool, error) {
+	active := l.tenure(l.active)
+	b := turnback.TurnBack{Request: req, State: turnback.Open, From: active}
+	to := active
+	switch {
+	case req.Workflow != "" && req.Owner == "":
+		return b, false, nil
+	case req.Owner != "":
+		mine := active.Owner == req.Owner && active.Kind != release.ByTurnBack
+		if mine {
+			to = l.before(active.Number)
+		} else if !l.swapped(req.Owner) {
+			return b, false, nil
+		}
+	default:
+		var err error
+		if to, err = turnback.Choose(l.tenures, active.Number, req.To); err != nil {
+			return b, false, err
+		}
+		b.Target = to.Number
+	}
+	b.Tenure = release.Tenure{Release: to.Release, Config: to.Config, Kind: release.ByTurnBack, By: req.By, Reason: req.Reason, Back: to.Number}
+	b.Tenure.Release.Pipeline = req.Pipeline
+	return b, true, nil
+}
+
+func (l *ledger) swapped(owner string) bool {
+	for _, s := range l.slots {
+		if slices.ContainsFunc(s.Swaps, func(o turnback.Swap) bool { return o.Owner == owner }) {
+			return true
+		}
+	}
+	return false
+}
+
+func (l *ledger) TurnBack(_ context.Context, tenure int64) (turnback.TurnBack, error) {
+	return held(l, func() (turnback.TurnBack, error) {
+		for _, b := range l.backs {
+			if b.Tenure.Number == tenure {
+				found := *b
+				found.Tenure = l.tenure(tenure)
+				return found, nil
+			}
+		}
+		return turnback.TurnBack{}, fault.Newf(fault.Invalid, "read turn-back", fmt.Sprint(tenure), "start it again", "the ledger does not know it")
+	})
+}
+
+func (l *ledger) DecideTurnBack(_ context.Context, b turnback.TurnBack, has []string, after partition.Key, limit int) (turnback.Page, error) {
+	return held(l, func() (turnback.Page, error) {
+		if !l.sorted {
+			slices.Sort(l.keys)
+			l.keys, l.sorted = slices.Compact(l.keys), true
+		}
+		first, found := slices.BinarySearch(l.keys, after)
+		if found {
+			first++
+		}
+		keys := l.keys[first:min(first+limit, len(l.keys))]
+		var page turnback.Page
+		if len(keys) == limit {
+			page.Last = keys[limit-1]
+		}
+		for _, key := range keys {
+			page.Decisions = append(page.Decisions, l.decide(b, has, key))
+		}
+		return page, nil
+	})
+}
+
+func (l *ledger) DecidePartition(_ context.Context, b turnback.TurnBack, has []string, key partition.Key) (turnback.Decision, error) {
+	return held(l, func() (turnback.Decision, error) { return l.decide(b, has, key), nil })
+}
+
+// decide gives the rule what the ledger knows about one partition.
+func (l *ledger) decide(b turnback.TurnBack, has []string, key partition.Key) turnback.Decision {
+	req := b.Request
+	f := turnback.Facts{
+		Target: turnback.Target{Tenure: b.Target, Owner: req.Owner}, K: b.Tenure, Tenures: map[int64]release.Tenure{}, Generations: map[int64]turnback.Generation{},
+		Outputs: map[string]bool{}, TurnedBack: map[string]bool{}, Snapshot: req.Snapshot, DetachNewOutputs: req.Detach, ByPerson: req.ByPerson,
+	}
+	for _, t := range l.tenures {
+		f.Tenures[t.Number] = t
+	}
+	if b.Target != 0 {
+		f.K = l.tenure(b.Target)
+	} else if b.From.Number != 0 {
+		f.K = b.From
+		if b.From.Owner == req.Owner {
+			f.K = l.before(b.From.Number)
+		}
+	}
+	for _, output := range has {
+		f.Outputs[output] = true
+	}
+	for _, o := range l.backs {
+		if o.Request.Owner != "" {
+			f.TurnedBack[o.Request.Owner] = true
+		}
+	}
+	var slots []turnback.Slot
+	for _, output := range slices.Sorted(maps.Keys(l.outputs)) {
+		s := l.slots[admission.Slot{Output: output, Partition: key}]
+		if s == nil || len(s.Swaps) == 0 {
+			continue
+		}
+		slots = append(slots, s.Slot)
+		for _, swap := range s.Swaps {
+			for _, id := range []int64{swap.From, swap.To} {
+				if id != 0 {
+					f.Generations[id] = l.generations[id-1].Generation
+				}
+			}
+		}
+	}
+	return turnback.Decide(f, key, slots)
+}
+
+func (l *ledger) RecordLeft(_ context.Context, tenure int64, left []turnback.LeftOver) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.left[tenure] == nil {
+		l.left[tenure] = map[admission.Slot]turnback.LeftOver{}
+	}
+	for _, one := range left {
+		l.left[tenure][admission.Slot{Output: one.Output, Partition: one.Partition}] = one
+	}
+	return nil
+}
+
+func (l *ledger) Left(_ context.Context, tenure int64, limit int) (stuck, left int, first []turnback.LeftOver, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, one := range l.left[tenure] {
+		if one.Stuck {
+			stuck++
+		} else {
+			left++
+		}
+		first = append(first, one)
+	}
+	slices.SortFunc(first, func(a, b turnback.LeftOver) int {
+		if a.Stuck != b.Stuck {
+			return map[bool]int{true: -1, false: 1}[a.Stuck]
+		}
+		return map[bool]int{true: -1, false: 1}[a.Partition < b.Partition]
+	})
+	return stuck, left, first[:min(limit, len(first))], nil
+}
+
+func (l *ledger) EndTurnBack(_ context.Context, tenure int64, state turnback.State) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, b := range l.backs {
+		if b.Tenure.Number == tenure && b.State == turnback.Open {
+			b.State = state
+		}
+	}
+	return nil
+}
