@@ -91,7 +91,11 @@ func unobstructed(ctx context.Context, p *pipeline.Pipeline, w Warehouse) error 
 		return err
 	}
 	for _, problem := range plan.Obstacles(p, observed) {
-		return fault.Newf(fault.Refused, "run", p.Name+": "+problem.Object, problem.Remedy, problem.Text)
+		class := fault.Refused
+		if problem.Rule == "select" { // what can never work is no matter of rules
+			class = fault.Invalid
+		}
+		return fault.Newf(class, "run", p.Name+": "+problem.Object, problem.Remedy, problem.Text)
 	}
 	return nil
 }
