@@ -234,29 +234,27 @@ func (a *TurningBack) open(ctx context.Context, in PassInput) (turning, error) {
 
 // swapPage goes through the decisions of a page. done says that the pass ends before the page does.
 func (a *TurningBack) swapPage(ctx context.Context, t turning, page turnback.Page, pass *Pass) (done bool, err error) {
-	var batch []turnback.Decision
+	var seen, batch []turnback.Decision // since the last transaction; batch are those that change something
 	flush := func() (bool, error) {
-		if len(batch) == 0 {
-			return false, nil
+		if len(batch) > 0 {
+			parked, err := a.swap(ctx, t, batch)
+			if err != nil || parked.WaitingFor != "" {
+				pass.Parked = parked
+				return true, err
+			}
 		}
-		parked, err := a.swap(ctx, t, batch)
-		if err != nil || parked.WaitingFor != "" {
-			pass.Parked = parked
-			return true, err
-		}
-		for _, d := range batch {
-			pass.Tally = pass.Tally.Add(d, true)
+		for _, d := range seen {
+			pass.Tally = pass.Tally.Add(d, d.Changes())
 			pass.After = d.Partition
 		}
-		batch = nil
+		seen, batch = nil, nil
 		return false, nil
 	}
 	for _, d := range page.Decisions {
 		if err := a.leave(ctx, t, d); err != nil {
 			return true, err
 		}
-		switch {
-		case d.Action == turnback.Rebuild:
+		if d.Action == turnback.Rebuild {
 			if done, err := flush(); err != nil || done {
 				return true, err
 			}
@@ -264,15 +262,16 @@ func (a *TurningBack) swapPage(ctx context.Context, t turning, page turnback.Pag
 			if len(pass.Rebuild) == partitionsPerPublish {
 				return true, nil
 			}
-		case d.Changes():
+			continue
+		}
+		seen = append(seen, d)
+		if d.Changes() {
 			batch = append(batch, d)
-			if len(batch) == partitionsPerPublish {
-				if done, err := flush(); err != nil || done {
-					return true, err
-				}
+		}
+		if len(batch) == partitionsPerPublish {
+			if done, err := flush(); err != nil || done {
+				return true, err
 			}
-		default:
-			pass.Tally = pass.Tally.Add(d, false)
 		}
 	}
 	return flush()
