@@ -133,7 +133,7 @@ func calls(ctx context.Context, t Target) error {
 	if caller := activity.GetInfo(ctx).WorkflowExecution.ID; t.Owner.Workflow() != caller {
 		return fault.Newf(fault.Refused, "act for", t.Owner.Workflow(), "each workflow acts for itself", caller+" asks")
 	}
-	return t.Owner.Check()
+	return nil
 }
 
 // parse reads a pipeline with the packed config of this environment, or with the blob that replaces it.

@@ -174,7 +174,7 @@ func (l *ledger) leave(owner string) {
 	}
 }
 
-func (l *ledger) RecordAnswers(_ context.Context, r release.Release, g gate.Gate) error {
+func (l *ledger) RecordAnswers(_ context.Context, _ effect.Owner, r release.Release, g gate.Gate) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	at := g.Plan + " " + r.Digest
@@ -275,7 +275,7 @@ func (l *ledger) Publish(_ context.Context, spec generation.PublishSpec, t admis
 		}
 		switch err := t.Decide(l.facts(t.Question)).(type) { //nolint:errorlint // it is never wrapped
 		case nil:
-		case admission.Held:
+		case admission.HeldError:
 			return generation.PublishResult{WaitingFor: generation.ForHold, Why: err.Reason}, nil
 		default:
 			return generation.PublishResult{}, err
