@@ -33,9 +33,9 @@ type TurnBacker interface {
 	PreviewTurnBack(ctx context.Context, req turnback.Request) (b turnback.TurnBack, ok bool, err error)
 	TurnBack(ctx context.Context, tenure int64) (turnback.TurnBack, error)
 	// DecideTurnBack decides about the next partitions after a key, from what is live now.
-	DecideTurnBack(ctx context.Context, b turnback.TurnBack, has []string, after partition.Key, limit int) (turnback.Page, error)
+	DecideTurnBack(ctx context.Context, b turnback.TurnBack, has []turnback.Output, after partition.Key, limit int) (turnback.Page, error)
 	// DecidePartition decides about one partition.
-	DecidePartition(ctx context.Context, b turnback.TurnBack, has []string, key partition.Key) (turnback.Decision, error)
+	DecidePartition(ctx context.Context, b turnback.TurnBack, has []turnback.Output, key partition.Key) (turnback.Decision, error)
 	RecordLeft(ctx context.Context, tenure int64, left []turnback.LeftOver) error
 	Left(ctx context.Context, tenure int64, limit int) (stuck, left int, first []turnback.LeftOver, err error)
 	EndTurnBack(ctx context.Context, tenure int64, state turnback.State) error
@@ -127,7 +127,7 @@ func (a *TurningBack) preview(ctx context.Context, w Warehouse, out Began) (Bega
 }
 
 // outputs are those that the release to go back to has, and its pipeline; none where no release is gone back to.
-func (a *TurningBack) outputs(ctx context.Context, t Target, b turnback.TurnBack) ([]string, *pipeline.Pipeline, error) {
+func (a *TurningBack) outputs(ctx context.Context, t Target, b turnback.TurnBack) ([]turnback.Output, *pipeline.Pipeline, error) {
 	if b.Tenure.None() {
 		return nil, nil, nil
 	}
@@ -136,9 +136,9 @@ func (a *TurningBack) outputs(ctx context.Context, t Target, b turnback.TurnBack
 	if err != nil {
 		return nil, nil, fmt.Errorf("read the release to go back to: %w", err)
 	}
-	has := make([]string, len(p.Outputs))
+	has := make([]turnback.Output, len(p.Outputs))
 	for i, o := range p.Outputs {
-		has[i] = o.Table
+		has[i] = turnback.Output{Table: o.Table, All: o.Partition.By == partition.All}
 	}
 	return has, p, nil
 }
@@ -211,7 +211,7 @@ type turning struct {
 	in  PassInput
 	w   Warehouse
 	b   turnback.TurnBack
-	has []string
+	has []turnback.Output
 	p   *pipeline.Pipeline // of the release to go back to; nil: none
 }
 

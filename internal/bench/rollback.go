@@ -114,7 +114,7 @@ func (t *turnable) goTo(ctx context.Context, live, to generation.Generation) (ti
 	if !ok {
 		return 0, fmt.Errorf("there is nothing to turn back in %s", to.Partition)
 	}
-	d, err := s.DecidePartition(ctx, back, []string{table}, to.Partition)
+	d, err := s.DecidePartition(ctx, back, []turnback.Output{{Table: table}}, to.Partition)
 	if err != nil {
 		return 0, err
 	}
