@@ -53,6 +53,9 @@ type Entered struct {
 func (a *Admitting) Enter(ctx context.Context, in EnterInput) (Entered, error) {
 	p, w, err := a.Site.open(ctx, in.Target)
 	if err != nil {
+		if in.Kind == release.ByRun { // a person waits, and nothing has been done yet
+			err = a.Site.atOnce(err)
+		}
 		return Entered{}, err
 	}
 	if err := w.EnsureLedger(ctx); err != nil {
@@ -88,7 +91,11 @@ func unobstructed(ctx context.Context, p *pipeline.Pipeline, w Warehouse) error 
 		return err
 	}
 	for _, problem := range plan.Obstacles(p, observed) {
-		return fault.Newf(fault.Refused, "run", p.Name+": "+problem.Object, problem.Remedy, problem.Text)
+		class := fault.Refused
+		if problem.Rule == "select" { // what can never work is no matter of rules
+			class = fault.Invalid
+		}
+		return fault.Newf(class, "run", p.Name+": "+problem.Object, problem.Remedy, problem.Text)
 	}
 	return nil
 }

@@ -19,27 +19,59 @@ type Fault struct {
 
 // NewFaultInterceptor returns the boundary at which every activity's faults become application errors: the class is the
 // type, no fault is retried, everything else stays as it is and is retried. No text passes it that is longer than
-// fault.MaxText. Only the outermost error of a chain counts for Temporal, so this is done once, here.
-func NewFaultInterceptor() interceptor.WorkerInterceptor { return &faultInterceptor{} }
+// fault.MaxText. Only the outermost error of a chain counts
+// for Temporal, so this is done once, here. redact takes secrets out of every text: no error of a site should hold one, and
+// none passes here.
+func NewFaultInterceptor(redact func(string) string) interceptor.WorkerInterceptor {
+	return &faultInterceptor{redact: redact}
+}
 
 type faultInterceptor struct {
 	interceptor.WorkerInterceptorBase
+	redact func(string) string
 }
 
-func (*faultInterceptor) InterceptActivity(_ context.Context, next interceptor.ActivityInboundInterceptor) interceptor.ActivityInboundInterceptor {
-	i := &faultActivity{}
+func (f *faultInterceptor) InterceptActivity(_ context.Context, next interceptor.ActivityInboundInterceptor) interceptor.ActivityInboundInterceptor {
+	i := &faultActivity{redact: f.redact}
 	i.Next = next
 	return i
 }
 
 type faultActivity struct {
 	interceptor.ActivityInboundInterceptorBase
+	redact func(string) string
 }
 
 func (i *faultActivity) ExecuteActivity(ctx context.Context, in *interceptor.ExecuteActivityInput) (any, error) {
 	res, err := i.Next.ExecuteActivity(ctx, in)
-	return res, ApplicationError(err)
+	return res, ApplicationError(redacted(err, i.redact))
 }
+
+// redacted is an error without its secrets. One that holds none stays as it is.
+func redacted(err error, redact func(string) string) error {
+	if err == nil {
+		return nil
+	}
+	f, ok := errors.AsType[*fault.Error](err)
+	text := redact(err.Error())
+	switch {
+	case !ok && text == err.Error():
+		return err
+	case !ok:
+		return errors.New(text)
+	}
+	return redactedError{text: text, fault: fault.New(f.Class, redact(f.Op), redact(f.Object), redact(fault.HintOf(err)), nil)}
+}
+
+// redactedError is a fault in a text of its own.
+type redactedError struct {
+	text  string
+	fault *fault.Error
+}
+
+func (e redactedError) Error() string { return e.text }
+
+func (e redactedError) Unwrap() error { return e.fault }
 
 // ApplicationError translates a fault; any other error is returned as it is, but for a text without bound, whose chain
 // would repeat it in a history level by level.

@@ -57,12 +57,34 @@ func TestNoTextWithoutABoundLeavesAnActivity(t *testing.T) {
 	}
 }
 
+const planted = "hunter2-S3cret"
+
+func redact(text string) string { return strings.ReplaceAll(text, planted, "[redacted]") }
+
+func TestNoSecretLeavesAnActivityInAnError(t *testing.T) {
+	t.Parallel()
+	for _, err := range []error{
+		errors.New("dial " + planted),
+		fmt.Errorf("step %s: %w", planted, fault.Newf(fault.Refused, "open "+planted, "db "+planted, "use "+planted, "no "+planted)),
+	} {
+		app := run(t, err)
+		require.Contains(t, app.Message(), "[redacted]")
+		require.NotContains(t, app.Message(), planted)
+		require.Equal(t, fault.ClassOf(err) != "", app.NonRetryable())
+		if app.HasDetails() {
+			var detail activities.Fault
+			require.NoError(t, app.Details(&detail))
+			require.Equal(t, activities.Fault{Op: "open [redacted]", Object: "db [redacted]", Hint: "use [redacted]"}, detail)
+		}
+	}
+}
+
 // run returns what an activity's error is for the workflow that called it.
 func run(t *testing.T, err error) *temporal.ApplicationError {
 	t.Helper()
 	var suite testsuite.WorkflowTestSuite
 	env := suite.NewTestActivityEnvironment()
-	env.SetWorkerOptions(worker.Options{Interceptors: []interceptor.WorkerInterceptor{activities.NewFaultInterceptor()}})
+	env.SetWorkerOptions(worker.Options{Interceptors: []interceptor.WorkerInterceptor{activities.NewFaultInterceptor(redact)}})
 	env.RegisterActivityWithOptions(func(context.Context) error { return err }, activity.RegisterOptions{Name: "Fail"})
 	_, got := env.ExecuteActivity("Fail")
 	var app *temporal.ApplicationError

@@ -21,7 +21,7 @@ func TestEveryActivityHeartbeatsWhileItWorks(t *testing.T) {
 	var suite testsuite.WorkflowTestSuite
 	env := suite.NewTestActivityEnvironment()
 	env.SetTestTimeout(time.Minute)
-	env.SetWorkerOptions(worker.Options{Interceptors: []interceptor.WorkerInterceptor{activities.NewFaultInterceptor(), activities.NewHeartInterceptor()}})
+	env.SetWorkerOptions(worker.Options{Interceptors: []interceptor.WorkerInterceptor{activities.NewFaultInterceptor(redact), activities.NewHeartInterceptor()}})
 	env.SetHeartbeatDetails(activities.Waited{Locks: 20 * time.Second})
 	beats := make(chan activities.Waited, 100)
 	env.SetOnActivityHeartbeatListener(func(_ *activity.Info, details converter.EncodedValues) {

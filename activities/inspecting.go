@@ -70,6 +70,11 @@ type InspectResult struct {
 
 // Inspect answers a question. It reads only.
 func (a *Inspecting) Inspect(ctx context.Context, in InspectInput) (InspectResult, error) {
+	res, err := a.inspect(ctx, in)
+	return res, a.Site.atOnce(err)
+}
+
+func (a *Inspecting) inspect(ctx context.Context, in InspectInput) (InspectResult, error) {
 	if in.Kind == InspectDoctor {
 		return InspectResult{Checked: a.doctor(ctx, in.Target)}, nil
 	}
@@ -142,7 +147,7 @@ func (a *Inspecting) doctor(ctx context.Context, t Target) []Checked {
 		return append(lines, unwell("store", err))
 	}
 	lines = append(lines, Checked{Subject: "store", OK: true, Text: "reads " + describe(p)})
-	w, err := a.Site.Warehouse(ctx, p.Config)
+	w, err := a.Site.warehouse(ctx, p.Config)
 	if err != nil {
 		return append(lines, unwell("warehouse", err))
 	}
@@ -167,7 +172,7 @@ func (a *Inspecting) doctor(ctx context.Context, t Target) []Checked {
 
 func unwell(subject string, err error) Checked {
 	hint := fault.HintOf(err)
-	if errors.Is(err, context.DeadlineExceeded) {
+	if _, away := errors.AsType[fault.Unreachable](err); away || errors.Is(err, context.DeadlineExceeded) {
 		hint = "is it up, and reachable from the worker?"
 	}
 	return Checked{Subject: subject, Text: err.Error(), Remedy: hint}

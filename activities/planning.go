@@ -44,7 +44,7 @@ type ObserveResult struct {
 func (a *Planning) Observe(ctx context.Context, t Target) (ObserveResult, error) {
 	in, err := a.observe(ctx, t)
 	if err != nil {
-		return ObserveResult{}, err
+		return ObserveResult{}, a.Site.atOnce(err)
 	}
 	body, err := json.Marshal(in)
 	if err != nil {

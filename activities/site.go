@@ -5,6 +5,7 @@ package activities
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"sync"
@@ -203,9 +204,27 @@ func (s *Site) open(ctx context.Context, t Target) (*pipeline.Pipeline, Warehous
 	if err != nil {
 		return nil, nil, err
 	}
-	w, err := s.Warehouse(ctx, p.Config)
+	w, err := s.warehouse(ctx, p.Config)
 	if err != nil {
 		return nil, nil, err
 	}
 	return p, w, nil
+}
+
+// warehouse opens the warehouse of a config. A server that does not answer is waited for longer than a heartbeat may be late.
+func (s *Site) warehouse(ctx context.Context, cfg pipeline.Config) (Warehouse, error) {
+	_, stop := pulse(ctx, partition.AllKey)
+	defer stop()
+	return s.Warehouse(ctx, cfg)
+}
+
+// atOnce is for the first look of a question or a change: nothing has been done yet, so that a server that cannot be reached
+// is said at once, and is not waited for.
+func (s *Site) atOnce(err error) error {
+	away, ok := errors.AsType[fault.Unreachable](err)
+	if !ok || fault.ClassOf(err) != "" {
+		return err
+	}
+	return fault.New(fault.Refused, "reach", "the warehouse of "+s.Environment,
+		"is it up, and reachable from the worker? drawbridge doctor --env "+s.Environment+" looks again", away)
 }

@@ -133,7 +133,7 @@ func call[In, Out any](t *testing.T, f func(context.Context, In) (Out, error), i
 	t.Helper()
 	var suite testsuite.WorkflowTestSuite
 	env := suite.NewTestActivityEnvironment()
-	env.SetWorkerOptions(worker.Options{Interceptors: []interceptor.WorkerInterceptor{activities.NewFaultInterceptor()}})
+	env.SetWorkerOptions(worker.Options{Interceptors: []interceptor.WorkerInterceptor{activities.NewFaultInterceptor(redact)}})
 	env.RegisterActivityWithOptions(f, activity.RegisterOptions{Name: "Act"})
 	value, err := env.ExecuteActivity("Act", in)
 	var out Out

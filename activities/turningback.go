@@ -73,6 +73,9 @@ type Began struct {
 func (a *TurningBack) Begin(ctx context.Context, in BeginInput) (Began, error) {
 	target, _, w, err := a.Site.locate(ctx, in.Target)
 	if err != nil {
+		if in.Request.Owner == "" { // a person waits, and nothing has been done yet
+			err = a.Site.atOnce(err)
+		}
 		return Began{}, err
 	}
 	if err := w.EnsureLedger(ctx); err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"drawbridge/internal/fault"
+	"drawbridge/internal/partition"
 	"drawbridge/internal/strictyaml"
 )
 
@@ -36,10 +37,12 @@ func (r ValidateResult) Failures() int {
 func (a *Builds) ValidateRelease(ctx context.Context, t Target) (ValidateResult, error) {
 	p, w, err := a.Site.open(ctx, t)
 	if err != nil {
-		return ValidateResult{}, err
+		return ValidateResult{}, a.Site.atOnce(err)
 	}
+	_, stop := pulse(ctx, partition.AllKey)
+	defer stop()
 	lines, err := w.Validate(ctx, p)
-	return ValidateResult{Lines: lines}, err
+	return ValidateResult{Lines: lines}, a.Site.atOnce(err)
 }
 
 // ValidateSourceInput names a folder's source blob.
@@ -65,12 +68,14 @@ func (a *Builds) ValidateSource(ctx context.Context, in ValidateSourceInput) (Va
 		}
 		return ValidateResult{}, err
 	}
-	w, err := a.Site.Warehouse(ctx, p.Config)
+	w, err := a.Site.warehouse(ctx, p.Config)
 	if err != nil {
-		return ValidateResult{}, err
+		return ValidateResult{}, a.Site.atOnce(err)
 	}
+	_, stop := pulse(ctx, partition.AllKey)
+	defer stop()
 	lines, err := w.Validate(ctx, p)
-	return ValidateResult{Lines: lines}, err
+	return ValidateResult{Lines: lines}, a.Site.atOnce(err)
 }
 
 // problemsOf turns the parser's problems into lines, so that they are shown with the rest and not as one error.

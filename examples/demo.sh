@@ -14,7 +14,7 @@ if [ -z "${TEMPORAL_ADDRESS:-}" ] || [ -z "${DRAWBRIDGE_WAREHOUSE:-}" ]; then
 	environment=$(bin/drawbridge env)
 	eval "$environment"
 fi
-export DRAWBRIDGE_SECRET_WAREHOUSE=${DRAWBRIDGE_SECRET_WAREHOUSE:-$DRAWBRIDGE_WAREHOUSE}
+export DRAWBRIDGE_WAREHOUSE # the workers' one connection: the demo's policies name none
 # Each demo begins with a store and schemas of its own: it is always the first deployment.
 export DRAWBRIDGE_STORE=$PWD/$demo/store
 export DRAWBRIDGE_USER=ada

@@ -37,7 +37,6 @@ func (a *app) env() error {
 		{"TEMPORAL_ADDRESS", s.TemporalAddress},
 		{"DRAWBRIDGE_UI", s.UI},
 		{"DRAWBRIDGE_WAREHOUSE", s.Warehouse},
-		{"DRAWBRIDGE_SECRET_WAREHOUSE", s.Warehouse},
 		{"DRAWBRIDGE_STORE", a.storeReference()},
 		{"TEST_DATABASE_URL", s.TestDatabase},
 		{"DRAWBRIDGE_TEST_SUPERUSER_URL", s.TestSuperuser},

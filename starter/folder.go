@@ -68,7 +68,7 @@ func secretsIn(files store.Files) error {
 		places[i] = x.String()
 	}
 	return fault.Newf(fault.Refused, "pack", "secrets",
-		"put the value into the worker's environment and a reference such as ${env:DRAWBRIDGE_SECRET_X} here", strings.Join(places, "; "))
+		"put the value into a file or variable of the worker, and refer to it in a connection of the environment's policy", strings.Join(places, "; "))
 }
 
 // parse reads a pipeline and all of its configs, without choosing one. All problems are one error.

@@ -49,7 +49,7 @@ func TestValidateOfflineSaysAllThatIsWrong(t *testing.T) {
 	x := newTerminal(t)
 	dir := shop(t, x)
 	edit(t, dir+"/pipeline.yaml", "name: shop", "nam: shop")
-	x.write(t, "shop/config.dev.yaml", "warehouse: ${env:DRAWBRIDGE_SECRET_WAREHOUSE}\nwarehouse_schemaa: x\n")
+	x.write(t, "shop/config.dev.yaml", "warehouse: warehouse\nwarehouse_schemaa: x\n")
 	x.write(t, "shop/notes.md", "key AKIAIOSFODNN7EXAMPLQ\n")
 	require.Equal(t, int(exitInvalid), x.run(t, "validate", dir, "--offline", "--json"))
 	var r console.Report

@@ -17,8 +17,8 @@ func (a *app) setupCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "setup --env ENV --print",
 		Short: "Print the SQL that makes an environment's roles and schemas",
-		Long: `Prints the SQL that an administrator runs once per environment: a role that owns, one that the worker logs in as, one for
-readers, and the schemas. It needs no connection and sets no password.`,
+		Long: `Prints the SQL that an administrator runs once per environment: a role that owns, one that the worker logs in as, one as
+which it runs the SQL of pipelines, one for readers, and the schemas. It needs no connection and sets no password.`,
 		Example: "  drawbridge setup --env prod --print | psql -h warehouse.internal -d warehouse\n  drawbridge setup --env prod --schema sales --reader analysts --print",
 		GroupID: groupSetup,
 		Args:    between(0, 0, "no argument"),
@@ -36,6 +36,7 @@ readers, and the schemas. It needs no connection and sets no password.`,
 	f.StringVar(&o.Schema, "schema", "", "warehouse_schema of the environment's config (default: ENV)")
 	f.StringVar(&o.Migrator, "migrator", "", "role that owns schemas and tables (default SCHEMA_migrator)")
 	f.StringVar(&o.Runner, "runner", "", "role that the worker logs in as (default SCHEMA_runner)")
+	f.StringVar(&o.Author, "author", "", "role as which the worker runs the SQL of pipelines (default SCHEMA_author)")
 	f.StringVar(&o.Reader, "reader", "", "role of those who read (default SCHEMA_reader)")
 	return cmd
 }

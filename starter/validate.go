@@ -89,7 +89,7 @@ func (f folder) lines() []activities.Validation {
 	for _, x := range secret.Scan(f.files) {
 		lines = append(lines, activities.Validation{
 			Subject: fmt.Sprintf("%s:%d:%d", x.Path, x.Line, x.Column), Text: "it looks like a secret: " + x.Rule,
-			Hint: "put the value into the worker's environment and a reference such as ${env:DRAWBRIDGE_SECRET_X} here",
+			Hint: "put the value into a file or variable of the worker, and refer to it in a connection of the environment's policy",
 		})
 	}
 	if len(lines) == 0 {

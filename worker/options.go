@@ -32,7 +32,7 @@ func (o *options) flags(cmd *cobra.Command) {
 	f.StringArrayVar(&o.environments, "env", nil, "an environment to serve; repeat it for more")
 	f.BoolVar(&o.workflows, "workflows", false, "also serve the workflows; they need no credentials")
 	f.StringVar(&o.policies, "policies", os.Getenv("DRAWBRIDGE_POLICIES"), "folder with policy.<env>.yaml; without it, default policies [DRAWBRIDGE_POLICIES]")
-	f.StringVar(&o.sourceRoot, "source-root", envOr("DRAWBRIDGE_SOURCE_ROOT", "."), "folder that source_files of a config is relative to [DRAWBRIDGE_SOURCE_ROOT]")
+	f.StringVar(&o.sourceRoot, "source-root", envOr("DRAWBRIDGE_SOURCE_ROOT", "."), "folder that source_files of a config is below, unless the policy names roots [DRAWBRIDGE_SOURCE_ROOT]")
 	f.StringVar(&o.store, "store", os.Getenv("DRAWBRIDGE_STORE"), "artifact store: a folder, or host/repository of an OCI registry [DRAWBRIDGE_STORE]")
 	f.StringVar(&o.key, "key", envOr("DRAWBRIDGE_KEY", filepath.Join(".drawbridge", "signing-key.pem")), "ed25519 key that signs statements; made where there is none [DRAWBRIDGE_KEY]")
 	f.StringVar(&o.trust, "trust", os.Getenv("DRAWBRIDGE_TRUST"), "file with the public keys (PEM) of the workers whose statements count; without it, only this worker's own [DRAWBRIDGE_TRUST]")

@@ -14,6 +14,8 @@ import (
 	"go.uber.org/zap"
 
 	"drawbridge/activities"
+	"drawbridge/internal/secret"
+	"drawbridge/internal/source"
 	"drawbridge/internal/store"
 	"drawbridge/internal/temporalx"
 	"drawbridge/workflows"
@@ -93,19 +95,20 @@ func serve(ctx context.Context, o options, log *zap.Logger) error {
 	if err != nil {
 		return err
 	}
-	warehouses := newWarehouses(o.builds)
+	known := &secret.Known{}
+	warehouses := newWarehouses(o.builds, secret.NewResolver(known))
 	defer warehouses.close()
 	for _, env := range o.environments {
 		site, err := newSite(env, o, s, warehouses)
 		if err != nil {
 			return err
 		}
-		if err := start(workflows.ControlQueue(env), activityOptions(controls), func(w worker.Worker) error {
+		if err := start(workflows.ControlQueue(env), activityOptions(controls, known), func(w worker.Worker) error {
 			return workflows.RegisterActivities(w, conduct.ControlQueue, controlActivities(site))
 		}); err != nil {
 			return err
 		}
-		if err := start(workflows.BuildQueue(env), activityOptions(o.builds), func(w worker.Worker) error {
+		if err := start(workflows.BuildQueue(env), activityOptions(o.builds, known), func(w worker.Worker) error {
 			return workflows.RegisterActivities(w, conduct.BuildQueue, buildActivities(site))
 		}); err != nil {
 			return err
@@ -139,10 +142,10 @@ func ensureAttributes(ctx context.Context, c client.Client, log *zap.Logger) {
 }
 
 // activityOptions fixes the slots of a queue: they are sessions of a warehouse.
-func activityOptions(slots int) worker.Options {
+func activityOptions(slots int, known *secret.Known) worker.Options {
 	return worker.Options{
 		DisableWorkflowWorker: true, MaxConcurrentActivityExecutionSize: slots,
-		Interceptors: []interceptor.WorkerInterceptor{activities.NewFaultInterceptor(), activities.NewHeartInterceptor()},
+		Interceptors: []interceptor.WorkerInterceptor{activities.NewFaultInterceptor(known.Redact), activities.NewHeartInterceptor()},
 	}
 }
 
@@ -163,11 +166,15 @@ func newSite(env string, o options, s signedStore, warehouses *warehouses) (*act
 	if err != nil {
 		return nil, err
 	}
-	root, err := filepath.Abs(o.sourceRoot)
-	if err != nil {
-		return nil, fmt.Errorf("find source root: %w", err)
+	roots := policy.Sources.Roots
+	if len(roots) == 0 {
+		root, err := filepath.Abs(o.sourceRoot)
+		if err != nil {
+			return nil, fmt.Errorf("find source root: %w", err)
+		}
+		roots = []string{root}
 	}
-	files := sources{root: root}
+	files := source.Below(roots...)
 	return &activities.Site{
 		Environment: env, Policy: policy, Store: s, Sources: files, Warehouse: warehouses.opener(policy, files),
 	}, nil

@@ -2,62 +2,29 @@ package main
 
 import (
 	"context"
-	"errors"
 	"io"
-	"io/fs"
 
 	"drawbridge/activities"
 	"drawbridge/internal/canary"
-	"drawbridge/internal/fault"
 	"drawbridge/internal/partition"
 	"drawbridge/internal/pipeline"
 	"drawbridge/internal/plan"
+	"drawbridge/internal/source"
 	"drawbridge/internal/warehouse"
 )
 
 // site joins the activities to a warehouse and to the files that it is loaded from.
 type site struct {
 	*warehouse.Warehouse
-	files sources
+	files source.Files
 	cfg   pipeline.Config
 }
 
 var _ activities.Warehouse = (*site)(nil)
 
-// headers are the columns of the load files, each read from the file of the newest partition. A file that is not there
-// has none: then only the declared columns are known.
-func (s *site) headers(p *pipeline.Pipeline) (warehouse.Headers, error) {
-	keys, _, err := s.files.Partitions(s.cfg, p)
-	if err != nil && fault.ClassOf(err) == "" {
-		return nil, err
-	}
-	newest := partition.AllKey
-	if len(keys) > 0 {
-		newest = keys[len(keys)-1]
-	}
-	found := warehouse.Headers{}
-	for _, load := range p.Loads {
-		file, err := s.files.Open(s.cfg, load, newest)
-		if errors.Is(err, fs.ErrNotExist) || fault.ClassOf(err) != "" {
-			continue
-		}
-		if err != nil {
-			return nil, err
-		}
-		found[load.Name], err = warehouse.ReadHeader(file, load, newest)
-		if closeErr := file.Close(); err == nil {
-			err = closeErr
-		}
-		if err != nil {
-			return nil, err
-		}
-	}
-	return found, nil
-}
-
 // Observe implements activities.Observer.
 func (s *site) Observe(ctx context.Context, p *pipeline.Pipeline) (plan.Observed, error) {
-	headers, err := s.headers(p)
+	headers, err := s.files.Headers(s.cfg, p)
 	if err != nil {
 		return plan.Observed{}, err
 	}
@@ -75,7 +42,7 @@ func (s *site) open(_ context.Context, load pipeline.Load, key partition.Key) (i
 
 // Validate implements activities.Builder.
 func (s *site) Validate(ctx context.Context, p *pipeline.Pipeline) ([]activities.Validation, error) {
-	headers, err := s.headers(p)
+	headers, err := s.files.Headers(s.cfg, p)
 	if err != nil {
 		return nil, err
 	}

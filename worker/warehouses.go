@@ -2,41 +2,64 @@ package main
 
 import (
 	"context"
+	"strings"
 	"sync"
+
+	"golang.org/x/sync/singleflight"
 
 	"drawbridge/activities"
 	"drawbridge/internal/pipeline"
 	"drawbridge/internal/secret"
+	"drawbridge/internal/source"
 	"drawbridge/internal/warehouse"
 )
 
-// warehouses are the open warehouses of this worker: one per connection string and schema, kept until it stops.
+// warehouses are the open warehouses of this worker: one per login and schema, kept until it stops. One that does not
+// answer holds up nobody but those who ask for it.
 type warehouses struct {
-	conns int32
+	conns    int32
+	resolver secret.Resolver
+	opening  singleflight.Group
 
 	mu   sync.Mutex
 	open map[opened]*warehouse.Warehouse
 }
 
-// opened names a warehouse. The URL holds a secret: it stays in this process.
-type opened struct{ url, schema string }
+// opened names a warehouse. The logins hold secrets: they stay in this process.
+type opened struct {
+	logins
+	schema, read string
+}
+
+// key is what two callers who mean the same warehouse have in common.
+func (o opened) key() string {
+	return strings.Join([]string{o.own, o.author, o.schema, o.read}, "\x00")
+}
 
 // sessionsPerActivity is what one activity needs at most: its own session, and one that looks at it.
 const sessionsPerActivity = 2
 
-func newWarehouses(builds int) *warehouses {
-	return &warehouses{conns: int32(sessionsPerActivity * (controls + builds)), open: map[opened]*warehouse.Warehouse{}}
+func newWarehouses(builds int, resolver secret.Resolver) *warehouses {
+	return &warehouses{
+		conns: int32(sessionsPerActivity * (controls + builds)), resolver: resolver, open: map[opened]*warehouse.Warehouse{},
+	}
 }
 
-// opener opens the warehouse of a config, its secrets resolved here and now, within the environment's policy.
-func (w *warehouses) opener(policy pipeline.Policy, files sources) func(context.Context, pipeline.Config) (activities.Warehouse, error) {
-	resolver := secret.NewResolver(secret.Policy{Env: policy.Secrets.Env, Files: policy.Secrets.Files})
+// opener opens the warehouse that a config means, if the environment's policy has it, with that connection's credentials.
+func (w *warehouses) opener(policy pipeline.Policy, files source.Files) func(context.Context, pipeline.Config) (activities.Warehouse, error) {
 	return func(ctx context.Context, cfg pipeline.Config) (activities.Warehouse, error) {
-		url, err := resolver.ResolveDSN(cfg.Warehouse)
+		connection, err := policy.Connection(cfg)
 		if err != nil {
 			return nil, err
 		}
-		shared, err := w.get(ctx, opened{url: url, schema: cfg.WarehouseSchema}, cfg)
+		as, err := resolve(w.resolver, connection)
+		if err != nil {
+			return nil, err
+		}
+		read := connection.Schemas.Read
+		shared, err := w.get(ctx, opened{logins: as, schema: cfg.WarehouseSchema, read: strings.Join(read, " ")}, warehouse.Options{
+			URL: as.own, AuthorURL: as.author, Schema: cfg.WarehouseSchema, Read: read, Application: "drawbridge/" + cfg.Environment, MaxConns: w.conns,
+		})
 		if err != nil {
 			return nil, err
 		}
@@ -44,20 +67,41 @@ func (w *warehouses) opener(policy pipeline.Policy, files sources) func(context.
 	}
 }
 
-func (w *warehouses) get(ctx context.Context, id opened, cfg pipeline.Config) (*warehouse.Warehouse, error) {
+// get hands out an open warehouse, or opens it: once for all who ask meanwhile, and without keeping from theirs those who
+// ask for another. Who gives up waiting leaves the others to it.
+func (w *warehouses) get(ctx context.Context, id opened, o warehouse.Options) (*warehouse.Warehouse, error) {
+	if have, ok := w.have(id); ok {
+		return have, have.Reach(ctx)
+	}
+	answer := w.opening.DoChan(id.key(), func() (any, error) {
+		if have, ok := w.have(id); ok {
+			return have, nil
+		}
+		fresh, err := warehouse.Open(context.WithoutCancel(ctx), o) // bounds itself
+		if err != nil {
+			return nil, err
+		}
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.open[id] = fresh
+		return fresh, nil
+	})
+	select {
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	case r := <-answer:
+		if r.Err != nil {
+			return nil, r.Err
+		}
+		return r.Val.(*warehouse.Warehouse), nil
+	}
+}
+
+func (w *warehouses) have(id opened) (*warehouse.Warehouse, bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if have, ok := w.open[id]; ok {
-		return have, nil
-	}
-	fresh, err := warehouse.Open(ctx, warehouse.Options{
-		URL: id.url, Schema: cfg.WarehouseSchema, Application: "drawbridge/" + cfg.Environment, MaxConns: w.conns,
-	})
-	if err != nil {
-		return nil, err
-	}
-	w.open[id] = fresh
-	return fresh, nil
+	found, ok := w.open[id]
+	return found, ok
 }
 
 func (w *warehouses) close() {

@@ -12,6 +12,8 @@ import (
 
 	"github.com/goccy/go-yaml"
 	"github.com/stretchr/testify/require"
+
+	"drawbridge/internal/pipeline"
 )
 
 var root = filepath.Join("..", "..")
@@ -77,7 +79,7 @@ func TestEveryEnvironmentHasOneWorkerAndTheWorkflowsHaveOne(t *testing.T) {
 		environments = append(environments, flags(s.Command, "--env")...)
 		if slices.Contains(s.Command, "--workflows") {
 			decide = append(decide, name)
-			require.NotContains(t, s.Environment, "DRAWBRIDGE_SECRET_WAREHOUSE", "%s decides and holds no credentials", name)
+			require.Equal(t, []string{"signing_key_workflows", "trusted_keys"}, s.Secrets, "%s decides and holds no credentials", name)
 		}
 	}
 	require.ElementsMatch(t, []string{"dev", "staging", "prod"}, environments)
@@ -88,8 +90,35 @@ func TestAWorkerHoldsOnlyTheSecretsOfItsEnvironment(t *testing.T) {
 	t.Parallel()
 	for name, s := range readCompose(t).Services {
 		for _, env := range flags(s.Command, "--env") {
-			require.ElementsMatch(t, []string{"signing_key_" + env, "trusted_keys", "pgpass_" + env}, s.Secrets, name)
-			require.Contains(t, s.Environment["DRAWBRIDGE_SECRET_WAREHOUSE"], "passfile=/run/secrets/pgpass_"+env)
+			require.ElementsMatch(t, []string{"signing_key_" + env, "trusted_keys", "runner_" + env, "author_" + env}, s.Secrets, name)
+			require.NotContains(t, s.Environment, "DRAWBRIDGE_WAREHOUSE", "the policy of %s says where its warehouse is", env)
+		}
+	}
+}
+
+func TestAPolicyTakesTheSecretsOfItsWorker(t *testing.T) {
+	t.Parallel()
+	c := readCompose(t)
+	for _, env := range []string{"dev", "staging", "prod"} {
+		file := filepath.Join("policies", "policy."+env+".yaml")
+		body, err := os.ReadFile(file)
+		require.NoError(t, err)
+		policy, err := pipeline.ParsePolicy(file, body)
+		require.NoError(t, err)
+		usual, err := os.ReadFile(filepath.Join("..", "policies", "policy."+env+".yaml"))
+		require.NoError(t, err)
+		require.True(t, strings.HasPrefix(string(body), string(usual)), "the rules of %s differ from those of the demo", env)
+		config, err := os.ReadFile(filepath.Join("..", "shop", "config."+env+".yaml"))
+		require.NoError(t, err)
+		shop, err := pipeline.ParseConfig("config."+env+".yaml", config)
+		require.NoError(t, err)
+		connection, err := policy.Connection(shop)
+		require.NoError(t, err, "the shop's config of %s", env)
+		require.Equal(t, []string{shop.WarehouseSchema}, connection.Schemas.Write)
+		for login, reference := range map[string]string{shop.WarehouseSchema + "_runner": connection.Password, shop.WarehouseSchema + "_author": connection.Author.Password} {
+			secret := strings.TrimSuffix(strings.TrimPrefix(reference, "${file:/run/secrets/"), "}")
+			require.Contains(t, c.Services["worker-"+env].Secrets, secret)
+			require.True(t, strings.Contains(connection.URL, "//"+login+"@") || connection.Author.User == login)
 		}
 	}
 }

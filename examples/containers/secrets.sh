@@ -16,13 +16,15 @@ for name in temporal_db_password warehouse_admin_password; do
 	chmod 644 "$name"
 done
 
-# One database role per environment, as drawbridge setup names it.
-for pair in dev:shop_dev_runner staging:shop_staging_runner prod:shop_runner; do
-	env=${pair%%:*} role=${pair#*:}
-	if [ ! -e "pgpass_$env" ]; then
-		secret=$(password)
-		(umask 077 && echo "warehouse:5432:warehouse:$role:$secret" >"pgpass_$env" && echo "ALTER ROLE $role PASSWORD '$secret';" >>roles.sql)
-	fi
+# Two database logins per environment, as drawbridge setup names them: the worker's own, and the one for SQL of pipelines.
+for pair in dev:shop_dev staging:shop_staging prod:shop; do
+	env=${pair%%:*} schema=${pair#*:}
+	for login in runner author; do
+		if [ ! -e "${login}_$env" ]; then
+			secret=$(password)
+			(umask 077 && echo "$secret" >"${login}_$env" && echo "ALTER ROLE ${schema}_$login PASSWORD '$secret';" >>roles.sql)
+		fi
+	done
 done
 
 for name in workflows dev staging prod; do
@@ -34,6 +36,6 @@ done >trusted_keys.pem
 chmod 644 trusted_keys.pem
 
 if [ "$(id -u)" = 0 ]; then
-	chown "$worker" pgpass_* signing_key_*.pem
+	chown "$worker" runner_* author_* signing_key_*.pem
 fi
 echo "made in $PWD; the passwords of the database roles are in roles.sql"

@@ -47,7 +47,7 @@ func measureMemory(ctx context.Context, b *bench, s *site) error {
 	if os.Getenv(temporalVariable) == "" {
 		return errors.New(temporalVariable + " is not set: make bench sets it")
 	}
-	p := programs{dir: s.dir, environment: append(os.Environ(), "DRAWBRIDGE_SECRET_WAREHOUSE="+s.url,
+	p := programs{dir: s.dir, environment: append(os.Environ(), warehouseVariable+"="+s.url,
 		"DRAWBRIDGE_STORE="+filepath.Join(s.dir, "store"), "DRAWBRIDGE_USER=bench", "NO_COLOR=1")}
 	if err := p.compile(ctx); err != nil {
 		return err

@@ -14,13 +14,13 @@ import (
 func (p Plan) multiset() check.Statement {
 	s := check.Statement{Fields: []string{"removed", "added"}}
 	list := []string{
-		"  coalesce(sum(greatest(b - c, 0)), 0)::text AS removed",
-		"  coalesce(sum(greatest(c - b, 0)), 0)::text AS added",
+		"  coalesce(pg_catalog.sum(greatest(b - c, 0)), 0)::text AS removed",
+		"  coalesce(pg_catalog.sum(greatest(c - b, 0)), 0)::text AS added",
 	}
 	sums := make([]string, len(p.pairs))
 	for i, c := range p.pairs {
 		s.Fields = append(s.Fields, field(i))
-		list = append(list, fmt.Sprintf("  (min(x.%s) <> min(y.%s))::int::text AS %s", field(i), field(i), field(i)))
+		list = append(list, fmt.Sprintf("  (pg_catalog.min(x.%s) <> pg_catalog.min(y.%s))::int::text AS %s", field(i), field(i), field(i)))
 		sums[i] = check.Checksum([]check.Column{c}) + " AS " + field(i)
 	}
 	side := func(of Side) string { return "(SELECT " + strings.Join(sums, ", ") + " FROM " + of.Relation + ")" }
@@ -33,7 +33,7 @@ func (p Plan) multiset() check.Statement {
 func (p Plan) copies() string {
 	hash := check.RowHash(slices.Concat(p.key, p.pairs))
 	return fmt.Sprintf(`(
-  SELECT hash, sum(b) AS b, sum(c) AS c
+  SELECT hash, pg_catalog.sum(b) AS b, pg_catalog.sum(c) AS c
   FROM (
     SELECT %s AS hash, 1 AS b, 0 AS c FROM %s
     UNION ALL

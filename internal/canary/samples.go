@@ -21,7 +21,7 @@ func (p Plan) Samples() check.Statement {
 			columns[i] = check.Quote(c.Name)
 		}
 		row := func(kind string, side Side, more string) string {
-			return fmt.Sprintf("(SELECT %s AS kind, to_jsonb(sample)::text AS sample FROM (SELECT %s FROM %s WHERE %s IN (SELECT hash FROM copies WHERE %s) LIMIT %d) AS sample)",
+			return fmt.Sprintf("(SELECT %s AS kind, pg_catalog.to_jsonb(sample)::text AS sample FROM (SELECT %s FROM %s WHERE %s IN (SELECT hash FROM copies WHERE %s) LIMIT %d) AS sample)",
 				check.Literal(kind), strings.Join(columns, ", "), side.Relation, check.RowHash(p.pairs), more, samples)
 		}
 		s.SQL = "WITH copies AS (SELECT * FROM " + p.copies() + " WHERE b <> c)\n" +
@@ -36,7 +36,7 @@ func (p Plan) Samples() check.Statement {
 	for i := range p.pairs {
 		columns = append(columns, fmt.Sprintf("b.v%d AS b%d, c.v%d AS c%d", i, i, i, i))
 	}
-	object := "'key', jsonb_build_object(" + strings.Join(key, ", ") + ")"
+	object := "'key', pg_catalog.jsonb_build_object(" + strings.Join(key, ", ") + ")"
 	kinds := []string{
 		differing("removed", object, "in_c IS NULL"),
 		differing("added", object, "in_b IS NULL"),
@@ -52,5 +52,5 @@ func (p Plan) Samples() check.Statement {
 
 // differing selects one kind; sample lists the names and values of the JSON object.
 func differing(kind, sample, where string) string {
-	return fmt.Sprintf("(SELECT %s AS kind, jsonb_build_object(%s)::text AS sample FROM differing WHERE %s LIMIT %d)", check.Literal(kind), sample, where, samples)
+	return fmt.Sprintf("(SELECT %s AS kind, pg_catalog.jsonb_build_object(%s)::text AS sample FROM differing WHERE %s LIMIT %d)", check.Literal(kind), sample, where, samples)
 }

@@ -55,6 +55,9 @@ type Generation struct {
 	Seconds         float64             `db:"seconds"`
 	StartedAt       time.Time           `db:"started_at"`
 	At              time.Time           `db:"at"`
+	// Session and SessionStart name the session in which an attempt's SQL runs, when it is entered: a later attempt ends it.
+	Session      int32     `db:"-"`
+	SessionStart time.Time `db:"-"`
 }
 
 // generationColumns selects a Generation from an alias g.
@@ -97,8 +100,8 @@ func (l Ledger) Reserve(ctx context.Context, q Querier, g *Generation) error {
 		SELECT pg_terminate_backend(a.pid)
 		FROM ledger.generation g
 		JOIN pg_stat_activity a ON a.pid = g.backend_pid AND a.backend_start = g.backend_start
-		WHERE g.effect_key = $1 AND g.output = $2 AND g.state = 'building' AND a.pid <> pg_backend_pid()`),
-		g.EffectKey, g.Output); err != nil {
+		WHERE g.effect_key = $1 AND g.output = $2 AND g.state = 'building' AND a.pid <> $3`),
+		g.EffectKey, g.Output, g.Session); err != nil {
 		return fmt.Errorf("end earlier attempts of %s: %w", g.EffectKey, err)
 	}
 	if _, err := q.Exec(ctx, l.sql(`
@@ -117,17 +120,15 @@ func (l Ledger) Reserve(ctx context.Context, q Querier, g *Generation) error {
 		INSERT INTO ledger.generation
 		  (output, partition, state, pipeline, version, digest, config, owner_key, tenure, effect_key, control, baseline, fence,
 		   application, backend_pid, backend_start, scheme, lower, upper)
-		SELECT
-		  @output, @partition, 'building', @pipeline, @version, @digest, @config, @owner_key, @tenure, @effect_key, @control,
-		  (SELECT generation FROM ledger.live WHERE output = @output AND partition = @partition), @fence::text::uuid, @application,
-		  pid, backend_start, @scheme::text::jsonb, @lower, @upper
-		FROM pg_stat_activity
-		WHERE pid = pg_backend_pid()
+		VALUES
+		  (@output, @partition, 'building', @pipeline, @version, @digest, @config, @owner_key, @tenure, @effect_key, @control,
+		   (SELECT generation FROM ledger.live WHERE output = @output AND partition = @partition), @fence::text::uuid, @application,
+		   @session, @session_start, @scheme::text::jsonb, @lower, @upper)
 		RETURNING id, coalesce(baseline, 0)`), pgx.NamedArgs{
 		"output": g.Output, "partition": g.Partition, "pipeline": g.Pipeline, "version": g.Version, "digest": g.Digest,
 		"config": g.Config, "owner_key": g.Owner, "tenure": g.Tenure,
 		"effect_key": g.EffectKey, "control": g.Control, "fence": g.Fence, "application": g.Application, "scheme": string(scheme),
-		"lower": g.Lower, "upper": g.Upper,
+		"lower": g.Lower, "upper": g.Upper, "session": g.Session, "session_start": g.SessionStart,
 	}).Scan(&g.ID, &g.Baseline)
 	if err != nil {
 		return fmt.Errorf("reserve a generation of %s: %w", g.Output, err)

@@ -86,7 +86,7 @@ func (p Plan) Confirm(v Values) []Statement {
 			continue
 		}
 		columns := pick(p.columns, c.Columns)
-		sql := fmt.Sprintf("SELECT coalesce(sum(copies - 1), 0)::text AS %s\nFROM (\n%s\n) AS duplicates",
+		sql := fmt.Sprintf("SELECT coalesce(pg_catalog.sum(copies - 1), 0)::text AS %s\nFROM (\n%s\n) AS duplicates",
 			Quote(exact(i)), duplicates(p.relation, "count(*) AS copies", columns))
 		statements = append(statements, Statement{SQL: sql, Fields: []string{exact(i)}})
 	}
@@ -119,7 +119,7 @@ func (p Plan) term(i int) (term, bool) {
 	case Unique:
 		columns := pick(p.columns, c.Columns)
 		where := filter(present(columns))
-		sql := fmt.Sprintf("count(*)%s - count(DISTINCT %s)%s", where, distinct(columns), where)
+		sql := fmt.Sprintf("pg_catalog.count(*)%s - pg_catalog.count(DISTINCT %s)%s", where, distinct(columns), where)
 		return term{field: field(i), sql: sql, serial: true}, true
 	case MetricKind:
 		return term{field: field(i), sql: Number(c.SQL), serial: serial(c.SQL)}, true

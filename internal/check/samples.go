@@ -24,7 +24,7 @@ func Samples(relation string, columns []Column, c Check, key []string) (s Statem
 	case NotNull, AcceptedValues, Expression:
 		rows = fmt.Sprintf("SELECT %s\nFROM %s\nWHERE %s", list, relation, violation(c))
 	}
-	sql := fmt.Sprintf("SELECT to_jsonb(failing)::text AS sample\nFROM (\n%s\nLIMIT %d\n) AS failing", rows, samples)
+	sql := fmt.Sprintf("SELECT pg_catalog.to_jsonb(failing)::text AS sample\nFROM (\n%s\nLIMIT %d\n) AS failing", rows, samples)
 	return Statement{SQL: sql, Fields: []string{"sample"}}, true
 }
 

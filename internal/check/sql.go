@@ -48,7 +48,7 @@ func (c Column) Comparable() string {
 // The outer hash must never go: Postgres combines a record's columns linearly (31a + b), so without it a sum over rows
 // would not see two rows swap their values of a column.
 func RowHash(columns []Column) string {
-	return fmt.Sprintf("hashtextextended(hash_record_extended(ROW(%s), 0)::text, 0)", join(columns, ", ", Column.Comparable))
+	return fmt.Sprintf("pg_catalog.hashtextextended(pg_catalog.hash_record_extended(ROW(%s), 0)::text, 0)", join(columns, ", ", Column.Comparable))
 }
 
 // distinct is an SQL expression with as many values as there are keys, or a few less: cheap to sort, which text in a
@@ -66,7 +66,7 @@ func distinct(key []Column) string {
 // Checksum is an SQL aggregate over rows: equal for equal multisets of rows, whatever their order. It is a sum, as XOR
 // would cancel rows that occur twice; Postgres sums bigints in 128 bits into a numeric, so it never overflows.
 func Checksum(columns []Column) string {
-	return fmt.Sprintf("coalesce(sum(%s), 0)", RowHash(columns))
+	return fmt.Sprintf("coalesce(pg_catalog.sum(%s), 0)", RowHash(columns))
 }
 
 // Quote renders an identifier.

@@ -187,7 +187,6 @@ func env(h home, out io.Writer) error {
 		{"TEMPORAL_ADDRESS", s.TemporalAddress},
 		{"DRAWBRIDGE_UI", s.UI},
 		{"DRAWBRIDGE_WAREHOUSE", s.Warehouse},
-		{"DRAWBRIDGE_SECRET_WAREHOUSE", s.Warehouse},
 		{"TEST_DATABASE_URL", s.TestDatabase},
 		{"DRAWBRIDGE_TEST_SUPERUSER_URL", s.TestSuperuser},
 	} {

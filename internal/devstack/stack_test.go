@@ -254,7 +254,6 @@ func TestEnvCanBeEvaluated(t *testing.T) {
 		"export TEMPORAL_ADDRESS='" + s.TemporalAddress + "'",
 		"export DRAWBRIDGE_UI='" + s.UI + "'",
 		"export DRAWBRIDGE_WAREHOUSE='" + s.Warehouse + "'",
-		"export DRAWBRIDGE_SECRET_WAREHOUSE='" + s.Warehouse + "'",
 		"export TEST_DATABASE_URL='" + s.TestDatabase + "'",
 		"export DRAWBRIDGE_TEST_SUPERUSER_URL='" + s.TestSuperuser + "'",
 	}, lines)

@@ -69,7 +69,7 @@ func TestABadReleaseChangesNothing(t *testing.T) {
 		{"malformed YAML", []string{"owner: shop-data", "owner: [shop-data"}, 1, []string{"pipeline.yaml:"}},
 		{"an unknown key", []string{"owner: shop-data", "ownr: shop-data"}, 1, []string{"pipeline.yaml:3:1", "owner"}},
 		{"a version that is no semver", []string{"version: 1.1.2", "version: one"}, 1, []string{"pipeline.yaml:2:10", "semantic version"}},
-		{"a literal password", []string{"${env:DRAWBRIDGE_SECRET_WAREHOUSE}", "postgres://u:" + planted + "@h/d"}, 2, []string{"config."}},
+		{"a literal password", []string{"warehouse: warehouse", "warehouse: postgres://u:" + planted + "@h/d"}, 2, []string{"config."}},
 		{"SQL that fails", []string{"channel, amount\n", "chanel, amount\n"}, 2, []string{"chanel"}},
 		{"SQL of another type", []string{"channel, amount\n", "channel, amount::text AS amount\n"}, 2, []string{"amount"}},
 		{"SQL without its key", []string{"order_id, ordered_on, channel", "order_id AS id, ordered_on, channel"}, 2, []string{"order_id"}},

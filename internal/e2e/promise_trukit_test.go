@@ -19,7 +19,7 @@ import (
 )
 
 // truWarehouse is how a config of these tests names the warehouse of its environment.
-const truWarehouse = "warehouse: ${env:DRAWBRIDGE_SECRET_WAREHOUSE}\n"
+const truWarehouse = "warehouse: warehouse\n"
 
 // truSpec is a pipeline with one output of the pipeline's name, in dev. What is left out is as in most tests.
 type truSpec struct {
@@ -242,7 +242,7 @@ func (w *world) truPlainWorker(name string, args ...string) *worker {
 	log, err := os.Create(p.log)
 	require.NoError(w.t, err)
 	p.cmd = exec.Command(built.worker, append([]string{"--source-root", w.dir, "--key", w.path("signing-key.pem")}, args...)...)
-	p.cmd.Dir, p.cmd.Env = w.dir, append(w.env(), "DRAWBRIDGE_WAREHOUSE="+w.url, "DRAWBRIDGE_SECRET_WAREHOUSE="+w.url)
+	p.cmd.Dir, p.cmd.Env = w.dir, append(w.env(), "DRAWBRIDGE_WAREHOUSE="+w.url)
 	p.cmd.Stdout, p.cmd.Stderr = log, log
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	require.NoError(w.t, p.cmd.Start())

@@ -129,7 +129,7 @@ steps:
 		if env == "dev" && r.schema != "" {
 			schema = r.schema
 		}
-		l.w.write(folder+"/config."+env+".yaml", "warehouse: ${env:DRAWBRIDGE_SECRET_WAREHOUSE}\nwarehouse_schema: "+schema+"\nwrite_mode: replace\nsource_files: "+l.name+"\n")
+		l.w.write(folder+"/config."+env+".yaml", "warehouse: warehouse\nwarehouse_schema: "+schema+"\nwrite_mode: replace\nsource_files: "+l.name+"\n")
 	}
 	return folder
 }

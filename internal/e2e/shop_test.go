@@ -76,7 +76,7 @@ watch:
 		if env == "prod" {
 			watch = ""
 		}
-		files["config."+env+".yaml"] = "warehouse: ${env:DRAWBRIDGE_SECRET_WAREHOUSE}\nwarehouse_schema: " + schema +
+		files["config."+env+".yaml"] = "warehouse: warehouse\nwarehouse_schema: " + schema +
 			"\nwrite_mode: replace\nsource_files: .\n" + watch
 	}
 	for name, body := range files {

@@ -86,3 +86,10 @@ func HintOf(err error) string {
 	}
 	return ""
 }
+
+// Unreachable is a transient error: a server does not answer, and says why as far as that is known. What has begun waits for
+// it to come back; what has not begun says so at once.
+type Unreachable string //nolint:errname // read as fault.Unreachable
+
+// Error is the sentence.
+func (u Unreachable) Error() string { return string(u) }

@@ -2,14 +2,14 @@ package pipeline
 
 import "time"
 
-// Config is config.<env>.yaml: all that differs between environments. Values may hold secret references
-// (${env:NAME}, ${file:/path}), never literal passwords.
+// Config is config.<env>.yaml: all that differs between environments. An author writes it, so it names what policy allows
+// and holds no secret and no reference to one.
 type Config struct {
 	Environment     string         `json:"environment"`      // from the file name: config.prod.yaml is prod
-	Warehouse       string         `json:"warehouse"`        // a Postgres URL, or a secret reference
+	Warehouse       string         `json:"warehouse"`        // a connection of the policy: its name, or its URL
 	WarehouseSchema string         `json:"warehouse_schema"` // readers see only this schema
 	WriteMode       string         `json:"write_mode"`       // replace
-	SourceFiles     string         `json:"source_files"`     // folder on the worker; relative: to the worker's --source-root
+	SourceFiles     string         `json:"source_files"`     // folder below a root of the worker
 	Smoke           *Smoke         `json:"smoke,omitempty"`  // overrides
 	Watch           *WatchOverride `json:"watch,omitempty"`
 }

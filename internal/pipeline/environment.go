@@ -9,7 +9,6 @@ import (
 
 	"drawbridge/internal/fault"
 	"drawbridge/internal/gate"
-	"drawbridge/internal/secret"
 	"drawbridge/internal/strictyaml"
 )
 
@@ -29,8 +28,8 @@ func ParsePolicy(file string, content []byte) (Policy, error) {
 	return p, b.problems.Err("policy")
 }
 
-// DefaultPolicy is the policy of an environment whose worker has no file: one person is asked, references within the
-// default prefixes are resolved.
+// DefaultPolicy is the policy of an environment whose worker has no file: one person is asked, the one connection is
+// made of DRAWBRIDGE_WAREHOUSE.
 func DefaultPolicy(environment string) (Policy, error) {
 	return ParsePolicy("policy."+environment+".yaml", []byte("{}"))
 }
@@ -58,7 +57,8 @@ func (b *builder) config(file string, content []byte, p *Pipeline) Config {
 		WriteMode:       strictyaml.As[string](root.Get("write_mode")),
 		SourceFiles:     strictyaml.As[string](root.Get("source_files")),
 	}
-	b.reference(root.Get("warehouse"))
+	b.warehouse(root.Get("warehouse"))
+	b.inside(root.Get("source_files"))
 	if v := root.Get("smoke"); v.OK() {
 		c.Smoke = &Smoke{Latest: latest(v), MaxRuntime: strictyaml.As[time.Duration](v.Get("max_runtime"))}
 	}
@@ -96,26 +96,10 @@ func (b *builder) watchOverride(v strictyaml.Value, over WatchOverride, watch Wa
 	}
 }
 
-// reference refuses a password that is written out, and a reference that cannot be read. Which references may be
-// resolved is for the environment's policy to say.
-func (b *builder) reference(v strictyaml.Value) {
-	text, ok := v.Data.(string)
-	if !ok {
-		return
-	}
-	if _, err := secret.Parse(text); err != nil {
-		b.problems.Add(v.At, reasonOf(err), fault.HintOf(err))
-		return
-	}
-	if secret.LiteralPassword(text) {
-		b.problems.Add(v.At, "the password is written out", "refer to it: ${env:DRAWBRIDGE_SECRET_NAME} or ${file:/run/secrets/name}")
-	}
-}
-
 func (b *builder) policy(file string, content []byte) Policy {
 	environment := b.environment(file, policyFilePattern, "policy.<env>.yaml")
 	root := b.problems.Read(PolicyDocument.shape(), file, content)
-	approval, secrets, publish := root.Get("approval"), root.Get("secrets"), root.Get("publish")
+	approval, publish := root.Get("approval"), root.Get("publish")
 	p := Policy{
 		Environment: environment,
 		Approval: gate.Approval{
@@ -125,14 +109,15 @@ func (b *builder) policy(file string, content []byte) Policy {
 			FourEyes:  strictyaml.As[bool](approval.Get("four_eyes")),
 			Expires:   strictyaml.As[time.Duration](approval.Get("expires")),
 		},
-		Requires: root.Get("requires").Strings(),
-		Secrets:  Secrets{Env: secrets.Get("env").Strings(), Files: secrets.Get("files").Strings()},
+		Requires:    root.Get("requires").Strings(),
+		Connections: b.connections(root.Get("connections")),
 		Publish: Publish{
 			LockBudget:        strictyaml.As[time.Duration](publish.Get("lock_budget")),
 			SnapshotWait:      strictyaml.As[time.Duration](publish.Get("snapshot_wait")),
 			OnSnapshotTimeout: OnTimeout(strictyaml.As[string](publish.Get("on_snapshot_timeout"))),
 			Lanes:             int(strictyaml.As[int64](publish.Get("lanes"))),
 		},
+		Sources:       Sources{Roots: root.Get("sources").Get("roots").Strings()},
 		KeepRetired:   strictyaml.As[time.Duration](root.Get("keep_retired")),
 		MaxPartitions: int(strictyaml.As[int64](root.Get("max_partitions"))),
 	}

@@ -18,7 +18,7 @@ func TestDefaultPolicyAsksOnePerson(t *testing.T) {
 	require.Equal(t, pipeline.Policy{
 		Environment: "prod",
 		Approval:    gate.Approval{Required: true},
-		Secrets:     pipeline.Secrets{Env: []string{"DRAWBRIDGE_SECRET_"}, Files: []string{"/run/secrets/"}},
+		Connections: map[string]pipeline.Connection{"warehouse": {URL: "${env:DRAWBRIDGE_WAREHOUSE}"}},
 		Publish: pipeline.Publish{
 			LockBudget: 30 * time.Second, SnapshotWait: 10 * time.Minute, OnSnapshotTimeout: pipeline.TimeoutAsk, Lanes: 2,
 		},
@@ -33,11 +33,17 @@ func TestParsePolicyRefuses(t *testing.T) {
 		"an approver counted twice":           {"policy.prod.yaml", "approval: {approvers: [ann, ann]}", "approvers names ann twice"},
 		"rules for an approval nobody gives":  {"policy.prod.yaml", "approval: {required: false, quorum: 2}", "policy.prod.yaml:1:29: approval.quorum: nobody is asked"},
 		"an environment that requires itself": {"policy.prod.yaml", "requires: [staging, prod]", "requires[1]: an environment cannot require itself"},
-		"an empty secret prefix":              {"policy.prod.yaml", "secrets: {env: ['']}", "secrets.env[0]: must be text that is not blank"},
-		"a relative secret folder":            {"policy.prod.yaml", "secrets: {files: [secrets/]}", "must be an absolute path"},
+		"prefixes of secrets":                 {"policy.prod.yaml", "secrets: {env: [X_]}", "unknown key"},
+		"a password written out":              {"policy.prod.yaml", "connections: {main: {url: 'postgres://u:hunter2@h/d'}}", "connections.main.url: the password is written out"},
+		"a secret that is no reference":       {"policy.prod.yaml", "connections: {main: {url: 'postgres://u@h/d', password: hunter2}}", "must be a reference such as"},
+		"a connection that is no URL":         {"policy.prod.yaml", "connections: {main: {url: db.internal}}", "must be a URL such as"},
+		"a connection without a name":         {"policy.prod.yaml", "connections: {Main: {url: 'postgres://u@h/d'}}", "connections.Main: the name of a connection must be"},
+		"no connection":                       {"policy.prod.yaml", "connections: {}", "must not be empty"},
+		"a schema of the server":              {"policy.prod.yaml", "connections: {main: {url: 'postgres://u@h/d', schemas: {write: [pg_catalog]}}}", "pg_catalog is the server's own"},
+		"a relative root":                     {"policy.prod.yaml", "sources: {roots: [files]}", "must be an absolute path"},
 		"a freeze window":                     {"policy.prod.yaml", "freeze: []", "not supported yet: freeze"},
 		"limits":                              {"policy.prod.yaml", "limits: {}", "not supported yet: limits"},
-		"connections":                         {"policy.prod.yaml", "connections: []", "not supported yet: connections"},
+		"connections as a list":               {"policy.prod.yaml", "connections: []", "connections: must be a mapping"},
 		"commands":                            {"policy.prod.yaml", "commands: true", "not supported yet: commands"},
 		"a word for a truth":                  {"policy.prod.yaml", "approval: {four_eyes: yes}", "must be true or false"},
 		"an unknown word":                     {"policy.prod.yaml", "publish: {on_snapshot_timeout: go}", `must be ask or proceed, not "go"`},
@@ -54,10 +60,10 @@ func TestParsePolicyRefuses(t *testing.T) {
 
 func TestParseConfigTakesTheEnvironmentFromTheName(t *testing.T) {
 	t.Parallel()
-	c, err := pipeline.ParseConfig("/etc/drawbridge/config.prod.yaml", []byte("warehouse: ${env:DRAWBRIDGE_SECRET_URL}\nwarehouse_schema: shop\nwatch: {for: 2d, on_breach: ask}\nsmoke: {max_runtime: 1m}\n"))
+	c, err := pipeline.ParseConfig("/etc/drawbridge/config.prod.yaml", []byte("warehouse: reporting\nwarehouse_schema: shop\nwatch: {for: 2d, on_breach: ask}\nsmoke: {max_runtime: 1m}\n"))
 	require.NoError(t, err)
 	require.Equal(t, pipeline.Config{
-		Environment: "prod", Warehouse: "${env:DRAWBRIDGE_SECRET_URL}", WarehouseSchema: "shop", WriteMode: "replace", SourceFiles: ".",
+		Environment: "prod", Warehouse: "reporting", WarehouseSchema: "shop", WriteMode: "replace", SourceFiles: ".",
 		Smoke: &pipeline.Smoke{MaxRuntime: time.Minute},
 		Watch: &pipeline.WatchOverride{For: new(48 * time.Hour), OnBreach: new(pipeline.BreachAsk)},
 	}, c)

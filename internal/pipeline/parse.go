@@ -136,13 +136,19 @@ func (b *builder) load(v strictyaml.Value, p *Pipeline) Load {
 	if slices.ContainsFunc(p.Loads, func(other Load) bool { return other.Name == l.Name && l.Name != "" }) {
 		b.problems.Add(v.Get("name").At, "another load is named "+l.Name, "give one of them another name")
 	}
+	if strings.HasPrefix(l.Name, "pg_") || l.Name == "information_schema" {
+		b.problems.Add(v.Get("name").At, l.Name+" is a name of the server's own", "give the load another, for example raw_"+strings.TrimPrefix(l.Name, "pg_"))
+	}
 	b.inside(v.Get("file"))
 	for _, m := range fileParamPattern.FindAllString(l.File, -1) {
 		if m != "@"+PartitionParam {
 			b.problems.Add(v.Get("file").At, "unknown placeholder "+m, "a file name takes @partition only")
 		}
 	}
-	if l.partitioned() && p.Partition.By == partition.All {
+	if folder, _, after := l.Pattern(); strings.Contains(folder, filePlaceholder) || strings.Contains(after, filePlaceholder) {
+		b.problems.Add(v.Get("file").At, "only the last part of a path may name the partition", "write @partition there, once")
+	}
+	if l.Partitioned() && p.Partition.By == partition.All {
 		b.problems.Add(v.Get("file").At, "the pipeline is one partition, so @partition has no value", "name one file")
 	}
 	return l
@@ -150,12 +156,22 @@ func (b *builder) load(v strictyaml.Value, p *Pipeline) Load {
 
 var fileParamPattern = regexp.MustCompile(`@[A-Za-z_]*`)
 
+const filePlaceholder = "@" + PartitionParam
+
 // Path is the load's file for a partition, relative to source_files.
 func (l Load) Path(key partition.Key) string {
-	return strings.ReplaceAll(l.File, "@"+PartitionParam, string(key))
+	return strings.ReplaceAll(l.File, filePlaceholder, string(key))
 }
 
-func (l Load) partitioned() bool { return strings.Contains(l.File, "@"+PartitionParam) }
+// Partitioned says whether the load has a file per partition.
+func (l Load) Partitioned() bool { return strings.Contains(l.File, filePlaceholder) }
+
+// Pattern is how the files of a partitioned load are called: their folder, and what stands before and after the key.
+func (l Load) Pattern() (folder, before, after string) {
+	folder, name := path.Split(l.File)
+	before, after, _ = strings.Cut(name, filePlaceholder)
+	return folder, before, after
+}
 
 func (b *builder) output(v strictyaml.Value, p *Pipeline) Output {
 	o := Output{
@@ -183,6 +199,9 @@ func (b *builder) outputName(v strictyaml.Value, p *Pipeline) {
 	name, ok := v.Data.(string)
 	if !ok {
 		return
+	}
+	if strings.HasPrefix(name, "pg_") {
+		b.problems.Add(v.At, name+" is a name of the server's own", "give the output another")
 	}
 	if slices.ContainsFunc(p.Outputs, func(o Output) bool { return o.Table == name }) {
 		b.problems.Add(v.At, "another output is named "+name, "give one of them another name")
@@ -224,7 +243,7 @@ func (b *builder) outputPartition(v strictyaml.Value, o Output, p *Pipeline) {
 		b.problems.Add(v.Get("sql").At, "the output is one partition, so @partition has no value in "+o.SQLFile, "read all rows")
 	}
 	for _, l := range o.Loads(p.Loads) {
-		if l.partitioned() && p.Partition.By != partition.All {
+		if l.Partitioned() && p.Partition.By != partition.All {
 			b.problems.Add(v.Get("sql").At, "the output is one partition, but "+l.Name+" that it reads has a file per partition",
 				"read a load whose file has no @partition")
 		}

@@ -116,7 +116,7 @@ outputs:
       - nonsense: 1
 `)
 	files["fct_orders.sql"] = []byte("SELECT 'ä' AS a,\n  'ä', @partition_stat FROM x")
-	files["config.dev.yaml"] = []byte("warehouse: 5432\nwarehouse_schema: [a]\n")
+	files["config.dev.yaml"] = []byte("warehouse: reports\nwarehouse_schema: [a]\n")
 	_, err := pipeline.Parse(files, "config.dev.yaml")
 	require.Equal(t, fault.Invalid, fault.ClassOf(err))
 	require.NotEmpty(t, fault.HintOf(err))
@@ -189,6 +189,10 @@ func TestParseRefuses(t *testing.T) {
 		"two loads of one name":               {"pipeline.yaml", "name: raw_channels", "name: raw_orders", "another load is named raw_orders"},
 		"a load that nothing reads":           {"pipeline.yaml", "name: raw_channels", "name: raw_chanels", "no output reads raw_chanels"},
 		"two keys in one step":                {"pipeline.yaml", "  - load: {name: raw_channels", "    extract: {}\n  - load: {name: raw_channels", "steps[0]: must have exactly one key"},
+		"source files anywhere":               {"config.dev.yaml", "warehouse_schema", "source_files: /etc\nwarehouse_schema", "must be a folder below the worker's source root"},
+		"source files outside":                {"config.dev.yaml", "warehouse_schema", "source_files: shop/../../etc\nwarehouse_schema", "the path leaves the folder"},
+		"a partition that names a folder":     {"pipeline.yaml", "orders_@partition.csv", "@partition/orders.csv", "only the last part of a path may name the partition"},
+		"a partition that is named twice":     {"pipeline.yaml", "orders_@partition.csv", "@partition_orders_@partition.csv", "unknown placeholder"},
 		"a load outside":                      {"pipeline.yaml", "file: channels.csv", "file: ../channels.csv", "the path leaves the folder"},
 		"a load with an unknown placeholder":  {"pipeline.yaml", "orders_@partition.csv", "orders_@partion.csv", "unknown placeholder @partion"},
 		"a load with a bound":                 {"pipeline.yaml", "orders_@partition.csv", "orders_@partition_start.csv", "unknown placeholder @partition_start"},

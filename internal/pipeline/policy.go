@@ -7,24 +7,26 @@ import (
 )
 
 // Policy is policy.<env>.yaml: a file of the environment's worker, out of a pipeline author's reach. A pipeline
-// can only tighten it. The zero policy asks one person and allows the default secret prefixes.
+// can only tighten it.
 type Policy struct {
 	Environment string        `json:"environment"`
 	Approval    gate.Approval `json:"approval"`
 	// Requires names the environments whose signed "passed" statement a digest needs before it is published here.
 	Requires []string `json:"requires,omitempty"`
-	Secrets  Secrets  `json:"secrets"`
-	Publish  Publish  `json:"publish"`
+	// Connections are the warehouses that a config may name.
+	Connections map[string]Connection `json:"connections"`
+	Publish     Publish               `json:"publish"`
+	Sources     Sources               `json:"sources,omitzero"`
 	// KeepRetired is how long a retired generation stays re-attachable: the rollback horizon. Default 7 days.
 	KeepRetired time.Duration `json:"keep_retired"`
 	// MaxPartitions bounds what one deployment may rebuild without being planned with a narrower scope; 0 is no bound.
 	MaxPartitions int `json:"max_partitions,omitempty"`
 }
 
-// Secrets are the prefixes within which references are resolved. Defaults: DRAWBRIDGE_SECRET_ and /run/secrets/.
-type Secrets struct {
-	Env   []string `json:"env,omitempty"`
-	Files []string `json:"files,omitempty"`
+// Sources say where load files may be.
+type Sources struct {
+	// Roots are folders of the worker's machine that source_files of a config is looked for in; none: the worker's own root.
+	Roots []string `json:"roots,omitempty"`
 }
 
 // Publish bounds how a swap waits, and how much is built beside each other for it.

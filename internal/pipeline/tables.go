@@ -61,6 +61,8 @@ var (
 	encodingPattern    = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_-]*$`)
 	delimiterPattern   = regexp.MustCompile(`^[^\n\r"a-zA-Z0-9.\\]$`)
 	absolutePattern    = regexp.MustCompile(`^/.+`)
+	schemaPattern      = regexp.MustCompile(`^[a-z_][a-z0-9_]{0,47}$`)
+	referencePattern   = regexp.MustCompile(`^\$\{(env|file):[^{}]+\}$`)
 )
 
 const identifierWords = "a lower-case identifier of at most 40 letters, digits and underscores"
@@ -210,10 +212,10 @@ func watchShape() strictyaml.Shape {
 
 func configShape() strictyaml.Shape {
 	return strictyaml.ObjectOf(
-		strictyaml.Key{Name: "warehouse", Required: true, Shape: strictyaml.Sentence(), Doc: "The warehouse's Postgres URL; secrets are references such as ${env:DRAWBRIDGE_SECRET_PW}.", Examples: []string{"postgres://etl@db/warehouse", "${env:DRAWBRIDGE_SECRET_WAREHOUSE}"}},
+		strictyaml.Key{Name: "warehouse", Shape: strictyaml.Sentence(), Preset: DefaultConnection, Doc: "A connection of the environment's policy: its name, or its URL, without password or options.", Examples: []string{"warehouse", "postgres://etl@db/warehouse"}},
 		strictyaml.Key{Name: "warehouse_schema", Required: true, Shape: identifierShape(), Doc: "The schema that readers see.", Examples: []string{"shop_dev", "shop_test"}},
 		strictyaml.Key{Name: "write_mode", Shape: strictyaml.OneOf("replace").Except("merge", "append"), Preset: "replace", Doc: "How a run's rows meet the live ones: they replace the partition.", Examples: []string{"replace"}},
-		strictyaml.Key{Name: "source_files", Shape: strictyaml.Sentence(), Preset: ".", Doc: "The folder of the load files on the worker; a relative one is below the worker's source root.", Examples: []string{"shop", "/srv/files"}},
+		strictyaml.Key{Name: "source_files", Shape: strictyaml.Matching(filePattern, "a folder below the worker's source root, with slashes"), Preset: ".", Doc: "The folder of the load files, below the worker's source root.", Examples: []string{"shop", "shop/daily"}},
 		strictyaml.Key{Name: "smoke", Shape: smokeShape().Overrides(), Doc: "Overrides of the pipeline's smoke."},
 		strictyaml.Key{Name: "watch", Shape: watchShape().Overrides().Without("checks").With("for", strictyaml.Shape{Kind: strictyaml.Duration, Zero: true}), Doc: "Overrides of the pipeline's watch; for: 0s turns it off here."},
 		strictyaml.Key{Name: "source_db", Later: true},
@@ -232,22 +234,48 @@ func policyShape() strictyaml.Shape {
 			strictyaml.Key{Name: "expires", Shape: strictyaml.Shape{Kind: strictyaml.Duration}, Doc: "After how long an open gate rejects; 72h by default.", Examples: []string{"24h", "48h"}},
 		)},
 		strictyaml.Key{Name: "requires", Shape: strictyaml.ListOf(environment), Doc: "Environments that a release must have passed before it is published here.", Examples: []string{"[staging]", "[dev, staging]"}},
-		strictyaml.Key{Name: "secrets", Preset: "{}", Doc: "The prefixes within which secret references are resolved.", Shape: strictyaml.ObjectOf(
-			strictyaml.Key{Name: "env", Shape: strictyaml.ListOf(strictyaml.Sentence()), Preset: "[DRAWBRIDGE_SECRET_]", Doc: "Prefixes of environment variables.", Examples: []string{"[DRAWBRIDGE_SECRET_PROD_]", "[PROD_]"}},
-			strictyaml.Key{Name: "files", Shape: strictyaml.ListOf(strictyaml.Matching(absolutePattern, "an absolute path")), Preset: "[/run/secrets/]", Doc: "Prefixes of files.", Examples: []string{"[/run/secrets/prod/]", "[/etc/drawbridge/]"}},
-		)},
+		strictyaml.Key{Name: "connections", Shape: strictyaml.DictOf(connectionShape()).AtLeastOne(), Preset: defaultConnections, Doc: "The warehouses that a config may name, by name. By default one, made of the worker's DRAWBRIDGE_WAREHOUSE."},
 		strictyaml.Key{Name: "publish", Preset: "{}", Doc: "How long a publish waits for others, and how much is built for it at the same time.", Shape: strictyaml.ObjectOf(
 			strictyaml.Key{Name: "lock_budget", Shape: strictyaml.Shape{Kind: strictyaml.Duration}, Preset: "30s", Doc: "The total time that the lock attempts of one publish may take before it parks.", Examples: []string{"10s", "20s"}},
 			strictyaml.Key{Name: "snapshot_wait", Shape: strictyaml.Shape{Kind: strictyaml.Duration}, Preset: "10m", Doc: "How long a publish waits for snapshots that are older than the build.", Examples: []string{"5m", "6m"}},
 			strictyaml.Key{Name: "on_snapshot_timeout", Shape: strictyaml.OneOf("ask", "proceed"), Preset: "ask", Doc: "What follows a wait that ran out.", Examples: []string{"ask", "proceed"}},
 			strictyaml.Key{Name: "lanes", Shape: strictyaml.Shape{Kind: strictyaml.Integer, Min: 1}, Preset: "2", Doc: "How many steps of a deployment are built at the same time; they are published in order.", Examples: []string{"2", "4"}},
 		)},
+		strictyaml.Key{Name: "sources", Doc: "Where load files may be.", Shape: strictyaml.ObjectOf(
+			strictyaml.Key{Name: "roots", Shape: strictyaml.ListOf(strictyaml.Matching(absolutePattern, "an absolute path")), Doc: "Folders of the worker's machine; source_files of a config is looked for in one after another, and nothing outside of them is read. By default the worker's --source-root.", Examples: []string{"[/srv/files]", "[/srv/files, /mnt/exports]"}},
+		)},
 		strictyaml.Key{Name: "keep_retired", Shape: strictyaml.Shape{Kind: strictyaml.Duration}, Preset: "7d", Doc: "How long a retired generation stays re-attachable: the rollback horizon.", Examples: []string{"7d", "14d"}},
 		strictyaml.Key{Name: "max_partitions", Shape: strictyaml.Shape{Kind: strictyaml.Integer, Min: 1}, Doc: "How many partitions one deployment may rebuild; no bound by default.", Examples: []string{"100", "200"}},
 		strictyaml.Key{Name: "freeze", Later: true},
 		strictyaml.Key{Name: "limits", Later: true},
-		strictyaml.Key{Name: "connections", Later: true},
 		strictyaml.Key{Name: "commands", Later: true},
+	)
+}
+
+// defaultConnections are those of a worker to which nobody gave any: a laptop.
+const defaultConnections = `{` + DefaultConnection + `: {url: "${env:DRAWBRIDGE_WAREHOUSE}"}}`
+
+func connectionShape() strictyaml.Shape {
+	reference := strictyaml.Matching(referencePattern, "a reference such as ${file:/run/secrets/name} or ${env:NAME}")
+	file := strictyaml.Matching(absolutePattern, "an absolute path")
+	schemas := strictyaml.ListOf(strictyaml.Matching(schemaPattern, "the name of a schema"))
+	return strictyaml.ObjectOf(
+		strictyaml.Key{Name: "url", Required: true, Shape: strictyaml.Sentence(), Doc: "The Postgres URL, without a password; or a reference to a whole one.", Examples: []string{"postgres://shop_runner@db:5432/warehouse", "${env:WAREHOUSE_URL}"}},
+		strictyaml.Key{Name: "password", Shape: reference, Doc: "The password of the URL's user. It is sent to the URL's host, and to no other.", Examples: []string{"${file:/run/secrets/shop_runner}", "${env:SHOP_RUNNER}"}},
+		strictyaml.Key{Name: "author", Doc: "The login under which SQL of pipelines runs: one that can neither write the ledger nor become a role that can. Without it the authors are trusted.", Shape: strictyaml.ObjectOf(
+			strictyaml.Key{Name: "user", Required: true, Shape: strictyaml.Sentence(), Doc: "Its name.", Examples: []string{"shop_author", "authors"}},
+			strictyaml.Key{Name: "password", Shape: reference, Doc: "Its password.", Examples: []string{"${file:/run/secrets/shop_author}", "${env:SHOP_AUTHOR}"}},
+		)},
+		strictyaml.Key{Name: "schemas", Doc: "The schemas that pipelines may touch.", Shape: strictyaml.ObjectOf(
+			strictyaml.Key{Name: "write", Shape: schemas, Doc: "The values that warehouse_schema of a config may have; any by default.", Examples: []string{"[shop]", "[shop, finance]"}},
+			strictyaml.Key{Name: "read", Shape: schemas, Doc: "Schemas whose tables SQL of pipelines finds by their plain names, after its own.", Examples: []string{"[reference]", "[reference, crm]"}},
+		)},
+		strictyaml.Key{Name: "tls", Doc: "How the connection is encrypted.", Shape: strictyaml.ObjectOf(
+			strictyaml.Key{Name: "mode", Shape: strictyaml.OneOf("disable", "require", "verify-ca", "verify-full"), Preset: "verify-full", Doc: "What is asked of the server.", Examples: []string{"verify-full", "require"}},
+			strictyaml.Key{Name: "root", Shape: file, Doc: "The file with the certificates that the server's is checked against; the system's by default.", Examples: []string{"/etc/ssl/db.pem", "/etc/ssl/other.pem"}},
+			strictyaml.Key{Name: "certificate", Shape: file, Doc: "The file with the client's certificate.", Examples: []string{"/run/secrets/client.pem", "/run/secrets/other.pem"}},
+			strictyaml.Key{Name: "key", Shape: file, Doc: "The file with the client's key.", Examples: []string{"/run/secrets/client.key", "/run/secrets/other.key"}},
+		)},
 	)
 }
 

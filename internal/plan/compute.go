@@ -260,8 +260,8 @@ func (c crossing) rollback(changes []SchemaChange) Rollback {
 	swap := "partitions that this release replaced: the retained generations are swapped back in, whatever their size"
 	if r.To == nil {
 		r.Steps = []string{
-			"no release is active any more, so that no new run uses this one", swap,
-			"partitions that this release published first: detached; the tables stay, empty",
+			"a first release goes by a person's word only: cancel or reject it while it is under way", swap,
+			"partitions that this release published first: detached; the tables stay",
 		}
 	} else {
 		r.Steps = []string{

@@ -155,7 +155,7 @@ func estimateText(s Shown) string {
 
 func rollbackText(r Rollback) string {
 	if r.To == nil {
-		return "to empty tables: nothing was active before"
+		return "nothing was active before: only a person takes a first release away, while it is under way"
 	}
 	return fmt.Sprintf("to %s, for %s after the publish; generations are swapped, whatever their size", r.To.Version, durationText(r.Horizon))
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/jackc/pgerrcode"
@@ -66,25 +67,45 @@ func hint(state string) string {
 	return "correct the SQL; drawbridge validate shows it without a deployment"
 }
 
+// ClassifyRun is Classify of an error that was raised while rows were read, by SQL that others have written: they, or their
+// data, can put anything into a message. The SQLSTATE survives, and a column that is one of the declared names.
+func ClassifyRun(op, object string, err error, declared ...string) error {
+	return classify(op, object, err, func(pg *pgconn.PgError) string { return DescribeRun(pg, declared...) })
+}
+
+// DescribeRun is what ClassifyRun lets survive of a server error.
+func DescribeRun(pg *pgconn.PgError, declared ...string) string {
+	text := condition(pg.Code)
+	if text == "" {
+		text = "the SQL failed while it ran"
+	}
+	if slices.Contains(declared, pg.ColumnName) {
+		text += " (column " + pg.ColumnName + ")"
+	}
+	return fmt.Sprintf("%s (SQLSTATE %s)", text, pg.Code)
+}
+
 // Classify turns what the server or the driver said into a fault, or a plain error where another try may work. The
 // text keeps the SQLSTATE and never holds a detail, a context or a row's values. An error that is classified already
 // passes.
-func Classify(op, object string, err error) error {
-	if err == nil {
-		return nil
+func Classify(op, object string, err error) error { return classify(op, object, err, Describe) }
+
+func classify(op, object string, err error, describe func(*pgconn.PgError) string) error {
+	if err == nil || fault.ClassOf(err) != "" {
+		return err
 	}
-	if fault.ClassOf(err) != "" || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+	if _, ok := errors.AsType[*pgconn.ConnectError](err); ok {
+		return connectFault(op, object, err)
+	}
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return err
 	}
 	where := strings.TrimSpace(op + " " + object)
 	pg, ok := errors.AsType[*pgconn.PgError](err)
 	if !ok {
-		if _, ok := errors.AsType[*pgconn.ConnectError](err); ok {
-			return fmt.Errorf("%s: the server cannot be reached", where) // the driver's text names user and host
-		}
 		return fmt.Errorf("%s: %w", where, err)
 	}
-	reason := errors.New(Describe(pg))
+	reason := errors.New(describe(pg))
 	switch code := pg.Code; {
 	case code == pgerrcode.InsufficientPrivilege || code[:2] == "28":
 		return fault.New(fault.Refused, op, object, "drawbridge setup --env E --print shows the rights that its role needs", reason)

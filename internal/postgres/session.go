@@ -2,7 +2,6 @@ package postgres
 
 import (
 	"context"
-	"fmt"
 	"maps"
 	"time"
 
@@ -11,15 +10,17 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgconn/ctxwatch"
 	"github.com/jackc/pgx/v5/pgxpool"
-
-	"drawbridge/internal/fault"
 )
 
 const (
 	// CancelGrace is how long a cancelled statement has to end before its connection is cut.
 	CancelGrace = 5 * time.Second
 	// deadClient is after how many milliseconds the server notices that the worker of a running statement is gone.
-	deadClient = 5000
+	deadClient  = "5000"
+	clientCheck = "client_connection_check_interval"
+	// openTimeout bounds what is waited for a database that accepts and does not answer; connectTimeout, for one address.
+	openTimeout    = 10 * time.Second
+	connectTimeout = 8 * time.Second
 	// idleInTransaction ends a transaction whose worker has stopped between two statements. None of ours pauses there
 	// for longer than a round trip.
 	idleInTransaction = "10s"
@@ -27,75 +28,165 @@ const (
 	applicationMax = 63
 )
 
-// Options say which database to open. URL holds credentials and is never shown.
+// Options say which database to open. The URLs hold credentials and are never shown.
 type Options struct {
 	URL         string
 	Object      string // what errors call it
-	SearchPath  string // a schema
 	Application string // application_name of sessions that nobody has pinned
 	MaxConns    int32  // 0 is 8
+	// AuthorURL is another login of the same database, for SQL that others have written; empty: there is one login only.
+	AuthorURL string
+	// AuthorPath is the search_path of that SQL. Our own names its schemas, and finds what is the server's and nothing else.
+	AuthorPath []string
 }
 
-// Pool is the sessions of one login at one database. It is safe for concurrent use.
+// Pool is the sessions of one login at one database, which run our own SQL only. It is safe for concurrent use.
 type Pool struct {
 	*pgxpool.Pool
+	object      string
 	application string
+	author      *pgx.ConnConfig
+	// Author is the role under which SQL of others runs, and AuthorLogin the user that became it; both are empty where they
+	// are our own.
+	Author, AuthorLogin string
 }
 
-// Open connects. A URL or a login that can never work is fault.Invalid; a server that does not answer is transient.
+// Open connects, within openTimeout. A URL or a login that can never work is a fault; a server that does not answer is
+// transient.
 func Open(ctx context.Context, o Options) (*Pool, error) {
+	ctx, cancel := context.WithTimeout(ctx, openTimeout)
+	defer cancel()
+	p := &Pool{object: o.Object, application: Clip(o.Application)}
 	config, err := pgxpool.ParseConfig(o.URL)
 	if err != nil {
-		// The parser's message repeats the URL, password included.
-		return nil, fault.Newf(fault.Invalid, "open", o.Object, "write it as postgres://user@host:port/database",
-			"its connection string cannot be parsed")
+		return nil, unreadable(o.Object)
+	}
+	author := o.AuthorURL
+	if author == "" {
+		author = o.URL
+	}
+	if p.author, err = pgx.ParseConfig(author); err != nil {
+		return nil, unreadable(o.Object)
 	}
 	config.MaxConns = o.MaxConns
 	if config.MaxConns <= 0 {
 		config.MaxConns = 8
 	}
-	c := config.ConnConfig
+	configure(config.ConnConfig, p.application, "pg_catalog, pg_temp")
+	configure(p.author, p.application, Idents(append([]string{"pg_temp"}, o.AuthorPath...)))
+	if p.Pool, err = pgxpool.NewWithConfig(ctx, config); err != nil {
+		return nil, connectFault("open", o.Object, err)
+	}
+	err = p.Ping(ctx)
+	if state := SQLState(err); state == pgerrcode.InvalidParameterValue || state == pgerrcode.UndefinedObject {
+		// Servers on systems without the means for it go without.
+		p.Close()
+		delete(config.ConnConfig.RuntimeParams, clientCheck)
+		delete(p.author.RuntimeParams, clientCheck)
+		if p.Pool, err = pgxpool.NewWithConfig(ctx, config); err == nil {
+			err = p.Ping(ctx)
+		}
+	}
+	if err != nil {
+		p.Close()
+		return nil, connectFault("open", o.Object, err)
+	}
+	if o.AuthorURL != "" {
+		err = p.meetAuthor(ctx)
+	}
+	if err != nil {
+		p.Close()
+		return nil, Classify("open", o.Object, err)
+	}
+	return p, nil
+}
+
+// Reach says whether the server still answers.
+func (p *Pool) Reach(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, openTimeout)
+	defer cancel()
+	return connectFault("reach", p.object, p.Ping(ctx))
+}
+
+// meetAuthor learns whether the author's login is one of its own.
+func (p *Pool) meetAuthor(ctx context.Context) error {
+	var own string
+	if err := p.QueryRow(ctx, `SELECT current_user`).Scan(&own); err != nil {
+		return err
+	}
+	return p.Apart(ctx, p.application, func(s *Session) error {
+		if s.Role != own {
+			p.Author, p.AuthorLogin = s.Role, p.author.User
+		}
+		return nil
+	})
+}
+
+// configure sets what our SQL relies on, as parameters of the session's start: nothing that runs in the session can take
+// them back by a RESET.
+func configure(c *pgx.ConnConfig, application, path string) {
+	c.ConnectTimeout = connectTimeout
 	c.DefaultQueryExecMode = pgx.QueryExecModeDescribeExec // nothing is cached: tables change under the sessions
 	c.BuildContextWatcherHandler = func(conn *pgconn.PgConn) ctxwatch.Handler {
 		return &pgconn.CancelRequestContextWatcherHandler{Conn: conn, DeadlineDelay: CancelGrace}
 	}
 	maps.Copy(c.RuntimeParams, map[string]string{
-		"application_name":                    Clip(o.Application),
+		"application_name":                    application,
 		"timezone":                            "UTC",
 		"datestyle":                           "ISO, YMD",
 		"intervalstyle":                       "postgres",
 		"client_encoding":                     "UTF8",
 		"standard_conforming_strings":         "on",
-		"search_path":                         Ident(o.SearchPath),
+		"search_path":                         path,
 		"idle_in_transaction_session_timeout": idleInTransaction,
 		"tcp_keepalives_idle":                 "10",
 		"tcp_keepalives_interval":             "5",
 		"tcp_keepalives_count":                "3",
+		clientCheck:                           deadClient,
 	})
-	config.AfterConnect = watchClient
-	pool, err := pgxpool.NewWithConfig(ctx, config)
+}
+
+// Aside marks the session as one that reads nothing that a swap replaces, as a pinned one is.
+func (s *Session) Aside(ctx context.Context) error {
+	_, err := s.Exec(ctx, `SELECT pg_advisory_lock_shared($1::int, $2::int)`, asideClass, asideObject)
+	return err
+}
+
+// Session is a session of its own, in which SQL of others runs.
+type Session struct {
+	*pgx.Conn
+	Role    string
+	PID     int32 // with Started it names the session, also to those who may not look into it
+	Started time.Time
+}
+
+// Apart runs f in a session of its own, under the login of those who wrote the SQL that f runs, and closes it: whatever that
+// SQL has left there, nobody meets it.
+func (p *Pool) Apart(ctx context.Context, application string, f func(*Session) error) error {
+	config := p.author.Copy()
+	config.RuntimeParams["application_name"] = Clip(application)
+	conn, err := pgx.ConnectConfig(ctx, config)
 	if err != nil {
-		return nil, Classify("open", o.Object, err)
+		return connectFault("open", p.object+" for authors", err)
 	}
-	if err := pool.Ping(ctx); err != nil {
-		pool.Close()
-		return nil, Classify("open", o.Object, err)
+	defer func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), CancelGrace)
+		defer cancel()
+		_ = conn.Close(ctx)
+	}()
+	s := Session{Conn: conn}
+	// Asked before anything of theirs has run: what the session says of itself is true.
+	if err := conn.QueryRow(ctx, `
+		SELECT current_user, pid, backend_start
+		FROM pg_stat_activity
+		WHERE pid = pg_backend_pid()`).Scan(&s.Role, &s.PID, &s.Started); err != nil {
+		return err
 	}
-	return &Pool{Pool: pool, application: Clip(o.Application)}, nil
+	return f(&s)
 }
 
 // Application is the application_name of sessions that nobody has pinned.
 func (p *Pool) Application() string { return p.application }
-
-// watchClient makes the server look whether its client is still there while a statement runs. Servers on systems
-// without the means for it refuse any other value than 0, and go without.
-func watchClient(ctx context.Context, conn *pgx.Conn) error {
-	_, err := conn.Exec(ctx, fmt.Sprintf("SET client_connection_check_interval = %d", deadClient))
-	if state := SQLState(err); state == pgerrcode.InvalidParameterValue || state == pgerrcode.UndefinedObject {
-		return nil
-	}
-	return err
-}
 
 // Pinned runs f in one session that carries application as its name and works aside, and leaves nothing of f in it.
 func (p *Pool) Pinned(ctx context.Context, application string, f func(*pgx.Conn) error) error {

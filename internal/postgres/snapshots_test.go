@@ -24,7 +24,7 @@ func (b *bundle) write(t *testing.T, p *postgres.Pool) []postgres.Written {
 	t.Helper()
 	var xid string
 	b.db.Exec(t, `CREATE TABLE IF NOT EXISTS written (i int)`)
-	require.NoError(t, b.QueryRow(t.Context(), `INSERT INTO written VALUES (1) RETURNING pg_current_xact_id()::text`).Scan(&xid))
+	require.NoError(t, b.QueryRow(t.Context(), `INSERT INTO `+b.db.Schema+`.written VALUES (1) RETURNING pg_current_xact_id()::text`).Scan(&xid))
 	older, at, err := p.Older(t.Context(), xid)
 	require.NoError(t, err)
 	require.WithinDuration(t, time.Now(), at, time.Hour)

@@ -10,16 +10,16 @@ import (
 	"drawbridge/internal/fault"
 )
 
-// Resolver turns references into values, within its policy.
+// Resolver turns references into values, and remembers those, so that they can be taken out of what is said.
 type Resolver struct {
-	Policy   Policy
 	Getenv   func(string) string
 	ReadFile func(string) ([]byte, error)
+	Known    *Known // nil: nothing is remembered
 }
 
 // NewResolver returns a resolver over the environment and the files of this process.
-func NewResolver(policy Policy) Resolver {
-	return Resolver{Policy: policy, Getenv: os.Getenv, ReadFile: os.ReadFile}
+func NewResolver(known *Known) Resolver {
+	return Resolver{Getenv: os.Getenv, ReadFile: os.ReadFile, Known: known}
 }
 
 // Resolve replaces each reference of a value by what it refers to, without its trailing line break. A secret
@@ -41,9 +41,6 @@ func (r Resolver) ResolveDSN(dsn string) (string, error) {
 }
 
 func (r Resolver) resolve(value string, place func(part int, plain string) string) (string, error) {
-	if err := r.Policy.Check(value); err != nil {
-		return "", err
-	}
 	parts, err := Parse(value)
 	if err != nil {
 		return "", err
@@ -80,6 +77,7 @@ func (r Resolver) fetch(ref Ref) (string, error) {
 	if plain == "" {
 		return "", fault.New(fault.Invalid, "resolve secret", ref.String(), hint, errors.New("it is missing or empty"))
 	}
+	r.Known.add(plain)
 	return plain, nil
 }
 

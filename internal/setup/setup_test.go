@@ -60,7 +60,7 @@ func TestSQLWorksInPostgres(t *testing.T) {
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, conn.Close(t.Context())) })
 
-	o := setup.Options{Schema: "setup_test", Migrator: "Setup owner", Runner: "setup'runner", Reader: `setup"reader`}
+	o := setup.Options{Schema: "setup_test", Migrator: "Setup owner", Runner: "setup'runner", Author: "Setup author", Reader: `setup"reader`}
 	text, err := setup.SQL(o)
 	require.NoError(t, err)
 	_, err = conn.PgConn().Exec(ctx, strings.Replace(text, "COMMIT;", "", 1)).ReadAll() // the transaction is rolled back
@@ -87,5 +87,12 @@ func TestSQLWorksInPostgres(t *testing.T) {
 	refused(`SELECT a FROM setup_test__data.g1`)
 	refused(`SELECT a FROM setup_test__ledger.l`)
 	refused(`CREATE TABLE setup_test.mine (a int)`)
+	exec(`RESET SESSION AUTHORIZATION; SET LOCAL SESSION AUTHORIZATION "Setup author"`)
+	exec(`SELECT a FROM setup_test.t; CREATE TEMP TABLE y (a int)`)
+	refused(`INSERT INTO setup_test.t VALUES (1)`)
+	refused(`SELECT a FROM setup_test__ledger.l`)
+	refused(`INSERT INTO setup_test__data.g1 VALUES (1)`)
+	refused(`CREATE FUNCTION setup_test.count(bigint) RETURNS bigint LANGUAGE sql AS 'SELECT 0::bigint'`)
+	refused(`SET ROLE "Setup owner"`)
 	exec(`ROLLBACK`)
 }

@@ -14,7 +14,7 @@ import (
 func (s *Store) Build(ctx context.Context, name, version string, files Files) (r Artifact, created bool, err error) {
 	if findings := secret.Scan(files); len(findings) > 0 {
 		return Artifact{}, false, fault.Newf(fault.Refused, "build release", name+" "+version,
-			"put a reference like ${env:DRAWBRIDGE_SECRET_NAME} there",
+			"put the value into a file or variable of the worker, and refer to it in a connection of the environment's policy",
 			fmt.Sprintf("%d places look like a secret, the first is %s", len(findings), findings[0]))
 	}
 	packed, err := Pack(name, version, files)

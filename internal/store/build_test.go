@@ -33,7 +33,7 @@ func TestBuildRefusesSecretsAndKeepsNothing(t *testing.T) {
 	files := tree()
 	files["config.prod.yaml"] = []byte("warehouse_schema: shop\nwarehouse: postgres://etl:hunter2@db/warehouse\n")
 	_, _, err := kept.Build(t.Context(), "shop", "1.0.0", files)
-	requireFault(t, err, fault.Refused, "config.prod.yaml:2:27: password-in-url", "${env:")
+	requireFault(t, err, fault.Refused, "config.prod.yaml:2:27: password-in-url", "connection of the environment's policy")
 	require.NotContains(t, err.Error(), "hunter2")
 	versions, err := kept.Versions(t.Context(), "shop")
 	require.NoError(t, err)

@@ -78,6 +78,12 @@ func (s Shape) OrElse(other Shape) Shape {
 	return s
 }
 
+// AtLeastOne is the dict or list that is not empty.
+func (s Shape) AtLeastOne() Shape {
+	s.Filled = true
+	return s
+}
+
 // UpTo bounds a ratio.
 func (s Shape) UpTo(limit float64) Shape {
 	s.Max = limit

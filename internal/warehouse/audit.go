@@ -36,7 +36,7 @@ func (b *build) audit(ctx context.Context, o pipeline.Output, g *catalog.Generat
 	var values check.Values
 	samples := map[string][]string{}
 	var results []check.Result
-	err = pgx.BeginTxFunc(ctx, b.conn, postgres.ReadOnly(), func(tx pgx.Tx) error {
+	err = pgx.BeginTxFunc(ctx, b.author, postgres.ReadOnly(), func(tx pgx.Tx) error {
 		if values, err = evaluate(ctx, tx, compiled); err != nil {
 			return err
 		}
@@ -54,7 +54,7 @@ func (b *build) audit(ctx context.Context, o pipeline.Output, g *catalog.Generat
 		return nil
 	})
 	if err != nil {
-		return nil, postgres.Classify("audit", object, err)
+		return nil, postgres.ClassifyRun("audit", object, err)
 	}
 	if g.Rows, g.Checksum, err = compiled.Totals(values); err != nil {
 		return nil, fmt.Errorf("audit %s: %w", object, err)

@@ -7,7 +7,6 @@ import (
 	"encoding/hex"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -78,10 +77,12 @@ type BuiltOutput struct {
 	Samples string `json:"samples,omitempty"`
 }
 
-// build is one attempt of a Build, in one session.
+// build is one attempt of a Build. What authors wrote runs in a session of theirs; what the ledger and the child's owner do,
+// in ours.
 type build struct {
 	w       *Warehouse
 	conn    *pgx.Conn
+	author  *postgres.Session
 	spec    BuildSpec
 	started time.Time
 	staged  map[string]staged
@@ -100,10 +101,15 @@ func (w *Warehouse) Build(ctx context.Context, spec BuildSpec) ([]BuiltOutput, e
 		return done, err
 	}
 	var built []BuiltOutput
-	err = w.pool.Pinned(ctx, spec.Application, func(conn *pgx.Conn) error {
-		b := &build{w: w, conn: conn, spec: spec, started: time.Now(), staged: map[string]staged{}}
-		built, err = b.run(ctx, outputs)
-		return err
+	err = w.pool.Apart(ctx, spec.Application, func(author *postgres.Session) error {
+		if err := author.Aside(ctx); err != nil {
+			return err
+		}
+		return w.pool.Pinned(ctx, spec.Application, func(conn *pgx.Conn) error {
+			b := &build{w: w, conn: conn, author: author, spec: spec, started: time.Now(), staged: map[string]staged{}}
+			built, err = b.run(ctx, outputs)
+			return err
+		})
 	})
 	return built, postgres.Classify("build", spec.object(), err)
 }
@@ -185,7 +191,7 @@ func (b *build) run(ctx context.Context, outputs []pipeline.Output) (built []Bui
 	loads := b.loads(outputs)
 	for _, load := range loads {
 		key := b.spec.Partition
-		if !strings.Contains(load.File, "@partition") {
+		if !load.Partitioned() {
 			key = partition.AllKey
 		}
 		if b.staged[load.Name], err = b.stage(ctx, load, key); err != nil {
@@ -228,7 +234,9 @@ func (b *build) reserve(ctx context.Context, outputs []pipeline.Output) ([]catal
 		}
 		generations[i] = catalog.Generation{
 			Output: o.Table, Partition: key, Pipeline: b.spec.Release.Pipeline, Version: b.spec.Release.Version,
-			Digest: b.spec.Release.Digest, EffectKey: b.spec.Key.String(), Config: b.spec.Config, Owner: string(b.spec.Key.Owner), Tenure: b.spec.Tenure, Control: b.spec.Control, Fence: fence, Application: postgres.Clip(b.spec.Application),
+			Session: b.author.PID, SessionStart: b.author.Started,
+			Digest: b.spec.Release.Digest, EffectKey: b.spec.Key.String(), Config: b.spec.Config, Owner: string(b.spec.Key.Owner), Tenure: b.spec.Tenure,
+			Control: b.spec.Control, Fence: fence, Application: postgres.Clip(b.spec.Application),
 			Scheme: o.Partition, Lower: bounds.Lower, Upper: bounds.Upper,
 		}
 	}
@@ -267,7 +275,7 @@ func (b *build) output(ctx context.Context, o pipeline.Output, g *catalog.Genera
 	for _, load := range o.Loads(b.spec.Pipeline.Loads) {
 		g.Loaded += b.staged[load.Name].rows
 	}
-	candidate, err := describeOutput(ctx, b.conn, o)
+	candidate, err := b.w.describeOutput(ctx, b.author.Conn, o)
 	if err != nil {
 		return BuiltOutput{}, postgres.Classify("build", o.Table, err)
 	}

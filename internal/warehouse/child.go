@@ -56,6 +56,11 @@ func (b *build) createChild(ctx context.Context, o pipeline.Output, g *catalog.G
 		if _, err := tx.Exec(ctx, ddl.String()); err != nil {
 			return err
 		}
+		if author := b.w.pool.Author; author != "" {
+			if _, err := tx.Exec(ctx, fmt.Sprintf("GRANT SELECT, INSERT ON %s TO %s", child, postgres.Ident(author))); err != nil {
+				return err
+			}
+		}
 		if err := tx.QueryRow(ctx, `SELECT $1::text::regclass::oid`, child).Scan(&g.Child); err != nil {
 			return err
 		}
@@ -139,19 +144,25 @@ func newColumns(o pipeline.Output, parent, candidate []generation.Column) ([]gen
 	return fresh, nil
 }
 
-// fill runs the SELECT into the child, proves its bounds and key, and indexes it, in one transaction. Right after its
-// commit it lists whose snapshots are too old to see the rows, for the publish to wait for. Then it vacuums.
+// fill runs the SELECT into the child, in its author's session. Then, in ours, nobody else can write the child any more, its
+// bounds and key are proved, and it is indexed, in one transaction. Right after its commit it lists whose snapshots are too
+// old to see the rows, for the publish to wait for. Then it vacuums.
 func (b *build) fill(ctx context.Context, o pipeline.Output, g *catalog.Generation, candidate []generation.Column) error {
 	object, child := o.Table+" "+string(g.Partition), b.w.names.child(g.ID)
+	b.progress(Progress{Stage: StageTransform, Output: o.Table, Partition: g.Partition, RowsIn: g.Loaded})
+	started := time.Now()
+	if err := b.insert(ctx, o, g, candidate); err != nil {
+		return err
+	}
+	b.progress(Progress{Stage: StageTransform, Done: true, Output: o.Table, Partition: g.Partition, RowsIn: g.Loaded, RowsOut: g.Rows, Elapsed: time.Since(started)})
 	err := pgx.BeginFunc(ctx, b.conn, func(tx pgx.Tx) error {
-		b.progress(Progress{Stage: StageTransform, Output: o.Table, Partition: g.Partition, RowsIn: g.Loaded})
-		started := time.Now()
-		if err := b.insert(ctx, tx, o, g, candidate); err != nil {
-			return err
-		}
-		b.progress(Progress{Stage: StageTransform, Done: true, Output: o.Table, Partition: g.Partition, RowsIn: g.Loaded, RowsOut: g.Rows, Elapsed: time.Since(started)})
 		b.progress(Progress{Stage: StageIndex, Output: o.Table, Partition: g.Partition, RowsIn: g.Rows})
 		started = time.Now()
+		if author := b.w.pool.Author; author != "" {
+			if _, err := tx.Exec(ctx, fmt.Sprintf("REVOKE INSERT ON %s FROM %s", child, postgres.Ident(author))); err != nil {
+				return err
+			}
+		}
 		if err := b.w.prove(ctx, tx, o, *g); err != nil {
 			return err
 		}
@@ -175,7 +186,7 @@ func (b *build) fill(ctx context.Context, o pipeline.Output, g *catalog.Generati
 }
 
 // insert runs the SELECT with the partition's values bound.
-func (b *build) insert(ctx context.Context, tx pgx.Tx, o pipeline.Output, g *catalog.Generation, candidate []generation.Column) error {
+func (b *build) insert(ctx context.Context, o pipeline.Output, g *catalog.Generation, candidate []generation.Column) error {
 	names := make([]string, len(candidate))
 	for i, c := range candidate {
 		names[i] = c.Name
@@ -183,12 +194,14 @@ func (b *build) insert(ctx context.Context, tx pgx.Tx, o pipeline.Output, g *cat
 	text, params := pipeline.Bind(o.SQL)
 	list := postgres.Idents(names)
 	sql := fmt.Sprintf("INSERT INTO %s (%s)\nSELECT %s FROM (\n%s\n) AS output", b.w.names.child(g.ID), list, list, text)
-	result := tx.Conn().PgConn().ExecParams(ctx, sql, arguments(params, g.Partition, g.Bounds()), nil, nil, nil).Read()
+	result := b.author.PgConn().ExecParams(ctx, sql, arguments(params, g.Partition, g.Bounds()), nil, nil, nil).Read()
 	if result.Err != nil {
-		return postgres.Classify("run", o.SQLFile, result.Err)
+		return postgres.ClassifyRun("run", o.SQLFile, result.Err, names...)
 	}
 	g.Rows = result.CommandTag.RowsAffected()
-	return nil
+	// What it has set is not for the next output, nor for the sums of what it has built.
+	_, err := b.author.Exec(ctx, "RESET ALL")
+	return postgres.Classify("build", o.Table, err)
 }
 
 // prove adds what ATTACH then takes for granted without a scan: the bounds, and that no key is NULL. One ALTER TABLE

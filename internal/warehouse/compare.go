@@ -46,11 +46,52 @@ func (w *Warehouse) Compare(ctx context.Context, in Comparison) (canary.Diff, er
 	if err != nil {
 		return canary.Diff{}, err
 	}
+	if err := w.showAuthor(ctx, in.Baseline, in.Candidate); err != nil {
+		return canary.Diff{}, postgres.Classify("compare", object, err)
+	}
 	var values check.Values
 	samples := map[string][]string{}
-	err = pgx.BeginTxFunc(ctx, w.pool, postgres.ReadOnly(), func(tx pgx.Tx) error {
+	err = w.pool.Apart(ctx, w.pool.Application(), func(author *postgres.Session) error {
+		values, samples, err = difference(ctx, author.Conn, compiled)
+		return err
+	})
+	if err != nil {
+		return canary.Diff{}, postgres.ClassifyRun("compare", object, err)
+	}
+	for kind, list := range samples {
+		if err := w.ledger.RecordSamples(ctx, w.pool, in.Candidate, "canary: "+kind, list); err != nil {
+			return canary.Diff{}, postgres.Classify("compare", object, err)
+		}
+	}
+	return compiled.Read(values)
+}
+
+// showAuthor lets the authors' login read generations: one may be older than the login.
+func (w *Warehouse) showAuthor(ctx context.Context, ids ...int64) error {
+	if w.pool.Author == "" {
+		return nil
+	}
+	for _, id := range ids {
+		var sees bool
+		if err := w.pool.QueryRow(ctx, `SELECT has_table_privilege($1, $2, 'SELECT')`, w.pool.Author, w.names.child(id)).Scan(&sees); err != nil {
+			return err
+		}
+		if sees {
+			continue
+		}
+		if _, err := w.pool.Exec(ctx, fmt.Sprintf("GRANT SELECT ON %s TO %s", w.names.child(id), postgres.Ident(w.pool.Author))); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// difference runs a comparison, metrics of authors included, in one snapshot.
+func difference(ctx context.Context, conn *pgx.Conn, compiled canary.Plan) (values check.Values, samples map[string][]string, err error) {
+	samples = map[string][]string{}
+	err = pgx.BeginTxFunc(ctx, conn, postgres.ReadOnly(), func(tx pgx.Tx) error {
 		// It reads the two children by name.
-		if err := postgres.Aside(ctx, tx); err != nil {
+		if err = postgres.Aside(ctx, tx); err != nil {
 			return err
 		}
 		if values, err = runAll(ctx, tx, []check.Statement{compiled.Summary}, nil); err != nil {
@@ -77,13 +118,5 @@ func (w *Warehouse) Compare(ctx context.Context, in Comparison) (canary.Diff, er
 		})
 		return err
 	})
-	if err != nil {
-		return canary.Diff{}, postgres.Classify("compare", object, err)
-	}
-	for kind, list := range samples {
-		if err := w.ledger.RecordSamples(ctx, w.pool, in.Candidate, "canary: "+kind, list); err != nil {
-			return canary.Diff{}, postgres.Classify("compare", object, err)
-		}
-	}
-	return compiled.Read(values)
+	return values, samples, err
 }

@@ -15,9 +15,10 @@ import (
 	"drawbridge/internal/partition"
 	"drawbridge/internal/pipeline"
 	"drawbridge/internal/postgres"
+	"drawbridge/internal/source"
 )
 
-// Headers are the columns of load files, by the load's name, as ReadHeader found them. Without them only the declared
+// Headers are the columns of load files, by the load's name, as source.Files finds them. Without them only the declared
 // columns of a load are known.
 type Headers map[string][]string
 
@@ -25,20 +26,22 @@ type Headers map[string][]string
 // fault.Invalid.
 func (w *Warehouse) Describe(ctx context.Context, p *pipeline.Pipeline, o pipeline.Output, h Headers) ([]generation.Column, error) {
 	var columns []generation.Column
-	err := w.rolledBack(ctx, func(tx pgx.Tx) error {
-		if err := createLoads(ctx, tx, p, h); err != nil {
+	err := w.pool.Apart(ctx, w.pool.Application(), func(author *postgres.Session) error {
+		return rolledBack(ctx, author.Conn, func(tx pgx.Tx) error {
+			if err := createLoads(ctx, tx, p, h); err != nil {
+				return err
+			}
+			var err error
+			columns, err = w.describeOutput(ctx, tx.Conn(), o)
 			return err
-		}
-		var err error
-		columns, err = describeOutput(ctx, tx.Conn(), o)
-		return err
+		})
 	})
 	return columns, postgres.Classify("describe", o.Table, err)
 }
 
 // rolledBack runs f in a transaction of which nothing stays.
-func (w *Warehouse) rolledBack(ctx context.Context, f func(pgx.Tx) error) error {
-	tx, err := w.pool.Begin(ctx)
+func rolledBack(ctx context.Context, conn *pgx.Conn, f func(pgx.Tx) error) error {
+	tx, err := conn.Begin(ctx)
 	if err != nil {
 		return err
 	}
@@ -52,7 +55,7 @@ func createLoads(ctx context.Context, tx pgx.Tx, p *pipeline.Pipeline, h Headers
 		columns := load.Columns
 		if head, ok := h[load.Name]; ok {
 			var err error
-			if columns, err = stageColumns(load, "@partition", head); err != nil {
+			if columns, err = source.Columns(load, "@"+pipeline.PartitionParam, head); err != nil {
 				return err
 			}
 		}
@@ -63,8 +66,9 @@ func createLoads(ctx context.Context, tx pgx.Tx, p *pipeline.Pipeline, h Headers
 	return nil
 }
 
-// describeOutput prepares an output's SELECT and reads its result columns.
-func describeOutput(ctx context.Context, conn *pgx.Conn, o pipeline.Output) ([]generation.Column, error) {
+// describeOutput prepares an output's SELECT in its author's session. What comes from there are names and numbers; what the
+// types are called is read in ours, because that text becomes part of our DDL.
+func (w *Warehouse) describeOutput(ctx context.Context, conn *pgx.Conn, o pipeline.Output) ([]generation.Column, error) {
 	text, _ := pipeline.Bind(o.SQL)
 	prepared, err := conn.PgConn().Prepare(ctx, "", text, nil)
 	if err != nil {
@@ -81,7 +85,7 @@ func describeOutput(ctx context.Context, conn *pgx.Conn, o pipeline.Output) ([]g
 		seen[f.Name] = true
 		columns[i].Name, oids[i], modifiers[i] = f.Name, f.DataTypeOID, f.TypeModifier
 	}
-	rows, err := conn.Query(ctx, `
+	rows, err := w.pool.Query(ctx, `
 		SELECT format_type(t.OID, t.modifier)
 		FROM unnest($1::oid[], $2::int[]) WITH ORDINALITY AS t (oid, modifier, position)
 		ORDER BY t.position`, oids, modifiers)

@@ -22,8 +22,11 @@ import (
 // files and asks the outputs' SELECTs, with bounds that leave nothing out. It writes nothing but temporary tables.
 func (w *Warehouse) Discover(ctx context.Context, p *pipeline.Pipeline, open Opener) ([]partition.Key, error) {
 	found := map[partition.Key]bool{}
-	err := w.pool.Pinned(ctx, w.pool.Application(), func(conn *pgx.Conn) error {
-		b := &build{w: w, conn: conn, spec: BuildSpec{Pipeline: p, Open: open}, staged: map[string]staged{}}
+	err := w.pool.Apart(ctx, w.pool.Application(), func(author *postgres.Session) error {
+		if err := author.Aside(ctx); err != nil {
+			return err
+		}
+		b := &build{w: w, author: author, spec: BuildSpec{Pipeline: p, Open: open}, staged: map[string]staged{}}
 		for _, load := range b.loads(p.Outputs) {
 			if _, err := b.stage(ctx, load, partition.AllKey); err != nil {
 				return err
@@ -33,7 +36,7 @@ func (w *Warehouse) Discover(ctx context.Context, p *pipeline.Pipeline, open Ope
 			if o.Partition.By == partition.All {
 				continue
 			}
-			keys, err := discover(ctx, conn, o)
+			keys, err := w.discover(ctx, author.Conn, o)
 			if err != nil {
 				return postgres.Classify("find partitions of", o.Table, err)
 			}
@@ -55,8 +58,8 @@ func (w *Warehouse) Discover(ctx context.Context, p *pipeline.Pipeline, open Ope
 }
 
 // discover lists the partitions of the rows that an output's SELECT returns without bounds.
-func discover(ctx context.Context, conn *pgx.Conn, o pipeline.Output) ([]partition.Key, error) {
-	columns, err := describeOutput(ctx, conn, o)
+func (w *Warehouse) discover(ctx context.Context, conn *pgx.Conn, o pipeline.Output) ([]partition.Key, error) {
+	columns, err := w.describeOutput(ctx, conn, o)
 	if err != nil {
 		return nil, err
 	}
@@ -76,7 +79,7 @@ func discover(ctx context.Context, conn *pgx.Conn, o pipeline.Output) ([]partiti
 	}
 	result := conn.PgConn().ExecParams(ctx, sql, args, prepared.ParamOIDs, nil, nil).Read()
 	if result.Err != nil {
-		return nil, postgres.Classify("run", o.SQLFile, result.Err)
+		return nil, postgres.ClassifyRun("run", o.SQLFile, result.Err)
 	}
 	var keys []partition.Key
 	for _, row := range result.Rows {

@@ -85,6 +85,8 @@ func (w *Warehouse) Rights(ctx context.Context) ([]Finding, error) {
 	}{
 		{"server", serverVersion, "is new enough"},
 		{"rights", missingRights, "the role may build and publish in " + w.names.schema},
+		{"author rights", authorRights, "the authors' login is as it should be, or there is none"},
+		{"authors", trustedAuthors, "their SQL runs under a login that cannot write the ledger"},
 		{"sessions", hiddenSessions, "the role sees what holds up a publish"},
 		{"isolation", sharedRole, "no other environment shares the role"},
 		{"standbys", standbys, "none"},

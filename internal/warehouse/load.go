@@ -10,6 +10,7 @@ import (
 	"io"
 	"io/fs"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -21,6 +22,7 @@ import (
 	"drawbridge/internal/partition"
 	"drawbridge/internal/pipeline"
 	"drawbridge/internal/postgres"
+	"drawbridge/internal/source"
 )
 
 // Opener opens the file of a load for a partition; fs.ErrNotExist when it is not there.
@@ -43,29 +45,31 @@ func (b *build) stage(ctx context.Context, load pipeline.Load, key partition.Key
 	b.progress(Progress{Stage: StageLoad, Load: load.Name})
 	file, err := b.spec.Open(ctx, load, key)
 	switch {
+	case fault.ClassOf(err) != "":
+		return staged{}, err
 	case errors.Is(err, fs.ErrNotExist):
-		return staged{}, fault.Newf(fault.Invalid, "load", fileOf(load, key), "put the file there, or check source_files of the config",
+		return staged{}, fault.Newf(fault.Invalid, "load", load.Path(key), "put the file there, or check source_files of the config",
 			"the file is missing")
 	case err != nil:
-		return staged{}, fmt.Errorf("open %s: %w", fileOf(load, key), err)
+		return staged{}, fmt.Errorf("open %s: %w", load.Path(key), err)
 	}
 	defer func() { _ = file.Close() }()
 	counted := &countingReader{source: file, digest: sha256.New(), tick: func(bytes int64) {
 		b.progress(Progress{Stage: StageLoad, Load: load.Name, Bytes: bytes})
 	}}
-	head, rest, err := readHeader(counted, load)
+	head, rest, err := source.Header(counted, load, key)
 	if err != nil {
-		return staged{}, headerFault(err, load, key)
+		return staged{}, err
 	}
-	columns, err := stageColumns(load, key, head)
+	columns, err := source.Columns(load, key, head)
 	if err != nil {
 		return staged{}, err
 	}
 	var rows int64
-	err = pgx.BeginFunc(ctx, b.conn, func(tx pgx.Tx) error {
+	err = pgx.BeginFunc(ctx, b.author, func(tx pgx.Tx) error {
 		// Created in the COPY's own transaction, so that FREEZE saves the later reads from setting hint bits.
 		if _, err := tx.Exec(ctx, createTemp(load.Name, columns)); err != nil {
-			return postgres.Classify("load", fileOf(load, key), err)
+			return postgres.Classify("load", load.Path(key), err)
 		}
 		tag, err := tx.Conn().PgConn().CopyFrom(ctx, rest, copyInto(load, head))
 		if err != nil {
@@ -87,7 +91,7 @@ func (b *build) analyze(ctx context.Context, loads []pipeline.Load) error {
 	if len(loads) < 2 {
 		return nil
 	}
-	return pgx.BeginFunc(ctx, b.conn, func(tx pgx.Tx) error {
+	return pgx.BeginFunc(ctx, b.author, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, fmt.Sprintf("SET LOCAL default_statistics_target = %d", stagedTarget)); err != nil {
 			return err
 		}
@@ -133,33 +137,33 @@ var copyPlace = regexp.MustCompile(`(?s)^COPY .*?, line (\d+)(?:, column ("[^"]*
 // copyFault says which line and column of the file are wrong, and never what stands there.
 func copyFault(err, readErr error, load pipeline.Load, key partition.Key, columns []pipeline.Column) error {
 	if readErr != nil {
-		return fmt.Errorf("read %s: %w", fileOf(load, key), readErr)
+		return fmt.Errorf("read %s: %w", load.Path(key), readErr)
 	}
 	pg, ok := errors.AsType[*pgconn.PgError](err)
 	if !ok {
-		return postgres.Classify("load", fileOf(load, key), err)
+		return postgres.ClassifyRun("load", load.Path(key), err)
 	}
-	object, hint := fileOf(load, key), "correct the file, or the load's columns, delimiter or encoding"
+	object, hint := load.Path(key), "correct the file, or the load's columns, delimiter or encoding"
 	place := copyPlace.FindStringSubmatch(pg.Where)
 	if place == nil || pg.Code[:2] != "22" {
-		return postgres.Classify("load", object, err)
+		return postgres.ClassifyRun("load", object, err)
 	}
 	object += ", line " + place[1]
-	reason := postgres.Describe(pg)
-	if name := strings.Trim(place[2], `"`); name != "" {
-		object += ", column " + name
-		for _, c := range columns {
-			if c.Name == name && pg.Code == pgerrcode.InvalidTextRepresentation {
+	reason := postgres.DescribeRun(pg)
+	name := strings.Trim(place[2], `"`)
+	for i, c := range columns {
+		switch {
+		case c.Name != name:
+		case slices.ContainsFunc(load.Columns, func(d pipeline.Column) bool { return d.Name == name }):
+			object += ", column " + name
+			if pg.Code == pgerrcode.InvalidTextRepresentation {
 				reason = fmt.Sprintf("the value is no %s (SQLSTATE %s)", c.Type, pg.Code)
 			}
+		default:
+			object += fmt.Sprintf(", column %d", i+1) // of a header that is none, the name is a value
 		}
 	}
 	return fault.Newf(fault.Invalid, "load", object, hint, reason)
-}
-
-// fileOf is the file of a load for a partition, as errors name it.
-func fileOf(load pipeline.Load, key partition.Key) string {
-	return strings.ReplaceAll(load.File, "@partition", string(key))
 }
 
 // countingReader hashes and counts what passes, and tells every few megabytes.

@@ -47,7 +47,7 @@ func TestBadInputIsAClearErrorAndNothingIsLost(t *testing.T) {
 		"SQL that fails when it runs": {
 			file: new(head + good),
 			change: func(p *pipeline.Pipeline) {
-				p.Outputs[0].SQL = "SELECT order_id / 0 AS order_id, ordered_at::date AS order_date FROM raw_orders"
+				p.Outputs[0].SQL = "SELECT order_id / 0 AS order_id, ordered_at::date AS order_date, channel, amount FROM raw_orders"
 			},
 			says: []string{"sql/fct_orders.sql", "division by zero"},
 		},

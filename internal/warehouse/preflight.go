@@ -39,7 +39,7 @@ func (w *Warehouse) preflight(ctx context.Context, p *pipeline.Pipeline, observe
 			in.parents = append(in.parents, found.OID)
 		}
 	}
-	rules := []rule{serverVersion, missingRights, hiddenSessions, sharedRole, plainTables, lockTable, standbys}
+	rules := []rule{serverVersion, missingRights, authorRights, trustedAuthors, hiddenSessions, sharedRole, plainTables, lockTable, standbys}
 	for _, r := range tableRules() {
 		rules = append(rules, r.find)
 	}

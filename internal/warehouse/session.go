@@ -10,12 +10,14 @@ import (
 	"drawbridge/internal/postgres"
 )
 
-// Options say which warehouse to open. URL holds credentials and is never shown.
+// Options say which warehouse to open. The URLs hold credentials and are never shown.
 type Options struct {
 	URL         string
-	Schema      string // what readers see; its siblings are __data, __ledger and __shadow
-	Application string // application_name of sessions that no run owns
-	MaxConns    int32  // 0 is 8
+	AuthorURL   string   // the login under which authors' SQL runs; empty: the same
+	Schema      string   // what readers see; its siblings are __data, __ledger and __shadow
+	Read        []string // schemas whose tables authors' SQL finds by their plain names, after Schema
+	Application string   // application_name of sessions that no run owns
+	MaxConns    int32    // 0 is 8
 }
 
 // Warehouse is one schema of one Postgres. It is safe for concurrent use.
@@ -31,7 +33,8 @@ func Open(ctx context.Context, o Options) (*Warehouse, error) {
 		return nil, err
 	}
 	pool, err := postgres.Open(ctx, postgres.Options{
-		URL: o.URL, Object: "warehouse " + o.Schema, SearchPath: o.Schema, Application: o.Application, MaxConns: o.MaxConns,
+		URL: o.URL, AuthorURL: o.AuthorURL, Object: "warehouse " + o.Schema, Application: o.Application, MaxConns: o.MaxConns,
+		AuthorPath: append([]string{o.Schema}, o.Read...),
 	})
 	if err != nil {
 		return nil, err
@@ -41,6 +44,9 @@ func Open(ctx context.Context, o Options) (*Warehouse, error) {
 
 // Close waits for the sessions in use, and closes all.
 func (w *Warehouse) Close() { w.pool.Close() }
+
+// Reach says in seconds whether the server still answers.
+func (w *Warehouse) Reach(ctx context.Context) error { return w.pool.Reach(ctx) }
 
 // Schema is what readers see.
 func (w *Warehouse) Schema() string { return w.names.schema }

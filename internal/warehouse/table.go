@@ -77,18 +77,20 @@ func (w *Warehouse) EvaluateMetric(ctx context.Context, m check.Metric) (float64
 		return 0, err
 	}
 	var values check.Values
-	err = pgx.BeginTxFunc(ctx, w.pool, postgres.ReadOnly(), func(tx pgx.Tx) error {
-		if _, err := tx.Exec(ctx, fmt.Sprintf("SET LOCAL statement_timeout = %d", metricPatience.Milliseconds())); err != nil {
-			return err
-		}
-		row, err := oneRow(ctx, tx, statement)
-		if err != nil {
-			return err
-		}
-		return values.Put(statement, row)
+	err = w.pool.Apart(ctx, w.pool.Application(), func(author *postgres.Session) error {
+		return pgx.BeginTxFunc(ctx, author, postgres.ReadOnly(), func(tx pgx.Tx) error {
+			if _, err := tx.Exec(ctx, fmt.Sprintf("SET LOCAL statement_timeout = %d", metricPatience.Milliseconds())); err != nil {
+				return err
+			}
+			row, err := oneRow(ctx, tx, statement)
+			if err != nil {
+				return err
+			}
+			return values.Put(statement, row)
+		})
 	})
 	if err != nil {
-		return 0, postgres.Classify("evaluate", m.Name, err)
+		return 0, postgres.ClassifyRun("evaluate", m.Name, err)
 	}
 	value, err := values.Number(statement.Fields[0])
 	if err != nil {

@@ -164,17 +164,31 @@ func (w *Warehouse) planTurnBack(ctx context.Context, q catalog.Querier, req tur
 			to = before(tenures, active.Number)
 		}
 	default:
-		if to, err = turnback.Choose(tenures, active.Number, req.To); err != nil {
+		if to, err = w.choose(ctx, q, tenures, active, req); err != nil {
 			return b, false, err
-		}
-		if to.Number == active.Number && req.To == "" {
-			return b, false, fault.Newf(fault.Refused, "roll back", req.Pipeline, "drawbridge history lists the tenures", to.Release.Version+" is active already, and nothing is open")
 		}
 		b.Target = to.Number
 	}
 	b.Tenure = release.Tenure{Release: to.Release, Config: to.Config, Kind: release.ByTurnBack, By: req.By, Reason: req.Reason, Back: to.Number}
 	b.Tenure.Release.Pipeline = req.Pipeline
 	return b, true, nil
+}
+
+// choose finds the tenure that a person wants to go back to. The same command after a turn-back that ended as stuck takes up
+// what that left.
+func (w *Warehouse) choose(ctx context.Context, q catalog.Querier, tenures []release.Tenure, active release.Tenure, req turnback.Request) (release.Tenure, error) {
+	to, refused := turnback.Choose(tenures, active.Number, req.To)
+	if refused == nil || req.To != "" {
+		return to, refused
+	}
+	last, ok, err := w.ledger.TurnBack(ctx, q, active.Number)
+	if err != nil {
+		return to, err
+	}
+	if ok && last.State == turnback.Stuck && last.Request.Output == "" && active.Back != 0 {
+		return w.ledger.Tenure(ctx, q, active.Back)
+	}
+	return to, refused
 }
 
 // before is the tenure that was active before another; of no release where none was.
@@ -367,8 +381,8 @@ func (w *Warehouse) lastGood(ctx context.Context, q catalog.Querier, b turnback.
 	}
 	live := swaps[len(swaps)-1].To
 	for _, s := range slices.Backward(swaps) {
-		if s.From == 0 || s.From == live || s.Kind != catalog.Publish || (req.Generation != 0 && s.From != req.Generation) {
-			continue
+		if s.From == 0 || s.From == live || (req.Generation == 0 && s.Kind != catalog.Publish) || (req.Generation != 0 && s.From != req.Generation) {
+			continue // of itself it goes to nothing that was turned back; a person may
 		}
 		g, err := w.ledger.Generation(ctx, q, s.From)
 		if err != nil {

@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
+	"drawbridge/internal/check"
 	"drawbridge/internal/effect"
 	"drawbridge/internal/fault"
 	"drawbridge/internal/generation"
@@ -27,13 +28,14 @@ func mart(version string) *pipeline.Pipeline {
 	p.Version = version
 	made := fmt.Sprintf("'%s'::text AS made_by", version)
 	p.Outputs[0].SQL = "SELECT order_id, ordered_at::date AS order_date, channel, amount, " + made + " FROM raw_orders"
+	positive := []check.Check{{Name: "amount >= 0", Kind: check.Expression, Severity: check.Fail, SQL: "amount >= 0"}}
 	p.Outputs = append(p.Outputs,
 		pipeline.Output{
-			Table: "agg_orders", Partition: day(), SQLFile: "sql/agg_orders.sql", Key: []string{"channel"},
+			Table: "agg_orders", Partition: day(), SQLFile: "sql/agg_orders.sql", Key: []string{"channel"}, Checks: positive,
 			SQL: "SELECT channel, ordered_at::date AS order_date, max(amount) AS amount, " + made + " FROM raw_orders GROUP BY 1, 2",
 		},
 		pipeline.Output{
-			Table: "dim_channel", Partition: partition.Scheme{By: partition.All}, SQLFile: "sql/dim_channel.sql", Key: []string{"channel"},
+			Table: "dim_channel", Partition: partition.Scheme{By: partition.All}, SQLFile: "sql/dim_channel.sql", Key: []string{"channel"}, Checks: positive,
 			SQL: "SELECT DISTINCT channel, amount, " + made + " FROM raw_orders",
 		})
 	return p
@@ -149,7 +151,7 @@ func (b turning) decisions(t *testing.T) (all []turnback.Decision) {
 // try is the publish of swaps under the turn-back.
 func (b turning) try(swaps ...generation.Swap) try {
 	a := b.patient(swaps...)
-	a.Activate, a.Key.Owner = false, b.actor
+	a.Activate, a.Key.Owner, a.By, a.Reason = false, b.actor, b.Request.By, b.Request.Reason
 	q := &a.ticket.Question
 	q.TurnBack, q.Owner, q.Tenure, q.Config, q.Release = true, b.actor, b.Tenure.Number, b.Tenure.Config, b.Tenure.Release
 	return a
@@ -591,8 +593,8 @@ func TestWhatCannotGoBackIsNamed(t *testing.T) {
 	require.Contains(t, first[0].Reason, "its rows were changed")
 	require.NoError(t, b.EndTurnBack(t.Context(), back.Tenure.Number, turnback.Stuck))
 
-	// The next one finds exactly that partition, and with the release at hand builds it again.
-	next := b.begins(t, rollback("1.0.0"))
+	// The same command takes that up, and with the release at hand builds it again.
+	next := b.begins(t, rollback(""))
 	require.Equal(t, turnback.Rebuild, actions(next.decisions(t))["2026-01-01"])
 	state, left := next.finish(t)
 	require.Equal(t, turnback.Done, state, "%v", left)

@@ -116,7 +116,7 @@ func fixture(value any) string {
 // expect runs an output's SELECT on the given rows and compares it with the expected ones. It returns the difference in
 // words; "" where there is none.
 func (v *validation) expect(ctx context.Context, tx pgx.Tx, t pipeline.UnitTest, o pipeline.Output, rows []pipeline.Row) (string, error) {
-	columns, err := describeOutput(ctx, tx.Conn(), o)
+	columns, err := v.w.describeOutput(ctx, tx.Conn(), o)
 	if err != nil {
 		return "", err
 	}
@@ -131,16 +131,17 @@ func (v *validation) expect(ctx context.Context, tx pgx.Tx, t pipeline.UnitTest,
 		return "", err
 	}
 	text, params := pipeline.Bind(o.SQL)
-	want, got := "drawbridge_expected", "drawbridge_got"
+	const expected = "drawbridge expected" // no load or output can be called so
+	want, got := postgres.Ident(expected), postgres.Ident("drawbridge got")
 	if _, err := tx.Exec(ctx, fmt.Sprintf("CREATE TEMP TABLE %s (%s); CREATE TEMP TABLE %s (%s)", want, columnList(columns), got, columnList(columns))); err != nil {
 		return "", err
 	}
-	if err := insertRows(ctx, tx, want, names, rows); err != nil {
+	if err := insertRows(ctx, tx, expected, names, rows); err != nil {
 		return "", err
 	}
 	sql := fmt.Sprintf("INSERT INTO pg_temp.%s SELECT * FROM (\n%s\n) AS output", got, text)
 	if result := tx.Conn().PgConn().ExecParams(ctx, sql, arguments(params, key, bounds), nil, nil, nil).Read(); result.Err != nil {
-		return "", postgres.Classify("run", o.SQLFile, result.Err)
+		return "", postgres.ClassifyRun("run", o.SQLFile, result.Err)
 	}
 	difference, err := compareFixtures(ctx, tx, o, want, got, names, compared)
 	if err != nil {

@@ -27,7 +27,18 @@ type Finding struct {
 // there, and runs the unit tests, all in transactions that are rolled back. What is wrong with the pipeline is a finding;
 // an error is only what kept it from looking.
 func (w *Warehouse) Validate(ctx context.Context, p *pipeline.Pipeline, h Headers) ([]Finding, error) {
-	v := &validation{w: w, p: p, headers: h, columns: map[string][]generation.Column{}}
+	var findings []Finding
+	err := w.pool.Apart(ctx, w.pool.Application(), func(author *postgres.Session) (err error) {
+		v := &validation{w: w, conn: author.Conn, p: p, headers: h, columns: map[string][]generation.Column{}}
+		findings, err = v.all(ctx)
+		return err
+	})
+	return findings, postgres.Classify("validate", p.Name, err)
+}
+
+// all looks at everything.
+func (v *validation) all(ctx context.Context) ([]Finding, error) {
+	p := v.p
 	for _, o := range p.Outputs {
 		if err := v.look(ctx, o.Table+": SELECT", func(tx pgx.Tx) (string, error) { return v.selects(ctx, tx, o) }); err != nil {
 			return nil, err
@@ -59,6 +70,7 @@ func (w *Warehouse) Validate(ctx context.Context, p *pipeline.Pipeline, h Header
 // validation is one Validate.
 type validation struct {
 	w        *Warehouse
+	conn     *pgx.Conn // the authors'
 	p        *pipeline.Pipeline
 	headers  Headers
 	columns  map[string][]generation.Column // of outputs whose SELECT is right
@@ -68,7 +80,7 @@ type validation struct {
 // look runs f in a rolled-back transaction; its fault is a finding.
 func (v *validation) look(ctx context.Context, subject string, f func(pgx.Tx) (text string, err error)) error {
 	finding := Finding{Subject: subject, OK: true}
-	err := v.w.rolledBack(ctx, func(tx pgx.Tx) (err error) {
+	err := rolledBack(ctx, v.conn, func(tx pgx.Tx) (err error) {
 		finding.Text, err = f(tx)
 		return err
 	})
@@ -83,7 +95,7 @@ func (v *validation) look(ctx context.Context, subject string, f func(pgx.Tx) (t
 
 // selects prepares an output's SELECT and holds its columns against the table.
 func (v *validation) selects(ctx context.Context, tx pgx.Tx, o pipeline.Output) (string, error) {
-	found, err := v.w.findParent(ctx, tx, o.Table)
+	found, err := v.w.findParent(ctx, v.w.pool, o.Table)
 	if err != nil {
 		return "", err
 	}
@@ -93,7 +105,7 @@ func (v *validation) selects(ctx context.Context, tx pgx.Tx, o pipeline.Output) 
 	if err := createLoads(ctx, tx, v.p, v.headers); err != nil {
 		return "", err
 	}
-	columns, err := describeOutput(ctx, tx.Conn(), o)
+	columns, err := v.w.describeOutput(ctx, tx.Conn(), o)
 	if err != nil {
 		return "", err
 	}

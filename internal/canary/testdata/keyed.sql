@@ -7,14 +7,14 @@ SELECT
   c.m0::text AS c_m0
 FROM (
   SELECT count(*) AS rows,
-    coalesce(sum(hashtextextended(hash_record_extended(ROW("id", "leg", "fare", "score", "payload"::text), 0)::text, 0)), 0) AS checksum,
+    coalesce(pg_catalog.sum(pg_catalog.hashtextextended(pg_catalog.hash_record_extended(ROW("id", "leg", "fare", "score", "payload"::text), 0)::text, 0)), 0) AS checksum,
     (sum(fare) -- all
 )::float8 AS m0
   FROM live
 ) AS b
 CROSS JOIN (
   SELECT count(*) AS rows,
-    coalesce(sum(hashtextextended(hash_record_extended(ROW("id", "leg", "fare", "score", "payload"::text), 0)::text, 0)), 0) AS checksum,
+    coalesce(pg_catalog.sum(pg_catalog.hashtextextended(pg_catalog.hash_record_extended(ROW("id", "leg", "fare", "score", "payload"::text), 0)::text, 0)), 0) AS checksum,
     (sum(fare) -- all
 )::float8 AS m0
   FROM candidate
@@ -39,12 +39,12 @@ FULL JOIN (SELECT true AS here, "id" AS k0, "leg" AS k1, "fare" AS v0, "score" A
   ON b.k0 = c.k0 AND ARRAY[b.k1] = ARRAY[c.k1]
 WHERE b.here IS NULL OR c.here IS NULL OR (b.v0 IS DISTINCT FROM c.v0 OR b.v1 IS DISTINCT FROM c.v1 OR b.v2 IS DISTINCT FROM c.v2)
 )
-(SELECT 'removed' AS kind, jsonb_build_object('key', jsonb_build_object('id', k0, 'leg', k1))::text AS sample FROM differing WHERE in_c IS NULL LIMIT 5)
+(SELECT 'removed' AS kind, pg_catalog.jsonb_build_object('key', pg_catalog.jsonb_build_object('id', k0, 'leg', k1))::text AS sample FROM differing WHERE in_c IS NULL LIMIT 5)
 UNION ALL
-(SELECT 'added' AS kind, jsonb_build_object('key', jsonb_build_object('id', k0, 'leg', k1))::text AS sample FROM differing WHERE in_b IS NULL LIMIT 5)
+(SELECT 'added' AS kind, pg_catalog.jsonb_build_object('key', pg_catalog.jsonb_build_object('id', k0, 'leg', k1))::text AS sample FROM differing WHERE in_b IS NULL LIMIT 5)
 UNION ALL
-(SELECT 'changed.fare' AS kind, jsonb_build_object('key', jsonb_build_object('id', k0, 'leg', k1), 'baseline', b0, 'candidate', c0)::text AS sample FROM differing WHERE in_b AND in_c AND b0 IS DISTINCT FROM c0 LIMIT 5)
+(SELECT 'changed.fare' AS kind, pg_catalog.jsonb_build_object('key', pg_catalog.jsonb_build_object('id', k0, 'leg', k1), 'baseline', b0, 'candidate', c0)::text AS sample FROM differing WHERE in_b AND in_c AND b0 IS DISTINCT FROM c0 LIMIT 5)
 UNION ALL
-(SELECT 'changed.score' AS kind, jsonb_build_object('key', jsonb_build_object('id', k0, 'leg', k1), 'baseline', b1, 'candidate', c1)::text AS sample FROM differing WHERE in_b AND in_c AND b1 IS DISTINCT FROM c1 LIMIT 5)
+(SELECT 'changed.score' AS kind, pg_catalog.jsonb_build_object('key', pg_catalog.jsonb_build_object('id', k0, 'leg', k1), 'baseline', b1, 'candidate', c1)::text AS sample FROM differing WHERE in_b AND in_c AND b1 IS DISTINCT FROM c1 LIMIT 5)
 UNION ALL
-(SELECT 'changed.payload' AS kind, jsonb_build_object('key', jsonb_build_object('id', k0, 'leg', k1), 'baseline', b2, 'candidate', c2)::text AS sample FROM differing WHERE in_b AND in_c AND b2 IS DISTINCT FROM c2 LIMIT 5);
+(SELECT 'changed.payload' AS kind, pg_catalog.jsonb_build_object('key', pg_catalog.jsonb_build_object('id', k0, 'leg', k1), 'baseline', b2, 'candidate', c2)::text AS sample FROM differing WHERE in_b AND in_c AND b2 IS DISTINCT FROM c2 LIMIT 5);

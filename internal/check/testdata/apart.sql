@@ -1,7 +1,7 @@
 -- rows, checksum
 SELECT
   (count(*))::text AS "rows",
-  (coalesce(sum(hashtextextended(hash_record_extended(ROW("order_id", "line", "amount", "pay""ment", "payload"::text, "spot"::text, "at", "tags"), 0)::text, 0)), 0))::text AS "checksum"
+  (coalesce(pg_catalog.sum(pg_catalog.hashtextextended(pg_catalog.hash_record_extended(ROW("order_id", "line", "amount", "pay""ment", "payload"::text, "spot"::text, "at", "tags"), 0)::text, 0)), 0))::text AS "checksum"
 FROM shop.orders;
 
 -- c1
@@ -11,12 +11,12 @@ FROM shop.orders;
 
 -- c2
 SELECT
-  (count(*) FILTER (WHERE "line" IS NOT NULL) - count(DISTINCT hashtextextended(hash_record_extended(ROW("order_id", "line"), 0)::text, 0)) FILTER (WHERE "line" IS NOT NULL))::text AS "c2"
+  (pg_catalog.count(*) FILTER (WHERE "line" IS NOT NULL) - pg_catalog.count(DISTINCT pg_catalog.hashtextextended(pg_catalog.hash_record_extended(ROW("order_id", "line"), 0)::text, 0)) FILTER (WHERE "line" IS NOT NULL))::text AS "c2"
 FROM shop.orders;
 
 -- c3
 SELECT
-  (count(*) FILTER (WHERE "payload" IS NOT NULL) - count(DISTINCT hashtextextended(hash_record_extended(ROW("payload"::text), 0)::text, 0)) FILTER (WHERE "payload" IS NOT NULL))::text AS "c3"
+  (pg_catalog.count(*) FILTER (WHERE "payload" IS NOT NULL) - pg_catalog.count(DISTINCT pg_catalog.hashtextextended(pg_catalog.hash_record_extended(ROW("payload"::text), 0)::text, 0)) FILTER (WHERE "payload" IS NOT NULL))::text AS "c3"
 FROM shop.orders;
 
 -- c4

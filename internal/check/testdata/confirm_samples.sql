@@ -1,5 +1,5 @@
 -- c2_exact
-SELECT coalesce(sum(copies - 1), 0)::text AS "c2_exact"
+SELECT coalesce(pg_catalog.sum(copies - 1), 0)::text AS "c2_exact"
 FROM (
 SELECT count(*) AS copies
 FROM shop.orders
@@ -9,7 +9,7 @@ HAVING count(*) > 1
 ) AS duplicates;
 
 -- sample
-SELECT to_jsonb(failing)::text AS sample
+SELECT pg_catalog.to_jsonb(failing)::text AS sample
 FROM (
 SELECT "order_id", "line", "amount"
 FROM shop.orders
@@ -18,7 +18,7 @@ LIMIT 5
 ) AS failing;
 
 -- sample
-SELECT to_jsonb(failing)::text AS sample
+SELECT pg_catalog.to_jsonb(failing)::text AS sample
 FROM (
 SELECT ctid, "order_id", "amount"
 FROM shop.orders
@@ -27,7 +27,7 @@ LIMIT 5
 ) AS failing;
 
 -- sample
-SELECT to_jsonb(failing)::text AS sample
+SELECT pg_catalog.to_jsonb(failing)::text AS sample
 FROM (
 SELECT "order_id" AS "order_id", "line" AS "line", count(*) AS copies
 FROM shop.orders
@@ -38,7 +38,7 @@ LIMIT 5
 ) AS failing;
 
 -- sample
-SELECT to_jsonb(failing)::text AS sample
+SELECT pg_catalog.to_jsonb(failing)::text AS sample
 FROM (
 SELECT "order_id" AS "order_id", "line" AS "line", count(*) AS copies
 FROM shop.orders
@@ -49,7 +49,7 @@ LIMIT 5
 ) AS failing;
 
 -- sample
-SELECT to_jsonb(failing)::text AS sample
+SELECT pg_catalog.to_jsonb(failing)::text AS sample
 FROM (
 SELECT "payload"::text AS "payload", count(*) AS copies
 FROM shop.orders
@@ -60,7 +60,7 @@ LIMIT 5
 ) AS failing;
 
 -- sample
-SELECT to_jsonb(failing)::text AS sample
+SELECT pg_catalog.to_jsonb(failing)::text AS sample
 FROM (
 SELECT "payload"::text AS "payload", count(*) AS copies
 FROM shop.orders
@@ -71,7 +71,7 @@ LIMIT 5
 ) AS failing;
 
 -- sample
-SELECT to_jsonb(failing)::text AS sample
+SELECT pg_catalog.to_jsonb(failing)::text AS sample
 FROM (
 SELECT "order_id", "line", "pay""ment"
 FROM shop.orders
@@ -80,7 +80,7 @@ LIMIT 5
 ) AS failing;
 
 -- sample
-SELECT to_jsonb(failing)::text AS sample
+SELECT pg_catalog.to_jsonb(failing)::text AS sample
 FROM (
 SELECT ctid, "pay""ment"
 FROM shop.orders
@@ -89,7 +89,7 @@ LIMIT 5
 ) AS failing;
 
 -- sample
-SELECT to_jsonb(failing)::text AS sample
+SELECT pg_catalog.to_jsonb(failing)::text AS sample
 FROM (
 SELECT "order_id", "line"
 FROM shop.orders
@@ -99,7 +99,7 @@ LIMIT 5
 ) AS failing;
 
 -- sample
-SELECT to_jsonb(failing)::text AS sample
+SELECT pg_catalog.to_jsonb(failing)::text AS sample
 FROM (
 SELECT ctid
 FROM shop.orders

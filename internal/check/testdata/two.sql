@@ -1,7 +1,7 @@
 -- rows, checksum, c1, c4, c5, c6
 SELECT
   (count(*))::text AS "rows",
-  (coalesce(sum(hashtextextended(hash_record_extended(ROW("order_id", "line", "amount", "pay""ment", "payload"::text, "spot"::text, "at", "tags"), 0)::text, 0)), 0))::text AS "checksum",
+  (coalesce(pg_catalog.sum(pg_catalog.hashtextextended(pg_catalog.hash_record_extended(ROW("order_id", "line", "amount", "pay""ment", "payload"::text, "spot"::text, "at", "tags"), 0)::text, 0)), 0))::text AS "checksum",
   (count(*) FILTER (WHERE "order_id" IS NULL OR "amount" IS NULL))::text AS "c1",
   (count(*) FILTER (WHERE "pay""ment"::text <> ALL (ARRAY['cash', E'it''s\\']::text[])))::text AS "c4",
   (count(*) FILTER (WHERE (amount >= 0 -- refunds are another table
@@ -12,8 +12,8 @@ FROM shop.orders;
 
 -- c2, c3, c7
 SELECT
-  (count(*) FILTER (WHERE "line" IS NOT NULL) - count(DISTINCT hashtextextended(hash_record_extended(ROW("order_id", "line"), 0)::text, 0)) FILTER (WHERE "line" IS NOT NULL))::text AS "c2",
-  (count(*) FILTER (WHERE "payload" IS NOT NULL) - count(DISTINCT hashtextextended(hash_record_extended(ROW("payload"::text), 0)::text, 0)) FILTER (WHERE "payload" IS NOT NULL))::text AS "c3",
+  (pg_catalog.count(*) FILTER (WHERE "line" IS NOT NULL) - pg_catalog.count(DISTINCT pg_catalog.hashtextextended(pg_catalog.hash_record_extended(ROW("order_id", "line"), 0)::text, 0)) FILTER (WHERE "line" IS NOT NULL))::text AS "c2",
+  (pg_catalog.count(*) FILTER (WHERE "payload" IS NOT NULL) - pg_catalog.count(DISTINCT pg_catalog.hashtextextended(pg_catalog.hash_record_extended(ROW("payload"::text), 0)::text, 0)) FILTER (WHERE "payload" IS NOT NULL))::text AS "c3",
   ((count(DISTINCT line)
 )::float8)::text AS "c7"
 FROM shop.orders;

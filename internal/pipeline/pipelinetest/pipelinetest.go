@@ -143,6 +143,9 @@ func fileOf(d pipeline.Document) string {
 func set(doc any, path []string, others []any) bool {
 	switch node := doc.(type) {
 	case yaml.MapSlice:
+		if path[0] == "*" && len(path) > 1 {
+			return slices.ContainsFunc(node, func(item yaml.MapItem) bool { return set(item.Value, path[1:], others) })
+		}
 		i := slices.IndexFunc(node, func(item yaml.MapItem) bool { return item.Key == path[0] })
 		if i < 0 {
 			return false

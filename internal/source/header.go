@@ -1,4 +1,4 @@
-package warehouse
+package source
 
 import (
 	"bufio"
@@ -28,8 +28,15 @@ var (
 // byteOrderMark is what some programs put before UTF-8.
 const byteOrderMark = "\xef\xbb\xbf"
 
-// readHeader reads the names of a CSV file's columns. rest is the whole file again, header included, so that the
+// Header reads the names of the columns of a load's file. rest is the whole file again, header included, so that the
 // server's line numbers are the file's; a UTF-8 byte order mark is gone.
+func Header(file io.Reader, load pipeline.Load, key partition.Key) (names []string, rest io.Reader, err error) {
+	if names, rest, err = readHeader(file, load); err != nil {
+		return nil, nil, headerFault(err, load, key)
+	}
+	return names, rest, nil
+}
+
 func readHeader(file io.Reader, load pipeline.Load) (names []string, rest io.Reader, err error) {
 	r := bufio.NewReaderSize(file, 64<<10)
 	if mark, _ := r.Peek(len(byteOrderMark)); string(mark) == byteOrderMark {
@@ -68,47 +75,52 @@ func readHeader(file io.Reader, load pipeline.Load) (names []string, rest io.Rea
 
 func headerFault(err error, load pipeline.Load, key partition.Key) error {
 	if errors.Is(err, errNoHeader) || errors.Is(err, errLongHeader) || errors.Is(err, errBadHeader) {
-		return fault.New(fault.Invalid, "load", fileOf(load, key), "the first line names the columns; an empty partition is a header and no rows", err)
+		return fault.New(fault.Invalid, "load", load.Path(key), "the first line names the columns; an empty partition is a header and no rows", err)
 	}
-	return fmt.Errorf("read %s: %w", fileOf(load, key), err)
+	return fmt.Errorf("read %s: %w", load.Path(key), err)
 }
 
-// stageColumns gives every column of the file its type: the declared one, or text.
-func stageColumns(load pipeline.Load, key partition.Key, head []string) ([]pipeline.Column, error) {
+// Columns gives every column of the file its type: the declared one, or text. What is wrong with a header is said by
+// positions, counts and declared names: a file without a header has a row in its place.
+func Columns(load pipeline.Load, key partition.Key, head []string) ([]pipeline.Column, error) {
+	invalid := func(hint, reason string) error {
+		return fault.Newf(fault.Invalid, "load", load.Path(key), hint, reason)
+	}
+	declared := func(name string) bool {
+		return slices.ContainsFunc(load.Columns, func(c pipeline.Column) bool { return c.Name == name })
+	}
 	columns := make([]pipeline.Column, len(head))
-	seen := make(map[string]bool, len(head))
+	seen := make(map[string]int, len(head))
+	known := 0
 	for i, name := range head {
-		switch {
-		case name == "" || len(name) > 63 || !utf8.ValidString(name):
-			return nil, fault.Newf(fault.Invalid, "load", fileOf(load, key), "name every column in the first line, in at most 63 bytes",
-				fmt.Sprintf("column %d of the header has no usable name", i+1))
-		case seen[name]:
-			return nil, fault.Newf(fault.Invalid, "load", fileOf(load, key), "name each column once", "its header names column "+name+" twice")
+		if name == "" || len(name) > 63 || !utf8.ValidString(name) {
+			return nil, invalid("name every column in the first line, in at most 63 bytes", fmt.Sprintf("column %d of the header has no usable name", i+1))
 		}
-		seen[name] = true
+		if first, twice := seen[name]; twice {
+			reason := fmt.Sprintf("columns %d and %d of its header have the same name", first+1, i+1)
+			if declared(name) {
+				reason = fmt.Sprintf("its header names column %s twice", name)
+			}
+			return nil, invalid("name each column once; is the first line a header?", reason)
+		}
+		seen[name] = i
 		columns[i] = pipeline.Column{Name: name, Type: "text"}
+		if declared(name) {
+			known++
+		}
 	}
 	var missing []string
 	for _, c := range load.Columns {
-		at := slices.Index(head, c.Name)
-		if at < 0 {
+		at, ok := seen[c.Name]
+		if !ok {
 			missing = append(missing, c.Name)
 			continue
 		}
 		columns[at].Type = c.Type
 	}
 	if len(missing) > 0 {
-		return nil, fault.Newf(fault.Invalid, "load", fileOf(load, key), "add the column to the file, or take it out of the load's columns",
-			"its header lacks "+strings.Join(missing, ", ")+"; it has "+strings.Join(head, ", "))
+		return nil, invalid("is the first line a header? Add the column to the file, or take it out of the load's columns",
+			fmt.Sprintf("its header lacks %s; columns in it: %d, declared ones among them: %d", strings.Join(missing, ", "), len(head), known))
 	}
 	return columns, nil
-}
-
-// ReadHeader reads the names of the columns of a load's file; validate and plan know by it what the SQL may select.
-func ReadHeader(file io.Reader, load pipeline.Load, key partition.Key) ([]string, error) {
-	head, _, err := readHeader(file, load)
-	if err != nil {
-		return nil, headerFault(err, load, key)
-	}
-	return head, nil
 }

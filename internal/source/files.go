@@ -1,0 +1,188 @@
+// Package source is what the loads of a pipeline read: it lists the files of an environment, opens them and reads their
+// headers. No path leads out of the roots that the environment's worker was given, and no text of a file is in an error.
+package source
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+
+	"drawbridge/internal/fault"
+	"drawbridge/internal/partition"
+	"drawbridge/internal/pipeline"
+)
+
+// Files are the files below an environment's roots.
+type Files struct {
+	roots []string
+}
+
+// Below returns the files below roots. The folder that a config names is looked for in one after another; the first root
+// that has it is the one.
+func Below(roots ...string) Files { return Files{roots: roots} }
+
+// Partitions lists the partitions for which every load's file that is named by partition is there, in order; named is
+// false when no load is, and only the data can say.
+func (f Files) Partitions(cfg pipeline.Config, p *pipeline.Pipeline) (keys []partition.Key, named bool, err error) {
+	var common map[partition.Key]bool
+	for _, load := range p.Loads {
+		if !load.Partitioned() {
+			continue
+		}
+		found, err := f.keys(cfg, load, p.Partition)
+		if err != nil {
+			return nil, false, err
+		}
+		if common == nil {
+			common = found
+			continue
+		}
+		for key := range common {
+			if !found[key] {
+				delete(common, key)
+			}
+		}
+	}
+	if common == nil {
+		return nil, false, nil
+	}
+	for key := range common {
+		keys = append(keys, key)
+	}
+	p.Partition.Sort(keys)
+	return keys, true, nil
+}
+
+// keys are the partitions whose file of one load is there.
+func (f Files) keys(cfg pipeline.Config, load pipeline.Load, scheme partition.Scheme) (map[partition.Key]bool, error) {
+	folder, before, after := load.Pattern()
+	entries, err := f.list(cfg, folder)
+	if err != nil {
+		return nil, err
+	}
+	found := map[partition.Key]bool{}
+	for _, e := range entries {
+		rest, ok := strings.CutPrefix(e.Name(), before)
+		if !ok || e.IsDir() {
+			continue
+		}
+		text, ok := strings.CutSuffix(rest, after)
+		if !ok {
+			continue
+		}
+		if key, err := scheme.Parse(text); err == nil {
+			found[key] = true
+		}
+	}
+	return found, nil
+}
+
+func (f Files) list(cfg pipeline.Config, folder string) ([]fs.DirEntry, error) {
+	opened, err := f.open("list source files", cfg, folder)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = opened.Close() }()
+	entries, err := opened.ReadDir(-1)
+	if err != nil {
+		return nil, f.explain("list source files", path.Join(cfg.SourceFiles, folder), err)
+	}
+	return entries, nil
+}
+
+// Open opens the file of a load for a partition. One that is not there is a fault that is fs.ErrNotExist too.
+func (f Files) Open(cfg pipeline.Config, load pipeline.Load, key partition.Key) (io.ReadCloser, error) {
+	return f.open("open source file", cfg, load.Path(key))
+}
+
+func (f Files) open(op string, cfg pipeline.Config, name string) (*os.File, error) {
+	object := path.Join(cfg.SourceFiles, name)
+	if path.IsAbs(cfg.SourceFiles) || path.IsAbs(name) || !filepath.IsLocal(filepath.FromSlash(object)) {
+		return nil, fault.Newf(fault.Invalid, op, object, "name a folder and files below the worker's source root, without ..",
+			"the path leads out of the worker's source root")
+	}
+	root, err := f.rootOf(cfg)
+	if err != nil {
+		return nil, f.explain(op, object, err)
+	}
+	defer func() { _ = root.Close() }()
+	file, err := root.Open(filepath.FromSlash(object))
+	if err != nil {
+		return nil, f.explain(op, object, err)
+	}
+	return file, nil
+}
+
+// rootOf opens the first root that has the config's folder.
+func (f Files) rootOf(cfg pipeline.Config) (*os.Root, error) {
+	reason := fs.ErrNotExist
+	for _, name := range f.roots {
+		root, err := os.OpenRoot(name)
+		if err == nil {
+			if _, err = root.Stat(filepath.FromSlash(path.Clean(cfg.SourceFiles))); err == nil {
+				return root, nil
+			}
+			_ = root.Close()
+		}
+		if !errors.Is(err, fs.ErrNotExist) {
+			reason = err
+		}
+	}
+	return nil, reason
+}
+
+// explain says what is wrong with a path, and what the system said only as far as it is known to hold names and no more.
+func (f Files) explain(op, object string, err error) error {
+	hint := "put it there, or change source_files in the environment's config; it is looked for below " + strings.Join(f.roots, ", ")
+	cause := errors.New("it cannot be read, or a link leads out of the worker's source root")
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		cause = missingError{}
+	case errors.Is(err, fs.ErrPermission):
+		cause, hint = errors.New("the worker may not read it"), "let the worker's user read it"
+	}
+	return fault.New(fault.Invalid, op, object, hint, cause)
+}
+
+// missingError is fs.ErrNotExist in words for people.
+type missingError struct{}
+
+func (missingError) Error() string { return "it is not there" }
+
+func (missingError) Is(target error) bool { return target == fs.ErrNotExist }
+
+// Headers are the columns of the load files, each read from the file of the newest partition. A file that is not there
+// has none: then only the declared columns are known.
+func (f Files) Headers(cfg pipeline.Config, p *pipeline.Pipeline) (map[string][]string, error) {
+	newest := partition.AllKey
+	keys, _, err := f.Partitions(cfg, p)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	if len(keys) > 0 {
+		newest = keys[len(keys)-1]
+	}
+	found := map[string][]string{}
+	for _, load := range p.Loads {
+		file, err := f.Open(cfg, load, newest)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		found[load.Name], _, err = Header(file, load, newest)
+		if closeErr := file.Close(); err == nil && closeErr != nil {
+			err = fmt.Errorf("close %s: %w", load.Path(newest), closeErr)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	return found, nil
+}

@@ -1,0 +1,161 @@
+package source_test
+
+import (
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"drawbridge/internal/fault"
+	"drawbridge/internal/partition"
+	"drawbridge/internal/pipeline"
+	"drawbridge/internal/source"
+)
+
+// secret is what stands in the files that nobody may read, and in first lines that are no headers.
+const secret = "hunter2-S3cret"
+
+func write(t *testing.T, name, body string) {
+	t.Helper()
+	require.NoError(t, os.MkdirAll(filepath.Dir(name), 0o755))
+	require.NoError(t, os.WriteFile(name, []byte(body), 0o644))
+}
+
+func config(folder string) pipeline.Config { return pipeline.Config{SourceFiles: folder} }
+
+func orders(loads ...pipeline.Load) *pipeline.Pipeline {
+	return &pipeline.Pipeline{Name: "shop", Partition: partition.Scheme{By: partition.Day, Column: "day"}, Loads: loads}
+}
+
+func TestFilesAreListedAndOpenedBelowTheRoot(t *testing.T) {
+	t.Parallel()
+	root := t.TempDir()
+	for _, name := range []string{"shop/data/o_2026-01-02.csv", "shop/data/o_2026-01-01.csv", "shop/data/o_2026-13-01.csv", "shop/data/other.csv"} {
+		write(t, filepath.Join(root, name), "id,day\n")
+	}
+	load := pipeline.Load{Name: "raw", File: "data/o_@partition.csv"}
+	files := source.Below(root)
+	keys, named, err := files.Partitions(config("shop"), orders(load))
+	require.NoError(t, err)
+	require.True(t, named)
+	require.Equal(t, []partition.Key{"2026-01-01", "2026-01-02"}, keys)
+
+	file, err := files.Open(config("shop"), load, "2026-01-01")
+	require.NoError(t, err)
+	body, err := io.ReadAll(file)
+	require.NoError(t, err)
+	require.NoError(t, file.Close())
+	require.Equal(t, "id,day\n", string(body))
+
+	_, err = files.Open(config("shop"), load, "2026-01-03")
+	require.ErrorIs(t, err, fs.ErrNotExist)
+	require.Equal(t, fault.Invalid, fault.ClassOf(err))
+	heads, err := files.Headers(config("shop"), orders(load, pipeline.Load{Name: "absent", File: "absent.csv"}))
+	require.NoError(t, err)
+	require.Equal(t, map[string][]string{"raw": {"id", "day"}}, heads)
+}
+
+func TestNoPathLeadsOutOfTheRoots(t *testing.T) {
+	t.Parallel()
+	outside := t.TempDir()
+	write(t, filepath.Join(outside, "pgpass"), "db:5432:"+secret+"\n")
+	root := t.TempDir()
+	write(t, filepath.Join(root, "shop/in.csv"), "id\n")
+	require.NoError(t, os.Symlink(filepath.Join(outside, "pgpass"), filepath.Join(root, "shop/link.csv")))
+	require.NoError(t, os.Symlink(outside, filepath.Join(root, "shop/folder")))
+	require.NoError(t, os.Symlink("../../"+filepath.Base(outside), filepath.Join(root, "shop/relative")))
+	files := source.Below(root)
+	up := strings.Repeat("../", 20)
+	for _, c := range []struct{ folder, file string }{
+		{outside, "pgpass"},
+		{up + outside[1:], "pgpass"},
+		{"shop", up + outside[1:] + "/pgpass"},
+		{"shop", outside + "/pgpass"},
+		{"shop/..", "../" + filepath.Base(outside) + "/pgpass"},
+		{"shop", "link.csv"},
+		{"shop", "folder/pgpass"},
+		{"shop/folder", "pgpass"},
+		{"shop", "relative/pgpass"},
+	} {
+		load := pipeline.Load{Name: "raw", File: c.file, Delimiter: ":"}
+		_, err := files.Open(config(c.folder), load, partition.AllKey)
+		require.Error(t, err, "%s of %s was opened", c.file, c.folder)
+		require.Equal(t, fault.Invalid, fault.ClassOf(err), "%v", err)
+		require.NotContains(t, err.Error(), secret)
+		heads, err := files.Headers(config(c.folder), orders(load))
+		require.Empty(t, heads)
+		if err != nil {
+			require.NotContains(t, err.Error(), secret)
+		}
+		load.File += "_@partition"
+		_, _, err = files.Partitions(config(c.folder), orders(load))
+		require.True(t, err != nil || c.file == "pgpass" || c.file == "link.csv", "%s of %s was listed", c.file, c.folder)
+	}
+	_, _, err := files.Partitions(config("shop"), orders(pipeline.Load{Name: "raw", File: "folder/@partition"}))
+	require.Error(t, err, "a folder outside was listed")
+}
+
+func TestALinkWithinTheRootIsFollowed(t *testing.T) {
+	t.Parallel()
+	root := t.TempDir()
+	write(t, filepath.Join(root, "exports/in.csv"), "id\n")
+	require.NoError(t, os.MkdirAll(filepath.Join(root, "shop"), 0o755))
+	require.NoError(t, os.Symlink("../exports", filepath.Join(root, "shop/data")))
+	file, err := source.Below(root).Open(config("shop"), pipeline.Load{File: "data/in.csv"}, partition.AllKey)
+	require.NoError(t, err)
+	require.NoError(t, file.Close())
+}
+
+func TestTheFirstRootThatHasTheFolderIsTheOne(t *testing.T) {
+	t.Parallel()
+	first, second := t.TempDir(), t.TempDir()
+	write(t, filepath.Join(first, "both/in.csv"), "first\n")
+	write(t, filepath.Join(second, "both/in.csv"), "second\n")
+	write(t, filepath.Join(second, "one/in.csv"), "second\n")
+	files := source.Below(filepath.Join(first, "absent"), first, second)
+	for folder, want := range map[string]string{"both": "first\n", "one": "second\n"} {
+		file, err := files.Open(config(folder), pipeline.Load{File: "in.csv"}, partition.AllKey)
+		require.NoError(t, err)
+		body, err := io.ReadAll(file)
+		require.NoError(t, err)
+		require.NoError(t, file.Close())
+		require.Equal(t, want, string(body))
+	}
+}
+
+// Whatever stands in the place of a header, what is said about it is counts, positions and declared names.
+func TestNoTextOfAFileIsInAnError(t *testing.T) {
+	t.Parallel()
+	rows := strings.Repeat("4711,ann."+secret+"@example.com,DE89370400440532013000\r", 18000)
+	load := pipeline.Load{Name: "raw", File: "in.csv", Columns: []pipeline.Column{{Name: "id", Type: "int"}, {Name: "email", Type: "text"}}}
+	for name, c := range map[string]struct {
+		body string
+		says []string
+	}{
+		"no header":                {"4711,ann." + secret + "@example.com,DE89\n", []string{"lacks id, email", "columns in it: 3", "declared ones among them: 0"}},
+		"a comment":                {"# exported by " + secret + "\nid,email\n", []string{"lacks id, email", "columns in it: 1"}},
+		"rows in one line":         {"id,email,iban\r" + rows, []string{"its first line is longer than"}},
+		"the same value twice":     {secret + ",x," + secret + "\n", []string{"columns 1 and 3"}},
+		"a declared column twice":  {"id,email,id\n", []string{"names column id twice"}},
+		"a value that is too long": {"id,email," + strings.Repeat(secret, 9) + "\n", []string{"column 3 of the header"}},
+		"an open quote":            {"id,\"" + secret + "\n", []string{"no CSV header"}},
+	} {
+		head, _, err := source.Header(strings.NewReader(c.body), load, partition.AllKey)
+		if err == nil {
+			_, err = source.Columns(load, partition.AllKey, head)
+		}
+		require.Error(t, err, name)
+		require.Equal(t, fault.Invalid, fault.ClassOf(err), name)
+		text := err.Error() + fault.HintOf(err)
+		for _, want := range c.says {
+			require.Contains(t, text, want, name)
+		}
+		require.NotContains(t, text, secret, name)
+		require.NotContains(t, text, "4711", name)
+		require.Less(t, len(text), 1000, name)
+	}
+}
