@@ -309,7 +309,6 @@ func TestRollbackNamesAReleaseAndARequest(t *testing.T) {
 			require.Equal(t, tc.want, in.Request)
 			require.True(t, in.DryRun)
 			require.EqualValues(t, "full", in.Verify)
-			require.Equal(t, "1.0.0", in.Release.Version, "the newest release says where the warehouse is")
 			require.Equal(t, "bad", in.Reason)
 		})
 	}

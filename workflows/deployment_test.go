@@ -609,7 +609,7 @@ func TestAPauseHoldsADeploymentBetweenItsSteps(t *testing.T) {
 			t.Parallel()
 			x := crossing("dev")
 			x.Slices = 1
-			e := smooth(x)
+			e := smooth(t, x)
 			env := e.environment(t)
 			e.on = func(now string) {
 				if now == call {

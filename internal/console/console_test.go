@@ -235,9 +235,9 @@ func TestEveryProposedDecisionNamesItsPlan(t *testing.T) {
 	t.Parallel()
 	open, _ := Questions([]view.View{{ID: "deploy/shop/1.1.0", Status: waitingStatus()}})
 	require.Equal(t, []string{
-		"drawbridge approve shop --gate approval-prod --plan 999999999999 --reason TEXT",
-		"drawbridge reject shop --gate approval-prod --plan 999999999999 --reason TEXT",
-		"drawbridge decide shop --gate approval-prod --plan 999999999999 --choice retry --reason TEXT",
+		"drawbridge approve shop@1.1.0 --gate approval-prod --plan 999999999999 --reason TEXT",
+		"drawbridge reject shop@1.1.0 --gate approval-prod --plan 999999999999 --reason TEXT",
+		"drawbridge decide shop@1.1.0 --gate approval-prod --plan 999999999999 --choice retry --reason TEXT",
 	}, open[0].Commands)
 	for _, text := range []string{paper().Inbox(open, nil, nil), paper().Status(view.View{ID: "deploy/shop/1.1.0", Status: waitingStatus()})} {
 		for _, c := range open[0].Commands {
