@@ -34,11 +34,9 @@ type server struct {
 	start   func(o client.StartWorkflowOptions, workflow string, input any) error
 	status  func() (workflows.Status, error)
 	result  func(ctx context.Context, answer any) error
-	update  func(o client.UpdateWorkflowOptions) error
 	pending []*workflowpb.PendingActivityInfo
 	started []client.StartWorkflowOptions
 	inputs  []any
-	updates []client.UpdateWorkflowOptions
 }
 
 func (s *server) Close() {}
@@ -76,15 +74,6 @@ func (s *server) QueryWorkflow(context.Context, string, string, string, ...any) 
 	payloads, err := converter.GetDefaultDataConverter().ToPayloads(status)
 	return client.NewValue(payloads), err
 }
-
-func (s *server) UpdateWorkflow(_ context.Context, o client.UpdateWorkflowOptions) (client.WorkflowUpdateHandle, error) {
-	s.updates = append(s.updates, o)
-	return handle{}, s.update(o)
-}
-
-type handle struct{ client.WorkflowUpdateHandle }
-
-func (handle) Get(context.Context, any) error { return nil }
 
 type run struct {
 	client.WorkflowRun
