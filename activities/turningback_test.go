@@ -35,7 +35,7 @@ func (b *books) TurnBack(_ context.Context, tenure int64) (turnback.TurnBack, er
 	}, nil
 }
 
-func (b *books) DecideTurnBack(_ context.Context, _ turnback.TurnBack, _ []string, after partition.Key, limit int) (turnback.Page, error) {
+func (b *books) DecideTurnBack(_ context.Context, _ turnback.TurnBack, _ []turnback.Output, after partition.Key, limit int) (turnback.Page, error) {
 	var page turnback.Page
 	for i, day := range b.days {
 		if day <= after {
