@@ -147,7 +147,7 @@ func TestAPublishLooksAgainWhenItHasItsLocks(t *testing.T) {
 				t.Helper()
 				require.NoError(t, b.Hold(t.Context(), "ann", "quarter end"))
 			},
-			says:      "quarter end",
+			says: "quarter end",
 		},
 		"a deployment wants to publish first": {
 			meanwhile: func(t *testing.T, b *bundle) {
