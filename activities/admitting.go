@@ -90,14 +90,15 @@ func unobstructed(ctx context.Context, p *pipeline.Pipeline, w Warehouse) error 
 	if err != nil {
 		return err
 	}
-	for _, problem := range plan.Obstacles(p, observed) {
-		class := fault.Refused
-		if problem.Rule == "select" { // what can never work is no matter of rules
-			class = fault.Invalid
-		}
-		return fault.Newf(class, "run", p.Name+": "+problem.Object, problem.Remedy, problem.Text)
+	found := plan.Obstacles(p, observed)
+	if len(found) == 0 {
+		return nil
 	}
-	return nil
+	class, first := fault.Refused, found[0]
+	if first.Rule == "select" { // what can never work is no matter of rules
+		class = fault.Invalid
+	}
+	return fault.Newf(class, "run", p.Name+": "+first.Object, first.Remedy, first.Text)
 }
 
 // Leave ends a workflow's crossing. Twice is once.

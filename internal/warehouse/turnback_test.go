@@ -215,7 +215,7 @@ func (b turning) finish(t *testing.T) (turnback.State, []turnback.LeftOver) {
 	ended, err := b.Warehouse.TurnBack(t.Context(), b.Tenure.Number)
 	require.NoError(t, err)
 	require.Equal(t, state, ended.State)
-	b.bundle.owner = workflow(fmt.Sprintf("run/shop/%d", b.keys.Add(1)))
+	b.owner = workflow(fmt.Sprintf("run/shop/%d", b.keys.Add(1)))
 	b.tenure, err = b.Active(t.Context(), "shop")
 	require.NoError(t, err)
 	return state, left
