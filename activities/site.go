@@ -69,6 +69,7 @@ type Warehouse interface {
 	TurnBacker
 	Watcher
 	Inspector
+	Rebinder
 }
 
 // Site is one environment as its worker knows it: the only place where its policy, its secrets and its source files are.
