@@ -20,6 +20,10 @@ type Admitter interface {
 	Admit(ctx context.Context, ticket admission.Ticket) error
 	// Enter reserves a tenure and takes the crossing of a pipeline. A run gets the active tenure, where there is one.
 	Enter(ctx context.Context, t release.Tenure, environment string, outputs []string, exclusive bool) (release.Tenure, error)
+	// Epoch tells the ledger from a copy of it that was bound anew.
+	Epoch(ctx context.Context) (string, error)
+	// Remembers holds the ledger to what it has told a workflow: what it lacks is an admission.LostError.
+	Remembers(ctx context.Context, told admission.Told) error
 	// Leave takes a workflow out of the crossing. Twice is once.
 	Leave(ctx context.Context, pipeline, owner string) error
 	RecordAnswers(ctx context.Context, owner effect.Owner, r release.Release, g gate.Gate) error
@@ -42,9 +46,10 @@ type EnterInput struct {
 	Exclusive bool `json:"exclusive,omitempty"`
 }
 
-// Entered is what a workflow may go on with: its tenure, and the environment's own rule for every gate there.
+// Entered is what a workflow may go on with: its tenure, the ledger's epoch, and the environment's own rule for every gate there.
 type Entered struct {
 	Tenure release.Tenure `json:"tenure"`
+	Epoch  string         `json:"epoch"`
 	Rule   gate.Approval  `json:"rule"`
 }
 
@@ -81,7 +86,11 @@ func (a *Admitting) Enter(ctx context.Context, in EnterInput) (Entered, error) {
 	tenure, err := w.Enter(ctx, release.Tenure{
 		Release: in.Target.Release, Config: in.Target.Config, Kind: in.Kind, Owner: string(in.Target.Owner), Plan: in.Plan, By: in.By, Reason: in.Reason,
 	}, in.Target.Environment, outputs, in.Exclusive)
-	return Entered{Tenure: tenure, Rule: a.Site.Policy.Approval}, err
+	if err != nil {
+		return Entered{}, err
+	}
+	epoch, err := w.Epoch(ctx)
+	return Entered{Tenure: tenure, Epoch: epoch, Rule: a.Site.Policy.Approval}, err
 }
 
 // unobstructed holds a run to the rules that refuse a plan.

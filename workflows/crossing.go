@@ -19,7 +19,7 @@ import (
 func (d *deployment) cross(ctx workflow.Context) error {
 	x := &crossing{deployment: d, env: d.summary.Environments[d.index], progress: &d.progress[d.index], shown: &d.crossings[d.index]}
 	x.target = d.target(ctx, x.env.Name)
-	x.target.Tenure = x.progress.Tenure
+	x.target.Tenure, x.target.Epoch, x.target.Swaps = x.progress.Tenure, x.progress.Epoch, x.progress.Swaps
 	if x.shown.State == "waiting" {
 		x.shown.State = "crossing"
 	}
@@ -84,6 +84,7 @@ func (x *crossing) preflight(ctx workflow.Context) error {
 		return err
 	}
 	x.progress.Tenure, x.target.Tenure = entered.Tenure.Number, entered.Tenure.Number
+	x.progress.Epoch, x.target.Epoch = entered.Epoch, entered.Epoch
 	x.Rule(x.env.Name, entered.Rule)
 	if _, err := Recheck.Do(ctx, x.Conductor, x.at("preflight"), "preflight "+x.env.Name, activities.RecheckInput{Target: x.target, Plan: x.summary.Digest}); err != nil {
 		return err
@@ -211,7 +212,12 @@ func (x *crossing) publish(ctx workflow.Context, in activities.PublishInput, pie
 	for round := 0; ; round++ {
 		in.Round, in.Swaps = round, swaps(pieces)
 		moved, err := publish(ctx, x.Conductor, in, pieces)
-		if err != nil || len(moved) == 0 {
+		if err == nil && len(moved) == 0 {
+			x.progress.Swaps += len(in.Swaps)
+			x.target.Swaps = x.progress.Swaps
+			return nil
+		}
+		if err != nil {
 			return err
 		}
 		if round == publishRounds {

@@ -38,6 +38,9 @@ type Progress struct {
 	Entered bool  `json:"entered,omitempty"`
 	Touched bool  `json:"touched,omitempty"`
 	Tenure  int64 `json:"tenure,omitempty"`
+	// Epoch is the ledger's, and Swaps counts those that were made under the tenure: a ledger that lacks them has gone back.
+	Epoch string `json:"epoch,omitempty"`
+	Swaps int    `json:"swaps,omitempty"`
 	// Other is the tenure that the watch found active in place of its own.
 	Other *release.Tenure `json:"other,omitempty"`
 	// Canary are the generations that were compared and wait to be promoted.

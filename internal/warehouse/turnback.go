@@ -8,6 +8,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"drawbridge/internal/admission"
 	"drawbridge/internal/catalog"
 	"drawbridge/internal/effect"
 	"drawbridge/internal/fault"
@@ -452,7 +453,7 @@ func (w *Warehouse) RecordLeft(ctx context.Context, tenure int64, left []turnbac
 func (w *Warehouse) TurnBack(ctx context.Context, tenure int64) (turnback.TurnBack, error) {
 	b, ok, err := w.ledger.TurnBack(ctx, w.pool, tenure)
 	if err == nil && !ok {
-		err = fault.Newf(fault.Invalid, "read turn-back", fmt.Sprint(tenure), "start it again: drawbridge rollback", "the ledger does not know it")
+		err = admission.LostError{Reason: fmt.Sprintf("it does not know the turn-back of tenure %d", tenure)}
 	}
 	return b, postgres.Classify("read turn-back", fmt.Sprint(tenure), err)
 }
