@@ -233,7 +233,16 @@ func (c *chaos) starts(args ...string) {
 
 // ids are the workflows that a pipeline may have.
 func (l *chaosLab) ids() []string {
-	ids := []string{workflows.DeploymentID(l.name), workflows.RollbackID(l.name, "dev")}
+	ids := []string{workflows.RollbackID(l.name, "dev")}
+	for _, r := range l.releases {
+		ids = append(ids, workflows.DeploymentID(l.name, r.version))
+	}
+	return append(ids, l.runs()...)
+}
+
+// runs are the workflows that build a day.
+func (l *chaosLab) runs() []string {
+	var ids []string
 	for _, day := range l.days {
 		ids = append(ids, "run/"+l.name+"/dev/"+day)
 	}
@@ -305,7 +314,7 @@ func (c *chaos) underway() (all []string) {
 		all = append(all, publishing)
 	}
 	for _, l := range c.labs {
-		if slices.ContainsFunc(l.ids()[2:], c.runs) {
+		if slices.ContainsFunc(l.runs(), c.runs) {
 			return append(all, running)
 		}
 	}

@@ -357,7 +357,7 @@ func (r *replay) turns(t *testing.T, before *model.World, f model.Flow, parts []
 }
 
 // openBack reads the turn-back that a flow carries out, as every activity does first; has are the outputs of its release.
-func (r *replay) openBack(t *testing.T, before *model.World, f model.Flow) (turnback.TurnBack, []string, error) {
+func (r *replay) openBack(t *testing.T, before *model.World, f model.Flow) (turnback.TurnBack, []turnback.Output, error) {
 	t.Helper()
 	b, err := r.TurnBack(t.Context(), r.tenures[f.Back])
 	require.NoError(t, err)
@@ -365,7 +365,11 @@ func (r *replay) openBack(t *testing.T, before *model.World, f model.Flow) (turn
 		return b, nil, fault.Newf(fault.Conflict, "turn back", "", "start it again", "it has ended")
 	}
 	if of := before.Tenures[f.Back-1].Release; of.Digest != "" {
-		return b, tables(f.Pipeline, of.Version), nil
+		var has []turnback.Output
+		for _, table := range tables(f.Pipeline, of.Version) {
+			has = append(has, turnback.Output{Table: table})
+		}
+		return b, has, nil
 	}
 	return b, nil, nil
 }
