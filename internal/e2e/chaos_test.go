@@ -132,7 +132,7 @@ func (c *chaos) first() {
 	c.t.Helper()
 	for i := range c.workers {
 		c.launched++
-		c.workers[i] = c.worker(fmt.Sprintf("worker-%d", c.launched), "--env", "dev", "--workflows")
+		c.workers[i] = c.start(built.worker, c.secret(), fmt.Sprintf("worker-%d", c.launched), "--env", "dev", "--workflows")
 	}
 	for _, l := range c.labs {
 		for _, r := range l.releases[:2] {
@@ -140,6 +140,9 @@ func (c *chaos) first() {
 		}
 	}
 }
+
+// secret is where the workers find the connection that the labs name.
+func (c *chaos) secret() []string { return []string{"DRAWBRIDGE_WAREHOUSE=" + c.url} }
 
 func (c *chaos) tell(format string, args ...any) {
 	c.story = append(c.story, fmt.Sprintf("%6.1fs ", time.Since(c.began).Seconds())+fmt.Sprintf(format, args...))
@@ -285,7 +288,7 @@ func (c *chaos) tend() {
 		}
 		if p.ended() {
 			c.launched++
-			c.workers[i] = c.launch(built.worker, nil, fmt.Sprintf("worker-%d", c.launched), "--env", "dev", "--workflows")
+			c.workers[i] = c.launch(built.worker, c.secret(), fmt.Sprintf("worker-%d", c.launched), "--env", "dev", "--workflows")
 		}
 	}
 }
