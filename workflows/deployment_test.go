@@ -628,13 +628,13 @@ func TestAPauseHoldsADeploymentBetweenItsSteps(t *testing.T) {
 		"Recheck dev":                "BuildSlice dev canary",
 		"CompareCanary dev":          "Expand dev",
 		"Expand dev":                 "Publish dev publish-canary",
-		"Publish dev publish-canary": "Activate dev 1.1.0",
+		"Publish dev publish-canary": "Attest dev",
 	} {
 		t.Run("after "+call, func(t *testing.T) {
 			t.Parallel()
 			x := crossing("dev")
 			x.Slices = 1
-			e := smooth(x)
+			e := smooth(t, x)
 			env := e.environment(t)
 			e.on = func(now string) {
 				if now == call {

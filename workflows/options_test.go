@@ -19,7 +19,7 @@ func TestEveryActivityIsTakenOverWithinSeconds(t *testing.T) {
 	t.Parallel()
 	var mu sync.Mutex
 	silence := map[string]time.Duration{}
-	e := smooth(crossing("dev"))
+	e := smooth(t, crossing("dev"))
 	s, err := e.deploy(t, func(env *testsuite.TestWorkflowEnvironment) {
 		env.SetOnActivityStartedListener(func(info *activity.Info, _ context.Context, _ converter.EncodedValues) {
 			mu.Lock()

@@ -153,7 +153,15 @@ func TestARebuildThatFailsStopsNoOther(t *testing.T) {
 		live := l.slots[admission.Slot{Output: "fct_orders", Partition: key}].Live
 		require.Equal(t, r.Digest, l.generations[live-1].Digest, key)
 	}
-	require.Nil(t, l.open(), "it has tried everything: another one begins anew")
+	require.Nil(t, l.open(), "it has tried everything")
+
+	l.spoil = nil // the file is mended
+	tenure := l.now().Number
+	s, err = e.rollback(t)
+	require.NoError(t, err)
+	require.Equal(t, workflows.StageDone, s.Stage, s.Sentence)
+	require.Equal(t, tenure, l.now().Number, "the same command goes on with it")
+	require.Contains(t, s.Sentence, "went back: 1 partition;")
 }
 
 func TestATurnBackWaitsForNoHold(t *testing.T) {
