@@ -166,17 +166,17 @@ func (x *crossing) control(ctx workflow.Context, need []activities.Piece) ([]act
 func (x *crossing) approval(ctx workflow.Context) error {
 	at := x.at("approval")
 	g, err := x.Ask(ctx, at, gate.Gate{
-		Name: "approval-" + x.env.Name, Choices: []gate.Choice{gate.Approve, gate.Reject},
+		Name: gate.ApprovalOf(x.env.Name), Choices: []gate.Choice{gate.Approve, gate.Reject},
 		Question: fmt.Sprintf("publish %s@%s to %s?", x.target.Release.Pipeline, x.target.Release.Version, x.env.Name),
 		Verdict:  x.shown.verdict("canary"),
 	})
 	if err != nil {
 		return err
 	}
-	if g.Decided != gate.Approve {
-		return conduct.Refused("approval-"+x.env.Name, g.Why)
-	}
 	_, err = RecordAnswers.Do(ctx, x.Conductor, at.At("record-answers"), "record answers", activities.RecordInput{Target: x.target, Gate: g})
+	if err == nil && g.Decided != gate.Approve {
+		err = conduct.Refused("approval-"+x.env.Name, g.Why)
+	}
 	return err
 }
 
@@ -301,9 +301,6 @@ func (x *crossing) attest(ctx workflow.Context) error {
 		return x.sweep(ctx)
 	}
 	in := activities.AttestInput{Target: x.target, Kind: release.Passed, Plan: x.summary.Digest, By: x.in.By, Reason: x.in.Reason}
-	if x.superseded != nil {
-		in.Details = map[string]string{"watch": "superseded by " + x.superseded.By}
-	}
 	if _, err := Attest.Do(ctx, x.Conductor, at, "attest", in); err != nil {
 		return err
 	}
@@ -331,7 +328,7 @@ func (x *crossing) pass(ctx workflow.Context, name, step string, v gate.Verdict)
 	case gate.Pass:
 		return nil
 	case gate.Fail:
-		return fault.Newf(fault.Refused, step, x.env.Name, "see the numbers: drawbridge status "+x.in.Pipeline, v.Reason)
+		return fault.Newf(fault.Refused, step, x.env.Name, "see the numbers: drawbridge status "+x.target.Release.String(), v.Reason)
 	case gate.Inconclusive:
 	}
 	g, err := x.Ask(ctx, x.at(step), gate.Gate{

@@ -125,7 +125,7 @@ func (l *ledger) facts(q admission.Question) admission.Facts {
 			f.Generations[s.To] = admission.Generation{Pipeline: g.pipeline, Digest: g.Digest, Config: g.Config, State: g.State, Control: g.control}
 		}
 	}
-	f.Answers = l.answers[f.Tenure.Plan+" "+f.Tenure.Release.Digest]
+	f.Answers = l.answers[f.Tenure.Owner+" "+f.Tenure.Plan+" "+f.Tenure.Release.Digest]
 	f.Begun = l.begun[q.Tenure]
 	return f
 }
@@ -175,10 +175,10 @@ func (l *ledger) leave(owner string) {
 	}
 }
 
-func (l *ledger) RecordAnswers(_ context.Context, _ effect.Owner, r release.Release, g gate.Gate) error {
+func (l *ledger) RecordAnswers(_ context.Context, owner effect.Owner, r release.Release, g gate.Gate) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	at := g.Plan + " " + r.Digest
+	at := string(owner) + " " + g.Plan + " " + r.Digest
 	l.answers[at] = append(l.answers[at], gate.Gate{Name: g.Name, Plan: g.Plan, Requester: g.Requester, Answers: g.Answers})
 	return nil
 }
