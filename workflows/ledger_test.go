@@ -2,6 +2,7 @@ package workflows_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -273,11 +274,11 @@ func (l *ledger) Publish(_ context.Context, spec generation.PublishSpec, t admis
 				return res, err
 			}
 		}
-		switch err := t.Decide(l.facts(t.Question)).(type) { //nolint:errorlint // it is never wrapped
-		case nil:
-		case admission.HeldError:
-			return generation.PublishResult{WaitingFor: generation.ForHold, Why: err.Reason}, nil
-		default:
+		err := t.Decide(l.facts(t.Question))
+		if held, ok := errors.AsType[admission.HeldError](err); ok {
+			return generation.PublishResult{WaitingFor: generation.ForHold, Why: held.Reason}, nil
+		}
+		if err != nil {
 			return generation.PublishResult{}, err
 		}
 		var moved []generation.Swap
