@@ -61,8 +61,10 @@ type BeginInput struct {
 type Began struct {
 	Target   Target            `json:"target"` // where the ledger is
 	TurnBack turnback.TurnBack `json:"turn_back"`
-	Nothing  bool              `json:"nothing,omitempty"`
-	Rule     gate.Approval     `json:"rule"` // of every gate there
+	// Nothing says that the caller has nothing to turn back. A turn-back that is there all the same is somebody else's, and takes
+	// back what the caller did.
+	Nothing bool          `json:"nothing,omitempty"`
+	Rule    gate.Approval `json:"rule"` // of every gate there
 	// Lines are the first of what would happen; Counts all of it, by action. Of a dry run only.
 	Lines  []string                `json:"lines,omitempty"`
 	Counts map[turnback.Action]int `json:"counts,omitempty"`

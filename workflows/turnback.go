@@ -168,6 +168,10 @@ func (c *compensation) attempt(ctx workflow.Context, out *conduct.Outcome) error
 		return err
 	}
 	if began.Nothing {
+		if other := began.TurnBack.Tenure; other.Number != 0 {
+			out.Changed = true
+			c.Tell(ctx, at, fmt.Sprintf("%s turns back what it had published, under tenure %d", effect.Owner(other.Owner).Workflow(), other.Number))
+		}
 		return nil
 	}
 	c.Rule(at.Environment, began.Rule)

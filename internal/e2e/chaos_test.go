@@ -71,9 +71,6 @@ func TestChaos(t *testing.T) { //nolint:paralleltest // it kills the servers tha
 	stop()
 	c.settles()
 	c.whole()
-	for _, line := range c.story {
-		t.Log(line)
-	}
 	t.Logf("seed %d: %d faults, %v; during %v", seed, c.count, c.kinds, c.during)
 	require.Empty(t, c.violations, "seed %d", seed)
 	wanted := max(1, int(minutes*faultsEach))
@@ -96,7 +93,6 @@ type chaos struct {
 	kinds      map[string]int
 	during     map[string]int
 	began      time.Time
-	story      []string
 	violations []string
 }
 
@@ -145,7 +141,7 @@ func (c *chaos) first() {
 func (c *chaos) secret() []string { return []string{"DRAWBRIDGE_WAREHOUSE=" + c.url} }
 
 func (c *chaos) tell(format string, args ...any) {
-	c.story = append(c.story, fmt.Sprintf("%6.1fs ", time.Since(c.began).Seconds())+fmt.Sprintf(format, args...))
+	c.t.Logf("%6.1fs "+format, append([]any{time.Since(c.began).Seconds()}, args...)...)
 }
 
 func (c *chaos) violated(format string, args ...any) {

@@ -55,8 +55,7 @@ type replay struct {
 	*bundle
 	tenures   map[int64]int64 // of the model → of the ledger
 	built     map[int64]warehouse.BuiltOutput
-	published map[string]try // by flow and step: once it has happened, a retry has the same key
-	backs     map[int64]turnback.TurnBack
+	published map[string]try  // by flow and step: once it has happened, a retry has the same key
 	roomy     map[string]bool // releases whose tables are there
 	gone      [model.Partitions]bool
 }
@@ -69,7 +68,7 @@ func newReplay(t *testing.T, sourceless bool) *replay {
 	}
 	return &replay{
 		bundle: b, tenures: map[int64]int64{0: 0}, built: map[int64]warehouse.BuiltOutput{}, published: map[string]try{},
-		backs: map[int64]turnback.TurnBack{}, roomy: map[string]bool{}, gone: [model.Partitions]bool{model.Partitions - 1: sourceless},
+		roomy: map[string]bool{}, gone: [model.Partitions]bool{model.Partitions - 1: sourceless},
 	}
 }
 
@@ -299,8 +298,10 @@ func (r *replay) opens(t *testing.T, f, after model.Flow) error {
 		}
 		if ok {
 			r.same(t, after.Back, b.Tenure.Number)
-			r.backs[after.Back] = b
 			return nil
+		}
+		if b.Tenure.Number != 0 {
+			return fault.Newf(fault.Conflict, "turn back", pipeline, "", "somebody else turns it back")
 		}
 	}
 	require.Zero(t, after.Back, "there was something to turn back")

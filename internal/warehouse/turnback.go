@@ -1,6 +1,7 @@
 package warehouse
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -22,7 +23,8 @@ import (
 // BeginTurnBack opens a turn-back, or finds the open one that the same request has opened: then it is resumed. In one
 // transaction it stops whatever is under way for the pipeline, opens a tenure of the release that is gone back to, and
 // makes that the active one, so that nothing of what is turned back publishes any more. It waits for one hold of a publish
-// at most. ok is false where there is nothing to turn back: the workflow has published nothing, and is stopped.
+// at most. ok is false where there is nothing to turn back: the workflow has published nothing, and is stopped; or somebody
+// else's turn-back, which is returned, takes back what it did.
 func (w *Warehouse) BeginTurnBack(ctx context.Context, req turnback.Request, actor effect.Owner) (b turnback.TurnBack, ok bool, err error) {
 	err = pgx.BeginFunc(ctx, w.pool, func(tx pgx.Tx) error {
 		if err := postgres.Bound(ctx, tx, ledgerWait); err != nil {
@@ -35,7 +37,8 @@ func (w *Warehouse) BeginTurnBack(ctx context.Context, req turnback.Request, act
 			return err
 		}
 		if ok {
-			if err := resumes(b, req); err != nil {
+			if different := resumes(b, req); different != nil {
+				b, ok, err = w.others(ctx, tx, b, req, different)
 				return err
 			}
 			if err := w.reopen(ctx, tx, &b, req); err != nil {
@@ -96,6 +99,23 @@ func (w *Warehouse) held(ctx context.Context, q catalog.Querier, req *turnback.R
 		req.Owner = crossing.Owner
 	}
 	return err
+}
+
+// others says what a request comes to where the open turn-back is about something else. What a workflow did goes back with the
+// whole pipeline, when that is what stopped it.
+func (w *Warehouse) others(ctx context.Context, tx pgx.Tx, open turnback.TurnBack, req turnback.Request, different error) (turnback.TurnBack, bool, error) {
+	if req.Owner == "" || open.Request.Output != "" {
+		return open, false, different
+	}
+	why, err := w.ledger.Fenced(ctx, tx, req.Owner)
+	if err != nil || why == "" {
+		return open, false, cmp.Or(err, different)
+	}
+	swapped, err := w.ledger.Swapped(ctx, tx, req.Owner)
+	if !swapped {
+		open = turnback.TurnBack{}
+	}
+	return open, false, err
 }
 
 // stop ends a workflow that has changed nothing that readers see: it will not.

@@ -310,7 +310,7 @@ func TestATurnBackThatWasStoppedHalfWayGoesOn(t *testing.T) {
 	require.Equal(t, seen("1.1.0/2.50", "1.0.0/1.50", "1.1.0/2.50", "1.1.0/2.50"), b.live(t))
 
 	other := rollback("")
-	other.Owner, other.To = string(b.owner), ""
+	other.Owner = string(workflow("deploy/shop/other"))
 	_, _, err := b.BeginTurnBack(t.Context(), other, workflow("rollback/other"))
 	require.Equal(t, fault.Conflict, fault.ClassOf(err), "it is about something else: %v", err)
 	for _, req := range []turnback.Request{rollback(""), rollback("1.0.0"), {Pipeline: "shop", Resume: true, By: "ben"}} {
@@ -394,6 +394,29 @@ func TestADeploymentThatHasActivatedIsCompensatedOnce(t *testing.T) {
 		require.Equal(t, seen("1.0.0/1.50", "1.0.0/1.50"), b.live(t), "again it finds nothing left to do")
 		require.Equal(t, "1.0.0", b.activeVersion(t))
 	}
+}
+
+// What a rollback has stopped is turned back by the rollback: nobody is asked, and nobody waits.
+func TestWhatARollbackHasStoppedNeedsNoTurnBackOfItsOwn(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.deploy(t, "1.0.0", 1, "2026-01-01")
+	b.deploy(t, "1.1.0", 2, "2026-01-01")
+	b.cross(t, "1.2.0")
+	owner := b.owner
+	half := b.patient(b.swaps(t, mart("1.2.0"), "2026-01-01")...)
+	half.Activate = false
+	b.done(t, half)
+	back := b.begins(t, rollback("1.0.0"))
+	other, ok, err := b.BeginTurnBack(t.Context(), compensation(owner), owner)
+	require.NoError(t, err)
+	require.False(t, ok)
+	require.Equal(t, back.Tenure.Number, other.Tenure.Number, "it says who does it")
+	_, _, err = b.BeginTurnBack(t.Context(), compensation(workflow("deploy/shop/other")), owner)
+	require.Equal(t, fault.Conflict, fault.ClassOf(err), "it has not stopped that one: %v", err)
+	state, _ := back.finish(t)
+	require.Equal(t, turnback.Done, state)
+	require.Equal(t, seen("1.0.0/1.50", "1.0.0/1.50"), b.live(t))
 }
 
 func TestAWorkflowThatHasPublishedNothingIsStopped(t *testing.T) {
