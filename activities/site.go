@@ -133,13 +133,13 @@ func (s *Site) Pipeline(ctx context.Context, t Target) (*pipeline.Pipeline, erro
 // calls refuses effects in the name of another workflow than the one that calls. Which one that is the server says, and not
 // the caller: whoever can reach Temporal may call any activity, and owns nothing of others by that.
 func calls(ctx context.Context, t Target) error {
-	if t.Owner == "" || !activity.IsActivity(ctx) {
+	if !activity.IsActivity(ctx) {
 		return nil
 	}
 	if caller := activity.GetInfo(ctx).WorkflowExecution.ID; t.Owner.Workflow() != caller {
 		return fault.Newf(fault.Refused, "act for", t.Owner.Workflow(), "each workflow acts for itself", caller+" asks")
 	}
-	return t.Owner.Check()
+	return nil
 }
 
 // parse reads a pipeline with the packed config of this environment, or with the blob that replaces it.

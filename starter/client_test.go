@@ -283,6 +283,9 @@ func TestRollbackNamesAReleaseAndARequest(t *testing.T) {
 		"the release before":  {nil, turnback.Request{}},
 		"a version":           {[]string{"--to", "1.1.0"}, turnback.Request{To: "1.1.0"}},
 		"the retained data":   {[]string{"--data", "snapshot"}, turnback.Request{Snapshot: true}},
+		"a tenure":            {[]string{"--to", "17"}, turnback.Request{To: "17"}},
+		"without new outputs": {[]string{"--detach-new-outputs"}, turnback.Request{Detach: true}},
+		"what is open":        {[]string{"--resume"}, turnback.Request{Resume: true}},
 		"a partition":         {[]string{"--output", "o", "--partition", "p"}, turnback.Request{Output: "o", Partition: "p"}},
 		"its last good one":   {[]string{"--output", "o", "--partition", "p", "--to", "last-good"}, turnback.Request{Output: "o", Partition: "p"}},
 		"one of its old ones": {[]string{"--output", "o", "--partition", "p", "--to", "41"}, turnback.Request{Output: "o", Partition: "p", Generation: 41}},
@@ -291,14 +294,37 @@ func TestRollbackNamesAReleaseAndARequest(t *testing.T) {
 			t.Parallel()
 			s := staffed("prod").ends(workflows.Status{Header: conduct.Header{Stage: workflows.StageDone}})
 			x := newTerminal(t).with(s)
-			require.Zero(t, x.run(t, "build", shop(t, x)))
 			require.Zero(t, x.run(t, append([]string{"rollback", "shop", "--env", "prod", "--reason", "bad", "--dry-run", "--verify", "full"}, tc.args...)...), x.errOut.String())
 			require.Equal(t, "rollback/shop/prod", s.started[0].ID)
 			in := s.inputs[0].(workflows.RollbackInput)
 			require.Equal(t, tc.want, in.Request)
 			require.True(t, in.DryRun)
 			require.EqualValues(t, "full", in.Verify)
-			require.Equal(t, "bad", in.Reason)
+			require.Equal(t, []string{"shop", "prod", "bad"}, []string{in.Pipeline, in.Environment, in.Reason})
+		})
+	}
+}
+
+func TestARollbackThatCannotBeMeantIsRefusedAtOnce(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		args []string
+		says string
+	}{
+		"without a reason":                 {[]string{"--env", "prod"}, "--reason TEXT"},
+		"without an environment":           {[]string{"--reason", "bad"}, "--env prod"},
+		"an output without a partition":    {[]string{"--env", "prod", "--reason", "bad", "--output", "o"}, "--partition P"},
+		"a release's last good one":        {[]string{"--env", "prod", "--reason", "bad", "--to", "last-good"}, "a generation belongs to a partition"},
+		"a partition to a version":         {[]string{"--env", "prod", "--reason", "bad", "--output", "o", "--partition", "p", "--to", "1.0.0"}, "it is no generation"},
+		"what is open, and to another end": {[]string{"--env", "prod", "--resume", "--to", "1.0.0"}, "what is open says where to"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := staffed("prod")
+			x := newTerminal(t).with(s)
+			require.Equal(t, int(exitInvalid), x.run(t, append([]string{"rollback", "shop"}, tc.args...)...))
+			require.Contains(t, x.errOut.String(), tc.says)
+			require.Empty(t, s.started)
 		})
 	}
 }

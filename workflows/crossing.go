@@ -167,17 +167,17 @@ func (x *crossing) control(ctx workflow.Context, need []activities.Piece) ([]act
 func (x *crossing) approval(ctx workflow.Context) error {
 	at := x.at("approval")
 	g, err := x.Ask(ctx, at, gate.Gate{
-		Name: "approval-" + x.env.Name, Choices: []gate.Choice{gate.Approve, gate.Reject},
+		Name: gate.ApprovalOf(x.env.Name), Choices: []gate.Choice{gate.Approve, gate.Reject},
 		Question: fmt.Sprintf("publish %s@%s to %s?", x.target.Release.Pipeline, x.target.Release.Version, x.env.Name),
 		Verdict:  x.shown.verdict("canary"),
 	})
 	if err != nil {
 		return err
 	}
-	if g.Decided != gate.Approve {
-		return conduct.Refused("approval-"+x.env.Name, g.Why)
-	}
 	_, err = RecordAnswers.Do(ctx, x.Conductor, at.At("record-answers"), "record answers", activities.RecordInput{Target: x.target, Gate: g})
+	if err == nil && g.Decided != gate.Approve {
+		err = conduct.Refused("approval-"+x.env.Name, g.Why)
+	}
 	return err
 }
 

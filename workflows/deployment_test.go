@@ -603,7 +603,7 @@ func TestAPauseHoldsADeploymentBetweenItsSteps(t *testing.T) {
 		"Recheck dev":                "BuildSlice dev canary",
 		"CompareCanary dev":          "Expand dev",
 		"Expand dev":                 "Publish dev publish-canary",
-		"Publish dev publish-canary": "Activate dev 1.1.0",
+		"Publish dev publish-canary": "Attest dev",
 	} {
 		t.Run("after "+call, func(t *testing.T) {
 			t.Parallel()

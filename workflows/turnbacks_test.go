@@ -159,7 +159,7 @@ func (l *ledger) TurnBack(_ context.Context, tenure int64) (turnback.TurnBack, e
 	})
 }
 
-func (l *ledger) DecideTurnBack(_ context.Context, b turnback.TurnBack, has []string, after partition.Key, limit int) (turnback.Page, error) {
+func (l *ledger) DecideTurnBack(_ context.Context, b turnback.TurnBack, has []turnback.Output, after partition.Key, limit int) (turnback.Page, error) {
 	return held(l, func() (turnback.Page, error) {
 		if !l.sorted {
 			slices.Sort(l.keys)
@@ -181,12 +181,12 @@ func (l *ledger) DecideTurnBack(_ context.Context, b turnback.TurnBack, has []st
 	})
 }
 
-func (l *ledger) DecidePartition(_ context.Context, b turnback.TurnBack, has []string, key partition.Key) (turnback.Decision, error) {
+func (l *ledger) DecidePartition(_ context.Context, b turnback.TurnBack, has []turnback.Output, key partition.Key) (turnback.Decision, error) {
 	return held(l, func() (turnback.Decision, error) { return l.decide(b, has, key), nil })
 }
 
 // decide gives the rule what the ledger knows about one partition.
-func (l *ledger) decide(b turnback.TurnBack, has []string, key partition.Key) turnback.Decision {
+func (l *ledger) decide(b turnback.TurnBack, has []turnback.Output, key partition.Key) turnback.Decision {
 	req := b.Request
 	f := turnback.Facts{
 		Target: turnback.Target{Tenure: b.Target, Owner: req.Owner}, K: b.Tenure, Tenures: map[int64]release.Tenure{}, Generations: map[int64]turnback.Generation{},
@@ -204,7 +204,7 @@ func (l *ledger) decide(b turnback.TurnBack, has []string, key partition.Key) tu
 		}
 	}
 	for _, output := range has {
-		f.Outputs[output] = true
+		f.Outputs[output.Table] = true
 	}
 	for _, o := range l.backs {
 		if o.Request.Owner != "" {

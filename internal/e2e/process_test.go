@@ -47,21 +47,7 @@ func (w *world) workerIn(store, name string, args ...string) *worker {
 
 func (w *world) start(program string, env []string, name string, args ...string) *worker {
 	w.t.Helper()
-	p := &worker{t: w.t, name: name, log: filepath.Join(w.dir, name+".log"), done: make(chan struct{})}
-	log, err := os.Create(p.log)
-	require.NoError(w.t, err)
-	args = append([]string{"--policies", w.path("policies"), "--source-root", w.path("source"), "--key", w.path("signing-key.pem")}, args...)
-	p.cmd = exec.Command(program, args...)
-	p.cmd.Dir, p.cmd.Env = w.dir, append(append(w.env(), env...), warehouseURL+"="+w.url)
-	p.cmd.Stdout, p.cmd.Stderr = log, log
-	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	require.NoError(w.t, p.cmd.Start())
-	require.NoError(w.t, log.Close())
-	go func() {
-		_ = p.cmd.Wait() // how it ends is the test's wish
-		close(p.done)
-	}()
-	w.t.Cleanup(func() { p.end() })
+	p := w.launch(program, env, name, args...)
 	serving := 0
 	for _, a := range args {
 		switch a {
@@ -72,14 +58,43 @@ func (w *world) start(program string, env []string, name string, args ...string)
 		}
 	}
 	w.await(name+" to serve", func() bool {
-		select {
-		case <-p.done:
+		if p.ended() {
 			require.FailNow(w.t, name+" ended", p.output())
-		default:
 		}
 		return strings.Count(p.output(), `"msg":"serving"`) == serving
 	})
 	return p
+}
+
+// launch starts a build of the program, and awaits nothing.
+func (w *world) launch(program string, env []string, name string, args ...string) *worker {
+	w.t.Helper()
+	p := &worker{t: w.t, name: name, log: filepath.Join(w.dir, name+".log"), done: make(chan struct{})}
+	log, err := os.Create(p.log)
+	require.NoError(w.t, err)
+	args = append([]string{"--policies", w.path("policies"), "--source-root", w.path("source"), "--key", w.path("signing-key.pem")}, args...)
+	p.cmd = exec.Command(program, args...)
+	p.cmd.Dir, p.cmd.Env = w.dir, append(append(w.env(), env...), "DRAWBRIDGE_SECRET_WAREHOUSE="+w.url)
+	p.cmd.Stdout, p.cmd.Stderr = log, log
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	require.NoError(w.t, p.cmd.Start())
+	require.NoError(w.t, log.Close())
+	go func() {
+		_ = p.cmd.Wait() // how it ends is the test's wish
+		close(p.done)
+	}()
+	w.t.Cleanup(func() { p.end() })
+	return p
+}
+
+// ended says whether its process has ended.
+func (p *worker) ended() bool {
+	select {
+	case <-p.done:
+		return true
+	default:
+		return false
+	}
 }
 
 // everything are the flags of a worker that serves all that a pipeline needs.
@@ -125,10 +140,8 @@ func (p *worker) signal(s syscall.Signal) {
 }
 
 func (p *worker) end() {
-	select {
-	case <-p.done:
+	if p.ended() {
 		return
-	default:
 	}
 	_ = syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL)
 	<-p.done
