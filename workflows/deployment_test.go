@@ -18,6 +18,7 @@ import (
 	"go.temporal.io/sdk/workflow"
 
 	"drawbridge/activities"
+	"drawbridge/internal/admission"
 	"drawbridge/internal/fault"
 	"drawbridge/internal/gate"
 	"drawbridge/internal/generation"
@@ -468,6 +469,30 @@ func TestAWatchBreachesDaysLaterAcrossContinueAsNew(t *testing.T) {
 	require.Contains(t, e.seen()[published:], "Swap prod")
 	e.unchanged(t, "prod")
 	require.Equal(t, *again.State.Status.Crossings[0].WatchUntil, *s.Crossings[0].WatchUntil, "the window does not begin again")
+}
+
+// Nothing is decided about a ledger that lacks what it has told: a person is asked at once, and may let it go on.
+func TestAWatchOverALedgerThatHasGoneBackAsks(t *testing.T) {
+	t.Parallel()
+	x := crossing("prod")
+	x.Watch = plan.Watch{For: 4 * time.Hour, Every: time.Hour, OnBreach: "rollback"}
+	e := smooth(t, x)
+	looks := 0
+	look := e.look
+	e.look = func(in activities.LookInput) (activities.Look, error) {
+		if looks++; looks == 2 {
+			return activities.Look{}, activities.ApplicationError(fmt.Errorf("look: %w", admission.LostError{Reason: "it does not know tenure 2 of shop"}))
+		}
+		return look(in)
+	}
+	d := yes("outage-prod")
+	d.Choice = gate.Retry
+	s, err := e.deploy(t, decide(90*time.Minute, d, answered(t)))
+	require.NoError(t, err)
+	require.Equal(t, workflows.StageDone, s.Stage)
+	require.Len(t, s.Gates, 1, "it was asked at the first attempt, once")
+	require.Contains(t, s.Gates[0].Question, "the ledger has gone back: it does not know tenure 2 of shop")
+	require.Equal(t, []gate.Choice{gate.Retry, gate.Reject}, s.Gates[0].Choices)
 }
 
 func TestTheFirstLookIsTheBaselineOfWhatHadNone(t *testing.T) {

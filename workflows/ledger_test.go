@@ -46,6 +46,7 @@ type ledger struct {
 	backs       []*turnback.TurnBack
 	left        map[int64]map[admission.Slot]turnback.LeftOver // by turn-back
 	begun       map[int64]bool                                 // tenures under which something was published
+	counted     map[int64]int                                  // how many swaps were, by tenure
 
 	// meddle stands in a publish's way; spoil is what is wrong with a build. They are called with the ledger held.
 	meddle func(generation.PublishSpec, []generation.Swap) (generation.PublishResult, error)
@@ -70,7 +71,7 @@ func newLedger(environment string) *ledger {
 	return &ledger{
 		environment: environment, fences: map[string]string{}, answers: map[string][]gate.Gate{}, outputs: map[string]string{},
 		slots: map[admission.Slot]*slot{}, builds: map[effect.Key][]activities.Built{}, effects: map[effect.Key]generation.PublishResult{},
-		left: map[int64]map[admission.Slot]turnback.LeftOver{}, begun: map[int64]bool{},
+		left: map[int64]map[admission.Slot]turnback.LeftOver{}, begun: map[int64]bool{}, counted: map[int64]int{},
 	}
 }
 
@@ -160,6 +161,17 @@ func (l *ledger) Enter(_ context.Context, t release.Tenure, environment string, 
 		l.crossing, l.exclusive = t.Owner, l.exclusive || exclusive
 		return t, nil
 	})
+}
+
+func (l *ledger) Epoch(context.Context) (string, error) { return "epoch of " + l.environment, nil }
+
+func (l *ledger) Remembers(_ context.Context, told admission.Told) error {
+	_, err := held(l, func() (struct{}, error) {
+		return struct{}{}, told.Remembers(admission.Memory{
+			Epoch: "epoch of " + l.environment, Known: l.tenure(told.Tenure).Number != 0, Swaps: l.counted[told.Tenure],
+		})
+	})
+	return err
 }
 
 func (l *ledger) Leave(_ context.Context, _, owner string) error {
@@ -328,6 +340,7 @@ func (l *ledger) swap(s generation.Swap, tenure int64, owner, kind string) {
 		g.State = generation.Live
 	}
 	at.Live, at.tenure, l.begun[tenure] = s.To, tenure, true
+	l.counted[tenure]++
 	at.Swaps = append(at.Swaps, turnback.Swap{ID: int64(len(at.Swaps)) + 1, Tenure: tenure, Owner: owner, From: s.From, To: s.To, Kind: kind})
 }
 
