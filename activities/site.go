@@ -150,10 +150,7 @@ func (s *Site) parse(ctx context.Context, files map[string][]byte, config string
 		if err != nil {
 			return nil, fmt.Errorf("fetch config %s: %w", config, err)
 		}
-		replaced := make(map[string][]byte, len(files)+1)
-		maps.Copy(replaced, files)
-		replaced[name] = body
-		files = replaced
+		files = replaced(files, name, body)
 	}
 	return pipeline.Parse(files, name)
 }
@@ -205,6 +202,15 @@ func (s *Site) locate(ctx context.Context, t Target) (Target, *pipeline.Pipeline
 }
 
 // open returns a target's pipeline and its warehouse, whose ledger knows what it has told the target's owner.
+// replaced are files, one of them with another body.
+func replaced(files map[string][]byte, name string, body []byte) map[string][]byte {
+	with := make(map[string][]byte, len(files)+1)
+	maps.Copy(with, files)
+	with[name] = body
+	return with
+}
+
+// open returns a target's pipeline and its warehouse.
 func (s *Site) open(ctx context.Context, t Target) (*pipeline.Pipeline, Warehouse, error) {
 	p, err := s.Pipeline(ctx, t)
 	if err != nil {

@@ -2,6 +2,7 @@ package workflows
 
 import (
 	"fmt"
+	"slices"
 
 	"go.temporal.io/sdk/workflow"
 
@@ -94,19 +95,29 @@ func (x *crossing) preflight(ctx workflow.Context) error {
 	return err
 }
 
-// smoke builds the canary's partitions, which the canary compares and the publish promotes, and judges audits and time.
+// smoke builds what is published first and what is only tried, and judges audits and time.
 func (x *crossing) smoke(ctx workflow.Context) error {
 	x.progress.Touched = true
 	return x.smokeAgain(ctx, 0)
 }
 
+// smokeAgain is smoke of a round: a later one replaces what the earlier ones built.
 func (x *crossing) smokeAgain(ctx workflow.Context, round int) error {
-	built, err := BuildSlice.Do(ctx, x.Conductor, x.at("smoke"), "build smoke",
-		activities.SliceInput{Target: x.target, Step: "canary", Round: round, Plan: x.summary.Digest, Slice: 0})
+	x.progress.Round, x.progress.Tried = round, nil
+	in := activities.SliceInput{Target: x.target, Step: "canary", Round: round, Plan: x.summary.Digest, Slice: 0}
+	built, err := BuildSlice.Do(ctx, x.Conductor, x.at("smoke"), "build smoke", in)
 	if err != nil {
 		return err
 	}
 	x.progress.Canary = built.Pieces
+	if x.env.Aside > 0 && round == 0 {
+		in.Step, in.Aside = "smoke", true
+		aside, err := BuildSlice.Do(ctx, x.Conductor, x.at("smoke"), "build smoke, not published", in)
+		if err != nil {
+			return err
+		}
+		built.Pieces, built.Seconds = slices.Concat(built.Pieces, aside.Pieces), built.Seconds+aside.Seconds
+	}
 	v := audit(built.Pieces)
 	if limit := x.env.SmokeMax.Seconds(); limit > 0 {
 		e := gate.Evidence{Name: "runtime", Value: fmt.Sprintf("%.1fs", built.Seconds), Limit: x.env.SmokeMax.String(), Outcome: gate.Pass}
@@ -116,17 +127,22 @@ func (x *crossing) smokeAgain(ctx workflow.Context, round int) error {
 		}
 		v.Evidence = append(v.Evidence, e)
 	}
+	for _, p := range built.Pieces {
+		x.progress.Tried = append(x.progress.Tried, p.Swap.To)
+	}
 	return x.pass(ctx, "smoke", "smoke", v)
 }
 
-// canary compares what smoke built with what is live, beside it, in a shadow.
+// canary compares what smoke built with what is live, beside it, in a shadow: what is not published from there is given up
+// with it.
 func (x *crossing) canary(ctx workflow.Context) error {
-	ids := make([]int64, len(x.progress.Canary))
-	for i, p := range x.progress.Canary {
-		ids[i] = p.Swap.To
-	}
 	at := x.at("canary")
-	if _, err := AttachShadow.Do(ctx, x.Conductor, at.At("shadow"), "attach shadow", activities.ShadowInput{Target: x.target, Generations: ids}); err != nil {
+	if x.progress.Round > 0 {
+		if _, err := DropShadow.Do(ctx, x.Conductor, at.At("shadow"), "drop shadow", activities.ShadowInput{Target: x.target}); err != nil {
+			return err
+		}
+	}
+	if _, err := AttachShadow.Do(ctx, x.Conductor, at.At("shadow"), "attach shadow", activities.ShadowInput{Target: x.target, Generations: x.progress.Tried}); err != nil {
 		return err
 	}
 	base, err := ChooseBaseline.Do(ctx, x.Conductor, at.At("baseline"), "choose baseline", activities.BaselineInput{Target: x.target, Pieces: x.progress.Canary})
@@ -138,24 +154,20 @@ func (x *crossing) canary(ctx workflow.Context) error {
 		return err
 	}
 	res, err := CompareCanary.Do(ctx, x.Conductor, at.At("compare"), "compare with live",
-		activities.CompareInput{Target: x.target, Pieces: x.progress.Canary, Control: control})
+		activities.CompareInput{Target: x.target, Pieces: x.progress.Canary, Control: control, Active: x.env.Active})
 	if err != nil {
 		return err
-	}
-	if len(res.NoBaseline) > 0 && res.Verdict.Outcome == gate.Pass && x.env.Approval.Required {
-		x.Tell(ctx, at, "no baseline for "+fmt.Sprint(res.NoBaseline)+": the approval decides")
 	}
 	return x.pass(ctx, "canary", "canary", res.Verdict)
 }
 
-// control runs the active release again on the candidate's inputs, for the pieces whose live generation saw other ones.
+// control runs the active release again on the candidate's inputs and in its place, for the pieces whose live generation saw
+// other inputs.
 func (x *crossing) control(ctx workflow.Context, need []activities.Piece) ([]activities.Piece, error) {
 	if len(need) == 0 || x.env.Active == nil {
 		return nil, nil
 	}
-	target := x.target
-	target.Release, target.Config = *x.env.Active, ""
-	in := activities.SliceInput{Target: target, Step: "control", Control: true}
+	in := activities.SliceInput{Target: x.target, Step: "control", Round: x.progress.Round, Control: x.env.Active}
 	for _, p := range need {
 		in.Items = append(in.Items, generation.Item{Output: p.Swap.Output, Partition: p.Swap.Partition})
 	}
@@ -331,7 +343,7 @@ func (x *crossing) pass(ctx workflow.Context, name, step string, v gate.Verdict)
 	v.Evidence = worstFirst(v.Evidence)
 	x.Tell(ctx, x.at(step), fmt.Sprintf("%s: %s: %s", step, v.Outcome, v.Reason))
 	switch v.Outcome {
-	case gate.Pass:
+	case gate.Pass, gate.None:
 		return nil
 	case gate.Fail:
 		return fault.Newf(fault.Refused, step, x.env.Name, "see the numbers: drawbridge status "+x.target.Release.String(), v.Reason)

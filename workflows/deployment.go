@@ -43,8 +43,11 @@ type Progress struct {
 	Swaps int    `json:"swaps,omitempty"`
 	// Other is the tenure that the watch found active in place of its own.
 	Other *release.Tenure `json:"other,omitempty"`
-	// Canary are the generations that were compared and wait to be promoted.
+	// Canary are the generations that were compared and wait to be promoted; Tried are the IDs of all that smoke built; Round
+	// is how often that was, after the first time.
 	Canary []activities.Piece `json:"canary,omitempty"`
+	Tried  []int64            `json:"tried,omitempty"`
+	Round  int                `json:"round,omitempty"`
 	// Rest is the line of the slices after the canary's.
 	Rest conduct.LineState `json:"rest"`
 	// Baseline are the watch metrics before the publish.

@@ -112,7 +112,7 @@ func (r *run) pass(ctx workflow.Context, v gate.Verdict) error {
 		return nil
 	case gate.Fail:
 		return fault.Newf(fault.Refused, "audit", string(r.in.Partition), "mend the data or the SQL and run it again", v.Reason)
-	case gate.Inconclusive:
+	case gate.Inconclusive, gate.None:
 	}
 	v.Evidence = worstFirst(v.Evidence)
 	g, err := r.Ask(ctx, r.at("audit"), gate.Gate{

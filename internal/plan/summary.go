@@ -30,9 +30,10 @@ type EnvironmentSummary struct {
 	Smoke      []partition.Key  `json:"smoke"`
 	SmokeMax   time.Duration    `json:"smoke_max"`
 	Canary     []partition.Key  `json:"canary"`
-	Slices     int              `json:"slices"`     // publishing transactions, the canary's included
-	Partitions int              `json:"partitions"` // built in all of them
-	Lanes      int              `json:"lanes"`      // slices that are built at the same time
+	Aside      int              `json:"aside,omitempty"` // generations that smoke builds and nobody publishes
+	Slices     int              `json:"slices"`          // publishing transactions, the canary's included
+	Partitions int              `json:"partitions"`      // built in all of them
+	Lanes      int              `json:"lanes"`           // slices that are built at the same time
 	Approval   gate.Approval    `json:"approval"`
 	Requires   []string         `json:"requires,omitempty"`
 	Watch      Watch            `json:"watch"` // without its checks
@@ -59,7 +60,7 @@ func (p Plan) summary(limit int) Summary {
 	for _, e := range p.Environments {
 		es := EnvironmentSummary{
 			Name: e.Name, Schema: e.Schema, Active: e.Active,
-			Smoke: e.Smoke, SmokeMax: e.SmokeMax, Canary: e.Canary,
+			Smoke: e.Smoke, SmokeMax: e.SmokeMax, Canary: e.Canary, Aside: len(e.Aside),
 			Slices: len(e.Slices), Partitions: Partitions(e.Slices), Lanes: e.Lanes,
 			Approval: e.Approval, Requires: e.Requires, Watch: e.Watch, RollbackTo: e.Rollback.To,
 		}
