@@ -15,7 +15,7 @@ func controlActivities(site *activities.Site) []conduct.Bound {
 	publishing := &activities.Publishing{Site: site}
 	turning := &activities.TurningBack{Site: site, Now: time.Now}
 	admitting := &activities.Admitting{Site: site}
-	watching := &activities.Watching{Site: site, Now: time.Now}
+	watching := &activities.Watching{Site: site}
 	inspecting := &activities.Inspecting{Site: site}
 	return []conduct.Bound{
 		workflows.BuildRelease.Bind(releases.BuildRelease),

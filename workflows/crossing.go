@@ -87,11 +87,7 @@ func (x *crossing) preflight(ctx workflow.Context) error {
 	x.progress.Tenure, x.target.Tenure = entered.Tenure.Number, entered.Tenure.Number
 	x.progress.Epoch, x.target.Epoch = entered.Epoch, entered.Epoch
 	x.Rule(x.env.Name, entered.Rule)
-	if _, err := Recheck.Do(ctx, x.Conductor, x.at("preflight"), "preflight "+x.env.Name, activities.RecheckInput{Target: x.target, Plan: x.summary.Digest}); err != nil {
-		return err
-	}
-	before, err := MeasureBefore.Do(ctx, x.Conductor, x.at("baseline"), "watch metrics before", x.target)
-	x.progress.Baseline = before.Values
+	_, err = Recheck.Do(ctx, x.Conductor, x.at("preflight"), "preflight "+x.env.Name, activities.RecheckInput{Target: x.target, Plan: x.summary.Digest})
 	return err
 }
 
@@ -198,12 +194,18 @@ func (x *crossing) makeRoom(ctx workflow.Context) error {
 }
 
 func (x *crossing) publishCanary(ctx workflow.Context) error {
+	if err := x.measureBefore(ctx); err != nil {
+		return err
+	}
 	in := activities.PublishInput{Step: "publish-canary", Activate: x.env.Slices == 1}
 	err := x.publish(ctx, in, x.progress.Canary, func(ctx workflow.Context, round int) ([]activities.Piece, error) {
 		if err := x.smokeAgain(ctx, round); err != nil {
 			return nil, err
 		}
-		return x.progress.Canary, x.canary(ctx)
+		if err := x.canary(ctx); err != nil {
+			return nil, err
+		}
+		return x.progress.Canary, x.measureBefore(ctx)
 	})
 	if err != nil {
 		return err

@@ -50,11 +50,16 @@ type Progress struct {
 	Round  int                `json:"round,omitempty"`
 	// Rest is the line of the slices after the canary's.
 	Rest conduct.LineState `json:"rest"`
-	// Baseline are the watch metrics before the publish.
-	Baseline map[string]float64 `json:"baseline,omitempty"`
+	// Baseline are the watch metrics before the publish, and Reads the tables and views that each of them read.
+	Baseline map[string]float64  `json:"baseline,omitempty"`
+	Reads    map[string][]string `json:"reads,omitempty"`
 	// UnsureLooks counts the looks in a row that could not be evaluated; Asked is what the watch has asked about.
 	UnsureLooks int      `json:"unsure_looks,omitempty"`
 	Asked       []string `json:"asked,omitempty"`
+	// Kept are the failing checks about which a person said to keep what is published; Breached counts the looks in a row
+	// that found nothing else.
+	Kept     []string `json:"kept,omitempty"`
+	Breached int      `json:"breached,omitempty"`
 }
 
 // Deployment applies a plan through its environments, in order.

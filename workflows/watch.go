@@ -56,10 +56,22 @@ func (x *crossing) watch(ctx workflow.Context) error {
 	return nil
 }
 
+// measureBefore takes what the watch compares with, right before the first publish: scheduled runs publish while gates are
+// open.
+func (x *crossing) measureBefore(ctx workflow.Context) error {
+	if x.env.Watch.For == 0 {
+		return nil
+	}
+	before, err := MeasureBefore.Do(ctx, x.Conductor, x.at("baseline"), "watch metrics before", activities.MeasureInput{Target: x.target, Now: workflow.Now(ctx)})
+	x.progress.Baseline, x.progress.Reads = before.Values, before.Reads
+	return err
+}
+
 // look evaluates the watch once and decides what follows.
 func (x *crossing) look(ctx workflow.Context) error {
 	at := x.at(plan.StepWatch)
-	seen, err := Look.Do(ctx, x.Conductor, at, "look at "+x.env.Name, activities.LookInput{Target: x.target, Baseline: x.progress.Baseline})
+	in := activities.LookInput{Target: x.target, Now: workflow.Now(ctx), Baseline: x.progress.Baseline}
+	seen, err := Look.Do(ctx, x.Conductor, at, "look at "+x.env.Name, in)
 	if err != nil {
 		return err
 	}
@@ -75,11 +87,15 @@ func (x *crossing) look(ctx workflow.Context) error {
 			x.progress.Baseline[name] = seen.Values[name]
 		}
 	}
+	if seen.Verdict.Outcome != gate.Inconclusive {
+		x.forget(seen.Breaches)
+	}
 	switch seen.Verdict.Outcome {
-	case gate.Pass:
+	case gate.Pass, gate.None:
 		x.progress.UnsureLooks = 0
+		x.healthy(ctx)
 	case gate.Fail:
-		return x.breach(ctx, seen.Verdict)
+		return x.breached(ctx, seen)
 	case gate.Inconclusive:
 		x.progress.UnsureLooks++
 		x.Tell(ctx, at, "watch could not tell: "+seen.Verdict.Reason)

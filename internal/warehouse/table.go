@@ -16,9 +16,6 @@ import (
 	"drawbridge/internal/postgres"
 )
 
-// metricPatience bounds a watch check: it is asked again soon, and must not pin the server's horizon.
-const metricPatience = 5 * time.Minute
-
 // Checksum is the row count and the order-independent checksum of a whole published table, over its columns in order.
 func (w *Warehouse) Checksum(ctx context.Context, table string) (rows int64, sum string, err error) {
 	found, err := w.findParent(ctx, w.pool, table)
