@@ -24,7 +24,11 @@ func (s *Site) other(ctx context.Context, t Target, r release.Release) (*pipelin
 	if err != nil {
 		return nil, fmt.Errorf("fetch release %s: %w", r.Digest, err)
 	}
-	return pipeline.Parse(replaced(files, name, body), name)
+	p, err := pipeline.Parse(replaced(files, name, body), name)
+	if err != nil {
+		return nil, err
+	}
+	return p.At(t.Now), nil
 }
 
 // config is the text of a target's config: the blob that replaces the packed one, or the packed one.

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"maps"
 	"sync"
+	"time"
 
 	"go.temporal.io/sdk/activity"
 
@@ -34,6 +35,8 @@ type Target struct {
 	// owner has made under the tenure. A ledger that lacks any of it has gone back, and nothing is done there.
 	Epoch string `json:"epoch,omitempty"`
 	Swaps int    `json:"swaps,omitempty"`
+	// Now is the moment of the workflow's step: @now of every check and metric, and what freshness is held against.
+	Now time.Time `json:"now,omitzero"`
 }
 
 // Effect is the key under which one effect of the target's workflow is done at most once.
@@ -210,7 +213,7 @@ func replaced(files map[string][]byte, name string, body []byte) map[string][]by
 	return with
 }
 
-// open returns a target's pipeline and its warehouse.
+// open returns a target's pipeline at the target's moment, and its warehouse.
 func (s *Site) open(ctx context.Context, t Target) (*pipeline.Pipeline, Warehouse, error) {
 	p, err := s.Pipeline(ctx, t)
 	if err != nil {
@@ -227,6 +230,7 @@ func (s *Site) open(ctx context.Context, t Target) (*pipeline.Pipeline, Warehous
 		}
 	}
 	return p, w, nil
+	return p.At(t.Now), w, nil
 }
 
 // warehouse opens the warehouse of a config. A server that does not answer is waited for longer than a heartbeat may be late.

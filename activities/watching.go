@@ -31,12 +31,6 @@ type Watching struct {
 	Site *Site
 }
 
-// MeasureInput asks for the watch metrics before a publish.
-type MeasureInput struct {
-	Target Target    `json:"target"`
-	Now    time.Time `json:"now"` // the workflow's: what @now is
-}
-
 // WatchBaseline are the watch metrics before a publish. A metric that cannot be evaluated yet (its table is not there) is
 // absent.
 type WatchBaseline struct {
@@ -46,15 +40,15 @@ type WatchBaseline struct {
 }
 
 // MeasureBefore evaluates the watch metrics right before something is published. It reads only.
-func (a *Watching) MeasureBefore(ctx context.Context, in MeasureInput) (WatchBaseline, error) {
-	p, w, err := a.Site.open(ctx, in.Target)
+func (a *Watching) MeasureBefore(ctx context.Context, t Target) (WatchBaseline, error) {
+	p, w, err := a.Site.open(ctx, t)
 	if err != nil {
 		return WatchBaseline{}, err
 	}
 	_, stop := pulse(ctx, partition.AllKey)
 	defer stop()
 	out := WatchBaseline{Values: map[string]float64{}, Reads: map[string][]string{}}
-	for _, m := range p.At(in.Now).Watch.Checks {
+	for _, m := range p.Watch.Checks {
 		found, err := w.Measure(ctx, m)
 		switch {
 		case err == nil:
@@ -72,7 +66,6 @@ const readsShown = 50
 // LookInput is one look of a watch.
 type LookInput struct {
 	Target   Target             `json:"target"`
-	Now      time.Time          `json:"now"` // the workflow's: what @now is, and what freshness is held against
 	Baseline map[string]float64 `json:"baseline,omitempty"`
 }
 
@@ -96,7 +89,6 @@ func (a *Watching) Look(ctx context.Context, in LookInput) (Look, error) {
 	if err != nil {
 		return Look{}, err
 	}
-	p = p.At(in.Now)
 	beat, stop := pulse(ctx, partition.AllKey) // attributing a breach runs its check many times
 	defer stop()
 	results := make([]check.Result, 0, len(p.Watch.Checks))
@@ -127,7 +119,7 @@ func (a *Watching) Look(ctx context.Context, in LookInput) (Look, error) {
 	}
 	out.Verdict = watched(results)
 	if p.Watch.Freshness > 0 {
-		if out.Late, err = late(ctx, p, w, in.Now); err != nil {
+		if out.Late, err = late(ctx, p, w, in.Target.Now); err != nil {
 			return Look{}, err
 		}
 	}

@@ -57,6 +57,13 @@ type crossing struct {
 	shown    *Crossing
 }
 
+// now is the target at this moment of the workflow, for what reads a clock.
+func (x *crossing) now(ctx workflow.Context) activities.Target {
+	t := x.target
+	t.Now = workflow.Now(ctx)
+	return t
+}
+
 // steps are what a plan's steps do.
 func (x *crossing) steps() map[string]func(workflow.Context) error {
 	return map[string]func(workflow.Context) error{
@@ -100,7 +107,7 @@ func (x *crossing) smoke(ctx workflow.Context) error {
 // smokeAgain is smoke of a round: a later one replaces what the earlier ones built.
 func (x *crossing) smokeAgain(ctx workflow.Context, round int) error {
 	x.progress.Round, x.progress.Tried = round, nil
-	in := activities.SliceInput{Target: x.target, Step: "canary", Round: round, Plan: x.summary.Digest, Slice: 0}
+	in := activities.SliceInput{Target: x.now(ctx), Step: "canary", Round: round, Plan: x.summary.Digest, Slice: 0}
 	built, err := BuildSlice.Do(ctx, x.Conductor, x.at("smoke"), "build smoke", in)
 	if err != nil {
 		return err
@@ -150,7 +157,7 @@ func (x *crossing) canary(ctx workflow.Context) error {
 		return err
 	}
 	res, err := CompareCanary.Do(ctx, x.Conductor, at.At("compare"), "compare with live",
-		activities.CompareInput{Target: x.target, Pieces: x.progress.Canary, Control: control, Active: x.env.Active})
+		activities.CompareInput{Target: x.now(ctx), Pieces: x.progress.Canary, Control: control, Active: x.env.Active})
 	if err != nil {
 		return err
 	}
@@ -163,7 +170,7 @@ func (x *crossing) control(ctx workflow.Context, need []activities.Piece) ([]act
 	if len(need) == 0 || x.env.Active == nil {
 		return nil, nil
 	}
-	in := activities.SliceInput{Target: x.target, Step: "control", Round: x.progress.Round, Control: x.env.Active}
+	in := activities.SliceInput{Target: x.now(ctx), Step: "control", Round: x.progress.Round, Control: x.env.Active}
 	for _, p := range need {
 		in.Items = append(in.Items, generation.Item{Output: p.Swap.Output, Partition: p.Swap.Partition})
 	}
@@ -260,7 +267,7 @@ func (x *crossing) publishRest(ctx workflow.Context) error {
 		Name: slice,
 		Do: func(ctx workflow.Context, at conduct.Scope, item int) (activities.SliceResult, error) {
 			built, err := BuildSlice.Do(ctx, x.Conductor, at.At(slice(item)), "build "+slice(item),
-				activities.SliceInput{Target: x.target, Step: slice(item), Plan: x.summary.Digest, Slice: item + 1})
+				activities.SliceInput{Target: x.now(ctx), Step: slice(item), Plan: x.summary.Digest, Slice: item + 1})
 			if err != nil {
 				return built, err
 			}
@@ -276,7 +283,7 @@ func (x *crossing) publishRest(ctx workflow.Context) error {
 			in := activities.PublishInput{Step: "publish-" + slice(item), Activate: item == total-1}
 			err := x.publish(ctx, in, built.Pieces, func(ctx workflow.Context, round int) ([]activities.Piece, error) {
 				built, err := BuildSlice.Do(ctx, x.Conductor, x.at(slice(item)), "build "+slice(item)+" again",
-					activities.SliceInput{Target: x.target, Step: slice(item), Round: round, Plan: x.summary.Digest, Slice: item + 1})
+					activities.SliceInput{Target: x.now(ctx), Step: slice(item), Round: round, Plan: x.summary.Digest, Slice: item + 1})
 				if err != nil {
 					return nil, err
 				}

@@ -62,6 +62,7 @@ func (r *run) run(ctx workflow.Context) error {
 		target.Config = entered.Tenure.Config
 	}
 	for round := range runRounds {
+		target.Now = workflow.Now(ctx)
 		moved, err := r.once(ctx, target, round, !entered.Tenure.Activated)
 		if err != nil {
 			return err

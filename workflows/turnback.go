@@ -60,6 +60,7 @@ func (t turnBack) pass(ctx workflow.Context, in activities.PassInput) error {
 		s.Round++
 		in.Target, in.Tenure, in.Round, in.Verify = s.Began.Target, s.Began.TurnBack.Tenure.Number, s.Round, t.verify
 		in.Target.Owner, in.After, in.Rebuild = t.owner, s.Pass.After, s.Pass.Rebuild
+		in.Target.Now = workflow.Now(ctx)
 		var out activities.Pass
 		var err error
 		if len(in.Rebuild) > 0 {

@@ -62,7 +62,7 @@ func (x *crossing) measureBefore(ctx workflow.Context) error {
 	if x.env.Watch.For == 0 {
 		return nil
 	}
-	before, err := MeasureBefore.Do(ctx, x.Conductor, x.at("baseline"), "watch metrics before", activities.MeasureInput{Target: x.target, Now: workflow.Now(ctx)})
+	before, err := MeasureBefore.Do(ctx, x.Conductor, x.at("baseline"), "watch metrics before", x.now(ctx))
 	x.progress.Baseline, x.progress.Reads = before.Values, before.Reads
 	return err
 }
@@ -70,7 +70,7 @@ func (x *crossing) measureBefore(ctx workflow.Context) error {
 // look evaluates the watch once and decides what follows.
 func (x *crossing) look(ctx workflow.Context) error {
 	at := x.at(plan.StepWatch)
-	in := activities.LookInput{Target: x.target, Now: workflow.Now(ctx), Baseline: x.progress.Baseline}
+	in := activities.LookInput{Target: x.now(ctx), Baseline: x.progress.Baseline}
 	seen, err := Look.Do(ctx, x.Conductor, at, "look at "+x.env.Name, in)
 	if err != nil {
 		return err

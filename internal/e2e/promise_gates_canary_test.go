@@ -79,7 +79,7 @@ func TestAControlRunsInTheCrossingsOwnWarehouse(t *testing.T) {
 	a := w.cli(2, "deploy", w.doubled("1.1.0"), "--to", "dev", "--config", "dev=alt.yaml")
 	require.Contains(t, a.out, "amount changed in 49 of 49 rows")
 	require.Equal(t, 1, w.number(`SELECT count(*) FROM shop_alt__ledger.generation WHERE control AND output = 'orders'`))
-	require.Equal(t, 1, w.number(`SELECT count(*) FROM shop_alt__ledger.active_release WHERE version = '1.0.0'`))
+	require.Equal(t, 1, w.number(`SELECT count(*) FROM shop_alt__ledger.active a JOIN shop_alt__ledger.tenure t ON t.number = a.tenure WHERE t.version = '1.0.0'`))
 	require.Equal(t, 0, w.number(`SELECT count(*) FROM information_schema.schemata WHERE schema_name = 'shop_dev__ledger'`), "nothing is left elsewhere")
 }
 

@@ -6,8 +6,11 @@ import (
 	"drawbridge/internal/check"
 )
 
-// At is the pipeline at a moment: its checks' SQL with @now in it.
+// At is the pipeline at a moment: its checks' SQL with @now in it. Without a moment it is as it was written.
 func (p *Pipeline) At(now time.Time) *Pipeline {
+	if now.IsZero() {
+		return p
+	}
 	at := *p
 	at.Outputs = make([]Output, len(p.Outputs))
 	for i, o := range p.Outputs {

@@ -70,7 +70,8 @@ func (w *Warehouse) MeasureWithout(ctx context.Context, m check.Metric, owner st
 	return out, nil
 }
 
-// PublishedLater lists who published, since a workflow first did, into what a check reads and is still live, newest first.
+// PublishedLater lists who published, since a workflow first did, into what a check reads, newest first, each with those
+// partitions of it that are still live: all outputs of a partition belong together.
 func (w *Warehouse) PublishedLater(ctx context.Context, owner string, reads []string) ([]breach.Later, error) {
 	var outputs []string
 	for _, name := range reads {
@@ -88,6 +89,11 @@ func (w *Warehouse) PublishedLater(ctx context.Context, owner string, reads []st
 		if err != nil {
 			return nil, postgres.Classify("look for later runs than", owner, err)
 		}
+		read := map[partition.Key]bool{}
+		for _, one := range published {
+			read[one.Partition] = read[one.Partition] || slices.Contains(outputs, one.Output)
+		}
+		published = slices.DeleteFunc(published, func(one breach.Placed) bool { return !read[one.Partition] })
 		if len(published) > 0 {
 			later = append(later, breach.Later{Owner: p.Owner, Pipeline: p.Pipeline, Published: published})
 		}
