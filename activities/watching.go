@@ -18,6 +18,8 @@ import (
 // Watcher evaluates SQL over published tables, read only.
 type Watcher interface {
 	Measure(ctx context.Context, m check.Metric) (breach.Measured, error)
+	// MeasureBefore is Measure before a publish; ok is false where nothing is live yet of an output that the check reads.
+	MeasureBefore(ctx context.Context, m check.Metric, outputs []string) (found breach.Measured, ok bool, err error)
 	// MeasureWithout runs a check as if a workflow had published nothing; bare, without what it published first too.
 	MeasureWithout(ctx context.Context, m check.Metric, owner string, bare bool) (breach.Without, error)
 	// PublishedLater lists who published after a workflow into what a check reads, newest first.
@@ -31,8 +33,8 @@ type Watching struct {
 	Site *Site
 }
 
-// WatchBaseline are the watch metrics before a publish. A metric that cannot be evaluated yet (its table is not there) is
-// absent.
+// WatchBaseline are the watch metrics before a publish. A metric that cannot be evaluated yet (its table is not there, or
+// is still empty) is absent.
 type WatchBaseline struct {
 	Values map[string]float64 `json:"values,omitempty"`
 	// Reads are the tables and views that each metric read.
@@ -49,8 +51,9 @@ func (a *Watching) MeasureBefore(ctx context.Context, t Target) (WatchBaseline, 
 	defer stop()
 	out := WatchBaseline{Values: map[string]float64{}, Reads: map[string][]string{}}
 	for _, m := range p.Watch.Checks {
-		found, err := w.Measure(ctx, m)
+		found, ok, err := w.MeasureBefore(ctx, m, p.Tables())
 		switch {
+		case err == nil && !ok:
 		case err == nil:
 			out.Values[m.Name], out.Reads[m.Name] = found.Value, found.Reads[:min(len(found.Reads), readsShown)]
 		case fault.ClassOf(err) == "":

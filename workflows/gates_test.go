@@ -14,7 +14,7 @@ func TestSmokeBuildsWhatIsPublishedAndWhatIsOnlyTried(t *testing.T) {
 	t.Parallel()
 	x := crossing("prod")
 	x.Slices, x.Aside = 1, 2
-	e := smooth(x)
+	e := smooth(t, x)
 	var asked []activities.SliceInput
 	e.build = func(in activities.SliceInput) (activities.SliceResult, error) {
 		asked = append(asked, in)
@@ -38,7 +38,7 @@ func TestAControlIsTheActiveReleaseInTheCandidatesPlace(t *testing.T) {
 	t.Parallel()
 	x := crossing("prod")
 	x.Slices = 1
-	e := smooth(x)
+	e := smooth(t, x)
 	e.baseline = func(in activities.BaselineInput) (activities.BaselineResult, error) {
 		return activities.BaselineResult{NeedControl: in.Pieces}, nil
 	}
@@ -67,7 +67,7 @@ func TestACanaryWithNothingToCompareIsNoQuestionAndNoPass(t *testing.T) {
 	t.Parallel()
 	x := crossing("prod")
 	x.Slices, x.Active = 1, nil
-	e := smooth(x)
+	e := smooth(t, x)
 	e.compare = func(activities.CompareInput) (activities.CompareResult, error) {
 		return activities.CompareResult{Verdict: gate.Verdict{Outcome: gate.None, Reason: "no baseline"}}, nil
 	}

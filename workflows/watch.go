@@ -76,7 +76,7 @@ func (x *crossing) look(ctx workflow.Context) error {
 		return err
 	}
 	x.shown.Looks++
-	if seen.Active.Number != x.progress.Tenure {
+	if seen.Active.Number != x.progress.Tenure && !x.remains(seen.Active) {
 		return x.ousted(ctx, seen.Active)
 	}
 	for _, name := range workflow.DeterministicKeys(seen.Values) {
@@ -107,6 +107,11 @@ func (x *crossing) look(ctx workflow.Context) error {
 		return x.askOnce(ctx, "watch-late", "data is late", gate.Verdict{Outcome: gate.Inconclusive, Reason: seen.Late})
 	}
 	return nil
+}
+
+// remains says that the release stayed where single partitions were turned back.
+func (x *crossing) remains(active release.Tenure) bool {
+	return active.Kind == release.ByTurnBack && active.Same(release.Tenure{Release: x.target.Release, Config: x.target.Config})
 }
 
 // ousted ends a watch that sees another tenure than its own: what it looked at is not what it published. Whoever was there

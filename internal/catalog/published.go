@@ -59,3 +59,19 @@ func (l Ledger) PublishedAfter(ctx context.Context, q Querier, owner string, out
 	}
 	return list, nil
 }
+
+// Blank lists those of outputs of which nothing is live.
+func (l Ledger) Blank(ctx context.Context, q Querier, outputs []string) ([]string, error) {
+	rows, err := q.Query(ctx, l.sql(`
+		SELECT output
+		FROM unnest($1::text[]) AS output
+		WHERE NOT EXISTS (SELECT FROM ledger.live l WHERE l.output = output.output AND l.generation IS NOT NULL)`), outputs)
+	if err != nil {
+		return nil, fmt.Errorf("look for outputs of which nothing is live: %w", err)
+	}
+	blank, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		return nil, fmt.Errorf("look for outputs of which nothing is live: %w", err)
+	}
+	return blank, nil
+}

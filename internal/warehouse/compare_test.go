@@ -14,7 +14,7 @@ import (
 func TestOnlyABaselineThatIsOneIsCompared(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	b.deploy(t, "deploy/1", "1.0.0", 1, "2026-01-01", "2026-01-02")
+	b.deploy(t, "1.0.0", 1, "2026-01-01", "2026-01-02")
 	live, _, err := b.Live(t.Context(), "fct_orders", "2026-01-01")
 	require.NoError(t, err)
 	otherDay, _, err := b.Live(t.Context(), "fct_orders", "2026-01-02")

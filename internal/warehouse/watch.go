@@ -24,6 +24,19 @@ func (w *Warehouse) Measure(ctx context.Context, m check.Metric) (breach.Measure
 	return w.measure(ctx, m, nil)
 }
 
+// MeasureBefore is Measure before a publish. ok is false where the check reads one of outputs of which nothing is live: what
+// it finds in an empty table is nothing to compare with.
+func (w *Warehouse) MeasureBefore(ctx context.Context, m check.Metric, outputs []string) (found breach.Measured, ok bool, err error) {
+	if found, err = w.Measure(ctx, m); err != nil {
+		return found, false, err
+	}
+	blank, err := w.ledger.Blank(ctx, w.pool, outputs)
+	if err != nil {
+		return found, false, postgres.Classify("evaluate", m.Name, err)
+	}
+	return found, !slices.ContainsFunc(blank, func(output string) bool { return slices.Contains(found.Reads, w.names.schema+"."+output) }), nil
+}
+
 // measure is Measure with views in the place of outputs, by output.
 func (w *Warehouse) measure(ctx context.Context, m check.Metric, views map[string]string) (breach.Measured, error) {
 	statement, err := check.CompileMetric(m)
