@@ -25,6 +25,7 @@ import (
 	"drawbridge/internal/partition"
 	"drawbridge/internal/pipeline/scaffold"
 	"drawbridge/internal/release"
+	"drawbridge/internal/secret"
 	"drawbridge/internal/testdb"
 	"drawbridge/workflows"
 	"drawbridge/workflows/conduct"
@@ -124,7 +125,7 @@ func newMonth(t *testing.T) *month {
 	o := options{policies: policies, sourceRoot: m.root, store: t.TempDir(), key: filepath.Join(t.TempDir(), "key.pem"), builds: 2}
 	s, err := openStore(t.Context(), o, zap.NewNop())
 	require.NoError(t, err)
-	opened := newWarehouses(o.builds)
+	opened := newWarehouses(o.builds, secret.NewResolver(&secret.Known{}))
 	m.site, err = newSite("prod", o, s, opened)
 	require.NoError(t, err)
 	t.Cleanup(func() {

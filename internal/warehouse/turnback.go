@@ -237,6 +237,8 @@ func (w *Warehouse) choose(ctx context.Context, q catalog.Querier, tenures []rel
 		return w.ledger.Tenure(ctx, q, active.Back)
 	}
 	return to, refused
+}
+
 // origin is the tenure that brought what is active: turn-backs of single partitions leave it as it is.
 func origin(tenures []release.Tenure, active release.Tenure) release.Tenure {
 	for active.Kind == release.ByTurnBack {

@@ -1,6 +1,7 @@
 package warehouse
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -46,9 +47,8 @@ func (w *Warehouse) measure(ctx context.Context, m check.Metric, views map[strin
 	var out breach.Measured
 	var values check.Values
 	err = w.aside(ctx, func(tx pgx.Tx) error {
-		// Temporary views come first in every search_path, and nobody else sees them. A function that ran in this session
-		// before must look its names up anew.
-		for _, sql := range slices.Concat([]string{"DISCARD PLANS"}, slices.Collect(maps.Values(views)), []string{
+		// Temporary views come first in every search_path, and nobody else sees them.
+		for _, sql := range slices.Concat(slices.Collect(maps.Values(views)), []string{
 			"SET TRANSACTION READ ONLY", fmt.Sprintf("SET LOCAL statement_timeout = %d", metricPatience.Milliseconds()),
 		}) {
 			if _, err := tx.Exec(ctx, sql); err != nil {
@@ -66,7 +66,7 @@ func (w *Warehouse) measure(ctx context.Context, m check.Metric, views map[strin
 		return err
 	})
 	if err != nil {
-		return breach.Measured{}, postgres.Classify("evaluate", m.Name, err)
+		return breach.Measured{}, postgres.ClassifyRun("evaluate", m.Name, err)
 	}
 	if out.Value, err = values.Number(statement.Fields[0]); err != nil {
 		return breach.Measured{}, fault.New(fault.Invalid, "evaluate", m.Name, "write a SELECT of one number that is never NULL: coalesce(…, 0)", err)
@@ -74,19 +74,18 @@ func (w *Warehouse) measure(ctx context.Context, m check.Metric, views map[strin
 	return out, nil
 }
 
-// aside runs f in a transaction whose effects are never kept.
+// aside runs f in a session of the author's own, in a transaction whose effects are never kept.
 func (w *Warehouse) aside(ctx context.Context, f func(pgx.Tx) error) error {
-	tx, err := w.pool.BeginTx(ctx, pgx.TxOptions{IsoLevel: pgx.RepeatableRead})
-	if err != nil {
-		return err
-	}
-	err = f(tx)
-	tidy, cancel := context.WithTimeout(context.WithoutCancel(ctx), postgres.CancelGrace)
-	defer cancel()
-	if gone := tx.Rollback(tidy); err == nil {
-		err = gone
-	}
-	return err
+	return w.pool.Apart(ctx, w.pool.Application(), func(author *postgres.Session) error {
+		tx, err := author.BeginTx(ctx, pgx.TxOptions{IsoLevel: pgx.RepeatableRead})
+		if err != nil {
+			return err
+		}
+		err = f(tx)
+		tidy, cancel := context.WithTimeout(context.WithoutCancel(ctx), postgres.CancelGrace)
+		defer cancel()
+		return cmp.Or(err, tx.Rollback(tidy))
+	})
 }
 
 // reads are the tables and views that the transaction has locked, partitions of them and temporary ones left out.
