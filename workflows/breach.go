@@ -21,6 +21,9 @@ import (
 // blame, where it is not the first one, and where nobody has said to keep it; otherwise a person is asked, once for a check
 // until it holds again.
 func (x *crossing) breached(ctx workflow.Context, seen activities.Look) error {
+	if len(seen.Breaches) == 0 { // nobody has looked for the cause
+		seen.Breaches = []breach.Breach{{Check: "watch", Cause: breach.Unknown, Why: "the cause was not looked for"}}
+	}
 	v := attributed(seen)
 	x.shown.note(GateVerdict{Gate: "watch", Verdict: v, At: workflow.Now(ctx)})
 	fresh := slices.DeleteFunc(slices.Clone(seen.Breaches), func(b breach.Breach) bool { return slices.Contains(x.progress.Kept, b.Check) })
@@ -37,11 +40,12 @@ func (x *crossing) breached(ctx workflow.Context, seen activities.Look) error {
 	x.Tell(ctx, at, "watch breached: "+v.Reason)
 	mine := slices.ContainsFunc(fresh, func(b breach.Breach) bool { return b.Cause == breach.Release })
 	if mine && x.env.Watch.OnBreach == string(pipeline.BreachRollback) && x.env.Active != nil {
-		return fault.Newf(fault.Refused, "watch", x.env.Name, "see the numbers: drawbridge status "+x.in.Pipeline, "breached: "+v.Reason)
+		return fault.Newf(fault.Refused, "watch", x.env.Name, "see the numbers: drawbridge status "+x.target.Release.String(), "breached: "+v.Reason)
 	}
 	name := "watch-breach-" + x.env.Name
 	g, err := x.Ask(ctx, at, gate.Gate{
-		Name: name, Question: x.about(fresh, mine), Verdict: v, Choices: []gate.Choice{gate.Keep, gate.Rollback}, Endless: true,
+		Earlier: x.earlier(),
+		Name:    name, Question: x.about(fresh, mine), Verdict: v, Choices: []gate.Choice{gate.Keep, gate.Rollback}, Endless: true,
 	})
 	if err != nil {
 		return err

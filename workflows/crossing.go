@@ -57,6 +57,17 @@ type crossing struct {
 	shown    *Crossing
 }
 
+// earlier are the environments that were crossed before this one, and have something to take back.
+func (x *crossing) earlier() []string {
+	var names []string
+	for i, env := range x.summary.Environments[:x.index] {
+		if x.deployment.progress[i].Touched {
+			names = append(names, env.Name)
+		}
+	}
+	return names
+}
+
 // now is the target at this moment of the workflow, for what reads a clock.
 func (x *crossing) now(ctx workflow.Context) activities.Target {
 	t := x.target
@@ -182,7 +193,8 @@ func (x *crossing) control(ctx workflow.Context, need []activities.Piece) ([]act
 func (x *crossing) approval(ctx workflow.Context) error {
 	at := x.at("approval")
 	g, err := x.Ask(ctx, at, gate.Gate{
-		Name: gate.ApprovalOf(x.env.Name), Choices: []gate.Choice{gate.Approve, gate.Reject},
+		Earlier: x.earlier(),
+		Name:    gate.ApprovalOf(x.env.Name), Choices: []gate.Choice{gate.Approve, gate.Reject},
 		Question: fmt.Sprintf("publish %s@%s to %s?", x.target.Release.Pipeline, x.target.Release.Version, x.env.Name),
 		Verdict:  x.shown.verdict("canary"),
 	})
@@ -359,7 +371,8 @@ func (x *crossing) pass(ctx workflow.Context, name, step string, v gate.Verdict)
 	case gate.Inconclusive:
 	}
 	g, err := x.Ask(ctx, x.at(step), gate.Gate{
-		Name: step + "-" + x.env.Name, Verdict: v, Choices: []gate.Choice{gate.Approve, gate.Reject},
+		Earlier: x.earlier(),
+		Name:    step + "-" + x.env.Name, Verdict: v, Choices: []gate.Choice{gate.Approve, gate.Reject},
 		Question: fmt.Sprintf("the %s gate of %s is inconclusive: go on?", step, x.env.Name),
 	})
 	if err != nil {

@@ -11,6 +11,7 @@ import (
 
 	"drawbridge/activities"
 	"drawbridge/internal/fault"
+	"drawbridge/internal/pipeline"
 	"drawbridge/internal/plan"
 	"drawbridge/internal/release"
 	"drawbridge/internal/turnback"
@@ -213,10 +214,11 @@ func (d *deployment) target(ctx workflow.Context, environment string) activities
 
 // compensate turns back whatever was touched, newest environment first.
 func (d *deployment) compensate(ctx workflow.Context, cause error) (conduct.Outcome, error) {
+	everywhere := d.in.CompensateAll || d.SaidAll() || (d.index < len(d.summary.Environments) && d.summary.Environments[d.index].Compensate == pipeline.CompensateAll)
 	var all conduct.Outcome
 	for i := min(d.index, len(d.progress)-1); i >= 0; i-- {
 		env := d.summary.Environments[i].Name
-		if !d.progress[i].Touched || (i < d.index && !d.in.CompensateAll) {
+		if !d.progress[i].Touched || (i < d.index && !everywhere) {
 			if err := d.leave(ctx, env, &d.progress[i]); err != nil {
 				return all, err
 			}

@@ -19,6 +19,7 @@ import (
 
 	"drawbridge/activities"
 	"drawbridge/internal/admission"
+	"drawbridge/internal/breach"
 	"drawbridge/internal/fault"
 	"drawbridge/internal/gate"
 	"drawbridge/internal/generation"
@@ -132,7 +133,7 @@ func TestAGateThatFailsTurnsBack(t *testing.T) {
 				looks := 0
 				e.look = func(activities.LookInput) (activities.Look, error) {
 					if looks++; looks == 3 {
-						return activities.Look{Verdict: gate.Verdict{Outcome: gate.Fail, Reason: "revenue fell by half"}}, nil
+						return fell("revenue fell by half", breach.Release), nil
 					}
 					return activities.Look{Verdict: gate.Verdict{Outcome: gate.Pass}}, nil
 				}
@@ -410,7 +411,7 @@ func TestTheWatchAsksWhereItMayNotDecide(t *testing.T) {
 	}{
 		"late data":                      {"watch-late-prod", "rollback", activities.Look{Verdict: gate.Verdict{Outcome: gate.Pass}, Late: "newest data is 30h old"}},
 		"checks that cannot run":         {"watch-unsure-prod", "rollback", activities.Look{Verdict: unsure}},
-		"a breach where policy says ask": {"watch-breach-prod", "ask", activities.Look{Verdict: gate.Verdict{Outcome: gate.Fail, Reason: "revenue fell"}}},
+		"a breach where policy says ask": {"watch-breach-prod", "ask", fell("revenue fell", breach.Release)},
 	}
 	for name, c := range cases {
 		for choice, stage := range map[gate.Choice]workflows.Stage{gate.Keep: workflows.StageDone, gate.Rollback: workflows.StageRolledBack} {
@@ -458,7 +459,7 @@ func TestAWatchBreachesDaysLaterAcrossContinueAsNew(t *testing.T) {
 	again := continued(t, env)
 	published := len(e.seen())
 	e.look = func(activities.LookInput) (activities.Look, error) {
-		return activities.Look{Verdict: gate.Verdict{Outcome: gate.Fail, Reason: "revenue fell"}}, nil
+		return fell("revenue fell", breach.Release), nil
 	}
 	env = e.environment(t)
 	env.ExecuteWorkflow(workflows.DeploymentName, again)
@@ -665,7 +666,7 @@ func TestABreachThatPersistsStaysOneLine(t *testing.T) {
 	x.Watch = plan.Watch{For: 300 * time.Hour, Every: time.Hour, OnBreach: "ask"}
 	e := smooth(t, x)
 	e.look = func(activities.LookInput) (activities.Look, error) {
-		return activities.Look{Verdict: gate.Verdict{Outcome: gate.Fail, Reason: "revenue fell"}}, nil
+		return fell("revenue fell", breach.Release), nil
 	}
 	d := yes("watch-breach-prod")
 	d.Choice = gate.Keep

@@ -194,10 +194,13 @@ func (e *effects) built(ctx context.Context, in activities.SliceInput, audit gat
 	for _, it := range in.Items {
 		key = it.Partition
 	}
-	l := e.ledgers[in.Target.Environment]
+	l, of := e.ledgers[in.Target.Environment], in.Target.Release
+	if in.Control != nil {
+		of = *in.Control
+	}
 	built, err := l.Build(ctx, activities.BuildSpec{
-		Key: in.Target.Effect(in.Step, key, in.Round), Config: in.Target.Config, Tenure: in.Target.Tenure, Release: in.Target.Release,
-		Partition: key, Outputs: []string{"fct_orders"}, Control: in.Control,
+		Key: in.Target.Effect(in.Step, key, in.Round), Config: in.Target.Config, Tenure: in.Target.Tenure, Release: of,
+		Partition: key, Outputs: []string{"fct_orders"}, Control: in.Control != nil,
 	}, func(activities.Progress) {})
 	out := activities.SliceResult{Seconds: 1}
 	for _, b := range built {

@@ -131,16 +131,6 @@ func (x *crossing) ousted(ctx workflow.Context, by release.Tenure) error {
 	return nil
 }
 
-// breach is a failed data check over published tables.
-func (x *crossing) breach(ctx workflow.Context, v gate.Verdict) error {
-	x.shown.note(GateVerdict{Gate: "watch", Verdict: v, At: workflow.Now(ctx)})
-	x.Tell(ctx, x.at(plan.StepWatch), "watch breached: "+v.Reason)
-	if x.env.Watch.OnBreach == "ask" {
-		return x.askOnce(ctx, "watch-breach", "a watch check failed", v)
-	}
-	return fault.Newf(fault.Refused, "watch", x.env.Name, "see the numbers: drawbridge status "+x.target.Release.String(), "breached: "+v.Reason)
-}
-
 // askOnce asks whether what was seen is kept or turned back, once in a window. It does not expire: late data and checks that
 // cannot run never roll back by themselves.
 func (x *crossing) askOnce(ctx workflow.Context, name, question string, v gate.Verdict) error {
@@ -150,7 +140,8 @@ func (x *crossing) askOnce(ctx workflow.Context, name, question string, v gate.V
 	x.progress.Asked = append(x.progress.Asked, name)
 	name += "-" + x.env.Name
 	g, err := x.Ask(ctx, x.at(plan.StepWatch), gate.Gate{
-		Name: name, Question: question + ": keep what is published?", Verdict: v,
+		Earlier: x.earlier(),
+		Name:    name, Question: question + ": keep what is published?", Verdict: v,
 		Choices: []gate.Choice{gate.Keep, gate.Rollback}, Endless: true,
 	})
 	if err != nil {

@@ -142,3 +142,24 @@ func TestAFirstReleaseIsDetachedByAPersonOnly(t *testing.T) {
 	require.Equal(t, "1.0.0", w.active("dev"))
 	require.Equal(t, 5*ordersPerDay, w.number(`SELECT count(*) FROM shop_dev.orders`))
 }
+
+// After a rejection in prod the earlier environments need not keep the wrong release: whoever rejects may say so.
+func TestARejectionTakesAllBackWhereItSaysSo(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.worker("worker", everything()...)
+	w.cli(4, "deploy", w.release("1.0.0"), "--to", "prod")
+	w.cli(0, "approve", shop, "--as", "grace", "--reason", "first")
+	w.cli(0, "status", shop, "--watch")
+	w.cli(4, "deploy", w.withCurrency("1.1.0"), "--to", "prod", "--rebuild", "all")
+	a := w.cli(0, "inbox")
+	require.Contains(t, a.out, "--compensate all")
+	require.Contains(t, a.out, "dev staging")
+	w.cli(0, "reject", shop, "--as", "grace", "--reason", "the currency is wrong", "--compensate", "all")
+	w.try("status", shop, "--watch")
+	for _, env := range []string{"dev", "staging", "prod"} {
+		require.Equal(t, "1.0.0", w.active(env), env)
+	}
+	w.holds("dev", fiveEmpty)
+	w.holds("staging", fiveEmpty)
+}

@@ -163,6 +163,7 @@ func (c crossing) plan() Environment {
 		Lanes:        c.policy.Publish.Lanes,
 		Budgets:      budgetTexts(c.pipeline.Canary.Expect),
 		Approval:     c.policy.Approval,
+		Compensate:   c.policy.Compensate,
 		Requires:     c.policy.Requires,
 		Watch:        watch,
 		Problems:     slices.Clone(c.observed.Problems),

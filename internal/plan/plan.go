@@ -6,6 +6,7 @@ import (
 	"drawbridge/internal/gate"
 	"drawbridge/internal/generation"
 	"drawbridge/internal/partition"
+	"drawbridge/internal/pipeline"
 	"drawbridge/internal/release"
 )
 
@@ -115,12 +116,14 @@ type Environment struct {
 	Checks   []string          `json:"checks"` // "fct_orders: unique(order_id)"
 	Budgets  []string          `json:"budgets"`
 	Approval gate.Approval     `json:"approval"`
-	Requires []string          `json:"requires,omitempty"`
-	Watch    Watch             `json:"watch"`
-	Rollback Rollback          `json:"rollback"`
-	Steps    []Step            `json:"steps"`
-	Problems []Problem         `json:"problems,omitempty"`
-	Shown    Shown             `json:"shown,omitzero"`
+	// Compensate says what is taken back when it is rejected or fails here.
+	Compensate pipeline.Compensate `json:"compensate,omitempty"`
+	Requires   []string            `json:"requires,omitempty"`
+	Watch      Watch               `json:"watch"`
+	Rollback   Rollback            `json:"rollback"`
+	Steps      []Step              `json:"steps"`
+	Problems   []Problem           `json:"problems,omitempty"`
+	Shown      Shown               `json:"shown,omitzero"`
 }
 
 // Shown are facts that inform and may move without making the plan stale; the digest leaves them out.
