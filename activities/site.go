@@ -229,7 +229,6 @@ func (s *Site) open(ctx context.Context, t Target) (*pipeline.Pipeline, Warehous
 			return nil, nil, err
 		}
 	}
-	return p, w, nil
 	return p.At(t.Now), w, nil
 }
 

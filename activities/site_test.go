@@ -381,7 +381,7 @@ func TestNothingIsDoneInALedgerThatHasGoneBack(t *testing.T) {
 	require.Equal(t, activities.Lost, err.Type())
 	require.True(t, err.NonRetryable(), "a person is asked at once")
 	require.Empty(t, b.desk.swapped)
-	_, err = call(t, (&activities.Watching{Site: b.Site, Now: opened}).Look, activities.LookInput{Target: in})
+	_, err = call(t, (&activities.Watching{Site: b.Site}).Look, activities.LookInput{Target: in})
 	require.NotNil(t, err)
 	require.Equal(t, activities.Lost, err.Type())
 }
