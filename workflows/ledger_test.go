@@ -32,6 +32,7 @@ type ledger struct {
 	active      int64
 	crossing    string
 	exclusive   bool
+	watching    string            // the deployment that watches
 	fences      map[string]string // owner -> why
 	hold        string
 	answers     map[string][]gate.Gate // by plan and digest
@@ -165,6 +166,17 @@ func (l *ledger) Leave(_ context.Context, _, owner string) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.leave(owner)
+	if l.watching == owner {
+		l.watching = ""
+	}
+	return nil
+}
+
+func (l *ledger) Watch(_ context.Context, _, owner string, _ time.Time) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.leave(owner)
+	l.watching = owner
 	return nil
 }
 
@@ -174,7 +186,7 @@ func (l *ledger) leave(owner string) {
 	}
 }
 
-func (l *ledger) RecordAnswers(_ context.Context, r release.Release, g gate.Gate) error {
+func (l *ledger) RecordAnswers(_ context.Context, _ effect.Owner, r release.Release, g gate.Gate) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	at := g.Plan + " " + r.Digest
@@ -275,7 +287,7 @@ func (l *ledger) Publish(_ context.Context, spec generation.PublishSpec, t admis
 		}
 		switch err := t.Decide(l.facts(t.Question)).(type) { //nolint:errorlint // it is never wrapped
 		case nil:
-		case admission.Held:
+		case admission.HeldError:
 			return generation.PublishResult{WaitingFor: generation.ForHold, Why: err.Reason}, nil
 		default:
 			return generation.PublishResult{}, err
