@@ -11,7 +11,7 @@ export HOME := $(shell unset HOME; home=~; [ -w "$$home" ] && echo "$$home" || e
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help install build up down demo test lint bench clean
+.PHONY: help install build up down demo test soak chaos lint bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -37,6 +37,12 @@ demo: build up ## tell the story of four releases, on the local stack
 
 test: ## run every test, on a stack of their own
 	@.ci/test
+
+soak: ## run what is too long for every day: the model deeper, all its traces on a real Postgres, a minute of faults
+	@.ci/soak
+
+chaos: ## break workers, Postgres and the stack at random for MINUTES=10; SEED=... replays a run
+	@.ci/chaos $(or $(MINUTES),10) $(SEED)
 
 lint: ## run the linters, and check determinism, the arrows between packages and the module files
 	go mod tidy -diff

@@ -46,6 +46,7 @@ type InspectInput struct {
 	Left      int64         `json:"left,omitempty"`  // diff: generation IDs; 0: the retired one before the live one
 	Right     int64         `json:"right,omitempty"` // 0: the live one
 	Limit     int           `json:"limit,omitempty"`
+	Copied    bool          `json:"copied,omitempty"` // rebind: the ledger is a copy of another environment's
 }
 
 // InspectKind is the kind of a question.
@@ -58,6 +59,7 @@ const (
 	InspectDiff        InspectKind = "diff"
 	InspectChecksum    InspectKind = "checksum"
 	InspectDoctor      InspectKind = "doctor"
+	InspectRebind      InspectKind = "rebind" // binds the ledger to a restored warehouse: the only one that changes anything
 )
 
 // Long says that the answer takes as long as tables are large.
@@ -75,7 +77,7 @@ type InspectResult struct {
 	Checked  []Checked `json:"checked,omitempty"`
 }
 
-// Inspect answers a question. It reads only.
+// Inspect answers a question. It reads only, but for a rebind, which writes the ledger.
 func (a *Inspecting) Inspect(ctx context.Context, in InspectInput) (InspectResult, error) {
 	res, err := a.inspect(ctx, in)
 	if err != nil {
@@ -107,6 +109,10 @@ func (a *Inspecting) inspect(ctx context.Context, in InspectInput) (InspectResul
 	if in.Kind == InspectDoctor {
 		return InspectResult{Checked: a.doctor(ctx, in.Target)}, nil
 	}
+	if in.Kind == InspectRebind {
+		lines, err := a.rebind(ctx, in)
+		return InspectResult{Checked: lines}, err
+	}
 	_, p, w, err := a.Site.locate(ctx, in.Target)
 	if err != nil {
 		return InspectResult{}, err
@@ -131,9 +137,9 @@ func (a *Inspecting) inspect(ctx context.Context, in InspectInput) (InspectResul
 	case InspectDiff:
 		d, err := a.diff(ctx, p, w, in)
 		return InspectResult{Diff: d}, err
-	case InspectDoctor:
+	case InspectDoctor, InspectRebind:
 	}
-	return InspectResult{}, fault.Newf(fault.Invalid, "inspect", string(in.Kind), "ask for one of: history, generations, diff, checksum, doctor", "there is no such question")
+	return InspectResult{}, fault.Newf(fault.Invalid, "inspect", string(in.Kind), "ask for one of: history, generations, diff, checksum, doctor, rebind", "there is no such question")
 }
 
 // diff compares two generations of one partition; by default the newest retired one with the live one.
@@ -185,6 +191,7 @@ func (a *Inspecting) doctor(ctx context.Context, t Target) []Checked {
 		return append(lines, unwell("warehouse", err))
 	}
 	lines = append(lines, rights...)
+	lines = append(lines, a.boundLine(ctx, p.Name, w))
 	keys, named, err := a.Site.Sources.Partitions(p.Config, p)
 	switch {
 	case err != nil:

@@ -22,10 +22,10 @@ func TestAnAttemptGoesOnWithTheBudgetOfThoseBefore(t *testing.T) {
 	env.SetHeartbeatDetails(activities.Waited{Snapshots: 4 * time.Minute, Locks: 20 * time.Second})
 	acts := &activities.Publishing{Site: b.Site}
 	env.RegisterActivity(acts.Publish)
-	_, err := env.ExecuteActivity(acts.Publish, activities.PublishInput{Target: target("prod"), Step: "swap-back", TurnBack: true, Swaps: []generation.Swap{{To: 1}}})
+	_, err := env.ExecuteActivity(acts.Publish, activities.PublishInput{Target: target("prod"), Step: "swap-back", Swaps: []generation.Swap{{To: 1}}})
 	require.NoError(t, err)
-	require.Equal(t, 4*time.Minute, b.desk.publish.WaitedSnapshots)
-	require.Equal(t, 20*time.Second, b.desk.publish.WaitedLocks)
-	require.Equal(t, 30*time.Second, b.desk.publish.LockBudget)
-	require.Equal(t, 10*time.Minute, b.desk.publish.SnapshotWait)
+	require.Equal(t, 4*time.Minute, b.desk.spec.WaitedSnapshots)
+	require.Equal(t, 20*time.Second, b.desk.spec.WaitedLocks)
+	require.Equal(t, 30*time.Second, b.desk.spec.LockBudget)
+	require.Equal(t, 10*time.Minute, b.desk.spec.SnapshotWait)
 }

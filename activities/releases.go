@@ -38,12 +38,11 @@ func (a *Releases) BuildRelease(ctx context.Context, in BuildReleaseInput) (rele
 
 // AttestInput is a statement to sign about a target's release.
 type AttestInput struct {
-	Target  Target            `json:"target"`
-	Kind    release.Kind      `json:"kind"`
-	Plan    string            `json:"plan"`
-	By      string            `json:"by"`
-	Reason  string            `json:"reason,omitempty"`
-	Details map[string]string `json:"details,omitempty"`
+	Target Target       `json:"target"`
+	Kind   release.Kind `json:"kind"`
+	Plan   string       `json:"plan"`
+	By     string       `json:"by"`
+	Reason string       `json:"reason,omitempty"`
 }
 
 // Attest signs and attaches a statement that the ledger bears out: the tenure is active here, and nobody stopped its
@@ -67,7 +66,7 @@ func (a *Releases) Attest(ctx context.Context, in AttestInput) error {
 	}
 	return a.Site.Store.Attach(ctx, release.Statement{
 		Kind: in.Kind, Subject: in.Target.Release.Digest, Environment: in.Target.Environment, Plan: in.Plan,
-		By: in.By, Reason: in.Reason, At: a.Now().UTC(), Details: in.Details,
+		By: in.By, Reason: in.Reason, At: a.Now().UTC(),
 	})
 }
 

@@ -12,6 +12,7 @@ import (
 
 	"go.temporal.io/sdk/activity"
 
+	"drawbridge/internal/admission"
 	"drawbridge/internal/effect"
 	"drawbridge/internal/fault"
 	"drawbridge/internal/partition"
@@ -29,6 +30,10 @@ type Target struct {
 	Owner effect.Owner `json:"owner"`
 	// Tenure is under which it changes what is visible; 0: nothing is to be visible.
 	Tenure int64 `json:"tenure,omitempty"`
+	// Epoch and Swaps are what the ledger has told the owner, beside the tenure: which ledger it is, and how many swaps the
+	// owner has made under the tenure. A ledger that lacks any of it has gone back, and nothing is done there.
+	Epoch string `json:"epoch,omitempty"`
+	Swaps int    `json:"swaps,omitempty"`
 }
 
 // Effect is the key under which one effect of the target's workflow is done at most once.
@@ -67,6 +72,7 @@ type Warehouse interface {
 	TurnBacker
 	Watcher
 	Inspector
+	Rebinder
 }
 
 // Site is one environment as its worker knows it: the only place where its policy, its secrets and its source files are.
@@ -132,13 +138,13 @@ func (s *Site) Pipeline(ctx context.Context, t Target) (*pipeline.Pipeline, erro
 // calls refuses effects in the name of another workflow than the one that calls. Which one that is the server says, and not
 // the caller: whoever can reach Temporal may call any activity, and owns nothing of others by that.
 func calls(ctx context.Context, t Target) error {
-	if t.Owner == "" || !activity.IsActivity(ctx) {
+	if !activity.IsActivity(ctx) {
 		return nil
 	}
 	if caller := activity.GetInfo(ctx).WorkflowExecution.ID; t.Owner.Workflow() != caller {
 		return fault.Newf(fault.Refused, "act for", t.Owner.Workflow(), "each workflow acts for itself", caller+" asks")
 	}
-	return t.Owner.Check()
+	return nil
 }
 
 // parse reads a pipeline with the packed config of this environment, or with the blob that replaces it.
@@ -203,7 +209,7 @@ func (s *Site) locate(ctx context.Context, t Target) (Target, *pipeline.Pipeline
 		"deploy a release: drawbridge deploy "+t.Release.Pipeline+" --to "+s.Environment, "it was never published here")
 }
 
-// open returns a target's pipeline and its warehouse.
+// open returns a target's pipeline and its warehouse, whose ledger knows what it has told the target's owner.
 func (s *Site) open(ctx context.Context, t Target) (*pipeline.Pipeline, Warehouse, error) {
 	p, err := s.Pipeline(ctx, t)
 	if err != nil {
@@ -212,6 +218,12 @@ func (s *Site) open(ctx context.Context, t Target) (*pipeline.Pipeline, Warehous
 	w, err := s.warehouse(ctx, p.Config)
 	if err != nil {
 		return nil, nil, err
+	}
+	if t.Tenure != 0 {
+		told := admission.Told{Pipeline: t.Release.Pipeline, Owner: t.Owner, Tenure: t.Tenure, Epoch: t.Epoch, Swaps: t.Swaps}
+		if err := w.Remembers(ctx, told); err != nil {
+			return nil, nil, err
+		}
 	}
 	return p, w, nil
 }

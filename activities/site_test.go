@@ -3,7 +3,6 @@ package activities_test
 import (
 	"context"
 	"encoding/json"
-	"slices"
 	"testing"
 	"time"
 
@@ -15,6 +14,7 @@ import (
 	"go.temporal.io/sdk/worker"
 
 	"drawbridge/activities"
+	"drawbridge/internal/admission"
 	"drawbridge/internal/fault"
 	"drawbridge/internal/gate"
 	"drawbridge/internal/generation"
@@ -48,6 +48,12 @@ func (s *shelf) Files(_ context.Context, digest string) (map[string][]byte, erro
 	return files, nil
 }
 
+func (s *shelf) Pipelines(context.Context) ([]string, error) { return []string{"shop"}, nil }
+
+func (s *shelf) Releases(context.Context, string) ([]release.Release, error) {
+	return []release.Release{target("prod").Release}, nil
+}
+
 func (s *shelf) PutBlob(_ context.Context, _ string, body []byte) (string, error) {
 	s.blobs["sha256:blob"] = body
 	return "sha256:blob", nil
@@ -64,46 +70,51 @@ func (s *shelf) Statements(context.Context, string) ([]release.Statement, error)
 	return s.statements, nil
 }
 
-// desk is a warehouse that answers what a test says; what a test does not expect is a nil method and panics.
+// desk is a warehouse whose ledger says what a test says. What is asked of it is decided by the product's own rule; what a
+// test does not expect is a nil method and panics.
 type desk struct {
 	activities.Warehouse
-	active   *release.Release
-	approved bool
-	undo     plan.Undo
+	facts    admission.Facts
+	entered  []release.Tenure
+	observed plan.Observed
 	swapped  []generation.Swap
-	publish  activities.PublishSpec
-	former   []string // digests of releases that were active
-	flipped  *release.Release
+	spec     generation.PublishSpec
 }
 
-func (d *desk) WasActive(_ context.Context, _, digest string) (bool, error) {
-	return slices.Contains(d.former, digest), nil
+func (d *desk) EnsureLedger(context.Context) error { return nil }
+
+func (d *desk) Active(context.Context, string) (release.Tenure, error) { return d.facts.Active, nil }
+
+func (d *desk) Observe(context.Context, *pipeline.Pipeline) (plan.Observed, error) {
+	return d.observed, nil
 }
 
-func (d *desk) SetActive(_ context.Context, _, _ string, r *release.Release) error {
-	d.flipped = r
-	return nil
+func (d *desk) Admit(_ context.Context, ticket admission.Ticket) error { return ticket.Decide(d.facts) }
+
+func (d *desk) Enter(_ context.Context, t release.Tenure, _ string, _ []string, _ bool) (release.Tenure, error) {
+	t.Number = 7
+	d.entered = append(d.entered, t)
+	return t, nil
 }
 
-func (d *desk) Active(context.Context, string) (*release.Release, error) { return d.active, nil }
-
-func (d *desk) Approved(context.Context, string, string) (bool, error) { return d.approved, nil }
-
-func (d *desk) Undo(context.Context, *pipeline.Pipeline, plan.TurnBack) (plan.Undo, error) {
-	return d.undo, nil
+func (d *desk) Publish(_ context.Context, spec generation.PublishSpec, ticket admission.Ticket, _ func(_, _ time.Duration)) (generation.PublishResult, error) {
+	if err := ticket.Decide(d.facts); err != nil {
+		return generation.PublishResult{}, err
+	}
+	d.swapped, d.spec = ticket.Question.Swaps, spec
+	return generation.PublishResult{Done: true, Swapped: len(ticket.Question.Swaps)}, nil
 }
 
-func (d *desk) Publish(_ context.Context, in activities.PublishSpec, _ func(_, _ time.Duration)) (activities.PublishResult, error) {
-	d.swapped, d.publish = in.Swaps, in
-	return activities.PublishResult{Done: true, Swapped: len(in.Swaps)}, nil
-}
-
-// bundle is a site of prod with the scaffold's pipeline as release 1.0.0.
+// bundle is a site of prod with the scaffold's pipeline as release 1.0.0. Its deployment crosses under tenure 7 and has built
+// generation 1.
 type bundle struct {
 	*activities.Site
 	shelf *shelf
 	desk  *desk
 }
+
+// owner is the workflow that calls, as the test environment names it.
+const owner = "default-test-workflow-id/6b3d8f0e-0000-4000-8000-000000000001"
 
 func setup(t *testing.T) *bundle {
 	t.Helper()
@@ -111,7 +122,11 @@ func setup(t *testing.T) *bundle {
 	require.NoError(t, err)
 	b := &bundle{
 		shelf: &shelf{releases: map[string]map[string][]byte{"sha256:1.0.0": files}, blobs: map[string][]byte{}},
-		desk:  &desk{},
+		desk: &desk{facts: admission.Facts{
+			Environment: "prod", Crossing: owner, Now: opened(),
+			Tenure:      release.Tenure{Number: 7, Release: target("prod").Release, Kind: release.ByDeployment, Owner: owner, Plan: "sha256:plan", By: "ann"},
+			Generations: map[int64]admission.Generation{1: {Pipeline: "shop", Digest: "sha256:1.0.0", State: generation.Built}},
+		}},
 	}
 	b.Site = &activities.Site{
 		Environment: "prod", Store: b.shelf,
@@ -123,7 +138,7 @@ func setup(t *testing.T) *bundle {
 // target is release 1.0.0 in an environment.
 func target(environment string) activities.Target {
 	return activities.Target{
-		Environment: environment, Key: "deploy/shop/1",
+		Environment: environment, Owner: owner, Tenure: 7,
 		Release: release.Release{Pipeline: "shop", Version: "1.0.0", Digest: "sha256:1.0.0"},
 	}
 }
@@ -159,130 +174,194 @@ func TestAWorkerTouchesOnlyWhatItServes(t *testing.T) {
 func TestPublishTrustsNoCaller(t *testing.T) {
 	t.Parallel()
 	passed := release.Statement{Kind: release.Passed, Subject: "sha256:1.0.0", Environment: "staging"}
-	approval := pipeline.Policy{Approval: gate.Approval{Required: true}}
-	cases := map[string]struct {
+	approval := pipeline.Policy{Approval: gate.Approval{Required: true, Approvers: []string{"ann", "ben"}, Quorum: 1, FourEyes: true, Expires: time.Hour}}
+	answer := func(by string) []gate.Gate {
+		return []gate.Gate{{Name: gate.ApprovalOf("prod"), Plan: "sha256:plan", Requester: "ann", Answers: []gate.Answer{{
+			Decision: gate.Decision{Gate: gate.ApprovalOf("prod"), Plan: "sha256:plan", Choice: gate.Approve, By: by, Reason: "fine"}, At: opened(),
+		}}}}
+	}
+	for name, c := range map[string]struct {
 		policy     pipeline.Policy
 		statements []release.Statement
-		active     *release.Release
-		approved   bool
-		planned    string
-		turnBack   bool
-		refused    string // empty: it is published
+		ledger     func(*admission.Facts)
+		forge      func(*activities.PublishInput)
+		class      fault.Class // empty: it is published
+		says       string
 	}{
 		"nothing is asked for": {},
 		"a statement is missing": {
-			policy: pipeline.Policy{Requires: []string{"staging"}}, refused: "there is none",
+			policy: pipeline.Policy{Requires: []string{"staging"}}, class: fault.Refused, says: "there is none",
 		},
 		"a statement of another environment does not count": {
-			policy: pipeline.Policy{Requires: []string{"staging"}}, refused: "there is none",
+			policy: pipeline.Policy{Requires: []string{"staging"}}, class: fault.Refused, says: "there is none",
 			statements: []release.Statement{{Kind: release.Passed, Subject: "sha256:1.0.0", Environment: "dev"}},
 		},
 		"the statement is there": {
 			policy: pipeline.Policy{Requires: []string{"staging"}}, statements: []release.Statement{passed},
 		},
 		"a yanked release is refused, whatever it passed": {
-			statements: []release.Statement{passed, {Kind: release.Yanked, Reason: "it loses orders"}}, refused: "it loses orders",
+			statements: []release.Statement{passed, {Kind: release.Yanked, Reason: "it loses orders"}}, class: fault.Refused, says: "it loses orders",
 		},
-		"an approval is missing":                   {policy: approval, planned: "sha256:p", refused: "wants an approval"},
-		"an approval of a plan is no blank cheque": {policy: approval, approved: true, refused: "wants an approval"},
-		"the approval is recorded":                 {policy: approval, approved: true, planned: "sha256:p"},
-		"the active release may run again": {
-			policy: approval, active: &release.Release{Pipeline: "shop", Version: "1.0.0", Digest: "sha256:1.0.0"},
+		"an approval is missing":                 {policy: approval, class: fault.Refused, says: "wants an approval"},
+		"who asked has approved":                 {policy: approval, ledger: func(f *admission.Facts) { f.Answers = answer("ann") }, class: fault.Refused, says: "wants an approval"},
+		"the approval is recorded":               {policy: approval, ledger: func(f *admission.Facts) { f.Answers = answer("ben") }},
+		"what is active may run again":           {policy: approval, ledger: func(f *admission.Facts) { f.Tenure.Activated = true; f.Active = f.Tenure }},
+		"a tenure that the ledger does not know": {ledger: func(f *admission.Facts) { f.Tenure = release.Tenure{} }, class: fault.Refused, says: "knows no tenure 7"},
+		"another release than the tenure's": {
+			forge: func(in *activities.PublishInput) { in.Target.Release.Digest = "sha256:other" }, class: fault.Refused, says: "is of shop@1.0.0",
 		},
-		"turning back needs no approval": {policy: approval, turnBack: true},
-	}
-	for name, c := range cases {
+		"another config than the tenure's": {
+			forge: func(in *activities.PublishInput) { in.Target.Config = "sha256:config" }, class: fault.Refused, says: "of another config",
+		},
+		"on behalf of another workflow": {
+			forge: func(in *activities.PublishInput) {
+				in.Target.Owner = "deploy/shop/9/6b3d8f0e-0000-4000-8000-000000000001"
+			},
+			class: fault.Refused, says: "act for deploy/shop/9",
+		},
+		"in the name of an earlier start": {
+			forge: func(in *activities.PublishInput) {
+				in.Target.Owner = "default-test-workflow-id/6b3d8f0e-0000-4000-8000-000000000009"
+			},
+			class: fault.Refused, says: "belongs to another workflow",
+		},
+		"a generation of another release": {
+			ledger: func(f *admission.Facts) {
+				f.Generations[1] = admission.Generation{Pipeline: "shop", Digest: "sha256:0.9.0", State: generation.Built}
+			}, class: fault.Refused, says: "of another release",
+		},
+		"a detach": {
+			forge: func(in *activities.PublishInput) { in.Swaps = []generation.Swap{{Output: "fct_orders", From: 1}} }, class: fault.Refused, says: "would be detached",
+		},
+	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			b := setup(t)
-			b.Policy, b.shelf.statements, b.desk.active, b.desk.approved = c.policy, c.statements, c.active, c.approved
-			_, err := call(t, (&activities.Publishing{Site: b.Site}).Publish, activities.PublishInput{
-				Target: target("prod"), Plan: c.planned, TurnBack: c.turnBack, Step: "publish", Swaps: []generation.Swap{{Output: "fct_orders", To: 1}},
-			})
-			if c.refused == "" {
+			b.Policy, b.shelf.statements = c.policy, c.statements
+			b.shelf.releases["sha256:other"] = b.shelf.releases["sha256:1.0.0"]
+			if c.ledger != nil {
+				c.ledger(&b.desk.facts)
+			}
+			in := activities.PublishInput{Target: target("prod"), Step: "publish", Activate: true, Swaps: []generation.Swap{{Output: "fct_orders", To: 1}}}
+			if c.forge != nil {
+				c.forge(&in)
+			}
+			if in.Target.Config != "" {
+				b.shelf.blobs[in.Target.Config] = b.shelf.releases["sha256:1.0.0"]["config.prod.yaml"]
+			}
+			_, err := call(t, (&activities.Publishing{Site: b.Site}).Publish, in)
+			if c.class == "" {
 				require.Nil(t, err)
-				require.Len(t, b.desk.swapped, 1)
+				require.Equal(t, in.Swaps, b.desk.swapped)
+				require.True(t, b.desk.spec.Activate)
+				require.Equal(t, owner+"/prod/publish/-/0", b.desk.spec.Key.String())
 				return
 			}
 			require.NotNil(t, err)
-			require.Equal(t, string(fault.Refused), err.Type())
-			require.Contains(t, err.Message(), c.refused)
+			require.Equal(t, string(c.class), err.Type(), err.Message())
+			require.Contains(t, err.Message(), c.says)
 			require.Empty(t, b.desk.swapped)
 		})
 	}
 }
 
-func TestActivateTrustsNoCaller(t *testing.T) {
+// A plan is a blob that anybody who reaches the store may write: whoever enters is held to what prod's own files say.
+func TestADeploymentEntersUnderThisEnvironmentsOwnRules(t *testing.T) {
 	t.Parallel()
-	cases := map[string]struct {
-		approved bool
-		former   []string
-		in       activities.ActivateInput
-		refused  string // empty: it becomes active
-	}{
-		"a release that nobody approved":        {refused: "wants an approval"},
-		"an approved release":                   {approved: true, in: activities.ActivateInput{Plan: "sha256:p"}},
-		"turning back to what was active":       {former: []string{"sha256:1.0.0"}, in: activities.ActivateInput{TurnBack: true}},
-		"turning back to what was never active": {former: []string{"sha256:0.9.0"}, in: activities.ActivateInput{TurnBack: true}, refused: "never active"},
+	policy := pipeline.Policy{
+		Approval: gate.Approval{Required: true, Approvers: []string{"ann", "ben", "cy"}, Quorum: 2}, Requires: []string{"staging"}, KeepRetired: 30 * 24 * time.Hour,
 	}
-	for name, c := range cases {
+	passed := []release.Statement{{Kind: release.Passed, Subject: "sha256:1.0.0", Environment: "staging"}}
+	for name, c := range map[string]struct {
+		statements []release.Statement
+		forge      func(*plan.Plan)
+		class      fault.Class // empty: it enters
+		says       string
+	}{
+		"as it was planned":      {statements: passed},
+		"without its statement":  {class: fault.Refused, says: "there is none"},
+		"with a quorum of one":   {statements: passed, forge: func(p *plan.Plan) { p.Environments[0].Approval.Quorum = 1 }, class: fault.Conflict, says: "rule of approval"},
+		"without a watch":        {statements: passed, forge: func(p *plan.Plan) { p.Environments[0].Watch.For = 0 }, class: fault.Conflict, says: "the watch"},
+		"of another environment": {statements: passed, forge: func(p *plan.Plan) { p.Environments[0].Name = "staging" }, class: fault.Refused, says: "does not touch prod"},
+		"of another release":     {statements: passed, forge: func(p *plan.Plan) { p.Release.Digest = "sha256:0.9.0" }, class: fault.Refused, says: "about another release"},
+	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			b := setup(t)
-			b.Policy = pipeline.Policy{Approval: gate.Approval{Required: true}}
-			b.desk.approved, b.desk.former = c.approved, c.former
-			c.in.Target = target("prod")
-			publishing := &activities.Publishing{Site: b.Site}
-			_, err := call(t, func(ctx context.Context, in activities.ActivateInput) (bool, error) {
-				return true, publishing.Activate(ctx, in)
-			}, c.in)
-			if c.refused == "" {
-				require.Nil(t, err)
-				require.NotNil(t, b.desk.flipped)
+			b.Policy, b.shelf.statements = policy, c.statements
+			p, err := b.Pipeline(t.Context(), target("prod"))
+			require.NoError(t, err)
+			var outputs []plan.ObservedOutput
+			for _, o := range p.Outputs {
+				outputs = append(outputs, plan.ObservedOutput{Table: o.Table, Kind: generation.Absent})
+			}
+			planned, err := plan.Compute(plan.Input{
+				Release: target("prod").Release, Pipeline: p,
+				Environments: []plan.EnvironmentInput{{Config: p.Config, Policy: policy, Observed: plan.Observed{
+					Environment: "prod", Schema: p.Config.WarehouseSchema, ConfigDigest: p.Config.Digest(), PolicyDigest: policy.Digest(), Outputs: outputs,
+				}}},
+			})
+			require.NoError(t, err)
+			if c.forge != nil {
+				c.forge(&planned)
+			}
+			b.shelf.blobs["sha256:plan"], err = json.Marshal(planned)
+			require.NoError(t, err)
+			entered, refused := call(t, (&activities.Admitting{Site: b.Site}).Enter, activities.EnterInput{
+				Target: target("prod"), Kind: release.ByDeployment, Plan: "sha256:plan", By: "ann",
+			})
+			if c.class == "" {
+				require.Nil(t, refused)
+				require.EqualValues(t, 7, entered.Tenure.Number)
+				require.Equal(t, policy.Approval, entered.Rule, "every gate there has the rule of this environment")
+				require.Equal(t, "sha256:plan", b.desk.entered[0].Plan)
 				return
 			}
-			require.NotNil(t, err)
-			require.Equal(t, string(fault.Refused), err.Type())
-			require.Contains(t, err.Message(), c.refused)
-			require.Nil(t, b.desk.flipped)
+			require.NotNil(t, refused)
+			require.Equal(t, string(c.class), refused.Type(), refused.Message())
+			require.Contains(t, refused.Message(), c.says)
+			require.Empty(t, b.desk.entered)
 		})
 	}
 }
 
-func TestWhatAnEarlierReleaseDoesNotHaveIsDetached(t *testing.T) {
+func TestARunIsHeldToWhatRefusesAPlan(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	before := target("prod").Release
-	b.desk.undo = plan.Undo{To: &before, Items: []plan.UndoItem{
-		{Kind: plan.UndoRebuild, Output: "fct_orders", Partition: "2026-01-01", Live: 7},
-		{Kind: plan.UndoRebuild, Output: "dim_new", Partition: "all", Live: 8},
-		{Kind: plan.UndoSwapBack, Output: "fct_orders", Partition: "2026-01-02", Live: 9, To: 3},
-	}}
-	survey, err := call(t, (&activities.TurningBack{Site: b.Site}).Survey, activities.SurveyInput{Target: target("prod")})
-	require.Nil(t, err)
-	require.Equal(t, []int{1, 1, 1}, []int{survey.Rebuilds, survey.Detached, survey.Swaps})
-	var kept plan.Undo
-	require.NoError(t, json.Unmarshal(b.shelf.blobs[survey.Undo], &kept))
-	require.Equal(t, plan.UndoDetach, kept.Items[1].Kind)
-	batch, err := call(t, (&activities.TurningBack{Site: b.Site}).Swaps, activities.BatchInput{Target: target("prod"), Undo: survey.Undo})
-	require.Nil(t, err)
-	require.Equal(t, []generation.Swap{
-		{Output: "dim_new", Partition: "all", From: 8}, {Output: "fct_orders", Partition: "2026-01-02", From: 9, To: 3},
-	}, batch.Swaps)
+	b.desk.observed = plan.Observed{Problems: []plan.Problem{{Rule: "publication", Object: "fct_orders", Text: "the table is published", Remedy: "leave it out", Blocking: true}}}
+	_, err := call(t, (&activities.Admitting{Site: b.Site}).Enter, activities.EnterInput{Target: target("prod"), Kind: release.ByRun, By: "ann"})
+	require.NotNil(t, err)
+	require.Equal(t, string(fault.Refused), err.Type())
+	require.Contains(t, err.Message(), "the table is published")
+	require.Empty(t, b.desk.entered)
 }
 
-func TestAStatementIsAttachedOnce(t *testing.T) {
+func TestAStatementIsAttachedOnceAndOnlyAboutWhatIsActive(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	releases := &activities.Releases{Site: b.Site, Now: opened}
-	in := activities.AttestInput{Target: target("prod"), Kind: release.Passed, Plan: "sha256:p", By: "ann"}
-	for range 2 {
+	attest := func() *temporal.ApplicationError {
+		in := activities.AttestInput{Target: target("prod"), Kind: release.Passed, Plan: "sha256:plan", By: "ann"}
 		_, err := call(t, func(ctx context.Context, in activities.AttestInput) (bool, error) {
 			return true, releases.Attest(ctx, in)
 		}, in)
-		require.Nil(t, err)
+		return err
+	}
+	err := attest()
+	require.NotNil(t, err, "it has not been published")
+	require.Equal(t, string(fault.Conflict), err.Type())
+	b.desk.facts.Tenure.Activated = true
+	b.desk.facts.Active = b.desk.facts.Tenure
+	for range 2 {
+		require.Nil(t, attest())
 	}
 	require.Len(t, b.shelf.statements, 1)
+	b.desk.facts.Fenced = "turned back under tenure 8"
+	b.shelf.statements = nil
+	err = attest()
+	require.NotNil(t, err, "it was turned back since")
+	require.Equal(t, string(fault.Conflict), err.Type())
+	require.Empty(t, b.shelf.statements)
 }
 
 func opened() time.Time { return time.Date(2026, 1, 31, 12, 0, 0, 0, time.UTC) }

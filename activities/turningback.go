@@ -33,9 +33,9 @@ type TurnBacker interface {
 	PreviewTurnBack(ctx context.Context, req turnback.Request) (b turnback.TurnBack, ok bool, err error)
 	TurnBack(ctx context.Context, tenure int64) (turnback.TurnBack, error)
 	// DecideTurnBack decides about the next partitions after a key, from what is live now.
-	DecideTurnBack(ctx context.Context, b turnback.TurnBack, has []string, after partition.Key, limit int) (turnback.Page, error)
+	DecideTurnBack(ctx context.Context, b turnback.TurnBack, has []turnback.Output, after partition.Key, limit int) (turnback.Page, error)
 	// DecidePartition decides about one partition.
-	DecidePartition(ctx context.Context, b turnback.TurnBack, has []string, key partition.Key) (turnback.Decision, error)
+	DecidePartition(ctx context.Context, b turnback.TurnBack, has []turnback.Output, key partition.Key) (turnback.Decision, error)
 	RecordLeft(ctx context.Context, tenure int64, left []turnback.LeftOver) error
 	Left(ctx context.Context, tenure int64, limit int) (stuck, left int, first []turnback.LeftOver, err error)
 	EndTurnBack(ctx context.Context, tenure int64, state turnback.State) error
@@ -127,7 +127,7 @@ func (a *TurningBack) preview(ctx context.Context, w Warehouse, out Began) (Bega
 }
 
 // outputs are those that the release to go back to has, and its pipeline; none where no release is gone back to.
-func (a *TurningBack) outputs(ctx context.Context, t Target, b turnback.TurnBack) ([]string, *pipeline.Pipeline, error) {
+func (a *TurningBack) outputs(ctx context.Context, t Target, b turnback.TurnBack) ([]turnback.Output, *pipeline.Pipeline, error) {
 	if b.Tenure.None() {
 		return nil, nil, nil
 	}
@@ -136,9 +136,9 @@ func (a *TurningBack) outputs(ctx context.Context, t Target, b turnback.TurnBack
 	if err != nil {
 		return nil, nil, fmt.Errorf("read the release to go back to: %w", err)
 	}
-	has := make([]string, len(p.Outputs))
+	has := make([]turnback.Output, len(p.Outputs))
 	for i, o := range p.Outputs {
-		has[i] = o.Table
+		has[i] = turnback.Output{Table: o.Table, All: o.Partition.By == partition.All}
 	}
 	return has, p, nil
 }
@@ -211,7 +211,7 @@ type turning struct {
 	in  PassInput
 	w   Warehouse
 	b   turnback.TurnBack
-	has []string
+	has []turnback.Output
 	p   *pipeline.Pipeline // of the release to go back to; nil: none
 }
 
@@ -234,29 +234,29 @@ func (a *TurningBack) open(ctx context.Context, in PassInput) (turning, error) {
 
 // swapPage goes through the decisions of a page. done says that the pass ends before the page does.
 func (a *TurningBack) swapPage(ctx context.Context, t turning, page turnback.Page, pass *Pass) (done bool, err error) {
-	var batch []turnback.Decision
+	var seen, batch []turnback.Decision // since the last transaction; batch are those that change something
 	flush := func() (bool, error) {
-		if len(batch) == 0 {
-			return false, nil
+		var failed map[partition.Key]bool
+		if len(batch) > 0 {
+			var parked generation.PublishResult
+			failed, parked, err = a.swapAll(ctx, t, batch)
+			if err != nil || parked.WaitingFor != "" {
+				pass.Parked = parked
+				return true, err
+			}
 		}
-		parked, err := a.swap(ctx, t, batch)
-		if err != nil || parked.WaitingFor != "" {
-			pass.Parked = parked
-			return true, err
-		}
-		for _, d := range batch {
-			pass.Tally = pass.Tally.Add(d, true)
+		for _, d := range seen {
+			pass.Tally = pass.Tally.Add(d, d.Changes() && !failed[d.Partition])
 			pass.After = d.Partition
 		}
-		batch = nil
+		seen, batch = nil, nil
 		return false, nil
 	}
 	for _, d := range page.Decisions {
 		if err := a.leave(ctx, t, d); err != nil {
 			return true, err
 		}
-		switch {
-		case d.Action == turnback.Rebuild:
+		if d.Action == turnback.Rebuild {
 			if done, err := flush(); err != nil || done {
 				return true, err
 			}
@@ -264,15 +264,16 @@ func (a *TurningBack) swapPage(ctx context.Context, t turning, page turnback.Pag
 			if len(pass.Rebuild) == partitionsPerPublish {
 				return true, nil
 			}
-		case d.Changes():
+			continue
+		}
+		seen = append(seen, d)
+		if d.Changes() {
 			batch = append(batch, d)
-			if len(batch) == partitionsPerPublish {
-				if done, err := flush(); err != nil || done {
-					return true, err
-				}
+		}
+		if len(batch) == partitionsPerPublish {
+			if done, err := flush(); err != nil || done {
+				return true, err
 			}
-		default:
-			pass.Tally = pass.Tally.Add(d, false)
 		}
 	}
 	return flush()
@@ -290,6 +291,30 @@ func (a *TurningBack) leave(ctx context.Context, t turning, d turnback.Decision)
 		return nil
 	}
 	return t.w.RecordLeft(ctx, t.b.Tenure.Number, left)
+}
+
+// swapAll swaps partitions back, in one transaction where that can be. One that cannot go back is a row of the ledger, and
+// stops no other.
+func (a *TurningBack) swapAll(ctx context.Context, t turning, batch []turnback.Decision) (failed map[partition.Key]bool, parked generation.PublishResult, err error) {
+	parked, err = a.swap(ctx, t, batch)
+	if fault.ClassOf(err) == "" {
+		return nil, parked, err
+	}
+	if b, lost := t.w.TurnBack(ctx, t.in.Tenure); lost != nil || b.State != turnback.Open {
+		return nil, parked, err // it is not about a partition
+	}
+	failed = map[partition.Key]bool{}
+	for _, d := range batch {
+		parked, err := a.swap(ctx, t, []turnback.Decision{d})
+		if fault.ClassOf(err) != "" {
+			failed[d.Partition] = true
+			err = t.w.RecordLeft(ctx, t.b.Tenure.Number, stuck(d, err))
+		}
+		if err != nil || parked.WaitingFor != "" {
+			return failed, parked, err
+		}
+	}
+	return failed, generation.PublishResult{}, nil
 }
 
 // swap makes whole decisions visible in one transaction.
@@ -363,11 +388,11 @@ func (a *TurningBack) RebuildPass(ctx context.Context, in PassInput) (Pass, erro
 	return pass, nil
 }
 
-// stuck are the rows of a partition that could not be built again.
+// stuck are the rows of a partition that could not go back.
 func stuck(d turnback.Decision, cause error) []turnback.LeftOver {
 	var left []turnback.LeftOver
 	for _, it := range d.Items {
-		if it.Action != turnback.Keep {
+		if it.Action != turnback.Keep && it.Action != turnback.Leave {
 			left = append(left, turnback.LeftOver{Output: it.Output, Partition: d.Partition, Stuck: true, Reason: cause.Error()})
 		}
 	}

@@ -9,13 +9,13 @@ import (
 func (a *app) approveCommand() *cobra.Command {
 	var d decision
 	cmd := &cobra.Command{
-		Use:   "approve ID --reason TEXT",
+		Use:   "approve PIPELINE[@VERSION]|ID --reason TEXT",
 		Short: "Let a change go on at its gate",
 		Long:  decisionHelp,
 		Example: "  drawbridge approve shop --gate approval-prod --reason 'numbers checked with finance'\n" +
-			"  drawbridge approve deploy/shop --plan 9b1e52aa04c1 --reason ok --as ana",
+			"  drawbridge approve shop@1.1.0 --plan 9b1e52aa04c1 --reason ok --as ana",
 		GroupID: groupDecide,
-		Args:    between(1, 1, "ID or PIPELINE"),
+		Args:    between(1, 1, workflowArgument),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			d.choice = string(gate.Approve)
 			return a.decide(cmd.Context(), args[0], d)
@@ -26,6 +26,6 @@ func (a *app) approveCommand() *cobra.Command {
 }
 
 // decisionHelp is what the three commands of deciding share.
-const decisionHelp = `ID is a pipeline (its deployment) or a workflow ID. Without --gate and --plan the one open gate and its plan are meant;
-where several are open, both have to be named. A decision about another plan is refused. When no worker answers within ten seconds the decision is recorded,
-and applied when one returns.`
+const decisionHelp = `PIPELINE is its deployment that is open, or else the newest; where several are open, name one: PIPELINE@VERSION. Without
+--gate and --plan the one open gate and its plan are meant; where several are open, both have to be named. A decision about
+another plan is refused. When no worker answers within ten seconds the decision is recorded, and applied when one returns.`

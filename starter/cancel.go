@@ -6,25 +6,28 @@ import (
 	"github.com/spf13/cobra"
 
 	"drawbridge/internal/console"
-	"drawbridge/internal/dispatch"
 )
 
 func (a *app) cancelCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:     "cancel ID",
+		Use:     "cancel PIPELINE[@VERSION]|ID",
 		Short:   "Ask a workflow to stop; what it published is turned back",
 		Long:    "Requests cancellation. A deployment then turns back what it published, which takes a while: status shows it.",
 		Example: "  drawbridge cancel shop\n  drawbridge cancel run/shop/dev/2026-01-31",
 		GroupID: groupChange,
-		Args:    between(1, 1, "ID or PIPELINE"),
+		Args:    between(1, 1, workflowArgument),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.cancel(cmd.Context(), dispatch.WorkflowID(args[0]))
+			return a.cancel(cmd.Context(), args[0])
 		},
 	}
 }
 
-func (a *app) cancel(ctx context.Context, id string) error {
+func (a *app) cancel(ctx context.Context, arg string) error {
 	d, err := a.desk(ctx)
+	if err != nil {
+		return err
+	}
+	id, err := d.Find(ctx, arg)
 	if err != nil {
 		return err
 	}

@@ -34,11 +34,9 @@ type server struct {
 	start   func(o client.StartWorkflowOptions, workflow string, input any) error
 	status  func() (workflows.Status, error)
 	result  func(ctx context.Context, answer any) error
-	update  func(o client.UpdateWorkflowOptions) error
 	pending []*workflowpb.PendingActivityInfo
 	started []client.StartWorkflowOptions
 	inputs  []any
-	updates []client.UpdateWorkflowOptions
 }
 
 func (s *server) Close() {}
@@ -76,15 +74,6 @@ func (s *server) QueryWorkflow(context.Context, string, string, string, ...any) 
 	payloads, err := converter.GetDefaultDataConverter().ToPayloads(status)
 	return client.NewValue(payloads), err
 }
-
-func (s *server) UpdateWorkflow(_ context.Context, o client.UpdateWorkflowOptions) (client.WorkflowUpdateHandle, error) {
-	s.updates = append(s.updates, o)
-	return handle{}, s.update(o)
-}
-
-type handle struct{ client.WorkflowUpdateHandle }
-
-func (handle) Get(context.Context, any) error { return nil }
 
 type run struct {
 	client.WorkflowRun
@@ -128,7 +117,7 @@ func TestDeployStartsOneDeploymentOfTheFolder(t *testing.T) {
 	require.Zero(t, x.run(t, "deploy", dir, "--to", "staging", "--rebuild", "last=2", "--reason", "why not", "--compensate", "all", "--config", "staging="+dir+"/config.staging.yaml"), x.errOut.String())
 	require.Len(t, s.started, 1)
 	o := s.started[0]
-	require.Equal(t, "deploy/shop", o.ID)
+	require.Equal(t, "deploy/shop/1.0.0", o.ID)
 	require.Equal(t, workflows.Queue, o.TaskQueue)
 	require.True(t, o.WorkflowExecutionErrorWhenAlreadyStarted, "without it, a second deployment would look started")
 	require.Equal(t, enumspb.WORKFLOW_ID_CONFLICT_POLICY_FAIL, o.WorkflowIDConflictPolicy)
@@ -172,7 +161,7 @@ func TestDeployDetachedSaysWhoIsMissing(t *testing.T) {
 	s := staffed("dev")
 	x := newTerminal(t).with(s)
 	require.Zero(t, x.run(t, "deploy", shop(t, x), "--to", "staging", "--detach"))
-	require.Contains(t, x.out.String(), "Started deploy/shop")
+	require.Contains(t, x.out.String(), "Started deploy/shop/1.0.0")
 	require.Contains(t, x.errOut.String(), "no worker answers on drawbridge-staging, drawbridge-staging-build")
 	require.Contains(t, x.errOut.String(), "→ start one: drawbridge-worker --env staging\n")
 }
@@ -210,56 +199,20 @@ func TestDeployAppliesAPlan(t *testing.T) {
 	require.Len(t, s.started, 1)
 }
 
-func TestDeployWhileAnotherRuns(t *testing.T) {
+func TestDeployOfAReleaseThatIsBeingDeployedIsRefused(t *testing.T) {
 	t.Parallel()
-	t.Run("is refused with what is running", func(t *testing.T) {
-		t.Parallel()
+	for _, stage := range []workflows.Stage{workflows.StageCrossing, workflows.StageWatching} {
 		s := staffed("dev")
 		s.start = running
 		s.status = func() (workflows.Status, error) {
-			return workflows.Status{Header: conduct.Header{Pipeline: "shop", Release: release.Release{Version: "0.9.0"}, By: "ben", Stage: workflows.StageCrossing, Sentence: "building"}}, nil
+			return workflows.Status{Header: conduct.Header{Pipeline: "shop", Release: release.Release{Version: "1.0.0"}, By: "ben", Stage: stage, Sentence: "building"}}, nil
 		}
 		x := newTerminal(t).with(s)
 		require.Equal(t, int(exitRefused), x.run(t, "deploy", shop(t, x), "--to", "dev"))
-		require.Contains(t, x.errOut.String(), "shop@0.9.0 by ben runs already, crossing: building")
-		require.Contains(t, x.errOut.String(), "drawbridge status deploy/shop")
-		require.Empty(t, s.updates)
-	})
-	t.Run("supersedes one that only watches", func(t *testing.T) {
-		t.Parallel()
-		s := staffed("dev").ends(workflows.Status{Header: conduct.Header{Stage: workflows.StageDone}})
-		s.start = func(o client.StartWorkflowOptions, w string, in any) error {
-			if len(s.updates) == 0 {
-				return running(o, w, in)
-			}
-			return nil
-		}
-		s.status = func() (workflows.Status, error) {
-			return workflows.Status{Header: conduct.Header{Pipeline: "shop", Stage: workflows.StageWatching}}, nil
-		}
-		s.update = func(client.UpdateWorkflowOptions) error { return nil }
-		x := newTerminal(t).with(s)
-		require.Zero(t, x.run(t, "deploy", shop(t, x), "--to", "dev", "--reason", "1.0.0 is better"), x.errOut.String())
-		require.Len(t, s.updates, 1)
-		require.Equal(t, workflows.Supersede, s.updates[0].UpdateName)
-		require.Equal(t, []any{workflows.SupersedeInput{By: "ana", Reason: "1.0.0 is better"}}, s.updates[0].Args)
-		require.Len(t, s.started, 2)
-	})
-	t.Run("goes on when superseding is refused", func(t *testing.T) {
-		t.Parallel()
-		s := staffed("dev")
-		s.start = running
-		s.status = func() (workflows.Status, error) {
-			return workflows.Status{Header: conduct.Header{Stage: workflows.StageWatching}}, nil
-		}
-		s.update = func(client.UpdateWorkflowOptions) error {
-			return temporal.NewApplicationError("it is not only watching", "drawbridge.Conflict")
-		}
-		x := newTerminal(t).with(s)
-		require.Equal(t, int(exitRefused), x.run(t, "deploy", shop(t, x), "--to", "dev"))
-		require.Contains(t, x.errOut.String(), "it is not only watching")
+		require.Contains(t, x.errOut.String(), "shop@1.0.0 by ben runs already, "+string(stage)+": building")
+		require.Contains(t, x.errOut.String(), "drawbridge status deploy/shop/1.0.0")
 		require.Len(t, s.started, 1)
-	})
+	}
 }
 
 func TestSearchAttributesAreNotNeeded(t *testing.T) {
@@ -330,6 +283,9 @@ func TestRollbackNamesAReleaseAndARequest(t *testing.T) {
 		"the release before":  {nil, turnback.Request{}},
 		"a version":           {[]string{"--to", "1.1.0"}, turnback.Request{To: "1.1.0"}},
 		"the retained data":   {[]string{"--data", "snapshot"}, turnback.Request{Snapshot: true}},
+		"a tenure":            {[]string{"--to", "17"}, turnback.Request{To: "17"}},
+		"without new outputs": {[]string{"--detach-new-outputs"}, turnback.Request{Detach: true}},
+		"what is open":        {[]string{"--resume"}, turnback.Request{Resume: true}},
 		"a partition":         {[]string{"--output", "o", "--partition", "p"}, turnback.Request{Output: "o", Partition: "p"}},
 		"its last good one":   {[]string{"--output", "o", "--partition", "p", "--to", "last-good"}, turnback.Request{Output: "o", Partition: "p"}},
 		"one of its old ones": {[]string{"--output", "o", "--partition", "p", "--to", "41"}, turnback.Request{Output: "o", Partition: "p", Generation: 41}},
@@ -338,15 +294,37 @@ func TestRollbackNamesAReleaseAndARequest(t *testing.T) {
 			t.Parallel()
 			s := staffed("prod").ends(workflows.Status{Header: conduct.Header{Stage: workflows.StageDone}})
 			x := newTerminal(t).with(s)
-			require.Zero(t, x.run(t, "build", shop(t, x)))
 			require.Zero(t, x.run(t, append([]string{"rollback", "shop", "--env", "prod", "--reason", "bad", "--dry-run", "--verify", "full"}, tc.args...)...), x.errOut.String())
 			require.Equal(t, "rollback/shop/prod", s.started[0].ID)
 			in := s.inputs[0].(workflows.RollbackInput)
 			require.Equal(t, tc.want, in.Request)
 			require.True(t, in.DryRun)
 			require.EqualValues(t, "full", in.Verify)
-			require.Equal(t, "1.0.0", in.Release.Version, "the newest release says where the warehouse is")
-			require.Equal(t, "bad", in.Reason)
+			require.Equal(t, []string{"shop", "prod", "bad"}, []string{in.Pipeline, in.Environment, in.Reason})
+		})
+	}
+}
+
+func TestARollbackThatCannotBeMeantIsRefusedAtOnce(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		args []string
+		says string
+	}{
+		"without a reason":                 {[]string{"--env", "prod"}, "--reason TEXT"},
+		"without an environment":           {[]string{"--reason", "bad"}, "--env prod"},
+		"an output without a partition":    {[]string{"--env", "prod", "--reason", "bad", "--output", "o"}, "--partition P"},
+		"a release's last good one":        {[]string{"--env", "prod", "--reason", "bad", "--to", "last-good"}, "a generation belongs to a partition"},
+		"a partition to a version":         {[]string{"--env", "prod", "--reason", "bad", "--output", "o", "--partition", "p", "--to", "1.0.0"}, "it is no generation"},
+		"what is open, and to another end": {[]string{"--env", "prod", "--resume", "--to", "1.0.0"}, "what is open says where to"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := staffed("prod")
+			x := newTerminal(t).with(s)
+			require.Equal(t, int(exitInvalid), x.run(t, append([]string{"rollback", "shop"}, tc.args...)...))
+			require.Contains(t, x.errOut.String(), tc.says)
+			require.Empty(t, s.started)
 		})
 	}
 }
@@ -357,5 +335,5 @@ func TestFailureOfTheServerIsSaid(t *testing.T) {
 	s.start = func(client.StartWorkflowOptions, string, any) error { return errors.New("quota") }
 	x := newTerminal(t).with(s)
 	require.Equal(t, int(exitInvalid), x.run(t, "deploy", shop(t, x), "--to", "dev"))
-	require.Contains(t, x.errOut.String(), "start deploy/shop: quota")
+	require.Contains(t, x.errOut.String(), "start deploy/shop/1.0.0: quota")
 }

@@ -13,6 +13,9 @@ import (
 	"drawbridge/workflows"
 )
 
+// workflowArgument says what names a workflow.
+const workflowArgument = "PIPELINE[@VERSION] or ID"
+
 // decision is the flags of approve, reject and decide.
 type decision struct {
 	gate   string
@@ -34,13 +37,13 @@ func (d *decision) flags(a *app, cmd *cobra.Command) {
 func (a *app) decideCommand() *cobra.Command {
 	var d decision
 	cmd := &cobra.Command{
-		Use:   "decide ID --choice CHOICE --reason TEXT",
+		Use:   "decide PIPELINE[@VERSION]|ID --choice CHOICE --reason TEXT",
 		Short: "Answer a gate with any of its choices: retry, proceed, rollback, keep, ...",
 		Long:  "Answers a gate with one of the choices that drawbridge inbox lists for it.\n\n" + decisionHelp,
 		Example: "  drawbridge decide shop --gate watch-prod --choice rollback --reason 'late orders are missing'\n" +
 			"  drawbridge decide run/shop/prod/2026-01-31 --choice retry --reason 'blocker is gone'",
 		GroupID: groupDecide,
-		Args:    between(1, 1, "ID or PIPELINE"),
+		Args:    between(1, 1, workflowArgument),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if d.choice == "" {
 				return fault.Newf(fault.Invalid, "decide", args[0], "see the choices: drawbridge inbox; then --choice CHOICE", "the choice is missing")
@@ -65,7 +68,11 @@ func (a *app) decide(ctx context.Context, arg string, d decision) error {
 	if err != nil {
 		return err
 	}
-	t := desk.Talk(dispatch.WorkflowID(arg))
+	id, err := desk.Find(ctx, arg)
+	if err != nil {
+		return err
+	}
+	t := desk.Talk(id)
 	how, full, g, err := desk.Decide(ctx, t, gate.Decision{Gate: d.gate, Plan: d.plan, Choice: gate.Choice(d.choice), By: by, Reason: d.reason})
 	if err != nil {
 		return err

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -32,7 +31,8 @@ func (a *app) deployCommand() *cobra.Command {
 back, or waits for a person: then it prints how to decide and exits with 4. With --watch it goes on following meanwhile;
 with --detach it returns when the deployment has started. Ctrl-C stops following, never the deployment.
 
-A pipeline has one deployment at a time. One that is only watching is superseded by the next; any other is in the way.`,
+A release has one deployment at a time, deploy/PIPELINE/VERSION. Those of other releases go on: one of them at a time
+changes an environment, and a watch ends when a newer release is published there.`,
 		Example: "  drawbridge deploy ./shop --to prod\n  drawbridge deploy shop@1.1.0 --to prod --rebuild last=7 --reason 'currency codes'\n  drawbridge deploy 9b1e52aa04c1 --watch",
 		GroupID: groupChange,
 		Args:    between(1, 1, "DIR, PIPELINE@VERSION or PLANDIGEST"),
@@ -68,10 +68,9 @@ func (a *app) deploy(ctx context.Context, arg string, d deployment) error {
 		return err
 	}
 	t, err := desk.Begin(ctx, dispatch.Order{
-		ID: workflows.DeploymentID(in.Pipeline), Workflow: workflows.DeploymentName, Input: in,
+		ID: workflows.DeploymentID(in.Pipeline, s.version), Workflow: workflows.DeploymentName, Input: in,
 		Pipeline: in.Pipeline, Release: s.version, Plan: in.Plan, By: in.By, Environments: in.Environments,
 		Summary: fmt.Sprintf("deploy %s to %s", s.title, in.Environments[len(in.Environments)-1]), Details: deploymentDetails(s, in),
-		Supersede: &workflows.SupersedeInput{By: in.By, Reason: cmp.Or(in.Reason, "a newer deployment")},
 	})
 	if err != nil {
 		return err

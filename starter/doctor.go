@@ -11,24 +11,67 @@ import (
 	"drawbridge/internal/console"
 	"drawbridge/internal/dispatch"
 	"drawbridge/internal/temporalx"
+	"drawbridge/workflows"
 )
 
 func (a *app) doctorCommand() *cobra.Command {
 	var envs []string
+	var rebind, copied bool
 	cmd := &cobra.Command{
 		Use:   "doctor [PIPELINE]",
 		Short: "Check Temporal, workers, store and rights, a line each with its remedy",
 		Long: `Checks what every command needs, and of the environments named by --env whether workers poll. With a pipeline, every
-environment's worker also checks its store, warehouse, rights and source files.`,
-		Example: "  drawbridge doctor --env dev\n  drawbridge doctor shop",
+environment's worker also checks its store, warehouse, rights and source files. --rebind binds the ledger of an environment to
+its tables after they were restored from a dump.`,
+		Example: "  drawbridge doctor --env dev\n  drawbridge doctor shop\n  drawbridge doctor shop --env prod --rebind",
 		GroupID: groupSetup,
 		Args:    between(0, 1, "PIPELINE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			switch {
+			case copied && !rebind:
+				return usage(cmd, "--as-environment goes with --rebind")
+			case rebind && (len(args) == 0 || len(envs) != 1):
+				return usage(cmd, "--rebind wants the pipeline and one environment: PIPELINE --env ENV --rebind")
+			case rebind:
+				return a.rebind(cmd.Context(), args[0], envs[0], copied)
+			}
 			return a.doctor(cmd.Context(), args, envs)
 		},
 	}
 	cmd.Flags().StringArrayVar(&envs, "env", nil, "an environment; repeat it for more (default: the pipeline's)")
+	cmd.Flags().BoolVar(&rebind, "rebind", false, "bind the ledger to the tables that are there, after a restore from a dump")
+	cmd.Flags().BoolVar(&copied, "as-environment", false, "with --rebind: the warehouse is a copy of another environment's, and becomes that of --env")
 	return cmd
+}
+
+// rebind has an environment's worker bind its ledger anew.
+func (a *app) rebind(ctx context.Context, arg, env string, copied bool) error {
+	name, err := named(arg)
+	if err != nil {
+		return err
+	}
+	s, err := a.newest(ctx, name)
+	if err != nil {
+		return err
+	}
+	if err := s.in(env); err != nil {
+		return err
+	}
+	desk, err := a.desk(ctx)
+	if err != nil {
+		return err
+	}
+	res, err := dispatch.Ask[activities.InspectResult](ctx, desk, "inspect", dispatch.Order{
+		Workflow: workflows.InspectionName, Pipeline: s.pipeline, Environments: []string{env}, Release: s.version,
+		Summary: "rebind " + s.pipeline + " in " + env,
+		Input: activities.InspectInput{
+			Kind: activities.InspectRebind, Copied: copied, Target: activities.Target{Environment: env, Release: s.release},
+		},
+	})
+	if err != nil {
+		return err
+	}
+	return a.diagnosis(res.Checked)
 }
 
 // doctor checks from the ground up; what cannot be reached is not looked into. Something that is not right is a refusal.

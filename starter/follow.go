@@ -82,7 +82,3 @@ func (t *teller) End() { fmt.Fprint(t.out, t.story.End()) }
 func (t *teller) Unregistered() {
 	t.app.say(func(s console.Screen) string { return s.Unregistered(temporalx.RegisterLine(workflows.Attributes())) })
 }
-
-func (t *teller) Superseding(x workflows.Status) {
-	t.app.say(func(s console.Screen) string { return s.Superseded(x) })
-}

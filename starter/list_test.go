@@ -51,14 +51,14 @@ func (v *visibility) ListWorkflow(_ context.Context, r *workflowservice.ListWork
 
 func TestInboxFindsGatesWithAndWithoutSearchAttributes(t *testing.T) {
 	t.Parallel()
-	open := []*workflowpb.WorkflowExecutionInfo{execution("deploy/shop", runs, time.Hour)}
+	open := []*workflowpb.WorkflowExecutionInfo{execution("deploy/shop/1.1.0", runs, time.Hour)}
 	for name, tc := range map[string]struct {
 		status  workflows.Status
 		unknown bool
 		want    string
 	}{
-		"an open gate": {waitingStatus(), false, "drawbridge approve shop --gate approval-prod --plan 999999999999 --reason TEXT"},
-		"an open gate, attributes not registered": {waitingStatus(), true, "drawbridge approve shop --gate approval-prod --plan 999999999999 --reason TEXT"},
+		"an open gate": {waitingStatus(), false, "drawbridge approve shop@1.1.0 --gate approval-prod --plan 999999999999 --reason TEXT"},
+		"an open gate, attributes not registered": {waitingStatus(), true, "drawbridge approve shop@1.1.0 --gate approval-prod --plan 999999999999 --reason TEXT"},
 		"none is open": {workflows.Status{Header: conduct.Header{Stage: workflows.StageCrossing}}, true, "No gate is open."},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -88,15 +88,15 @@ func TestStatusOfAllIsAList(t *testing.T) {
 	}
 	v := &visibility{server: s, answers: func(query string) ([]*workflowpb.WorkflowExecutionInfo, error) {
 		if strings.Contains(query, "ExecutionStatus = 'Running'") {
-			return []*workflowpb.WorkflowExecutionInfo{execution("deploy/shop", runs, time.Hour)}, nil
+			return []*workflowpb.WorkflowExecutionInfo{execution("deploy/shop/1.1.0", runs, time.Hour)}, nil
 		}
-		return []*workflowpb.WorkflowExecutionInfo{execution("deploy/taxi", terminated, time.Hour)}, nil
+		return []*workflowpb.WorkflowExecutionInfo{execution("deploy/taxi/2.0.0", terminated, time.Hour)}, nil
 	}}
 	x := newTerminal(t).with(v)
 	require.Zero(t, x.run(t, "status"), x.errOut.String())
-	require.Contains(t, x.out.String(), "deploy/shop  crossing")
-	require.Contains(t, x.out.String(), "deploy/taxi  abandoned")
-	require.Contains(t, x.out.String(), "Next: drawbridge recover deploy/taxi")
+	require.Contains(t, x.out.String(), "deploy/shop/1.1.0  crossing")
+	require.Contains(t, x.out.String(), "deploy/taxi/2.0.0  abandoned")
+	require.Contains(t, x.out.String(), "Next: drawbridge recover deploy/taxi/2.0.0")
 	for _, query := range v.asked {
 		require.Contains(t, query, "'drawbridge.Rollback'")
 		require.NotContains(t, query, "drawbridge.Plan", "questions are not listed")

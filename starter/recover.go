@@ -11,27 +11,31 @@ import (
 
 func (a *app) recoverCommand() *cobra.Command {
 	cmd := &cobra.Command{
-		Use:   "recover ID",
+		Use:   "recover PIPELINE[@VERSION]|ID",
 		Short: "Finish what a terminated workflow left behind",
 		Long: `A deployment, run or rollback that somebody terminated could not finish: status calls it abandoned. recover finishes an open
 turn-back and turns back what a deployment had published, in every environment, as the ledger there says.`,
-		Example: "  drawbridge recover deploy/shop\n  drawbridge recover rollback/shop/prod",
+		Example: "  drawbridge recover shop@1.1.0\n  drawbridge recover rollback/shop/prod",
 		GroupID: groupChange,
-		Args:    between(1, 1, "ID"),
+		Args:    between(1, 1, workflowArgument),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.recover(cmd.Context(), dispatch.WorkflowID(args[0]))
+			return a.recover(cmd.Context(), args[0])
 		},
 	}
 	a.asFlag(cmd)
 	return cmd
 }
 
-func (a *app) recover(ctx context.Context, id string) error {
+func (a *app) recover(ctx context.Context, arg string) error {
 	by, err := a.by()
 	if err != nil {
 		return err
 	}
 	desk, err := a.desk(ctx)
+	if err != nil {
+		return err
+	}
+	id, err := desk.Find(ctx, arg)
 	if err != nil {
 		return err
 	}

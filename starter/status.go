@@ -14,7 +14,7 @@ import (
 func (a *app) statusCommand() *cobra.Command {
 	var watch bool
 	cmd := &cobra.Command{
-		Use:   "status [ID|PIPELINE]",
+		Use:   "status [PIPELINE[@VERSION]|ID]",
 		Short: "Show what is going on, or one workflow",
 		Long: `Without an argument: everything that runs and the last that ended. With one: where it is and why, its gates with verdicts,
 and what to type next; the exit code is 0 while it goes well, 2 refused, 3 rolled back, 4 waiting for a
@@ -22,12 +22,12 @@ person, 5 stuck.
 A deployment that somebody terminated is abandoned: recover turns back what it left.`,
 		Example: "  drawbridge status\n  drawbridge status shop --watch\n  drawbridge status rollback/shop/prod --json",
 		GroupID: groupLook,
-		Args:    between(0, 1, "ID or PIPELINE"),
+		Args:    between(0, 1, workflowArgument),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return a.statusOfAll(cmd.Context(), watch)
 			}
-			return a.status(cmd.Context(), dispatch.WorkflowID(args[0]), watch)
+			return a.status(cmd.Context(), args[0], watch)
 		},
 	}
 	cmd.Flags().BoolVar(&watch, "watch", false, "follow until it ends")
@@ -57,8 +57,12 @@ func (a *app) statusOfAll(ctx context.Context, watch bool) error {
 	return a.answer(views, func(s console.Screen) string { return s.List(views) })
 }
 
-func (a *app) status(ctx context.Context, id string, watch bool) error {
+func (a *app) status(ctx context.Context, arg string, watch bool) error {
 	d, err := a.desk(ctx)
+	if err != nil {
+		return err
+	}
+	id, err := d.Find(ctx, arg)
 	if err != nil {
 		return err
 	}

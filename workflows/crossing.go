@@ -19,7 +19,7 @@ import (
 func (d *deployment) cross(ctx workflow.Context) error {
 	x := &crossing{deployment: d, env: d.summary.Environments[d.index], progress: &d.progress[d.index], shown: &d.crossings[d.index]}
 	x.target = d.target(ctx, x.env.Name)
-	x.target.Tenure = x.progress.Tenure
+	x.target.Tenure, x.target.Epoch, x.target.Swaps = x.progress.Tenure, x.progress.Epoch, x.progress.Swaps
 	if x.shown.State == "waiting" {
 		x.shown.State = "crossing"
 	}
@@ -84,6 +84,7 @@ func (x *crossing) preflight(ctx workflow.Context) error {
 		return err
 	}
 	x.progress.Tenure, x.target.Tenure = entered.Tenure.Number, entered.Tenure.Number
+	x.progress.Epoch, x.target.Epoch = entered.Epoch, entered.Epoch
 	x.Rule(x.env.Name, entered.Rule)
 	if _, err := Recheck.Do(ctx, x.Conductor, x.at("preflight"), "preflight "+x.env.Name, activities.RecheckInput{Target: x.target, Plan: x.summary.Digest}); err != nil {
 		return err
@@ -166,17 +167,17 @@ func (x *crossing) control(ctx workflow.Context, need []activities.Piece) ([]act
 func (x *crossing) approval(ctx workflow.Context) error {
 	at := x.at("approval")
 	g, err := x.Ask(ctx, at, gate.Gate{
-		Name: "approval-" + x.env.Name, Choices: []gate.Choice{gate.Approve, gate.Reject},
+		Name: gate.ApprovalOf(x.env.Name), Choices: []gate.Choice{gate.Approve, gate.Reject},
 		Question: fmt.Sprintf("publish %s@%s to %s?", x.target.Release.Pipeline, x.target.Release.Version, x.env.Name),
 		Verdict:  x.shown.verdict("canary"),
 	})
 	if err != nil {
 		return err
 	}
-	if g.Decided != gate.Approve {
-		return conduct.Refused("approval-"+x.env.Name, g.Why)
-	}
 	_, err = RecordAnswers.Do(ctx, x.Conductor, at.At("record-answers"), "record answers", activities.RecordInput{Target: x.target, Gate: g})
+	if err == nil && g.Decided != gate.Approve {
+		err = conduct.Refused("approval-"+x.env.Name, g.Why)
+	}
 	return err
 }
 
@@ -211,7 +212,12 @@ func (x *crossing) publish(ctx workflow.Context, in activities.PublishInput, pie
 	for round := 0; ; round++ {
 		in.Round, in.Swaps = round, swaps(pieces)
 		moved, err := publish(ctx, x.Conductor, in, pieces)
-		if err != nil || len(moved) == 0 {
+		if err == nil && len(moved) == 0 {
+			x.progress.Swaps += len(in.Swaps)
+			x.target.Swaps = x.progress.Swaps
+			return nil
+		}
+		if err != nil {
 			return err
 		}
 		if round == publishRounds {
@@ -304,9 +310,6 @@ func (x *crossing) attest(ctx workflow.Context) error {
 		return x.sweep(ctx)
 	}
 	in := activities.AttestInput{Target: x.target, Kind: release.Passed, Plan: x.summary.Digest, By: x.in.By, Reason: x.in.Reason}
-	if x.superseded != nil {
-		in.Details = map[string]string{"watch": "superseded by " + x.superseded.By}
-	}
 	if _, err := Attest.Do(ctx, x.Conductor, at, "attest", in); err != nil {
 		return err
 	}
@@ -330,7 +333,7 @@ func (x *crossing) pass(ctx workflow.Context, name, step string, v gate.Verdict)
 	case gate.Pass:
 		return nil
 	case gate.Fail:
-		return fault.Newf(fault.Refused, step, x.env.Name, "see the numbers: drawbridge status "+x.in.Pipeline, v.Reason)
+		return fault.Newf(fault.Refused, step, x.env.Name, "see the numbers: drawbridge status "+x.target.Release.String(), v.Reason)
 	case gate.Inconclusive:
 	}
 	g, err := x.Ask(ctx, x.at(step), gate.Gate{

@@ -25,8 +25,6 @@ type DeploymentState struct {
 	Environment int `json:"environment"`
 	// Progress are the crossings by environment, as far as they got.
 	Progress []Progress `json:"progress"`
-	// Superseded is who ended the watch, and why.
-	Superseded *SupersedeInput `json:"superseded,omitempty"`
 	// Document is the plan for people, bounded.
 	Document string `json:"document"`
 }
@@ -40,6 +38,9 @@ type Progress struct {
 	Entered bool  `json:"entered,omitempty"`
 	Touched bool  `json:"touched,omitempty"`
 	Tenure  int64 `json:"tenure,omitempty"`
+	// Epoch is the ledger's, and Swaps counts those that were made under the tenure: a ledger that lacks them has gone back.
+	Epoch string `json:"epoch,omitempty"`
+	Swaps int    `json:"swaps,omitempty"`
 	// Other is the tenure that the watch found active in place of its own.
 	Other *release.Tenure `json:"other,omitempty"`
 	// Canary are the generations that were compared and wait to be promoted.
@@ -71,13 +72,12 @@ func Deployment(ctx workflow.Context, in DeploymentInput) (Status, error) {
 
 type deployment struct {
 	*conduct.Conductor
-	in         DeploymentInput
-	summary    plan.Summary
-	crossings  []Crossing
-	index      int
-	progress   []Progress
-	superseded *SupersedeInput
-	document   string // the plan, for people: shown below the gates
+	in        DeploymentInput
+	summary   plan.Summary
+	crossings []Crossing
+	index     int
+	progress  []Progress
+	document  string // the plan, for people: shown below the gates
 }
 
 func newDeployment(ctx workflow.Context, in DeploymentInput) (*deployment, error) {
@@ -85,7 +85,7 @@ func newDeployment(ctx workflow.Context, in DeploymentInput) (*deployment, error
 	head := conduct.Header{Kind: "deployment", Pipeline: in.Pipeline, Release: in.Release, By: in.By, Stage: StagePlanning}
 	if s := in.State; s != nil {
 		head, d.crossings, d.summary, d.index = s.Status.Header, s.Status.Crossings, s.Summary, s.Environment
-		d.progress, d.superseded, d.document = s.Progress, s.Superseded, s.Document
+		d.progress, d.document = s.Progress, s.Document
 	}
 	var err error
 	d.Conductor, err = conduct.Open(ctx, head, d, conduct.Pause, conduct.Resume, conduct.Cancel, conduct.SetLanes)
@@ -93,10 +93,7 @@ func newDeployment(ctx workflow.Context, in DeploymentInput) (*deployment, error
 		return nil, err
 	}
 	d.learn()
-	err = workflow.SetUpdateHandlerWithOptions(ctx, Supersede, d.supersede, workflow.UpdateHandlerOptions{
-		Validator: d.maySupersede, Description: "end a deployment that is only watching, in favour of another",
-	})
-	return d, err
+	return d, nil
 }
 
 // learn takes the rules by which the gates of the plan's environments are decided.
@@ -189,33 +186,13 @@ func (d *deployment) validate(ctx workflow.Context, p planner) error {
 	return nil
 }
 
-// maySupersede lets go only of a deployment that has published everything and watches its last environment.
-func (d *deployment) maySupersede(_ workflow.Context, in SupersedeInput) error {
-	h := d.Header()
-	if last := d.index == len(d.summary.Environments)-1; h.Stage != StageWatching || !last {
-		return activities.ApplicationError(fault.Newf(fault.Conflict, "supersede deployment of", h.Pipeline,
-			"wait for it, or cancel it: drawbridge cancel "+h.Pipeline,
-			fmt.Sprintf("it is not only watching: %s in %s by %s", h.Stage, h.Environment, h.By)))
-	}
-	if in.By == "" {
-		return activities.ApplicationError(fault.Newf(fault.Invalid, "supersede deployment of", h.Pipeline, "say who: --as NAME", "nobody is named"))
-	}
-	return nil
-}
-
-func (d *deployment) supersede(ctx workflow.Context, in SupersedeInput) error {
-	d.superseded = &in
-	d.Tell(ctx, conduct.Scope{Environment: d.Header().Environment, Step: plan.StepWatch}, fmt.Sprintf("superseded by %s: %s", in.By, in.Reason))
-	return nil
-}
-
 // continueAsNew starts over with all that was done, once history has grown.
 func (d *deployment) continueAsNew(ctx workflow.Context) error {
 	return d.ContinueAsNew(ctx, DeploymentName, func(carried conduct.Header) any {
 		in := d.in
 		in.State = &DeploymentState{
 			Status: d.status(carried), Summary: d.summary, Environment: d.index, Progress: d.progress,
-			Superseded: d.superseded, Document: d.document,
+			Document: d.document,
 		}
 		return in
 	})

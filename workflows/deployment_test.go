@@ -400,31 +400,6 @@ func TestACompensationThatStopsAsksUntilItIsDone(t *testing.T) {
 	}
 }
 
-func TestOnlyAWatchingDeploymentIsSuperseded(t *testing.T) {
-	t.Parallel()
-	x := crossing("prod")
-	x.Approval = gate.Approval{Required: true}
-	x.Watch = plan.Watch{For: 72 * time.Hour, Every: time.Hour, OnBreach: "rollback"}
-	e := smooth(t, x)
-	in := workflows.SupersedeInput{By: "carol", Reason: "1.2.0 is ready"}
-	var early error
-	s, err := e.deploy(t,
-		func(env *testsuite.TestWorkflowEnvironment) {
-			env.RegisterDelayedCallback(func() {
-				env.UpdateWorkflow(workflows.Supersede, "early", &testsuite.TestUpdateCallback{
-					OnAccept: func() {}, OnReject: func(err error) { early = err }, OnComplete: func(any, error) {},
-				}, in)
-			}, time.Minute)
-			env.RegisterDelayedCallback(func() { env.UpdateWorkflow(workflows.Supersede, "watching", answered(t), in) }, 5*time.Hour)
-		},
-		decide(2*time.Hour, yes("approval-prod"), answered(t)),
-	)
-	require.NoError(t, err)
-	require.ErrorContains(t, early, "it is not only watching")
-	require.Equal(t, workflows.StageDone, s.Stage)
-	require.Contains(t, e.seen(), "Attest prod")
-}
-
 func TestTheWatchAsksWhereItMayNotDecide(t *testing.T) {
 	t.Parallel()
 	unsure := gate.Verdict{Outcome: gate.Inconclusive, Reason: "relation does not exist"}
@@ -614,7 +589,7 @@ func TestAPauseHoldsADeploymentBetweenItsSteps(t *testing.T) {
 		"Recheck dev":                "BuildSlice dev canary",
 		"CompareCanary dev":          "Expand dev",
 		"Expand dev":                 "Publish dev publish-canary",
-		"Publish dev publish-canary": "Activate dev 1.1.0",
+		"Publish dev publish-canary": "Attest dev",
 	} {
 		t.Run("after "+call, func(t *testing.T) {
 			t.Parallel()
@@ -643,30 +618,6 @@ func TestAPauseHoldsADeploymentBetweenItsSteps(t *testing.T) {
 			require.Contains(t, e.seen(), next)
 		})
 	}
-}
-
-func TestWhatASupersedeSaysSurvivesContinueAsNew(t *testing.T) {
-	t.Parallel()
-	x := crossing("prod")
-	x.Watch = plan.Watch{For: 72 * time.Hour, Every: time.Hour, OnBreach: "rollback"}
-	e := smooth(t, x)
-	env := e.environment(t)
-	env.RegisterDelayedCallback(func() { env.SetContinueAsNewSuggested(true) }, 30*time.Hour)
-	in := workflows.DeploymentInput{Pipeline: "shop", Release: candidate(), Environments: []string{"prod"}, By: "ann"}
-	env.ExecuteWorkflow(workflows.DeploymentName, in)
-	again := continued(t, env)
-	// The supersede arrived in the task in which the workflow continued as new.
-	again.State.Superseded = &workflows.SupersedeInput{By: "carol", Reason: "1.2.0 is ready"}
-	body, err := json.Marshal(again)
-	require.NoError(t, err)
-	again = workflows.DeploymentInput{}
-	require.NoError(t, json.Unmarshal(body, &again))
-	env = e.environment(t)
-	env.ExecuteWorkflow(workflows.DeploymentName, again)
-	s, err := result(t, env)
-	require.NoError(t, err)
-	require.Equal(t, workflows.StageDone, s.Stage)
-	require.Equal(t, "superseded by carol", e.shelf.statements[0].Details["watch"])
 }
 
 func TestABreachThatPersistsStaysOneLine(t *testing.T) {

@@ -10,8 +10,11 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/interceptor"
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/testsuite"
+	"go.temporal.io/sdk/worker"
+	"go.temporal.io/sdk/workflow"
 
 	"drawbridge/activities"
 	"drawbridge/internal/gate"
@@ -236,11 +239,43 @@ func (e *effects) environment(t *testing.T) *testsuite.TestWorkflowEnvironment {
 	var suite testsuite.WorkflowTestSuite
 	env := suite.NewTestWorkflowEnvironment()
 	env.SetTestTimeout(time.Minute)
+	env.SetWorkerOptions(worker.Options{Interceptors: []interceptor.WorkerInterceptor{&started{}}})
 	workflows.RegisterWorkflows(env)
 	control, build := e.bound()
 	require.NoError(t, workflows.RegisterActivities(env, conduct.ControlQueue, control))
 	require.NoError(t, workflows.RegisterActivities(env, conduct.BuildQueue, build))
 	return env
+}
+
+// started gives workflows the first run ID that a server gives them: the test environment has none.
+type started struct {
+	interceptor.WorkerInterceptorBase
+}
+
+func (*started) InterceptWorkflow(_ workflow.Context, next interceptor.WorkflowInboundInterceptor) interceptor.WorkflowInboundInterceptor {
+	in := &startedInbound{}
+	in.Next = next
+	return in
+}
+
+type startedInbound struct {
+	interceptor.WorkflowInboundInterceptorBase
+}
+
+func (i *startedInbound) Init(outbound interceptor.WorkflowOutboundInterceptor) error {
+	out := &startedOutbound{}
+	out.Next = outbound
+	return i.Next.Init(out)
+}
+
+type startedOutbound struct {
+	interceptor.WorkflowOutboundInterceptorBase
+}
+
+func (o *startedOutbound) GetInfo(ctx workflow.Context) *workflow.Info {
+	info := *o.Next.GetInfo(ctx)
+	info.FirstRunID = "00000000-0000-4000-8000-000000000001"
+	return &info
 }
 
 // bound are the effects as activities, on their queues.

@@ -77,9 +77,3 @@ type ValidationInput struct {
 	Environment string          `json:"environment"`
 	Config      string          `json:"config,omitempty"`
 }
-
-// SupersedeInput ends a watching deployment in favour of another.
-type SupersedeInput struct {
-	By     string `json:"by"`
-	Reason string `json:"reason"`
-}

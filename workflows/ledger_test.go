@@ -2,6 +2,7 @@ package workflows_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -125,7 +126,7 @@ func (l *ledger) facts(q admission.Question) admission.Facts {
 			f.Generations[s.To] = admission.Generation{Pipeline: g.pipeline, Digest: g.Digest, Config: g.Config, State: g.State, Control: g.control}
 		}
 	}
-	f.Answers = l.answers[f.Tenure.Plan+" "+f.Tenure.Release.Digest]
+	f.Answers = l.answers[f.Tenure.Owner+" "+f.Tenure.Plan+" "+f.Tenure.Release.Digest]
 	f.Begun = l.begun[q.Tenure]
 	return f
 }
@@ -186,10 +187,10 @@ func (l *ledger) leave(owner string) {
 	}
 }
 
-func (l *ledger) RecordAnswers(_ context.Context, _ effect.Owner, r release.Release, g gate.Gate) error {
+func (l *ledger) RecordAnswers(_ context.Context, owner effect.Owner, r release.Release, g gate.Gate) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	at := g.Plan + " " + r.Digest
+	at := string(owner) + " " + g.Plan + " " + r.Digest
 	l.answers[at] = append(l.answers[at], gate.Gate{Name: g.Name, Plan: g.Plan, Requester: g.Requester, Answers: g.Answers})
 	return nil
 }
@@ -285,11 +286,11 @@ func (l *ledger) Publish(_ context.Context, spec generation.PublishSpec, t admis
 				return res, err
 			}
 		}
-		switch err := t.Decide(l.facts(t.Question)).(type) { //nolint:errorlint // it is never wrapped
-		case nil:
-		case admission.HeldError:
-			return generation.PublishResult{WaitingFor: generation.ForHold, Why: err.Reason}, nil
-		default:
+		err := t.Decide(l.facts(t.Question))
+		if held, ok := errors.AsType[admission.HeldError](err); ok {
+			return generation.PublishResult{WaitingFor: generation.ForHold, Why: held.Reason}, nil
+		}
+		if err != nil {
 			return generation.PublishResult{}, err
 		}
 		var moved []generation.Swap

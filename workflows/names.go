@@ -2,6 +2,7 @@ package workflows
 
 import (
 	"fmt"
+	"strings"
 
 	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/workflow"
@@ -35,8 +36,6 @@ const (
 	Decide = conduct.Decide
 	// Steer is an update and a signal that pauses, resumes and the like: a conduct.Command.
 	Steer = conduct.Steer
-	// Supersede is an update that ends a deployment that is only watching: a SupersedeInput.
-	Supersede = "supersede"
 )
 
 // The activities: name on the wire, how they run, what they take and what they answer.
@@ -166,8 +165,21 @@ const (
 // Attributes lists the search attributes.
 func Attributes() []string { return conduct.Attributes() }
 
-// DeploymentID is the one deployment that a pipeline may have at a time.
-func DeploymentID(pipeline string) string { return "deploy/" + pipeline }
+// DeploymentID is the one deployment that a release may have at a time; other releases of its pipeline have their own.
+func DeploymentID(pipeline, version string) string { return DeploymentsOf(pipeline) + version }
+
+// DeploymentsOf is what the IDs of all deployments of a pipeline begin with.
+func DeploymentsOf(pipeline string) string { return "deploy/" + pipeline + "/" }
+
+// Deployed reads a deployment's ID: what DeploymentID made it of. ok is false for the ID of anything else.
+func Deployed(id string) (pipeline, version string, ok bool) {
+	rest, ok := strings.CutPrefix(id, "deploy/")
+	if !ok {
+		return "", "", false
+	}
+	pipeline, version, ok = strings.Cut(rest, "/")
+	return pipeline, version, ok
+}
 
 // RunID is the one run that a partition may have at a time in an environment.
 func RunID(pipeline, environment string, key partition.Key) string {

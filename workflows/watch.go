@@ -39,18 +39,16 @@ func (x *crossing) watch(ctx workflow.Context) error {
 			return err
 		}
 		left := x.shown.WatchUntil.Sub(workflow.Now(ctx))
-		if left <= 0 || x.superseded != nil || x.progress.Other != nil {
+		if left <= 0 || x.progress.Other != nil {
 			break
 		}
 		pause := min(rule.Every, left)
 		next := workflow.Now(ctx).Add(pause)
 		x.shown.NextLook = &next
-		if _, err := workflow.AwaitWithOptions(ctx, workflow.AwaitOptions{
-			Timeout: pause, TimerOptions: workflow.TimerOptions{Summary: "next look at " + x.env.Name},
-		}, func() bool { return x.superseded != nil }); err != nil {
+		if err := workflow.NewTimerWithOptions(ctx, pause, workflow.TimerOptions{Summary: "next look at " + x.env.Name}).Get(ctx, nil); err != nil {
 			return err
 		}
-		if x.superseded == nil && workflow.GetInfo(ctx).GetContinueAsNewSuggested() {
+		if workflow.GetInfo(ctx).GetContinueAsNewSuggested() {
 			return x.continueAsNew(ctx)
 		}
 	}
@@ -119,7 +117,7 @@ func (x *crossing) breach(ctx workflow.Context, v gate.Verdict) error {
 	if x.env.Watch.OnBreach == "ask" {
 		return x.askOnce(ctx, "watch-breach", "a watch check failed", v)
 	}
-	return fault.Newf(fault.Refused, "watch", x.env.Name, "see the numbers: drawbridge status "+x.in.Pipeline, "breached: "+v.Reason)
+	return fault.Newf(fault.Refused, "watch", x.env.Name, "see the numbers: drawbridge status "+x.target.Release.String(), "breached: "+v.Reason)
 }
 
 // askOnce asks whether what was seen is kept or turned back, once in a window. It does not expire: late data and checks that

@@ -103,7 +103,7 @@ func (l *loadRace) run(ctx context.Context, by order) (loadResult, error) {
 // load is a whole run: it builds the partition, and publishes it in the place of the one before.
 func (l *loadRace) load(ctx context.Context, file string, stages map[warehouse.Stage]time.Duration) (time.Duration, error) {
 	passed := clock()
-	g, err := l.site.build(ctx, "1.0.0", dayKey(firstDay()), fromFile(file), func(p warehouse.Progress) {
+	g, err := l.site.build(ctx, dayKey(firstDay()), fromFile(file), func(p warehouse.Progress) {
 		if p.Done {
 			stages[p.Stage] += p.Elapsed
 		}

@@ -76,7 +76,7 @@ func (s *site) fillDays(ctx context.Context, days int) (live generation.Generati
 	var swaps []generation.Swap
 	for i := range days {
 		day := firstDay().AddDate(0, 0, i)
-		if live, err = s.build(ctx, "1.0.0", dayKey(day), generated(day, partitionRows), nil); err != nil {
+		if live, err = s.build(ctx, dayKey(day), generated(day, partitionRows), nil); err != nil {
 			return live, nil, err
 		}
 		swaps = append(swaps, swap(live, 0))
@@ -86,7 +86,7 @@ func (s *site) fillDays(ctx context.Context, days int) (live generation.Generati
 	}
 	last := firstDay().AddDate(0, 0, days-1)
 	for range pauseRounds * roundPublish {
-		g, err := s.build(ctx, "1.1.0", dayKey(last), generated(last, partitionRows), nil)
+		g, err := s.build(ctx, dayKey(last), generated(last, partitionRows), nil)
 		if err != nil {
 			return live, nil, err
 		}

@@ -6,9 +6,7 @@ import (
 	"time"
 
 	"drawbridge/internal/generation"
-	"drawbridge/internal/partition"
-	"drawbridge/internal/plan"
-	"drawbridge/internal/warehouse"
+	"drawbridge/internal/turnback"
 )
 
 const (
@@ -81,35 +79,54 @@ func measureRollback(ctx context.Context, b *bench, s *site) error {
 func newTurnable(ctx context.Context, s *site, day time.Time, rows int) (*turnable, error) {
 	t := &turnable{site: s}
 	var err error
-	if t.before, err = s.build(ctx, "1.0.0", dayKey(day), generated(day, rows), nil); err != nil {
+	if t.before, err = s.build(ctx, dayKey(day), generated(day, rows), nil); err != nil {
 		return nil, err
 	}
 	if err := s.publish(ctx, swap(t.before, 0)); err != nil {
 		return nil, err
 	}
-	if t.after, err = s.build(ctx, "1.1.0", dayKey(day), generated(day, rows), nil); err != nil {
+	if t.after, err = s.build(ctx, dayKey(day), generated(day, rows), nil); err != nil {
 		return nil, err
 	}
 	return t, s.publish(ctx, swap(t.after, t.before.ID))
 }
 
-// rollBack measures what a person waits for, from the question what to turn back to its commit, and publishes again.
+// rollBack measures what a person waits for, from the question what to turn back to its commit, and goes forward again.
 func (t *turnable) rollBack(ctx context.Context) error {
-	passed := clock()
-	undo, err := t.site.Undo(ctx, t.site.pipeline, plan.TurnBack{Output: table, Partition: t.partition()})
+	took, err := t.goTo(ctx, t.after, t.before)
 	if err != nil {
 		return err
 	}
-	if len(undo.Items) != 1 || undo.Items[0].Kind != plan.UndoSwapBack || undo.Items[0].To != t.before.ID {
-		return fmt.Errorf("the turn-back of %s is not a swap back to generation %d: %+v", t.partition(), t.before.ID, undo.Items)
-	}
-	item := undo.Items[0]
-	back := generation.Swap{Output: item.Output, Partition: item.Partition, From: item.Live, To: item.To}
-	if err := t.site.change(ctx, warehouse.PublishSpec{Swaps: []generation.Swap{back}, TurnBack: true}); err != nil {
-		return err
-	}
-	t.took = append(t.took, passed())
-	return t.site.publish(ctx, swap(t.after, t.before.ID))
+	t.took = append(t.took, took)
+	_, err = t.goTo(ctx, t.before, t.after)
+	return err
 }
 
-func (t *turnable) partition() partition.Key { return t.before.Partition }
+// goTo turns the partition back from what is live to another generation of it.
+func (t *turnable) goTo(ctx context.Context, live, to generation.Generation) (time.Duration, error) {
+	s, passed := t.site, clock()
+	back, ok, err := s.BeginTurnBack(ctx, turnback.Request{
+		Pipeline: s.tenure.Release.Pipeline, Output: table, Partition: to.Partition, Generation: to.ID, ByPerson: true, By: "bench", Reason: "it is measured",
+	}, owner)
+	if err != nil {
+		return 0, err
+	}
+	if !ok {
+		return 0, fmt.Errorf("there is nothing to turn back in %s", to.Partition)
+	}
+	d, err := s.DecidePartition(ctx, back, []turnback.Output{{Table: table}}, to.Partition)
+	if err != nil {
+		return 0, err
+	}
+	if d.Action != turnback.SwapBack || len(d.Items) != 1 || d.Items[0].From != live.ID || d.Items[0].To != to.ID {
+		return 0, fmt.Errorf("the turn-back of %s is not a swap back to generation %d: %+v", to.Partition, to.ID, d)
+	}
+	s.tenure = back.Tenure
+	ticket := s.ticket([]generation.Swap{swap(to, live.ID)})
+	ticket.Question.TurnBack = true
+	if err := s.change(ctx, generation.PublishSpec{}, ticket); err != nil {
+		return 0, err
+	}
+	took := passed()
+	return took, s.EndTurnBack(ctx, back.Tenure.Number, turnback.Done)
+}

@@ -13,6 +13,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"drawbridge/internal/admission"
+	"drawbridge/internal/effect"
 	"drawbridge/internal/gate"
 	"drawbridge/internal/generation"
 	"drawbridge/internal/partition"
@@ -58,7 +60,14 @@ type site struct {
 	db       *pgx.Conn // for what is no work of Drawbridge
 	pipeline *pipeline.Pipeline
 	effects  int
+	tenure   release.Tenure // under which the figure builds and publishes
 }
+
+// The site is one environment, and one workflow changes it: nobody else may use it.
+const (
+	here  = "bench"
+	owner = effect.Owner("bench/00000000-0000-0000-0000-000000000001")
+)
 
 // onSite runs a measurement on a site of its own.
 func onSite(ctx context.Context, b *bench, measure func(ctx context.Context, s *site) error) (err error) {
@@ -88,6 +97,12 @@ func onSite(ctx context.Context, b *bench, measure func(ctx context.Context, s *
 		err = errors.Join(err, s.drop(ctx))
 	}()
 	if err := s.EnsureLedger(ctx); err != nil {
+		return err
+	}
+	s.tenure, err = s.Enter(ctx, release.Tenure{
+		Release: release.Release{Pipeline: "bench", Version: "1.0.0", Digest: "sha256:1.0.0"}, Kind: release.ByDeployment, Owner: string(owner), By: "bench",
+	}, here, []string{table}, false)
+	if err != nil {
 		return err
 	}
 	return measure(ctx, s)
@@ -122,20 +137,16 @@ func (s *site) drop(ctx context.Context) error {
 	return nil
 }
 
-func releaseOf(version string) release.Release {
-	return release.Release{Pipeline: "bench", Version: version, Digest: "sha256:" + version}
-}
-
 // effect is a key that no effect has had.
-func (s *site) effect() string {
+func (s *site) effect() effect.Key {
 	s.effects++
-	return fmt.Sprintf("bench/%d", s.effects)
+	return effect.Key{Owner: owner, Environment: here, Step: "bench", Round: s.effects}
 }
 
 // build builds one partition and makes the table ready for it, as a run does.
-func (s *site) build(ctx context.Context, version string, key partition.Key, file opener, progress func(warehouse.Progress)) (generation.Generation, error) {
+func (s *site) build(ctx context.Context, key partition.Key, file opener, progress func(warehouse.Progress)) (generation.Generation, error) {
 	built, err := s.Build(ctx, warehouse.BuildSpec{
-		Key: s.effect(), Pipeline: s.pipeline, Release: releaseOf(version), Partition: key, Outputs: []string{table},
+		Key: s.effect(), Tenure: s.tenure.Number, Pipeline: s.pipeline, Release: s.tenure.Release, Partition: key, Outputs: []string{table},
 		Open: file.open, Application: "drawbridge/bench/build", Progress: progress,
 	})
 	if err != nil {
@@ -144,8 +155,17 @@ func (s *site) build(ctx context.Context, version string, key partition.Key, fil
 	if built[0].Verdict.Outcome != gate.Pass {
 		return generation.Generation{}, fmt.Errorf("the audit of %s is %s: %s", key, built[0].Verdict.Outcome, built[0].Verdict.Reason)
 	}
-	_, err = s.Expand(ctx, warehouse.ExpandSpec{Pipeline: s.pipeline, Release: releaseOf(version), LockBudget: patience, Application: "drawbridge/bench/expand"}, func(time.Duration) {})
+	ticket := s.ticket(nil)
+	ticket.Question.What = admission.Expand
+	_, err = s.Expand(ctx, s.pipeline, generation.ExpandSpec{LockBudget: patience, Application: "drawbridge/bench/expand"}, ticket, func(time.Duration) {})
 	return built[0].Generation, err
+}
+
+// ticket asks to publish swaps under the site's tenure, where no approval is wanted.
+func (s *site) ticket(swaps []generation.Swap) admission.Ticket {
+	return admission.Ticket{Question: admission.Question{
+		What: admission.Publish, Environment: here, Release: s.tenure.Release, Owner: owner, Tenure: s.tenure.Number, Swaps: swaps,
+	}}
 }
 
 // swap is a partition that a generation takes over.
@@ -155,13 +175,13 @@ func swap(g generation.Generation, from int64) generation.Swap {
 
 // publish swaps generations. A publish that waits for a person is an error: nobody else may use the site.
 func (s *site) publish(ctx context.Context, swaps ...generation.Swap) error {
-	return s.change(ctx, warehouse.PublishSpec{Swaps: swaps})
+	return s.change(ctx, generation.PublishSpec{Activate: true}, s.ticket(swaps))
 }
 
-func (s *site) change(ctx context.Context, spec warehouse.PublishSpec) error {
-	spec.Key, spec.Application = s.effect(), "drawbridge/bench/publish"
+func (s *site) change(ctx context.Context, spec generation.PublishSpec, ticket admission.Ticket) error {
+	spec.Key, spec.Application, spec.By = s.effect(), "drawbridge/bench/publish", "bench"
 	spec.LockBudget, spec.SnapshotWait = patience, patience
-	result, err := s.Publish(ctx, spec, func(_, _ time.Duration) {})
+	result, err := s.Publish(ctx, spec, ticket, func(_, _ time.Duration) {})
 	if err == nil && !result.Done {
 		err = fmt.Errorf("the publish waits for %s of %d sessions", result.WaitingFor, len(result.Blocked))
 	}

@@ -69,6 +69,17 @@ func (l Ledger) EndTurnBack(ctx context.Context, q Querier, tenure int64, state 
 	return nil
 }
 
+// ReopenTurnBack opens a stuck turn-back again, and goes on with an open one. A person's word, once given, stays.
+func (l Ledger) ReopenTurnBack(ctx context.Context, q Querier, tenure int64, byPerson bool) error {
+	if _, err := q.Exec(ctx, l.sql(`
+		UPDATE ledger.turn_back
+		SET state = 'open', ended_at = NULL, by_person = by_person OR $2
+		WHERE tenure = $1 AND state IN ('open', 'stuck')`), tenure, byPerson); err != nil {
+		return fmt.Errorf("open turn-back %d again: %w", tenure, err)
+	}
+	return nil
+}
+
 // RecordLeft stores what a turn-back leaves; a later word on a partition replaces the earlier one.
 func (l Ledger) RecordLeft(ctx context.Context, q Querier, tenure int64, left []turnback.LeftOver) error {
 	for _, one := range left {

@@ -4,8 +4,6 @@ import (
 	"strings"
 
 	"drawbridge/internal/gate"
-	"drawbridge/internal/view"
-	"drawbridge/workflows"
 )
 
 // Scaffold is the answer of init.
@@ -94,13 +92,6 @@ func (s Screen) Asked(id string) string {
 	p := s.page()
 	p.line("Asked %s to stop. What it published is turned back first.", id)
 	p.next("drawbridge status " + word(id) + " --watch")
-	return p.String()
-}
-
-// Superseded says that a deployment that only watches makes room for a newer one.
-func (s Screen) Superseded(x workflows.Status) string {
-	p := s.page()
-	p.line("%s is only watched; this deployment supersedes it", view.Title(x))
 	return p.String()
 }
 

@@ -125,7 +125,7 @@ func TestStatusScreens(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			golden(t, "status-"+name+".txt", paper().Status(view.View{ID: "deploy/shop", Status: s}))
+			golden(t, "status-"+name+".txt", paper().Status(view.View{ID: "deploy/shop/1.1.0", Status: s}))
 		})
 	}
 }
@@ -133,7 +133,7 @@ func TestStatusScreens(t *testing.T) {
 func TestListScreen(t *testing.T) {
 	t.Parallel()
 	golden(t, "list.txt", paper().List([]view.View{
-		{ID: "deploy/shop", Status: waitingStatus(), Ended: new(noon().Add(-time.Minute))},
+		{ID: "deploy/shop/1.1.0", Status: waitingStatus(), Ended: new(noon().Add(-time.Minute))},
 		{ID: "run/shop/dev/2026-01-31", Status: workflows.Status{Header: conduct.Header{Pipeline: "shop", Stage: view.Abandoned, Environment: "dev"}}, Ended: new(noon().Add(-50 * time.Hour))},
 		{ID: "rollback/shop/prod", Status: workflows.Status{Header: conduct.Header{Pipeline: "shop", Stage: workflows.StageDone}}, Ended: new(noon().Add(-3 * time.Hour))},
 	}))
@@ -141,7 +141,7 @@ func TestListScreen(t *testing.T) {
 
 func TestInboxScreen(t *testing.T) {
 	t.Parallel()
-	open, mute := Questions([]view.View{{ID: "deploy/shop", Status: waitingStatus()}, {ID: "run/shop/dev/all", Status: workflows.Status{Header: conduct.Header{Pipeline: "shop"}}}})
+	open, mute := Questions([]view.View{{ID: "deploy/shop/1.1.0", Status: waitingStatus()}, {ID: "run/shop/dev/all", Status: workflows.Status{Header: conduct.Header{Pipeline: "shop"}}}})
 	golden(t, "inbox.txt", paper().Inbox(open, mute, []string{"drawbridge-worker --workflows"}))
 	golden(t, "inbox-empty.txt", paper().Inbox(nil, nil, nil))
 }
@@ -154,8 +154,8 @@ func TestInspectionScreens(t *testing.T) {
 	s := paper()
 	for name, text := range map[string]string{
 		"history": s.History(env, generation.History{Active: &release.Tenure{Number: 7, Release: shop}, Horizon: new(noon().Add(48 * time.Hour)), Events: []generation.Event{
-			{At: noon(), Kind: "activate", Release: shop, Workflow: "deploy/shop", Text: "made active"},
-			{At: noon().Add(-time.Minute), Kind: "publish", Release: shop, Workflow: "deploy/shop", Text: "3 partitions of fct_orders, dim_channel"},
+			{At: noon(), Kind: "activate", Release: shop, Workflow: "deploy/shop/1.1.0", Text: "made active"},
+			{At: noon().Add(-time.Minute), Kind: "publish", Release: shop, Workflow: "deploy/shop/1.1.0", Text: "3 partitions of fct_orders, dim_channel"},
 		}}),
 		"history-empty": s.History(env, generation.History{}),
 		"generations": s.Generations(at, []generation.Generation{
@@ -196,10 +196,9 @@ func TestAnswersOfCommands(t *testing.T) {
 			Pipeline: "shop", Version: "1.0.0", Digest: digestOf("a"), Store: "/store", Created: true,
 			Files: []Packed{{Path: "pipeline.yaml", Bytes: 1200}}, Skipped: []Skipped{{Path: "data", Reason: "data"}},
 		}),
-		"started":      s.Started(Started{ID: "deploy/shop", Run: "r", Plan: digestOf("9")}),
-		"asked":        s.Asked("deploy/shop"),
-		"superseded":   s.Superseded(workflows.Status{Header: conduct.Header{Pipeline: "shop", Release: release.Release{Version: "1.0.0"}}}),
-		"left":         s.Left("deploy/shop"),
+		"started":      s.Started(Started{ID: "deploy/shop/1.1.0", Run: "r", Plan: digestOf("9")}),
+		"asked":        s.Asked("deploy/shop/1.1.0"),
+		"left":         s.Left("deploy/shop/1.1.0"),
 		"missing":      s.Missing([]string{"drawbridge-dev", "drawbridge-dev-build"}, []string{"drawbridge-worker --env dev"}),
 		"unregistered": s.Unregistered("temporal operator search-attribute create --name X --type Keyword"),
 		"failed":       s.Failed("read pipeline: \npipeline.yaml:1:1: one\npipeline.yaml:2:1: two", "Mend the lines."),
@@ -224,23 +223,23 @@ func TestDecisionScreens(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			text := paper().Decided(Decided{ID: "deploy/shop", Decision: d, Gate: tc.gate}, "drawbridge-worker --workflows")
+			text := paper().Decided(Decided{ID: "deploy/shop/1.1.0", Decision: d, Gate: tc.gate}, "drawbridge-worker --workflows")
 			require.Contains(t, text, "approve by ana at gate approval-prod of plan 999999999999")
 			require.Contains(t, text, tc.want)
-			require.Equal(t, "Next: drawbridge status deploy/shop --watch\n", paper().LookAgain("deploy/shop"))
+			require.Equal(t, "Next: drawbridge status deploy/shop/1.1.0 --watch\n", paper().LookAgain("deploy/shop/1.1.0"))
 		})
 	}
 }
 
 func TestEveryProposedDecisionNamesItsPlan(t *testing.T) {
 	t.Parallel()
-	open, _ := Questions([]view.View{{ID: "deploy/shop", Status: waitingStatus()}})
+	open, _ := Questions([]view.View{{ID: "deploy/shop/1.1.0", Status: waitingStatus()}})
 	require.Equal(t, []string{
-		"drawbridge approve shop --gate approval-prod --plan 999999999999 --reason TEXT",
-		"drawbridge reject shop --gate approval-prod --plan 999999999999 --reason TEXT",
-		"drawbridge decide shop --gate approval-prod --plan 999999999999 --choice retry --reason TEXT",
+		"drawbridge approve shop@1.1.0 --gate approval-prod --plan 999999999999 --reason TEXT",
+		"drawbridge reject shop@1.1.0 --gate approval-prod --plan 999999999999 --reason TEXT",
+		"drawbridge decide shop@1.1.0 --gate approval-prod --plan 999999999999 --choice retry --reason TEXT",
 	}, open[0].Commands)
-	for _, text := range []string{paper().Inbox(open, nil, nil), paper().Status(view.View{ID: "deploy/shop", Status: waitingStatus()})} {
+	for _, text := range []string{paper().Inbox(open, nil, nil), paper().Status(view.View{ID: "deploy/shop/1.1.0", Status: waitingStatus()})} {
 		for _, c := range open[0].Commands {
 			require.Contains(t, text, c)
 		}
@@ -249,7 +248,7 @@ func TestEveryProposedDecisionNamesItsPlan(t *testing.T) {
 
 func TestColoursAreForThoseWhoWantThem(t *testing.T) {
 	t.Parallel()
-	v := view.View{ID: "deploy/shop", Status: waitingStatus()}
+	v := view.View{ID: "deploy/shop/1.1.0", Status: waitingStatus()}
 	plain, coloured := paper(), paper()
 	coloured.Colour = true
 	require.NotContains(t, plain.Status(v), "\x1b")
@@ -276,7 +275,7 @@ func inSlices() workflows.Status {
 
 func TestSlicesAreOneLineWithABar(t *testing.T) {
 	t.Parallel()
-	text := paper().Status(view.View{ID: "deploy/shop", Status: inSlices()})
+	text := paper().Status(view.View{ID: "deploy/shop/1.1.0", Status: inSlices()})
 	golden(t, "status-slices.txt", text)
 	require.NotContains(t, text, "slice-1:", "what passed is in the bar")
 	require.Contains(t, text, "? slice-5: fct_orders[2026-01-05]: no history")
@@ -284,7 +283,7 @@ func TestSlicesAreOneLineWithABar(t *testing.T) {
 
 func TestWhatIsTriedAgainIsShownWithItsError(t *testing.T) {
 	t.Parallel()
-	v := view.View{ID: "deploy/shop", Status: inSlices(), Retries: []view.Retry{
+	v := view.View{ID: "deploy/shop/1.1.0", Status: inSlices(), Retries: []view.Retry{
 		{Activity: "Publish", Attempt: 4, Attempts: 45, Next: new(noon().Add(12 * time.Second)), Error: "connection refused"},
 		{Activity: "Build", Attempt: 2, Error: "the server restarts"},
 	}}
@@ -299,14 +298,14 @@ func TestAnEndNamesWhatToDoAndABreachThatPersistsIsOneLine(t *testing.T) {
 			{Gate: "watch", Times: 7, Verdict: gate.Verdict{Outcome: gate.Fail, Reason: "revenue is 0"}},
 		}}},
 	}
-	golden(t, "status-hint.txt", paper().Status(view.View{ID: "deploy/shop", Status: s}))
+	golden(t, "status-hint.txt", paper().Status(view.View{ID: "deploy/shop/1.1.0", Status: s}))
 }
 
 func TestAScreenFitsItsTerminal(t *testing.T) {
 	t.Parallel()
 	s := waitingStatus()
 	s.Sentence = strings.Repeat("a long sentence about what happened ", 8)
-	v := view.View{ID: "deploy/shop", Status: s, Retries: []view.Retry{{Activity: "Publish", Attempt: 2, Error: strings.Repeat("no answer ", 30)}}}
+	v := view.View{ID: "deploy/shop/1.1.0", Status: s, Retries: []view.Retry{{Activity: "Publish", Attempt: 2, Error: strings.Repeat("no answer ", 30)}}}
 	for _, width := range []int{40, 80} {
 		screen := paper()
 		screen.Width = width

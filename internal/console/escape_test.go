@@ -112,7 +112,7 @@ func TestNoScreenLetsATextReachTheTerminal(t *testing.T) {
 			"doctor": s.Diagnosis(wrong), "validation": s.Validation(evil, poisoned[Report]()),
 			"decided": s.Decided(d, evil), "waits": s.Decided(waits, evil), "recorded": s.Decided(recorded, evil), "look": s.LookAgain(evil),
 			"scaffold": s.Scaffold(poisoned[Scaffold]()), "built": s.Built(poisoned[Built]()), "started": s.Started(poisoned[Started]()),
-			"asked": s.Asked(evil), "superseded": s.Superseded(v.Status), "left": s.Left(evil), "missing": s.Missing([]string{evil}, []string{evil}),
+			"asked": s.Asked(evil), "left": s.Left(evil), "missing": s.Missing([]string{evil}, []string{evil}),
 			"unregistered": s.Unregistered(evil), "failed": s.Failed(evil, evil), "document": s.Document(evil),
 			"story": story.Status(v.Status, v.Retries), "progress": string(s.progress("", v.Status, v.Retries)),
 		} {
@@ -147,6 +147,6 @@ func TestJSONIsHarmlessAndTheSame(t *testing.T) {
 func TestAProposedCommandIsOneCommand(t *testing.T) {
 	t.Parallel()
 	g := gate.Gate{Name: "approval-prod;reboot", Choices: []gate.Choice{gate.Approve}}
-	require.Equal(t, []string{`drawbridge approve 'shop$(id)' --gate 'approval-prod;reboot' --reason TEXT`}, decideLines("deploy/shop$(id)", g))
+	require.Equal(t, []string{`drawbridge approve 'shop@$(id)' --gate 'approval-prod;reboot' --reason TEXT`}, decideLines("deploy/shop/$(id)", g))
 	require.Equal(t, `'it'\''s'`, word("it's"))
 }

@@ -7,6 +7,7 @@ import (
 
 	"drawbridge/internal/gate"
 	"drawbridge/internal/view"
+	"drawbridge/workflows"
 )
 
 // Question is an open gate with the workflow that waits at it.
@@ -90,10 +91,18 @@ func (s Screen) rule(g gate.Gate) string {
 	return strings.Join(parts, "; ")
 }
 
+// typed is a workflow as people type it: a deployment by its release.
+func typed(id string) string {
+	if pipeline, version, ok := workflows.Deployed(id); ok {
+		return pipeline + "@" + version
+	}
+	return id
+}
+
 // decideLines are the commands that decide a gate, one per choice. They name the plan that is shown, so that a line that is
 // kept decides no other one.
 func decideLines(id string, g gate.Gate) []string {
-	about := word(strings.TrimPrefix(id, "deploy/")) + " --gate " + word(g.Name)
+	about := word(typed(id)) + " --gate " + word(g.Name)
 	if g.Plan != "" {
 		about += " --plan " + word(gate.Short(g.Plan))
 	}

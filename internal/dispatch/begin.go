@@ -28,8 +28,6 @@ type Order struct {
 	Pipeline, Release, Plan, By string
 	// Environments are those whose workers it needs, in the order in which it needs them.
 	Environments []string
-	// Supersede has a deployment of the same ID that is only watching make room; nil leaves it alone.
-	Supersede *workflows.SupersedeInput
 	// timeout ends a workflow that only answers a question; 0 is no end.
 	timeout time.Duration
 }
@@ -51,18 +49,6 @@ var errRunning = errors.New("it runs already")
 // Begin starts a workflow, and never a second one of the same ID: that is Refused, with what runs.
 func (d *Desk) Begin(ctx context.Context, o Order) (Talk, error) {
 	t, err := d.start(ctx, o)
-	if !errors.Is(err, errRunning) {
-		return t, err
-	}
-	s, statusErr := t.Status(ctx)
-	if o.Supersede == nil || statusErr != nil || s.Stage != workflows.StageWatching {
-		return Talk{}, t.running(ctx)
-	}
-	d.Listener.Superseding(s)
-	if err := supersede(ctx, t, *o.Supersede); err != nil {
-		return Talk{}, err
-	}
-	t, err = d.start(ctx, o)
 	if errors.Is(err, errRunning) {
 		return Talk{}, t.running(ctx)
 	}
@@ -131,26 +117,4 @@ func (t Talk) running(ctx context.Context) error {
 		reason = fmt.Sprintf("%s by %s runs already, %s: %s", view.Title(s), s.By, s.Stage, s.Sentence)
 	}
 	return fault.Newf(fault.Refused, "start", t.ID, "see it: drawbridge status "+t.ID+"; or end it: drawbridge cancel "+t.ID, reason)
-}
-
-// supersedeTimeout is how long a watching deployment may take to make room.
-const supersedeTimeout = 30 * time.Second
-
-// supersede ends a watching deployment and waits until it has ended, however it did.
-func supersede(ctx context.Context, t Talk, in workflows.SupersedeInput) error {
-	ctx, cancel := context.WithTimeout(ctx, supersedeTimeout)
-	defer cancel()
-	handle, err := t.client.UpdateWorkflow(ctx, client.UpdateWorkflowOptions{
-		WorkflowID: t.ID, UpdateName: workflows.Supersede, Args: []any{in}, WaitForStage: client.WorkflowUpdateStageCompleted,
-	})
-	if err == nil {
-		err = handle.Get(ctx, nil)
-	}
-	if err != nil {
-		return fmt.Errorf("supersede %s: %w", t.ID, t.explain(err))
-	}
-	if _, err := t.Result(ctx); err != nil && ctx.Err() != nil {
-		return fmt.Errorf("await the end of %s: %w", t.ID, err)
-	}
-	return nil
 }

@@ -30,8 +30,6 @@ type Listener interface {
 	End()
 	// Unregistered hears that the server does not know our search attributes.
 	Unregistered()
-	// Superseding hears that a watching deployment makes room for the one that begins.
-	Superseding(s workflows.Status)
 }
 
 // Talk is a conversation with a workflow by its ID: with its latest run.

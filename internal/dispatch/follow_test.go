@@ -32,9 +32,8 @@ func (r *recorder) Status(s workflows.Status, retries []view.Retry) {
 func (r *recorder) Workers(missing []Queue) {
 	r.absent = append(r.absent, strings.Join(Names(missing), ", "))
 }
-func (r *recorder) End()                         { r.ended++ }
-func (r *recorder) Unregistered()                {}
-func (r *recorder) Superseding(workflows.Status) {}
+func (r *recorder) End()          { r.ended++ }
+func (r *recorder) Unregistered() {}
 
 // never is a result that does not come. An interruption is reported as a server's client does it.
 func never(ctx context.Context) (workflows.Status, error) {

@@ -64,7 +64,7 @@ func TestWhatWasTerminatedIsAbandoned(t *testing.T) {
 				status: func(context.Context) (workflows.Status, error) { return tc.status, tc.err },
 				result: func(context.Context) (workflows.Status, error) { return tc.status, tc.err },
 			}
-			e := execution("deploy/shop", tc.how, time.Hour)
+			e := execution("deploy/shop/1.1.0", tc.how, time.Hour)
 			stage, err := converter.GetDefaultDataConverter().ToPayload("waiting")
 			require.NoError(t, err)
 			e.SearchAttributes = &commonpb.SearchAttributes{IndexedFields: map[string]*commonpb.Payload{workflows.StageAttribute: stage}}
@@ -78,18 +78,18 @@ func TestWhatWasTerminatedIsAbandoned(t *testing.T) {
 func TestListKeepsTheNewestAndDropsTheRecovered(t *testing.T) {
 	t.Parallel()
 	all := []*workflowpb.WorkflowExecutionInfo{
-		execution("deploy/shop", runs, time.Minute),
-		execution("deploy/shop", completed, time.Hour),
-		execution("deploy/taxi", terminated, 2*time.Hour),
-		execution("recover/deploy/taxi", completed, time.Hour),
-		execution("deploy/bike", terminated, time.Hour),
-		execution("recover/deploy/bike", completed, 2*time.Hour),
+		execution("deploy/shop/1.1.0", runs, time.Minute),
+		execution("deploy/shop/1.1.0", completed, time.Hour),
+		execution("deploy/taxi/1.0.0", terminated, 2*time.Hour),
+		execution("recover/deploy/taxi/1.0.0", completed, time.Hour),
+		execution("deploy/bike/1.0.0", terminated, time.Hour),
+		execution("recover/deploy/bike/1.0.0", completed, 2*time.Hour),
 	}
 	var ids []string
 	for _, e := range latest(all) {
 		ids = append(ids, e.GetExecution().GetWorkflowId()+" "+e.GetStatus().String())
 	}
-	require.Equal(t, []string{"deploy/shop Running", "recover/deploy/taxi Completed", "deploy/bike Terminated", "recover/deploy/bike Completed"}, ids,
+	require.Equal(t, []string{"deploy/shop/1.1.0 Running", "recover/deploy/taxi/1.0.0 Completed", "deploy/bike/1.0.0 Terminated", "recover/deploy/bike/1.0.0 Completed"}, ids,
 		"a recovery from before the termination is another one's")
 }
 

@@ -136,11 +136,3 @@ func (t Talk) plan(ctx context.Context) string {
 	}
 	return texts(d.Memo)["plan"]
 }
-
-// WorkflowID is what a person means: a workflow ID, or the deployment of a pipeline.
-func WorkflowID(arg string) string {
-	if strings.Contains(arg, "/") {
-		return arg
-	}
-	return workflows.DeploymentID(arg)
-}

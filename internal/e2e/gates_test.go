@@ -51,7 +51,7 @@ func TestOnlyTheRightDecisionsOpenAGate(t *testing.T) {
 	w.cli(0, "approve", shop, "--as", "linus", "--reason", "me too")
 	w.done(four, "1.0.0")
 	require.Len(t, w.status(shop).Gates[0].Answers, 2)
-	w.record(workflows.DeploymentID(shop), "approved")
+	w.record(workflows.DeploymentID(shop, "1.0.0"), "approved")
 }
 
 // What the Web UI sends is JSON that a person typed: it counts by the same rules, and what does not count is seen.
@@ -60,7 +60,7 @@ func TestASignalFromTheWebUIDecides(t *testing.T) {
 	w := atTheGate(t)
 	send := func(body string) {
 		t.Helper()
-		require.NoError(t, w.temporal.SignalWorkflow(t.Context(), workflows.DeploymentID(shop), "", workflows.Decide, json.RawMessage(body)))
+		require.NoError(t, w.temporal.SignalWorkflow(t.Context(), workflows.DeploymentID(shop, "1.0.0"), "", workflows.Decide, json.RawMessage(body)))
 	}
 	send(`{"gate": "approval-dev", "plan": "000000000000", "choice": "approve", "by": "grace", "reason": "the wrong plan"}`)
 	w.await("the refused decision to be told", func() bool { return len(w.status(shop).RefusedDecisions) == 1 })

@@ -47,6 +47,28 @@ func (w *world) workerIn(store, name string, args ...string) *worker {
 
 func (w *world) start(program string, env []string, name string, args ...string) *worker {
 	w.t.Helper()
+	p := w.launch(program, env, name, args...)
+	serving := 0
+	for _, a := range args {
+		switch a {
+		case "--env":
+			serving += queuesPerEnvironment
+		case "--workflows":
+			serving++
+		}
+	}
+	w.await(name+" to serve", func() bool {
+		if p.ended() {
+			require.FailNow(w.t, name+" ended", p.output())
+		}
+		return strings.Count(p.output(), `"msg":"serving"`) == serving
+	})
+	return p
+}
+
+// launch starts a build of the program, and awaits nothing.
+func (w *world) launch(program string, env []string, name string, args ...string) *worker {
+	w.t.Helper()
 	p := &worker{t: w.t, name: name, log: filepath.Join(w.dir, name+".log"), done: make(chan struct{})}
 	log, err := os.Create(p.log)
 	require.NoError(w.t, err)
@@ -62,24 +84,17 @@ func (w *world) start(program string, env []string, name string, args ...string)
 		close(p.done)
 	}()
 	w.t.Cleanup(func() { p.end() })
-	serving := 0
-	for _, a := range args {
-		switch a {
-		case "--env":
-			serving += queuesPerEnvironment
-		case "--workflows":
-			serving++
-		}
-	}
-	w.await(name+" to serve", func() bool {
-		select {
-		case <-p.done:
-			require.FailNow(w.t, name+" ended", p.output())
-		default:
-		}
-		return strings.Count(p.output(), `"msg":"serving"`) == serving
-	})
 	return p
+}
+
+// ended says whether its process has ended.
+func (p *worker) ended() bool {
+	select {
+	case <-p.done:
+		return true
+	default:
+		return false
+	}
 }
 
 // everything are the flags of a worker that serves all that a pipeline needs.
@@ -125,10 +140,8 @@ func (p *worker) signal(s syscall.Signal) {
 }
 
 func (p *worker) end() {
-	select {
-	case <-p.done:
+	if p.ended() {
 		return
-	default:
 	}
 	_ = syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL)
 	<-p.done

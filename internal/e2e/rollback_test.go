@@ -36,7 +36,7 @@ func TestAColumnComesAndGoesAndComesAgain(t *testing.T) {
 	w.ended(workflows.StageDone, fiveFilled, "1.1.0")
 	require.Equal(t, digest, w.status(shop).Release.Digest)
 
-	w.record(workflows.DeploymentID(shop), "done")
+	w.record(workflows.DeploymentID(shop, "1.1.0"), "done")
 
 	stop()
 
@@ -57,7 +57,7 @@ func TestABreachedWatchTurnsBack(t *testing.T) {
 	a := w.cli(3, "deploy", bad, "--to", "dev", "--rebuild", "all")
 	require.Contains(t, a.out, "total: 4,006.25 differs by 75.62 %")
 	w.ended(workflows.StageRolledBack, four, "1.0.0")
-	w.record(workflows.DeploymentID(shop), "rolled_back")
+	w.record(workflows.DeploymentID(shop, "1.1.0"), "rolled_back")
 }
 
 // A canary that differs from what is live stops the release before anyone sees it.
@@ -68,5 +68,5 @@ func TestABadCanaryIsStopped(t *testing.T) {
 	a := w.cli(2, "deploy", bad, "--to", "dev", "--rebuild", "all")
 	require.Contains(t, a.out, "amount changed in")
 	w.ended(workflows.StageRefused, four, "1.0.0")
-	w.record(workflows.DeploymentID(shop), "refused")
+	w.record(workflows.DeploymentID(shop, "1.1.0"), "refused")
 }

@@ -26,7 +26,7 @@ func TestAReleaseCrossesToProdAndBack(t *testing.T) {
 	w.cli(0, "doctor", "--env", "prod")
 
 	waiting := w.cli(4, "deploy", first, "--to", "prod", "--reason", "first release")
-	require.Contains(t, waiting.out, "drawbridge approve shop --gate approval-prod")
+	require.Contains(t, waiting.out, "drawbridge approve shop@1.0.0 --gate approval-prod")
 	s := w.status(shop)
 	require.Equal(t, workflows.StageWaiting, s.Stage)
 	require.Equal(t, 4, s.code)
@@ -76,7 +76,7 @@ func TestAReleaseCrossesToProdAndBack(t *testing.T) {
 	w.live(fiveFilled, "1.1.0")
 	require.Equal(t, digest, w.status(shop).Release.Digest)
 	w.recordQuestions()
-	w.record(workflows.DeploymentID(shop), "to_prod")
+	w.record(workflows.DeploymentID(shop, "1.1.0"), "to_prod")
 }
 
 // Prod takes nothing that staging has not seen.
@@ -128,5 +128,5 @@ func (w *world) inboxHas(name string) {
 	w.json(&open, "inbox")
 	require.Len(w.t, open, 1)
 	require.Equal(w.t, name, open[0].Gate.Name)
-	require.Equal(w.t, workflows.DeploymentID(shop), open[0].ID)
+	require.Equal(w.t, workflows.DeploymentID(shop, "1.0.0"), open[0].ID)
 }

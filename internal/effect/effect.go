@@ -28,15 +28,6 @@ func (o Owner) Workflow() string {
 	return string(o[:at])
 }
 
-// Check refuses what no workflow could have as its owner: a fence of a forged owner would close nothing.
-func (o Owner) Check() error {
-	at := strings.LastIndexByte(string(o), '/')
-	if at > 0 && uuid.Validate(string(o[at+1:])) == nil {
-		return nil
-	}
-	return fault.Newf(fault.Invalid, "read effect owner", string(o), "name it as workflow ID/first run ID", "it does not end in a run ID")
-}
-
 // Key names one effect of a workflow in an environment. Partition is empty for effects that are about no partition; a
 // person's retry of a step is a new round.
 type Key struct {

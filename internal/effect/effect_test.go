@@ -28,7 +28,6 @@ func TestAKeyIsReadAsItWasWritten(t *testing.T) {
 		require.Equal(t, k, read)
 		require.Equal(t, id, read.Owner.Workflow())
 		require.True(t, read.Under(effect.OwnerOf(id, run)))
-		require.NoError(t, read.Owner.Check())
 	})
 }
 
@@ -38,5 +37,4 @@ func TestWhatIsNoKeyIsRefused(t *testing.T) {
 		_, err := effect.Parse(text)
 		require.Equal(t, fault.Invalid, fault.ClassOf(err), text)
 	}
-	require.Equal(t, fault.Invalid, fault.ClassOf(effect.Owner("deploy/shop").Check()))
 }

@@ -91,6 +91,8 @@ func (g Gate) Check(d Decision, now time.Time) error {
 		return refuse(fault.Invalid, "nobody is named as the one who decides", "say who decides: --as NAME")
 	case d.Reason == "":
 		return refuse(fault.Invalid, "the reason is missing", "say why: --reason TEXT")
+	case !plain(d.By) || !plain(d.Reason):
+		return refuse(fault.Invalid, "the name or the reason holds control characters", "write them as plain text")
 	case !slices.Contains(g.Choices, d.Choice):
 		return refuse(fault.Invalid, fmt.Sprintf("%q is no choice here; the choices are %s", d.Choice, joinChoices(g.Choices)), "choose one of them")
 	case g.answered(d):
@@ -99,10 +101,10 @@ func (g Gate) Check(d Decision, now time.Time) error {
 		return refuse(fault.Conflict, fmt.Sprintf("the gate was decided: %s", g.Decided), "see what followed: drawbridge status")
 	case !g.Endless && now.After(g.Deadline()):
 		return refuse(fault.Refused, "the gate has expired", "deploy again")
-	case len(g.Rule.Approvers) > 0 && !slices.Contains(g.Rule.Approvers, d.By):
+	case len(g.Rule.Approvers) > 0 && !isOneOf(g.Rule.Approvers, d.By):
 		return refuse(fault.Refused, fmt.Sprintf("%s is not an approver of this environment", d.By),
 			"ask one of: "+strings.Join(g.Rule.Approvers, ", "))
-	case g.Rule.FourEyes && d.By == g.Requester && d.Choice.forward():
+	case g.Rule.FourEyes && Same(d.By, g.Requester) && d.Choice.forward():
 		return refuse(fault.Refused, "the policy wants four eyes: the requester may turn back but not approve", "ask somebody else to approve")
 	}
 	return nil
@@ -135,7 +137,7 @@ func (g *Gate) Expire() {
 
 // answered says whether the same person already gave the same choice.
 func (g Gate) answered(d Decision) bool {
-	return slices.ContainsFunc(g.Answers, func(a Answer) bool { return a.By == d.By && a.Choice == d.Choice })
+	return slices.ContainsFunc(g.Answers, func(a Answer) bool { return Same(a.By, d.By) && a.Choice == d.Choice })
 }
 
 // distinct counts the people who gave a choice.

@@ -3,6 +3,7 @@ package model
 import (
 	"errors"
 	"slices"
+	"strconv"
 
 	"drawbridge/internal/admission"
 	"drawbridge/internal/effect"
@@ -16,11 +17,14 @@ import (
 // errMoved is a compare-and-swap that found something else live.
 var errMoved = errors.New("what is live has moved")
 
+// rounds is how often a flow builds before it gives up.
+const rounds = 2
+
 // groups is how many transactions a publish in steps, and a turn-back, cut the partitions into.
 const groups = 2
 
-// group are the partitions of one transaction.
-func group(n int) []int { return [groups][]int{{0}, {1, 2}}[n] }
+// Group are the partitions of one transaction.
+func Group(n int) []int { return [groups][]int{{0}, {1, 2}}[n] }
 
 // admit asks as the product does, with the facts as they are in the effect's transaction.
 func (w *World) admit(p int, q admission.Question) error {
@@ -57,41 +61,40 @@ func (l *Ledger) slot(s generation.Swap) *turnback.Slot {
 	panic("model: no such output: " + s.Output)
 }
 
-// enter reserves a deployment's tenure and takes the crossing; a run gets what is active, or reserves its own.
+// enter reserves a deployment's tenure and takes the crossing; a run gets what is active, or reserves its own. Who enters
+// again has the same tenure, and a run what is active by then.
 func (w *World) enter(f *Flow) error {
 	l := &w.Ledgers[f.Pipeline]
 	r := Version(f.Pipeline, f.Release)
-	if f.Kind == Run {
-		if active := w.tenure(l.Active); !active.None() {
-			r = active.Release
-		}
+	if active := w.tenure(l.Active); f.Kind == Run && !active.None() {
+		r = active.Release
 	}
 	if err := w.admit(f.Pipeline, admission.Question{What: admission.Build, Release: r, Owner: effect.Owner(f.Owner)}); err != nil {
 		return err
 	}
-	if f.Kind == Run {
-		if !w.tenure(l.Active).None() {
-			f.Tenure = l.Active
-			return nil
-		}
-		f.Tenure = w.reserve(release.Tenure{Release: r, Kind: release.ByRun, Owner: f.Owner})
-		return nil
-	}
-	if l.Crossing != "" && l.Crossing != f.Owner {
+	switch {
+	case f.Kind == Deploy && l.Crossing != "" && l.Crossing != f.Owner:
 		return fault.Newf(fault.Conflict, "enter", r.String(), "wait", "another one crosses")
+	case f.Kind == Run && !w.tenure(l.Active).None():
+		f.Tenure = l.Active
+		return nil
+	case w.tenure(f.Tenure).Owner == f.Owner: // reserved before
+	default:
+		kind := release.ByDeployment
+		if f.Kind == Run {
+			kind = release.ByRun
+		}
+		f.Tenure = w.reserve(release.Tenure{Release: r, Kind: kind, Owner: f.Owner})
 	}
-	f.Tenure = w.reserve(release.Tenure{Release: r, Kind: release.ByDeployment, Owner: f.Owner})
-	l.Crossing = f.Owner
+	if f.Kind == Deploy {
+		l.Crossing = f.Owner
+	}
 	return nil
 }
 
-// build makes the generations of some partitions aside, from what is live now.
-func (w *World) build(f *Flow, parts []int) error {
+// build makes the generations of some partitions aside, from what is live now. Nobody is asked: nobody reads them.
+func (w *World) build(f *Flow, parts []int) {
 	t := w.tenure(f.Tenure)
-	q := admission.Question{What: admission.Build, Release: t.Release, Config: t.Config, Owner: effect.Owner(f.Owner), Tenure: f.Tenure}
-	if err := w.admit(f.Pipeline, q); err != nil {
-		return err
-	}
 	for _, part := range parts {
 		for o := range Outputs {
 			if Has(t.Release.Version, o) {
@@ -99,14 +102,21 @@ func (w *World) build(f *Flow, parts []int) error {
 			}
 		}
 	}
-	return nil
 }
 
-// generation adds one that was built. Its ID says who built it, so that worlds that differ in the order of builds only
-// are the same.
+// Built is the ID of what the flow builds of an output's partition in a round. It says who built it, so that worlds that differ
+// in the order of builds only are the same.
+func (f *Flow) Built(round, part, output int) int64 {
+	return int64(f.number)*10_000 + int64(round)*100 + int64(part)*10 + int64(output) + 1
+}
+
+// Rebuilds is the round of what is built again by a turn-back: none of a deployment's own.
+func (l *Ledger) Rebuilds() int { return rounds + len(l.Backs) }
+
+// generation adds one that was built.
 func (w *World) generation(f *Flow, part, output, round int, of release.Tenure) int64 {
 	l := &w.Ledgers[f.Pipeline]
-	id := int64(f.number)*1000 + int64(round)*100 + int64(part)*10 + int64(output) + 1
+	id := f.Built(round, part, output)
 	live := l.Slots[part][output].Live
 	f.from[slotOf(part, output)] = live
 	l.Generations = append(l.Generations, turnback.Generation{
@@ -124,7 +134,7 @@ func (w *World) publish(f *Flow, parts []int, activate bool) error {
 			if Has(t.Release.Version, o) {
 				q.Swaps = append(q.Swaps, generation.Swap{
 					Output: Table(f.Pipeline, o), Partition: Keys[part], From: f.from[slotOf(part, o)],
-					To: int64(f.number)*1000 + int64(f.Round)*100 + int64(part)*10 + int64(o) + 1,
+					To: f.Built(f.Round, part, o),
 				})
 			}
 		}
@@ -138,16 +148,16 @@ func (w *World) publish(f *Flow, parts []int, activate bool) error {
 	return nil
 }
 
-// swap is the transaction of every publish and turn-back: compare-and-swap, admission's second look, the swaps.
+// swap is the transaction of every publish and turn-back: admission's look, compare-and-swap, the swaps.
 func (w *World) swap(f *Flow, q admission.Question, kind string) error {
 	l := &w.Ledgers[f.Pipeline]
+	if err := w.admit(f.Pipeline, q); err != nil {
+		return err
+	}
 	for _, s := range q.Swaps {
 		if l.slot(s).Live != s.From {
 			return errMoved
 		}
-	}
-	if err := w.admit(f.Pipeline, q); err != nil {
-		return err
 	}
 	l.Generations = slices.Clone(l.Generations)
 	for _, s := range q.Swaps {
@@ -191,23 +201,33 @@ func (w *World) attest(f *Flow) error {
 	return nil
 }
 
-// leave takes a deployment out of the crossing. While somebody turns back it stays in: should that end before anything
-// moved, what the deployment has published has to belong to somebody.
+// leave takes a deployment out of the crossing.
 func (w *World) leave(f *Flow) error {
-	l := &w.Ledgers[f.Pipeline]
-	if l.Crossing == f.Owner && l.open() == nil {
+	if l := &w.Ledgers[f.Pipeline]; l.Crossing == f.Owner {
 		l.Crossing = ""
 	}
 	return nil
 }
 
-// openBack opens a turn-back, or resumes the one that is open: it fences what is open, and opens its tenure, in one
-// transaction.
+// openBack opens a turn-back, or resumes the one that is open where that is the same: it fences what is open, opens its tenure
+// and makes that the active one, in one transaction. Of a workflow that has changed nothing, it only stops it.
 func (w *World) openBack(f *Flow) error {
 	l := &w.Ledgers[f.Pipeline]
+	f.Back = 0
 	if b := l.open(); b != nil {
-		if f.Kind == Deploy && b.Target.Owner != f.Of {
-			return errEnded // somebody else turns back what it did
+		if !f.resumes(b) {
+			return errOther
+		}
+		f.Back = b.Tenure
+		l.stopOthers(f.Owner)
+		return nil
+	}
+	if f.Kind == Rollback && f.To == "" {
+		return nil // there is nothing to go on with
+	}
+	if of := f.Of; of != "" && !w.changed(f) {
+		if f.Kind == Deploy || l.Crossing == of || slices.Contains(l.builders(), of) {
+			l.stop(of)
 		}
 		return nil
 	}
@@ -215,27 +235,14 @@ func (w *World) openBack(f *Flow) error {
 	if err != nil {
 		return err
 	}
-	b := Back{K: k.Number, ByPerson: f.Kind != Deploy, State: turnback.Open}
-	if f.Of != "" {
-		b.Target.Owner = f.Of
-		l.fence(f.Of)
-	} else {
+	b := Back{K: k.Number, ByPerson: f.Kind != Deploy, State: turnback.Open, Tally: turnback.Tally{Flipped: true}}
+	if f.Of == "" {
 		b.Target.Tenure = k.Number
+	} else {
+		b.Target.Owner = f.Of
+		l.stop(f.Of)
 	}
-	if l.Crossing != "" {
-		l.fence(l.Crossing)
-	}
-	for i := range l.Generations {
-		if g := l.Generations[i]; g.State == generation.Built {
-			l.fence(g.Owner)
-		}
-	}
-	l.Generations = slices.Clone(l.Generations)
-	for i := range l.Generations {
-		if g := &l.Generations[i]; g.State == generation.Built && slices.Contains(l.Fenced, g.Owner) {
-			g.State = generation.Rejected
-		}
-	}
+	l.stopOthers(f.Owner)
 	for part := range Partitions {
 		for o := range Outputs {
 			b.opened[slotOf(part, o)] = len(l.Slots[part][o].Swaps)
@@ -247,7 +254,80 @@ func (w *World) openBack(f *Flow) error {
 		w.Tenures[b.Tenure-1].Release.Pipeline = Version(f.Pipeline, 0).Pipeline
 	}
 	l.Backs = append(l.Backs, b)
+	f.Back = b.Tenure
+	w.activate(f.Pipeline, b.Tenure)
 	return nil
+}
+
+// errOther is a turn-back that somebody else has opened, for something else.
+var errOther = errors.New("another turn-back is open")
+
+// resumes says that the open turn-back is the one that the flow would open. A recovery goes on with any, as does a rollback
+// that names no tenure.
+func (f *Flow) resumes(b *Back) bool {
+	if f.Kind == Recover || f.Kind == Rollback && f.To == "" {
+		return true
+	}
+	if b.Target.Owner != f.Of {
+		return false
+	}
+	return f.Kind == Deploy || f.To == strconv.FormatInt(b.Target.Tenure, 10) || f.To == strconv.FormatInt(b.Tenure, 10)
+}
+
+// changed says that readers have seen something of the workflow that is to be turned back. A recovery knows it by its crossing.
+func (w *World) changed(f *Flow) bool {
+	l := &w.Ledgers[f.Pipeline]
+	if f.Kind == Recover && l.Crossing != f.Of {
+		return false
+	}
+	if active := w.tenure(l.Active); active.Owner == f.Of && active.Kind != release.ByTurnBack {
+		return true
+	}
+	for part := range Partitions {
+		for o := range Outputs {
+			if slices.ContainsFunc(l.Slots[part][o].Swaps, func(s turnback.Swap) bool { return s.Owner == f.Of }) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// builders are the owners of what was built and not published.
+func (l *Ledger) builders() (owners []string) {
+	for _, g := range l.Generations {
+		if g.State == generation.Built {
+			owners = append(owners, g.Owner)
+		}
+	}
+	return owners
+}
+
+// stop fences a workflow, takes it out of the crossing, and gives up what it has built.
+func (l *Ledger) stop(owner string) {
+	l.fence(owner)
+	if l.Crossing == owner {
+		l.Crossing = ""
+	}
+	l.Generations = slices.Clone(l.Generations)
+	for i := range l.Generations {
+		if g := &l.Generations[i]; g.State == generation.Built && g.Owner == owner {
+			g.State = generation.Rejected
+		}
+	}
+}
+
+// stopOthers stops whatever is under way, but the one that turns back.
+func (l *Ledger) stopOthers(but string) {
+	open := l.builders()
+	if l.Crossing != "" {
+		open = append(open, l.Crossing)
+	}
+	for _, owner := range open {
+		if owner != but {
+			l.stop(owner)
+		}
+	}
 }
 
 func (l *Ledger) fence(owner string) {
@@ -275,19 +355,6 @@ func (w *World) tenuresOf(p int) (of []release.Tenure) {
 		}
 	}
 	return of
-}
-
-// flip moves the active tenure to the turn-back's.
-func (w *World) flip(f *Flow) error {
-	b := w.Ledgers[f.Pipeline].change()
-	if b == nil {
-		return errEnded
-	}
-	if !b.Tally.Flipped {
-		w.activate(f.Pipeline, b.Tenure)
-		b.Tally.Flipped = true
-	}
-	return nil
 }
 
 // errEnded is a turn-back that somebody else has finished.
@@ -321,14 +388,14 @@ func (w *World) decide(p int, b Back, part int) turnback.Decision {
 // back turns one group of partitions back, each as a whole. What cannot be built is named, and stops nothing.
 func (w *World) back(f *Flow, n int) error {
 	l := &w.Ledgers[f.Pipeline]
-	b := l.change()
+	b := l.change(f.Back)
 	if b == nil {
 		return errEnded
 	}
 	k := w.tenure(b.K)
 	q := admission.Question{What: admission.Publish, Release: w.tenure(b.Tenure).Release, Config: k.Config, Owner: effect.Owner(f.Owner), Tenure: b.Tenure, TurnBack: true}
 	tally := b.Tally
-	for _, part := range group(n) {
+	for _, part := range Group(n) {
 		d := w.decide(f.Pipeline, *b, part)
 		stuck := d.Action == turnback.Rebuild && w.Bounds.Sourceless[part]
 		for _, it := range d.Items {
@@ -339,7 +406,7 @@ func (w *World) back(f *Flow, n int) error {
 			case stuck || it.Action == turnback.Keep || it.Action == turnback.Leave:
 				continue
 			case it.Action == turnback.Rebuild:
-				s.To = w.generation(f, part, o, len(l.Backs), k)
+				s.To = w.generation(f, part, o, l.Rebuilds(), k)
 			}
 			q.Swaps = append(q.Swaps, s)
 		}
@@ -354,18 +421,15 @@ func (w *World) back(f *Flow, n int) error {
 	return nil
 }
 
-// endBack closes the turn-back: done or stuck when everything was tried, refused when nothing had moved.
+// endBack closes the turn-back: done, or stuck where something that should have gone back did not. One that was stopped stays
+// open: the same command goes on with it.
 func (w *World) endBack(f *Flow, stopped bool) error {
-	b := w.Ledgers[f.Pipeline].change()
+	b := w.Ledgers[f.Pipeline].change(f.Back)
 	if b == nil {
 		return errEnded
 	}
-	b.Tally.Stopped = stopped
-	if state := b.Tally.End(); !stopped || state == turnback.Refused {
-		b.State = state
-	}
-	if l := &w.Ledgers[f.Pipeline]; b.State == turnback.Done || b.State == turnback.Stuck {
-		l.Crossing = "" // its owner was fenced, and what it did is turned back
+	if !stopped {
+		b.State = b.Tally.End()
 	}
 	return nil
 }

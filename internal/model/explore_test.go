@@ -97,7 +97,7 @@ func lived(t *testing.T, b model.Bounds, releases ...int) model.World {
 }
 
 // TestEveryInterleaving tries every order of starts, effects, cancels, kills, lost commits, zombies and drops in the worlds
-// below, from the state that they begin in. A deployment has 6 effects, a run 3, a turn-back 5; the depth counts all that
+// below, from the state that they begin in. A deployment has 6 effects, a run 3, a turn-back 4; the depth counts all that
 // happens. At the depth's end each world is settled: what lives goes on, what was abandoned is recovered, what is open is
 // finished. The depths fit a minute on two cores; DRAWBRIDGE_SOAK=1 lets one more workflow take part, and goes deeper.
 func TestEveryInterleaving(t *testing.T) {

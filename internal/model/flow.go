@@ -4,8 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-
-	"drawbridge/internal/turnback"
 )
 
 // Kind is what a workflow is.
@@ -30,8 +28,7 @@ const (
 	StepPublishRest // and activate
 	StepAttest
 	StepLeave
-	StepOpen
-	StepFlip
+	StepOpen // which makes the turn-back's tenure the active one
 	StepBack
 	StepBackRest
 	StepEnd
@@ -41,7 +38,7 @@ const (
 // String names a step as a trace prints it.
 func (s Step) String() string {
 	return [...]string{
-		"enter", "build", "publish", "publish-rest", "attest", "leave", "open", "flip", "back", "back-rest", "end", "over",
+		"enter", "build", "publish", "publish-rest", "attest", "leave", "open", "back", "back-rest", "end", "over",
 	}[s]
 }
 
@@ -57,6 +54,7 @@ type Flow struct {
 	Step     Step
 	Tenure   int64
 	Round    int
+	Back     int64 // tenure of the turn-back that it carries out
 	// Result is how it ended: done, refused, stuck, gone.
 	Result string
 
@@ -88,10 +86,13 @@ func (w *World) effect(f *Flow) error {
 	return nil
 }
 
-// recorded is what a retry finds.
+// recorded is what a retry finds: a build and a publish have a key, everything else is looked at anew.
 func (w *World) recorded(f *Flow) error {
-	if f.Step != StepPublish && f.Step != StepPublishRest {
+	if f.Step == StepBuild {
 		return nil
+	}
+	if f.Step != StepPublish && f.Step != StepPublishRest {
+		return w.first(f)
 	}
 	if slices.Contains(w.Ledgers[f.Pipeline].Fenced, f.Owner) {
 		return fmt.Errorf("%s was stopped since", f.Owner)
@@ -108,22 +109,21 @@ func (w *World) first(f *Flow) error {
 		if f.Kind == Run {
 			all = []int{f.Part}
 		}
-		return w.build(f, all)
+		w.build(f, all)
+		return nil
 	case StepPublish:
 		if f.Kind == Run {
 			return w.publish(f, []int{f.Part}, !w.tenure(f.Tenure).Activated)
 		}
-		return w.publish(f, group(0), false)
+		return w.publish(f, Group(0), false)
 	case StepPublishRest:
-		return w.publish(f, group(1), true)
+		return w.publish(f, Group(1), true)
 	case StepAttest:
 		return w.attest(f)
 	case StepLeave:
 		return w.leave(f)
 	case StepOpen:
 		return w.openBack(f)
-	case StepFlip:
-		return w.flip(f)
 	case StepBack:
 		return w.back(f, 0)
 	case StepBackRest:
@@ -146,12 +146,14 @@ func (w *World) advance(f *Flow, err error) {
 			f.Result = "done"
 		}
 		f.end(f.Result)
+	case f.Step == StepOpen && f.Back == 0: // nothing to turn back: it is stopped
+		w.nothing(f)
 	case f.Step == StepEnd:
 		w.backEnded(f)
 	case f.Step == StepPublish || f.Step == StepPublishRest:
 		f.published = true
 		f.Step++
-	case f.stopping && (f.Step == StepFlip || f.Step == StepBack || f.Step == StepOpen) && f.Kind != Deploy:
+	case f.stopping && (f.Step == StepOpen || f.Step == StepBack) && f.Kind != Deploy:
 		f.Step = StepEnd // a cancel stops at the next edge
 	default:
 		f.Step++
@@ -167,7 +169,7 @@ func (w *World) advance(f *Flow, err error) {
 // failed is what follows a refusal. What moved is built again, once; a deployment that fails turns back what it did.
 func (w *World) failed(f *Flow, err error) {
 	switch {
-	case errors.Is(err, errMoved) && f.Round == 0 && f.Step <= StepPublishRest:
+	case errors.Is(err, errMoved) && f.Round < rounds-1 && f.Step <= StepPublishRest:
 		f.Round++
 		f.done &^= 1<<StepBuild | 1<<StepPublish | 1<<StepPublishRest
 		if f.Step == StepPublishRest {
@@ -188,7 +190,7 @@ func (w *World) failed(f *Flow, err error) {
 func (w *World) compensate(f *Flow) {
 	f.stopping = false
 	for _, b := range w.Ledgers[f.Pipeline].Backs {
-		if b.State != turnback.Refused && b.Tenure > f.Tenure {
+		if b.Tenure > f.Tenure {
 			f.Result, f.Step = "gone", StepLeave
 			return
 		}
@@ -198,10 +200,22 @@ func (w *World) compensate(f *Flow) {
 
 // backEnded takes over what the ledger says of the turn-back that the flow has ended.
 func (w *World) backEnded(f *Flow) {
-	backs := w.Ledgers[f.Pipeline].Backs
-	if f.Kind != Deploy {
-		f.end(string(backs[len(backs)-1].State))
+	if f.Kind == Deploy {
+		f.Step = StepLeave
 		return
 	}
-	f.Step = StepLeave
+	for _, b := range w.Ledgers[f.Pipeline].Backs {
+		if b.Tenure == f.Back {
+			f.end(string(b.State))
+		}
+	}
+}
+
+// nothing is what follows where there is nothing to turn back.
+func (w *World) nothing(f *Flow) {
+	if f.Kind == Deploy {
+		f.Step = StepLeave
+		return
+	}
+	f.end("refused")
 }

@@ -105,6 +105,7 @@ func (f *Flow) print(p *print) {
 	p.int(f.Tenure)
 	p.int(int64(f.Round))
 	p.int(int64(f.done))
+	p.int(f.Back)
 	p.bit(f.stopping)
 	p.bit(f.killed)
 	p.bit(f.lost)

@@ -20,7 +20,6 @@ func Promises() []Promise {
 		{"a generation is published once", once},
 		{"the outputs of a partition are of one release", whole},
 		{"what was turned back publishes nothing afterwards", fenced},
-		{"refused means that nothing moved", unmoved},
 		{"a finished turn-back leaves the target's state", exact},
 		{"turning back loses no run's data", kept},
 		{"only what is active is attested", attested},
@@ -131,9 +130,6 @@ func whole(_, w *World) error {
 func fenced(_, w *World) error {
 	return w.slots(func(p, part, o int, s turnback.Slot) error {
 		for _, b := range w.Ledgers[p].Backs {
-			if b.State == turnback.Refused {
-				continue
-			}
 			for _, swap := range s.Swaps[b.opened[slotOf(part, o)]:] {
 				if swap.Kind == turnback.KindPublish && swap.Tenure < b.Tenure {
 					return fmt.Errorf("%s %s: %s published under tenure %d after the turn-back of tenure %d", s.Output, Keys[part], swap.Owner, swap.Tenure, b.Tenure)
@@ -144,35 +140,11 @@ func fenced(_, w *World) error {
 	})
 }
 
-func unmoved(_, w *World) error {
-	for p := range w.Bounds.Pipelines {
-		for _, b := range w.Ledgers[p].Backs {
-			if b.State != turnback.Refused {
-				continue
-			}
-			if w.tenure(b.Tenure).Activated {
-				return fmt.Errorf("tenure %d was activated", b.Tenure)
-			}
-			if err := w.slots(func(_, part, _ int, s turnback.Slot) error {
-				for _, swap := range s.Swaps {
-					if swap.Tenure == b.Tenure {
-						return fmt.Errorf("%s %s went back under tenure %d", s.Output, Keys[part], b.Tenure)
-					}
-				}
-				return nil
-			}); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
 // exact holds a turn-back that has just ended against what was live under its target, as the world saw it then: it is live
 // again, or its release has built it again, or it is named.
 func exact(before, w *World) error {
 	p, b := w.ended(before)
-	if b == nil || b.State == turnback.Refused {
+	if b == nil {
 		return nil
 	}
 	l := &w.Ledgers[p]

@@ -145,10 +145,13 @@ func (l *Ledger) open() *Back {
 	return nil
 }
 
-// change is the open turn-back, to be changed.
-func (l *Ledger) change() *Back {
+// change is the turn-back of a tenure, to be changed; nil: it is not open any more.
+func (l *Ledger) change(tenure int64) *Back {
 	l.Backs = slices.Clone(l.Backs)
-	return l.open()
+	if b := l.open(); b != nil && b.Tenure == tenure {
+		return b
+	}
+	return nil
 }
 
 // tenure reads a tenure; an unknown one is of no release.

@@ -199,12 +199,17 @@ func TestLimits(t *testing.T) {
 			[]change{observed(func(o *plan.Observed) { o.Sources = nil })},
 			"sources", "no partition can be tried", "config.prod.yaml",
 		},
-		"locks at the limit":       {[]change{observed(func(o *plan.Observed) { o.LockSlots = 4 * 31 * 3 })}, "", "", ""},
-		"one lock over it":         {[]change{observed(func(o *plan.Observed) { o.LockSlots = 4*31*3 - 1 })}, "lock-table", "31 partitions with 2 indexes each take 93 locks", "partition by month"},
-		"partitions at the limit":  {[]change{all, policy(func(p *pipeline.Policy) { p.MaxPartitions = 32 })}, "", "", ""},
-		"one partition over it":    {[]change{all, policy(func(p *pipeline.Policy) { p.MaxPartitions = 31 })}, "max-partitions", "32 partitions would be built; the policy of prod allows 31", "--rebuild last=N"},
-		"a first build over it":    {[]change{nothingYet(), policy(func(p *pipeline.Policy) { p.MaxPartitions = 31 })}, "max-partitions", "32 partitions", "policy.prod.yaml"},
-		"a canary that is no such": {[]change{func(in *plan.Input, _ *plan.EnvironmentInput) { in.Pipeline.Canary.Latest = 33 }}, "trial-size", "at most 32 partitions; 33", "latest N"},
+		"locks at the limit":               {[]change{observed(func(o *plan.Observed) { o.LockSlots = 4 * 31 * 3 })}, "", "", ""},
+		"one lock over it":                 {[]change{observed(func(o *plan.Observed) { o.LockSlots = 4*31*3 - 1 })}, "lock-table", "31 partitions with 2 indexes each take 93 locks", "partition by month"},
+		"partitions at the limit":          {[]change{all, policy(func(p *pipeline.Policy) { p.MaxPartitions = 32 })}, "", "", ""},
+		"one partition over it":            {[]change{all, policy(func(p *pipeline.Policy) { p.MaxPartitions = 31 })}, "max-partitions", "32 partitions would be built; the policy of prod allows 31", "--rebuild last=N"},
+		"a first build over it":            {[]change{nothingYet(), policy(func(p *pipeline.Policy) { p.MaxPartitions = 31 })}, "max-partitions", "32 partitions", "policy.prod.yaml"},
+		"a canary that is no such":         {[]change{func(in *plan.Input, _ *plan.EnvironmentInput) { in.Pipeline.Canary.Latest = 33 }}, "trial-size", "at most 32 partitions; 33", "latest N"},
+		"a watch as long as what is kept":  {[]change{func(in *plan.Input, _ *plan.EnvironmentInput) { in.Pipeline.Watch.For = 7 * 24 * time.Hour }}, "", "", ""},
+		"a watch longer than what is kept": {[]change{func(in *plan.Input, _ *plan.EnvironmentInput) { in.Pipeline.Watch.For = 7*24*time.Hour + 1 }}, "watch", "what it would go back to is kept for 7d", "raise keep_retired in policy.prod.yaml"},
+		"a config that watches for too long": {[]change{func(_ *plan.Input, e *plan.EnvironmentInput) {
+			e.Config.Watch = &pipeline.WatchOverride{For: new(8 * 24 * time.Hour)}
+		}}, "watch", "it watches for 8d", "config.prod.yaml"},
 		"what preflight found": {
 			[]change{observed(func(o *plan.Observed) {
 				o.Problems = []plan.Problem{{Rule: "publication", Object: "fct_orders", Text: "is published", Remedy: "leave it out", Blocking: true}}

@@ -1,7 +1,6 @@
 package plan
 
 import (
-	"fmt"
 	"strings"
 
 	"drawbridge/internal/pipeline"
@@ -22,9 +21,13 @@ func Obstacles(p *pipeline.Pipeline, observed Observed) []Problem {
 		change := schemaChange(o.Partition, seen)
 		found = append(found, c.schemaProblems(change)...)
 		if change.Class == SchemaAdditive && observed.Active != nil {
+			text := "its SELECT returns columns that the table does not have: " + strings.Join(columnTexts(change.Added), ", ")
+			if len(change.LeftOut) > 0 {
+				text += "; and leaves out columns that it has: " + strings.Join(change.LeftOut, ", ")
+			}
 			found = append(found, Problem{
 				Rule: "schema", Object: o.Table, Blocking: true,
-				Text:   fmt.Sprintf("its SELECT returns columns that the table does not have: %s", strings.Join(columnTexts(change.Added), ", ")),
+				Text:   text,
 				Remedy: "name the columns in " + o.SQLFile + ", raise the version, and deploy it: a run adds none",
 			})
 		}

@@ -9,6 +9,12 @@ type Page struct {
 	Last partition.Key `json:"last,omitempty"`
 }
 
+// Output is one that the release to go back to has; All says that it is one partition.
+type Output struct {
+	Table string `json:"table"`
+	All   bool   `json:"all,omitempty"`
+}
+
 // LeftOver is one output's partition that a turn-back left as it is. Stuck says that it should have gone back.
 type LeftOver struct {
 	Output    string        `json:"output" db:"output"`

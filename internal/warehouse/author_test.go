@@ -43,6 +43,7 @@ func authored(t *testing.T) (b *bundle, author string) {
 	})
 	require.NoError(t, err)
 	require.NoError(t, b.EnsureLedger(t.Context()))
+	b.cross(t, "1.0.0")
 	t.Cleanup(func() {
 		b.Close()
 		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)

@@ -73,6 +73,24 @@ func (w *Warehouse) Enter(ctx context.Context, t release.Tenure, environment str
 	return t, postgres.Classify("enter", pipeline, err)
 }
 
+// Epoch tells this ledger from a copy of it that was bound anew.
+func (w *Warehouse) Epoch(ctx context.Context) (string, error) {
+	epoch, err := w.ledger.Epoch(ctx, w.pool)
+	return epoch, postgres.Classify("read the epoch of", w.names.schema, err)
+}
+
+// Remembers holds the ledger to what it has told a workflow: what it lacks is an admission.LostError.
+func (w *Warehouse) Remembers(ctx context.Context, told admission.Told) error {
+	m, err := w.ledger.Recall(ctx, w.pool, told)
+	if err != nil {
+		// A warehouse that was restored to a time before its ledger has none.
+		if version, missing := w.ledger.Version(ctx, w.pool); missing != nil || version != 0 {
+			return postgres.Classify("look at", told.Pipeline, err)
+		}
+	}
+	return told.Remembers(m)
+}
+
 // Watch takes a deployment out of its pipeline's crossing, so that others may change the pipeline, and keeps what it could go
 // back to until it leaves, or until a moment by which it has ended whatever became of it. It may be repeated.
 func (w *Warehouse) Watch(ctx context.Context, pipeline, owner string, until time.Time) error {

@@ -12,6 +12,7 @@ import (
 	"drawbridge/internal/fault"
 	"drawbridge/internal/generation"
 	"drawbridge/internal/partition"
+	"drawbridge/internal/turnback"
 )
 
 // What is live again while housekeeping goes through its list is kept from then on for as long as everything else.
@@ -28,6 +29,9 @@ func TestHousekeepingDropsNothingThatWasLiveSinceItWasListed(t *testing.T) {
 	}
 	first, _ := replaced("2026-01-01")
 	retired, live := replaced("2026-01-02")
+	req := rollback("")
+	req.Output, req.Partition, req.Generation = retired.Output, retired.Partition, retired.ID
+	back := b.begins(t, req)
 	reader := b.begin(t, pgx.TxOptions{})
 	_, err := reader.Exec(t.Context(), "SELECT count(*) FROM "+b.child(first.ID))
 	require.NoError(t, err)
@@ -39,11 +43,12 @@ func TestHousekeepingDropsNothingThatWasLiveSinceItWasListed(t *testing.T) {
 		var is bool
 		return b.db.Pool.QueryRow(t.Context(), waiting, b.child(first.ID)).Scan(&is) == nil && is
 	}, time.Minute, time.Millisecond)
-	b.goBack(t, retired)
-	b.goBack(t, live)
+	b.done(t, back.try(swap(retired, live.ID)))
+	b.done(t, back.try(swap(live, retired.ID)))
 	require.NoError(t, reader.Rollback(t.Context()))
 	require.NoError(t, <-kept)
-	b.goBack(t, retired)
+	state, _ := back.finish(t)
+	require.Equal(t, turnback.Done, state)
 }
 
 func TestHousekeepingAnalysesOnlyWhereMuchWasPublished(t *testing.T) {

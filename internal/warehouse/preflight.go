@@ -39,7 +39,7 @@ func (w *Warehouse) preflight(ctx context.Context, p *pipeline.Pipeline, observe
 			in.parents = append(in.parents, found.OID)
 		}
 	}
-	rules := []rule{serverVersion, missingRights, authorRights, trustedAuthors, hiddenSessions, sharedRole, plainTables, lockTable, standbys}
+	rules := []rule{owners, serverVersion, missingRights, authorRights, trustedAuthors, hiddenSessions, sharedRole, plainTables, lockTable, standbys}
 	for _, r := range tableRules() {
 		rules = append(rules, r.find)
 	}
@@ -205,4 +205,41 @@ func some(names []string) string {
 		return strings.Join(names, ", ")
 	}
 	return fmt.Sprintf("%s and %d more", strings.Join(names[:someNames], ", "), len(names)-someNames)
+}
+
+// owners refuses what belongs to somebody else: a schema to the environment that first wrote its ledger, an output to the
+// pipeline that first published it.
+func owners(ctx context.Context, in inspection) ([]plan.Problem, error) {
+	version, err := in.w.ledger.Version(ctx, in.w.pool)
+	if err != nil || version == 0 {
+		return nil, err
+	}
+	var problems []plan.Problem
+	environment, err := in.w.ledger.Environment(ctx, in.w.pool)
+	if err != nil {
+		return nil, err
+	}
+	if want := in.pipeline.Config.Environment; environment != "" && environment != want {
+		problems = append(problems, plan.Problem{
+			Rule: "owner", Object: in.w.names.schema, Blocking: true, Text: "the schema belongs to the environment " + environment,
+			Remedy: "give config." + want + ".yaml a warehouse_schema of its own",
+		})
+	}
+	var tables []string
+	for _, o := range in.pipeline.Outputs {
+		tables = append(tables, o.Table)
+	}
+	of, err := in.w.ledger.Owners(ctx, in.w.pool, tables)
+	if err != nil {
+		return nil, err
+	}
+	for _, table := range tables {
+		if owner := of[table]; owner != "" && owner != in.pipeline.Name {
+			problems = append(problems, plan.Problem{
+				Rule: "owner", Object: table, Blocking: true, Text: "the table belongs to the pipeline " + owner,
+				Remedy: "give the output another name, or another warehouse_schema",
+			})
+		}
+	}
+	return problems, nil
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"drawbridge/internal/admission"
 	"drawbridge/internal/catalog"
 	"drawbridge/internal/effect"
 	"drawbridge/internal/fault"
@@ -37,10 +38,13 @@ func (w *Warehouse) BeginTurnBack(ctx context.Context, req turnback.Request, act
 			if err := resumes(b, req); err != nil {
 				return err
 			}
-			if err := w.ledger.ForgetLeft(ctx, tx, b.Tenure.Number); err != nil {
+			if err := w.reopen(ctx, tx, &b, req); err != nil {
 				return err
 			}
 			return w.stopOthers(ctx, tx, req.Pipeline, actor, "a turn-back goes on in another workflow")
+		}
+		if b, ok, err = w.stuckTurnBack(ctx, tx, req); err != nil || ok {
+			return err
 		}
 		if req.Resume {
 			return nil
@@ -57,6 +61,29 @@ func (w *Warehouse) BeginTurnBack(ctx context.Context, req turnback.Request, act
 		return w.enterTurnBack(ctx, tx, &b, actor)
 	})
 	return b, ok, postgres.Classify("turn back", req.Pipeline, err)
+}
+
+// stuckTurnBack opens the active turn-back again where it has ended as stuck and the same is asked for: what was left of it
+// is tried anew.
+func (w *Warehouse) stuckTurnBack(ctx context.Context, tx pgx.Tx, req turnback.Request) (turnback.TurnBack, bool, error) {
+	active, err := w.ledger.Active(ctx, tx, req.Pipeline)
+	if err != nil || active.Kind != release.ByTurnBack {
+		return turnback.TurnBack{}, false, err
+	}
+	b, ok, err := w.ledger.TurnBack(ctx, tx, active.Number)
+	if err != nil || !ok || b.State != turnback.Stuck || req.Resume || resumes(b, req) != nil {
+		return turnback.TurnBack{}, false, err
+	}
+	return b, true, w.reopen(ctx, tx, &b, req)
+}
+
+// reopen goes on with a turn-back: what it left is said anew.
+func (w *Warehouse) reopen(ctx context.Context, tx pgx.Tx, b *turnback.TurnBack, req turnback.Request) error {
+	if err := w.ledger.ReopenTurnBack(ctx, tx, b.Tenure.Number, req.ByPerson); err != nil {
+		return err
+	}
+	b.State, b.Request.ByPerson = turnback.Open, b.Request.ByPerson || req.ByPerson
+	return w.ledger.ForgetLeft(ctx, tx, b.Tenure.Number)
 }
 
 // held finds what the ledger still holds open of a workflow that cannot speak: the owner of the crossing.
@@ -235,7 +262,7 @@ func (w *Warehouse) stopOthers(ctx context.Context, tx pgx.Tx, pipeline string, 
 
 // DecideTurnBack decides about the next limit partitions after a key, from what is live now: asked again after any part was
 // done it gives exactly what is left. has are the outputs that the release to go back to has.
-func (w *Warehouse) DecideTurnBack(ctx context.Context, b turnback.TurnBack, has []string, after partition.Key, limit int) (turnback.Page, error) {
+func (w *Warehouse) DecideTurnBack(ctx context.Context, b turnback.TurnBack, has []turnback.Output, after partition.Key, limit int) (turnback.Page, error) {
 	var page turnback.Page
 	err := pgx.BeginTxFunc(ctx, w.pool, postgres.ReadOnly(), func(tx pgx.Tx) error {
 		outputs, err := w.turnedOutputs(ctx, tx, b.Request)
@@ -263,7 +290,7 @@ func (w *Warehouse) DecideTurnBack(ctx context.Context, b turnback.TurnBack, has
 }
 
 // DecidePartition decides about one partition, from what is live now.
-func (w *Warehouse) DecidePartition(ctx context.Context, b turnback.TurnBack, has []string, key partition.Key) (turnback.Decision, error) {
+func (w *Warehouse) DecidePartition(ctx context.Context, b turnback.TurnBack, has []turnback.Output, key partition.Key) (turnback.Decision, error) {
 	d := turnback.Decision{Partition: key, Action: turnback.Keep}
 	err := pgx.BeginTxFunc(ctx, w.pool, postgres.ReadOnly(), func(tx pgx.Tx) error {
 		outputs, err := w.turnedOutputs(ctx, tx, b.Request)
@@ -291,14 +318,20 @@ func (w *Warehouse) turnedOutputs(ctx context.Context, q catalog.Querier, req tu
 	return w.ledger.OutputsOf(ctx, q, req.Pipeline)
 }
 
-func (w *Warehouse) decide(ctx context.Context, q catalog.Querier, b turnback.TurnBack, has, outputs []string, keys []partition.Key, live map[partition.Key]map[string]catalog.Live) ([]turnback.Decision, error) {
+func (w *Warehouse) decide(ctx context.Context, q catalog.Querier, b turnback.TurnBack, has []turnback.Output, outputs []string, keys []partition.Key, live map[partition.Key]map[string]catalog.Live) ([]turnback.Decision, error) {
 	facts, slots, err := w.turnBackFacts(ctx, q, b, outputs, keys, live)
 	if err != nil {
 		return nil, err
 	}
 	facts.Outputs = map[string]bool{}
-	for _, output := range has {
-		facts.Outputs[output] = true
+	for _, o := range has {
+		facts.Outputs[o.Table] = true
+		for _, key := range keys {
+			// An output that was never published in a partition is built there with the others, where they are.
+			if o.All == (key == partition.AllKey) && !slices.ContainsFunc(slots[key], func(s turnback.Slot) bool { return s.Output == o.Table }) {
+				slots[key] = append(slots[key], turnback.Slot{Output: o.Table})
+			}
+		}
 	}
 	decisions := make([]turnback.Decision, 0, len(keys))
 	for _, key := range keys {
@@ -420,7 +453,7 @@ func (w *Warehouse) RecordLeft(ctx context.Context, tenure int64, left []turnbac
 func (w *Warehouse) TurnBack(ctx context.Context, tenure int64) (turnback.TurnBack, error) {
 	b, ok, err := w.ledger.TurnBack(ctx, w.pool, tenure)
 	if err == nil && !ok {
-		err = fault.Newf(fault.Invalid, "read turn-back", fmt.Sprint(tenure), "start it again: drawbridge rollback", "the ledger does not know it")
+		err = admission.LostError{Reason: fmt.Sprintf("it does not know the turn-back of tenure %d", tenure)}
 	}
 	return b, postgres.Classify("read turn-back", fmt.Sprint(tenure), err)
 }

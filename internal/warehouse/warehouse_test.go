@@ -39,10 +39,17 @@ type bundle struct {
 // setup is a warehouse of prod in which a deployment of shop@1.0.0 has begun to cross.
 func setup(t *testing.T) *bundle {
 	t.Helper()
+	b := setupEmpty(t)
+	b.cross(t, "1.0.0")
+	return b
+}
+
+// setupEmpty is a warehouse in which nothing has happened.
+func setupEmpty(t *testing.T) *bundle {
+	t.Helper()
 	b := &bundle{db: testdb.New(t), files: map[string]string{}}
 	b.Warehouse = open(t, b.db)
 	require.NoError(t, b.EnsureLedger(t.Context()))
-	b.cross(t, "1.0.0")
 	return b
 }
 

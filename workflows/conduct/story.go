@@ -51,7 +51,7 @@ func (c *Conductor) refuse(ctx workflow.Context, line string) {
 // show brings search attributes and the Web UI's current details up to the status.
 func (c *Conductor) show(ctx workflow.Context) {
 	h := c.Header()
-	workflow.SetCurrentDetails(ctx, details(h, c.face.Details()))
+	workflow.SetCurrentDetails(ctx, details(h, workflow.GetInfo(ctx).WorkflowExecution.ID, c.face.Details()))
 	if !c.attributes {
 		return
 	}
@@ -72,7 +72,7 @@ func (c *Conductor) show(ctx workflow.Context) {
 
 // details is the live page of a workflow in the Web UI: where it is, the open gates with verdict and reason and the JSON that
 // a person can send from there, the decided ones, and what the kind of workflow adds.
-func details(h Header, more []string) string {
+func details(h Header, id string, more []string) string {
 	lines := []string{fmt.Sprintf("**%s** %s: %s", h.Stage, h.Environment, h.Sentence), ""}
 	var decided []string
 	for _, g := range h.Gates {
@@ -82,7 +82,7 @@ func details(h Header, more []string) string {
 		}
 		lines = append(lines,
 			fmt.Sprintf("### Gate `%s` is open until %s", g.Name, deadline(g)), g.Question, "", g.Verdict.Reason, "",
-			fmt.Sprintf("Decide: `drawbridge decide %s --gate %s --choice %s --reason …`, or send the signal `%s` with", h.Pipeline, g.Name, g.Choices[0], Decide),
+			fmt.Sprintf("Decide: `drawbridge decide %s --gate %s --choice %s --reason …`, or send the signal `%s` with", id, g.Name, g.Choices[0], Decide),
 			"```json",
 			fmt.Sprintf("{\"gate\": %q, \"plan\": %q, \"choice\": %q, \"by\": %q, \"reason\": \"why\"}", g.Name, gate.Short(g.Plan), g.Choices[0], decisionSample),
 			"```", "choices: "+choices(g.Choices), "")

@@ -1,0 +1,119 @@
+package dispatch
+
+import (
+	"context"
+	"fmt"
+	"regexp"
+	"strings"
+	"time"
+
+	enumspb "go.temporal.io/api/enums/v1"
+	workflowpb "go.temporal.io/api/workflow/v1"
+
+	"drawbridge/internal/fault"
+	"drawbridge/workflows"
+)
+
+// pipelineName is what a pipeline may be called, as far as a query has to know.
+var pipelineName = regexp.MustCompile(`^[a-z][a-z0-9_-]*$`)
+
+// A workflow that has just started is not in the server's list yet: a name that nothing has is looked for once more.
+const (
+	findAgain = 300 * time.Millisecond
+	findTries = 5
+)
+
+// Find is the ID of the workflow that a person means: a full ID, PIPELINE@VERSION for the deployment of a release, or PIPELINE
+// for its deployment that is open, else its newest. Where several are open nothing is chosen: the error names them.
+func (d *Desk) Find(ctx context.Context, arg string) (string, error) {
+	if strings.Contains(arg, "/") {
+		return arg, nil
+	}
+	if name, version, ok := strings.Cut(arg, "@"); ok {
+		return workflows.DeploymentID(name, version), nil
+	}
+	unknown := fault.Newf(fault.Invalid, "find a deployment of", arg, "list what there is: drawbridge status", "there is none")
+	if !pipelineName.MatchString(arg) {
+		return "", unknown
+	}
+	all, err := d.deployments(ctx, arg)
+	for tries := 1; err == nil && len(all) == 0 && tries < findTries; tries++ {
+		if err := pause(ctx, findAgain); err != nil {
+			return "", err
+		}
+		all, err = d.deployments(ctx, arg)
+	}
+	if err != nil {
+		return "", err
+	}
+	if len(all) == 0 {
+		return "", unknown
+	}
+	open, err := d.open(ctx, all)
+	if err != nil {
+		return "", err
+	}
+	switch len(open) {
+	case 0:
+		return newest(all).GetExecution().GetWorkflowId(), nil
+	case 1:
+		return open[0], nil
+	}
+	_, version, _ := workflows.Deployed(open[0])
+	return "", fault.Newf(fault.Invalid, "find a deployment of", arg, "name one of them, such as "+arg+"@"+version,
+		fmt.Sprintf("%d are open: %s", len(open), strings.Join(open, ", ")))
+}
+
+// deployments are the deployments of a pipeline that the server still lists, the latest run of each.
+func (d *Desk) deployments(ctx context.Context, pipeline string) ([]*workflowpb.WorkflowExecutionInfo, error) {
+	prefix := workflows.DeploymentsOf(pipeline)
+	found, err := list(ctx, d.Client, fmt.Sprintf("WorkflowType = '%s' AND WorkflowId STARTS_WITH '%s' AND ExecutionStatus != 'ContinuedAsNew'",
+		workflows.DeploymentName, prefix), pageSize)
+	return latest(found), err
+}
+
+// open are the IDs of those that run. Where several seem to, each is asked for: the server's list lags behind.
+func (d *Desk) open(ctx context.Context, all []*workflowpb.WorkflowExecutionInfo) ([]string, error) {
+	var ids []string
+	for _, e := range all {
+		if e.GetStatus() == enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING {
+			ids = append(ids, e.GetExecution().GetWorkflowId())
+		}
+	}
+	if len(ids) < 2 {
+		return ids, nil
+	}
+	var open []string
+	for _, id := range ids {
+		now, err := d.Client.DescribeWorkflowExecution(ctx, id, "")
+		if err != nil {
+			return nil, d.Talk(id).explain(err)
+		}
+		if now.GetWorkflowExecutionInfo().GetStatus() == enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING {
+			open = append(open, id)
+		}
+	}
+	return open, nil
+}
+
+// newest is the one that started last.
+func newest(all []*workflowpb.WorkflowExecutionInfo) *workflowpb.WorkflowExecutionInfo {
+	last := all[0]
+	for _, e := range all[1:] {
+		if e.GetStartTime().AsTime().After(last.GetStartTime().AsTime()) {
+			last = e
+		}
+	}
+	return last
+}
+
+func pause(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-timer.C:
+		return nil
+	}
+}

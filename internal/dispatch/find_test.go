@@ -1,0 +1,79 @@
+package dispatch
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	enumspb "go.temporal.io/api/enums/v1"
+	workflowpb "go.temporal.io/api/workflow/v1"
+	"go.temporal.io/api/workflowservice/v1"
+	"go.temporal.io/sdk/client"
+
+	"drawbridge/internal/fault"
+)
+
+// shelf is a server that lists workflows. What it says of one is newer than what it lists.
+type shelf struct {
+	client.Client
+	lists [][]*workflowpb.WorkflowExecutionInfo // one after the other; the last stays
+	ended map[string]bool                       // though they are listed as running
+	query string
+}
+
+func (s *shelf) ListWorkflow(_ context.Context, r *workflowservice.ListWorkflowExecutionsRequest) (*workflowservice.ListWorkflowExecutionsResponse, error) {
+	s.query = r.GetQuery()
+	now := s.lists[0]
+	if len(s.lists) > 1 {
+		s.lists = s.lists[1:]
+	}
+	return &workflowservice.ListWorkflowExecutionsResponse{Executions: now}, nil
+}
+
+func (s *shelf) DescribeWorkflowExecution(_ context.Context, id, _ string) (*workflowservice.DescribeWorkflowExecutionResponse, error) {
+	status := enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING
+	if s.ended[id] {
+		status = completed
+	}
+	return &workflowservice.DescribeWorkflowExecutionResponse{WorkflowExecutionInfo: &workflowpb.WorkflowExecutionInfo{Status: status}}, nil
+}
+
+func TestANameMeansTheOpenDeploymentOrElseTheNewest(t *testing.T) {
+	t.Parallel()
+	type executions = []*workflowpb.WorkflowExecutionInfo
+	old, young := execution("deploy/shop/1.0.0", completed, 2*time.Hour), execution("deploy/shop/1.1.0", completed, time.Hour)
+	watching, crossing := execution("deploy/shop/1.0.0", runs, 2*time.Hour), execution("deploy/shop/1.1.0", runs, time.Hour)
+	for name, tc := range map[string]struct {
+		arg   string
+		lists []executions
+		ended string
+		want  string
+		says  string
+	}{
+		"a full ID":                      {arg: "run/shop/dev/all", want: "run/shop/dev/all"},
+		"a release":                      {arg: "shop@1.0.0", want: "deploy/shop/1.0.0"},
+		"the newest of those that ended": {arg: "shop", lists: []executions{{old, young}}, want: "deploy/shop/1.1.0"},
+		"an older one that is open":      {arg: "shop", lists: []executions{{watching, young}}, want: "deploy/shop/1.0.0"},
+		"several are open":               {arg: "shop", lists: []executions{{crossing, watching}}, says: "2 are open: deploy/shop/1.1.0, deploy/shop/1.0.0"},
+		"one has just ended":             {arg: "shop", lists: []executions{{crossing, watching}}, ended: "deploy/shop/1.0.0", want: "deploy/shop/1.1.0"},
+		"one has just begun":             {arg: "shop", lists: []executions{{}, {crossing}}, want: "deploy/shop/1.1.0"},
+		"none":                           {arg: "shop", lists: []executions{{}}, says: "there is none"},
+		"no name":                        {arg: "shop' OR '", says: "there is none"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := &shelf{lists: tc.lists, ended: map[string]bool{tc.ended: true}}
+			id, err := (&Desk{Client: s}).Find(t.Context(), tc.arg)
+			if tc.says != "" {
+				require.ErrorContains(t, err, tc.says)
+				require.Equal(t, fault.Invalid, fault.ClassOf(err))
+				return
+			}
+			require.NoError(t, err)
+			require.Equal(t, tc.want, id)
+			require.Equal(t, len(tc.lists) > 0, strings.Contains(s.query, "'deploy/shop/'"), s.query)
+		})
+	}
+}

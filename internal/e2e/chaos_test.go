@@ -1,0 +1,427 @@
+package e2e_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	enumspb "go.temporal.io/api/enums/v1"
+
+	"drawbridge/internal/gate"
+	"drawbridge/workflows"
+)
+
+// The variables of a run with faults; .ci/chaos sets them.
+const (
+	chaosMinutes = "DRAWBRIDGE_CHAOS_MINUTES"
+	chaosSeed    = "DRAWBRIDGE_CHAOS_SEED"
+)
+
+// The faults, and what may be under way when one comes.
+const (
+	killWorker   = "kill -9 of a worker"
+	freezeWorker = "SIGSTOP of a worker"
+	cancelOne    = "cancel"
+	restart      = "restart of Postgres"
+	immediate    = "immediate shutdown of Postgres"
+	killStack    = "kill -9 of the stack"
+
+	publishing  = "publish"
+	turningBack = "turn-back"
+	running     = "run"
+)
+
+// faultsPerMinute, and faultsEach of a run of ten minutes during each of the three, are what a run has to reach. It goes on
+// beyond its minutes until it has, but no longer than twice.
+const (
+	faultsPerMinute = 10
+	faultsEach      = 2 // a minute
+)
+
+// TestChaos lets two pipelines of one schema be deployed, run and rolled back while workers, Postgres and the whole stack are
+// killed, stopped and restarted under them, and readers read. The seed, which it prints, draws what happens. In the end nothing
+// may be torn, unnamed or without an end. It needs a stack of its own: .ci/chaos starts one.
+func TestChaos(t *testing.T) { //nolint:paralleltest // it kills the servers that others would use
+	minutes, err := strconv.ParseFloat(os.Getenv(chaosMinutes), 64)
+	if err != nil {
+		t.Skipf("%s is not set: make chaos sets it", chaosMinutes)
+	}
+	seed := uint64(time.Now().UnixNano() % 1_000_000)
+	if text := os.Getenv(chaosSeed); text != "" {
+		seed, err = strconv.ParseUint(text, 10, 64)
+		require.NoError(t, err)
+	}
+	t.Logf("seed %d: replay it with SEED=%d", seed, seed)
+	c := newChaos(t, seed)
+	c.first()
+	stop := c.read()
+	c.storm(time.Duration(minutes * float64(time.Minute)))
+	c.calm()
+	stop()
+	c.settles()
+	c.whole()
+	for _, line := range c.story {
+		t.Log(line)
+	}
+	t.Logf("seed %d: %d faults, %v; during %v", seed, c.count, c.kinds, c.during)
+	require.Empty(t, c.violations, "seed %d", seed)
+	wanted := max(1, int(minutes*faultsEach))
+	for _, what := range []string{publishing, turningBack, running} {
+		require.GreaterOrEqual(t, c.during[what], wanted, "too few faults during a %s", what)
+	}
+	require.GreaterOrEqual(t, c.count, int(minutes*faultsPerMinute))
+}
+
+// chaos is a world in which things break.
+type chaos struct {
+	*world
+	draw       *rand.Rand
+	stack      string
+	labs       []*chaosLab
+	workers    [2]*worker
+	thaw       [2]time.Time // of a frozen one
+	launched   int
+	count      int
+	kinds      map[string]int
+	during     map[string]int
+	began      time.Time
+	story      []string
+	violations []string
+}
+
+// chaosLab is a pipeline: its tables, and the releases that it has.
+type chaosLab struct {
+	*tbLab
+	tables   []string
+	releases []tbRelease
+}
+
+func newChaos(t *testing.T, seed uint64) *chaos {
+	t.Helper()
+	w := newWorld(t)
+	stack := os.Getenv(stackDir)
+	require.NotEmpty(t, stack, "the servers are not ours to kill")
+	c := &chaos{
+		world: w, stack: stack, draw: rand.New(rand.NewPCG(seed, seed)), kinds: map[string]int{}, during: map[string]int{}, began: time.Now(),
+	}
+	for i, name := range []string{"rides", "trips"} {
+		l := &chaosLab{tbLab: w.tbNewLab(name, 4), tables: []string{string(rune('a'+i)) + "1", string(rune('a'+i)) + "2"}}
+		for _, r := range []tbRelease{tbFirst(l.tables...), tbSecond(l.tables...), tbThird(l.tables...)} {
+			r.schema = "rides_dev"
+			l.release(r)
+			l.releases = append(l.releases, r)
+		}
+		c.labs = append(c.labs, l)
+	}
+	return c
+}
+
+// first brings two releases of each pipeline to dev, in peace.
+func (c *chaos) first() {
+	c.t.Helper()
+	for i := range c.workers {
+		c.launched++
+		c.workers[i] = c.start(built.worker, c.secret(), fmt.Sprintf("worker-%d", c.launched), "--env", "dev", "--workflows")
+	}
+	for _, l := range c.labs {
+		for _, r := range l.releases[:2] {
+			c.cli(0, "deploy", l.name+"-"+r.version, "--to", "dev", "--rebuild", "all")
+		}
+	}
+}
+
+// secret is where the workers find the connection that the labs name.
+func (c *chaos) secret() []string { return []string{"DRAWBRIDGE_WAREHOUSE=" + c.url} }
+
+func (c *chaos) tell(format string, args ...any) {
+	c.story = append(c.story, fmt.Sprintf("%6.1fs ", time.Since(c.began).Seconds())+fmt.Sprintf(format, args...))
+}
+
+func (c *chaos) violated(format string, args ...any) {
+	c.violations = append(c.violations, fmt.Sprintf(format, args...))
+	c.tell("VIOLATION: "+format, args...)
+}
+
+// storm lets faults happen while there is always something under way.
+func (c *chaos) storm(length time.Duration) {
+	c.t.Helper()
+	enough := func() bool {
+		least := max(1, int(length.Minutes()*faultsEach))
+		return c.count >= int(length.Minutes()*faultsPerMinute) &&
+			c.during[publishing] >= least && c.during[turningBack] >= least && c.during[running] >= least
+	}
+	for began := time.Now(); time.Since(began) < length || !enough() && time.Since(began) < 2*length; {
+		c.tend()
+		for _, l := range c.labs {
+			c.busy(l)
+		}
+		c.pause(time.Duration(c.draw.IntN(1500)) * time.Millisecond)
+		c.fault()
+	}
+}
+
+// pause lets time pass.
+func (c *chaos) pause(d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-c.t.Context().Done():
+	}
+}
+
+// attempt runs the CLI where its failure is no fault of it: servers are away.
+func (c *chaos) attempt(args ...string) answer {
+	c.t.Helper()
+	ctx, cancel := context.WithTimeout(c.t.Context(), 30*time.Second)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, built.cli, args...)
+	cmd.Dir, cmd.Env = c.dir, c.env()
+	var errOut strings.Builder
+	cmd.Stderr = &errOut
+	out, _ := cmd.Output() // how it ended is in its code
+	c.said = append(c.said, string(out), errOut.String())
+	return answer{code: cmd.ProcessState.ExitCode(), out: string(out), err: errOut.String()}
+}
+
+// busy starts something for a pipeline about which nothing is under way, and answers, as a person would, what waits.
+func (c *chaos) busy(l *chaosLab) {
+	c.t.Helper()
+	idle := true
+	for _, id := range l.ids() {
+		if c.runs(id) {
+			idle = false
+			if c.draw.IntN(4) == 0 {
+				c.answers(id)
+			}
+		}
+	}
+	what := c.draw.IntN(10)
+	if !idle && what < 7 { // a turn-back or a run may come upon a deployment
+		return
+	}
+	r := l.releases[c.draw.IntN(len(l.releases))]
+	switch {
+	case what < 4:
+		c.starts("deploy", l.name+"-"+r.version, "--to", "dev", "--rebuild", "all", "--detach")
+	case what < 8:
+		c.starts("rollback", l.name, "--env", "dev", "--to", r.version, "--reason", "chaos", "--detach")
+	default:
+		for range 2 {
+			c.starts("run", l.name, "--env", "dev", "--partition", l.days[c.draw.IntN(len(l.days))], "--detach")
+		}
+	}
+}
+
+func (c *chaos) starts(args ...string) {
+	c.t.Helper()
+	a := c.attempt(args...)
+	first, _, _ := strings.Cut(strings.TrimSpace(a.out+a.err), "\n")
+	c.tell("%s: %d %s", strings.Join(args, " "), a.code, first)
+}
+
+// ids are the workflows that a pipeline may have.
+func (l *chaosLab) ids() []string {
+	ids := []string{workflows.RollbackID(l.name, "dev")}
+	for _, r := range l.releases {
+		ids = append(ids, workflows.DeploymentID(l.name, r.version))
+	}
+	return append(ids, l.runs()...)
+}
+
+// runs are the workflows that build a day.
+func (l *chaosLab) runs() []string {
+	var ids []string
+	for _, day := range l.days {
+		ids = append(ids, "run/"+l.name+"/dev/"+day)
+	}
+	return ids
+}
+
+// runs says whether the server knows a workflow as running; while the server is away, it does not.
+func (c *chaos) runs(id string) bool {
+	ctx, cancel := context.WithTimeout(c.t.Context(), 3*time.Second)
+	defer cancel()
+	d, err := c.temporal.DescribeWorkflow(ctx, id, "")
+	return err == nil && d.Status == enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING
+}
+
+// answers is a person who decides the open gate of a workflow, if it has one: try again where that is a choice.
+func (c *chaos) answers(id string) (question string) {
+	c.t.Helper()
+	a := c.attempt("status", id, "--json")
+	var s status
+	if json.Unmarshal([]byte(a.out), &s) != nil {
+		return ""
+	}
+	g, open := s.Open()
+	if !open || len(g.Choices) == 0 {
+		return ""
+	}
+	choice := g.Choices[0]
+	if at := slices.Index(g.Choices, gate.Retry); at >= 0 {
+		choice = g.Choices[at]
+	}
+	done := c.attempt("decide", id, "--gate", g.Name, "--choice", string(choice), "--as", "grace", "--reason", "chaos")
+	c.tell("%s asks %q; %s: %d %s", id, g.Question, choice, done.code, strings.TrimSpace(done.err))
+	return g.Question
+}
+
+// tend thaws workers whose time has come, and starts those that have ended.
+func (c *chaos) tend() {
+	c.t.Helper()
+	for i, p := range c.workers {
+		if !c.thaw[i].IsZero() && time.Now().After(c.thaw[i]) {
+			c.thaw[i] = time.Time{}
+			_ = syscall.Kill(-p.cmd.Process.Pid, syscall.SIGCONT) // it may have ended
+		}
+		if p.ended() {
+			c.launched++
+			c.workers[i] = c.launch(built.worker, c.secret(), fmt.Sprintf("worker-%d", c.launched), "--env", "dev", "--workflows")
+		}
+	}
+}
+
+// underway is what a fault would interrupt, as the ledger and the server have it.
+func (c *chaos) underway() (all []string) {
+	ctx, cancel := context.WithTimeout(c.t.Context(), 3*time.Second)
+	defer cancel()
+	var back, publish bool
+	err := c.db.QueryRow(ctx, `
+		SELECT
+		  EXISTS (SELECT FROM rides_dev__ledger.turn_back WHERE state = 'open'),
+		  EXISTS (
+		    SELECT
+		    FROM rides_dev__ledger.crossing c
+		    JOIN rides_dev__ledger.tenure t ON t.number = c.tenure
+		    WHERE t.activated_at IS NULL
+		      AND EXISTS (SELECT FROM rides_dev__ledger.generation g WHERE g.owner_key = c.owner AND g.state IN ('built', 'shadow', 'live')))`).Scan(&back, &publish)
+	if err == nil && back {
+		all = append(all, turningBack)
+	}
+	if err == nil && publish {
+		all = append(all, publishing)
+	}
+	for _, l := range c.labs {
+		if slices.ContainsFunc(l.runs(), c.runs) {
+			return append(all, running)
+		}
+	}
+	return all
+}
+
+// fault lets one happen, to what has met the fewest as far as it is under way.
+func (c *chaos) fault() {
+	c.t.Helper()
+	under := c.underway()
+	for range 10 {
+		if slices.ContainsFunc(under, func(what string) bool { return c.scarce(what) }) {
+			break
+		}
+		c.pause(200 * time.Millisecond)
+		under = c.underway()
+	}
+	kind := c.kind()
+	for _, what := range under {
+		c.during[what]++
+	}
+	c.count++
+	c.kinds[kind]++
+	c.tell("%s, during %v", kind, under)
+	c.does(kind)
+}
+
+// scarce says that something has met no more faults than anything else.
+func (c *chaos) scarce(what string) bool {
+	return c.during[what] <= min(c.during[publishing], c.during[turningBack], c.during[running])
+}
+
+// kind draws a fault. What takes long to come back from is rare.
+func (c *chaos) kind() string {
+	switch n := c.draw.IntN(100); {
+	case n < 40:
+		return killWorker
+	case n < 75:
+		return freezeWorker
+	case n < 88:
+		return cancelOne
+	case n < 94:
+		return restart
+	case n < 97:
+		return immediate
+	}
+	return killStack
+}
+
+func (c *chaos) does(kind string) {
+	c.t.Helper()
+	at := c.draw.IntN(len(c.workers))
+	pid := c.workers[at].cmd.Process.Pid
+	switch kind {
+	case killWorker:
+		c.thaw[at] = time.Time{}
+		_ = syscall.Kill(-pid, syscall.SIGKILL) // it may have ended
+	case freezeWorker:
+		c.thaw[at] = time.Now().Add(time.Duration(1+c.draw.IntN(12)) * time.Second)
+		_ = syscall.Kill(-pid, syscall.SIGSTOP)
+	case cancelOne:
+		var alive []string
+		for _, l := range c.labs {
+			alive = append(alive, slices.DeleteFunc(l.ids(), func(id string) bool { return !c.runs(id) })...)
+		}
+		if len(alive) > 0 {
+			c.starts("cancel", alive[c.draw.IntN(len(alive))])
+		}
+	case restart:
+		devstack(c.t.Context(), c.t, "restart-postgres", "--dir", c.stack)
+		c.db.Reset()
+	case immediate:
+		body, err := os.ReadFile(filepath.Join(c.stack, "postgres", "data", "postmaster.pid"))
+		require.NoError(c.t, err)
+		first, _, _ := strings.Cut(string(body), "\n")
+		pid, err := strconv.Atoi(first)
+		require.NoError(c.t, err)
+		require.NoError(c.t, syscall.Kill(pid, syscall.SIGQUIT))
+		c.again()
+	case killStack:
+		body, err := os.ReadFile(filepath.Join(c.stack, "devstack.json"))
+		require.NoError(c.t, err)
+		var its struct {
+			PID int `json:"pid"`
+		}
+		require.NoError(c.t, json.Unmarshal(body, &its))
+		require.NoError(c.t, syscall.Kill(its.PID, syscall.SIGKILL))
+		c.again()
+	}
+}
+
+// again starts the stack once what is left of it has ended.
+func (c *chaos) again() {
+	c.t.Helper()
+	devstack(c.t.Context(), c.t, "down", "--dir", c.stack)
+	devstack(c.t.Context(), c.t, "up", "--test", "--dir", c.stack)
+	c.db.Reset()
+}
+
+// calm ends the faults: every worker runs, and is awake.
+func (c *chaos) calm() {
+	c.t.Helper()
+	for i := range c.thaw {
+		if !c.thaw[i].IsZero() {
+			c.thaw[i] = time.Now().Add(-time.Second)
+		}
+	}
+	c.tend()
+	c.tell("calm")
+}
