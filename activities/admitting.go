@@ -3,6 +3,7 @@ package activities
 import (
 	"context"
 	"strings"
+	"time"
 
 	"drawbridge/internal/admission"
 	"drawbridge/internal/effect"
@@ -24,7 +25,9 @@ type Admitter interface {
 	Epoch(ctx context.Context) (string, error)
 	// Remembers holds the ledger to what it has told a workflow: what it lacks is an admission.LostError.
 	Remembers(ctx context.Context, told admission.Told) error
-	// Leave takes a workflow out of the crossing. Twice is once.
+	// Watch takes a workflow out of the crossing, and keeps what it could go back to until it leaves, at most until a moment.
+	Watch(ctx context.Context, pipeline, owner string, until time.Time) error
+	// Leave ends a workflow's crossing and its watch. Twice is once.
 	Leave(ctx context.Context, pipeline, owner string) error
 	RecordAnswers(ctx context.Context, owner effect.Owner, r release.Release, g gate.Gate) error
 }
@@ -110,7 +113,28 @@ func unobstructed(ctx context.Context, p *pipeline.Pipeline, w Warehouse) error 
 	return fault.Newf(class, "run", p.Name+": "+first.Object, first.Remedy, first.Text)
 }
 
-// Leave ends a workflow's crossing. Twice is once.
+// WatchInput is a watch that begins.
+type WatchInput struct {
+	Target Target `json:"target"`
+	// Until is when the window ends.
+	Until time.Time `json:"until"`
+}
+
+// watchGrace is how long after its window a watch keeps what it could go back to, where nobody says that it has ended: a gate
+// may be open, or its workflow was terminated and is recovered.
+const watchGrace = 14 * 24 * time.Hour
+
+// BeginWatch ends a workflow's crossing: others may change the pipeline while it watches. What it could go back to is kept.
+// Twice is once.
+func (a *Admitting) BeginWatch(ctx context.Context, in WatchInput) error {
+	_, w, err := a.Site.open(ctx, in.Target)
+	if err != nil {
+		return err
+	}
+	return w.Watch(ctx, in.Target.Release.Pipeline, string(in.Target.Owner), in.Until.Add(watchGrace))
+}
+
+// Leave ends a workflow's crossing, and its watch. Twice is once.
 func (a *Admitting) Leave(ctx context.Context, t Target) error {
 	_, w, err := a.Site.open(ctx, t)
 	if err != nil {

@@ -2,7 +2,9 @@ package activities
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"strconv"
 
 	"drawbridge/internal/canary"
@@ -60,21 +62,48 @@ const (
 	InspectRebind      InspectKind = "rebind" // binds the ledger to a restored warehouse: the only one that changes anything
 )
 
+// Long says that the answer takes as long as tables are large.
+func (k InspectKind) Long() bool { return k == InspectDiff || k == InspectChecksum }
+
 // InspectResult is the answer; the field of the question's kind is set.
 type InspectResult struct {
 	History     *generation.History     `json:"history,omitempty"`
 	Generations []generation.Generation `json:"generations,omitempty"`
 	Diff        *canary.Diff            `json:"diff,omitempty"`
 	Rows        int64                   `json:"rows,omitempty"`
-	Checksum    string                  `json:"checksum,omitempty"`
-	Checked     []Checked               `json:"checked,omitempty"`
+	// Blob is the digest of a large answer in the store: nothing else is set.
+	Blob     string    `json:"blob,omitempty"`
+	Checksum string    `json:"checksum,omitempty"`
+	Checked  []Checked `json:"checked,omitempty"`
 }
 
 // Inspect answers a question. It reads only, but for a rebind, which writes the ledger.
 func (a *Inspecting) Inspect(ctx context.Context, in InspectInput) (InspectResult, error) {
 	res, err := a.inspect(ctx, in)
-	return res, a.Site.atOnce(err)
+	if err != nil {
+		return res, a.Site.atOnce(err)
+	}
+	return a.small(ctx, res)
 }
+
+// answerLimit is how many bytes of an answer travel through Temporal.
+const answerLimit = 32 << 10
+
+// small puts a large answer into the store.
+func (a *Inspecting) small(ctx context.Context, res InspectResult) (InspectResult, error) {
+	body, err := json.Marshal(res)
+	if err != nil {
+		return res, fmt.Errorf("encode answer: %w", err)
+	}
+	if len(body) <= answerLimit {
+		return res, nil
+	}
+	digest, err := a.Site.Store.PutBlob(ctx, answerMedia, body)
+	return InspectResult{Blob: digest}, err
+}
+
+// answerMedia is the media type of an answer in the store: an InspectResult.
+const answerMedia = "application/vnd.drawbridge.answer.v1+json"
 
 func (a *Inspecting) inspect(ctx context.Context, in InspectInput) (InspectResult, error) {
 	if in.Kind == InspectDoctor {

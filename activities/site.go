@@ -56,6 +56,8 @@ type Store interface {
 	PutBlob(ctx context.Context, mediaType string, body []byte) (string, error)
 	Blob(ctx context.Context, digest string) ([]byte, error)
 	Attach(ctx context.Context, s release.Statement) error
+	// Pipelines lists the pipelines that have a release.
+	Pipelines(ctx context.Context) ([]string, error)
 	// Releases lists the releases of a pipeline, newest version first.
 	Releases(ctx context.Context, pipeline string) ([]release.Release, error)
 	// Statements returns the verified statements about a release.
@@ -69,6 +71,7 @@ type Warehouse interface {
 	Comparer
 	Admitter
 	Publisher
+	Keeper
 	TurnBacker
 	Watcher
 	Inspector
@@ -83,6 +86,8 @@ type Site struct {
 	// Warehouse opens (or hands out again) the warehouse that a config names; sessions carry the application name.
 	Warehouse func(ctx context.Context, cfg pipeline.Config) (Warehouse, error)
 	Sources   Sources
+	// Changed is told that something has changed here that housekeeping may look at; it does not wait. nil: nobody is told.
+	Changed func()
 
 	mu    sync.Mutex
 	known map[string]*pipeline.Pipeline // by release digest and config digest: immutable

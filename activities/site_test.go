@@ -48,6 +48,8 @@ func (s *shelf) Files(_ context.Context, digest string) (map[string][]byte, erro
 	return files, nil
 }
 
+func (s *shelf) Pipelines(context.Context) ([]string, error) { return []string{"shop"}, nil }
+
 func (s *shelf) Releases(context.Context, string) ([]release.Release, error) {
 	return []release.Release{target("prod").Release}, nil
 }

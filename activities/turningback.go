@@ -506,5 +506,6 @@ func (a *TurningBack) End(ctx context.Context, in EndInput) (Ended, error) {
 	if out.Stuck > 0 || in.Tally.Stopped {
 		out.State = turnback.Stuck
 	}
+	defer a.Site.changed()
 	return out, w.EndTurnBack(ctx, in.Tenure, out.State)
 }

@@ -101,6 +101,9 @@ func (a *app) doctor(ctx context.Context, args, envs []string) error {
 	}
 	silentQueues := d.Missing(ctx, envs)
 	lines = append(lines, workerLines(dispatch.Queues(envs), silentQueues)...)
+	for _, env := range envs {
+		lines = append(lines, replaced(ctx, d, env)...)
+	}
 	if s.release.Digest != "" {
 		for _, env := range envs {
 			lines = append(lines, a.askDoctor(ctx, s, env, silentQueues)...)
@@ -160,6 +163,18 @@ func workerLines(all, missing []dispatch.Queue) []activities.Checked {
 	return lines
 }
 
+// replaced replaces the workflow of an environment that does not answer. Where there is nothing to replace there is no line.
+func replaced(ctx context.Context, d *dispatch.Desk, env string) []activities.Checked {
+	did, err := d.Replace(ctx, env)
+	if err != nil {
+		return []activities.Checked{unwell("environment "+env, err)}
+	}
+	if !did {
+		return nil
+	}
+	return []activities.Checked{{Subject: "environment " + env, OK: true, Text: "its workflow did not answer: it was ended, and starts again when it is asked"}}
+}
+
 // askDoctor lets an environment's worker check itself. Without workers there is nobody to ask, which has been said.
 func (a *app) askDoctor(ctx context.Context, s subject, env string, silentQueues []dispatch.Queue) []activities.Checked {
 	for _, q := range silentQueues {
@@ -171,13 +186,8 @@ func (a *app) askDoctor(ctx context.Context, s subject, env string, silentQueues
 	if err != nil {
 		return []activities.Checked{unwell(env, err)}
 	}
-	res, err := dispatch.Ask[activities.InspectResult](ctx, desk, "inspect", dispatch.Order{
-		Workflow: workflows.InspectionName, Pipeline: s.pipeline, Environments: []string{env}, Release: s.version,
-		Summary: "doctor of " + s.pipeline + " in " + env,
-		Input: activities.InspectInput{
-			Kind: activities.InspectDoctor, Target: activities.Target{Environment: env, Release: s.release},
-		},
-	})
+	in := activities.InspectInput{Kind: activities.InspectDoctor, Target: activities.Target{Environment: env, Release: s.release}}
+	res, err := a.answerOf(ctx, desk, in, "doctor of "+s.pipeline+" in "+env)
 	if err != nil {
 		return []activities.Checked{unwell(env, err)}
 	}

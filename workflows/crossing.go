@@ -331,12 +331,15 @@ func (x *crossing) live(activated bool) {
 	}
 }
 
-// attest states, signed, that the release passed this environment, and sweeps. A cancel that comes now is too late for this
+// attest states, signed, that the release passed this environment, and drops the shadow. A cancel that comes now is too late for this
 // environment: a statement must not stand for what was turned back. Nothing is stated where another tenure ended the watch.
 func (x *crossing) attest(ctx workflow.Context) error {
 	ctx, _ = workflow.NewDisconnectedContext(ctx)
 	at := x.at("attest")
 	if x.progress.Other != nil {
+		if err := x.leave(ctx, x.env.Name, x.progress); err != nil {
+			return err
+		}
 		return x.sweep(ctx)
 	}
 	in := activities.AttestInput{Target: x.target, Kind: release.Passed, Plan: x.summary.Digest, By: x.in.By, Reason: x.in.Reason}
@@ -349,13 +352,9 @@ func (x *crossing) attest(ctx workflow.Context) error {
 	return x.sweep(ctx)
 }
 
-// sweep drops the shadow, and what nobody can go back to any more.
+// sweep drops the shadow. What nobody can go back to any more is dropped by the environment's housekeeping, when nobody waits.
 func (x *crossing) sweep(ctx workflow.Context) error {
-	at := x.at("sweep")
-	if err := DropShadow.Tidy(ctx, x.Conductor, at, "drop shadow", activities.ShadowInput{Target: x.target}); err != nil {
-		return err
-	}
-	return Housekeep.Tidy(ctx, x.Conductor, at, "keep house", x.target)
+	return DropShadow.Tidy(ctx, x.Conductor, x.at("sweep"), "drop shadow", activities.ShadowInput{Target: x.target})
 }
 
 // pass records a gate's verdict: fail ends the crossing, inconclusive asks. Many steps may share a gate.

@@ -262,7 +262,7 @@ func (d *deployment) turnBack(ctx workflow.Context, env string, p *Progress, cau
 	return out, sweep()
 }
 
-// leave takes the deployment out of an environment's crossing, so that others may change the pipeline there.
+// leave ends the deployment's crossing of an environment, and its watch there: others may change the pipeline.
 func (d *deployment) leave(ctx workflow.Context, environment string, p *Progress) error {
 	if !p.Entered {
 		return nil

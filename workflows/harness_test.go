@@ -44,8 +44,11 @@ type effects struct {
 	publish   func(context.Context, activities.PublishInput) (generation.PublishResult, error)
 	swap      func(context.Context, activities.PassInput) (activities.Pass, error)
 	look      func(activities.LookInput) (activities.Look, error)
+	inspect   func(context.Context, activities.InspectInput) (activities.InspectResult, error)
+	survey    []activities.Surveyed
+	housekeep func(activities.House) error
+	hold      func(activities.HoldInput) ([]activities.Held, error)
 	clock     func() time.Time // of turn-backs
-	housekeep error
 	shelf     *shelf
 	sites     map[string]*activities.Site
 	ledgers   map[string]*ledger
@@ -165,6 +168,10 @@ func smooth(t *testing.T, environments ...plan.EnvironmentSummary) *effects {
 	e.swap = func(ctx context.Context, in activities.PassInput) (activities.Pass, error) {
 		return e.turning(in.Target).SwapPass(ctx, in)
 	}
+	e.inspect = func(context.Context, activities.InspectInput) (activities.InspectResult, error) {
+		return activities.InspectResult{}, nil
+	}
+	e.housekeep = func(activities.House) error { return nil }
 	e.look = func(activities.LookInput) (activities.Look, error) {
 		return activities.Look{Verdict: gate.Verdict{Outcome: gate.Pass, Reason: "1 check passed"}}, nil
 	}
@@ -304,6 +311,10 @@ func (e *effects) bound() (control, build []conduct.Bound) {
 			}, in.Target.Environment, []string{"fct_orders"}, in.Exclusive)
 			return activities.Entered{Tenure: t, Rule: e.sites[in.Target.Environment].Policy.Approval}, activities.ApplicationError(err)
 		}),
+		conduct.Effect(workflows.BeginWatch, func(ctx context.Context, in activities.WatchInput) error {
+			e.called("BeginWatch " + in.Target.Environment)
+			return activities.ApplicationError((&activities.Admitting{Site: e.sites[in.Target.Environment]}).BeginWatch(ctx, in))
+		}),
 		conduct.Effect(workflows.Leave, func(ctx context.Context, in activities.Target) error {
 			e.called("Leave " + in.Environment)
 			return activities.ApplicationError((&activities.Admitting{Site: e.sites[in.Environment]}).Leave(ctx, in))
@@ -330,7 +341,6 @@ func (e *effects) bound() (control, build []conduct.Bound) {
 			res, err := e.publish(ctx, in)
 			return res, activities.ApplicationError(err)
 		}),
-		conduct.Effect(workflows.Housekeep, func(context.Context, activities.Target) error { return activities.ApplicationError(e.housekeep) }),
 		conduct.Effect(workflows.Attest, func(ctx context.Context, in activities.AttestInput) error {
 			e.called("Attest " + in.Target.Environment)
 			return activities.ApplicationError((&activities.Releases{Site: e.sites[in.Target.Environment], Now: time.Now}).Attest(ctx, in))
@@ -362,8 +372,25 @@ func (e *effects) bound() (control, build []conduct.Bound) {
 			}
 			return seen, err
 		}),
-		workflows.Inspect.Bind(func(context.Context, activities.InspectInput) (activities.InspectResult, error) {
-			return activities.InspectResult{}, nil
+		workflows.Inspect.Bind(func(ctx context.Context, in activities.InspectInput) (activities.InspectResult, error) {
+			e.called("Inspect " + string(in.Kind))
+			return e.inspect(ctx, in)
+		}),
+		workflows.Examine.Bind(func(ctx context.Context, in activities.InspectInput) (activities.InspectResult, error) {
+			e.called("Examine " + string(in.Kind))
+			return e.inspect(ctx, in)
+		}),
+		workflows.Survey.Bind(func(_ context.Context, in activities.SurveyInput) ([]activities.Surveyed, error) {
+			e.called("Survey " + in.Environment)
+			return e.survey, nil
+		}),
+		conduct.Effect(workflows.Housekeep, func(_ context.Context, in activities.HousekeepInput) error {
+			e.called("Housekeep " + in.House.Schema)
+			return activities.ApplicationError(e.housekeep(in.House))
+		}),
+		workflows.SetHold.Bind(func(_ context.Context, in activities.HoldInput) ([]activities.Held, error) {
+			e.called("SetHold " + in.Environment)
+			return e.hold(in)
 		}),
 	}
 	build = []conduct.Bound{

@@ -33,6 +33,7 @@ type ledger struct {
 	active      int64
 	crossing    string
 	exclusive   bool
+	watching    string            // the deployment that watches
 	fences      map[string]string // owner -> why
 	hold        string
 	answers     map[string][]gate.Gate // by plan and digest
@@ -178,6 +179,17 @@ func (l *ledger) Leave(_ context.Context, _, owner string) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.leave(owner)
+	if l.watching == owner {
+		l.watching = ""
+	}
+	return nil
+}
+
+func (l *ledger) Watch(_ context.Context, _, owner string, _ time.Time) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.leave(owner)
+	l.watching = owner
 	return nil
 }
 

@@ -25,12 +25,12 @@ func (x *crossing) watch(ctx workflow.Context) error {
 	if rule.For == 0 {
 		return nil
 	}
-	// Others may change the pipeline here while it is watched: the looks see it.
-	if err := x.leave(ctx, x.env.Name, x.progress); err != nil {
-		return err
-	}
 	if x.shown.WatchUntil == nil {
 		until := workflow.Now(ctx).Add(rule.For)
+		// Others may change the pipeline here while it is watched: the looks see it.
+		if _, err := BeginWatch.Do(ctx, x.Conductor, x.at(plan.StepWatch), "begin to watch", activities.WatchInput{Target: x.target, Until: until}); err != nil {
+			return err
+		}
 		x.shown.WatchUntil, x.shown.State = &until, "watching"
 		x.At(ctx, StageWatching, x.at(plan.StepWatch), fmt.Sprintf("watching %s every %s until %s", x.env.Name, rule.Every, until.UTC().Format(time.RFC3339)))
 	}

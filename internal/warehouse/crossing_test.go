@@ -145,7 +145,7 @@ func TestAPublishLooksAgainWhenItHasItsLocks(t *testing.T) {
 		"a hold was set": {
 			meanwhile: func(t *testing.T, b *bundle) {
 				t.Helper()
-				require.NoError(t, b.Hold(t.Context(), "ann", "quarter end"))
+				require.NoError(t, b.Hold(t.Context(), prod, "ann", "quarter end"))
 			},
 			says: "quarter end",
 		},
@@ -252,9 +252,9 @@ func TestAPublishLooksAgainWhenItHasItsLocks(t *testing.T) {
 func TestAHoldEndsWhenAPersonReleasesIt(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	require.Equal(t, fault.Invalid, fault.ClassOf(b.Hold(t.Context(), "ann", "")))
-	require.NoError(t, b.Hold(t.Context(), "ann", "quarter end"))
-	require.NoError(t, b.Hold(t.Context(), "ben", "lunch"), "the one that stands stays")
+	require.Equal(t, fault.Invalid, fault.ClassOf(b.Hold(t.Context(), prod, "ann", "")))
+	require.NoError(t, b.Hold(t.Context(), prod, "ann", "quarter end"))
+	require.NoError(t, b.Hold(t.Context(), prod, "ben", "lunch"), "the one that stands stays")
 	b.orders("2026-01-01", 10, 1)
 	held := b.patient(b.swaps(t, mart("1.0.0"), "2026-01-01")...)
 	result, err := b.attempt(t.Context(), held, beat)
