@@ -2,11 +2,11 @@ package dispatch
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
+	"slices"
 	"strings"
 	"time"
-
-	"crypto/rand"
 
 	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/serviceerror"
@@ -56,11 +56,7 @@ func said(err error) bool {
 	if !ok {
 		return false
 	}
-	switch fault.Class(app.Type()) {
-	case fault.Invalid, fault.Refused, fault.Conflict:
-		return true
-	}
-	return app.Type() == workflows.FailedType
+	return app.Type() == workflows.FailedType || slices.Contains(fault.Classes(), fault.Class(app.Type()))
 }
 
 // askEnvironment asks the workflow of an environment, which it starts where it does not run.
