@@ -3,6 +3,7 @@ package e2e_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -17,6 +18,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 	enumspb "go.temporal.io/api/enums/v1"
+	"go.temporal.io/api/serviceerror"
 
 	"drawbridge/internal/gate"
 	"drawbridge/workflows"
@@ -247,10 +249,19 @@ func (l *chaosLab) runs() []string {
 
 // runs says whether the server knows a workflow as running; while the server is away, it does not.
 func (c *chaos) runs(id string) bool {
+	running, _ := c.describes(id)
+	return running
+}
+
+// describes asks the server whether a workflow is running; known says that it has answered.
+func (c *chaos) describes(id string) (running, known bool) {
 	ctx, cancel := context.WithTimeout(c.t.Context(), 3*time.Second)
 	defer cancel()
 	d, err := c.temporal.DescribeWorkflow(ctx, id, "")
-	return err == nil && d.Status == enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING
+	if _, never := errors.AsType[*serviceerror.NotFound](err); never {
+		return false, true
+	}
+	return err == nil && d.Status == enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING, err == nil
 }
 
 // answers is a person who decides the open gate of a workflow, if it has one: try again where that is a choice.
