@@ -3,6 +3,7 @@ package activities
 import (
 	"context"
 	"strings"
+	"time"
 
 	"drawbridge/internal/admission"
 	"drawbridge/internal/effect"
@@ -20,7 +21,13 @@ type Admitter interface {
 	Admit(ctx context.Context, ticket admission.Ticket) error
 	// Enter reserves a tenure and takes the crossing of a pipeline. A run gets the active tenure, where there is one.
 	Enter(ctx context.Context, t release.Tenure, environment string, outputs []string, exclusive bool) (release.Tenure, error)
-	// Leave takes a workflow out of the crossing. Twice is once.
+	// Epoch tells the ledger from a copy of it that was bound anew.
+	Epoch(ctx context.Context) (string, error)
+	// Remembers holds the ledger to what it has told a workflow: what it lacks is an admission.LostError.
+	Remembers(ctx context.Context, told admission.Told) error
+	// Watch takes a workflow out of the crossing, and keeps what it could go back to until it leaves, at most until a moment.
+	Watch(ctx context.Context, pipeline, owner string, until time.Time) error
+	// Leave ends a workflow's crossing and its watch. Twice is once.
 	Leave(ctx context.Context, pipeline, owner string) error
 	RecordAnswers(ctx context.Context, owner effect.Owner, r release.Release, g gate.Gate) error
 }
@@ -42,9 +49,10 @@ type EnterInput struct {
 	Exclusive bool `json:"exclusive,omitempty"`
 }
 
-// Entered is what a workflow may go on with: its tenure, and the environment's own rule for every gate there.
+// Entered is what a workflow may go on with: its tenure, the ledger's epoch, and the environment's own rule for every gate there.
 type Entered struct {
 	Tenure release.Tenure `json:"tenure"`
+	Epoch  string         `json:"epoch"`
 	Rule   gate.Approval  `json:"rule"`
 }
 
@@ -81,7 +89,11 @@ func (a *Admitting) Enter(ctx context.Context, in EnterInput) (Entered, error) {
 	tenure, err := w.Enter(ctx, release.Tenure{
 		Release: in.Target.Release, Config: in.Target.Config, Kind: in.Kind, Owner: string(in.Target.Owner), Plan: in.Plan, By: in.By, Reason: in.Reason,
 	}, in.Target.Environment, outputs, in.Exclusive)
-	return Entered{Tenure: tenure, Rule: a.Site.Policy.Approval}, err
+	if err != nil {
+		return Entered{}, err
+	}
+	epoch, err := w.Epoch(ctx)
+	return Entered{Tenure: tenure, Epoch: epoch, Rule: a.Site.Policy.Approval}, err
 }
 
 // unobstructed holds a run to the rules that refuse a plan.
@@ -90,17 +102,39 @@ func unobstructed(ctx context.Context, p *pipeline.Pipeline, w Warehouse) error 
 	if err != nil {
 		return err
 	}
-	for _, problem := range plan.Obstacles(p, observed) {
-		class := fault.Refused
-		if problem.Rule == "select" { // what can never work is no matter of rules
-			class = fault.Invalid
-		}
-		return fault.Newf(class, "run", p.Name+": "+problem.Object, problem.Remedy, problem.Text)
+	found := plan.Obstacles(p, observed)
+	if len(found) == 0 {
+		return nil
 	}
-	return nil
+	class, first := fault.Refused, found[0]
+	if first.Rule == "select" { // what can never work is no matter of rules
+		class = fault.Invalid
+	}
+	return fault.Newf(class, "run", p.Name+": "+first.Object, first.Remedy, first.Text)
 }
 
-// Leave ends a workflow's crossing. Twice is once.
+// WatchInput is a watch that begins.
+type WatchInput struct {
+	Target Target `json:"target"`
+	// Until is when the window ends.
+	Until time.Time `json:"until"`
+}
+
+// watchGrace is how long after its window a watch keeps what it could go back to, where nobody says that it has ended: a gate
+// may be open, or its workflow was terminated and is recovered.
+const watchGrace = 14 * 24 * time.Hour
+
+// BeginWatch ends a workflow's crossing: others may change the pipeline while it watches. What it could go back to is kept.
+// Twice is once.
+func (a *Admitting) BeginWatch(ctx context.Context, in WatchInput) error {
+	_, w, err := a.Site.open(ctx, in.Target)
+	if err != nil {
+		return err
+	}
+	return w.Watch(ctx, in.Target.Release.Pipeline, string(in.Target.Owner), in.Until.Add(watchGrace))
+}
+
+// Leave ends a workflow's crossing, and its watch. Twice is once.
 func (a *Admitting) Leave(ctx context.Context, t Target) error {
 	_, w, err := a.Site.open(ctx, t)
 	if err != nil {

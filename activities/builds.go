@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
 	"go.temporal.io/sdk/activity"
@@ -86,8 +87,18 @@ type SliceInput struct {
 	Partition partition.Key `json:"partition,omitempty"`
 	Plan      string        `json:"plan,omitempty"`  // digest
 	Slice     int           `json:"slice,omitempty"` // index into the environment's slices
-	// Control builds generations that are only compared, never published.
-	Control bool `json:"control,omitempty"`
+	// Aside asks for what the plan's smoke builds and nobody publishes, instead of a slice.
+	Aside bool `json:"aside,omitempty"`
+	// Control is a release that is built in the target's place, only to be compared with.
+	Control *release.Release `json:"control,omitempty"`
+}
+
+// of is the release that a slice is built with.
+func (in SliceInput) of() release.Release {
+	if in.Control != nil {
+		return *in.Control
+	}
+	return in.Target.Release
 }
 
 // Piece is one generation that a slice built, small enough for workflow history.
@@ -103,6 +114,9 @@ type Piece struct {
 	Samples string `json:"samples,omitempty"`
 }
 
+// name is the piece's output and partition, as people read it.
+func (p Piece) name() string { return fmt.Sprintf("%s[%s]", p.Swap.Output, p.Swap.Partition) }
+
 // SliceResult is what a slice built.
 type SliceResult struct {
 	Pieces  []Piece `json:"pieces"`
@@ -117,16 +131,26 @@ func (a *Builds) BuildSlice(ctx context.Context, in SliceInput) (SliceResult, er
 	if err != nil {
 		return SliceResult{}, err
 	}
+	if in.Control != nil {
+		if p, err = a.Site.other(ctx, in.Target, *in.Control); err != nil {
+			return SliceResult{}, err
+		}
+		in.Items = slices.DeleteFunc(slices.Clone(in.Items), func(it generation.Item) bool {
+			_, has := p.Output(it.Output) // what the control's release does not have is compared with nothing
+			return !has
+		})
+		if len(in.Items) == 0 {
+			return SliceResult{}, nil
+		}
+	}
 	items := in.Items
 	switch {
 	case in.Partition != "":
 		items = itemsOf(p, in.Partition)
 	case len(items) == 0:
-		slice, err := a.Site.slice(ctx, in.Target, in.Plan, in.Slice)
-		if err != nil {
+		if items, err = a.Site.planItems(ctx, in); err != nil {
 			return SliceResult{}, err
 		}
-		items = slice.Items
 	}
 	started := a.Now()
 	var result SliceResult
@@ -152,10 +176,10 @@ func (a *Builds) run(ctx context.Context, w Warehouse, p *pipeline.Pipeline, in 
 		Config:      in.Target.Config,
 		Tenure:      in.Target.Tenure,
 		Pipeline:    p,
-		Release:     in.Target.Release,
+		Release:     in.of(),
 		Partition:   batch.key,
 		Outputs:     batch.outputs,
-		Control:     in.Control,
+		Control:     in.Control != nil,
 		Application: application(ctx, in.Step),
 	}, report)
 	end := Progress{Stage: "run", Partition: batch.key, Done: true, Seconds: a.Now().Sub(started).Seconds()}
@@ -222,16 +246,19 @@ func batches(p *pipeline.Pipeline, items []generation.Item) []batch {
 	return out
 }
 
-// slice reads one slice of a plan.
-func (s *Site) slice(ctx context.Context, t Target, digest string, index int) (plan.Slice, error) {
-	env, _, err := s.planned(ctx, t, digest)
+// planItems reads one slice of a plan, or what its smoke builds aside.
+func (s *Site) planItems(ctx context.Context, in SliceInput) ([]generation.Item, error) {
+	env, _, err := s.planned(ctx, in.Target, in.Plan)
 	if err != nil {
-		return plan.Slice{}, err
+		return nil, err
 	}
-	if index < 0 || index >= len(env.Slices) {
-		return plan.Slice{}, fault.Newf(fault.Invalid, "read slice of plan", digest, "plan again", fmt.Sprintf("it has %d slices, not %d", len(env.Slices), index+1))
+	if in.Aside {
+		return env.Aside, nil
 	}
-	return env.Slices[index], nil
+	if in.Slice < 0 || in.Slice >= len(env.Slices) {
+		return nil, fault.Newf(fault.Invalid, "read slice of plan", in.Plan, "plan again", fmt.Sprintf("it has %d slices, not %d", len(env.Slices), in.Slice+1))
+	}
+	return env.Slices[in.Slice].Items, nil
 }
 
 // plan reads a plan by its digest, which the store verifies.

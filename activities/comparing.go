@@ -8,13 +8,17 @@ import (
 
 	"drawbridge/internal/canary"
 	"drawbridge/internal/check"
+	"drawbridge/internal/fault"
 	"drawbridge/internal/gate"
 	"drawbridge/internal/partition"
+	"drawbridge/internal/pipeline"
+	"drawbridge/internal/release"
 )
 
 // Comparer compares generations inside a warehouse.
 type Comparer interface {
-	// Compare reads both sides in one snapshot; samples of differences stay in the ledger.
+	// Compare reads both sides in one snapshot; samples of differences stay in the ledger. It refuses a baseline that is the
+	// candidate, or is not what its origin says.
 	Compare(ctx context.Context, in Comparison) (canary.Diff, error)
 	// Live returns the live generation of a partition and the digest of the inputs it was built from; 0 when none is.
 	Live(ctx context.Context, output string, key partition.Key) (id int64, inputs string, err error)
@@ -28,13 +32,16 @@ type Comparison struct {
 	Baseline  int64
 	Candidate int64
 	Origin    canary.Origin
+	// Active is the digest of the release that is active: a control is of this one.
+	Active string
 }
 
-// CompareInput is what a canary built, and the control that was built for those that have no baseline of equal inputs.
+// CompareInput is what a canary built, and the controls that were built for those whose live generation saw other inputs.
 type CompareInput struct {
-	Target  Target  `json:"target"`
-	Pieces  []Piece `json:"pieces"`
-	Control []Piece `json:"control,omitempty"`
+	Target  Target           `json:"target"`
+	Pieces  []Piece          `json:"pieces"`
+	Control []Piece          `json:"control,omitempty"`
+	Active  *release.Release `json:"active,omitempty"`
 }
 
 // CompareResult is the canary's verdict.
@@ -64,63 +71,83 @@ func (a *Builds) ChooseBaseline(ctx context.Context, in BaselineInput) (Baseline
 	}
 	var out BaselineResult
 	for _, piece := range in.Pieces {
-		id, inputs, err := w.Live(ctx, piece.Swap.Output, piece.Swap.Partition)
+		live, same, err := liveOf(ctx, w, piece)
 		if err != nil {
 			return BaselineResult{}, err
 		}
-		if id != 0 && (inputs == "" || inputs != piece.Inputs) {
+		if live != 0 && !same {
 			out.NeedControl = append(out.NeedControl, piece)
 		}
 	}
 	return out, nil
 }
 
+// liveOf is the live generation of a piece's partition, and whether it was built from the inputs that the piece was.
+func liveOf(ctx context.Context, w Warehouse, piece Piece) (id int64, same bool, err error) {
+	id, inputs, err := w.Live(ctx, piece.Swap.Output, piece.Swap.Partition)
+	return id, inputs != "" && inputs == piece.Inputs, err
+}
+
 // CompareCanary compares every piece with its baseline and judges the differences by the release's budgets. A piece with
-// no baseline is listed: its verdict rests on its audit, and where policy wants an approval a person decides. It reads only, but for the samples that it leaves in the ledger.
+// no baseline is listed: its verdict rests on its audit. It reads only, but for the samples that it leaves in the ledger.
 func (a *Builds) CompareCanary(ctx context.Context, in CompareInput) (CompareResult, error) {
 	p, w, err := a.Site.open(ctx, in.Target)
 	if err != nil {
 		return CompareResult{}, err
 	}
-	control := map[string]Piece{}
+	control := map[string]int64{}
 	for _, c := range in.Control {
-		control[c.Swap.Output+"["+string(c.Swap.Partition)+"]"] = c
+		control[c.name()] = c.Swap.To
 	}
-	var res CompareResult
-	outcomes := []gate.Outcome{gate.Pass}
+	c := comparing{warehouse: w, pipeline: p, control: control}
+	if in.Active != nil {
+		c.active = in.Active.Digest
+	}
 	for _, piece := range in.Pieces {
-		name := piece.Swap.Output + "[" + string(piece.Swap.Partition) + "]"
-		output, ok := p.Output(piece.Swap.Output)
-		if !ok {
-			continue
-		}
-		baseline, origin := piece.Swap.From, canary.Live
-		if c, ok := control[name]; ok {
-			baseline, origin = c.Swap.To, canary.Control
-		}
-		if baseline == 0 {
-			res.NoBaseline = append(res.NoBaseline, name)
-			res.Verdict.Reason = joinReason(res.Verdict.Reason, name+": no baseline, nothing is live to compare with")
-			continue
-		}
-		activity.RecordHeartbeat(ctx, name)
-		diff, err := w.Compare(ctx, Comparison{
-			Output: output.Table, Key: output.Key, Metrics: metrics(output.Checks),
-			Baseline: baseline, Candidate: piece.Swap.To, Origin: origin,
-		})
-		if err != nil {
-			return CompareResult{}, fmt.Errorf("compare %s: %w", name, err)
-		}
-		verdict := canary.Judge(diff, p.Canary.Expect)
-		outcomes = append(outcomes, verdict.Outcome)
-		res.Verdict.Reason = joinReason(res.Verdict.Reason, name+": "+verdict.Reason)
-		for _, e := range verdict.Evidence {
-			e.Name = name + " " + e.Name
-			res.Verdict.Evidence = append(res.Verdict.Evidence, e)
+		if err := c.compare(ctx, piece); err != nil {
+			return CompareResult{}, fmt.Errorf("compare %s: %w", piece.name(), err)
 		}
 	}
-	res.Verdict.Outcome = gate.Worst(outcomes...)
-	return res, nil
+	return CompareResult{Verdict: canary.Fold(c.verdicts, c.alone, in.Active), NoBaseline: c.alone}, nil
+}
+
+// comparing is one canary's comparisons.
+type comparing struct {
+	warehouse Warehouse
+	pipeline  *pipeline.Pipeline
+	control   map[string]int64
+	active    string
+	verdicts  []canary.Named
+	alone     []string
+}
+
+// compare holds one piece against its control, or else against what is live and saw the same inputs.
+func (c *comparing) compare(ctx context.Context, piece Piece) error {
+	output, ok := c.pipeline.Output(piece.Swap.Output)
+	if !ok {
+		return fault.Newf(fault.Invalid, "compare", piece.name(), "plan again: drawbridge plan", "the release has no such output")
+	}
+	live, same, err := liveOf(ctx, c.warehouse, piece)
+	if err != nil {
+		return err
+	}
+	in := Comparison{
+		Output: output.Table, Key: output.Key, Metrics: metrics(output.Checks), Candidate: piece.Swap.To,
+		Baseline: live, Origin: canary.Live, Active: c.active,
+	}
+	if id, ok := c.control[piece.name()]; ok {
+		in.Baseline, in.Origin = id, canary.Control
+	} else if live == 0 || !same {
+		c.alone = append(c.alone, piece.name())
+		return nil
+	}
+	activity.RecordHeartbeat(ctx, piece.name())
+	diff, err := c.warehouse.Compare(ctx, in)
+	if err != nil {
+		return err
+	}
+	c.verdicts = append(c.verdicts, canary.Named{Name: piece.name(), Verdict: canary.Judge(diff, c.pipeline.Canary.Expect)})
+	return nil
 }
 
 // metrics are the checks that are numbers to compare.
@@ -132,11 +159,4 @@ func metrics(checks []check.Check) []check.Check {
 		}
 	}
 	return out
-}
-
-func joinReason(all, next string) string {
-	if all == "" {
-		return next
-	}
-	return all + "; " + next
 }

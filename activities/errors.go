@@ -7,6 +7,7 @@ import (
 	"go.temporal.io/sdk/interceptor"
 	"go.temporal.io/sdk/temporal"
 
+	"drawbridge/internal/admission"
 	"drawbridge/internal/fault"
 )
 
@@ -73,9 +74,16 @@ func (e redactedError) Error() string { return e.text }
 
 func (e redactedError) Unwrap() error { return e.fault }
 
+// Lost is the type of the error that the ledger has gone back. It is no class of fault: no rule says what follows, so a person
+// is asked at once.
+const Lost = "drawbridge.Lost"
+
 // ApplicationError translates a fault; any other error is returned as it is, but for a text without bound, whose chain
 // would repeat it in a history level by level.
 func ApplicationError(err error) error {
+	if lost, ok := errors.AsType[admission.LostError](err); ok {
+		return temporal.NewApplicationErrorWithOptions(fault.Bound(lost.Error()), Lost, temporal.ApplicationErrorOptions{NonRetryable: true})
+	}
 	f, ok := errors.AsType[*fault.Error](err)
 	switch {
 	case !ok && (err == nil || len(err.Error()) <= fault.MaxText || temporal.IsCanceledError(err) || errors.Is(err, context.Canceled)):

@@ -2,7 +2,9 @@ package activities
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"strconv"
 
 	"drawbridge/internal/canary"
@@ -44,6 +46,7 @@ type InspectInput struct {
 	Left      int64         `json:"left,omitempty"`  // diff: generation IDs; 0: the retired one before the live one
 	Right     int64         `json:"right,omitempty"` // 0: the live one
 	Limit     int           `json:"limit,omitempty"`
+	Copied    bool          `json:"copied,omitempty"` // rebind: the ledger is a copy of another environment's
 }
 
 // InspectKind is the kind of a question.
@@ -56,7 +59,11 @@ const (
 	InspectDiff        InspectKind = "diff"
 	InspectChecksum    InspectKind = "checksum"
 	InspectDoctor      InspectKind = "doctor"
+	InspectRebind      InspectKind = "rebind" // binds the ledger to a restored warehouse: the only one that changes anything
 )
+
+// Long says that the answer takes as long as tables are large.
+func (k InspectKind) Long() bool { return k == InspectDiff || k == InspectChecksum }
 
 // InspectResult is the answer; the field of the question's kind is set.
 type InspectResult struct {
@@ -64,19 +71,47 @@ type InspectResult struct {
 	Generations []generation.Generation `json:"generations,omitempty"`
 	Diff        *canary.Diff            `json:"diff,omitempty"`
 	Rows        int64                   `json:"rows,omitempty"`
-	Checksum    string                  `json:"checksum,omitempty"`
-	Checked     []Checked               `json:"checked,omitempty"`
+	// Blob is the digest of a large answer in the store: nothing else is set.
+	Blob     string    `json:"blob,omitempty"`
+	Checksum string    `json:"checksum,omitempty"`
+	Checked  []Checked `json:"checked,omitempty"`
 }
 
-// Inspect answers a question. It reads only.
+// Inspect answers a question. It reads only, but for a rebind, which writes the ledger.
 func (a *Inspecting) Inspect(ctx context.Context, in InspectInput) (InspectResult, error) {
 	res, err := a.inspect(ctx, in)
-	return res, a.Site.atOnce(err)
+	if err != nil {
+		return res, a.Site.atOnce(err)
+	}
+	return a.small(ctx, res)
 }
+
+// answerLimit is how many bytes of an answer travel through Temporal.
+const answerLimit = 32 << 10
+
+// small puts a large answer into the store.
+func (a *Inspecting) small(ctx context.Context, res InspectResult) (InspectResult, error) {
+	body, err := json.Marshal(res)
+	if err != nil {
+		return res, fmt.Errorf("encode answer: %w", err)
+	}
+	if len(body) <= answerLimit {
+		return res, nil
+	}
+	digest, err := a.Site.Store.PutBlob(ctx, answerMedia, body)
+	return InspectResult{Blob: digest}, err
+}
+
+// answerMedia is the media type of an answer in the store: an InspectResult.
+const answerMedia = "application/vnd.drawbridge.answer.v1+json"
 
 func (a *Inspecting) inspect(ctx context.Context, in InspectInput) (InspectResult, error) {
 	if in.Kind == InspectDoctor {
 		return InspectResult{Checked: a.doctor(ctx, in.Target)}, nil
+	}
+	if in.Kind == InspectRebind {
+		lines, err := a.rebind(ctx, in)
+		return InspectResult{Checked: lines}, err
 	}
 	_, p, w, err := a.Site.locate(ctx, in.Target)
 	if err != nil {
@@ -102,9 +137,9 @@ func (a *Inspecting) inspect(ctx context.Context, in InspectInput) (InspectResul
 	case InspectDiff:
 		d, err := a.diff(ctx, p, w, in)
 		return InspectResult{Diff: d}, err
-	case InspectDoctor:
+	case InspectDoctor, InspectRebind:
 	}
-	return InspectResult{}, fault.Newf(fault.Invalid, "inspect", string(in.Kind), "ask for one of: history, generations, diff, checksum, doctor", "there is no such question")
+	return InspectResult{}, fault.Newf(fault.Invalid, "inspect", string(in.Kind), "ask for one of: history, generations, diff, checksum, doctor, rebind", "there is no such question")
 }
 
 // diff compares two generations of one partition; by default the newest retired one with the live one.
@@ -156,6 +191,7 @@ func (a *Inspecting) doctor(ctx context.Context, t Target) []Checked {
 		return append(lines, unwell("warehouse", err))
 	}
 	lines = append(lines, rights...)
+	lines = append(lines, a.boundLine(ctx, p.Name, w))
 	keys, named, err := a.Site.Sources.Partitions(p.Config, p)
 	switch {
 	case err != nil:

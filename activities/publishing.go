@@ -19,7 +19,6 @@ type Publisher interface {
 	// Publish swaps, at most once under its key, when the ticket is admitted in the swap's own transaction. While it waits,
 	// beat is told how long it has waited in all.
 	Publish(ctx context.Context, spec generation.PublishSpec, ticket admission.Ticket, beat func(snapshots, locks time.Duration)) (generation.PublishResult, error)
-	Housekeep(ctx context.Context, keep time.Duration) error
 }
 
 // Publishing are the short activities that make things visible: they run on an environment's control queue.
@@ -70,6 +69,7 @@ func (a *Publishing) DropShadow(ctx context.Context, in ShadowInput) error {
 	if err != nil {
 		return err
 	}
+	defer a.Site.changed() // what was in it can go
 	return w.DropShadow(ctx, string(in.Target.Owner))
 }
 
@@ -109,7 +109,11 @@ func (a *Publishing) Publish(ctx context.Context, in PublishInput) (generation.P
 	spec := a.Site.publishSpec(ctx, in)
 	before, beat := patience(ctx)
 	spec.Activate, spec.WaitedSnapshots, spec.WaitedLocks = in.Activate, before.Snapshots, before.Locks
-	return w.Publish(ctx, spec, a.Site.ticket(in.Target, admission.Publish, nil, in.Swaps), beat)
+	res, err := w.Publish(ctx, spec, a.Site.ticket(in.Target, admission.Publish, nil, in.Swaps), beat)
+	if res.Done {
+		a.Site.changed()
+	}
+	return res, err
 }
 
 // publishSpec is how a publish waits, by the environment's policy.
@@ -121,13 +125,4 @@ func (s *Site) publishSpec(ctx context.Context, in PublishInput) generation.Publ
 		IgnoreSnapshots: in.IgnoreSnapshots || rules.OnSnapshotTimeout == pipeline.TimeoutProceed,
 		Terminate:       in.Terminate,
 	}
-}
-
-// Housekeep drops what nobody can go back to any more, within the policy's horizon. It may be repeated.
-func (a *Publishing) Housekeep(ctx context.Context, t Target) error {
-	_, _, w, err := a.Site.locate(ctx, t)
-	if err != nil {
-		return err
-	}
-	return w.Housekeep(ctx, a.Site.Policy.KeepRetired)
 }

@@ -9,9 +9,11 @@ import (
 	"fmt"
 	"maps"
 	"sync"
+	"time"
 
 	"go.temporal.io/sdk/activity"
 
+	"drawbridge/internal/admission"
 	"drawbridge/internal/effect"
 	"drawbridge/internal/fault"
 	"drawbridge/internal/partition"
@@ -29,6 +31,12 @@ type Target struct {
 	Owner effect.Owner `json:"owner"`
 	// Tenure is under which it changes what is visible; 0: nothing is to be visible.
 	Tenure int64 `json:"tenure,omitempty"`
+	// Epoch and Swaps are what the ledger has told the owner, beside the tenure: which ledger it is, and how many swaps the
+	// owner has made under the tenure. A ledger that lacks any of it has gone back, and nothing is done there.
+	Epoch string `json:"epoch,omitempty"`
+	Swaps int    `json:"swaps,omitempty"`
+	// Now is the moment of the workflow's step: @now of every check and metric, and what freshness is held against.
+	Now time.Time `json:"now,omitzero"`
 }
 
 // Effect is the key under which one effect of the target's workflow is done at most once.
@@ -48,6 +56,8 @@ type Store interface {
 	PutBlob(ctx context.Context, mediaType string, body []byte) (string, error)
 	Blob(ctx context.Context, digest string) ([]byte, error)
 	Attach(ctx context.Context, s release.Statement) error
+	// Pipelines lists the pipelines that have a release.
+	Pipelines(ctx context.Context) ([]string, error)
 	// Releases lists the releases of a pipeline, newest version first.
 	Releases(ctx context.Context, pipeline string) ([]release.Release, error)
 	// Statements returns the verified statements about a release.
@@ -61,9 +71,11 @@ type Warehouse interface {
 	Comparer
 	Admitter
 	Publisher
+	Keeper
 	TurnBacker
 	Watcher
 	Inspector
+	Rebinder
 }
 
 // Site is one environment as its worker knows it: the only place where its policy, its secrets and its source files are.
@@ -74,6 +86,8 @@ type Site struct {
 	// Warehouse opens (or hands out again) the warehouse that a config names; sessions carry the application name.
 	Warehouse func(ctx context.Context, cfg pipeline.Config) (Warehouse, error)
 	Sources   Sources
+	// Changed is told that something has changed here that housekeeping may look at; it does not wait. nil: nobody is told.
+	Changed func()
 
 	mu    sync.Mutex
 	known map[string]*pipeline.Pipeline // by release digest and config digest: immutable
@@ -144,10 +158,7 @@ func (s *Site) parse(ctx context.Context, files map[string][]byte, config string
 		if err != nil {
 			return nil, fmt.Errorf("fetch config %s: %w", config, err)
 		}
-		replaced := make(map[string][]byte, len(files)+1)
-		maps.Copy(replaced, files)
-		replaced[name] = body
-		files = replaced
+		files = replaced(files, name, body)
 	}
 	return pipeline.Parse(files, name)
 }
@@ -198,7 +209,16 @@ func (s *Site) locate(ctx context.Context, t Target) (Target, *pipeline.Pipeline
 		"deploy a release: drawbridge deploy "+t.Release.Pipeline+" --to "+s.Environment, "it was never published here")
 }
 
-// open returns a target's pipeline and its warehouse.
+// open returns a target's pipeline and its warehouse, whose ledger knows what it has told the target's owner.
+// replaced are files, one of them with another body.
+func replaced(files map[string][]byte, name string, body []byte) map[string][]byte {
+	with := make(map[string][]byte, len(files)+1)
+	maps.Copy(with, files)
+	with[name] = body
+	return with
+}
+
+// open returns a target's pipeline at the target's moment, and its warehouse.
 func (s *Site) open(ctx context.Context, t Target) (*pipeline.Pipeline, Warehouse, error) {
 	p, err := s.Pipeline(ctx, t)
 	if err != nil {
@@ -208,7 +228,13 @@ func (s *Site) open(ctx context.Context, t Target) (*pipeline.Pipeline, Warehous
 	if err != nil {
 		return nil, nil, err
 	}
-	return p, w, nil
+	if t.Tenure != 0 {
+		told := admission.Told{Pipeline: t.Release.Pipeline, Owner: t.Owner, Tenure: t.Tenure, Epoch: t.Epoch, Swaps: t.Swaps}
+		if err := w.Remembers(ctx, told); err != nil {
+			return nil, nil, err
+		}
+	}
+	return p.At(t.Now), w, nil
 }
 
 // warehouse opens the warehouse of a config. A server that does not answer is waited for longer than a heartbeat may be late.

@@ -48,6 +48,8 @@ func (s *shelf) Files(_ context.Context, digest string) (map[string][]byte, erro
 	return files, nil
 }
 
+func (s *shelf) Pipelines(context.Context) ([]string, error) { return []string{"shop"}, nil }
+
 func (s *shelf) Releases(context.Context, string) ([]release.Release, error) {
 	return []release.Release{target("prod").Release}, nil
 }
@@ -73,6 +75,7 @@ func (s *shelf) Statements(context.Context, string) ([]release.Statement, error)
 type desk struct {
 	activities.Warehouse
 	facts    admission.Facts
+	lost     error // what of it the ledger does not know any more
 	entered  []release.Tenure
 	observed plan.Observed
 	swapped  []generation.Swap
@@ -86,6 +89,10 @@ func (d *desk) Active(context.Context, string) (release.Tenure, error) { return 
 func (d *desk) Observe(context.Context, *pipeline.Pipeline) (plan.Observed, error) {
 	return d.observed, nil
 }
+
+func (d *desk) Epoch(context.Context) (string, error) { return "epoch", nil }
+
+func (d *desk) Remembers(context.Context, admission.Told) error { return d.lost }
 
 func (d *desk) Admit(_ context.Context, ticket admission.Ticket) error { return ticket.Decide(d.facts) }
 
@@ -363,3 +370,20 @@ func TestAStatementIsAttachedOnceAndOnlyAboutWhatIsActive(t *testing.T) {
 }
 
 func opened() time.Time { return time.Date(2026, 1, 31, 12, 0, 0, 0, time.UTC) }
+
+// Whatever a ledger lacks of what it told the caller, no activity goes on with it.
+func TestNothingIsDoneInALedgerThatHasGoneBack(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.desk.lost = admission.LostError{Reason: "it does not know tenure 7 of shop"}
+	in := target("prod")
+	in.Tenure = 7
+	_, err := call(t, (&activities.Publishing{Site: b.Site}).Publish, activities.PublishInput{Target: in, Step: "publish"})
+	require.NotNil(t, err)
+	require.Equal(t, activities.Lost, err.Type())
+	require.True(t, err.NonRetryable(), "a person is asked at once")
+	require.Empty(t, b.desk.swapped)
+	_, err = call(t, (&activities.Watching{Site: b.Site}).Look, activities.LookInput{Target: in})
+	require.NotNil(t, err)
+	require.Equal(t, activities.Lost, err.Type())
+}

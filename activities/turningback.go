@@ -238,15 +238,17 @@ func (a *TurningBack) open(ctx context.Context, in PassInput) (turning, error) {
 func (a *TurningBack) swapPage(ctx context.Context, t turning, page turnback.Page, pass *Pass) (done bool, err error) {
 	var seen, batch []turnback.Decision // since the last transaction; batch are those that change something
 	flush := func() (bool, error) {
+		var failed map[partition.Key]bool
 		if len(batch) > 0 {
-			parked, err := a.swap(ctx, t, batch)
+			var parked generation.PublishResult
+			failed, parked, err = a.swapAll(ctx, t, batch)
 			if err != nil || parked.WaitingFor != "" {
 				pass.Parked = parked
 				return true, err
 			}
 		}
 		for _, d := range seen {
-			pass.Tally = pass.Tally.Add(d, d.Changes())
+			pass.Tally = pass.Tally.Add(d, d.Changes() && !failed[d.Partition])
 			pass.After = d.Partition
 		}
 		seen, batch = nil, nil
@@ -291,6 +293,30 @@ func (a *TurningBack) leave(ctx context.Context, t turning, d turnback.Decision)
 		return nil
 	}
 	return t.w.RecordLeft(ctx, t.b.Tenure.Number, left)
+}
+
+// swapAll swaps partitions back, in one transaction where that can be. One that cannot go back is a row of the ledger, and
+// stops no other.
+func (a *TurningBack) swapAll(ctx context.Context, t turning, batch []turnback.Decision) (failed map[partition.Key]bool, parked generation.PublishResult, err error) {
+	parked, err = a.swap(ctx, t, batch)
+	if fault.ClassOf(err) == "" {
+		return nil, parked, err
+	}
+	if b, lost := t.w.TurnBack(ctx, t.in.Tenure); lost != nil || b.State != turnback.Open {
+		return nil, parked, err // it is not about a partition
+	}
+	failed = map[partition.Key]bool{}
+	for _, d := range batch {
+		parked, err := a.swap(ctx, t, []turnback.Decision{d})
+		if fault.ClassOf(err) != "" {
+			failed[d.Partition] = true
+			err = t.w.RecordLeft(ctx, t.b.Tenure.Number, stuck(d, err))
+		}
+		if err != nil || parked.WaitingFor != "" {
+			return failed, parked, err
+		}
+	}
+	return failed, generation.PublishResult{}, nil
 }
 
 // swap makes whole decisions visible in one transaction.
@@ -364,11 +390,11 @@ func (a *TurningBack) RebuildPass(ctx context.Context, in PassInput) (Pass, erro
 	return pass, nil
 }
 
-// stuck are the rows of a partition that could not be built again.
+// stuck are the rows of a partition that could not go back.
 func stuck(d turnback.Decision, cause error) []turnback.LeftOver {
 	var left []turnback.LeftOver
 	for _, it := range d.Items {
-		if it.Action != turnback.Keep {
+		if it.Action != turnback.Keep && it.Action != turnback.Leave {
 			left = append(left, turnback.LeftOver{Output: it.Output, Partition: d.Partition, Stuck: true, Reason: cause.Error()})
 		}
 	}
@@ -480,5 +506,6 @@ func (a *TurningBack) End(ctx context.Context, in EndInput) (Ended, error) {
 	if out.Stuck > 0 || in.Tally.Stopped {
 		out.State = turnback.Stuck
 	}
+	defer a.Site.changed()
 	return out, w.EndTurnBack(ctx, in.Tenure, out.State)
 }

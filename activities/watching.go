@@ -6,16 +6,24 @@ import (
 	"strconv"
 	"time"
 
+	"drawbridge/internal/breach"
 	"drawbridge/internal/check"
 	"drawbridge/internal/fault"
 	"drawbridge/internal/gate"
+	"drawbridge/internal/partition"
 	"drawbridge/internal/pipeline"
 	"drawbridge/internal/release"
 )
 
 // Watcher evaluates SQL over published tables, read only.
 type Watcher interface {
-	EvaluateMetric(ctx context.Context, m check.Metric) (float64, error)
+	Measure(ctx context.Context, m check.Metric) (breach.Measured, error)
+	// MeasureBefore is Measure before a publish; ok is false where nothing is live yet of an output that the check reads.
+	MeasureBefore(ctx context.Context, m check.Metric, outputs []string) (found breach.Measured, ok bool, err error)
+	// MeasureWithout runs a check as if a workflow had published nothing; bare, without what it published first too.
+	MeasureWithout(ctx context.Context, m check.Metric, owner string, bare bool) (breach.Without, error)
+	// PublishedLater lists who published after a workflow into what a check reads, newest first.
+	PublishedLater(ctx context.Context, owner string, reads []string) ([]breach.Later, error)
 	// Newest is the greatest value of an output's partition column, as a time; ok is false for an empty or absent table.
 	Newest(ctx context.Context, output pipeline.Output) (at time.Time, ok bool, err error)
 }
@@ -23,33 +31,40 @@ type Watcher interface {
 // Watching evaluates watch checks over the published tables.
 type Watching struct {
 	Site *Site
-	Now  func() time.Time
 }
 
-// WatchBaseline are the watch metrics before a publish. A metric that cannot be evaluated yet (its table is not there) is
-// absent.
+// WatchBaseline are the watch metrics before a publish. A metric that cannot be evaluated yet (its table is not there, or
+// is still empty) is absent.
 type WatchBaseline struct {
 	Values map[string]float64 `json:"values,omitempty"`
+	// Reads are the tables and views that each metric read.
+	Reads map[string][]string `json:"reads,omitempty"`
 }
 
-// MeasureBefore evaluates the watch metrics before anything is published. It reads only.
+// MeasureBefore evaluates the watch metrics right before something is published. It reads only.
 func (a *Watching) MeasureBefore(ctx context.Context, t Target) (WatchBaseline, error) {
 	p, w, err := a.Site.open(ctx, t)
 	if err != nil {
 		return WatchBaseline{}, err
 	}
-	out := WatchBaseline{Values: map[string]float64{}}
+	_, stop := pulse(ctx, partition.AllKey)
+	defer stop()
+	out := WatchBaseline{Values: map[string]float64{}, Reads: map[string][]string{}}
 	for _, m := range p.Watch.Checks {
-		v, err := w.EvaluateMetric(ctx, m)
+		found, ok, err := w.MeasureBefore(ctx, m, p.Tables())
 		switch {
+		case err == nil && !ok:
 		case err == nil:
-			out.Values[m.Name] = v
+			out.Values[m.Name], out.Reads[m.Name] = found.Value, found.Reads[:min(len(found.Reads), readsShown)]
 		case fault.ClassOf(err) == "":
 			return WatchBaseline{}, fmt.Errorf("evaluate %s: %w", m.Name, err)
 		}
 	}
 	return out, nil
 }
+
+// readsShown bounds how many tables of a metric travel with a baseline.
+const readsShown = 50
 
 // LookInput is one look of a watch.
 type LookInput struct {
@@ -60,6 +75,8 @@ type LookInput struct {
 // Look is what one look of a watch saw.
 type Look struct {
 	Verdict gate.Verdict `json:"verdict"`
+	// Breaches are the checks that failed, with who is to blame.
+	Breaches []breach.Breach `json:"breaches,omitempty"`
 	// Values are the metrics as this look found them: the baseline of those that had none before the publish.
 	Values map[string]float64 `json:"values,omitempty"`
 	// Late says that data is late: it alerts and asks, and never rolls back.
@@ -68,38 +85,74 @@ type Look struct {
 	Active release.Tenure `json:"active"`
 }
 
-// Look evaluates the watch checks once. Only a data check that was evaluated and failed is a Fail; one that could not be
-// evaluated is Inconclusive. It reads only.
+// Look evaluates the watch checks once. Only a data check that was evaluated and failed is a Fail, and is attributed; one
+// that could not be evaluated is Inconclusive. It reads only.
 func (a *Watching) Look(ctx context.Context, in LookInput) (Look, error) {
 	p, w, err := a.Site.open(ctx, in.Target)
 	if err != nil {
 		return Look{}, err
 	}
+	beat, stop := pulse(ctx, partition.AllKey) // attributing a breach runs its check many times
+	defer stop()
 	results := make([]check.Result, 0, len(p.Watch.Checks))
 	out := Look{Values: map[string]float64{}}
 	for _, m := range p.Watch.Checks {
-		var history []float64
-		if before, ok := in.Baseline[m.Name]; ok {
-			history = []float64{before}
+		beat(Progress{Stage: "watch", Check: m.Name, Middle: true})
+		judge := judging(m, in.Baseline)
+		found, err := w.Measure(ctx, m)
+		if err != nil && fault.ClassOf(err) == "" {
+			return Look{}, fmt.Errorf("evaluate %s: %w", m.Name, err)
 		}
-		values, err := a.evaluate(ctx, w, m)
+		result, err := judge(found.Value, err)
 		if err != nil {
 			return Look{}, err
 		}
-		result := check.JudgeMetric(m, values, history)
 		if result.Value != nil {
 			out.Values[m.Name] = *result.Value
 		}
 		results = append(results, result)
+		if result.Outcome != check.Failed {
+			continue
+		}
+		b, err := attribution{warehouse: w, target: in.Target, metric: m, judge: judge, reads: found.Reads}.attribute(ctx)
+		if err != nil {
+			return Look{}, fmt.Errorf("attribute the breach of %s: %w", m.Name, err)
+		}
+		out.Breaches = append(out.Breaches, b)
 	}
 	out.Verdict = watched(results)
 	if p.Watch.Freshness > 0 {
-		if out.Late, err = a.late(ctx, p, w); err != nil {
+		if out.Late, err = late(ctx, p, w, in.Target.Now); err != nil {
 			return Look{}, err
 		}
 	}
 	out.Active, err = w.Active(ctx, in.Target.Release.Pipeline)
 	return out, err
+}
+
+// judging holds a value of one metric against its limits and the value before the publish. One that could not be evaluated
+// is a lost value, which judges as an error.
+func judging(m check.Metric, baseline map[string]float64) func(value float64, failed error) (check.Result, error) {
+	var history []float64
+	if before, ok := baseline[m.Name]; ok {
+		history = []float64{before}
+	}
+	return func(value float64, failed error) (check.Result, error) {
+		statement, err := check.CompileMetric(m)
+		if err != nil {
+			return check.Result{}, err
+		}
+		var values check.Values
+		if failed != nil {
+			values.Lose(statement, failed.Error())
+			return check.JudgeMetric(m, values, history), nil
+		}
+		text := strconv.FormatFloat(value, 'g', -1, 64)
+		if err := values.Put(statement, []*string{&text}); err != nil {
+			return check.Result{}, err
+		}
+		return check.JudgeMetric(m, values, history), nil
+	}
 }
 
 // watched folds the results of a look. A first release has no earlier values: a look at which every check had nothing to
@@ -118,34 +171,14 @@ func watched(results []check.Result) gate.Verdict {
 	return v
 }
 
-// evaluate runs one metric. One that cannot be evaluated is a lost value, which judges as an error; a transient failure is
-// retried by Temporal.
-func (a *Watching) evaluate(ctx context.Context, w Warehouse, m check.Metric) (check.Values, error) {
-	var values check.Values
-	statement, err := check.CompileMetric(m)
-	if err != nil {
-		return values, err
-	}
-	v, err := w.EvaluateMetric(ctx, m)
-	switch {
-	case err == nil:
-		text := strconv.FormatFloat(v, 'g', -1, 64)
-		return values, values.Put(statement, []*string{&text})
-	case fault.ClassOf(err) == "":
-		return values, fmt.Errorf("evaluate %s: %w", m.Name, err)
-	}
-	values.Lose(statement, err.Error())
-	return values, nil
-}
-
 // late says which output's newest data is older than the freshness that the pipeline promises.
-func (a *Watching) late(ctx context.Context, p *pipeline.Pipeline, w Warehouse) (string, error) {
+func late(ctx context.Context, p *pipeline.Pipeline, w Warehouse, now time.Time) (string, error) {
 	for _, o := range p.Outputs {
 		at, ok, err := w.Newest(ctx, o)
 		if err != nil {
 			return "", err
 		}
-		if age := a.Now().Sub(at); ok && age > p.Watch.Freshness {
+		if age := now.Sub(at); ok && age > p.Watch.Freshness {
 			return fmt.Sprintf("%s: newest data is %s old, promised %s", o.Table, age.Round(time.Minute), p.Watch.Freshness), nil
 		}
 	}

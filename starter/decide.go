@@ -23,6 +23,12 @@ type decision struct {
 	reason string
 	choice string
 	watch  bool
+	// compensate is of the commands that turn back; empty leaves it to the policy.
+	compensate string
+}
+
+func (d *decision) compensateFlag(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&d.compensate, "compensate", "", "what goes back: failed (this environment) or all (the earlier ones too); by default what the policy says")
 }
 
 func (d *decision) flags(a *app, cmd *cobra.Command) {
@@ -52,6 +58,7 @@ func (a *app) decideCommand() *cobra.Command {
 		},
 	}
 	d.flags(a, cmd)
+	d.compensateFlag(cmd)
 	cmd.Flags().StringVar(&d.choice, "choice", "", "approve, reject, retry, proceed, rollback or keep")
 	return cmd
 }
@@ -59,6 +66,9 @@ func (a *app) decideCommand() *cobra.Command {
 func (a *app) decide(ctx context.Context, arg string, d decision) error {
 	if d.reason == "" {
 		return fault.Newf(fault.Invalid, "decide", arg, "say why: --reason TEXT", "the reason is missing")
+	}
+	if d.compensate != "" && d.compensate != "failed" && d.compensate != "all" {
+		return fault.Newf(fault.Invalid, "read", "--compensate "+d.compensate, "write failed or all", "there is no such choice")
 	}
 	by, err := a.by()
 	if err != nil {
@@ -73,7 +83,7 @@ func (a *app) decide(ctx context.Context, arg string, d decision) error {
 		return err
 	}
 	t := desk.Talk(id)
-	how, full, g, err := desk.Decide(ctx, t, gate.Decision{Gate: d.gate, Plan: d.plan, Choice: gate.Choice(d.choice), By: by, Reason: d.reason})
+	how, full, g, err := desk.Decide(ctx, t, gate.Decision{Gate: d.gate, Plan: d.plan, Choice: gate.Choice(d.choice), By: by, Reason: d.reason, CompensateAll: d.compensate == "all"})
 	if err != nil {
 		return err
 	}

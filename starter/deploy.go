@@ -47,7 +47,7 @@ changes an environment, and a watch ends when a newer release is published there
 	a.asFlag(cmd)
 	f := cmd.Flags()
 	f.StringVar(&d.reason, "reason", "", "why, for approvers and history")
-	f.StringVar(&d.compensate, "compensate", "failed", "what a failure turns back: failed (the environment) or all (the earlier ones too)")
+	f.StringVar(&d.compensate, "compensate", "failed", "what a failure turns back: failed (the environment) or all (the earlier ones too, as where the policy says so)")
 	f.BoolVar(&d.detach, "detach", false, "return when it has started")
 	f.BoolVar(&d.watch, "watch", false, "go on following while it waits for a person")
 	return cmd

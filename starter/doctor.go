@@ -16,20 +16,62 @@ import (
 
 func (a *app) doctorCommand() *cobra.Command {
 	var envs []string
+	var rebind, copied bool
 	cmd := &cobra.Command{
 		Use:   "doctor [PIPELINE]",
 		Short: "Check Temporal, workers, store and rights, a line each with its remedy",
 		Long: `Checks what every command needs, and of the environments named by --env whether workers poll. With a pipeline, every
-environment's worker also checks its store, warehouse, rights and source files.`,
-		Example: "  drawbridge doctor --env dev\n  drawbridge doctor shop",
+environment's worker also checks its store, warehouse, rights and source files. --rebind binds the ledger of an environment to
+its tables after they were restored from a dump.`,
+		Example: "  drawbridge doctor --env dev\n  drawbridge doctor shop\n  drawbridge doctor shop --env prod --rebind",
 		GroupID: groupSetup,
 		Args:    between(0, 1, "PIPELINE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			switch {
+			case copied && !rebind:
+				return usage(cmd, "--as-environment goes with --rebind")
+			case rebind && (len(args) == 0 || len(envs) != 1):
+				return usage(cmd, "--rebind wants the pipeline and one environment: PIPELINE --env ENV --rebind")
+			case rebind:
+				return a.rebind(cmd.Context(), args[0], envs[0], copied)
+			}
 			return a.doctor(cmd.Context(), args, envs)
 		},
 	}
 	cmd.Flags().StringArrayVar(&envs, "env", nil, "an environment; repeat it for more (default: the pipeline's)")
+	cmd.Flags().BoolVar(&rebind, "rebind", false, "bind the ledger to the tables that are there, after a restore from a dump")
+	cmd.Flags().BoolVar(&copied, "as-environment", false, "with --rebind: the warehouse is a copy of another environment's, and becomes that of --env")
 	return cmd
+}
+
+// rebind has an environment's worker bind its ledger anew.
+func (a *app) rebind(ctx context.Context, arg, env string, copied bool) error {
+	name, err := named(arg)
+	if err != nil {
+		return err
+	}
+	s, err := a.newest(ctx, name)
+	if err != nil {
+		return err
+	}
+	if err := s.in(env); err != nil {
+		return err
+	}
+	desk, err := a.desk(ctx)
+	if err != nil {
+		return err
+	}
+	res, err := dispatch.Ask[activities.InspectResult](ctx, desk, "inspect", dispatch.Order{
+		Workflow: workflows.InspectionName, Pipeline: s.pipeline, Environments: []string{env}, Release: s.version,
+		Summary: "rebind " + s.pipeline + " in " + env,
+		Input: activities.InspectInput{
+			Kind: activities.InspectRebind, Copied: copied, Target: activities.Target{Environment: env, Release: s.release},
+		},
+	})
+	if err != nil {
+		return err
+	}
+	return a.diagnosis(res.Checked)
 }
 
 // doctor checks from the ground up; what cannot be reached is not looked into. Something that is not right is a refusal.
@@ -59,6 +101,9 @@ func (a *app) doctor(ctx context.Context, args, envs []string) error {
 	}
 	silentQueues := d.Missing(ctx, envs)
 	lines = append(lines, workerLines(dispatch.Queues(envs), silentQueues)...)
+	for _, env := range envs {
+		lines = append(lines, replaced(ctx, d, env)...)
+	}
 	if s.release.Digest != "" {
 		for _, env := range envs {
 			lines = append(lines, a.askDoctor(ctx, s, env, silentQueues)...)
@@ -118,6 +163,18 @@ func workerLines(all, missing []dispatch.Queue) []activities.Checked {
 	return lines
 }
 
+// replaced replaces the workflow of an environment that does not answer. Where there is nothing to replace there is no line.
+func replaced(ctx context.Context, d *dispatch.Desk, env string) []activities.Checked {
+	did, err := d.Replace(ctx, env)
+	if err != nil {
+		return []activities.Checked{unwell("environment "+env, err)}
+	}
+	if !did {
+		return nil
+	}
+	return []activities.Checked{{Subject: "environment " + env, OK: true, Text: "its workflow did not answer: it was ended, and starts again when it is asked"}}
+}
+
 // askDoctor lets an environment's worker check itself. Without workers there is nobody to ask, which has been said.
 func (a *app) askDoctor(ctx context.Context, s subject, env string, silentQueues []dispatch.Queue) []activities.Checked {
 	for _, q := range silentQueues {
@@ -129,13 +186,8 @@ func (a *app) askDoctor(ctx context.Context, s subject, env string, silentQueues
 	if err != nil {
 		return []activities.Checked{unwell(env, err)}
 	}
-	res, err := dispatch.Ask[activities.InspectResult](ctx, desk, "inspect", dispatch.Order{
-		Workflow: workflows.InspectionName, Pipeline: s.pipeline, Environments: []string{env}, Release: s.version,
-		Summary: "doctor of " + s.pipeline + " in " + env,
-		Input: activities.InspectInput{
-			Kind: activities.InspectDoctor, Target: activities.Target{Environment: env, Release: s.release},
-		},
-	})
+	in := activities.InspectInput{Kind: activities.InspectDoctor, Target: activities.Target{Environment: env, Release: s.release}}
+	res, err := a.answerOf(ctx, desk, in, "doctor of "+s.pipeline+" in "+env)
 	if err != nil {
 		return []activities.Checked{unwell(env, err)}
 	}

@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"encoding/json"
+	"fmt"
 
 	"github.com/spf13/cobra"
 
@@ -10,7 +12,6 @@ import (
 	"drawbridge/internal/dispatch"
 	"drawbridge/internal/fault"
 	"drawbridge/internal/release"
-	"drawbridge/workflows"
 )
 
 // place is the flags that say where a question is about.
@@ -63,9 +64,27 @@ func (a *app) inspect(ctx context.Context, arg string, p place, in activities.In
 	if err != nil {
 		return res, name, err
 	}
-	res, err = dispatch.Ask[activities.InspectResult](ctx, desk, "inspect", dispatch.Order{
-		Workflow: workflows.InspectionName, Pipeline: name, Environments: []string{p.env},
-		Summary: string(in.Kind) + " of " + name + " in " + p.env, Input: in,
-	})
+	res, err = a.answerOf(ctx, desk, in, string(in.Kind)+" of "+name+" in "+p.env)
 	return res, name, err
+}
+
+// answerOf asks, and reads a large answer from the store.
+func (a *app) answerOf(ctx context.Context, desk *dispatch.Desk, in activities.InspectInput, summary string) (activities.InspectResult, error) {
+	res, err := desk.Inspect(ctx, in, summary)
+	if err != nil || res.Blob == "" {
+		return res, err
+	}
+	s, err := a.store()
+	if err != nil {
+		return res, err
+	}
+	body, err := s.Blob(ctx, res.Blob)
+	if err != nil {
+		return res, err
+	}
+	var large activities.InspectResult
+	if err := json.Unmarshal(body, &large); err != nil {
+		return res, fmt.Errorf("read the answer %s: %w", res.Blob, err)
+	}
+	return large, nil
 }

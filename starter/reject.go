@@ -21,5 +21,6 @@ func (a *app) rejectCommand() *cobra.Command {
 		},
 	}
 	d.flags(a, cmd)
+	d.compensateFlag(cmd)
 	return cmd
 }

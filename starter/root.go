@@ -80,7 +80,7 @@ Exit codes: 0 done, 1 usage or invalid input, 2 refused or a failed check, 3 rol
 	root.AddCommand(
 		a.initCommand(), a.validateCommand(), a.buildCommand(), a.planCommand(), a.deployCommand(), a.runCommand(),
 		a.rollbackCommand(), a.recoverCommand(), a.cancelCommand(),
-		a.approveCommand(), a.rejectCommand(), a.decideCommand(), a.inboxCommand(),
+		a.approveCommand(), a.rejectCommand(), a.decideCommand(), a.inboxCommand(), a.holdCommand(), a.releaseHoldCommand(),
 		a.statusCommand(), a.historyCommand(), a.diffCommand(), a.checksumCommand(),
 		a.doctorCommand(), a.setupCommand(), a.envCommand(), a.versionCommand(),
 	)

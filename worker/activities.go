@@ -15,7 +15,8 @@ func controlActivities(site *activities.Site) []conduct.Bound {
 	publishing := &activities.Publishing{Site: site}
 	turning := &activities.TurningBack{Site: site, Now: time.Now}
 	admitting := &activities.Admitting{Site: site}
-	watching := &activities.Watching{Site: site, Now: time.Now}
+	watching := &activities.Watching{Site: site}
+	keeping := &activities.Keeping{Site: site}
 	inspecting := &activities.Inspecting{Site: site}
 	return []conduct.Bound{
 		workflows.BuildRelease.Bind(releases.BuildRelease),
@@ -28,8 +29,11 @@ func controlActivities(site *activities.Site) []conduct.Bound {
 		conduct.Effect(workflows.AttachShadow, publishing.AttachShadow),
 		conduct.Effect(workflows.DropShadow, publishing.DropShadow),
 		workflows.Publish.Bind(publishing.Publish),
-		conduct.Effect(workflows.Housekeep, publishing.Housekeep),
+		workflows.Survey.Bind(keeping.Survey),
+		conduct.Effect(workflows.Housekeep, keeping.Housekeep),
+		workflows.SetHold.Bind(keeping.Hold),
 		workflows.Enter.Bind(admitting.Enter),
+		conduct.Effect(workflows.BeginWatch, admitting.BeginWatch),
 		conduct.Effect(workflows.Leave, admitting.Leave),
 		conduct.Effect(workflows.RecordAnswers, admitting.RecordAnswers),
 		workflows.BeginTurnBack.Bind(turning.Begin),
@@ -38,6 +42,7 @@ func controlActivities(site *activities.Site) []conduct.Bound {
 		workflows.MeasureBefore.Bind(watching.MeasureBefore),
 		workflows.Look.Bind(watching.Look),
 		workflows.Inspect.Bind(inspecting.Inspect),
+		workflows.Examine.Bind(inspecting.Inspect),
 	}
 }
 

@@ -103,6 +103,9 @@ func serve(ctx context.Context, o options, log *zap.Logger) error {
 		if err != nil {
 			return err
 		}
+		changes := newBell(c, env, log)
+		go changes.serve(ctx)
+		site.Changed = changes.ring
 		if err := start(workflows.ControlQueue(env), activityOptions(controls, known), func(w worker.Worker) error {
 			return workflows.RegisterActivities(w, conduct.ControlQueue, controlActivities(site))
 		}); err != nil {

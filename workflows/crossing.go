@@ -2,6 +2,7 @@ package workflows
 
 import (
 	"fmt"
+	"slices"
 
 	"go.temporal.io/sdk/workflow"
 
@@ -19,7 +20,7 @@ import (
 func (d *deployment) cross(ctx workflow.Context) error {
 	x := &crossing{deployment: d, env: d.summary.Environments[d.index], progress: &d.progress[d.index], shown: &d.crossings[d.index]}
 	x.target = d.target(ctx, x.env.Name)
-	x.target.Tenure = x.progress.Tenure
+	x.target.Tenure, x.target.Epoch, x.target.Swaps = x.progress.Tenure, x.progress.Epoch, x.progress.Swaps
 	if x.shown.State == "waiting" {
 		x.shown.State = "crossing"
 	}
@@ -56,6 +57,24 @@ type crossing struct {
 	shown    *Crossing
 }
 
+// earlier are the environments that were crossed before this one, and have something to take back.
+func (x *crossing) earlier() []string {
+	var names []string
+	for i, env := range x.summary.Environments[:x.index] {
+		if x.deployment.progress[i].Touched {
+			names = append(names, env.Name)
+		}
+	}
+	return names
+}
+
+// now is the target at this moment of the workflow, for what reads a clock.
+func (x *crossing) now(ctx workflow.Context) activities.Target {
+	t := x.target
+	t.Now = workflow.Now(ctx)
+	return t
+}
+
 // steps are what a plan's steps do.
 func (x *crossing) steps() map[string]func(workflow.Context) error {
 	return map[string]func(workflow.Context) error{
@@ -84,28 +103,35 @@ func (x *crossing) preflight(ctx workflow.Context) error {
 		return err
 	}
 	x.progress.Tenure, x.target.Tenure = entered.Tenure.Number, entered.Tenure.Number
+	x.progress.Epoch, x.target.Epoch = entered.Epoch, entered.Epoch
 	x.Rule(x.env.Name, entered.Rule)
-	if _, err := Recheck.Do(ctx, x.Conductor, x.at("preflight"), "preflight "+x.env.Name, activities.RecheckInput{Target: x.target, Plan: x.summary.Digest}); err != nil {
-		return err
-	}
-	before, err := MeasureBefore.Do(ctx, x.Conductor, x.at("baseline"), "watch metrics before", x.target)
-	x.progress.Baseline = before.Values
+	_, err = Recheck.Do(ctx, x.Conductor, x.at("preflight"), "preflight "+x.env.Name, activities.RecheckInput{Target: x.target, Plan: x.summary.Digest})
 	return err
 }
 
-// smoke builds the canary's partitions, which the canary compares and the publish promotes, and judges audits and time.
+// smoke builds what is published first and what is only tried, and judges audits and time.
 func (x *crossing) smoke(ctx workflow.Context) error {
 	x.progress.Touched = true
 	return x.smokeAgain(ctx, 0)
 }
 
+// smokeAgain is smoke of a round: a later one replaces what the earlier ones built.
 func (x *crossing) smokeAgain(ctx workflow.Context, round int) error {
-	built, err := BuildSlice.Do(ctx, x.Conductor, x.at("smoke"), "build smoke",
-		activities.SliceInput{Target: x.target, Step: "canary", Round: round, Plan: x.summary.Digest, Slice: 0})
+	x.progress.Round, x.progress.Tried = round, nil
+	in := activities.SliceInput{Target: x.now(ctx), Step: "canary", Round: round, Plan: x.summary.Digest, Slice: 0}
+	built, err := BuildSlice.Do(ctx, x.Conductor, x.at("smoke"), "build smoke", in)
 	if err != nil {
 		return err
 	}
 	x.progress.Canary = built.Pieces
+	if x.env.Aside > 0 && round == 0 {
+		in.Step, in.Aside = "smoke", true
+		aside, err := BuildSlice.Do(ctx, x.Conductor, x.at("smoke"), "build smoke, not published", in)
+		if err != nil {
+			return err
+		}
+		built.Pieces, built.Seconds = slices.Concat(built.Pieces, aside.Pieces), built.Seconds+aside.Seconds
+	}
 	v := audit(built.Pieces)
 	if limit := x.env.SmokeMax.Seconds(); limit > 0 {
 		e := gate.Evidence{Name: "runtime", Value: fmt.Sprintf("%.1fs", built.Seconds), Limit: x.env.SmokeMax.String(), Outcome: gate.Pass}
@@ -115,17 +141,22 @@ func (x *crossing) smokeAgain(ctx workflow.Context, round int) error {
 		}
 		v.Evidence = append(v.Evidence, e)
 	}
+	for _, p := range built.Pieces {
+		x.progress.Tried = append(x.progress.Tried, p.Swap.To)
+	}
 	return x.pass(ctx, "smoke", "smoke", v)
 }
 
-// canary compares what smoke built with what is live, beside it, in a shadow.
+// canary compares what smoke built with what is live, beside it, in a shadow: what is not published from there is given up
+// with it.
 func (x *crossing) canary(ctx workflow.Context) error {
-	ids := make([]int64, len(x.progress.Canary))
-	for i, p := range x.progress.Canary {
-		ids[i] = p.Swap.To
-	}
 	at := x.at("canary")
-	if _, err := AttachShadow.Do(ctx, x.Conductor, at.At("shadow"), "attach shadow", activities.ShadowInput{Target: x.target, Generations: ids}); err != nil {
+	if x.progress.Round > 0 {
+		if _, err := DropShadow.Do(ctx, x.Conductor, at.At("shadow"), "drop shadow", activities.ShadowInput{Target: x.target}); err != nil {
+			return err
+		}
+	}
+	if _, err := AttachShadow.Do(ctx, x.Conductor, at.At("shadow"), "attach shadow", activities.ShadowInput{Target: x.target, Generations: x.progress.Tried}); err != nil {
 		return err
 	}
 	base, err := ChooseBaseline.Do(ctx, x.Conductor, at.At("baseline"), "choose baseline", activities.BaselineInput{Target: x.target, Pieces: x.progress.Canary})
@@ -137,24 +168,20 @@ func (x *crossing) canary(ctx workflow.Context) error {
 		return err
 	}
 	res, err := CompareCanary.Do(ctx, x.Conductor, at.At("compare"), "compare with live",
-		activities.CompareInput{Target: x.target, Pieces: x.progress.Canary, Control: control})
+		activities.CompareInput{Target: x.now(ctx), Pieces: x.progress.Canary, Control: control, Active: x.env.Active})
 	if err != nil {
 		return err
-	}
-	if len(res.NoBaseline) > 0 && res.Verdict.Outcome == gate.Pass && x.env.Approval.Required {
-		x.Tell(ctx, at, "no baseline for "+fmt.Sprint(res.NoBaseline)+": the approval decides")
 	}
 	return x.pass(ctx, "canary", "canary", res.Verdict)
 }
 
-// control runs the active release again on the candidate's inputs, for the pieces whose live generation saw other ones.
+// control runs the active release again on the candidate's inputs and in its place, for the pieces whose live generation saw
+// other inputs.
 func (x *crossing) control(ctx workflow.Context, need []activities.Piece) ([]activities.Piece, error) {
 	if len(need) == 0 || x.env.Active == nil {
 		return nil, nil
 	}
-	target := x.target
-	target.Release, target.Config = *x.env.Active, ""
-	in := activities.SliceInput{Target: target, Step: "control", Control: true}
+	in := activities.SliceInput{Target: x.now(ctx), Step: "control", Round: x.progress.Round, Control: x.env.Active}
 	for _, p := range need {
 		in.Items = append(in.Items, generation.Item{Output: p.Swap.Output, Partition: p.Swap.Partition})
 	}
@@ -166,7 +193,8 @@ func (x *crossing) control(ctx workflow.Context, need []activities.Piece) ([]act
 func (x *crossing) approval(ctx workflow.Context) error {
 	at := x.at("approval")
 	g, err := x.Ask(ctx, at, gate.Gate{
-		Name: gate.ApprovalOf(x.env.Name), Choices: []gate.Choice{gate.Approve, gate.Reject},
+		Earlier: x.earlier(),
+		Name:    gate.ApprovalOf(x.env.Name), Choices: []gate.Choice{gate.Approve, gate.Reject},
 		Question: fmt.Sprintf("publish %s@%s to %s?", x.target.Release.Pipeline, x.target.Release.Version, x.env.Name),
 		Verdict:  x.shown.verdict("canary"),
 	})
@@ -185,12 +213,18 @@ func (x *crossing) makeRoom(ctx workflow.Context) error {
 }
 
 func (x *crossing) publishCanary(ctx workflow.Context) error {
+	if err := x.measureBefore(ctx); err != nil {
+		return err
+	}
 	in := activities.PublishInput{Step: "publish-canary", Activate: x.env.Slices == 1}
 	err := x.publish(ctx, in, x.progress.Canary, func(ctx workflow.Context, round int) ([]activities.Piece, error) {
 		if err := x.smokeAgain(ctx, round); err != nil {
 			return nil, err
 		}
-		return x.progress.Canary, x.canary(ctx)
+		if err := x.canary(ctx); err != nil {
+			return nil, err
+		}
+		return x.progress.Canary, x.measureBefore(ctx)
 	})
 	if err != nil {
 		return err
@@ -211,7 +245,12 @@ func (x *crossing) publish(ctx workflow.Context, in activities.PublishInput, pie
 	for round := 0; ; round++ {
 		in.Round, in.Swaps = round, swaps(pieces)
 		moved, err := publish(ctx, x.Conductor, in, pieces)
-		if err != nil || len(moved) == 0 {
+		if err == nil && len(moved) == 0 {
+			x.progress.Swaps += len(in.Swaps)
+			x.target.Swaps = x.progress.Swaps
+			return nil
+		}
+		if err != nil {
 			return err
 		}
 		if round == publishRounds {
@@ -240,7 +279,7 @@ func (x *crossing) publishRest(ctx workflow.Context) error {
 		Name: slice,
 		Do: func(ctx workflow.Context, at conduct.Scope, item int) (activities.SliceResult, error) {
 			built, err := BuildSlice.Do(ctx, x.Conductor, at.At(slice(item)), "build "+slice(item),
-				activities.SliceInput{Target: x.target, Step: slice(item), Plan: x.summary.Digest, Slice: item + 1})
+				activities.SliceInput{Target: x.now(ctx), Step: slice(item), Plan: x.summary.Digest, Slice: item + 1})
 			if err != nil {
 				return built, err
 			}
@@ -256,7 +295,7 @@ func (x *crossing) publishRest(ctx workflow.Context) error {
 			in := activities.PublishInput{Step: "publish-" + slice(item), Activate: item == total-1}
 			err := x.publish(ctx, in, built.Pieces, func(ctx workflow.Context, round int) ([]activities.Piece, error) {
 				built, err := BuildSlice.Do(ctx, x.Conductor, x.at(slice(item)), "build "+slice(item)+" again",
-					activities.SliceInput{Target: x.target, Step: slice(item), Round: round, Plan: x.summary.Digest, Slice: item + 1})
+					activities.SliceInput{Target: x.now(ctx), Step: slice(item), Round: round, Plan: x.summary.Digest, Slice: item + 1})
 				if err != nil {
 					return nil, err
 				}
@@ -292,12 +331,15 @@ func (x *crossing) live(activated bool) {
 	}
 }
 
-// attest states, signed, that the release passed this environment, and sweeps. A cancel that comes now is too late for this
+// attest states, signed, that the release passed this environment, and drops the shadow. A cancel that comes now is too late for this
 // environment: a statement must not stand for what was turned back. Nothing is stated where another tenure ended the watch.
 func (x *crossing) attest(ctx workflow.Context) error {
 	ctx, _ = workflow.NewDisconnectedContext(ctx)
 	at := x.at("attest")
 	if x.progress.Other != nil {
+		if err := x.leave(ctx, x.env.Name, x.progress); err != nil {
+			return err
+		}
 		return x.sweep(ctx)
 	}
 	in := activities.AttestInput{Target: x.target, Kind: release.Passed, Plan: x.summary.Digest, By: x.in.By, Reason: x.in.Reason}
@@ -310,13 +352,9 @@ func (x *crossing) attest(ctx workflow.Context) error {
 	return x.sweep(ctx)
 }
 
-// sweep drops the shadow, and what nobody can go back to any more.
+// sweep drops the shadow. What nobody can go back to any more is dropped by the environment's housekeeping, when nobody waits.
 func (x *crossing) sweep(ctx workflow.Context) error {
-	at := x.at("sweep")
-	if err := DropShadow.Tidy(ctx, x.Conductor, at, "drop shadow", activities.ShadowInput{Target: x.target}); err != nil {
-		return err
-	}
-	return Housekeep.Tidy(ctx, x.Conductor, at, "keep house", x.target)
+	return DropShadow.Tidy(ctx, x.Conductor, x.at("sweep"), "drop shadow", activities.ShadowInput{Target: x.target})
 }
 
 // pass records a gate's verdict: fail ends the crossing, inconclusive asks. Many steps may share a gate.
@@ -325,14 +363,15 @@ func (x *crossing) pass(ctx workflow.Context, name, step string, v gate.Verdict)
 	v.Evidence = worstFirst(v.Evidence)
 	x.Tell(ctx, x.at(step), fmt.Sprintf("%s: %s: %s", step, v.Outcome, v.Reason))
 	switch v.Outcome {
-	case gate.Pass:
+	case gate.Pass, gate.None:
 		return nil
 	case gate.Fail:
 		return fault.Newf(fault.Refused, step, x.env.Name, "see the numbers: drawbridge status "+x.target.Release.String(), v.Reason)
 	case gate.Inconclusive:
 	}
 	g, err := x.Ask(ctx, x.at(step), gate.Gate{
-		Name: step + "-" + x.env.Name, Verdict: v, Choices: []gate.Choice{gate.Approve, gate.Reject},
+		Earlier: x.earlier(),
+		Name:    step + "-" + x.env.Name, Verdict: v, Choices: []gate.Choice{gate.Approve, gate.Reject},
 		Question: fmt.Sprintf("the %s gate of %s is inconclusive: go on?", step, x.env.Name),
 	})
 	if err != nil {

@@ -11,6 +11,7 @@ import (
 
 	"drawbridge/activities"
 	"drawbridge/internal/fault"
+	"drawbridge/internal/pipeline"
 	"drawbridge/internal/plan"
 	"drawbridge/internal/release"
 	"drawbridge/internal/turnback"
@@ -38,17 +39,28 @@ type Progress struct {
 	Entered bool  `json:"entered,omitempty"`
 	Touched bool  `json:"touched,omitempty"`
 	Tenure  int64 `json:"tenure,omitempty"`
+	// Epoch is the ledger's, and Swaps counts those that were made under the tenure: a ledger that lacks them has gone back.
+	Epoch string `json:"epoch,omitempty"`
+	Swaps int    `json:"swaps,omitempty"`
 	// Other is the tenure that the watch found active in place of its own.
 	Other *release.Tenure `json:"other,omitempty"`
-	// Canary are the generations that were compared and wait to be promoted.
+	// Canary are the generations that were compared and wait to be promoted; Tried are the IDs of all that smoke built; Round
+	// is how often that was, after the first time.
 	Canary []activities.Piece `json:"canary,omitempty"`
+	Tried  []int64            `json:"tried,omitempty"`
+	Round  int                `json:"round,omitempty"`
 	// Rest is the line of the slices after the canary's.
 	Rest conduct.LineState `json:"rest"`
-	// Baseline are the watch metrics before the publish.
-	Baseline map[string]float64 `json:"baseline,omitempty"`
+	// Baseline are the watch metrics before the publish, and Reads the tables and views that each of them read.
+	Baseline map[string]float64  `json:"baseline,omitempty"`
+	Reads    map[string][]string `json:"reads,omitempty"`
 	// UnsureLooks counts the looks in a row that could not be evaluated; Asked is what the watch has asked about.
 	UnsureLooks int      `json:"unsure_looks,omitempty"`
 	Asked       []string `json:"asked,omitempty"`
+	// Kept are the failing checks about which a person said to keep what is published; Breached counts the looks in a row
+	// that found nothing else.
+	Kept     []string `json:"kept,omitempty"`
+	Breached int      `json:"breached,omitempty"`
 }
 
 // Deployment applies a plan through its environments, in order.
@@ -202,10 +214,11 @@ func (d *deployment) target(ctx workflow.Context, environment string) activities
 
 // compensate turns back whatever was touched, newest environment first.
 func (d *deployment) compensate(ctx workflow.Context, cause error) (conduct.Outcome, error) {
+	everywhere := d.in.CompensateAll || d.SaidAll() || (d.index < len(d.summary.Environments) && d.summary.Environments[d.index].Compensate == pipeline.CompensateAll)
 	var all conduct.Outcome
 	for i := min(d.index, len(d.progress)-1); i >= 0; i-- {
 		env := d.summary.Environments[i].Name
-		if !d.progress[i].Touched || (i < d.index && !d.in.CompensateAll) {
+		if !d.progress[i].Touched || (i < d.index && !everywhere) {
 			if err := d.leave(ctx, env, &d.progress[i]); err != nil {
 				return all, err
 			}
@@ -249,7 +262,7 @@ func (d *deployment) turnBack(ctx workflow.Context, env string, p *Progress, cau
 	return out, sweep()
 }
 
-// leave takes the deployment out of an environment's crossing, so that others may change the pipeline there.
+// leave ends the deployment's crossing of an environment, and its watch there: others may change the pipeline.
 func (d *deployment) leave(ctx workflow.Context, environment string, p *Progress) error {
 	if !p.Entered {
 		return nil

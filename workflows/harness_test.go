@@ -10,8 +10,11 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/interceptor"
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/testsuite"
+	"go.temporal.io/sdk/worker"
+	"go.temporal.io/sdk/workflow"
 
 	"drawbridge/activities"
 	"drawbridge/internal/gate"
@@ -41,8 +44,11 @@ type effects struct {
 	publish   func(context.Context, activities.PublishInput) (generation.PublishResult, error)
 	swap      func(context.Context, activities.PassInput) (activities.Pass, error)
 	look      func(activities.LookInput) (activities.Look, error)
+	inspect   func(context.Context, activities.InspectInput) (activities.InspectResult, error)
+	survey    []activities.Surveyed
+	housekeep func(activities.House) error
+	hold      func(activities.HoldInput) ([]activities.Held, error)
 	clock     func() time.Time // of turn-backs
-	housekeep error
 	shelf     *shelf
 	sites     map[string]*activities.Site
 	ledgers   map[string]*ledger
@@ -162,6 +168,10 @@ func smooth(t *testing.T, environments ...plan.EnvironmentSummary) *effects {
 	e.swap = func(ctx context.Context, in activities.PassInput) (activities.Pass, error) {
 		return e.turning(in.Target).SwapPass(ctx, in)
 	}
+	e.inspect = func(context.Context, activities.InspectInput) (activities.InspectResult, error) {
+		return activities.InspectResult{}, nil
+	}
+	e.housekeep = func(activities.House) error { return nil }
 	e.look = func(activities.LookInput) (activities.Look, error) {
 		return activities.Look{Verdict: gate.Verdict{Outcome: gate.Pass, Reason: "1 check passed"}}, nil
 	}
@@ -191,10 +201,13 @@ func (e *effects) built(ctx context.Context, in activities.SliceInput, audit gat
 	for _, it := range in.Items {
 		key = it.Partition
 	}
-	l := e.ledgers[in.Target.Environment]
+	l, of := e.ledgers[in.Target.Environment], in.Target.Release
+	if in.Control != nil {
+		of = *in.Control
+	}
 	built, err := l.Build(ctx, activities.BuildSpec{
-		Key: in.Target.Effect(in.Step, key, in.Round), Config: in.Target.Config, Tenure: in.Target.Tenure, Release: in.Target.Release,
-		Partition: key, Outputs: []string{"fct_orders"}, Control: in.Control,
+		Key: in.Target.Effect(in.Step, key, in.Round), Config: in.Target.Config, Tenure: in.Target.Tenure, Release: of,
+		Partition: key, Outputs: []string{"fct_orders"}, Control: in.Control != nil,
 	}, func(activities.Progress) {})
 	out := activities.SliceResult{Seconds: 1}
 	for _, b := range built {
@@ -229,11 +242,43 @@ func (e *effects) environment(t *testing.T) *testsuite.TestWorkflowEnvironment {
 	var suite testsuite.WorkflowTestSuite
 	env := suite.NewTestWorkflowEnvironment()
 	env.SetTestTimeout(time.Minute)
+	env.SetWorkerOptions(worker.Options{Interceptors: []interceptor.WorkerInterceptor{&started{}}})
 	workflows.RegisterWorkflows(env)
 	control, build := e.bound()
 	require.NoError(t, workflows.RegisterActivities(env, conduct.ControlQueue, control))
 	require.NoError(t, workflows.RegisterActivities(env, conduct.BuildQueue, build))
 	return env
+}
+
+// started gives workflows the first run ID that a server gives them: the test environment has none.
+type started struct {
+	interceptor.WorkerInterceptorBase
+}
+
+func (*started) InterceptWorkflow(_ workflow.Context, next interceptor.WorkflowInboundInterceptor) interceptor.WorkflowInboundInterceptor {
+	in := &startedInbound{}
+	in.Next = next
+	return in
+}
+
+type startedInbound struct {
+	interceptor.WorkflowInboundInterceptorBase
+}
+
+func (i *startedInbound) Init(outbound interceptor.WorkflowOutboundInterceptor) error {
+	out := &startedOutbound{}
+	out.Next = outbound
+	return i.Next.Init(out)
+}
+
+type startedOutbound struct {
+	interceptor.WorkflowOutboundInterceptorBase
+}
+
+func (o *startedOutbound) GetInfo(ctx workflow.Context) *workflow.Info {
+	info := *o.Next.GetInfo(ctx)
+	info.FirstRunID = "00000000-0000-4000-8000-000000000001"
+	return &info
 }
 
 // bound are the effects as activities, on their queues.
@@ -266,6 +311,10 @@ func (e *effects) bound() (control, build []conduct.Bound) {
 			}, in.Target.Environment, []string{"fct_orders"}, in.Exclusive)
 			return activities.Entered{Tenure: t, Rule: e.sites[in.Target.Environment].Policy.Approval}, activities.ApplicationError(err)
 		}),
+		conduct.Effect(workflows.BeginWatch, func(ctx context.Context, in activities.WatchInput) error {
+			e.called("BeginWatch " + in.Target.Environment)
+			return activities.ApplicationError((&activities.Admitting{Site: e.sites[in.Target.Environment]}).BeginWatch(ctx, in))
+		}),
 		conduct.Effect(workflows.Leave, func(ctx context.Context, in activities.Target) error {
 			e.called("Leave " + in.Environment)
 			return activities.ApplicationError((&activities.Admitting{Site: e.sites[in.Environment]}).Leave(ctx, in))
@@ -292,7 +341,6 @@ func (e *effects) bound() (control, build []conduct.Bound) {
 			res, err := e.publish(ctx, in)
 			return res, activities.ApplicationError(err)
 		}),
-		conduct.Effect(workflows.Housekeep, func(context.Context, activities.Target) error { return activities.ApplicationError(e.housekeep) }),
 		conduct.Effect(workflows.Attest, func(ctx context.Context, in activities.AttestInput) error {
 			e.called("Attest " + in.Target.Environment)
 			return activities.ApplicationError((&activities.Releases{Site: e.sites[in.Target.Environment], Now: time.Now}).Attest(ctx, in))
@@ -324,8 +372,25 @@ func (e *effects) bound() (control, build []conduct.Bound) {
 			}
 			return seen, err
 		}),
-		workflows.Inspect.Bind(func(context.Context, activities.InspectInput) (activities.InspectResult, error) {
-			return activities.InspectResult{}, nil
+		workflows.Inspect.Bind(func(ctx context.Context, in activities.InspectInput) (activities.InspectResult, error) {
+			e.called("Inspect " + string(in.Kind))
+			return e.inspect(ctx, in)
+		}),
+		workflows.Examine.Bind(func(ctx context.Context, in activities.InspectInput) (activities.InspectResult, error) {
+			e.called("Examine " + string(in.Kind))
+			return e.inspect(ctx, in)
+		}),
+		workflows.Survey.Bind(func(_ context.Context, in activities.SurveyInput) ([]activities.Surveyed, error) {
+			e.called("Survey " + in.Environment)
+			return e.survey, nil
+		}),
+		conduct.Effect(workflows.Housekeep, func(_ context.Context, in activities.HousekeepInput) error {
+			e.called("Housekeep " + in.House.Schema)
+			return activities.ApplicationError(e.housekeep(in.House))
+		}),
+		workflows.SetHold.Bind(func(_ context.Context, in activities.HoldInput) ([]activities.Held, error) {
+			e.called("SetHold " + in.Environment)
+			return e.hold(in)
 		}),
 	}
 	build = []conduct.Bound{

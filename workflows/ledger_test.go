@@ -2,6 +2,7 @@ package workflows_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -32,6 +33,7 @@ type ledger struct {
 	active      int64
 	crossing    string
 	exclusive   bool
+	watching    string            // the deployment that watches
 	fences      map[string]string // owner -> why
 	hold        string
 	answers     map[string][]gate.Gate // by plan and digest
@@ -45,6 +47,7 @@ type ledger struct {
 	backs       []*turnback.TurnBack
 	left        map[int64]map[admission.Slot]turnback.LeftOver // by turn-back
 	begun       map[int64]bool                                 // tenures under which something was published
+	counted     map[int64]int                                  // how many swaps were, by tenure
 
 	// meddle stands in a publish's way; spoil is what is wrong with a build. They are called with the ledger held.
 	meddle func(generation.PublishSpec, []generation.Swap) (generation.PublishResult, error)
@@ -69,7 +72,7 @@ func newLedger(environment string) *ledger {
 	return &ledger{
 		environment: environment, fences: map[string]string{}, answers: map[string][]gate.Gate{}, outputs: map[string]string{},
 		slots: map[admission.Slot]*slot{}, builds: map[effect.Key][]activities.Built{}, effects: map[effect.Key]generation.PublishResult{},
-		left: map[int64]map[admission.Slot]turnback.LeftOver{}, begun: map[int64]bool{},
+		left: map[int64]map[admission.Slot]turnback.LeftOver{}, begun: map[int64]bool{}, counted: map[int64]int{},
 	}
 }
 
@@ -161,10 +164,32 @@ func (l *ledger) Enter(_ context.Context, t release.Tenure, environment string, 
 	})
 }
 
+func (l *ledger) Epoch(context.Context) (string, error) { return "epoch of " + l.environment, nil }
+
+func (l *ledger) Remembers(_ context.Context, told admission.Told) error {
+	_, err := held(l, func() (struct{}, error) {
+		return struct{}{}, told.Remembers(admission.Memory{
+			Epoch: "epoch of " + l.environment, Known: l.tenure(told.Tenure).Number != 0, Swaps: l.counted[told.Tenure],
+		})
+	})
+	return err
+}
+
 func (l *ledger) Leave(_ context.Context, _, owner string) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.leave(owner)
+	if l.watching == owner {
+		l.watching = ""
+	}
+	return nil
+}
+
+func (l *ledger) Watch(_ context.Context, _, owner string, _ time.Time) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.leave(owner)
+	l.watching = owner
 	return nil
 }
 
@@ -273,11 +298,11 @@ func (l *ledger) Publish(_ context.Context, spec generation.PublishSpec, t admis
 				return res, err
 			}
 		}
-		switch err := t.Decide(l.facts(t.Question)).(type) { //nolint:errorlint // it is never wrapped
-		case nil:
-		case admission.HeldError:
-			return generation.PublishResult{WaitingFor: generation.ForHold, Why: err.Reason}, nil
-		default:
+		err := t.Decide(l.facts(t.Question))
+		if held, ok := errors.AsType[admission.HeldError](err); ok {
+			return generation.PublishResult{WaitingFor: generation.ForHold, Why: held.Reason}, nil
+		}
+		if err != nil {
 			return generation.PublishResult{}, err
 		}
 		var moved []generation.Swap
@@ -327,6 +352,7 @@ func (l *ledger) swap(s generation.Swap, tenure int64, owner, kind string) {
 		g.State = generation.Live
 	}
 	at.Live, at.tenure, l.begun[tenure] = s.To, tenure, true
+	l.counted[tenure]++
 	at.Swaps = append(at.Swaps, turnback.Swap{ID: int64(len(at.Swaps)) + 1, Tenure: tenure, Owner: owner, From: s.From, To: s.To, Kind: kind})
 }
 

@@ -20,13 +20,15 @@ const (
 	// Queue is the task queue of the workflows, served only by workers started with --workflows.
 	Queue = "drawbridge"
 
-	DeploymentName = "drawbridge.Deployment"
-	RunName        = "drawbridge.Run"
-	RollbackName   = "drawbridge.Rollback"
-	RecoveryName   = "drawbridge.Recovery"
-	PlanName       = "drawbridge.Plan"
-	ValidationName = "drawbridge.Validation"
-	InspectionName = "drawbridge.Inspection"
+	DeploymentName  = "drawbridge.Deployment"
+	RunName         = "drawbridge.Run"
+	RollbackName    = "drawbridge.Rollback"
+	RecoveryName    = "drawbridge.Recovery"
+	PlanName        = "drawbridge.Plan"
+	ValidationName  = "drawbridge.Validation"
+	InspectionName  = "drawbridge.Inspection"
+	EnvironmentName = "drawbridge.Environment"
+	HoldName        = "drawbridge.Hold"
 
 	// StatusQuery answers a Status.
 	StatusQuery = conduct.StatusQuery
@@ -53,6 +55,7 @@ const (
 	CompareCanary   conduct.Call[building, activities.CompareInput, activities.CompareResult]         = "CompareCanary"
 
 	Enter         conduct.Call[settling, activities.EnterInput, activities.Entered] = "Enter"
+	BeginWatch    conduct.Call[control, activities.WatchInput, conduct.None]        = "BeginWatch"
 	Leave         conduct.Call[control, activities.Target, conduct.None]            = "Leave"
 	RecordAnswers conduct.Call[control, activities.RecordInput, conduct.None]       = "RecordAnswers"
 
@@ -60,16 +63,20 @@ const (
 	Publish      conduct.Call[swapping, activities.PublishInput, generation.PublishResult] = "Publish"
 	AttachShadow conduct.Call[control, activities.ShadowInput, conduct.None]               = "AttachShadow"
 	DropShadow   conduct.Call[control, activities.ShadowInput, conduct.None]               = "DropShadow"
-	Housekeep    conduct.Call[control, activities.Target, conduct.None]                    = "Housekeep"
+
+	Survey    conduct.Call[aside, activities.SurveyInput, []activities.Surveyed] = "Survey"
+	Housekeep conduct.Call[aside, activities.HousekeepInput, conduct.None]       = "Housekeep"
+	SetHold   conduct.Call[control, activities.HoldInput, []activities.Held]     = "SetHold"
 
 	BeginTurnBack conduct.Call[settling, activities.BeginInput, activities.Began] = "BeginTurnBack"
 	SwapPass      conduct.Call[swapping, activities.PassInput, activities.Pass]   = "SwapPass"
 	RebuildPass   conduct.Call[building, activities.PassInput, activities.Pass]   = "RebuildPass"
 	EndTurnBack   conduct.Call[settling, activities.EndInput, activities.Ended]   = "EndTurnBack"
 
-	MeasureBefore conduct.Call[control, activities.Target, activities.WatchBaseline]       = "MeasureBefore"
-	Look          conduct.Call[control, activities.LookInput, activities.Look]             = "Look"
+	MeasureBefore conduct.Call[observing, activities.Target, activities.WatchBaseline]     = "MeasureBefore"
+	Look          conduct.Call[observing, activities.LookInput, activities.Look]           = "Look"
 	Inspect       conduct.Call[control, activities.InspectInput, activities.InspectResult] = "Inspect"
+	Examine       conduct.Call[aside, activities.InspectInput, activities.InspectResult]   = "Examine"
 )
 
 // Activities is the registry of activities: a worker binds each, on its queue, and no other.
@@ -78,10 +85,11 @@ func Activities() []conduct.Activity {
 		BuildRelease.Activity(), Attest.Activity(),
 		Observe.Activity(), Compute.Activity(), ReadPlan.Activity(), Recheck.Activity(),
 		ValidateRelease.Activity(), ValidateSource.Activity(), BuildSlice.Activity(), ChooseBaseline.Activity(), CompareCanary.Activity(),
-		Enter.Activity(), Leave.Activity(), RecordAnswers.Activity(),
-		Expand.Activity(), Publish.Activity(), AttachShadow.Activity(), DropShadow.Activity(), Housekeep.Activity(),
+		Enter.Activity(), BeginWatch.Activity(), Leave.Activity(), RecordAnswers.Activity(),
+		Expand.Activity(), Publish.Activity(), AttachShadow.Activity(), DropShadow.Activity(),
+		Survey.Activity(), Housekeep.Activity(), SetHold.Activity(),
 		BeginTurnBack.Activity(), SwapPass.Activity(), RebuildPass.Activity(), EndTurnBack.Activity(),
-		MeasureBefore.Activity(), Look.Activity(), Inspect.Activity(),
+		MeasureBefore.Activity(), Look.Activity(), Inspect.Activity(), Examine.Activity(),
 	}
 }
 
@@ -101,6 +109,8 @@ func Workflows() []Workflow {
 		{PlanName, Plan},
 		{ValidationName, Validation},
 		{InspectionName, Inspection},
+		{EnvironmentName, Environment},
+		{HoldName, Hold},
 	}
 }
 
@@ -183,6 +193,9 @@ func RollbackID(pipeline, environment string) string {
 
 // RecoveryID is the recovery of a workflow that ended without finishing.
 func RecoveryID(workflowID string) string { return "recover/" + workflowID }
+
+// EnvironmentID is the one workflow that answers questions about an environment.
+func EnvironmentID(environment string) string { return "environment/" + environment }
 
 // QuestionID is a short workflow that only reads: plan, validate, or an inspection. The nonce keeps two askers apart.
 func QuestionID(kind, pipeline, nonce string) string {

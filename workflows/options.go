@@ -86,6 +86,21 @@ func (building) In(environment, summary string) workflow.ActivityOptions {
 	}
 }
 
+// aside is work that no change waits for. Where no worker takes it up it is given up soon, and done another time.
+type aside struct{}
+
+func (aside) Queue() conduct.Queue { return conduct.ControlQueue }
+
+func (aside) In(environment, summary string) workflow.ActivityOptions {
+	return workflow.ActivityOptions{
+		TaskQueue: ControlQueue(environment), ScheduleToStartTimeout: untaken, StartToCloseTimeout: 6 * time.Hour, HeartbeatTimeout: lost,
+		RetryPolicy: &temporal.RetryPolicy{InitialInterval: time.Second, BackoffCoefficient: 2, MaximumAttempts: 3}, Summary: summary,
+	}
+}
+
+// untaken is how long work that nobody waits for lies until it counts as nobody's.
+const untaken = time.Minute
+
 // owner is the workflow that effects belong to.
 func owner(ctx workflow.Context) effect.Owner {
 	info := workflow.GetInfo(ctx)

@@ -29,7 +29,6 @@ func TestEveryActivityIsTakenOverWithinSeconds(t *testing.T) {
 	})
 	require.NoError(t, err)
 	require.Equal(t, workflows.StageDone, s.Stage)
-	require.Contains(t, silence, "Housekeep")
 	for name, timeout := range silence {
 		require.Positive(t, timeout, name)
 		require.LessOrEqual(t, timeout, 10*time.Second, name)

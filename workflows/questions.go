@@ -33,7 +33,7 @@ func Validation(ctx workflow.Context, in ValidationInput) (activities.ValidateRe
 	return res, conduct.Failure("validate "+in.Pipeline, err)
 }
 
-// Inspection puts one question to an environment's worker. It changes nothing.
+// Inspection puts one question to an environment's worker. Nothing that readers see changes by it.
 func Inspection(ctx workflow.Context, in activities.InspectInput) (activities.InspectResult, error) {
 	in.Target.Owner = owner(ctx)
 	res, err := Inspect.Soon(ctx, in.Target.Environment, string(in.Kind), in)

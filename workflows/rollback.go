@@ -162,6 +162,6 @@ func (r *rollback) back(ctx workflow.Context, cause error) (conduct.Outcome, err
 	if err != nil {
 		left.Lines = []string{"what is left could not be read: " + conduct.Reason(err)}
 	}
-	open := fmt.Sprintf("it is open (%s), and the same command goes on with it", why)
+	open := fmt.Sprintf("it is open (%s), and the same command goes on with it", why) // first: a sentence names few of many
 	return conduct.Outcome{Left: append([]string{open}, left.Lines...)}, nil
 }

@@ -153,7 +153,42 @@ func TestARebuildThatFailsStopsNoOther(t *testing.T) {
 		live := l.slots[admission.Slot{Output: "fct_orders", Partition: key}].Live
 		require.Equal(t, r.Digest, l.generations[live-1].Digest, key)
 	}
-	require.Nil(t, l.open(), "it has tried everything: another one begins anew")
+	require.Nil(t, l.open(), "it has tried everything")
+
+	l.spoil = nil // the file is mended
+	tenure := l.now().Number
+	s, err = e.rollback(t)
+	require.NoError(t, err)
+	require.Equal(t, workflows.StageDone, s.Stage, s.Sentence)
+	require.Equal(t, tenure, l.now().Number, "the same command goes on with it")
+	require.Contains(t, s.Sentence, "went back: 1 partition;")
+}
+
+func TestASwapThatFailsStopsNoOther(t *testing.T) {
+	t.Parallel()
+	e := smooth(t, crossing("prod"))
+	l := e.ledgers["prod"]
+	e.deployed("prod", "2026-01-30", "2026-01-31", day("slice-1"), day("slice-2"))
+	l.meddle = func(_ generation.PublishSpec, swaps []generation.Swap) (generation.PublishResult, error) {
+		for _, s := range swaps {
+			if s.Partition == "2026-01-31" {
+				return generation.PublishResult{}, fault.Newf(fault.Conflict, "attach", "fct_orders 2026-01-31", "look", "its child was changed by hand")
+			}
+		}
+		return generation.PublishResult{}, nil
+	}
+	s, err := e.rollback(t)
+	require.NoError(t, err)
+	require.Equal(t, workflows.StageStuck, s.Stage)
+	require.Contains(t, s.Sentence, "went back: 3 partitions")
+	require.Contains(t, s.Sentence, "fct_orders[2026-01-31]: attach fct_orders 2026-01-31: its child was changed by hand")
+	require.Equal(t, 1, l.visible())
+
+	l.meddle = nil // somebody has mended it
+	s, err = e.rollback(t)
+	require.NoError(t, err)
+	require.Equal(t, workflows.StageDone, s.Stage, s.Sentence)
+	e.unchanged(t, "prod")
 }
 
 func TestATurnBackWaitsForNoHold(t *testing.T) {

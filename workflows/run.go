@@ -57,11 +57,12 @@ func (r *run) run(ctx workflow.Context) error {
 		return fault.Newf(fault.Refused, "run", release.String(), "run what is active, or deploy this one: drawbridge deploy "+release.String()+" --to "+in.Environment,
 			entered.Tenure.Release.String()+" is active in "+in.Environment)
 	}
-	target.Tenure = entered.Tenure.Number
+	target.Tenure, target.Epoch = entered.Tenure.Number, entered.Epoch
 	if in.Config == "" {
 		target.Config = entered.Tenure.Config
 	}
 	for round := range runRounds {
+		target.Now = workflow.Now(ctx)
 		moved, err := r.once(ctx, target, round, !entered.Tenure.Activated)
 		if err != nil {
 			return err
@@ -112,7 +113,7 @@ func (r *run) pass(ctx workflow.Context, v gate.Verdict) error {
 		return nil
 	case gate.Fail:
 		return fault.Newf(fault.Refused, "audit", string(r.in.Partition), "mend the data or the SQL and run it again", v.Reason)
-	case gate.Inconclusive:
+	case gate.Inconclusive, gate.None:
 	}
 	v.Evidence = worstFirst(v.Evidence)
 	g, err := r.Ask(ctx, r.at("audit"), gate.Gate{

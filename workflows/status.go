@@ -103,7 +103,7 @@ func rank(o gate.Outcome) int {
 		return 0
 	case gate.Pass:
 		return 2
-	case gate.Inconclusive:
+	case gate.Inconclusive, gate.None:
 	}
 	return 1
 }

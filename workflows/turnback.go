@@ -60,6 +60,7 @@ func (t turnBack) pass(ctx workflow.Context, in activities.PassInput) error {
 		s.Round++
 		in.Target, in.Tenure, in.Round, in.Verify = s.Began.Target, s.Began.TurnBack.Tenure.Number, s.Round, t.verify
 		in.Target.Owner, in.After, in.Rebuild = t.owner, s.Pass.After, s.Pass.Rebuild
+		in.Target.Now = workflow.Now(ctx)
 		var out activities.Pass
 		var err error
 		if len(in.Rebuild) > 0 {
@@ -124,6 +125,7 @@ type compensation struct {
 	*conduct.Conductor
 	target  activities.Target
 	request turnback.Request
+	round   int // of the last attempt: the effects of the next have keys of their own
 }
 
 // run turns back until it is done, or a person says to leave it: it never gives up silently.
@@ -175,8 +177,10 @@ func (c *compensation) attempt(ctx workflow.Context, out *conduct.Outcome) error
 	}
 	c.Rule(at.Environment, began.Rule)
 	out.Changed = true
-	t := turnBack{Conductor: c.Conductor, state: &TurnBackState{Began: began}, owner: c.target.Owner, grown: func(workflow.Context) error { return nil }}
-	if err := t.run(ctx); err != nil {
+	t := turnBack{Conductor: c.Conductor, state: &TurnBackState{Began: began, Round: c.round}, owner: c.target.Owner, grown: func(workflow.Context) error { return nil }}
+	err = t.run(ctx)
+	c.round = t.state.Round
+	if err != nil {
 		return err
 	}
 	ended, err := t.end(ctx, false)

@@ -43,12 +43,18 @@ func (l *ledger) BeginTurnBack(_ context.Context, req turnback.Request, actor ef
 		if !req.Resume && (b.Request.Owner != req.Owner || b.Request.Output != req.Output) {
 			return turnback.TurnBack{}, false, fault.Newf(fault.Conflict, "turn back", req.Pipeline, "finish that one first", "another turn-back is open here")
 		}
-		delete(l.left, b.Tenure.Number)
+		l.reopen(b, req)
 		l.fence("a turn-back goes on in another workflow", func(o string) bool { return o != string(actor) })
 		return *b, true, nil
 	}
 	if req.Resume {
 		return turnback.TurnBack{}, false, nil
+	}
+	for _, b := range l.backs {
+		if b.Tenure.Number == l.active && b.State == turnback.Stuck && b.Request.Owner == req.Owner && req.Workflow == "" {
+			l.reopen(b, req)
+			return *b, true, nil
+		}
 	}
 	if req.Workflow != "" && effect.Owner(l.crossing).Workflow() == req.Workflow {
 		req.Owner = l.crossing
@@ -77,6 +83,12 @@ func (l *ledger) BeginTurnBack(_ context.Context, req turnback.Request, actor ef
 	l.activate(b.Tenure.Number)
 	b.Tenure = l.tenure(b.Tenure.Number)
 	return b, true, nil
+}
+
+// reopen goes on with a turn-back: what it left is said anew.
+func (l *ledger) reopen(b *turnback.TurnBack, req turnback.Request) {
+	b.State, b.Request.ByPerson = turnback.Open, b.Request.ByPerson || req.ByPerson
+	delete(l.left, b.Tenure.Number)
 }
 
 // fence stops those of the workflows that have something under way.
@@ -189,22 +201,15 @@ func (l *ledger) DecidePartition(_ context.Context, b turnback.TurnBack, has []t
 func (l *ledger) decide(b turnback.TurnBack, has []turnback.Output, key partition.Key) turnback.Decision {
 	req := b.Request
 	f := turnback.Facts{
-		Target: turnback.Target{Tenure: b.Target, Owner: req.Owner}, K: b.Tenure, Tenures: map[int64]release.Tenure{}, Generations: map[int64]turnback.Generation{},
+		Target: turnback.Target{Tenure: b.Target, Owner: req.Owner}, Tenures: map[int64]release.Tenure{}, Generations: map[int64]turnback.Generation{},
 		Outputs: map[string]bool{}, TurnedBack: map[string]bool{}, Snapshot: req.Snapshot, DetachNewOutputs: req.Detach, ByPerson: req.ByPerson,
 	}
 	for _, t := range l.tenures {
 		f.Tenures[t.Number] = t
 	}
-	if b.Target != 0 {
-		f.K = l.tenure(b.Target)
-	} else if b.From.Number != 0 {
-		f.K = b.From
-		if b.From.Owner == req.Owner {
-			f.K = l.before(b.From.Number)
-		}
-	}
-	for _, output := range has {
-		f.Outputs[output.Table] = true
+	f.K = l.tenure(b.Tenure.Back)
+	for _, o := range has {
+		f.Outputs[o.Table] = true
 	}
 	for _, o := range l.backs {
 		if o.Request.Owner != "" {

@@ -25,12 +25,12 @@ func (x *crossing) watch(ctx workflow.Context) error {
 	if rule.For == 0 {
 		return nil
 	}
-	// Others may change the pipeline here while it is watched: the looks see it.
-	if err := x.leave(ctx, x.env.Name, x.progress); err != nil {
-		return err
-	}
 	if x.shown.WatchUntil == nil {
 		until := workflow.Now(ctx).Add(rule.For)
+		// Others may change the pipeline here while it is watched: the looks see it.
+		if _, err := BeginWatch.Do(ctx, x.Conductor, x.at(plan.StepWatch), "begin to watch", activities.WatchInput{Target: x.target, Until: until}); err != nil {
+			return err
+		}
 		x.shown.WatchUntil, x.shown.State = &until, "watching"
 		x.At(ctx, StageWatching, x.at(plan.StepWatch), fmt.Sprintf("watching %s every %s until %s", x.env.Name, rule.Every, until.UTC().Format(time.RFC3339)))
 	}
@@ -56,15 +56,27 @@ func (x *crossing) watch(ctx workflow.Context) error {
 	return nil
 }
 
+// measureBefore takes what the watch compares with, right before the first publish: scheduled runs publish while gates are
+// open.
+func (x *crossing) measureBefore(ctx workflow.Context) error {
+	if x.env.Watch.For == 0 {
+		return nil
+	}
+	before, err := MeasureBefore.Do(ctx, x.Conductor, x.at("baseline"), "watch metrics before", x.now(ctx))
+	x.progress.Baseline, x.progress.Reads = before.Values, before.Reads
+	return err
+}
+
 // look evaluates the watch once and decides what follows.
 func (x *crossing) look(ctx workflow.Context) error {
 	at := x.at(plan.StepWatch)
-	seen, err := Look.Do(ctx, x.Conductor, at, "look at "+x.env.Name, activities.LookInput{Target: x.target, Baseline: x.progress.Baseline})
+	in := activities.LookInput{Target: x.now(ctx), Baseline: x.progress.Baseline}
+	seen, err := Look.Do(ctx, x.Conductor, at, "look at "+x.env.Name, in)
 	if err != nil {
 		return err
 	}
 	x.shown.Looks++
-	if seen.Active.Number != x.progress.Tenure {
+	if seen.Active.Number != x.progress.Tenure && !x.remains(seen.Active) {
 		return x.ousted(ctx, seen.Active)
 	}
 	for _, name := range workflow.DeterministicKeys(seen.Values) {
@@ -75,11 +87,15 @@ func (x *crossing) look(ctx workflow.Context) error {
 			x.progress.Baseline[name] = seen.Values[name]
 		}
 	}
+	if seen.Verdict.Outcome != gate.Inconclusive {
+		x.forget(seen.Breaches)
+	}
 	switch seen.Verdict.Outcome {
-	case gate.Pass:
+	case gate.Pass, gate.None:
 		x.progress.UnsureLooks = 0
+		x.healthy(ctx)
 	case gate.Fail:
-		return x.breach(ctx, seen.Verdict)
+		return x.breached(ctx, seen)
 	case gate.Inconclusive:
 		x.progress.UnsureLooks++
 		x.Tell(ctx, at, "watch could not tell: "+seen.Verdict.Reason)
@@ -91,6 +107,11 @@ func (x *crossing) look(ctx workflow.Context) error {
 		return x.askOnce(ctx, "watch-late", "data is late", gate.Verdict{Outcome: gate.Inconclusive, Reason: seen.Late})
 	}
 	return nil
+}
+
+// remains says that the release stayed where single partitions were turned back.
+func (x *crossing) remains(active release.Tenure) bool {
+	return active.Kind == release.ByTurnBack && active.Same(release.Tenure{Release: x.target.Release, Config: x.target.Config})
 }
 
 // ousted ends a watch that sees another tenure than its own: what it looked at is not what it published. Whoever was there
@@ -110,16 +131,6 @@ func (x *crossing) ousted(ctx workflow.Context, by release.Tenure) error {
 	return nil
 }
 
-// breach is a failed data check over published tables.
-func (x *crossing) breach(ctx workflow.Context, v gate.Verdict) error {
-	x.shown.note(GateVerdict{Gate: "watch", Verdict: v, At: workflow.Now(ctx)})
-	x.Tell(ctx, x.at(plan.StepWatch), "watch breached: "+v.Reason)
-	if x.env.Watch.OnBreach == "ask" {
-		return x.askOnce(ctx, "watch-breach", "a watch check failed", v)
-	}
-	return fault.Newf(fault.Refused, "watch", x.env.Name, "see the numbers: drawbridge status "+x.target.Release.String(), "breached: "+v.Reason)
-}
-
 // askOnce asks whether what was seen is kept or turned back, once in a window. It does not expire: late data and checks that
 // cannot run never roll back by themselves.
 func (x *crossing) askOnce(ctx workflow.Context, name, question string, v gate.Verdict) error {
@@ -129,7 +140,8 @@ func (x *crossing) askOnce(ctx workflow.Context, name, question string, v gate.V
 	x.progress.Asked = append(x.progress.Asked, name)
 	name += "-" + x.env.Name
 	g, err := x.Ask(ctx, x.at(plan.StepWatch), gate.Gate{
-		Name: name, Question: question + ": keep what is published?", Verdict: v,
+		Earlier: x.earlier(),
+		Name:    name, Question: question + ": keep what is published?", Verdict: v,
 		Choices: []gate.Choice{gate.Keep, gate.Rollback}, Endless: true,
 	})
 	if err != nil {

@@ -146,6 +146,8 @@ func entitled(q Question, f Facts, rule gate.Approval) error {
 		return nil
 	case t.Number == f.Active.Number:
 		return nil
+	case q.What == Attest && f.Active.Kind == release.ByTurnBack && f.Active.Same(t):
+		return nil // single partitions went back, and the release stayed: one that went as a whole is fenced
 	case q.What == Attest:
 		return q.refuse(fault.Conflict, "it is not what is active here: "+nameOf(f.Active), "see what happened: drawbridge history "+q.Release.Pipeline+" --env "+q.Environment)
 	case t.Activated || t.Number < f.Active.Number:

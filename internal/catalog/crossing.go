@@ -63,6 +63,30 @@ func (l Ledger) ExcludeRuns(ctx context.Context, q Querier, pipeline, owner stri
 	return nil
 }
 
+// Watch takes a deployment out of the crossing of its pipeline, and says until when it watches what it has published: until
+// then, or until it leaves, what it could go back to is kept.
+func (l Ledger) Watch(ctx context.Context, tx pgx.Tx, pipeline, owner string, until time.Time) error {
+	if err := l.LeaveCrossing(ctx, tx, pipeline, owner); err != nil {
+		return err
+	}
+	return l.watched(ctx, tx, pipeline, owner, &until)
+}
+
+// Unwatch says that a deployment watches no more.
+func (l Ledger) Unwatch(ctx context.Context, q Querier, pipeline, owner string) error {
+	return l.watched(ctx, q, pipeline, owner, nil)
+}
+
+func (l Ledger) watched(ctx context.Context, q Querier, pipeline, owner string, until *time.Time) error {
+	if _, err := q.Exec(ctx, l.sql(`
+		UPDATE ledger.tenure
+		SET watched_until = $3
+		WHERE pipeline = $1 AND owner = $2 AND kind <> 'turn_back' AND watched_until IS DISTINCT FROM $3`), pipeline, owner, until); err != nil {
+		return fmt.Errorf("note the watch of %s: %w", pipeline, err)
+	}
+	return nil
+}
+
 // LeaveCrossing takes out who changes a pipeline; of somebody else's crossing it takes nothing.
 func (l Ledger) LeaveCrossing(ctx context.Context, q Querier, pipeline, owner string) error {
 	if _, err := q.Exec(ctx, l.sql(`DELETE FROM ledger.crossing WHERE pipeline = $1 AND owner = $2`), pipeline, owner); err != nil {

@@ -321,7 +321,9 @@ func (l Ledger) InShadow(ctx context.Context, q Querier, deployment string) ([]G
 }
 
 // Disposable lists the generations whose children may go: rejected ones, attempts whose session has ended, or of which
-// nothing was heard for longer than abandoned, and retired ones older than keep.
+// nothing was heard for longer than abandoned, and retired ones older than keep. What was retired since a deployment of its
+// pipeline that crosses or watches has begun is what that one could go back to, and an open turn-back could go back to
+// anything: it stays, however old.
 func (l Ledger) Disposable(ctx context.Context, q Querier, keep, abandoned time.Duration) ([]Generation, error) {
 	return l.collect(ctx, q, `SELECT`+generationColumns+`
 		FROM ledger.generation g
@@ -332,6 +334,12 @@ func (l Ledger) Disposable(ctx context.Context, q Querier, keep, abandoned time.
 		        FROM pg_stat_activity a
 		        WHERE a.pid = g.backend_pid AND coalesce(a.backend_start, g.backend_start) = g.backend_start) -- hidden ones may live
 		   OR g.state = 'retired' AND g.at < now() - make_interval(secs => $1)
+		      AND NOT EXISTS (SELECT FROM ledger.turn_back b WHERE b.pipeline = g.pipeline AND b.state = 'open')
+		      AND NOT EXISTS (
+		        SELECT
+		        FROM ledger.tenure t
+		        LEFT JOIN ledger.crossing c ON c.tenure = t.number
+		        WHERE t.pipeline = g.pipeline AND g.at >= t.reserved_at AND (c.tenure IS NOT NULL OR t.watched_until > now()))
 		ORDER BY g.id`, keep.Seconds(), abandoned.Seconds())
 }
 

@@ -7,6 +7,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"drawbridge/internal/admission"
 	"drawbridge/internal/fault"
 	"drawbridge/internal/release"
 )
@@ -37,6 +38,18 @@ func (l Ledger) Tenure(ctx context.Context, q Querier, number int64) (release.Te
 		return t, fault.Newf(fault.Invalid, "read tenure", fmt.Sprint(number), "drawbridge history lists the tenures", "the ledger does not know it")
 	}
 	return t, err
+}
+
+// Recall reads what the ledger knows of what it has told a workflow.
+func (l Ledger) Recall(ctx context.Context, q Querier, told admission.Told) (m admission.Memory, err error) {
+	if err := q.QueryRow(ctx, l.sql(`
+		SELECT coalesce((SELECT epoch::text FROM ledger.environment), ''),
+		       EXISTS (SELECT FROM ledger.tenure WHERE number = $1 AND pipeline = $2),
+		       (SELECT count(*) FROM ledger.swap WHERE owner = $3 AND tenure = $1 AND kind = 'publish')`),
+		told.Tenure, told.Pipeline, string(told.Owner)).Scan(&m.Epoch, &m.Known, &m.Swaps); err != nil {
+		return m, fmt.Errorf("look for tenure %d: %w", told.Tenure, err)
+	}
+	return m, nil
 }
 
 // TenureOf reads the tenure that a deployment or run has reserved; its number is 0 when it has none.

@@ -106,13 +106,17 @@ func decideLines(id string, g gate.Gate) []string {
 	if g.Plan != "" {
 		about += " --plan " + word(gate.Short(g.Plan))
 	}
-	lines := make([]string, len(g.Choices))
-	for i, c := range g.Choices {
+	lines := make([]string, 0, len(g.Choices)+1)
+	for _, c := range g.Choices {
 		verb, choice := "decide", " --choice "+word(string(c))
 		if c == gate.Approve || c == gate.Reject {
 			verb, choice = string(c), ""
 		}
-		lines[i] = "drawbridge " + verb + " " + about + choice + " --reason TEXT"
+		line := "drawbridge " + verb + " " + about + choice
+		lines = append(lines, line+" --reason TEXT")
+		if (c == gate.Reject || c == gate.Rollback) && len(g.Earlier) > 0 {
+			lines = append(lines, line+" --compensate all --reason TEXT  # takes back "+word(strings.Join(g.Earlier, " "))+" too")
+		}
 	}
 	return lines
 }

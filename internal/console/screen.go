@@ -66,6 +66,8 @@ func (s Screen) outcome(o gate.Outcome) ink {
 		return s.red("✘")
 	case gate.Inconclusive:
 		return s.yellow("?")
+	case gate.None:
+		return s.dim("–")
 	}
 	return "·"
 }

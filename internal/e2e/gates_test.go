@@ -84,27 +84,35 @@ func TestARejectionTurnsBack(t *testing.T) {
 	w.tidy("dev")
 }
 
-func TestAPipelineHasOneDeploymentAtATime(t *testing.T) {
+// One deployment of a pipeline crosses an environment at a time, and a newer one does not end an older one's watch by
+// starting, nor by being refused: the watch ends when another release is published where it looks.
+func TestDeploymentsOfAPipelineDoNotEndEachOther(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.worker("worker", "--env", "dev", "--workflows")
-	watched := "watch: {for: 1h, every: 1s}\n"
 	slow := w.pipe(middleDay)
-	w.cli(0, "deploy", w.release("1.0.0", "watch: {for: 0s}\n", watched), "--to", "dev", "--detach")
+	w.cli(0, "deploy", w.release("1.0.0", "watch: {for: 0s}\n", "watch: {for: 1h, every: 1s}\n"), "--to", "dev", "--detach")
 	slow.loading()
 	a := w.cli(2, "deploy", w.release("1.1.0"), "--to", "dev", "--as", "grace")
-	require.Contains(t, a.err, "shop@1.0.0")
-	require.Contains(t, a.err, "by ada runs already")
+	require.Contains(t, a.out+a.err, "deploy/shop/1.0.0 crosses here")
 	slow.restore()
 	slow.finish()
-	w.await("the watch to begin", func() bool { return w.status(shop).Stage == workflows.StageWatching })
+	first := shop + "@1.0.0"
+	w.await("the watch to begin", func() bool { return w.status(first).Stage == workflows.StageWatching })
+	w.cli(2, "deploy", first, "--to", "dev") // it runs already
 
-	// What is only watched makes room, and stays published.
-	before := w.status(shop).Release
+	bad := w.release("1.1.1", "channel, amount\n", "channel, (2 * amount)::numeric(12,2) AS amount\n")
+	w.cli(2, "deploy", bad, "--to", "dev", "--rebuild", "all")
+	looks := w.status(first).Crossings[0].Looks
+	w.await("the watch to look again", func() bool { return w.status(first).Crossings[0].Looks > looks+1 })
+	require.Equal(t, workflows.StageWatching, w.status(first).Stage)
+
 	w.cli(0, "deploy", w.withCurrency("1.2.0"), "--to", "dev", "--rebuild", "all", "--as", "grace")
-	w.ended(workflows.StageDone, fiveFilled, "1.2.0")
-	require.Equal(t, "1.0.0", before.Version)
-	require.Equal(t, 1, w.number(`SELECT count(*) FROM shop_dev__ledger.tenure WHERE version = '1.0.0'`), "1.0.0 was never turned back")
+	w.await("the watch to see the newer release", func() bool { return w.status(first).Stage == workflows.StageDone })
+	require.Contains(t, w.status(first).Sentence, "1.2.0")
+	w.holds("dev", fiveFilled)
+	require.Equal(t, "1.2.0", w.active("dev"))
+	require.Equal(t, "1.2.0", w.status(shop).Release.Version, "none is open: the newest is meant")
 }
 
 // Ctrl-C ends the looking, not what is looked at.

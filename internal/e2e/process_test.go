@@ -74,7 +74,7 @@ func (w *world) launch(program string, env []string, name string, args ...string
 	require.NoError(w.t, err)
 	args = append([]string{"--policies", w.path("policies"), "--source-root", w.path("source"), "--key", w.path("signing-key.pem")}, args...)
 	p.cmd = exec.Command(program, args...)
-	p.cmd.Dir, p.cmd.Env = w.dir, append(append(w.env(), env...), "DRAWBRIDGE_SECRET_WAREHOUSE="+w.url)
+	p.cmd.Dir, p.cmd.Env = w.dir, append(append(w.env(), env...), warehouseURL+"="+w.url)
 	p.cmd.Stdout, p.cmd.Stderr = log, log
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	require.NoError(w.t, p.cmd.Start())

@@ -37,6 +37,8 @@ type Decision struct {
 	Choice Choice `json:"choice"`
 	By     string `json:"by"`
 	Reason string `json:"reason"`
+	// CompensateAll takes the environments back too that the deployment crossed before; of what turns back only.
+	CompensateAll bool `json:"compensate_all,omitempty"`
 }
 
 // Answer is a decision that counted, with the time at which it did.
@@ -56,6 +58,8 @@ type Gate struct {
 	Choices   []Choice  `json:"choices"`
 	Requester string    `json:"requester"`
 	OpenedAt  time.Time `json:"opened_at"`
+	// Earlier are the environments that were crossed before, which a rejection may take back too.
+	Earlier []string `json:"earlier,omitempty"`
 	// Endless gates do not expire: what they ask about cannot be given up silently.
 	Endless bool     `json:"endless,omitempty"`
 	Answers []Answer `json:"answers,omitempty"`
@@ -95,6 +99,8 @@ func (g Gate) Check(d Decision, now time.Time) error {
 		return refuse(fault.Invalid, "the name or the reason holds control characters", "write them as plain text")
 	case !slices.Contains(g.Choices, d.Choice):
 		return refuse(fault.Invalid, fmt.Sprintf("%q is no choice here; the choices are %s", d.Choice, joinChoices(g.Choices)), "choose one of them")
+	case d.CompensateAll && d.Choice != Reject && d.Choice != Rollback:
+		return refuse(fault.Invalid, fmt.Sprintf("%q turns nothing back", d.Choice), "leave out --compensate, or reject")
 	case g.answered(d):
 		return nil
 	case g.Decided != "":

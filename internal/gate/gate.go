@@ -4,11 +4,13 @@ package gate
 // Outcome is the result of a gate. The zero Outcome is a gate that is still open.
 type Outcome string
 
-// The outcomes. Fail compensates; Inconclusive pauses and asks a person.
+// The outcomes. Fail compensates; Inconclusive pauses and asks a person; None had nothing to measure, for nothing came before
+// this release: the other gates decide, and no screen shows it as passed.
 const (
 	Pass         Outcome = "pass"
 	Fail         Outcome = "fail"
 	Inconclusive Outcome = "inconclusive"
+	None         Outcome = "none"
 )
 
 // Evidence is one number behind a verdict: what was measured, the value, the limit it was held against. It never

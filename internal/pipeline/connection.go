@@ -49,6 +49,12 @@ type TLS struct {
 // Connection is the one that a config means: it has the name, or the URL, that the config says, and may write the config's
 // schema. Any other is fault.Refused.
 func (p Policy) Connection(c Config) (Connection, error) {
+	name, err := p.ConnectionName(c)
+	return p.Connections[name], err
+}
+
+// ConnectionName is the name of the connection that a config means, under the same rule.
+func (p Policy) ConnectionName(c Config) (string, error) {
 	names := slices.Sorted(maps.Keys(p.Connections))
 	name, found := "", false
 	for _, n := range names {
@@ -58,16 +64,16 @@ func (p Policy) Connection(c Config) (Connection, error) {
 		}
 	}
 	if !found {
-		return Connection{}, fault.Newf(fault.Refused, "connect to", "the warehouse of config."+c.Environment+".yaml",
+		return "", fault.Newf(fault.Refused, "connect to", "the warehouse of config."+c.Environment+".yaml",
 			"write warehouse: "+strings.Join(names, " or ")+", or ask who keeps the policy of "+c.Environment+" to add a connection",
 			"the environment's policy has no such connection")
 	}
 	connection := p.Connections[name]
 	if write := connection.Schemas.Write; len(write) > 0 && !slices.Contains(write, c.WarehouseSchema) {
-		return Connection{}, fault.Newf(fault.Refused, "connect to", name, "set warehouse_schema to "+strings.Join(write, " or ")+", or ask who keeps the policy of "+c.Environment+" to add the schema",
+		return "", fault.Newf(fault.Refused, "connect to", name, "set warehouse_schema to "+strings.Join(write, " or ")+", or ask who keeps the policy of "+c.Environment+" to add the schema",
 			"the environment's policy lets nobody write schema "+c.WarehouseSchema+" there")
 	}
-	return connection, nil
+	return name, nil
 }
 
 // sameDatabase compares the URL of a policy with one that an author wrote: host, port, database and, where the author says

@@ -119,6 +119,7 @@ func (b *builder) policy(file string, content []byte) Policy {
 		},
 		Sources:       Sources{Roots: root.Get("sources").Get("roots").Strings()},
 		KeepRetired:   strictyaml.As[time.Duration](root.Get("keep_retired")),
+		Compensate:    Compensate(strictyaml.As[string](root.Get("compensate"))),
 		MaxPartitions: int(strictyaml.As[int64](root.Get("max_partitions"))),
 	}
 	b.approval(approval, p.Approval)

@@ -23,6 +23,7 @@ func TestDefaultPolicyAsksOnePerson(t *testing.T) {
 			LockBudget: 30 * time.Second, SnapshotWait: 10 * time.Minute, OnSnapshotTimeout: pipeline.TimeoutAsk, Lanes: 2,
 		},
 		KeepRetired: 7 * 24 * time.Hour,
+		Compensate:  pipeline.CompensateFailed,
 	}, p)
 }
 

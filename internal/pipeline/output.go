@@ -10,3 +10,12 @@ func (p *Pipeline) Output(table string) (Output, bool) {
 	}
 	return p.Outputs[i], true
 }
+
+// Tables are the names of a pipeline's outputs.
+func (p *Pipeline) Tables() []string {
+	names := make([]string, len(p.Outputs))
+	for i, o := range p.Outputs {
+		names[i] = o.Table
+	}
+	return names
+}

@@ -19,6 +19,9 @@ type Policy struct {
 	Sources     Sources               `json:"sources,omitzero"`
 	// KeepRetired is how long a retired generation stays re-attachable: the rollback horizon. Default 7 days.
 	KeepRetired time.Duration `json:"keep_retired"`
+	// Compensate says what is taken back when a deployment ends here without being done: failed, this environment (default),
+	// or all, those that it crossed before too.
+	Compensate Compensate `json:"compensate,omitempty"`
 	// MaxPartitions bounds what one deployment may rebuild without being planned with a narrower scope; 0 is no bound.
 	MaxPartitions int `json:"max_partitions,omitempty"`
 }
@@ -40,6 +43,15 @@ type Publish struct {
 	// Lanes is how many slices of a deployment are built at the same time. Default 2.
 	Lanes int `json:"lanes"`
 }
+
+// Compensate says which environments of a deployment are taken back.
+type Compensate string
+
+// What is taken back.
+const (
+	CompensateFailed Compensate = "failed"
+	CompensateAll    Compensate = "all"
+)
 
 // OnTimeout says what follows a wait that ran out.
 type OnTimeout string

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"drawbridge/internal/check"
 	"drawbridge/internal/sqltext"
 	"drawbridge/internal/strictyaml"
 )
@@ -97,8 +98,8 @@ func (b *builder) expression(v strictyaml.Value) {
 		}
 	}
 	for _, t := range tokens {
-		if t.Kind == sqltext.Placeholder {
-			say(t.Start, "a check has no placeholder @"+t.Text, "use columns and constants only")
+		if t.Kind == sqltext.Placeholder && t.Text != check.NowParam {
+			say(t.Start, "a check has no placeholder @"+t.Text, "use columns, constants, and @now for the moment of the run or look")
 		}
 	}
 }

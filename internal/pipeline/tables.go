@@ -245,6 +245,7 @@ func policyShape() strictyaml.Shape {
 			strictyaml.Key{Name: "roots", Shape: strictyaml.ListOf(strictyaml.Matching(absolutePattern, "an absolute path")), Doc: "Folders of the worker's machine; source_files of a config is looked for in one after another, and nothing outside of them is read. By default the worker's --source-root.", Examples: []string{"[/srv/files]", "[/srv/files, /mnt/exports]"}},
 		)},
 		strictyaml.Key{Name: "keep_retired", Shape: strictyaml.Shape{Kind: strictyaml.Duration}, Preset: "7d", Doc: "How long a retired generation stays re-attachable: the rollback horizon.", Examples: []string{"7d", "14d"}},
+		strictyaml.Key{Name: "compensate", Shape: strictyaml.OneOf("failed", "all"), Preset: "failed", Doc: "What is taken back when a deployment is rejected or fails here: failed (this environment) or all (those that it crossed before too).", Examples: []string{"failed", "all"}},
 		strictyaml.Key{Name: "max_partitions", Shape: strictyaml.Shape{Kind: strictyaml.Integer, Min: 1}, Doc: "How many partitions one deployment may rebuild; no bound by default.", Examples: []string{"100", "200"}},
 		strictyaml.Key{Name: "freeze", Later: true},
 		strictyaml.Key{Name: "limits", Later: true},

@@ -158,10 +158,12 @@ func (c crossing) plan() Environment {
 		Smoke:        w.smoke,
 		SmokeMax:     smoke.MaxRuntime,
 		Canary:       w.canary,
+		Aside:        w.aside,
 		Slices:       w.slices,
 		Lanes:        c.policy.Publish.Lanes,
 		Budgets:      budgetTexts(c.pipeline.Canary.Expect),
 		Approval:     c.policy.Approval,
+		Compensate:   c.policy.Compensate,
 		Requires:     c.policy.Requires,
 		Watch:        watch,
 		Problems:     slices.Clone(c.observed.Problems),
@@ -289,8 +291,8 @@ func steps(e Environment) []Step {
 	} else {
 		add(StepPreflight, "observe again; nothing may have moved")
 	}
-	add(StepSmoke, "build and audit %s aside, within %s", keysText(e.Smoke), durationText(e.SmokeMax))
-	add(StepCanary, "build %s in shadow; %s", keysText(e.Canary), baselineText(e.Changes))
+	add(StepSmoke, "%s", smokeText(e))
+	add(StepCanary, "build %s in shadow; %s", keysText(e.Canary), baselineText(e))
 	if e.Approval.Required {
 		add(StepApproval, "%s", approvalText(e.Approval))
 	}
@@ -308,7 +310,7 @@ func steps(e Environment) []Step {
 		add(StepExpand, "%s", strings.Join(grown, "; "))
 	}
 	if len(e.Slices) > 0 {
-		add(StepPublishCanary, "publish %s of the canary in one transaction%s", count(len(e.Slices[0].Items), "generation"), activates(len(e.Slices) == 1))
+		add(StepPublishCanary, "publish what is tried in one transaction: %s%s", count(len(e.Slices[0].Items), "generation"), activates(len(e.Slices) == 1))
 	}
 	if rest := len(e.Slices) - 1; rest > 0 {
 		add(StepPublishRest, "build, audit and publish %s in %s%s", count(Partitions(e.Slices[1:]), "partition"), count(rest, "transaction"), activates(true))

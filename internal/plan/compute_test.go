@@ -67,6 +67,77 @@ func TestScope(t *testing.T) {
 	}
 }
 
+func TestWhatSmokeAndCanaryTry(t *testing.T) {
+	t.Parallel()
+	day := func(d int) partition.Key { return january(d, d)[0] }
+	trial := func(smoke, canary int) change {
+		return func(in *plan.Input, _ *plan.EnvironmentInput) {
+			in.Pipeline.Smoke.Latest, in.Pipeline.Canary.Latest = smoke, canary
+		}
+	}
+	notYet := func(days ...int) change {
+		return orders(func(o *plan.ObservedOutput) {
+			o.Live = slices.DeleteFunc(o.Live, func(g generation.Generation) bool {
+				return slices.ContainsFunc(days, func(d int) bool { return g.Partition == day(d) })
+			})
+		})
+	}
+	ordersOf := func(items []generation.Item) []partition.Key {
+		var keys []partition.Key
+		for _, item := range items {
+			if item.Output == "fct_orders" {
+				keys = append(keys, item.Partition)
+			}
+		}
+		return keys
+	}
+	for name, c := range map[string]struct {
+		changes                     []change
+		smoke, canary, first, aside []partition.Key
+	}{
+		"a file that nobody has run yet is smoked and published, and the newest live day is compared": {
+			changes: []change{notYet(31)}, smoke: january(31, 31), canary: january(30, 30), first: january(30, 31),
+		},
+		"of a larger smoke what is live is tried and not published": {
+			changes: []change{trial(3, 1)}, smoke: january(29, 31), canary: january(31, 31), first: january(31, 31), aside: january(29, 30),
+		},
+		"unless it is rebuilt anyway": {
+			changes: []change{trial(3, 1), rebuild(plan.Rebuild{Mode: plan.RebuildLast, Last: 2})},
+			smoke:   january(29, 31), canary: january(31, 31), first: january(30, 31), aside: january(29, 29),
+		},
+		"of a larger canary all are published": {
+			changes: []change{trial(1, 3)}, smoke: january(31, 31), canary: january(29, 31), first: january(29, 31),
+		},
+		"where nothing is live the newest is tried": {
+			changes: []change{nothingYet()}, smoke: january(31, 31), canary: january(31, 31), first: january(31, 31),
+		},
+		"a live day whose files are gone is not compared": {
+			changes: []change{observed(func(o *plan.Observed) { o.Sources = january(1, 28) })},
+			smoke:   january(28, 28), canary: january(28, 28), first: january(28, 28),
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			e := compute(t, c.changes...).Environments[0]
+			require.Equal(t, c.smoke, e.Smoke)
+			require.Equal(t, c.canary, e.Canary)
+			require.Equal(t, c.first, ordersOf(e.Slices[0].Items), "what is published first")
+			require.Equal(t, c.aside, ordersOf(e.Aside), "what is given up")
+			seen := map[generation.Item]int{}
+			for _, s := range e.Slices {
+				for _, item := range s.Items {
+					seen[item]++
+					require.Equal(t, 1, seen[item], "nothing is published twice: %v", item)
+					require.NotContains(t, e.Aside, item)
+				}
+			}
+			for _, key := range c.smoke {
+				require.Contains(t, slices.Concat(c.first, c.aside), key, "all that smoke names is built")
+			}
+		})
+	}
+}
+
 func TestSlices(t *testing.T) {
 	t.Parallel()
 	e := compute(t, rebuild(plan.Rebuild{Mode: plan.RebuildAll})).Environments[0]

@@ -6,6 +6,7 @@ import (
 	"drawbridge/internal/gate"
 	"drawbridge/internal/generation"
 	"drawbridge/internal/partition"
+	"drawbridge/internal/pipeline"
 	"drawbridge/internal/release"
 )
 
@@ -108,17 +109,21 @@ type Environment struct {
 	Smoke        []partition.Key  `json:"smoke"`
 	SmokeMax     time.Duration    `json:"smoke_max"`
 	Canary       []partition.Key  `json:"canary"`
-	Slices       []Slice          `json:"slices"` // the first promotes the canary
-	Lanes        int              `json:"lanes"`  // slices that are built at the same time
-	Checks       []string         `json:"checks"` // "fct_orders: unique(order_id)"
-	Budgets      []string         `json:"budgets"`
-	Approval     gate.Approval    `json:"approval"`
-	Requires     []string         `json:"requires,omitempty"`
-	Watch        Watch            `json:"watch"`
-	Rollback     Rollback         `json:"rollback"`
-	Steps        []Step           `json:"steps"`
-	Problems     []Problem        `json:"problems,omitempty"`
-	Shown        Shown            `json:"shown,omitzero"`
+	// Aside is what smoke builds to be audited, and nobody publishes.
+	Aside    []generation.Item `json:"aside,omitempty"`
+	Slices   []Slice           `json:"slices"` // the first publishes what canary and smoke have built
+	Lanes    int               `json:"lanes"`  // slices that are built at the same time
+	Checks   []string          `json:"checks"` // "fct_orders: unique(order_id)"
+	Budgets  []string          `json:"budgets"`
+	Approval gate.Approval     `json:"approval"`
+	// Compensate says what is taken back when it is rejected or fails here.
+	Compensate pipeline.Compensate `json:"compensate,omitempty"`
+	Requires   []string            `json:"requires,omitempty"`
+	Watch      Watch               `json:"watch"`
+	Rollback   Rollback            `json:"rollback"`
+	Steps      []Step              `json:"steps"`
+	Problems   []Problem           `json:"problems,omitempty"`
+	Shown      Shown               `json:"shown,omitzero"`
 }
 
 // Shown are facts that inform and may move without making the plan stale; the digest leaves them out.

@@ -20,6 +20,7 @@ const lockRule = "lock-table"
 // work is which partitions an environment tries and builds.
 type work struct {
 	smoke, canary []partition.Key
+	aside         []generation.Item // what smoke builds to be audited, and nobody publishes
 	slices        []Slice
 	orphans       int // partitions in the scope that have no source files any more
 	oversized     int // the canary or smoke size that was asked for, where it exceeds maxTrial
@@ -28,23 +29,35 @@ type work struct {
 func (c crossing) work(smoke, canary int) work {
 	scheme := c.pipeline.Partition
 	smoke, canary = max(1, smoke), max(1, canary) // nothing is published untried
+	sources, live := scheme.Latest(c.observed.Sources, len(c.observed.Sources)), c.live()
 	w := work{
-		smoke:  scheme.Latest(c.observed.Sources, min(smoke, maxTrial)),
-		canary: scheme.Latest(c.observed.Sources, min(canary, maxTrial)),
+		smoke:  scheme.Latest(sources, min(smoke, maxTrial)),
+		canary: scheme.Latest(c.comparable(sources, live), min(canary, maxTrial)),
 	}
 	if most := max(smoke, canary); most > maxTrial {
 		w.oversized = most
 	}
-	sources := scheme.Latest(c.observed.Sources, len(c.observed.Sources))
 	if len(sources) == 0 {
 		return w
 	}
 	inScope := c.scope(sources)
 	w.orphans = c.orphans(sources, inScope)
 
+	// What smoke builds is published with the canary where the deployment builds it anyway, and given up otherwise.
 	first := Slice{Reused: true}
-	for _, key := range w.canary {
-		first.Items = append(first.Items, c.cutItems(key, func(pipeline.Output) bool { return true })...)
+	everything := func(pipeline.Output) bool { return true }
+	var tried []partition.Key
+	for _, key := range sources {
+		wanted := func(o pipeline.Output) bool {
+			return inScope(key) || !live[generation.Item{Output: o.Table, Partition: key}]
+		}
+		switch {
+		case slices.Contains(w.canary, key), slices.Contains(w.smoke, key) && len(c.cutItems(key, wanted)) > 0:
+			tried = append(tried, key)
+			first.Items = append(first.Items, c.cutItems(key, everything)...)
+		case slices.Contains(w.smoke, key):
+			w.aside = append(w.aside, c.cutItems(key, everything)...)
+		}
 	}
 	for _, o := range c.pipeline.Outputs {
 		if o.Partition.By == partition.All && scheme.By != partition.All {
@@ -53,11 +66,10 @@ func (c crossing) work(smoke, canary int) work {
 	}
 	w.slices = append(w.slices, first)
 
-	live := c.live()
 	var rest Slice
 	partitions := 0
 	for _, key := range sources {
-		if slices.Contains(w.canary, key) {
+		if slices.Contains(tried, key) {
 			continue
 		}
 		items := c.cutItems(key, func(o pipeline.Output) bool {
@@ -77,6 +89,21 @@ func (c crossing) work(smoke, canary int) work {
 		w.slices = append(w.slices, rest)
 	}
 	return w
+}
+
+// comparable are the partitions that a canary can be compared in: they are live, and can be built again. Where there is none
+// it is tried on what can be built.
+func (c crossing) comparable(sources []partition.Key, live map[generation.Item]bool) []partition.Key {
+	var both []partition.Key
+	for _, key := range sources {
+		if slices.ContainsFunc(c.pipeline.Outputs, func(o pipeline.Output) bool { return live[generation.Item{Output: o.Table, Partition: key}] }) {
+			both = append(both, key)
+		}
+	}
+	if len(both) == 0 {
+		return sources
+	}
+	return both
 }
 
 // cutItems are the wanted outputs that are cut as the pipeline is, in one partition.

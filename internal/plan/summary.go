@@ -7,6 +7,7 @@ import (
 
 	"drawbridge/internal/gate"
 	"drawbridge/internal/partition"
+	"drawbridge/internal/pipeline"
 	"drawbridge/internal/release"
 )
 
@@ -30,14 +31,17 @@ type EnvironmentSummary struct {
 	Smoke      []partition.Key  `json:"smoke"`
 	SmokeMax   time.Duration    `json:"smoke_max"`
 	Canary     []partition.Key  `json:"canary"`
-	Slices     int              `json:"slices"`     // publishing transactions, the canary's included
-	Partitions int              `json:"partitions"` // built in all of them
-	Lanes      int              `json:"lanes"`      // slices that are built at the same time
+	Aside      int              `json:"aside,omitempty"` // generations that smoke builds and nobody publishes
+	Slices     int              `json:"slices"`          // publishing transactions, the canary's included
+	Partitions int              `json:"partitions"`      // built in all of them
+	Lanes      int              `json:"lanes"`           // slices that are built at the same time
 	Approval   gate.Approval    `json:"approval"`
-	Requires   []string         `json:"requires,omitempty"`
-	Watch      Watch            `json:"watch"` // without its checks
-	RollbackTo *release.Release `json:"rollback_to,omitempty"`
-	Steps      []Step           `json:"steps"`
+	// Compensate says what is taken back when it is rejected or fails here.
+	Compensate pipeline.Compensate `json:"compensate,omitempty"`
+	Requires   []string            `json:"requires,omitempty"`
+	Watch      Watch               `json:"watch"` // without its checks
+	RollbackTo *release.Release    `json:"rollback_to,omitempty"`
+	Steps      []Step              `json:"steps"`
 	// Blocking counts all the blocking problems; Problems are the first ones, blocking before others.
 	Blocking int       `json:"blocking"`
 	Problems []Problem `json:"problems,omitempty"`
@@ -59,9 +63,9 @@ func (p Plan) summary(limit int) Summary {
 	for _, e := range p.Environments {
 		es := EnvironmentSummary{
 			Name: e.Name, Schema: e.Schema, Active: e.Active,
-			Smoke: e.Smoke, SmokeMax: e.SmokeMax, Canary: e.Canary,
+			Smoke: e.Smoke, SmokeMax: e.SmokeMax, Canary: e.Canary, Aside: len(e.Aside),
 			Slices: len(e.Slices), Partitions: Partitions(e.Slices), Lanes: e.Lanes,
-			Approval: e.Approval, Requires: e.Requires, Watch: e.Watch, RollbackTo: e.Rollback.To,
+			Approval: e.Approval, Compensate: e.Compensate, Requires: e.Requires, Watch: e.Watch, RollbackTo: e.Rollback.To,
 		}
 		es.Watch.Checks = nil
 		for _, step := range e.Steps {

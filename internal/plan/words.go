@@ -114,14 +114,36 @@ func breachText(onBreach string) string {
 	return "a breach asks a person"
 }
 
-// baselineText says what a canary is compared with, as far as the tables tell: a table that is created has nothing live.
-func baselineText(changes []SchemaChange) string {
-	for _, c := range changes {
-		if c.Class != SchemaCreate {
-			return "compare with what is live"
+// smokeText says what is built first, and which of it nobody publishes.
+func smokeText(e Environment) string {
+	text := fmt.Sprintf("build and audit %s aside, within %s", keysText(e.Smoke), durationText(e.SmokeMax))
+	if aside := keysOf(e.Aside); len(aside) > 0 {
+		text += fmt.Sprintf("; %s: not published", keysText(aside))
+	}
+	return text
+}
+
+// baselineText says what a canary is compared with.
+func baselineText(e Environment) string {
+	live := slices.ContainsFunc(e.Changes, func(c SchemaChange) bool { return c.Class != SchemaCreate })
+	switch {
+	case e.Active == nil:
+		return "no baseline: no release is active to compare with"
+	case live:
+		return "compare with what is live"
+	}
+	return "nothing is live to compare with: ask"
+}
+
+// keysOf are the partitions of items, in their order.
+func keysOf(items []generation.Item) []partition.Key {
+	var keys []partition.Key
+	for _, item := range items {
+		if !slices.Contains(keys, item.Partition) {
+			keys = append(keys, item.Partition)
 		}
 	}
-	return "no baseline: nothing is live to compare with"
+	return keys
 }
 
 // keysText names up to three partitions, and of more the first, the last and how many.

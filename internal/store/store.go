@@ -214,6 +214,15 @@ func (s *Store) Versions(ctx context.Context, name string) ([]string, error) {
 	return versionsOf(name, tags), nil
 }
 
+// Pipelines returns the names of all pipelines that have a release in the store, in order.
+func (s *Store) Pipelines(ctx context.Context) ([]string, error) {
+	tags, err := s.backend.tags(ctx)
+	if err != nil {
+		return nil, s.explain("list pipelines of", s.Location(), err)
+	}
+	return pipelinesOf(tags), nil
+}
+
 // Load returns a release by the digest of its manifest, with every byte verified.
 func (s *Store) Load(ctx context.Context, releaseDigest string) (Artifact, error) {
 	_, m, err := s.loadManifest(ctx, releaseDigest, TypeRelease)

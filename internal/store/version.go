@@ -55,6 +55,24 @@ func tag(name, version string) (string, error) {
 	return name + "-" + version, nil
 }
 
+// pipelinesOf picks the pipelines out of a store's tags, in order.
+func pipelinesOf(tags []string) []string {
+	var names []string
+	for _, t := range tags {
+		for i, c := range t {
+			if c != '-' {
+				continue
+			}
+			if _, err := ParseVersion(t[i+1:]); err == nil {
+				names = append(names, t[:i])
+				break
+			}
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
 // versionsOf picks the versions of a pipeline out of a store's tags, oldest first.
 func versionsOf(name string, tags []string) []string {
 	var versions []*semver.Version

@@ -197,7 +197,7 @@ func TestACheckThatWritesIsInconclusiveAndWritesNothing(t *testing.T) {
 	require.Equal(t, gate.Inconclusive, built.Verdict.Outcome)
 	require.Contains(t, built.Verdict.Reason, "writes")
 	least := 0.0
-	_, err := b.EvaluateMetric(t.Context(), check.Metric{Name: "writes", Severity: check.Fail, Min: &least, SQL: `SELECT run('INSERT INTO scratch VALUES (2)')`})
+	_, err := b.Measure(t.Context(), check.Metric{Name: "writes", Severity: check.Fail, Min: &least, SQL: `SELECT run('INSERT INTO scratch VALUES (2)')`})
 	require.Equal(t, fault.Invalid, fault.ClassOf(err), "%v", err)
 	require.Zero(t, b.number(t, `SELECT count(*) FROM scratch`))
 }

@@ -10,6 +10,7 @@ import (
 	"drawbridge/internal/catalog"
 	"drawbridge/internal/check"
 	"drawbridge/internal/fault"
+	"drawbridge/internal/generation"
 	"drawbridge/internal/postgres"
 )
 
@@ -21,10 +22,12 @@ type Comparison struct {
 	Baseline  int64
 	Candidate int64
 	Origin    canary.Origin
+	Active    string // digest of the release that is active: a control is of this one
 }
 
 // Compare measures the difference of two generations in one snapshot that cannot write. Samples of differing rows stay
-// in the ledger, under the candidate. A metric that one side cannot evaluate is a fault.Invalid.
+// in the ledger, under the candidate. A metric that one side cannot evaluate is a fault.Invalid; a baseline that is not what
+// its origin says is a fault.Conflict.
 func (w *Warehouse) Compare(ctx context.Context, in Comparison) (canary.Diff, error) {
 	object := fmt.Sprintf("%s, generations %d and %d", in.Output, in.Baseline, in.Candidate)
 	both, err := w.ledger.Generations(ctx, w.pool, []int64{in.Baseline, in.Candidate})
@@ -36,6 +39,9 @@ func (w *Warehouse) Compare(ctx context.Context, in Comparison) (canary.Diff, er
 			return canary.Diff{}, fault.Newf(fault.Conflict, "compare", object, "drawbridge history lists the generations that are kept",
 				fmt.Sprintf("generation %d is %s, of %s", g.ID, g.State, g.Output))
 		}
+	}
+	if why := unpaired(in, both[in.Baseline], both[in.Candidate]); why != "" {
+		return canary.Diff{}, fault.Newf(fault.Conflict, "compare", object, "deploy again: drawbridge deploy", why)
 	}
 	side := func(g catalog.Generation) canary.Side {
 		return canary.Side{Relation: w.names.child(g.ID), Columns: checkColumns(g.Columns)}
@@ -119,4 +125,23 @@ func difference(ctx context.Context, conn *pgx.Conn, compiled canary.Plan) (valu
 		return err
 	})
 	return values, samples, err
+}
+
+// unpaired says why a baseline says nothing about a candidate; empty when it does.
+func unpaired(in Comparison, baseline, candidate catalog.Generation) string {
+	switch {
+	case baseline.ID == candidate.ID:
+		return "the baseline is the candidate itself"
+	case baseline.Partition != candidate.Partition:
+		return fmt.Sprintf("the baseline is of partition %s, the candidate of %s", baseline.Partition, candidate.Partition)
+	case candidate.Control:
+		return "the candidate is a control"
+	case in.Origin == canary.Live && baseline.State != generation.Live:
+		return fmt.Sprintf("generation %d is %s, not live", baseline.ID, baseline.State)
+	case in.Origin == canary.Control && !baseline.Control:
+		return fmt.Sprintf("generation %d was not built as a control", baseline.ID)
+	case in.Origin == canary.Control && baseline.Digest != in.Active:
+		return fmt.Sprintf("generation %d is of %s, which is not the active release", baseline.ID, baseline.Version)
+	}
+	return ""
 }

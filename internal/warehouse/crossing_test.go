@@ -143,11 +143,15 @@ func TestAPublishLooksAgainWhenItHasItsLocks(t *testing.T) {
 		says      string
 	}{
 		"a hold was set": {
-			meanwhile: func(t *testing.T, b *bundle) { require.NoError(t, b.Hold(t.Context(), "ann", "quarter end")) },
-			says:      "quarter end",
+			meanwhile: func(t *testing.T, b *bundle) {
+				t.Helper()
+				require.NoError(t, b.Hold(t.Context(), prod, "ann", "quarter end"))
+			},
+			says: "quarter end",
 		},
 		"a deployment wants to publish first": {
 			meanwhile: func(t *testing.T, b *bundle) {
+				t.Helper()
 				require.NoError(t, b.Leave(t.Context(), "shop", string(b.owner)))
 				_, err := b.Enter(t.Context(), deployment(workflow("deploy/shop/next"), "1.1.0"), prod, outputs(), true)
 				require.NoError(t, err)
@@ -156,6 +160,7 @@ func TestAPublishLooksAgainWhenItHasItsLocks(t *testing.T) {
 		},
 		"its release was turned back": {
 			meanwhile: func(t *testing.T, b *bundle) {
+				t.Helper()
 				_, ok, err := b.BeginTurnBack(t.Context(), compensation(b.owner), workflow("deploy/shop/stop"))
 				require.NoError(t, err)
 				require.True(t, ok)
@@ -164,6 +169,7 @@ func TestAPublishLooksAgainWhenItHasItsLocks(t *testing.T) {
 		},
 		"its workflow was stopped": {
 			meanwhile: func(t *testing.T, b *bundle) {
+				t.Helper()
 				_, ok, err := b.BeginTurnBack(t.Context(), compensation(workflow("run/shop/nightly")), workflow("cancel/1"))
 				require.NoError(t, err)
 				require.False(t, ok)
@@ -172,6 +178,7 @@ func TestAPublishLooksAgainWhenItHasItsLocks(t *testing.T) {
 		},
 		"another tenure is active": {
 			meanwhile: func(t *testing.T, b *bundle) {
+				t.Helper()
 				require.NoError(t, b.Leave(t.Context(), "shop", string(b.owner)))
 				next := b.enter(t, workflow("deploy/shop/next"), "1.1.0")
 				require.NoError(t, catalog.New(b.db.Schema).Activate(t.Context(), b.db.Pool, "shop", next.Number))
@@ -180,6 +187,7 @@ func TestAPublishLooksAgainWhenItHasItsLocks(t *testing.T) {
 		},
 		"the table has got another owner": {
 			meanwhile: func(t *testing.T, b *bundle) {
+				t.Helper()
 				_, err := b.db.Pool.Exec(t.Context(), `UPDATE `+b.db.Schema+`__ledger.output SET pipeline = 'other' WHERE output = 'fct_orders'`)
 				require.NoError(t, err)
 			},
@@ -244,9 +252,9 @@ func TestAPublishLooksAgainWhenItHasItsLocks(t *testing.T) {
 func TestAHoldEndsWhenAPersonReleasesIt(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	require.Equal(t, fault.Invalid, fault.ClassOf(b.Hold(t.Context(), "ann", "")))
-	require.NoError(t, b.Hold(t.Context(), "ann", "quarter end"))
-	require.NoError(t, b.Hold(t.Context(), "ben", "lunch"), "the one that stands stays")
+	require.Equal(t, fault.Invalid, fault.ClassOf(b.Hold(t.Context(), prod, "ann", "")))
+	require.NoError(t, b.Hold(t.Context(), prod, "ann", "quarter end"))
+	require.NoError(t, b.Hold(t.Context(), prod, "ben", "lunch"), "the one that stands stays")
 	b.orders("2026-01-01", 10, 1)
 	held := b.patient(b.swaps(t, mart("1.0.0"), "2026-01-01")...)
 	result, err := b.attempt(t.Context(), held, beat)

@@ -73,9 +73,40 @@ func (w *Warehouse) Enter(ctx context.Context, t release.Tenure, environment str
 	return t, postgres.Classify("enter", pipeline, err)
 }
 
-// Leave takes a deployment out of its pipeline's crossing. It may be repeated.
+// Epoch tells this ledger from a copy of it that was bound anew.
+func (w *Warehouse) Epoch(ctx context.Context) (string, error) {
+	epoch, err := w.ledger.Epoch(ctx, w.pool)
+	return epoch, postgres.Classify("read the epoch of", w.names.schema, err)
+}
+
+// Remembers holds the ledger to what it has told a workflow: what it lacks is an admission.LostError.
+func (w *Warehouse) Remembers(ctx context.Context, told admission.Told) error {
+	m, err := w.ledger.Recall(ctx, w.pool, told)
+	if err != nil {
+		// A warehouse that was restored to a time before its ledger has none.
+		if version, missing := w.ledger.Version(ctx, w.pool); missing != nil || version != 0 {
+			return postgres.Classify("look at", told.Pipeline, err)
+		}
+	}
+	return told.Remembers(m)
+}
+
+// Watch takes a deployment out of its pipeline's crossing, so that others may change the pipeline, and keeps what it could go
+// back to until it leaves, or until a moment by which it has ended whatever became of it. It may be repeated.
+func (w *Warehouse) Watch(ctx context.Context, pipeline, owner string, until time.Time) error {
+	return postgres.Classify("watch", pipeline, pgx.BeginFunc(ctx, w.pool, func(tx pgx.Tx) error {
+		return w.ledger.Watch(ctx, tx, pipeline, owner, until)
+	}))
+}
+
+// Leave ends a deployment's crossing of its pipeline, and its watch. It may be repeated.
 func (w *Warehouse) Leave(ctx context.Context, pipeline, owner string) error {
-	return postgres.Classify("leave", pipeline, w.ledger.LeaveCrossing(ctx, w.pool, pipeline, owner))
+	return postgres.Classify("leave", pipeline, pgx.BeginFunc(ctx, w.pool, func(tx pgx.Tx) error {
+		if err := w.ledger.LeaveCrossing(ctx, tx, pipeline, owner); err != nil {
+			return err
+		}
+		return w.ledger.Unwatch(ctx, tx, pipeline, owner)
+	}))
 }
 
 // Crossing reads who changes a pipeline here.
@@ -90,15 +121,55 @@ func (w *Warehouse) RecordAnswers(ctx context.Context, owner effect.Owner, r rel
 	return postgres.Classify("record answers about", r.String(), w.ledger.RecordAnswers(ctx, w.pool, string(owner), r.Digest, g))
 }
 
-// Hold sets a hold; while it stands nothing is published but what turns back.
-func (w *Warehouse) Hold(ctx context.Context, by, reason string) error {
+// Standing is how the ledger stands; nothing where there is none yet.
+func (w *Warehouse) Standing(ctx context.Context) (release.Standing, error) {
+	var out release.Standing
+	version, err := w.ledger.Version(ctx, w.pool)
+	if err != nil || version == 0 {
+		return out, postgres.Classify("look at", w.names.schema, err)
+	}
+	err = pgx.BeginTxFunc(ctx, w.pool, postgres.ReadOnly(), func(tx pgx.Tx) error {
+		if out.Environment, err = w.ledger.Environment(ctx, tx); err != nil {
+			return err
+		}
+		hold, err := w.ledger.Standing(ctx, tx)
+		if err != nil {
+			return err
+		}
+		if hold.ID != 0 {
+			out.Hold = &release.Hold{Reason: hold.Reason, By: hold.By, Since: hold.Since}
+		}
+		out.Pipelines, err = w.ledger.Pipelines(ctx, tx)
+		return err
+	})
+	return out, postgres.Classify("look at", w.names.schema, err)
+}
+
+// Hold sets a hold in the ledger of an environment; while it stands nothing is published but what turns back. A ledger of
+// another environment is fault.Refused.
+func (w *Warehouse) Hold(ctx context.Context, environment, by, reason string) error {
 	if reason == "" || by == "" {
 		return fault.Newf(fault.Invalid, "hold", w.names.schema, "say who and why: --as NAME --reason TEXT", "a hold names a person and a reason")
 	}
-	return postgres.Classify("hold", w.names.schema, w.ledger.SetHold(ctx, w.pool, by, reason))
+	if err := w.EnsureLedger(ctx); err != nil {
+		return err
+	}
+	return postgres.Classify("hold", w.names.schema, pgx.BeginFunc(ctx, w.pool, func(tx pgx.Tx) error {
+		if err := postgres.Bound(ctx, tx, ledgerWait); err != nil {
+			return err
+		}
+		if err := w.ledger.BindEnvironment(ctx, tx, environment); err != nil {
+			return err
+		}
+		return w.ledger.SetHold(ctx, tx, by, reason)
+	}))
 }
 
-// ReleaseHold ends the hold. Where none stands it changes nothing.
+// ReleaseHold ends the hold. Where none stands, and where there is no ledger, it changes nothing.
 func (w *Warehouse) ReleaseHold(ctx context.Context, by string) error {
+	version, err := w.ledger.Version(ctx, w.pool)
+	if err != nil || version == 0 {
+		return postgres.Classify("release hold of", w.names.schema, err)
+	}
 	return postgres.Classify("release hold of", w.names.schema, w.ledger.ReleaseHold(ctx, w.pool, by))
 }

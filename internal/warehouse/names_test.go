@@ -116,7 +116,7 @@ func TestWhatAuthorsRaiseIsNotTold(t *testing.T) {
 		} else {
 			require.NotContains(t, built[0].Verdict.Reason, "sEcret")
 		}
-		_, err = b.EvaluateMetric(t.Context(), check.Metric{Name: "raises", Severity: check.Fail, Min: &least, SQL: "SELECT raise('" + state + "', 'ann.sEcret@example.com')"})
+		_, err = b.Measure(t.Context(), check.Metric{Name: "raises", Severity: check.Fail, Min: &least, SQL: "SELECT raise('" + state + "', 'ann.sEcret@example.com')"})
 		said(t, state, err)
 		p = shop()
 		p.Outputs[0].SQL = strings.Replace(p.Outputs[0].SQL, "SELECT order_id", "SELECT order_id + "+call+" AS order_id", 1)

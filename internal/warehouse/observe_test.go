@@ -166,12 +166,12 @@ func TestWatchReads(t *testing.T) {
 	require.True(t, ok)
 	require.Equal(t, time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), at.UTC())
 	metric := check.Metric{Name: "revenue", Severity: check.Fail, Min: new(float64), SQL: "SELECT sum(amount) FROM fct_orders"}
-	value, err := b.EvaluateMetric(t.Context(), metric)
+	value, err := b.Measure(t.Context(), metric)
 	require.NoError(t, err)
-	require.InDelta(t, 15.0, value, 0.001)
+	require.InDelta(t, 15.0, value.Value, 0.001)
 	for _, sql := range []string{"SELECT NULL::int", "SELECT nothing", "SELECT setval('nowhere', 1)", "SELECT amount FROM fct_orders"} {
 		metric.SQL = sql
-		_, err = b.EvaluateMetric(t.Context(), metric)
+		_, err = b.Measure(t.Context(), metric)
 		require.Equal(t, fault.Invalid, fault.ClassOf(err), "%s: %v", sql, err)
 	}
 }

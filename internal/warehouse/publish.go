@@ -256,6 +256,11 @@ func (p *publication) ddl(ctx context.Context, tx pgx.Tx) (statements []string, 
 	var detach, attach []string
 	for _, s := range p.swaps() {
 		parentName := p.w.names.parent(s.Output)
+		for _, id := range []int64{s.From, s.To} {
+			if err := p.restored(p.generations[id], found[id]); err != nil {
+				return nil, nil, nil, err
+			}
+		}
 		if s.From != 0 {
 			child := p.w.names.child(s.From)
 			if f := found[s.From]; f.OID != p.generations[s.From].Child || f.Parent != p.parents[s.Output].OID {

@@ -16,9 +16,6 @@ import (
 	"drawbridge/internal/postgres"
 )
 
-// metricPatience bounds a watch check: it is asked again soon, and must not pin the server's horizon.
-const metricPatience = 5 * time.Minute
-
 // Checksum is the row count and the order-independent checksum of a whole published table, over its columns in order.
 func (w *Warehouse) Checksum(ctx context.Context, table string) (rows int64, sum string, err error) {
 	found, err := w.findParent(ctx, w.pool, table)
@@ -67,36 +64,6 @@ func (w *Warehouse) Verify(ctx context.Context, generations []int64, beat func()
 		return fault.Newf(fault.Refused, "verify", object, "rebuild the partition with the release that you want", reason)
 	}
 	return nil
-}
-
-// EvaluateMetric runs a watch check's SELECT, in a transaction that cannot write. SQL that fails, and a result that is
-// no finite number, is fault.Invalid.
-func (w *Warehouse) EvaluateMetric(ctx context.Context, m check.Metric) (float64, error) {
-	statement, err := check.CompileMetric(m)
-	if err != nil {
-		return 0, err
-	}
-	var values check.Values
-	err = w.pool.Apart(ctx, w.pool.Application(), func(author *postgres.Session) error {
-		return pgx.BeginTxFunc(ctx, author, postgres.ReadOnly(), func(tx pgx.Tx) error {
-			if _, err := tx.Exec(ctx, fmt.Sprintf("SET LOCAL statement_timeout = %d", metricPatience.Milliseconds())); err != nil {
-				return err
-			}
-			row, err := oneRow(ctx, tx, statement)
-			if err != nil {
-				return err
-			}
-			return values.Put(statement, row)
-		})
-	})
-	if err != nil {
-		return 0, postgres.ClassifyRun("evaluate", m.Name, err)
-	}
-	value, err := values.Number(statement.Fields[0])
-	if err != nil {
-		return 0, fault.New(fault.Invalid, "evaluate", m.Name, "write a SELECT of one number that is never NULL: coalesce(…, 0)", err)
-	}
-	return value, nil
 }
 
 // Newest is the greatest value of an output's partition column, as a time in the pipeline's zone. ok is false where there

@@ -9,6 +9,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"drawbridge/internal/admission"
 	"drawbridge/internal/catalog"
 	"drawbridge/internal/effect"
 	"drawbridge/internal/fault"
@@ -43,7 +44,7 @@ func (w *Warehouse) BeginTurnBack(ctx context.Context, req turnback.Request, act
 			if err := w.reopen(ctx, tx, &b, req); err != nil {
 				return err
 			}
-			return w.stopOthers(ctx, tx, req.Pipeline, actor, "a turn-back goes on in another workflow")
+			return w.stopOthers(ctx, tx, b, actor, "a turn-back goes on in another workflow")
 		}
 		if b, ok, err = w.stuckTurnBack(ctx, tx, req); err != nil || ok {
 			return err
@@ -202,12 +203,13 @@ func (w *Warehouse) planTurnBack(ctx context.Context, q catalog.Querier, req tur
 		if err != nil {
 			return b, false, err
 		}
-		mine := active.Owner == req.Owner && active.Kind != release.ByTurnBack
+		brought := origin(tenures, active)
+		mine := brought.Owner == req.Owner && brought.Kind != release.ByTurnBack
 		if !swapped && !mine {
 			return b, false, nil
 		}
 		if mine {
-			to = before(tenures, active.Number)
+			to = before(tenures, brought.Number)
 		}
 	default:
 		if to, err = w.choose(ctx, q, tenures, active, req); err != nil {
@@ -237,6 +239,18 @@ func (w *Warehouse) choose(ctx context.Context, q catalog.Querier, tenures []rel
 	return to, refused
 }
 
+// origin is the tenure that brought what is active: turn-backs of single partitions leave it as it is.
+func origin(tenures []release.Tenure, active release.Tenure) release.Tenure {
+	for active.Kind == release.ByTurnBack {
+		i := slices.IndexFunc(tenures, func(t release.Tenure) bool { return t.Number == active.Back })
+		if i < 0 || !tenures[i].Same(active) {
+			break
+		}
+		active = tenures[i]
+	}
+	return active
+}
+
 // before is the tenure that was active before another; of no release where none was.
 func before(tenures []release.Tenure, number int64) release.Tenure {
 	var last release.Tenure
@@ -263,20 +277,29 @@ func (w *Warehouse) enterTurnBack(ctx context.Context, tx pgx.Tx, b *turnback.Tu
 			return err
 		}
 	}
-	if err := w.stopOthers(ctx, tx, pipeline, actor, why); err != nil {
+	if err := w.stopOthers(ctx, tx, *b, actor, why); err != nil {
 		return err
 	}
 	return w.ledger.Activate(ctx, tx, pipeline, b.Tenure.Number)
 }
 
-// stopOthers fences whatever else is under way for the pipeline.
-func (w *Warehouse) stopOthers(ctx context.Context, tx pgx.Tx, pipeline string, actor effect.Owner, why string) error {
-	open, err := w.ledger.OpenOwners(ctx, tx, pipeline)
+// stopOthers fences whatever else is under way for the pipeline. Where one partition goes back the release stays: who brought
+// it here goes on watching it.
+func (w *Warehouse) stopOthers(ctx context.Context, tx pgx.Tx, b turnback.TurnBack, actor effect.Owner, why string) error {
+	open, err := w.ledger.OpenOwners(ctx, tx, b.Request.Pipeline)
 	if err != nil {
 		return err
 	}
-	others := slices.DeleteFunc(open, func(o string) bool { return o == string(actor) })
-	return w.fence(ctx, tx, pipeline, why, others)
+	var watching string
+	if b.Request.Output != "" {
+		tenures, err := w.ledger.Tenures(ctx, tx, b.Request.Pipeline)
+		if err != nil {
+			return err
+		}
+		watching = origin(tenures, b.From).Owner
+	}
+	others := slices.DeleteFunc(open, func(o string) bool { return o == string(actor) || o == watching })
+	return w.fence(ctx, tx, b.Request.Pipeline, why, others)
 }
 
 // DecideTurnBack decides about the next limit partitions after a key, from what is live now: asked again after any part was
@@ -472,7 +495,7 @@ func (w *Warehouse) RecordLeft(ctx context.Context, tenure int64, left []turnbac
 func (w *Warehouse) TurnBack(ctx context.Context, tenure int64) (turnback.TurnBack, error) {
 	b, ok, err := w.ledger.TurnBack(ctx, w.pool, tenure)
 	if err == nil && !ok {
-		err = fault.Newf(fault.Invalid, "read turn-back", fmt.Sprint(tenure), "start it again: drawbridge rollback", "the ledger does not know it")
+		err = admission.LostError{Reason: fmt.Sprintf("it does not know the turn-back of tenure %d", tenure)}
 	}
 	return b, postgres.Classify("read turn-back", fmt.Sprint(tenure), err)
 }

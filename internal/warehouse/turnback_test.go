@@ -215,7 +215,7 @@ func (b turning) finish(t *testing.T) (turnback.State, []turnback.LeftOver) {
 	ended, err := b.Warehouse.TurnBack(t.Context(), b.Tenure.Number)
 	require.NoError(t, err)
 	require.Equal(t, state, ended.State)
-	b.bundle.owner = workflow(fmt.Sprintf("run/shop/%d", b.keys.Add(1)))
+	b.owner = workflow(fmt.Sprintf("run/shop/%d", b.keys.Add(1)))
 	b.tenure, err = b.Active(t.Context(), "shop")
 	require.NoError(t, err)
 	return state, left
@@ -280,7 +280,7 @@ func TestARollbackBringsBackAllOutputsOfEveryPartition(t *testing.T) {
 	b.deploy(t, "1.1.0", 2, "2026-01-01", "2026-01-02")
 	require.Equal(t, seen("1.1.0/2.50", "1.1.0/2.50", "1.1.0/2.50", "1.0.0/1.50"), b.live(t))
 
-	require.NoError(t, b.Hold(t.Context(), "ann", "quarter end"))
+	require.NoError(t, b.Hold(t.Context(), prod, "ann", "quarter end"))
 	back := b.begins(t, rollback(""))
 	require.Equal(t, "1.0.0", b.activeVersion(t), "from its begin on, runs use what is gone back to")
 	state, left := back.finish(t)

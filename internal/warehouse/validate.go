@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -125,7 +126,7 @@ func (v *validation) check(ctx context.Context, tx pgx.Tx, o pipeline.Output, c 
 	if err := v.createOutputs(ctx, tx); err != nil {
 		return err
 	}
-	compiled, err := check.Compile("pg_temp."+postgres.Ident(o.Table), checkColumns(v.columns[o.Table]), []check.Check{c}, check.Options{})
+	compiled, err := check.Compile("pg_temp."+postgres.Ident(o.Table), checkColumns(v.columns[o.Table]), []check.Check{c.At(time.Now())}, check.Options{})
 	if err != nil {
 		return err
 	}
@@ -139,7 +140,7 @@ func (v *validation) check(ctx context.Context, tx pgx.Tx, o pipeline.Output, c 
 
 // metric prepares one watch check. Outputs stand there with the columns that the release gives them.
 func (v *validation) metric(ctx context.Context, tx pgx.Tx, m check.Metric) error {
-	statement, err := check.CompileMetric(m)
+	statement, err := check.CompileMetric(m.At(time.Now()))
 	if err != nil {
 		return err
 	}

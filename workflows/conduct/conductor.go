@@ -54,6 +54,7 @@ type Conductor struct {
 	stop      func()   // ends the body's context
 	cancelled *Command // the command that did
 	saidNo    bool     // a person rejected at a gate
+	saidAll   bool     // and wanted everything back
 	ending    bool     // the body has returned: nothing is steered any more
 	line      failing  // the line that runs, if any
 
@@ -132,6 +133,9 @@ func (c *Conductor) Rule(environment string, rule gate.Approval) { c.rules[envir
 
 // SaidNo says that a person rejected at a gate, or wanted to turn back.
 func (c *Conductor) SaidNo() bool { return c.saidNo }
+
+// SaidAll says that who rejected wanted the earlier environments back too.
+func (c *Conductor) SaidAll() bool { return c.saidAll }
 
 // Asked counts the gates that were ever opened. It grows whenever a person was asked, so it tells rounds apart.
 func (c *Conductor) Asked() int { return c.head.Asked }

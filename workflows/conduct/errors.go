@@ -11,6 +11,9 @@ import (
 	"drawbridge/internal/fault"
 )
 
+// FailedType is the type of an error that is no fault: a retry may mend it.
+const FailedType = "drawbridge.Failed"
+
 // Failure is the last thing that a workflow does with an error. An error changes class when it is wrapped on the way out of
 // a workflow, so the class and its details are issued again here; continue-as-new and cancellation pass untouched.
 func Failure(op string, err error) error {
@@ -19,11 +22,17 @@ func Failure(op string, err error) error {
 	}
 	class, detail := faultOf(err)
 	if class == "" {
-		return temporal.NewNonRetryableApplicationError(op+": "+Reason(err), "drawbridge.Failed", err)
+		return temporal.NewNonRetryableApplicationError(op+": "+Reason(err), FailedType, err)
 	}
 	return temporal.NewApplicationErrorWithOptions(op+": "+Reason(err), string(class), temporal.ApplicationErrorOptions{
 		NonRetryable: true, Details: []any{detail},
 	})
+}
+
+// ClassOf is the class and the hint of a fault; empty for what a retry may mend.
+func ClassOf(err error) (class fault.Class, hint string) {
+	class, detail := faultOf(err)
+	return class, detail.Hint
 }
 
 // faultOf returns the class of an activity's or of our own fault, or "" for what a retry may mend.

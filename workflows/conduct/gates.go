@@ -69,6 +69,7 @@ func (c *Conductor) answer(ctx workflow.Context, q *question) (gate.Gate, error)
 	}
 	if (q.Decided == gate.Reject || q.Decided == gate.Rollback) && len(q.Answers) > 0 {
 		c.saidNo = true
+		c.saidAll = slices.ContainsFunc(q.Answers, func(a gate.Answer) bool { return a.CompensateAll })
 	}
 	c.open = slices.DeleteFunc(c.open, func(o *question) bool { return o == q })
 	kept := q.Gate

@@ -93,7 +93,7 @@ func details(h Header, id string, more []string) string {
 	for _, line := range h.RefusedDecisions {
 		lines = append(lines, "refused: "+line, "")
 	}
-	return cut(strings.Join(append(lines, more...), "\n"), detailsLimit)
+	return Page(append(lines, more...))
 }
 
 func deadline(g gate.Gate) string {
@@ -110,6 +110,9 @@ func choices(cs []gate.Choice) string {
 	}
 	return strings.Join(names, ", ")
 }
+
+// Page makes lines of Markdown fit the live page of a workflow.
+func Page(lines []string) string { return cut(strings.Join(lines, "\n"), detailsLimit) }
 
 // Cell makes text fit a Markdown table.
 func Cell(text string) string {

@@ -29,7 +29,8 @@ CREATE TABLE ledger.tenure (
   asked_by     text NOT NULL DEFAULT '',
   reason       text NOT NULL DEFAULT '',
   reserved_at  timestamptz NOT NULL DEFAULT now(),
-  activated_at timestamptz
+  activated_at timestamptz,
+  watched_until timestamptz               -- its deployment watches, and could go back to what it replaced; by then at the latest it has ended
 );
 CREATE UNIQUE INDEX tenure_owner ON ledger.tenure (pipeline, owner) WHERE kind <> 'turn_back';
 CREATE INDEX tenure_pipeline ON ledger.tenure (pipeline, number);

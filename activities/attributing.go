@@ -1,0 +1,78 @@
+package activities
+
+import (
+	"context"
+	"fmt"
+
+	"drawbridge/internal/breach"
+	"drawbridge/internal/check"
+	"drawbridge/internal/effect"
+	"drawbridge/internal/partition"
+)
+
+// attribution finds out who is to blame for one failed watch check.
+type attribution struct {
+	warehouse Watcher
+	target    Target
+	metric    check.Metric
+	judge     func(value float64, failed error) (check.Result, error)
+	reads     []string
+}
+
+// attribute runs the check again without the release that is watched, and, where that does not mend it, without each later
+// workflow, the newest first.
+func (a attribution) attribute(ctx context.Context) (breach.Breach, error) {
+	owner := string(a.target.Owner)
+	trial, err := a.try(ctx, owner, false)
+	if err != nil {
+		return breach.Breach{}, err
+	}
+	b := breach.OfRelease(a.metric.Name, trial)
+	if b.Cause == breach.Release {
+		return b, nil
+	}
+	later, err := a.warehouse.PublishedLater(ctx, owner, a.reads)
+	if err != nil {
+		return breach.Breach{}, err
+	}
+	for _, l := range later {
+		// What a run published first is left out: it is only named, and a person decides.
+		trial, err := a.try(ctx, l.Owner, true)
+		if err != nil {
+			return breach.Breach{}, err
+		}
+		if named, ok := b.OfRun(effect.Owner(l.Owner).Workflow(), commands(l, a.target.Environment), trial); ok {
+			return named, nil
+		}
+	}
+	return b, nil
+}
+
+func (a attribution) try(ctx context.Context, owner string, bare bool) (breach.Trial, error) {
+	without, err := a.warehouse.MeasureWithout(ctx, a.metric, owner, bare)
+	if err != nil || without.Why != "" {
+		return breach.Trial{Why: without.Why, Stayed: without.Stayed}, err
+	}
+	result, err := a.judge(without.Value, nil)
+	return breach.Trial{Outcome: result.Outcome, Stayed: without.Stayed}, err
+}
+
+// commandsShown bounds the commands of one question.
+const commandsShown = 4
+
+// commands turn back what a later workflow published: a partition to what was live before, or, where nothing was, by running
+// it again from a mended file.
+func commands(l breach.Later, environment string) []string {
+	var out []string
+	again := map[partition.Key]bool{}
+	for _, p := range l.Published {
+		switch {
+		case p.Before != 0:
+			out = append(out, fmt.Sprintf("drawbridge rollback %s --env %s --output %s --partition %s --to %d --reason TEXT", l.Pipeline, environment, p.Output, p.Partition, p.Before))
+		case !again[p.Partition]:
+			again[p.Partition] = true
+			out = append(out, fmt.Sprintf("drawbridge run %s --env %s --partition %s (when its file is mended: nothing was there before)", l.Pipeline, environment, p.Partition))
+		}
+	}
+	return out[:min(len(out), commandsShown)]
+}

@@ -1,0 +1,54 @@
+package activities
+
+import (
+	"context"
+	"fmt"
+
+	"drawbridge/internal/generation"
+)
+
+// Rebinder binds a ledger to a warehouse that was dumped and restored.
+type Rebinder interface {
+	// Rebind records the tables that are there now. copied lets this environment take over the ledger of another one.
+	Rebind(ctx context.Context, environment string, copied bool) (generation.Rebound, error)
+	// Restored counts the tables that are others than the ledger recorded.
+	Restored(ctx context.Context) (int, error)
+}
+
+// rebind binds the ledger anew, and says what came of it, a line each.
+func (a *Inspecting) rebind(ctx context.Context, in InspectInput) ([]Checked, error) {
+	_, w, err := a.Site.open(ctx, in.Target)
+	if err != nil {
+		return nil, err
+	}
+	r, err := w.Rebind(ctx, a.Site.Environment, in.Copied)
+	if err != nil {
+		return nil, err
+	}
+	lines := []Checked{{
+		Subject: "ledger", OK: true,
+		Text: fmt.Sprintf("bound anew: %d of %d generations have another table than before; it has a new epoch", r.Bound, r.Generations),
+	}}
+	for _, text := range r.Lines {
+		lines = append(lines, Checked{Subject: "ledger", Text: text, Remedy: "build the partition again: drawbridge run " + in.Target.Release.Pipeline + " --env " + a.Site.Environment + " --partition P"})
+	}
+	if more := r.Left - len(r.Lines); more > 0 {
+		lines = append(lines, Checked{Subject: "ledger", Text: fmt.Sprintf("and %d more have no table as recorded", more)})
+	}
+	return lines, nil
+}
+
+// boundLine says whether the ledger knows the tables that are there.
+func (a *Inspecting) boundLine(ctx context.Context, pipeline string, w Warehouse) Checked {
+	n, err := w.Restored(ctx)
+	switch {
+	case err != nil:
+		return unwell("ledger", err)
+	case n > 0:
+		return Checked{
+			Subject: "ledger", Text: fmt.Sprintf("%d generations have another table than it recorded, as after a restore from a dump", n),
+			Remedy: fmt.Sprintf("drawbridge doctor %s --env %s --rebind", pipeline, a.Site.Environment),
+		}
+	}
+	return Checked{Subject: "ledger", OK: true, Text: "knows the tables that are there"}
+}

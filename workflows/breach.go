@@ -1,0 +1,107 @@
+package workflows
+
+import (
+	"fmt"
+	"math/bits"
+	"slices"
+	"strings"
+
+	"go.temporal.io/sdk/workflow"
+
+	"drawbridge/activities"
+	"drawbridge/internal/breach"
+	"drawbridge/internal/fault"
+	"drawbridge/internal/gate"
+	"drawbridge/internal/pipeline"
+	"drawbridge/internal/plan"
+	"drawbridge/workflows/conduct"
+)
+
+// breached is a look at which data checks over published tables failed. The release goes back by itself only where it is to
+// blame, where it is not the first one, and where nobody has said to keep it; otherwise a person is asked, once for a check
+// until it holds again.
+func (x *crossing) breached(ctx workflow.Context, seen activities.Look) error {
+	if len(seen.Breaches) == 0 { // nobody has looked for the cause
+		seen.Breaches = []breach.Breach{{Check: "watch", Cause: breach.Unknown, Why: "the cause was not looked for"}}
+	}
+	v := attributed(seen)
+	x.shown.note(GateVerdict{Gate: "watch", Verdict: v, At: workflow.Now(ctx)})
+	fresh := slices.DeleteFunc(slices.Clone(seen.Breaches), func(b breach.Breach) bool { return slices.Contains(x.progress.Kept, b.Check) })
+	at := x.at(plan.StepWatch)
+	if len(fresh) == 0 {
+		// Told again after 1, 2, 4, 8 … looks: a breach that persists stays seen, and does not fill the story.
+		x.progress.Breached++
+		if bits.OnesCount(uint(x.progress.Breached)) == 1 {
+			x.Tell(ctx, at, fmt.Sprintf("still breached, for %s: %s", count(x.progress.Breached, "look"), v.Reason))
+		}
+		return nil
+	}
+	x.progress.Breached = 0
+	x.Tell(ctx, at, "watch breached: "+v.Reason)
+	mine := slices.ContainsFunc(fresh, func(b breach.Breach) bool { return b.Cause == breach.Release })
+	if mine && x.env.Watch.OnBreach == string(pipeline.BreachRollback) && x.env.Active != nil {
+		return fault.Newf(fault.Refused, "watch", x.env.Name, "see the numbers: drawbridge status "+x.target.Release.String(), "breached: "+v.Reason)
+	}
+	name := "watch-breach-" + x.env.Name
+	g, err := x.Ask(ctx, at, gate.Gate{
+		Earlier: x.earlier(),
+		Name:    name, Question: x.about(fresh, mine), Verdict: v, Choices: []gate.Choice{gate.Keep, gate.Rollback}, Endless: true,
+	})
+	if err != nil {
+		return err
+	}
+	if g.Decided != gate.Keep {
+		return conduct.Refused(name, g.Why)
+	}
+	for _, b := range fresh {
+		x.progress.Kept = append(x.progress.Kept, b.Check)
+	}
+	return nil
+}
+
+// about is what a person is asked about a breach.
+func (x *crossing) about(fresh []breach.Breach, mine bool) string {
+	var commands []string
+	for _, b := range fresh {
+		for _, c := range b.Mend {
+			if !slices.Contains(commands, c) {
+				commands = append(commands, c)
+			}
+		}
+	}
+	switch {
+	case len(commands) > 0:
+		return "a watch check failed, and a later run is to blame: keep this release? what turns the run back: " + strings.Join(commands, "; ")
+	case mine && x.env.Active == nil:
+		return "a watch check failed, and no release was active before: keep what is published, or detach it?"
+	case mine:
+		return "a watch check failed because of this release: keep what is published?"
+	}
+	return "a watch check failed, and it is not known that this release is to blame: keep what is published?"
+}
+
+// attributed is a look's verdict with who is to blame in its reason.
+func attributed(seen activities.Look) gate.Verdict {
+	v := seen.Verdict
+	for _, b := range seen.Breaches {
+		v.Reason += fmt.Sprintf("; %s: %s", b.Check, b.Why)
+	}
+	return v
+}
+
+// forget forgets what was said about checks that hold again.
+func (x *crossing) forget(breaches []breach.Breach) {
+	x.progress.Kept = slices.DeleteFunc(x.progress.Kept, func(name string) bool {
+		return !slices.ContainsFunc(breaches, func(b breach.Breach) bool { return b.Check == name })
+	})
+}
+
+// healthy ends a breach that was seen: a verdict of what is over must not stand as the last word.
+func (x *crossing) healthy(ctx workflow.Context) {
+	if last := len(x.shown.Verdicts) - 1; last >= 0 && x.shown.Verdicts[last].Gate == "watch" && x.shown.Verdicts[last].Verdict.Outcome == gate.Fail {
+		v := gate.Verdict{Outcome: gate.Pass, Reason: "every watch check holds again"}
+		x.shown.note(GateVerdict{Gate: "watch", Verdict: v, At: workflow.Now(ctx)})
+		x.Tell(ctx, x.at(plan.StepWatch), v.Reason)
+	}
+	x.progress.Breached = 0
+}

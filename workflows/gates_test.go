@@ -1,0 +1,213 @@
+package workflows_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/testsuite"
+
+	"drawbridge/activities"
+	"drawbridge/internal/breach"
+	"drawbridge/internal/gate"
+	"drawbridge/internal/pipeline"
+	"drawbridge/internal/plan"
+	"drawbridge/workflows"
+)
+
+func TestSmokeBuildsWhatIsPublishedAndWhatIsOnlyTried(t *testing.T) {
+	t.Parallel()
+	x := crossing("prod")
+	x.Slices, x.Aside = 1, 2
+	e := smooth(t, x)
+	var asked []activities.SliceInput
+	e.build = func(ctx context.Context, in activities.SliceInput) (activities.SliceResult, error) {
+		asked = append(asked, in)
+		if in.Aside {
+			return e.built(ctx, in, gate.Fail)
+		}
+		return e.built(ctx, in, gate.Pass)
+	}
+	s, err := e.deploy(t)
+	require.NoError(t, err)
+	require.Equal(t, workflows.StageRefused, s.Stage, "an audit that fails aside refuses too")
+	require.Len(t, asked, 2)
+	require.False(t, asked[0].Aside)
+	require.True(t, asked[1].Aside)
+	require.NotEqual(t, asked[0].Step, asked[1].Step, "each has an effect key of its own")
+	require.NotContains(t, e.seen(), "CompareCanary prod")
+}
+
+func TestAControlIsTheActiveReleaseInTheCandidatesPlace(t *testing.T) {
+	t.Parallel()
+	x := crossing("prod")
+	x.Slices = 1
+	e := smooth(t, x)
+	e.baseline = func(in activities.BaselineInput) (activities.BaselineResult, error) {
+		return activities.BaselineResult{NeedControl: in.Pieces}, nil
+	}
+	var control *activities.SliceInput
+	e.build = func(ctx context.Context, in activities.SliceInput) (activities.SliceResult, error) {
+		if in.Control != nil {
+			control = &in
+		}
+		return e.built(ctx, in, gate.Pass)
+	}
+	var compared activities.CompareInput
+	e.compare = func(in activities.CompareInput) (activities.CompareResult, error) {
+		compared = in
+		return activities.CompareResult{Verdict: gate.Verdict{Outcome: gate.Pass}}, nil
+	}
+	_, err := e.deploy(t)
+	require.NoError(t, err)
+	require.NotNil(t, control)
+	require.Equal(t, previous(), *control.Control)
+	require.Equal(t, candidate(), control.Target.Release, "the place is the crossing's: its config, its files, its warehouse")
+	require.Equal(t, compared.Target.Config, control.Target.Config)
+	require.Equal(t, previous(), *compared.Active)
+}
+
+func TestACanaryWithNothingToCompareIsNoQuestionAndNoPass(t *testing.T) {
+	t.Parallel()
+	x := crossing("prod")
+	x.Slices, x.Active = 1, nil
+	e := smooth(t, x)
+	e.compare = func(activities.CompareInput) (activities.CompareResult, error) {
+		return activities.CompareResult{Verdict: gate.Verdict{Outcome: gate.None, Reason: "no baseline"}}, nil
+	}
+	s, err := e.deploy(t)
+	require.NoError(t, err)
+	require.Equal(t, workflows.StageDone, s.Stage)
+	require.Empty(t, s.Gates)
+	require.Equal(t, gate.None, s.Crossings[0].Verdicts[1].Verdict.Outcome)
+}
+
+// fell is a look at which a check failed, and who is to blame.
+func fell(reason string, cause breach.Cause) activities.Look {
+	b := breach.Breach{Check: "revenue", Cause: cause, Why: "why"}
+	if cause == breach.Run {
+		b.Workflow, b.Mend = "run/shop/prod/2026-01-05", []string{"drawbridge rollback shop --env prod --output fct_orders --partition 2026-01-05"}
+	}
+	return activities.Look{Verdict: gate.Verdict{Outcome: gate.Fail, Reason: reason}, Breaches: []breach.Breach{b}}
+}
+
+func TestOnlyTheReleasesOwnBreachTurnsItBackByItself(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		cause    breach.Cause
+		onBreach string
+		first    bool
+		asks     string // empty: it turns back
+	}{
+		"the release":                        {breach.Release, "rollback", false, ""},
+		"the release, where policy says ask": {breach.Release, "ask", false, "because of this release"},
+		"the release, which is the first":    {breach.Release, "rollback", true, "no release was active before"},
+		"a later run":                        {breach.Run, "rollback", false, "drawbridge rollback shop --env prod --output fct_orders --partition 2026-01-05"},
+		"nobody known":                       {breach.Unknown, "rollback", false, "not known"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			x := crossing("prod")
+			x.Slices, x.Watch = 1, plan.Watch{For: 10 * time.Hour, Every: time.Hour, OnBreach: c.onBreach}
+			if c.first {
+				x.Active, x.RollbackTo = nil, nil
+			}
+			e := smooth(t, x)
+			e.look = func(activities.LookInput) (activities.Look, error) { return fell("revenue fell", c.cause), nil }
+			var asked string
+			keep := yes("watch-breach-prod")
+			keep.Choice = gate.Keep
+			s, err := e.deploy(t, func(env *testsuite.TestWorkflowEnvironment) {
+				if c.asks == "" {
+					return
+				}
+				env.RegisterDelayedCallback(func() {
+					g, _ := now(t, env).Open()
+					asked = g.Question
+				}, 2*time.Hour)
+				decide(3*time.Hour, keep, answered(t))(env)
+			})
+			require.NoError(t, err)
+			if c.asks == "" {
+				require.Equal(t, workflows.StageRolledBack, s.Stage)
+				e.unchanged(t, "prod")
+				return
+			}
+			require.Equal(t, workflows.StageDone, s.Stage, s.Sentence)
+			require.Contains(t, asked, c.asks)
+			require.Equal(t, 1, s.Asked, "what was decided is not asked again")
+			last := s.Crossings[0].Verdicts[len(s.Crossings[0].Verdicts)-1]
+			require.Equal(t, gate.Fail, last.Verdict.Outcome, "it stays visible")
+			require.Greater(t, last.Times, 5)
+			told := 0
+			for _, event := range s.Events {
+				if event.Step == plan.StepWatch && len(event.Text) > 14 && event.Text[:14] == "still breached" {
+					told++
+				}
+			}
+			require.Positive(t, told, "it is told again")
+			require.Less(t, told, last.Times, "and not at every look")
+		})
+	}
+}
+
+func TestABreachThatWasKeptAndIsOverIsAskedAnew(t *testing.T) {
+	t.Parallel()
+	x := crossing("prod")
+	x.Slices, x.Watch = 1, plan.Watch{For: 10 * time.Hour, Every: time.Hour, OnBreach: "rollback"}
+	e := smooth(t, x)
+	looks := 0
+	e.look = func(activities.LookInput) (activities.Look, error) {
+		looks++
+		if looks == 1 || looks > 3 {
+			return fell("revenue fell", breach.Unknown), nil
+		}
+		return activities.Look{Verdict: gate.Verdict{Outcome: gate.Pass, Reason: "1 check passed"}}, nil
+	}
+	keep := yes("watch-breach-prod")
+	keep.Choice = gate.Keep
+	back := keep
+	back.Gate, back.Choice = "watch-breach-prod-2", gate.Rollback
+	s, err := e.deploy(t, decide(30*time.Minute, keep, answered(t)), decide(20*time.Hour, back, answered(t)))
+	require.NoError(t, err)
+	require.Equal(t, 2, s.Asked)
+	require.Equal(t, workflows.StageRolledBack, s.Stage)
+}
+
+func TestARejectionMayTakeTheEarlierEnvironmentsBack(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		person bool
+		policy pipeline.Compensate
+		all    bool
+	}{
+		"the one that was rejected": {false, pipeline.CompensateFailed, false},
+		"all, by the person's word": {true, pipeline.CompensateFailed, true},
+		"all, by the policy":        {false, pipeline.CompensateAll, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dev, prod := crossing("dev"), crossing("prod")
+			dev.Slices, prod.Slices = 1, 1
+			prod.Approval, prod.Compensate = gate.Approval{Required: true}, c.policy
+			e := smooth(t, dev, prod)
+			no := yes("approval-prod")
+			no.Choice, no.CompensateAll = gate.Reject, c.person
+			var offered []string
+			s, err := e.deploy(t, func(env *testsuite.TestWorkflowEnvironment) {
+				env.RegisterDelayedCallback(func() {
+					g, _ := now(t, env).Open()
+					offered = g.Earlier
+				}, time.Hour)
+			}, decide(2*time.Hour, no, answered(t)))
+			require.NoError(t, err)
+			require.Equal(t, []string{"dev"}, offered)
+			want := map[bool]string{false: "live", true: "turned_back"}[c.all]
+			require.Equal(t, want, s.Crossings[0].State)
+			if c.all {
+				e.unchanged(t, "dev")
+			}
+		})
+	}
+}
