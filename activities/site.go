@@ -209,7 +209,6 @@ func (s *Site) locate(ctx context.Context, t Target) (Target, *pipeline.Pipeline
 		"deploy a release: drawbridge deploy "+t.Release.Pipeline+" --to "+s.Environment, "it was never published here")
 }
 
-// open returns a target's pipeline and its warehouse, whose ledger knows what it has told the target's owner.
 // replaced are files, one of them with another body.
 func replaced(files map[string][]byte, name string, body []byte) map[string][]byte {
 	with := make(map[string][]byte, len(files)+1)
@@ -218,7 +217,8 @@ func replaced(files map[string][]byte, name string, body []byte) map[string][]by
 	return with
 }
 
-// open returns a target's pipeline at the target's moment, and its warehouse.
+// open returns a target's pipeline at the target's moment, and its warehouse, whose ledger knows what it has told the
+// target's owner.
 func (s *Site) open(ctx context.Context, t Target) (*pipeline.Pipeline, Warehouse, error) {
 	p, err := s.Pipeline(ctx, t)
 	if err != nil {

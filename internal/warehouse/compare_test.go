@@ -20,9 +20,7 @@ func TestOnlyABaselineThatIsOneIsCompared(t *testing.T) {
 	otherDay, _, err := b.Live(t.Context(), "fct_orders", "2026-01-02")
 	require.NoError(t, err)
 	built := func(version string, control bool) int64 {
-		p := shop()
-		p.Version = version
-		spec := b.spec(p, "2026-01-01")
+		spec := b.spec(mart(version), "2026-01-01")
 		spec.Control = control
 		out, err := b.Build(t.Context(), spec)
 		require.NoError(t, err)
