@@ -172,15 +172,6 @@ func each[T any](ctx context.Context, houses []House, do func(context.Context, H
 	return out
 }
 
-// serves refuses to answer for another environment.
-func (s *Site) serves(environment string) error {
-	if environment != s.Environment {
-		return fault.Newf(fault.Refused, "serve environment", environment,
-			"start a worker for it: drawbridge-worker --env "+environment, "this worker serves "+s.Environment+" only")
-	}
-	return nil
-}
-
 // enter opens the warehouse of a house.
 func (s *Site) enter(ctx context.Context, h House) (Warehouse, error) {
 	return s.warehouse(ctx, pipeline.Config{Environment: s.Environment, Warehouse: h.Connection, WarehouseSchema: h.Schema})
@@ -228,7 +219,7 @@ func (s *Site) released(ctx context.Context, name string, found map[House]bool) 
 		return err
 	}
 	for _, r := range all[:min(len(all), releasesLooked)] {
-		p, err := s.Pipeline(ctx, Target{Environment: s.Environment, Release: r})
+		p, err := s.read(ctx, r, "")
 		switch {
 		case fault.ClassOf(err) != "":
 			continue

@@ -106,26 +106,38 @@ const rememberedPipelines = 64
 // Pipeline returns the parsed release of a target, with this environment's config. It refuses a target of another
 // environment: a worker touches only what it serves.
 func (s *Site) Pipeline(ctx context.Context, t Target) (*pipeline.Pipeline, error) {
-	if t.Environment != s.Environment {
-		return nil, fault.Newf(fault.Refused, "serve environment", t.Environment,
-			"start a worker for it: drawbridge-worker --env "+t.Environment,
-			"this worker serves "+s.Environment+" only")
+	if err := s.serves(t.Environment); err != nil {
+		return nil, err
 	}
 	if err := calls(ctx, t); err != nil {
 		return nil, err
 	}
-	id := t.Release.Digest + "+" + t.Config
+	return s.read(ctx, t.Release, t.Config)
+}
+
+// serves refuses to answer for another environment.
+func (s *Site) serves(environment string) error {
+	if environment != s.Environment {
+		return fault.Newf(fault.Refused, "serve environment", environment,
+			"start a worker for it: drawbridge-worker --env "+environment, "this worker serves "+s.Environment+" only")
+	}
+	return nil
+}
+
+// read returns the parsed release, for whoever asks.
+func (s *Site) read(ctx context.Context, r release.Release, config string) (*pipeline.Pipeline, error) {
+	id := r.Digest + "+" + config
 	s.mu.Lock()
 	p, ok := s.known[id]
 	s.mu.Unlock()
 	if ok {
 		return p, nil
 	}
-	files, err := s.Store.Files(ctx, t.Release.Digest)
+	files, err := s.Store.Files(ctx, r.Digest)
 	if err != nil {
-		return nil, fmt.Errorf("fetch release %s: %w", t.Release.Digest, err)
+		return nil, fmt.Errorf("fetch release %s: %w", r.Digest, err)
 	}
-	p, err = s.parse(ctx, files, t.Config)
+	p, err = s.parse(ctx, files, config)
 	if err != nil {
 		return nil, err
 	}

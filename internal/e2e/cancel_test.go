@@ -49,8 +49,11 @@ func TestACancelAtEveryStageTurnsBack(t *testing.T) {
 		h.drop()
 	}
 	// Past the watch there is nothing to turn back any more: the release has passed, and a statement says so.
-	h := w.shut("dev", "sample")
+	active := w.hold("dev", "active", "true")
 	w.rebuild(next)
+	active.reached()
+	h := w.shutSoon("dev", "answer")
+	active.release()
 	h.reached()
 	w.cli(0, "cancel", shop)
 	h.release()

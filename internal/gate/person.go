@@ -2,17 +2,27 @@ package gate
 
 import (
 	"slices"
+	"strings"
 	"unicode"
 
 	"golang.org/x/text/cases"
 	"golang.org/x/text/unicode/norm"
 )
 
-// Same says whether two names are of one person: case and the way in which Unicode spells a letter make no other one.
+// Same says whether two names are of one person: case, the way in which Unicode spells a letter, spaces around it and what
+// nobody sees make no other one.
 func Same(a, b string) bool { return folded(a) == folded(b) }
 
 // folded is a name as it is compared, never as it is shown.
-func folded(name string) string { return norm.NFKC.String(cases.Fold().String(norm.NFKC.String(name))) }
+func folded(name string) string {
+	seen := strings.Map(func(r rune) rune {
+		if unicode.Is(unicode.Cf, r) {
+			return -1
+		}
+		return r
+	}, norm.NFKC.String(name))
+	return strings.Join(strings.Fields(norm.NFKC.String(cases.Fold().String(seen))), " ")
+}
 
 // isOneOf says whether a person is among names.
 func isOneOf(names []string, person string) bool {
