@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"time"
 
+	"go.temporal.io/sdk/activity"
+
 	"drawbridge/internal/admission"
 	"drawbridge/internal/check"
 	"drawbridge/internal/effect"
@@ -39,6 +41,8 @@ type TurnBacker interface {
 	RecordLeft(ctx context.Context, tenure int64, left []turnback.LeftOver) error
 	Left(ctx context.Context, tenure int64, limit int) (stuck, left int, first []turnback.LeftOver, err error)
 	EndTurnBack(ctx context.Context, tenure int64, state turnback.State) error
+	// DropStoppedShadows takes the shadows of stopped deployments apart. It may be repeated.
+	DropStoppedShadows(ctx context.Context) error
 	// Verify recounts rows and checksums of retired generations against what was recorded; a difference is fault.Refused.
 	Verify(ctx context.Context, generations []int64, beat func()) error
 }
@@ -96,6 +100,9 @@ func (a *TurningBack) Begin(ctx context.Context, in BeginInput) (Began, error) {
 	var ok bool
 	out.TurnBack, ok, err = w.BeginTurnBack(ctx, in.Request, in.Target.Owner)
 	out.Nothing = !ok
+	if err == nil && !ok {
+		sweep(ctx, w)
+	}
 	return out, err
 }
 
@@ -507,5 +514,17 @@ func (a *TurningBack) End(ctx context.Context, in EndInput) (Ended, error) {
 		out.State = turnback.Stuck
 	}
 	defer a.Site.changed()
-	return out, w.EndTurnBack(ctx, in.Tenure, out.State)
+	if err := w.EndTurnBack(ctx, in.Tenure, out.State); err != nil {
+		return out, err
+	}
+	sweep(ctx, w)
+	return out, nil
+}
+
+// sweep takes the shadows of whoever was stopped apart, which they do themselves no more. No turn-back waits for that: what
+// is in the way today goes with the next housekeeping.
+func sweep(ctx context.Context, w Warehouse) {
+	if err := w.DropStoppedShadows(ctx); err != nil {
+		activity.GetLogger(ctx).Warn("shadows of stopped workflows are left to housekeeping", "error", err)
+	}
 }

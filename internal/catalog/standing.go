@@ -51,14 +51,20 @@ func (l Ledger) Pipelines(ctx context.Context, q Querier) ([]release.Pipeline, e
 	return list, nil
 }
 
-// FencedShadows lists the stopped deployments that something still hangs in the shadow of.
-func (l Ledger) FencedShadows(ctx context.Context, q Querier) ([]string, error) {
+// FencedShadows lists the stopped deployments that something still hangs in the shadow of, or whose shadow parents are in
+// the schema still; mark is how the comment of such a parent begins, before its deployment.
+func (l Ledger) FencedShadows(ctx context.Context, q Querier, schema, mark string) ([]string, error) {
 	rows, err := q.Query(ctx, l.sql(`
-		SELECT DISTINCT g.shadow
-		FROM ledger.generation g
-		JOIN ledger.fence f ON f.owner = g.shadow
-		WHERE g.state = 'shadow'
-		ORDER BY 1`))
+		SELECT f.owner
+		FROM ledger.fence f
+		WHERE EXISTS (SELECT FROM ledger.generation g WHERE g.shadow = f.owner AND g.state = 'shadow')
+		   OR f.owner IN (
+			SELECT substr(obj_description(c.oid, 'pg_class'), length($2) + 1)
+			FROM pg_class c
+			WHERE c.relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = $1) AND c.relkind = 'p'
+			  AND starts_with(obj_description(c.oid, 'pg_class'), $2))
+		GROUP BY f.owner
+		ORDER BY f.owner`), schema, mark)
 	if err != nil {
 		return nil, fmt.Errorf("list shadows of stopped deployments: %w", err)
 	}

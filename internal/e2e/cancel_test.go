@@ -48,17 +48,6 @@ func TestACancelAtEveryStageTurnsBack(t *testing.T) {
 		w.tidy("dev")
 		h.drop()
 	}
-	// Past the watch there is nothing to turn back any more: the release has passed, and a statement says so.
-	active := w.hold("dev", "active", "true")
-	w.rebuild(next)
-	active.reached()
-	h := w.shutSoon("dev", "answer")
-	active.release()
-	h.reached()
-	w.cli(0, "cancel", shop)
-	h.release()
-	w.cli(0, "status", shop, "--watch")
-	w.ended(workflows.StageDone, fiveFilled, "1.1.0")
 }
 
 // A person who changes their mind at the gate, or while it is watched, gets back what was there.
@@ -106,8 +95,8 @@ func TestACompensationOfAllTakesTheEarlierEnvironmentsBack(t *testing.T) {
 func TestASecondCancelDoesNotStopTheCompensation(t *testing.T) {
 	t.Parallel()
 	w, _ := liveInDev(t)
-	published := w.hold("dev", "effect", effectOf("activate"))
-	swapBack := w.hold("dev", "effect", "NEW.kind = 'turn_back'")
+	published := w.hold("dev", "effect", effectOf("publish-slice-1"))
+	swapBack := w.hold("dev", "effect", effectOf("turn-back-%"))
 	w.rebuild(w.withCurrency("1.1.0"))
 	published.reached()
 	w.cli(0, "cancel", shop)
@@ -154,17 +143,17 @@ func TestARecoveryFinishesATerminatedCompensation(t *testing.T) {
 	w.sources(append(fiveDays(), "2026-01-06", "2026-01-07", "2026-01-08", "2026-01-09", "2026-01-10", "2026-01-11")) // more than goes back at once
 	first := w.worker("first", "--env", "dev", "--workflows")
 	w.cli(0, "deploy", w.release("1.0.0"), "--to", "dev")
-	published := w.hold("dev", "effect", effectOf("activate"))
-	second := w.hold("dev", "effect", effectOf("swap-back-1"))
+	published := w.hold("dev", "effect", effectOf("publish-slice-1"))
+	swapBack := w.hold("dev", "effect", effectOf("turn-back-%"))
 	w.rebuild(w.withCurrency("1.1.0"))
 	published.reached()
 	w.cli(0, "cancel", shop)
 	published.release()
-	second.reached()
+	swapBack.reached()
 	require.NoError(t, w.temporal.TerminateWorkflow(t.Context(), workflows.DeploymentID(shop, "1.1.0"), "", "by hand"))
 	first.kill()
-	require.Equal(t, []string{"true"}, w.texts(`SELECT pg_terminate_backend(pid)::text FROM pg_locks WHERE NOT granted AND `+second.waiting))
-	second.release()
+	require.Equal(t, []string{"true"}, w.texts(`SELECT pg_terminate_backend(pid)::text FROM pg_locks WHERE NOT granted AND `+swapBack.waiting))
+	swapBack.release()
 	w.worker("second", "--env", "dev", "--workflows")
 	require.Equal(t, workflows.Stage("abandoned"), w.status(shop).Stage)
 	w.cli(0, "recover", "shop@1.1.0")

@@ -105,8 +105,8 @@ func TestAWorkerIsKilledAtTheGate(t *testing.T) {
 func TestAWorkerIsKilledDuringCompensation(t *testing.T) {
 	t.Parallel()
 	w, first := liveInDev(t)
-	published := w.hold("dev", "effect", effectOf("activate"))
-	swapBack := w.hold("dev", "effect", "NEW.kind = 'turn_back'")
+	published := w.hold("dev", "effect", effectOf("publish-slice-1"))
+	swapBack := w.hold("dev", "effect", effectOf("turn-back-%"))
 	w.rebuild(w.withCurrency("1.1.0"))
 	published.reached()
 	w.cli(0, "cancel", shop)
@@ -134,7 +134,7 @@ func TestACancelledLoadOfAKilledWorkerIsGivenUp(t *testing.T) {
 	w.ended(workflows.StageDone, fiveFilled, "1.1.0")
 }
 
-// A run that was killed and terminated has nobody who compensates: the next deployment's housekeeping gives it up.
+// A run that was killed and terminated has nobody who compensates: housekeeping gives it up, and a deployment waits for neither.
 func TestATerminatedRunOfAKilledWorkerIsGivenUp(t *testing.T) {
 	t.Parallel()
 	w, first := liveInDev(t)
@@ -146,7 +146,9 @@ func TestATerminatedRunOfAKilledWorkerIsGivenUp(t *testing.T) {
 	slow.restore()
 	w.worker("second", "--env", "dev", "--workflows")
 	w.rebuild(w.withCurrency("1.1.0"))
-	w.done(fiveFilled, "1.1.0")
+	w.cli(0, "status", shop, "--watch")
+	w.holds("dev", fiveFilled)
+	require.Equal(t, "1.1.0", w.active("dev"))
 }
 
 // A worker that was stopped comes back when another has done its work, and finds that it may do nothing.

@@ -1,7 +1,6 @@
 package warehouse
 
 import (
-	"cmp"
 	"context"
 	"time"
 
@@ -19,17 +18,10 @@ const (
 )
 
 // Housekeep drops the shadows of stopped deployments, and the children that nobody can go back to any more: rejected ones,
-// abandoned ones, and retired ones beyond keep that no open change could go back to. It never drops what is attached to any table. It forgets old samples, and refreshes statistics. It may be
-// repeated; what is in the way today goes the next time.
+// abandoned ones, and retired ones beyond keep that no open change could go back to. It never drops what is attached to any table. It
+// forgets old samples, and refreshes statistics. It may be repeated; what is in the way today goes the next time.
 func (w *Warehouse) Housekeep(ctx context.Context, keep time.Duration) error {
-	stopped, err := w.ledger.FencedShadows(ctx, w.pool)
-	if err != nil {
-		return postgres.Classify("housekeep", w.names.schema, err)
-	}
-	var failed error
-	for _, owner := range stopped {
-		failed = cmp.Or(failed, w.DropShadow(ctx, owner)) // the others still go
-	}
+	failed := w.DropStoppedShadows(ctx) // the others still go
 	gone, err := w.ledger.Disposable(ctx, w.pool, keep, abandonedAge)
 	if err != nil {
 		return postgres.Classify("housekeep", w.names.schema, err)

@@ -1,6 +1,7 @@
 package warehouse
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -76,8 +77,25 @@ func (w *Warehouse) attachShadow(ctx context.Context, tx pgx.Tx, g catalog.Gener
 	return w.ledger.SetState(ctx, tx, g.ID, generation.Shadow, deployment)
 }
 
+// shadowMark begins the comment of every shadow parent.
+const shadowMark = "drawbridge shadow of "
+
 // shadowComment marks a shadow parent as one of a deployment.
-func shadowComment(deployment string) string { return "drawbridge shadow of " + deployment }
+func shadowComment(deployment string) string { return shadowMark + deployment }
+
+// DropStoppedShadows takes the shadows of all deployments apart that were stopped and can do so themselves no more. One that
+// is in the way stops no other, and goes the next time.
+func (w *Warehouse) DropStoppedShadows(ctx context.Context) error {
+	stopped, err := w.ledger.FencedShadows(ctx, w.pool, w.names.shadow(), shadowMark)
+	if err != nil {
+		return postgres.Classify("drop shadows of", w.names.schema, err)
+	}
+	var failed error
+	for _, owner := range stopped {
+		failed = cmp.Or(failed, w.DropShadow(ctx, owner))
+	}
+	return failed
+}
 
 // DropShadow takes a deployment's shadow apart: what was promoted is gone from it already, the rest is rejected, and
 // housekeeping drops its children. Without a shadow it does nothing.
