@@ -119,7 +119,7 @@ type month struct {
 func newMonth(t *testing.T) *month {
 	t.Helper()
 	m := &month{t: t, name: "month_" + strings.ReplaceAll(uuid.NewString(), "-", "")[:8], root: t.TempDir(), db: testdb.New(t), ran: map[int]bool{}}
-	t.Setenv("DRAWBRIDGE_SECRET_WAREHOUSE", m.db.URL)
+	t.Setenv("DRAWBRIDGE_WAREHOUSE", m.db.URL)
 	policies := filepath.Join(t.TempDir(), "policies")
 	m.write(filepath.Join(policies, "policy.prod.yaml"), "approval: {required: false}\n")
 	o := options{policies: policies, sourceRoot: m.root, store: t.TempDir(), key: filepath.Join(t.TempDir(), "key.pem"), builds: 2}
