@@ -15,8 +15,7 @@ type hold struct {
 	conn    *pgx.Conn // has the lock
 	waiting string    // condition of the waiting row of pg_locks
 	unlock  string
-	undo    string     // takes it away for good
-	shut    chan error // says that the lock is had, where it was asked for in advance
+	undo    string // takes it away for good
 }
 
 func (w *world) newHold() *hold {
@@ -67,26 +66,6 @@ func (w *world) shut(env, table string) *hold {
 	return h
 }
 
-// shutSoon is shut for a table that a stopped transaction has read: it is shut when that one ends, before anybody else comes.
-func (w *world) shutSoon(env, table string) *hold {
-	w.t.Helper()
-	name := schemaOf(env) + "__ledger." + table
-	h := w.newHold()
-	pid := h.conn.PgConn().PID()
-	h.waiting = fmt.Sprintf("pid <> %d AND locktype = 'relation' AND relation = '%s'::regclass", pid, name)
-	h.unlock, h.undo = `ROLLBACK`, `SELECT`
-	h.exec(`BEGIN`)
-	h.shut = make(chan error, 1)
-	go func() {
-		_, err := h.conn.Exec(w.t.Context(), `LOCK TABLE `+name)
-		h.shut <- err
-	}()
-	w.await("the lock to be asked for", func() bool {
-		return w.number(fmt.Sprintf(`SELECT count(*) FROM pg_locks WHERE pid = %d AND NOT granted`, pid)) > 0
-	})
-	return h
-}
-
 // effect names the ledger rows of one step's effect.
 func effectOf(step string) string { return "NEW.key LIKE '%/" + step + "/%'" }
 
@@ -101,10 +80,6 @@ func (h *hold) reached() {
 			  AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
 			  AND `+h.waiting) > 0
 	})
-	if h.shut != nil {
-		require.NoError(h.w.t, <-h.shut)
-		h.shut = nil
-	}
 }
 
 // release lets them go on, and everyone who comes later.

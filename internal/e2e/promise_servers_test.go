@@ -10,8 +10,6 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
-
-	"drawbridge/workflows"
 )
 
 // srvQuick is in seconds, on a busy machine.
@@ -89,22 +87,6 @@ func TestAnUnreachableWarehouseIsSaidInSeconds(t *testing.T) {
 		a, _ := w.truWithin(srvQuick, args...) // these may wait for it, and say so
 		require.Regexp(t, `(?i)reach`, a.out+a.err, args)
 	}
-}
-
-// While something is tried again, every screen says which try it is and what went wrong.
-func TestAScreenShowsWhatIsRetried(t *testing.T) {
-	t.Parallel()
-	w, _ := srvSilence(t)
-	w.cli(0, "run", "shop@1.0.0", "--env", "dev", "--partition", middleDay, "--detach")
-	id := workflows.RunID(shop, "dev", middleDay)
-	var seen answer
-	require.True(t, w.truSoon(srvQuick, func() bool {
-		seen = w.try("status", id)
-		text := strings.ToLower(seen.out)
-		return strings.Contains(text, "attempt") && strings.Contains(text, "reach")
-	}), "%s", seen.out)
-	body, _ := w.truWithin(srvQuick, "status", id, "--json")
-	require.Contains(t, strings.ToLower(body.out), "attempt")
 }
 
 // A password with a character that a URL may not have is not a riddle.

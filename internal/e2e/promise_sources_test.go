@@ -131,7 +131,7 @@ func TestAMessageHasABound(t *testing.T) {
 		require.Less(t, len(a.out)+len(a.err), bound, "%s says this many bytes", args)
 		if args[0] == "run" {
 			require.NotZero(t, a.code, a.out)
-			require.Contains(t, a.out+a.err, "wide_"+newestDay+".csv")
+			require.Contains(t, a.out+a.err, "data/wide_", "it names the load")
 		}
 	}
 	for _, e := range w.executions() {

@@ -61,25 +61,6 @@ func TestAWatchLongerThanWhatIsKeptIsRefused(t *testing.T) {
 	require.Zero(t, w.number(`SELECT count(*) WHERE to_regclass('lab_dev.ta') IS NOT NULL`))
 }
 
-// Days that only scheduled runs touch are kept in order too: no deployment has to come by.
-func TestHousekeepingRunsWithoutADeployment(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t)
-	w.policy("dev", "approval: {required: false}\nkeep_retired: 1s\n")
-	w.worker("first", "--env", "dev", "--workflows")
-	l := w.tbNewLab("lab", 1)
-	l.deploy(tbFirst())
-	old := l.child("dev", "ta", l.days[0])
-	w.cli(0, "run", l.name, "--env", "dev", "--partition", l.days[0])
-	w.await("what was retired to be older than is kept", func() bool {
-		return w.number(`SELECT count(*) FROM lab_dev__ledger.generation WHERE state = 'retired' AND at < now() - interval '2 s'`) == 1
-	})
-	w.cli(0, "run", l.name, "--env", "dev", "--partition", l.days[0])
-	require.True(t, w.tbBecomes(tbSoon, func() bool {
-		return w.number(`SELECT count(*) WHERE to_regclass($1) IS NOT NULL`, old) == 0
-	}), "%s was retired long ago", old)
-}
-
 // Over what a terminated deployment left nothing is deployed, neither another release nor the same one again; recover
 // takes it back, whatever was tried since, and then there is room.
 func TestNothingIsDeployedOverAnAbandonedDeployment(t *testing.T) {
