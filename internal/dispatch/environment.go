@@ -2,11 +2,10 @@ package dispatch
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"strings"
 	"time"
-
-	"crypto/rand"
 
 	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/serviceerror"
@@ -47,6 +46,7 @@ func (d *Desk) Inspect(ctx context.Context, in activities.InspectInput, summary 
 	}
 	return Ask[activities.InspectResult](ctx, d, "inspect", Order{
 		Workflow: workflows.InspectionName, Pipeline: in.Target.Release.Pipeline, Environments: []string{env}, Summary: summary, Input: in,
+		untaken: untaken - answerWait, // it has waited already
 	})
 }
 
