@@ -169,7 +169,7 @@ func (a *Inspecting) diff(ctx context.Context, p *pipeline.Pipeline, w Warehouse
 	}
 	d, err := w.Compare(ctx, Comparison{
 		Output: output.Table, Key: output.Key, Metrics: metrics(output.Checks),
-		Baseline: in.Left, Candidate: in.Right, Origin: canary.Live,
+		Baseline: in.Left, Candidate: in.Right, Origin: canary.Earlier,
 	})
 	return &d, err
 }

@@ -34,7 +34,7 @@ import (
 // The untouched scaffold lives through a month: a run every morning, late files, a supplier who sends amounts × 20 once, and
 // one release that is wrong where no canary looks. The activities and the server are real; only time is the test
 // environment's, which skips it. Whatever went back by itself was wrong, and whatever was wrong went back.
-func TestTheScaffoldLivesThroughAMonth(t *testing.T) {
+func TestTheScaffoldLivesThroughAMonth(t *testing.T) { //nolint:paralleltest // it sets the environment of its worker
 	m := newMonth(t)
 	m.stories = map[int]func(at time.Time){
 		4: func(at time.Time) { // the first release, from the three days that the scaffold brings

@@ -42,8 +42,8 @@ func TestADeploymentCrossesItsEnvironmentsInOrder(t *testing.T) {
 		"Enter dev", "Recheck dev", "BuildSlice dev canary", "AttachShadow dev", "CompareCanary dev", "Expand dev",
 		"Publish dev publish-canary", "Publish dev publish-slice-1", "Publish dev publish-slice-2", "Attest dev", "Leave dev", "DropShadow dev",
 		"Enter prod", "Recheck prod", "BuildSlice prod canary", "AttachShadow prod", "CompareCanary prod", "Expand prod",
-		"Publish prod publish-canary", "Publish prod publish-slice-1", "Publish prod publish-slice-2", "Leave prod",
-		"Look prod", "Look prod", "Look prod", "Attest prod", "DropShadow prod",
+		"Publish prod publish-canary", "Publish prod publish-slice-1", "Publish prod publish-slice-2", "BeginWatch prod",
+		"Look prod", "Look prod", "Look prod", "Attest prod", "Leave prod", "DropShadow prod",
 	}, slices.DeleteFunc(seen[2:], func(call string) bool {
 		return strings.HasPrefix(call, "BuildSlice") && !strings.HasSuffix(call, " canary") // beside the publishing
 	}))

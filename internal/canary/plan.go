@@ -23,6 +23,7 @@ type Origin string
 const (
 	Live    Origin = "live"    // the published generation
 	Control Origin = "control" // the active release, run again on the candidate's inputs
+	Earlier Origin = "earlier" // a generation that a person names, whatever it is
 )
 
 // Spec is what to compare.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"slices"
 	"strings"
 	"time"
 
@@ -56,11 +57,7 @@ func said(err error) bool {
 	if !ok {
 		return false
 	}
-	switch fault.Class(app.Type()) {
-	case fault.Invalid, fault.Refused, fault.Conflict:
-		return true
-	}
-	return app.Type() == workflows.FailedType
+	return app.Type() == workflows.FailedType || slices.Contains(fault.Classes(), fault.Class(app.Type()))
 }
 
 // askEnvironment asks the workflow of an environment, which it starts where it does not run.

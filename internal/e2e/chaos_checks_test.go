@@ -99,7 +99,12 @@ func (c *chaos) untilStill(ids []string, limit time.Duration) (waiting []string)
 		waiting = nil
 		var going []string
 		for _, id := range ids {
-			if !c.runs(id) {
+			running, known := c.describes(id)
+			if !known {
+				going = append(going, id+" (the server does not answer)")
+				continue
+			}
+			if !running {
 				continue
 			}
 			if s := c.where(id); s.Stage == workflows.StageWaiting {
@@ -139,7 +144,10 @@ func (c *chaos) answered(id string) {
 	if !c.cause(s) {
 		c.violated("%s waits for a cause that is gone: %s", id, g.Question)
 	}
-	for began := time.Now(); c.runs(id); c.pause(500 * time.Millisecond) {
+	for began := time.Now(); ; c.pause(500 * time.Millisecond) {
+		if running, known := c.describes(id); known && !running {
+			return
+		}
 		c.answers(id)
 		if time.Since(began) > settling {
 			c.violated("%s does not end %.0f s after it was answered: %s", id, settling.Seconds(), c.where(id).Sentence)

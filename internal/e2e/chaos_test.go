@@ -3,6 +3,7 @@ package e2e_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -17,6 +18,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 	enumspb "go.temporal.io/api/enums/v1"
+	"go.temporal.io/api/serviceerror"
 
 	"drawbridge/internal/gate"
 	"drawbridge/workflows"
@@ -42,11 +44,12 @@ const (
 	running     = "run"
 )
 
-// faultsPerMinute, and faultsEach of a run of ten minutes during each of the three, are what a run has to reach. It goes on
-// beyond its minutes until it has, but no longer than twice.
+// faultsPerMinute, and faultsEach a minute during each of the three, are what a run has to reach. It goes on beyond its minutes
+// until it has, for so long at most: a stack that was killed takes its time.
 const (
 	faultsPerMinute = 10
-	faultsEach      = 2 // a minute
+	faultsEach      = 2
+	extension       = 10 * time.Minute
 )
 
 // TestChaos lets two pipelines of one schema be deployed, run and rolled back while workers, Postgres and the whole stack are
@@ -157,7 +160,7 @@ func (c *chaos) storm(length time.Duration) {
 		return c.count >= int(length.Minutes()*faultsPerMinute) &&
 			c.during[publishing] >= least && c.during[turningBack] >= least && c.during[running] >= least
 	}
-	for began := time.Now(); time.Since(began) < length || !enough() && time.Since(began) < 2*length; {
+	for began := time.Now(); time.Since(began) < length || !enough() && time.Since(began) < length+extension; {
 		c.tend()
 		for _, l := range c.labs {
 			c.busy(l)
@@ -247,10 +250,19 @@ func (l *chaosLab) runs() []string {
 
 // runs says whether the server knows a workflow as running; while the server is away, it does not.
 func (c *chaos) runs(id string) bool {
+	running, _ := c.describes(id)
+	return running
+}
+
+// describes asks the server whether a workflow is running; known says that it has answered.
+func (c *chaos) describes(id string) (running, known bool) {
 	ctx, cancel := context.WithTimeout(c.t.Context(), 3*time.Second)
 	defer cancel()
 	d, err := c.temporal.DescribeWorkflow(ctx, id, "")
-	return err == nil && d.Status == enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING
+	if _, never := errors.AsType[*serviceerror.NotFound](err); never {
+		return false, true
+	}
+	return err == nil && d.Status == enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING, err == nil
 }
 
 // answers is a person who decides the open gate of a workflow, if it has one: try again where that is a choice.

@@ -73,7 +73,7 @@ func TestAControlRunsInTheCrossingsOwnWarehouse(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.worker("worker", "--env", "dev", "--workflows")
-	w.write("alt.yaml", "warehouse: ${env:DRAWBRIDGE_SECRET_WAREHOUSE}\nwarehouse_schema: shop_alt\nwrite_mode: replace\nsource_files: .\nwatch: {for: 0s}\n")
+	w.write("alt.yaml", "warehouse_schema: shop_alt\nwrite_mode: replace\nsource_files: .\nwatch: {for: 0s}\n")
 	w.cli(0, "deploy", w.release("1.0.0"), "--to", "dev", "--config", "dev=alt.yaml")
 	w.write(sourceOf(newestDay), csv(newestDay, ordersPerDay-1)) // other inputs than those of the live generation
 	a := w.cli(2, "deploy", w.doubled("1.1.0"), "--to", "dev", "--config", "dev=alt.yaml")

@@ -72,8 +72,9 @@ func TestAnInnocentReleaseIsNotTurnedBackForALaterRun(t *testing.T) {
 	require.Equal(t, "1.1.0", w.active("dev"))
 
 	// The command that it names mends it.
-	command := g.Question[strings.Index(g.Question, "drawbridge rollback"):]
-	command, _, _ = strings.Cut(command, ";")
+	_, command, named := strings.Cut(g.Question, "drawbridge rollback")
+	require.True(t, named, g.Question)
+	command, _, _ = strings.Cut("drawbridge rollback"+command, ";")
 	require.Contains(t, command, "--output orders --partition "+middleDay)
 	words := strings.Fields(strings.TrimSpace(command))
 	w.cli(0, words[1:]...)

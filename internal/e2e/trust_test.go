@@ -61,9 +61,13 @@ func TestEveryCommandSaysThatAWarehouseIsUnreachable(t *testing.T) {
 	w.cli(0, "build", folder)
 	for env, says := range map[string]string{"dev": "did not answer", "staging": "nothing listens"} {
 		for _, args := range [][]string{
-			{"validate", "shop@1.0.0", "--env", env}, {"plan", "shop@1.0.0", "--to", env}, {"deploy", "shop@1.0.0", "--to", env},
-			{"run", "shop@1.0.0", "--env", env, "--partition", newestDay}, {"history", shop, "--env", env},
-			{"checksum", shop, "--env", env, "--output", "orders"}, {"doctor", shop, "--env", env},
+			{"validate", "shop@1.0.0", "--env", env},
+			{"plan", "shop@1.0.0", "--to", env},
+			{"deploy", "shop@1.0.0", "--to", env},
+			{"run", "shop@1.0.0", "--env", env, "--partition", newestDay},
+			{"history", shop, "--env", env},
+			{"checksum", shop, "--env", env, "--output", "orders"},
+			{"doctor", shop, "--env", env},
 		} {
 			if env == "staging" && (args[0] == "plan" || args[0] == "deploy") {
 				continue // they ask dev first

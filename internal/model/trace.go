@@ -26,7 +26,7 @@ func Trace(w World, seed uint64, steps int) []Traced {
 		if len(ops) == 0 {
 			break
 		}
-		next(ops[draw.IntN(len(ops))])
+		next(drawn(draw, ops))
 	}
 	w.Bounds.Flows += Pipelines * 3
 	for {
@@ -36,4 +36,27 @@ func Trace(w World, seed uint64, steps int) []Traced {
 		}
 		next(o)
 	}
+}
+
+// drawn draws an op. Half of them go on with a workflow, so that others come upon it half way; of the rest every kind is as
+// likely as any other, however many there are of it.
+func drawn(draw *rand.Rand, ops []Op) Op {
+	steps, others := []Op{}, map[string][]Op{}
+	var kinds []string
+	for _, o := range ops {
+		if o.What == Do {
+			steps = append(steps, o)
+			continue
+		}
+		kind := string(o.What) + string(o.Kind)
+		if others[kind] == nil {
+			kinds = append(kinds, kind)
+		}
+		others[kind] = append(others[kind], o)
+	}
+	if len(kinds) == 0 || len(steps) > 0 && draw.IntN(2) == 0 {
+		return steps[draw.IntN(len(steps))]
+	}
+	of := others[kinds[draw.IntN(len(kinds))]]
+	return of[draw.IntN(len(of))]
 }

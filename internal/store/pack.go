@@ -5,11 +5,11 @@ import (
 	"fmt"
 	"maps"
 
-	"drawbridge/internal/release"
-
 	"github.com/opencontainers/image-spec/specs-go"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"oras.land/oras-go/v2/content"
+
+	"drawbridge/internal/release"
 )
 
 // Media types of what a store holds.

@@ -94,14 +94,14 @@ func TestACounterfactualPutsBackWhatAWorkflowReplaced(t *testing.T) {
 
 	here, err := s.Measure(t.Context(), metricOf(total))
 	require.NoError(t, err)
-	require.EqualValues(t, 43100, here.Value)
+	require.InDelta(t, 43100, here.Value, 0)
 	require.Equal(t, []string{s.db.Schema + ".fct"}, here.Reads)
 
 	without := s.without(total, "release", false)
 	require.Empty(t, without.Why)
-	require.EqualValues(t, 43001, without.Value, "its first day is as it was, its new day stays, the run's day is the run's")
+	require.InDelta(t, 43001, without.Value, 0, "its first day is as it was, its new day stays, the run's day is the run's")
 	require.Equal(t, 1, without.Stayed)
-	require.EqualValues(t, 40001, s.without(total, "release", true).Value, "bare, its new day is not there")
+	require.InDelta(t, 40001, s.without(total, "release", true).Value, 0, "bare, its new day is not there")
 	require.EqualValues(t, 3300, s.without(total, "run", true).Value)
 	require.NotEmpty(t, s.without(total, "old", false).Why, "nothing of it is live any more")
 
