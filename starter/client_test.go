@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -295,7 +296,7 @@ func TestRollbackNamesAReleaseAndARequest(t *testing.T) {
 			s := staffed("prod").ends(workflows.Status{Header: conduct.Header{Stage: workflows.StageDone}})
 			x := newTerminal(t).with(s)
 			require.Zero(t, x.run(t, append([]string{"rollback", "shop", "--env", "prod", "--reason", "bad", "--dry-run", "--verify", "full"}, tc.args...)...), x.errOut.String())
-			require.Equal(t, "rollback/shop/prod", s.started[0].ID)
+			require.True(t, strings.HasPrefix(s.started[0].ID, "preview/shop/"), "a question: a rollback that goes on meanwhile is none of its business")
 			in := s.inputs[0].(workflows.RollbackInput)
 			require.Equal(t, tc.want, in.Request)
 			require.True(t, in.DryRun)
@@ -303,6 +304,16 @@ func TestRollbackNamesAReleaseAndARequest(t *testing.T) {
 			require.Equal(t, []string{"shop", "prod", "bad"}, []string{in.Pipeline, in.Environment, in.Reason})
 		})
 	}
+}
+
+// Two rollbacks of a pipeline are one: the second finds the first.
+func TestARollbackHasOneIDForItsPipelineAndEnvironment(t *testing.T) {
+	t.Parallel()
+	s := staffed("prod").ends(workflows.Status{Header: conduct.Header{Stage: workflows.StageDone}})
+	x := newTerminal(t).with(s)
+	require.Zero(t, x.run(t, "rollback", "shop", "--env", "prod", "--reason", "bad"), x.errOut.String())
+	require.Equal(t, "rollback/shop/prod", s.started[0].ID)
+	require.False(t, s.inputs[0].(workflows.RollbackInput).DryRun)
 }
 
 func TestARollbackThatCannotBeMeantIsRefusedAtOnce(t *testing.T) {

@@ -9,10 +9,12 @@ import (
 	"github.com/spf13/cobra"
 
 	"drawbridge/activities"
+	"drawbridge/internal/console"
 	"drawbridge/internal/dispatch"
 	"drawbridge/internal/fault"
 	"drawbridge/internal/partition"
 	"drawbridge/internal/turnback"
+	"drawbridge/internal/view"
 	"drawbridge/workflows"
 )
 
@@ -134,7 +136,7 @@ func (a *app) rollback(ctx context.Context, arg string, b turnBack) error {
 	if err != nil {
 		return err
 	}
-	t, err := desk.Begin(ctx, dispatch.Order{
+	order := dispatch.Order{
 		ID: workflows.RollbackID(name, b.env), Workflow: workflows.RollbackName,
 		Pipeline: name, Release: b.to, By: by, Environments: []string{b.env},
 		Summary: fmt.Sprintf("roll %s in %s back: %s", name, b.env, what), Details: "> " + b.reason,
@@ -142,9 +144,27 @@ func (a *app) rollback(ctx context.Context, arg string, b turnBack) error {
 			Pipeline: name, Environment: b.env, Config: configs[b.env], Request: req, Verify: verify,
 			DryRun: b.dryRun, By: by, Reason: b.reason,
 		},
-	})
+	}
+	if b.dryRun {
+		return a.preview(ctx, desk, order)
+	}
+	t, err := desk.Begin(ctx, order)
 	if err != nil {
 		return err
 	}
 	return a.followUnless(ctx, b.detach, t, b.env)
+}
+
+// preview is a question like any other: it changes nothing, and ends soon whatever died.
+func (a *app) preview(ctx context.Context, desk *dispatch.Desk, o dispatch.Order) error {
+	s, err := dispatch.Ask[workflows.Status](ctx, desk, "preview", o)
+	if err != nil {
+		return err
+	}
+	desk.Listener.Status(s, nil)
+	v := view.View{ID: o.ID, Status: s}
+	if err := a.answer(v, func(x console.Screen) string { return x.Ending(v) }); err != nil {
+		return err
+	}
+	return exitOf(s).err()
 }

@@ -73,10 +73,10 @@ const (
 	RebuildPass   conduct.Call[building, activities.PassInput, activities.Pass]   = "RebuildPass"
 	EndTurnBack   conduct.Call[settling, activities.EndInput, activities.Ended]   = "EndTurnBack"
 
-	MeasureBefore conduct.Call[observing, activities.Target, activities.WatchBaseline]     = "MeasureBefore"
-	Look          conduct.Call[observing, activities.LookInput, activities.Look]           = "Look"
-	Inspect       conduct.Call[control, activities.InspectInput, activities.InspectResult] = "Inspect"
-	Examine       conduct.Call[aside, activities.InspectInput, activities.InspectResult]   = "Examine"
+	MeasureBefore conduct.Call[observing, activities.Target, activities.WatchBaseline]       = "MeasureBefore"
+	Look          conduct.Call[observing, activities.LookInput, activities.Look]             = "Look"
+	Inspect       conduct.Call[control, activities.InspectInput, activities.InspectResult]   = "Inspect"
+	Examine       conduct.Call[examining, activities.InspectInput, activities.InspectResult] = "Examine"
 )
 
 // Activities is the registry of activities: a worker binds each, on its queue, and no other.

@@ -98,8 +98,20 @@ func (aside) In(environment, summary string) workflow.ActivityOptions {
 	}
 }
 
-// untaken is how long work that nobody waits for lies until it counts as nobody's.
-const untaken = time.Minute
+// examining is aside for a person who waits for the answer, however long it takes to find.
+type examining struct{ aside }
+
+func (examining) In(environment, summary string) workflow.ActivityOptions {
+	opts := aside{}.In(environment, summary)
+	opts.ScheduleToStartTimeout = untakenLook
+	return opts
+}
+
+const (
+	// untaken is how long work that nobody waits for lies until it counts as nobody's, untakenLook what a person waits for.
+	untaken     = time.Minute
+	untakenLook = 15 * time.Second
+)
 
 // owner is the workflow that effects belong to.
 func owner(ctx workflow.Context) effect.Owner {

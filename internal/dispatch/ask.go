@@ -3,9 +3,13 @@ package dispatch
 import (
 	"context"
 	"crypto/rand"
+	"fmt"
 	"strings"
 	"time"
 
+	enumspb "go.temporal.io/api/enums/v1"
+
+	"drawbridge/internal/fault"
 	"drawbridge/workflows"
 )
 
@@ -27,6 +31,12 @@ func Ask[T any](ctx context.Context, d *Desk, kind string, o Order) (T, error) {
 	}
 	done := make(chan error, 1)
 	go func() { done <- d.Client.GetWorkflow(ctx, t.ID, t.Run).Get(ctx, &answer) }()
+	if o.untaken == 0 {
+		o.untaken = untaken
+	}
+	idle := time.NewTicker(idleEvery)
+	defer idle.Stop()
+	taken := d.Now()
 	look := time.NewTicker(lookEvery)
 	defer look.Stop()
 	said := attendance{listener: d.Listener}
@@ -37,10 +47,48 @@ func Ask[T any](ctx context.Context, d *Desk, kind string, o Order) (T, error) {
 				withdraw(ctx, t)
 			}
 			return answer, t.explain(err)
+		case <-idle.C:
+			if now := d.Now(); !t.idle(ctx, now) {
+				taken = now
+			} else if now.Sub(taken) >= o.untaken {
+				withdraw(ctx, t)
+				return answer, noTaker(Queues(o.Environments), o.untaken)
+			}
 		case <-look.C:
 			said.look(d.Missing(ctx, o.Environments))
 		}
 	}
+}
+
+const (
+	// idleEvery is how often it is looked whether anybody works on a question.
+	idleEvery = time.Second
+	// untaken is how long a question lies until nobody counts as working on it: a worker that died is on the books for longer.
+	untaken = 15 * time.Second
+)
+
+// noTaker says that workers are on the books and none takes anything up.
+func noTaker(all []Queue, after time.Duration) *fault.Error {
+	return fault.Newf(fault.Refused, "find", "a worker", startHint(all)+"; or read the log of the one that runs",
+		fmt.Sprintf("none of %s has taken it up for %s", strings.Join(Names(all), ", "), after))
+}
+
+// idle says that a workflow waits for workers, and none of them works on it. What failed and is tried again later is no idleness.
+func (t Talk) idle(ctx context.Context, now time.Time) bool {
+	ctx, cancel := context.WithTimeout(ctx, queryTimeout)
+	defer cancel()
+	d, err := t.client.DescribeWorkflowExecution(ctx, t.ID, t.Run)
+	if err != nil {
+		return false
+	}
+	for _, a := range d.GetPendingActivities() {
+		later := a.GetNextAttemptScheduleTime() != nil && a.GetNextAttemptScheduleTime().AsTime().After(now)
+		if a.GetState() != enumspb.PENDING_ACTIVITY_STATE_SCHEDULED || later {
+			return false
+		}
+	}
+	task := d.GetPendingWorkflowTask()
+	return task == nil && len(d.GetPendingActivities()) > 0 || task.GetState() == enumspb.PENDING_WORKFLOW_TASK_STATE_SCHEDULED
 }
 
 // withdraw cancels a question that nobody waits for any more. It only reads, so an error harms nothing.

@@ -30,6 +30,8 @@ type Order struct {
 	Environments []string
 	// timeout ends a workflow that only answers a question; 0 is no end.
 	timeout time.Duration
+	// untaken is how long a question may lie; 0: the usual time.
+	untaken time.Duration
 }
 
 // What the server takes of a summary and of details is 400 and 20,000 bytes; an encrypting codec makes them longer.

@@ -47,6 +47,7 @@ func (d *Desk) Inspect(ctx context.Context, in activities.InspectInput, summary 
 	}
 	return Ask[activities.InspectResult](ctx, d, "inspect", Order{
 		Workflow: workflows.InspectionName, Pipeline: in.Target.Release.Pipeline, Environments: []string{env}, Summary: summary, Input: in,
+		untaken: untaken - answerWait, // it has waited already
 	})
 }
 

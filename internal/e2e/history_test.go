@@ -50,8 +50,10 @@ func (w *world) history(id, run string) *historypb.History {
 
 // named is what the input of every workflow names.
 func named(id string) string {
-	if strings.HasPrefix(id, "environment/") {
-		return `"environment"`
+	for _, kind := range []string{"environment/", "hold/", "release-hold/"} {
+		if strings.HasPrefix(id, kind) {
+			return `"environment"`
+		}
 	}
 	return `"pipeline"`
 }

@@ -36,6 +36,7 @@ func TestHousekeepingDropsNothingThatWasLiveSinceItWasListed(t *testing.T) {
 	_, err := reader.Exec(t.Context(), "SELECT count(*) FROM "+b.child(first.ID))
 	require.NoError(t, err)
 
+	require.NoError(t, b.Leave(t.Context(), "shop", string(b.owner)))
 	kept := make(chan error, 1)
 	go func() { kept <- b.Housekeep(context.WithoutCancel(t.Context()), 0) }()
 	waiting := `SELECT EXISTS (SELECT FROM pg_locks WHERE relation = $1::text::regclass AND NOT granted) FROM pg_sleep(0.01)`
@@ -79,6 +80,7 @@ func TestHousekeepingKeepsWhatOneCanGoBackTo(t *testing.T) {
 	b := setup(t)
 	live, next := b.two(t)
 	b.publish(t, swap(next, live.ID))
+	require.NoError(t, b.Leave(t.Context(), "shop", string(b.owner)))
 	require.NoError(t, b.Housekeep(t.Context(), time.Hour))
 	require.Equal(t, 2, b.children(t))
 	require.NoError(t, b.Housekeep(t.Context(), 0))
@@ -89,4 +91,29 @@ func TestHousekeepingKeepsWhatOneCanGoBackTo(t *testing.T) {
 	var analysed bool
 	require.NoError(t, b.db.Pool.QueryRow(t.Context(), `SELECT EXISTS (SELECT FROM pg_stats WHERE tablename = 'fct_orders' AND schemaname = $1 AND inherited)`, b.db.Schema).Scan(&analysed))
 	require.True(t, analysed, "autovacuum never analyses a partitioned table")
+}
+
+// Whatever a deployment that crosses or watches, or an open turn-back, could go back to is kept, however old: also by the
+// housekeeping of another pipeline. What was retired before it began is not, and nothing is once it has ended.
+func TestHousekeepingKeepsWhatAnOpenChangeCouldGoBackTo(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	const outputs = 3
+	b.deploy(t, "1.0.0", 1, "2026-01-01")
+	b.run(t, 1, "2026-01-01") // retires what the next one cannot go back to
+	b.deploy(t, "1.1.0", 2, "2026-01-01")
+	owner := string(b.owner)
+	keep := func() int {
+		require.NoError(t, b.Housekeep(t.Context(), 0))
+		return b.children(t)
+	}
+	require.Equal(t, 2*outputs, keep(), "it crosses")
+	require.NoError(t, b.Watch(t.Context(), "shop", owner, time.Now().Add(time.Hour)))
+	require.Equal(t, 2*outputs, keep(), "it watches")
+	standing, err := b.Standing(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, []string{b.owner.Workflow()}, standing.Pipelines[0].Watching)
+	require.Empty(t, standing.Pipelines[0].Crossing)
+	require.NoError(t, b.Leave(t.Context(), "shop", owner))
+	require.Equal(t, outputs, keep(), "it has ended")
 }
