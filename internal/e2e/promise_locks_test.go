@@ -55,7 +55,7 @@ func (w *world) srvDefaults(name string) *worker {
 // The default budget for locks, and what reading and asking take on a busy machine.
 const srvBudget = 30*time.Second + 45*time.Second
 
-// Case d13b: a run whose publish is held up asks by the default policy too, and goes on when it is told to.
+// A run whose publish is held up asks by the default policy too, and goes on when it is told to.
 func TestARunThatIsBlockedAsksByTheDefaultPolicy(t *testing.T) {
 	t.Parallel()
 	w, first := liveInDev(t)

@@ -55,7 +55,7 @@ func TestAPlanSeesAnotherPartitionColumn(t *testing.T) {
 	w.truScheme(truSpec{partition: truDaily}, truSpec{partition: "{by: day, column: e}"}, "partition", "column")
 }
 
-// Case f11b: days of UTC become days of New York.
+// Days of UTC become days of New York.
 func TestAPlanSeesDaysOfAnotherZone(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -63,7 +63,7 @@ func TestAPlanSeesDaysOfAnotherZone(t *testing.T) {
 	w.truScheme(truSpec{partition: truDaily}, truSpec{partition: "{by: day, column: at, timezone: America/New_York}"}, "New_York")
 }
 
-// Case f11c: days of UTC become days of Berlin, which leaves a hole where the zone is ahead.
+// Days of UTC become days of Berlin, which leaves a hole where the zone is ahead.
 func TestAPlanSeesDaysOfAZoneAhead(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

@@ -73,7 +73,7 @@ func srvSilence(t *testing.T) (w *world, folder string) {
 	return w, w.withCurrency("1.1.0")
 }
 
-// Case f03g: where nothing listens, every command says so in seconds.
+// Where nothing listens, every command says so in seconds.
 func TestAnUnreachableWarehouseIsSaidInSeconds(t *testing.T) {
 	t.Parallel()
 	w, folder := srvSilence(t)
@@ -127,7 +127,7 @@ func (w *world) srvNever(name string, s truSpec) {
 	require.Less(w.t, len(a.out)+len(a.err), 16<<10)
 }
 
-// Case a25: more columns than a table may have.
+// More columns than a table may have.
 func TestMoreColumnsThanATableMayHaveAreInvalidAtOnce(t *testing.T) {
 	t.Parallel()
 	w, _ := truWorld(t)
@@ -141,7 +141,7 @@ func TestMoreColumnsThanATableMayHaveAreInvalidAtOnce(t *testing.T) {
 	})
 }
 
-// Case b09: a key that is too long for an index.
+// A key that is too long for an index.
 func TestAKeyThatIsTooLongIsInvalidAtOnce(t *testing.T) {
 	t.Parallel()
 	w, _ := truWorld(t)
@@ -159,7 +159,7 @@ func TestAKeyThatIsTooLongIsInvalidAtOnce(t *testing.T) {
 	w.never(string(link[:40]))
 }
 
-// Case d18b: a SELECT that is too deep for the server.
+// A SELECT that is too deep for the server.
 func TestASelectThatIsTooComplexIsInvalidAtOnce(t *testing.T) {
 	t.Parallel()
 	w, _ := truWorld(t)

@@ -79,7 +79,7 @@ func (w *world) truNotInLedger(hidden ...string) {
 	}
 }
 
-// Case a30: the file has no header row.
+// The file has no header row.
 func TestAFileWithoutAHeaderShowsNoRow(t *testing.T) {
 	t.Parallel()
 	w, _ := truWorld(t)
@@ -88,14 +88,14 @@ func TestAFileWithoutAHeaderShowsNoRow(t *testing.T) {
 		"ann.secret", "DE89370400440532013000", "bob.secret")
 }
 
-// Case a29: a comment stands before the header.
+// A comment stands before the header.
 func TestACommentBeforeTheHeaderIsNotShown(t *testing.T) {
 	t.Parallel()
 	w, _ := truWorld(t)
 	w.truHeader("commented", "{id: int}", "# exported 2026-01-31 by ann.secret\nid,city\n1,Rome\n", "ann.secret", "exported 2026")
 }
 
-// Case f14: lines end with CR alone, so that the whole file is one line.
+// Lines end with CR alone, so that the whole file is one line.
 func TestAFileOfOneLineShowsNoRow(t *testing.T) {
 	t.Parallel()
 	w, _ := truWorld(t)
@@ -107,7 +107,7 @@ func TestAFileOfOneLineShowsNoRow(t *testing.T) {
 	w.truHeader("oneline", "{amount: numeric}", b.String(), ".secret@", "DE0000000")
 }
 
-// Case d18: what is said about a file has a bound, whatever the file.
+// What is said about a file has a bound, whatever the file.
 func TestAMessageHasABound(t *testing.T) {
 	t.Parallel()
 	w, _ := truWorld(t)
