@@ -118,7 +118,8 @@ func TestAHouseThatCannotBeKeptStopsNoOther(t *testing.T) {
 	t.Parallel()
 	e := smooth(t, crossing("dev"))
 	e.survey = []activities.Surveyed{
-		{House: activities.House{Schema: "first"}}, {House: activities.House{Schema: "away"}, Unreached: "no route to host"},
+		{House: activities.House{Schema: "first"}},
+		{House: activities.House{Schema: "away"}, Unreached: "no route to host"},
 		{House: activities.House{Schema: "last"}, Standing: release.Standing{
 			Hold:      &release.Hold{Reason: "quarter | end", By: "ann"},
 			Pipelines: []release.Pipeline{{Name: "shop", Active: "1.2.0", Crossing: "deploy/shop/1.3.0", Watching: []string{"deploy/shop/1.2.0"}}},

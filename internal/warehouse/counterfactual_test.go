@@ -127,10 +127,10 @@ func TestAFunctionThatRanBeforeIsSeenThroughToo(t *testing.T) {
 	for range 5 {
 		found, err := s.Measure(t.Context(), metricOf("SELECT total()"))
 		require.NoError(t, err)
-		require.EqualValues(t, 100, found.Value)
+		require.InDelta(t, 100, found.Value, 0)
 		require.Equal(t, []string{s.db.Schema + ".fct"}, found.Reads, "what a function reads is read")
 	}
-	require.EqualValues(t, 1, s.without("SELECT total()", "release", false).Value)
+	require.InDelta(t, 1, s.without("SELECT total()", "release", false).Value, 0)
 }
 
 func TestACheckThatReadsPastTheViewsSaysNothing(t *testing.T) {
