@@ -210,7 +210,7 @@ func TestAComparisonRunsUnderTheAuthorsLogin(t *testing.T) {
 	first, second := b.build(t, shop(), "2026-01-01").Generation, b.build(t, shop(), "2026-01-01").Generation
 	b.db.Exec(t, fmt.Sprintf("REVOKE ALL ON %s FROM %s", b.child(first.ID), author))
 	diff, err := b.Compare(t.Context(), warehouse.Comparison{
-		Output: "fct_orders", Key: []string{"order_id"}, Baseline: first.ID, Candidate: second.ID, Origin: canary.Live,
+		Output: "fct_orders", Key: []string{"order_id"}, Baseline: first.ID, Candidate: second.ID, Origin: canary.Earlier,
 		Metrics: []check.Check{{Name: "total", Kind: check.MetricKind, Severity: check.Fail, SQL: "sum(amount)"}},
 	})
 	require.NoError(t, err)

@@ -51,7 +51,7 @@ func TestColumnsMayBeNamedLikeOurs(t *testing.T) {
 	second := b.build(t, p, "2026-01-01")
 	for _, key := range [][]string{{"order_id"}, nil} {
 		diff, err := b.Compare(t.Context(), warehouse.Comparison{
-			Output: "fct_orders", Key: key, Baseline: first.Generation.ID, Candidate: second.Generation.ID, Origin: canary.Live,
+			Output: "fct_orders", Key: key, Baseline: first.Generation.ID, Candidate: second.Generation.ID, Origin: canary.Earlier,
 		})
 		require.NoError(t, err)
 		require.EqualValues(t, 5, diff.CandidateRows)

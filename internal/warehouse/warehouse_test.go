@@ -115,7 +115,7 @@ func day() partition.Scheme { return partition.Scheme{By: partition.Day, Column:
 func shop() *pipeline.Pipeline {
 	minimum := 1.0
 	return &pipeline.Pipeline{
-		Name: "shop", Version: "1.0.0", Partition: day(),
+		Name: "shop", Version: "1.0.0", Partition: day(), Config: pipeline.Config{Environment: prod},
 		Loads: []pipeline.Load{{
 			Name: "raw_orders", File: "orders_@partition.csv", Format: "csv",
 			Columns: []pipeline.Column{{Name: "order_id", Type: "bigint"}, {Name: "ordered_at", Type: "timestamptz"}, {Name: "amount", Type: "numeric(12,2)"}},
