@@ -1,15 +1,56 @@
 package warehouse_test
 
 import (
+	"context"
 	"fmt"
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
 	"drawbridge/internal/fault"
+	"drawbridge/internal/generation"
 	"drawbridge/internal/partition"
+	"drawbridge/internal/turnback"
 )
+
+// What is live again while housekeeping goes through its list is kept from then on for as long as everything else.
+func TestHousekeepingDropsNothingThatWasLiveSinceItWasListed(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	replaced := func(day partition.Key) (retired, live generation.Generation) {
+		b.orders(day, 10, 1)
+		retired = b.build(t, shop(), day).Generation
+		b.publish(t, swap(retired, 0))
+		live = b.build(t, shop(), day).Generation
+		b.publish(t, swap(live, retired.ID))
+		return retired, live
+	}
+	first, _ := replaced("2026-01-01")
+	retired, live := replaced("2026-01-02")
+	reader := b.begin(t, pgx.TxOptions{})
+	_, err := reader.Exec(t.Context(), "SELECT count(*) FROM "+b.child(first.ID))
+	require.NoError(t, err)
+
+	require.NoError(t, b.Leave(t.Context(), "shop", string(b.owner)))
+	kept := make(chan error, 1)
+	go func() { kept <- b.Housekeep(context.WithoutCancel(t.Context()), 0) }()
+	waiting := `SELECT EXISTS (SELECT FROM pg_locks WHERE relation = $1::text::regclass AND NOT granted) FROM pg_sleep(0.01)`
+	require.Eventually(t, func() bool {
+		var is bool
+		return b.db.Pool.QueryRow(t.Context(), waiting, b.child(first.ID)).Scan(&is) == nil && is
+	}, time.Minute, time.Millisecond)
+	req := rollback("")
+	req.Output, req.Partition, req.Generation = retired.Output, retired.Partition, retired.ID
+	back := b.begins(t, req)
+	b.done(t, back.try(swap(retired, live.ID)))
+	b.done(t, back.try(swap(live, retired.ID)))
+	require.NoError(t, reader.Rollback(t.Context()))
+	require.NoError(t, <-kept)
+	state, _ := back.finish(t)
+	require.Equal(t, turnback.Done, state)
+}
 
 func TestHousekeepingAnalysesOnlyWhereMuchWasPublished(t *testing.T) {
 	t.Parallel()

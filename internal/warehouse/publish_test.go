@@ -47,9 +47,10 @@ func TestPublishingTwiceIsPublishingOnce(t *testing.T) {
 	require.Equal(t, first, second)
 	require.Equal(t, "25.00", b.sum(t))
 
-	// What was turned back since is not done again, whatever the attempt is told.
+	// What was turned back since is not taken for done, and not done again.
 	b.goBack(t, live)
-	_, _ = b.attempt(t.Context(), spec, beat)
+	_, err = b.attempt(t.Context(), spec, beat)
+	require.Equal(t, fault.Conflict, fault.ClassOf(err), "%v", err)
 	require.Equal(t, "15.00", b.sum(t))
 }
 

@@ -284,7 +284,7 @@ func (w *Warehouse) enterTurnBack(ctx context.Context, tx pgx.Tx, b *turnback.Tu
 }
 
 // stopOthers fences whatever else is under way for the pipeline. Where one partition goes back the release stays: who brought
-// it here goes on watching it.
+// it here, and crosses no more, goes on watching it.
 func (w *Warehouse) stopOthers(ctx context.Context, tx pgx.Tx, b turnback.TurnBack, actor effect.Owner, why string) error {
 	open, err := w.ledger.OpenOwners(ctx, tx, b.Request.Pipeline)
 	if err != nil {
@@ -296,7 +296,13 @@ func (w *Warehouse) stopOthers(ctx context.Context, tx pgx.Tx, b turnback.TurnBa
 		if err != nil {
 			return err
 		}
-		watching = origin(tenures, b.From).Owner
+		crossing, err := w.ledger.Crossing(ctx, tx, b.Request.Pipeline)
+		if err != nil {
+			return err
+		}
+		if brought := origin(tenures, b.From).Owner; brought != crossing.Owner {
+			watching = brought
+		}
 	}
 	others := slices.DeleteFunc(open, func(o string) bool { return o == string(actor) || o == watching })
 	return w.fence(ctx, tx, b.Request.Pipeline, why, others)
