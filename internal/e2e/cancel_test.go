@@ -161,3 +161,17 @@ func TestARecoveryFinishesATerminatedCompensation(t *testing.T) {
 	require.Equal(t, "1.0.0", w.active("dev"))
 	w.tidy("dev")
 }
+
+// Once it is stated that the release passed there is nothing to turn back any more: a statement must not stand for what was
+// turned back.
+func TestACancelAfterTheStatementIsTooLate(t *testing.T) {
+	t.Parallel()
+	w, _ := liveInDev(t)
+	h := w.holdOn("dev", "crossing", "DELETE", "true") // the deployment leaves, which is its last step
+	w.rebuild(w.withCurrency("1.1.0"))
+	h.reached()
+	w.cli(0, "cancel", shop)
+	h.release()
+	w.cli(0, "status", shop, "--watch")
+	w.ended(workflows.StageDone, fiveFilled, "1.1.0")
+}
