@@ -33,6 +33,7 @@ type BuildSpec struct {
 	// Control says that the generations are only for a comparison and are never published.
 	Control     bool
 	Application string
+	Moment      time.Time // what @now stands for
 }
 
 // Progress is where a build is: for logs and heartbeats. It holds counts and names, never a row's values.
@@ -181,6 +182,7 @@ func (a *Builds) run(ctx context.Context, w Warehouse, p *pipeline.Pipeline, in 
 		Outputs:     batch.outputs,
 		Control:     in.Control != nil,
 		Application: application(ctx, in.Step),
+		Moment:      in.Target.Now,
 	}, report)
 	end := Progress{Stage: "run", Partition: batch.key, Done: true, Seconds: a.Now().Sub(started).Seconds()}
 	if err != nil {

@@ -461,7 +461,7 @@ func (a *TurningBack) build(ctx context.Context, t turning, key partition.Key, o
 	step := fmt.Sprintf("rebuild-%d", t.b.Tenure.Number)
 	return w.Build(ctx, BuildSpec{
 		Key: target.Effect(step, key, t.in.Round), Config: target.Config, Tenure: target.Tenure, Pipeline: t.p, Release: target.Release,
-		Partition: from, Outputs: outputs, Application: application(ctx, step),
+		Partition: from, Outputs: outputs, Application: application(ctx, step), Moment: target.Now,
 	}, report)
 }
 

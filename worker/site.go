@@ -58,7 +58,7 @@ func (s *site) Validate(ctx context.Context, p *pipeline.Pipeline) ([]activities
 func (s *site) Build(ctx context.Context, spec activities.BuildSpec, progress func(activities.Progress)) ([]activities.Built, error) {
 	outputs, err := s.Warehouse.Build(ctx, warehouse.BuildSpec{
 		Key: spec.Key, Config: spec.Config, Tenure: spec.Tenure, Pipeline: spec.Pipeline, Release: spec.Release, Partition: spec.Partition, Outputs: spec.Outputs,
-		Control: spec.Control, Open: s.open, Application: spec.Application,
+		Control: spec.Control, Open: s.open, Application: spec.Application, Moment: spec.Moment,
 		Progress: func(p warehouse.Progress) { progress(told(p)) },
 	})
 	built := make([]activities.Built, len(outputs))

@@ -147,7 +147,7 @@ func (s *site) effect() effect.Key {
 func (s *site) build(ctx context.Context, key partition.Key, file opener, progress func(warehouse.Progress)) (generation.Generation, error) {
 	built, err := s.Build(ctx, warehouse.BuildSpec{
 		Key: s.effect(), Tenure: s.tenure.Number, Pipeline: s.pipeline, Release: s.tenure.Release, Partition: key, Outputs: []string{table},
-		Open: file.open, Application: "drawbridge/bench/build", Progress: progress,
+		Open: file.open, Application: "drawbridge/bench/build", Moment: time.Now(), Progress: progress,
 	})
 	if err != nil {
 		return generation.Generation{}, err

@@ -34,6 +34,7 @@ type Generation struct {
 	Baseline        int64               `db:"baseline"` // live when the build began; 0: nothing was
 	Fence           string              `db:"fence"`
 	Application     string              `db:"application"`
+	Moment          time.Time           `db:"moment"` // what @now stood for
 	Scheme          partition.Scheme    `db:"scheme"`
 	Lower           string              `db:"lower"`
 	Upper           string              `db:"upper"`
@@ -65,7 +66,7 @@ const generationColumns = `
 	g.id, g.output, g.partition, g.state, g.pipeline, g.version, g.digest, g.config, g.owner_key, g.tenure,
 	coalesce(g.replaced, 0) AS replaced, g.effect_key, g.control,
 	coalesce(g.baseline, 0) AS baseline, g.fence::text AS fence,
-	g.application, g.scheme, g.lower, g.upper, coalesce(g.child, 0) AS child, coalesce(g.owner, 0) AS owner, g.columns, g.returned,
+	g.application, g.moment, g.scheme, g.lower, g.upper, coalesce(g.child, 0) AS child, coalesce(g.owner, 0) AS owner, g.columns, g.returned,
 	coalesce(g.rows, 0) AS rows, coalesce(g.loaded, 0) AS loaded, coalesce(g.checksum::text, '') AS checksum, g.inputs,
 	coalesce(g.audit, '') AS audit, coalesce(g.built_xid::text, '') AS built_xid, g.older, g.shadow, g.reason,
 	g.not_reattachable, coalesce(g.seconds, 0) AS seconds, g.started_at, g.at`
@@ -119,16 +120,16 @@ func (l Ledger) Reserve(ctx context.Context, q Querier, g *Generation) error {
 	err = q.QueryRow(ctx, l.sql(`
 		INSERT INTO ledger.generation
 		  (output, partition, state, pipeline, version, digest, config, owner_key, tenure, effect_key, control, baseline, fence,
-		   application, backend_pid, backend_start, scheme, lower, upper)
+		   application, backend_pid, backend_start, moment, scheme, lower, upper)
 		VALUES
 		  (@output, @partition, 'building', @pipeline, @version, @digest, @config, @owner_key, @tenure, @effect_key, @control,
 		   (SELECT generation FROM ledger.live WHERE output = @output AND partition = @partition), @fence::text::uuid, @application,
-		   @session, @session_start, @scheme::text::jsonb, @lower, @upper)
+		   @session, @session_start, @moment, @scheme::text::jsonb, @lower, @upper)
 		RETURNING id, coalesce(baseline, 0)`), pgx.NamedArgs{
 		"output": g.Output, "partition": g.Partition, "pipeline": g.Pipeline, "version": g.Version, "digest": g.Digest,
 		"config": g.Config, "owner_key": g.Owner, "tenure": g.Tenure,
 		"effect_key": g.EffectKey, "control": g.Control, "fence": g.Fence, "application": g.Application, "scheme": string(scheme),
-		"lower": g.Lower, "upper": g.Upper, "session": g.Session, "session_start": g.SessionStart,
+		"lower": g.Lower, "upper": g.Upper, "session": g.Session, "session_start": g.SessionStart, "moment": g.Moment,
 	}).Scan(&g.ID, &g.Baseline)
 	if err != nil {
 		return fmt.Errorf("reserve a generation of %s: %w", g.Output, err)

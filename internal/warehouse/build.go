@@ -36,6 +36,7 @@ type BuildSpec struct {
 	Control     bool          // the generations are only for a comparison, and never published
 	Open        Opener
 	Application string         // application_name of the session
+	Moment      time.Time      // what @now stands for in its checks
 	Progress    func(Progress) // called from the goroutine of Build; nil: nobody listens
 }
 
@@ -236,7 +237,7 @@ func (b *build) reserve(ctx context.Context, outputs []pipeline.Output) ([]catal
 			Output: o.Table, Partition: key, Pipeline: b.spec.Release.Pipeline, Version: b.spec.Release.Version,
 			Session: b.author.PID, SessionStart: b.author.Started,
 			Digest: b.spec.Release.Digest, EffectKey: b.spec.Key.String(), Config: b.spec.Config, Owner: string(b.spec.Key.Owner), Tenure: b.spec.Tenure,
-			Control: b.spec.Control, Fence: fence, Application: postgres.Clip(b.spec.Application),
+			Control: b.spec.Control, Fence: fence, Application: postgres.Clip(b.spec.Application), Moment: b.spec.Moment,
 			Scheme: o.Partition, Lower: bounds.Lower, Upper: bounds.Upper,
 		}
 	}

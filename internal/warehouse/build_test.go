@@ -40,6 +40,19 @@ func TestABuildUnderTheSameKeyIsTheSameGeneration(t *testing.T) {
 	require.NotEqual(t, first[0].Generation.Inputs, third[0].Generation.Inputs, "other inputs have another digest")
 }
 
+// A check that reads @now can be judged again years later only where its moment is known.
+func TestTheLedgerKeepsTheMomentOfABuild(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.orders("2026-01-01", 10, 1)
+	built, err := b.Build(t.Context(), b.spec(shop(), "2026-01-01"))
+	require.NoError(t, err)
+	var kept time.Time
+	require.NoError(t, b.db.Pool.QueryRow(t.Context(),
+		`SELECT moment FROM `+b.db.Schema+`__ledger.generation WHERE id = $1`, built[0].Generation.ID).Scan(&kept))
+	require.True(t, moment.Equal(kept), kept)
+}
+
 // stalled is a file that stops after its header until it is closed: a worker that was stopped in the middle of a load.
 type stalled struct {
 	head    io.Reader

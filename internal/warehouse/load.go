@@ -118,7 +118,7 @@ func createTemp(name string, columns []pipeline.Column) string {
 	return b.String()
 }
 
-// copyInto renders the statement of a load. oldSnapshots knows it by its text.
+// copyInto renders the statement of a load.
 func copyInto(load pipeline.Load, head []string) string {
 	delimiter, encoding := load.Delimiter, load.Encoding
 	if delimiter == "" {

@@ -195,7 +195,7 @@ func (r *replay) small(f model.Flow, of release.Release, part int, outputs []str
 	return warehouse.BuildSpec{
 		Key:      effect.Key{Owner: workflow(f.Owner), Environment: prod, Partition: model.Keys[part]},
 		Pipeline: pipelineOf(f.Pipeline, of.Version), Release: of, Partition: model.Keys[part], Outputs: outputs,
-		Application: "drawbridge/test/build",
+		Application: "drawbridge/test/build", Moment: moment,
 		Open: func(ctx context.Context, load pipeline.Load, key partition.Key) (io.ReadCloser, error) {
 			if turning && r.gone[part] {
 				return nil, fs.ErrNotExist

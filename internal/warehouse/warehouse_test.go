@@ -137,6 +137,9 @@ func releaseOf(version string) release.Release {
 	return release.Release{Pipeline: "shop", Version: version, Digest: "sha256:" + version}
 }
 
+// moment is what @now stands for in every build.
+var moment = time.Date(2026, 1, 5, 6, 0, 0, 0, time.UTC)
+
 func (b *bundle) spec(p *pipeline.Pipeline, key partition.Key) warehouse.BuildSpec {
 	var outputs []string
 	for _, o := range p.Outputs {
@@ -144,7 +147,7 @@ func (b *bundle) spec(p *pipeline.Pipeline, key partition.Key) warehouse.BuildSp
 	}
 	return warehouse.BuildSpec{
 		Key: b.key(), Tenure: b.tenure.Number, Pipeline: p, Release: releaseOf(p.Version), Partition: key, Outputs: outputs,
-		Open: b.open, Application: "drawbridge/test/build",
+		Open: b.open, Application: "drawbridge/test/build", Moment: moment,
 	}
 }
 

@@ -113,6 +113,7 @@ CREATE TABLE ledger.generation (
   application      text NOT NULL,
   backend_pid      int NOT NULL,           -- the attempt's session: a later attempt ends it
   backend_start    timestamptz NOT NULL,
+  moment           timestamptz NOT NULL,   -- what @now stood for while it was built and audited
   scheme           jsonb NOT NULL,
   lower            text NOT NULL,
   upper            text NOT NULL,
