@@ -43,6 +43,8 @@ type TurnBacker interface {
 	EndTurnBack(ctx context.Context, tenure int64, state turnback.State) error
 	// DropStoppedShadows takes the shadows of stopped deployments apart. It may be repeated.
 	DropStoppedShadows(ctx context.Context) error
+	// EndLandings says that a workflow builds no more. Twice is once.
+	EndLandings(ctx context.Context, owner string) error
 	// Verify recounts rows and checksums of retired generations against what was recorded; a difference is fault.Refused.
 	Verify(ctx context.Context, generations []int64, beat func()) error
 }
@@ -515,6 +517,9 @@ func (a *TurningBack) End(ctx context.Context, in EndInput) (Ended, error) {
 	}
 	defer a.Site.changed()
 	if err := w.EndTurnBack(ctx, in.Tenure, out.State); err != nil {
+		return out, err
+	}
+	if err := w.EndLandings(ctx, string(in.Target.Owner)); err != nil {
 		return out, err
 	}
 	sweep(ctx, w)

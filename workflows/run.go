@@ -27,12 +27,14 @@ func Run(ctx workflow.Context, in RunInput) (Status, error) {
 	}
 	r := &run{Conductor: c, in: in}
 	err = c.Run(ctx, "run "+in.Pipeline, r.run, r.back)
+	r.leave(ctx)
 	return Status{Header: c.Header()}, err
 }
 
 type run struct {
 	*conduct.Conductor
-	in RunInput
+	in     RunInput
+	target activities.Target // once it has entered the environment
 }
 
 func (r *run) at(step string) conduct.Scope {
@@ -61,6 +63,7 @@ func (r *run) run(ctx workflow.Context) error {
 	if in.Config == "" {
 		target.Config = entered.Tenure.Config
 	}
+	r.target = target
 	for round := range runRounds {
 		target.Now = workflow.Now(ctx)
 		moved, err := r.once(ctx, target, round, !entered.Tenure.Activated)
@@ -127,6 +130,17 @@ func (r *run) pass(ctx workflow.Context, v gate.Verdict) error {
 		return conduct.Refused("audit", g.Why)
 	}
 	return nil
+}
+
+// leave says that the run builds no more, however it ended. What is not said housekeeping finds out.
+func (r *run) leave(ctx workflow.Context) {
+	if r.target.Tenure == 0 {
+		return
+	}
+	calm, _ := workflow.NewDisconnectedContext(ctx)
+	if _, err := Leave.Do(calm, r.Conductor, r.at("leave"), "leave "+r.in.Environment, r.target); err != nil {
+		r.Tell(calm, r.at("leave"), "what it had loaded is left to housekeeping: "+conduct.Reason(err))
+	}
 }
 
 // back says what stays: a run publishes, and activates where nothing was active, in one transaction. So either nothing of it is

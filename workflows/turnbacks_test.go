@@ -268,6 +268,8 @@ func (l *ledger) Left(_ context.Context, tenure int64, limit int) (stuck, left i
 
 func (*ledger) DropStoppedShadows(context.Context) error { return nil }
 
+func (*ledger) EndLandings(context.Context, string) error { return nil }
+
 func (l *ledger) EndTurnBack(_ context.Context, tenure int64, state turnback.State) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -83,7 +83,7 @@ func (l Ladder) Climb(ctx context.Context, attempt func(ctx context.Context, run
 		if time.Since(started)+wait > l.Budget {
 			break
 		}
-		if err := pause(ctx, jitter(wait)); err != nil {
+		if err := Pause(ctx, jitter(wait)); err != nil {
 			return false, nil, err
 		}
 	}
@@ -128,7 +128,8 @@ func beating(beat func()) (stop func()) {
 // jitter spreads rivals that would else try in step: between half of d and d.
 func jitter(d time.Duration) time.Duration { return d/2 + rand.N(d/2+1) }
 
-func pause(ctx context.Context, d time.Duration) error {
+// Pause waits, or ends with the context's error.
+func Pause(ctx context.Context, d time.Duration) error {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {

@@ -87,7 +87,7 @@ func (p *Pool) AwaitSnapshots(ctx context.Context, written []Written, wait time.
 		if err != nil || len(old) == 0 || waited >= wait {
 			return old, err
 		}
-		if err := pause(ctx, min(look, max(wait-waited, time.Millisecond))); err != nil {
+		if err := Pause(ctx, min(look, max(wait-waited, time.Millisecond))); err != nil {
 			return nil, err
 		}
 	}

@@ -191,11 +191,12 @@ func (b *build) run(ctx context.Context, outputs []pipeline.Output) (built []Bui
 	}()
 	loads := b.loads(outputs)
 	for _, load := range loads {
-		key := b.spec.Partition
-		if !load.Partitioned() {
-			key = partition.AllKey
+		if load.Partitioned() {
+			b.staged[load.Name], err = b.stage(ctx, load, b.spec.Partition)
+		} else {
+			b.staged[load.Name], err = b.land(ctx, load)
 		}
-		if b.staged[load.Name], err = b.stage(ctx, load, key); err != nil {
+		if err != nil {
 			return nil, err
 		}
 	}

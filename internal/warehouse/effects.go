@@ -95,14 +95,20 @@ func (w *Warehouse) Remembers(ctx context.Context, told admission.Told) error {
 // back to until it leaves, or until a moment by which it has ended whatever became of it. It may be repeated.
 func (w *Warehouse) Watch(ctx context.Context, pipeline, owner string, until time.Time) error {
 	return postgres.Classify("watch", pipeline, pgx.BeginFunc(ctx, w.pool, func(tx pgx.Tx) error {
+		if err := w.ledger.EndLandings(ctx, tx, owner); err != nil { // it builds no more
+			return err
+		}
 		return w.ledger.Watch(ctx, tx, pipeline, owner, until)
 	}))
 }
 
-// Leave ends a deployment's crossing of its pipeline, and its watch. It may be repeated.
+// Leave ends a workflow's crossing of its pipeline, its watch, and what it has loaded for its builds. It may be repeated.
 func (w *Warehouse) Leave(ctx context.Context, pipeline, owner string) error {
 	return postgres.Classify("leave", pipeline, pgx.BeginFunc(ctx, w.pool, func(tx pgx.Tx) error {
 		if err := w.ledger.LeaveCrossing(ctx, tx, pipeline, owner); err != nil {
+			return err
+		}
+		if err := w.ledger.EndLandings(ctx, tx, owner); err != nil {
 			return err
 		}
 		return w.ledger.Unwatch(ctx, tx, pipeline, owner)

@@ -39,8 +39,27 @@ type staged struct {
 }
 
 // stage copies a load's file into a temporary table of its name, which the session's SQL sees before any table of the
-// same name. It streams: memory does not grow with the file.
+// same name.
 func (b *build) stage(ctx context.Context, load pipeline.Load, key partition.Key) (staged, error) {
+	return b.read(ctx, load, key, func(head []string, columns []pipeline.Column, rows io.Reader) (tag pgconn.CommandTag, err error) {
+		err = pgx.BeginFunc(ctx, b.author, func(tx pgx.Tx) error {
+			// Created in the COPY's own transaction, so that FREEZE saves the later reads from setting hint bits.
+			if _, err := tx.Exec(ctx, createTemp(load.Name, columns)); err != nil {
+				return postgres.Classify("load", load.Path(key), err)
+			}
+			tag, err = tx.Conn().PgConn().CopyFrom(ctx, rows, copyInto("pg_temp."+postgres.Ident(load.Name), load, head, "FREEZE true, "))
+			return err
+		})
+		return tag, err
+	})
+}
+
+// read opens a load's file and lets fill take its rows, which follow the header. It streams: memory does not grow with the
+// file.
+func (b *build) read(
+	ctx context.Context, load pipeline.Load, key partition.Key,
+	fill func(head []string, columns []pipeline.Column, rows io.Reader) (pgconn.CommandTag, error),
+) (staged, error) {
 	started := time.Now()
 	b.progress(Progress{Stage: StageLoad, Load: load.Name})
 	file, err := b.spec.Open(ctx, load, key)
@@ -65,22 +84,11 @@ func (b *build) stage(ctx context.Context, load pipeline.Load, key partition.Key
 	if err != nil {
 		return staged{}, err
 	}
-	var rows int64
-	err = pgx.BeginFunc(ctx, b.author, func(tx pgx.Tx) error {
-		// Created in the COPY's own transaction, so that FREEZE saves the later reads from setting hint bits.
-		if _, err := tx.Exec(ctx, createTemp(load.Name, columns)); err != nil {
-			return postgres.Classify("load", load.Path(key), err)
-		}
-		tag, err := tx.Conn().PgConn().CopyFrom(ctx, rest, copyInto(load, head))
-		if err != nil {
-			return copyFault(err, counted.err, load, key, columns)
-		}
-		rows = tag.RowsAffected()
-		return nil
-	})
+	tag, err := fill(head, columns, rest)
 	if err != nil {
-		return staged{}, err
+		return staged{}, copyFault(err, counted.err, load, key, columns)
 	}
+	rows := tag.RowsAffected()
 	b.progress(Progress{Stage: StageLoad, Done: true, Load: load.Name, RowsOut: rows, Bytes: counted.bytes, Elapsed: time.Since(started)})
 	return staged{rows: rows, digest: hex.EncodeToString(counted.digest.Sum(nil))}, nil
 }
@@ -96,6 +104,9 @@ func (b *build) analyze(ctx context.Context, loads []pipeline.Load) error {
 			return err
 		}
 		for _, load := range loads {
+			if !load.Partitioned() {
+				continue // it was analyzed when it landed
+			}
 			if _, err := tx.Exec(ctx, "ANALYZE pg_temp."+postgres.Ident(load.Name)); err != nil {
 				return err
 			}
@@ -118,8 +129,8 @@ func createTemp(name string, columns []pipeline.Column) string {
 	return b.String()
 }
 
-// copyInto renders the statement of a load.
-func copyInto(load pipeline.Load, head []string) string {
+// copyInto renders the statement of a load into a table.
+func copyInto(table string, load pipeline.Load, head []string, more string) string {
 	delimiter, encoding := load.Delimiter, load.Encoding
 	if delimiter == "" {
 		delimiter = ","
@@ -127,8 +138,8 @@ func copyInto(load pipeline.Load, head []string) string {
 	if encoding == "" {
 		encoding = "UTF8"
 	}
-	return fmt.Sprintf("COPY pg_temp.%s (%s) FROM STDIN (FORMAT csv, HEADER true, FREEZE true, DELIMITER %s, ENCODING %s)",
-		postgres.Ident(load.Name), postgres.Idents(head), postgres.Literal(delimiter), postgres.Literal(encoding))
+	return fmt.Sprintf("COPY %s (%s) FROM STDIN (FORMAT csv, HEADER true, %sDELIMITER %s, ENCODING %s)",
+		table, postgres.Idents(head), more, postgres.Literal(delimiter), postgres.Literal(encoding))
 }
 
 // copyPlace is how the server says where a COPY met an error; what follows the column's name is the row's value.
@@ -136,8 +147,11 @@ var copyPlace = regexp.MustCompile(`(?s)^COPY .*?, line (\d+)(?:, column ("[^"]*
 
 // copyFault says which line and column of the file are wrong, and never what stands there.
 func copyFault(err, readErr error, load pipeline.Load, key partition.Key, columns []pipeline.Column) error {
-	if readErr != nil {
+	switch {
+	case readErr != nil:
 		return fmt.Errorf("read %s: %w", load.Path(key), readErr)
+	case fault.ClassOf(err) != "":
+		return err
 	}
 	pg, ok := errors.AsType[*pgconn.PgError](err)
 	if !ok {

@@ -28,6 +28,13 @@ func (n names) child(id int64) string {
 	return pgx.Identifier{n.data(), childName(id)}.Sanitize()
 }
 
+// landing is the table of one landing.
+func (n names) landing(id int64) string {
+	return pgx.Identifier{n.data(), landingName(id)}.Sanitize()
+}
+
+func landingName(id int64) string { return fmt.Sprintf("l%d", id) }
+
 func childName(id int64) string { return fmt.Sprintf("g%d", id) }
 
 // shadowParent is an output's parent for one deployment. Output names have at most 40 bytes.

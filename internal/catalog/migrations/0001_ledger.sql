@@ -143,6 +143,25 @@ CREATE INDEX generation_owner ON ledger.generation (owner_key) WHERE state IN ('
 CREATE INDEX generation_effect ON ledger.generation (effect_key, output);
 CREATE INDEX generation_output ON ledger.generation (output, id);
 
+-- Files that are not cut by partition: each is loaded once for a workflow and round, into a table of <schema>__data.
+CREATE TABLE ledger.landing (
+  id            bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  owner         text NOT NULL,
+  round         int NOT NULL,
+  name          text NOT NULL,             -- of the load
+  file          text NOT NULL,
+  shape         text NOT NULL,             -- digest of how the file is read
+  state         text NOT NULL CHECK (state IN ('loading', 'loaded', 'over', 'dropped')),
+  backend_pid   int NOT NULL,              -- the session that loads it: it is given up when that has ended
+  backend_start timestamptz NOT NULL,
+  digest        text NOT NULL DEFAULT '',  -- of the file's bytes
+  rows          bigint NOT NULL DEFAULT 0,
+  reason        text NOT NULL DEFAULT '',  -- why it is over
+  at            timestamptz NOT NULL DEFAULT now() -- when it reached its state, or was used
+);
+CREATE UNIQUE INDEX landing_open ON ledger.landing (owner, round, name, shape) WHERE state IN ('loading', 'loaded');
+CREATE INDEX landing_there ON ledger.landing (id) WHERE state <> 'dropped';
+
 -- What readers see of a partition; NULL: nothing. Its row is the lock of everyone who swaps that partition.
 CREATE TABLE ledger.live (
   output     text NOT NULL,
