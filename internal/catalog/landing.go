@@ -98,29 +98,15 @@ func (l Ledger) FinishLanding(ctx context.Context, q Querier, landing Landing) (
 	return "", nil
 }
 
-// UseLanding keeps a landing from being dropped while the session of q lives, or until it unlocks all it has locked. It says
-// whether it is still loaded.
+// UseLanding says whether a landing is still loaded. From then on only the end of its workflow, or a fence, takes it away: its
+// age begins anew.
 func (l Ledger) UseLanding(ctx context.Context, q Querier, id int64) (bool, error) {
-	if _, err := q.Exec(ctx, `SELECT pg_advisory_lock_shared(hashtextextended($1, 0))`, l.landingLock(id)); err != nil {
-		return false, fmt.Errorf("use landing %d: %w", id, err)
-	}
 	tag, err := q.Exec(ctx, l.sql(`UPDATE ledger.landing SET at = clock_timestamp() WHERE id = $1 AND state = 'loaded'`), id)
 	if err != nil {
 		return false, fmt.Errorf("use landing %d: %w", id, err)
 	}
 	return tag.RowsAffected() > 0, nil
 }
-
-// ExcludeLanding says whether nobody uses a landing, and keeps everyone from it until the transaction ends.
-func (l Ledger) ExcludeLanding(ctx context.Context, tx pgx.Tx, id int64) (bool, error) {
-	var free bool
-	if err := tx.QueryRow(ctx, `SELECT pg_try_advisory_xact_lock(hashtextextended($1, 0))`, l.landingLock(id)).Scan(&free); err != nil {
-		return false, fmt.Errorf("look who uses landing %d: %w", id, err)
-	}
-	return free, nil
-}
-
-func (l Ledger) landingLock(id int64) string { return fmt.Sprintf("drawbridge %s landing %d", l.schema, id) }
 
 // EndLanding says why nobody may use a landing any more. Twice is once.
 func (l Ledger) EndLanding(ctx context.Context, q Querier, id int64, reason string) error {

@@ -95,6 +95,18 @@ func (h *hold) release() {
 	h.exec(h.unlock)
 }
 
+// crash kills the server's process of whoever is stopped, as the kernel does where memory is short: the server ends all its
+// sessions, and recovers.
+func (h *hold) crash() {
+	h.w.t.Helper()
+	pid := h.w.number(`SELECT min(pid) FROM pg_locks WHERE NOT granted AND ` + h.waiting)
+	require.NoError(h.w.t, syscall.Kill(int(pid), syscall.SIGKILL))
+	h.w.await("the server to recover", func() bool {
+		h.w.db.Reset()
+		return h.w.db.Ping(h.w.t.Context()) == nil && h.conn.Ping(h.w.t.Context()) != nil
+	})
+}
+
 // drop takes a released hold away, so that another can be put there.
 func (h *hold) drop() {
 	h.w.t.Helper()

@@ -2,10 +2,12 @@ package e2e_test
 
 import (
 	"context"
+	"drawbridge/workflows"
 	"encoding/json"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -21,14 +23,13 @@ func devstack(ctx context.Context, t *testing.T, args ...string) {
 	require.NoError(t, err, "devstack %v\n%s", args, out)
 }
 
-// The server goes away in the middle of a load, and in the middle of a commit, and comes back: what was lost is done
-// again, once.
-func TestPostgresRestartsDuringALoadAndACommit(t *testing.T) {
-	t.Parallel()
+// onAStackOfItsOwn is a world whose servers may be broken: the other tests use theirs meanwhile.
+func onAStackOfItsOwn(t *testing.T) (w *world, stack string) {
+	t.Helper()
 	if os.Getenv(stackDir) == "" {
 		t.Skipf("%s is not set: the servers are not ours to restart", stackDir)
 	}
-	stack := t.TempDir() // one of its own: the other tests use theirs meanwhile
+	stack = t.TempDir()
 	devstack(t.Context(), t, "up", "--test", "--dir", stack)
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
@@ -43,7 +44,14 @@ func TestPostgresRestartsDuringALoadAndACommit(t *testing.T) {
 		Superuser string `json:"test_superuser"`
 	}
 	require.NoError(t, json.Unmarshal(body, &its))
-	w := worldOn(t, its.Temporal, its.Warehouse, its.Superuser)
+	return worldOn(t, its.Temporal, its.Warehouse, its.Superuser), stack
+}
+
+// The server goes away in the middle of a load, and in the middle of a commit, and comes back: what was lost is done
+// again, once.
+func TestPostgresRestartsDuringALoadAndACommit(t *testing.T) {
+	t.Parallel()
+	w, stack := onAStackOfItsOwn(t)
 	w.worker("worker", "--env", "dev", "--workflows")
 	slow := w.pipe(middleDay)
 	w.cli(0, "deploy", w.release("1.0.0"), "--to", "dev", "--detach")
@@ -60,4 +68,37 @@ func TestPostgresRestartsDuringALoadAndACommit(t *testing.T) {
 	devstack(t.Context(), t, "restart-postgres", "--dir", stack) // which releases it
 	w.db.Reset()
 	w.done(fiveFilled, "1.1.0")
+}
+
+// A crash of the server empties what was loaded for all builds of a deployment, and leaves no trace of that. None of them may
+// take it for a file without rows.
+func TestACrashOfTheServerEmptiesNoBuild(t *testing.T) {
+	t.Parallel()
+	w, _ := onAStackOfItsOwn(t)
+	var file strings.Builder
+	file.WriteString(ordersColumns + "\n")
+	for _, day := range w.days {
+		file.WriteString(strings.TrimPrefix(csv(day, ordersPerDay), ordersColumns+"\n"))
+	}
+	w.write("source/data/orders.csv", file.String())
+	uncut := []string{"data/orders_@partition.csv", "data/orders.csv", "FROM raw_orders\n",
+		"FROM raw_orders\nWHERE ordered_on >= @partition_start AND ordered_on < @partition_end\n"}
+	w.worker("worker", "--env", "dev", "--workflows")
+	w.cli(0, "deploy", w.release("1.0.0", uncut...), "--to", "dev")
+	w.ended(workflows.StageDone, four, "1.0.0")
+	require.EqualValues(t, 1, w.number(`SELECT count(*) FROM shop_dev__ledger.landing WHERE name = 'raw_orders'`), "it is loaded once for five days")
+
+	for _, crash := range []struct{ version, table, when string }{
+		{"1.1.0", "landing", "NEW.state = 'loaded' AND NEW.name = 'raw_orders'"},               // between the load and the first build
+		{"1.2.0", "generation", "NEW.state = 'built' AND NEW.partition = '" + middleDay + "'"}, // between two builds
+	} {
+		h := w.hold("dev", crash.table, crash.when)
+		w.rebuild(w.release(crash.version, append(uncut, "channel, amount\n", "channel, amount, currency\n")...))
+		h.reached()
+		h.crash()
+		w.done(fiveFilled, crash.version)
+		_, err := w.db.Exec(t.Context(), h.undo)
+		require.NoError(t, err)
+	}
+	require.Zero(t, w.number(`SELECT count(*) FROM shop_dev__ledger.landing WHERE state IN ('loading', 'loaded')`), "they ended with their deployments")
 }

@@ -44,7 +44,8 @@ func (w *world) active(env string) string {
 }
 
 // tidy asserts what must hold whenever nothing is under way: no generation is still being built or hangs in a shadow, no
-// shadow table is left, what readers see is what the ledger calls live, and no table is there that the ledger does not know.
+// shadow table is left, what readers see is what the ledger calls live, no table is there that the ledger does not know, and no
+// file is kept for further builds.
 func (w *world) tidy(env string) {
 	w.t.Helper()
 	schema := schemaOf(env)
@@ -55,9 +56,14 @@ func (w *world) tidy(env string) {
 	require.Empty(w.t, w.texts(`
 		SELECT c.relname::text
 		FROM pg_class c
-		LEFT JOIN `+schema+`__ledger.generation g ON c.relname = 'g' || g.id
-		WHERE c.relnamespace = to_regnamespace($1) AND c.relkind = 'r' AND (g.id IS NULL OR g.state = 'dropped')`, schema+"__data"),
+		WHERE c.relnamespace = to_regnamespace($1) AND c.relkind = 'r'
+		  AND c.relname NOT IN (
+		        SELECT 'g' || id FROM `+schema+`__ledger.generation WHERE state <> 'dropped'
+		        UNION ALL
+		        SELECT 'l' || id FROM `+schema+`__ledger.landing WHERE state <> 'dropped')`, schema+"__data"),
 		"tables in %s that the ledger does not know", env)
+	require.Empty(w.t, w.texts(`SELECT owner || ' ' || name FROM `+schema+`__ledger.landing WHERE state IN ('loading', 'loaded')`),
+		"files in %s that are kept for builds of workflows that have ended", env)
 	require.Equal(w.t,
 		w.texts(`SELECT 'g' || generation FROM `+schema+`__ledger.live WHERE generation IS NOT NULL ORDER BY generation`),
 		w.texts(`

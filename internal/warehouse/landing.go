@@ -182,7 +182,7 @@ func (w *Warehouse) EndLandings(ctx context.Context, owner string) error {
 	return postgres.Classify("end the landings of", owner, w.ledger.EndLandings(ctx, w.pool, owner))
 }
 
-// dropLandings drops the landings that nobody needs any more. What a build still reads goes the next time.
+// dropLandings drops the landings that nobody needs any more. What somebody still reads goes the next time.
 func (w *Warehouse) dropLandings(ctx context.Context) error {
 	ids, err := w.ledger.DisposableLandings(ctx, w.pool, abandonedAge)
 	if err != nil {
@@ -192,10 +192,6 @@ func (w *Warehouse) dropLandings(ctx context.Context) error {
 	for _, id := range ids {
 		err := pgx.BeginFunc(ctx, w.pool, func(tx pgx.Tx) error {
 			if _, err := tx.Exec(ctx, `SET LOCAL lock_timeout = '2s'`); err != nil {
-				return err
-			}
-			free, err := w.ledger.ExcludeLanding(ctx, tx, id)
-			if err != nil || !free {
 				return err
 			}
 			if _, err := tx.Exec(ctx, "DROP TABLE IF EXISTS "+w.names.landing(id)+" RESTRICT"); err != nil {
