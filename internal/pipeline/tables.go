@@ -138,7 +138,7 @@ func stepShape() strictyaml.Shape {
 			strictyaml.Key{Name: "name", Required: true, Shape: identifierShape(), Doc: "The relation's name, for the SQL of outputs.", Examples: []string{"raw_orders", "other_orders"}},
 			strictyaml.Key{
 				Name: "file", Required: true, Shape: fileShape(),
-				Doc: "The file, relative to source_files of the config; @partition in it is the partition key.", Examples: []string{"data/orders_@partition.csv", "data/sales_@partition.csv"},
+				Doc: "The file, relative to source_files of the config; @partition in it is the partition key. Without it the file is loaded once for all partitions that are built from it.", Examples: []string{"data/orders_@partition.csv", "data/sales_@partition.csv"},
 			},
 			strictyaml.Key{Name: "format", Shape: strictyaml.OneOf("csv"), Preset: "csv", Doc: "The file's format.", Examples: []string{"csv"}},
 			strictyaml.Key{
