@@ -2,31 +2,38 @@ package catalog
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
+	"github.com/jackc/pgerrcode"
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// ShareChange keeps a pipeline from being fenced until the transaction ends: whoever changes it holds this, whoever
-// fences waits. It never waits itself: false says that somebody fences right now.
-func (l Ledger) ShareChange(ctx context.Context, tx pgx.Tx, pipeline string) (bool, error) {
-	var got bool
-	if err := tx.QueryRow(ctx, `SELECT pg_try_advisory_xact_lock_shared(hashtextextended($1, 0))`, l.changeOf(pipeline)).Scan(&got); err != nil {
-		return false, fmt.Errorf("look at the changes of %s: %w", pipeline, err)
+// ShareChange keeps the pipelines of the ledger from being fenced until the transaction ends: whoever changes one holds this,
+// whoever fences waits. It never waits itself: false says that somebody fences right now, and that the transaction has ended.
+//
+// It is the lock of a table, as authors' SQL may take any advisory lock and none of the ledger's; and a row's would starve who
+// fences, as sharers pass a waiting writer.
+func (l Ledger) ShareChange(ctx context.Context, tx pgx.Tx) (bool, error) {
+	_, err := tx.Exec(ctx, l.sql(`LOCK TABLE ledger.change IN ROW SHARE MODE NOWAIT`))
+	if pg, ok := errors.AsType[*pgconn.PgError](err); ok && pg.Code == pgerrcode.LockNotAvailable {
+		return false, nil
 	}
-	return got, nil
+	if err != nil {
+		return false, fmt.Errorf("look at the changes under way: %w", err)
+	}
+	return true, nil
 }
 
-// ExcludeChange waits until no transaction changes the pipeline, and keeps the others out until this one ends. A row lock
-// would starve here: sharers pass a waiting writer. The caller waits for no table's lock afterwards.
-func (l Ledger) ExcludeChange(ctx context.Context, tx pgx.Tx, pipeline string) error {
-	if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock(hashtextextended($1, 0))`, l.changeOf(pipeline)); err != nil {
-		return fmt.Errorf("stop changes of %s: %w", pipeline, err)
+// ExcludeChange waits until no transaction changes a pipeline of the ledger, and keeps the others out until this one ends. The
+// caller waits for no other table's lock afterwards.
+func (l Ledger) ExcludeChange(ctx context.Context, tx pgx.Tx) error {
+	if _, err := tx.Exec(ctx, l.sql(`LOCK TABLE ledger.change IN EXCLUSIVE MODE`)); err != nil {
+		return fmt.Errorf("stop the changes under way: %w", err)
 	}
 	return nil
 }
-
-func (l Ledger) changeOf(pipeline string) string { return "drawbridge " + l.schema + " " + pipeline }
 
 // Fence closes workflows: from the commit on they change nothing here any more, also not by a worker that was stopped in
 // the middle of something. What they have built, or still build, and did not publish is rejected. Twice is once. The

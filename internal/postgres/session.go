@@ -148,7 +148,7 @@ func configure(c *pgx.ConnConfig, application, path string) {
 
 // Aside marks the session as one that reads nothing that a swap replaces, as a pinned one is.
 func (s *Session) Aside(ctx context.Context) error {
-	_, err := s.Exec(ctx, `SELECT pg_advisory_lock_shared($1::int, $2::int)`, asideClass, asideObject)
+	_, err := s.Exec(ctx, `SELECT pg_try_advisory_lock_shared($1::int, pg_backend_pid())`, asideClass)
 	return err
 }
 
@@ -195,8 +195,8 @@ func (p *Pool) Pinned(ctx context.Context, application string, f func(*pgx.Conn)
 		return err
 	}
 	defer conn.Release()
-	if _, err := conn.Exec(ctx, `SELECT set_config('application_name', $1, false), pg_advisory_lock_shared($2::int, $3::int)`,
-		Clip(application), asideClass, asideObject); err != nil {
+	if _, err := conn.Exec(ctx, `SELECT set_config('application_name', $1, false), pg_try_advisory_lock_shared($2::int, pg_backend_pid())`,
+		Clip(application), asideClass); err != nil {
 		return err
 	}
 	err = f(conn.Conn())

@@ -14,16 +14,14 @@ const (
 	nextLook  = 500 * time.Millisecond
 )
 
-// Sessions that work aside hold this advisory lock, shared, in every database that they are in.
-const (
-	asideClass  = 0x64726177
-	asideObject = 1
-)
+// asideClass is the class of the advisory locks that say which sessions work aside: each holds the one of its own process. It
+// waits for none, as anybody may have taken it: then it counts as a reader.
+const asideClass = 0x64726177
 
 // Aside marks a transaction of ours that reads nothing that a swap replaces: no swap waits for its snapshot, however
 // long it takes. A pinned session is aside as a whole.
 func Aside(ctx context.Context, tx pgx.Tx) error {
-	_, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock_shared($1::int, $2::int)`, asideClass, asideObject)
+	_, err := tx.Exec(ctx, `SELECT pg_try_advisory_xact_lock_shared($1::int, pg_backend_pid())`, asideClass)
 	return err
 }
 
@@ -57,12 +55,12 @@ func (p *Pool) Older(ctx context.Context, xid string) (older []string, at time.T
 		    AND NOT EXISTS (
 		      SELECT
 		      FROM pg_locks aside
-		      WHERE aside.locktype = 'advisory' AND aside.database = a.datid AND aside.classid = $2 AND aside.objid = $3
+		      WHERE aside.locktype = 'advisory' AND aside.database = a.datid AND aside.classid = $2 AND aside.objid = a.pid::bigint::oid
 		        AND aside.objsubid = 2 AND aside.granted AND aside.pid = a.pid)
 		  UNION
 		  SELECT 'standby ' || name FROM `+standbys+` AS s WHERE age(s.xmin) >= age($1::text::xid8::xid))
 		SELECT look.at, coalesce((SELECT array_agg(holder ORDER BY holder) FROM old), '{}')
-		FROM look`, xid, asideClass, asideObject).Scan(&at, &older)
+		FROM look`, xid, asideClass).Scan(&at, &older)
 	return older, at, err
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -18,6 +19,7 @@ import (
 	"drawbridge/internal/pipeline"
 	"drawbridge/internal/plan"
 	"drawbridge/internal/testdb"
+	"drawbridge/internal/turnback"
 	"drawbridge/internal/warehouse"
 )
 
@@ -119,6 +121,56 @@ func TestAHostileAuthorChangesNothingForTheOthers(t *testing.T) {
 		b.runs(t)
 		betweenTwoOthers(t, b)
 	})
+}
+
+// Any SQL may take any advisory lock, and see in pg_locks which ones others take.
+func TestNoLockThatAnAuthorCanTakeStopsTheOthers(t *testing.T) {
+	t.Parallel()
+	b, author := authored(t)
+	ledger := b.db.Schema + "__ledger"
+	b.db.Exec(t, `CREATE TABLE seen (classid oid, objid oid, objsubid int)`)
+	b.db.Exec(t, `CREATE FUNCTION see() RETURNS trigger LANGUAGE plpgsql AS $$
+		BEGIN
+		  INSERT INTO `+b.db.Schema+`.seen SELECT l.classid, l.objid, l.objsubid FROM pg_locks l WHERE l.locktype = 'advisory';
+		  RETURN NULL;
+		END $$`)
+	for _, table := range []string{"generation", "swap", "turn_back"} {
+		b.db.Exec(t, `CREATE TRIGGER see AFTER INSERT ON `+ledger+`.`+table+` EXECUTE FUNCTION see()`)
+	}
+	change := func(amount int) {
+		b.orders("2026-01-01", 5, amount)
+		live := b.build(t, shop(), "2026-01-01")
+		b.publish(t, swap(live.Generation, live.From))
+		req := compensation(b.owner)
+		req.ByPerson = true // who may take a first release away
+		state, _ := b.begins(t, req).finish(t)
+		require.Equal(t, turnback.Done, state)
+		b.cross(t, "1.0.0")
+	}
+	change(1)
+
+	theirs, err := url.Parse(b.db.URL)
+	require.NoError(t, err)
+	theirs.User = url.UserPassword(author, "author")
+	conn, err := pgx.Connect(t.Context(), theirs.String())
+	require.NoError(t, err)
+	b.db.Exec(t, "GRANT SELECT ON seen TO "+author)
+	_, err = conn.Exec(t.Context(), `
+		SELECT CASE objsubid WHEN 1 THEN pg_advisory_lock((classid::bigint << 32) | objid::bigint) ELSE pg_advisory_lock(classid::bigint::int, objid::bigint::int) END
+		FROM (SELECT DISTINCT * FROM `+b.db.Schema+`.seen) AS s`)
+	require.NoError(t, err)
+	_, err = conn.Exec(t.Context(), `BEGIN; LOCK TABLE `+ledger+`.change IN ACCESS EXCLUSIVE MODE`)
+	require.ErrorContains(t, err, "permission denied")
+	var gone atomic.Bool
+	patience := time.AfterFunc(20*time.Second, func() {
+		gone.Store(true)
+		_ = conn.Close(context.Background())
+	})
+	change(2)
+	require.False(t, gone.Load(), "it went on only when the author's session had ended")
+	if patience.Stop() {
+		require.NoError(t, conn.Close(t.Context()))
+	}
 }
 
 func betweenTwoOthers(t *testing.T, b *bundle) {

@@ -41,7 +41,7 @@ func (w *Warehouse) Enter(ctx context.Context, t release.Tenure, environment str
 		if err := w.ledger.BindEnvironment(ctx, tx, environment); err != nil {
 			return err
 		}
-		if err := w.ledger.ExcludeChange(ctx, tx, pipeline); err != nil {
+		if err := w.ledger.ExcludeChange(ctx, tx); err != nil {
 			return err
 		}
 		// Looked at as a build: it is entitled to nothing yet, and everything else has to be right.

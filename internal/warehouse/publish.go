@@ -104,7 +104,7 @@ func (w *Warehouse) Admit(ctx context.Context, ticket admission.Ticket) error {
 
 // admit takes the second look, in the effect's own transaction. Nobody fences the pipeline until that ends.
 func (w *Warehouse) admit(ctx context.Context, tx pgx.Tx, ticket admission.Ticket) error {
-	shared, err := w.ledger.ShareChange(ctx, tx, ticket.Question.Release.Pipeline)
+	shared, err := w.ledger.ShareChange(ctx, tx)
 	if err != nil {
 		return err
 	}

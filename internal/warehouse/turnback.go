@@ -30,7 +30,7 @@ func (w *Warehouse) BeginTurnBack(ctx context.Context, req turnback.Request, act
 		if err := postgres.Bound(ctx, tx, ledgerWait); err != nil {
 			return err
 		}
-		if err := w.ledger.ExcludeChange(ctx, tx, req.Pipeline); err != nil {
+		if err := w.ledger.ExcludeChange(ctx, tx); err != nil {
 			return err
 		}
 		if b, ok, err = w.ledger.OpenTurnBack(ctx, tx, req.Pipeline); err != nil {

@@ -180,6 +180,9 @@ CREATE TABLE ledger.effect (
   at     timestamptz NOT NULL DEFAULT now()
 );
 
+-- Has no row: its lock is what changes of pipelines hold, and what fences wait for.
+CREATE TABLE ledger.change ();
+
 -- Workflows that change nothing here any more: what they built is given up, what they do next is refused.
 CREATE TABLE ledger.fence (
   owner  text PRIMARY KEY,
