@@ -95,8 +95,8 @@ func (g Gate) Check(d Decision, now time.Time) error {
 		return refuse(fault.Invalid, "nobody is named as the one who decides", "say who decides: --as NAME")
 	case d.Reason == "":
 		return refuse(fault.Invalid, "the reason is missing", "say why: --reason TEXT")
-	case !plain(d.By) || !plain(d.Reason):
-		return refuse(fault.Invalid, "the name or the reason holds control characters", "write them as plain text")
+	case Unfit(d.By, d.Reason) != "":
+		return refuse(fault.Invalid, Unfit(d.By, d.Reason), "write them as plain text, and shorter")
 	case !slices.Contains(g.Choices, d.Choice):
 		return refuse(fault.Invalid, fmt.Sprintf("%q is no choice here; the choices are %s", d.Choice, joinChoices(g.Choices)), "choose one of them")
 	case d.CompensateAll && d.Choice != Reject && d.Choice != Rollback:

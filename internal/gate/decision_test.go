@@ -1,6 +1,7 @@
 package gate_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -54,6 +55,9 @@ func TestWhatMayDecideAGate(t *testing.T) {
 		"another plan":                         {said: func(d *gate.Decision) { d.Plan = "sha256:ffffffffffff" }, class: fault.Conflict},
 		"another gate":                         {said: func(d *gate.Decision) { d.Gate = "approval-staging" }, class: fault.Conflict},
 		"nobody":                               {said: func(d *gate.Decision) { d.By = "" }, class: fault.Invalid},
+		"a name that turns the direction":      {said: func(d *gate.Decision) { d.By = "bob\u202e" }, class: fault.Invalid},
+		"a name longer than a name":            {said: func(d *gate.Decision) { d.By = strings.Repeat("b", 201) }, class: fault.Invalid},
+		"a reason longer than a page":          {said: func(d *gate.Decision) { d.Reason = strings.Repeat("r", 2001) }, class: fault.Invalid},
 		"no reason":                            {said: func(d *gate.Decision) { d.Reason = "" }, class: fault.Invalid},
 		"a choice that the gate does not take": {said: func(d *gate.Decision) { d.Choice = gate.Proceed }, class: fault.Invalid},
 		"the requester, where two eyes do":     {said: func(d *gate.Decision) { d.By = "ann" }},

@@ -1,6 +1,7 @@
 package gate
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"unicode"
@@ -27,6 +28,25 @@ func folded(name string) string {
 // isOneOf says whether a person is among names.
 func isOneOf(names []string, person string) bool {
 	return slices.ContainsFunc(names, func(n string) bool { return Same(n, person) })
+}
+
+const (
+	// byMax and reasonMax bound, in bytes, what a person may write into a workflow's state, which carries every answer.
+	byMax     = 200
+	reasonMax = 2000
+)
+
+// Unfit says why a name and a reason cannot be taken as they were written; empty when they can.
+func Unfit(by, reason string) string {
+	switch {
+	case !plain(by) || !plain(reason):
+		return "the name or the reason holds control characters"
+	case len(by) > byMax:
+		return fmt.Sprintf("the name is longer than %d bytes", byMax)
+	case len(reason) > reasonMax:
+		return fmt.Sprintf("the reason is longer than %d bytes", reasonMax)
+	}
+	return ""
 }
 
 // plain says that a text is fit for an approver's screen: no control characters, and nothing that turns the direction of

@@ -11,6 +11,7 @@ import (
 	"path"
 	"path/filepath"
 	"strings"
+	"syscall"
 
 	"drawbridge/internal/fault"
 	"drawbridge/internal/partition"
@@ -111,8 +112,17 @@ func (f Files) open(op string, cfg pipeline.Config, name string) (*os.File, erro
 		return nil, f.explain(op, object, err)
 	}
 	defer func() { _ = root.Close() }()
-	file, err := root.Open(filepath.FromSlash(object))
+	// Nobody may ever open the other end of a pipe: opening waits for none, and whoever reads can be stopped.
+	file, err := root.OpenFile(filepath.FromSlash(object), os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
+		return nil, f.explain(op, object, err)
+	}
+	info, err := file.Stat()
+	if err == nil && !info.Mode().IsRegular() && info.Mode()&(fs.ModeDir|fs.ModeNamedPipe) == 0 {
+		err = errors.New("it is a device")
+	}
+	if err != nil {
+		_ = file.Close()
 		return nil, f.explain(op, object, err)
 	}
 	return file, nil

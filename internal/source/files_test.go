@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -97,6 +98,19 @@ func TestNoPathLeadsOutOfTheRoots(t *testing.T) {
 	}
 	_, _, err := files.Partitions(config("shop"), orders(pipeline.Load{Name: "raw", File: "folder/@partition"}))
 	require.Error(t, err, "a folder outside was listed")
+}
+
+// A worker has few threads, and none of them waits for a process that never comes.
+func TestAPipeThatNobodyWritesIsNotWaitedFor(t *testing.T) {
+	t.Parallel()
+	root := t.TempDir()
+	require.NoError(t, os.Mkdir(filepath.Join(root, "shop"), 0o755))
+	require.NoError(t, syscall.Mkfifo(filepath.Join(root, "shop", "orders.csv"), 0o644))
+	file, err := source.Below(root).Open(config("shop"), pipeline.Load{Name: "raw", File: "orders.csv"}, partition.AllKey)
+	require.NoError(t, err)
+	_, err = file.Read(make([]byte, 1))
+	require.ErrorIs(t, err, io.EOF)
+	require.NoError(t, file.Close())
 }
 
 func TestALinkWithinTheRootIsFollowed(t *testing.T) {

@@ -74,6 +74,9 @@ func readHeader(file io.Reader, load pipeline.Load) (names []string, rest io.Rea
 }
 
 func headerFault(err error, load pipeline.Load, key partition.Key) error {
+	if fault.ClassOf(err) != "" {
+		return err
+	}
 	if errors.Is(err, errNoHeader) || errors.Is(err, errLongHeader) || errors.Is(err, errBadHeader) {
 		return fault.New(fault.Invalid, "load", load.Path(key), "the first line names the columns; an empty partition is a header and no rows", err)
 	}

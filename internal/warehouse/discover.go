@@ -98,7 +98,8 @@ func keyOf(s partition.Scheme, columnType string) string {
 	column := postgres.Ident(s.Column)
 	if s.By == partition.Range {
 		size := strconv.FormatInt(s.Size, 10)
-		return fmt.Sprintf("(floor(%s::numeric / %s) * %s)::bigint::text", column, size, size)
+		// div is exact, and cuts towards 0; a division would round numbers of more than 16 digits into another partition.
+		return fmt.Sprintf("((div(floor(%[1]s::numeric), %[2]s) - (mod(floor(%[1]s::numeric), %[2]s) < 0)::int) * %[2]s)::text", column, size)
 	}
 	wall := column + "::timestamp"
 	if strings.HasPrefix(columnType, "timestamp") && strings.HasSuffix(columnType, "with time zone") {
@@ -111,7 +112,8 @@ func keyOf(s partition.Scheme, columnType string) string {
 	format := map[partition.By]string{
 		partition.Hour: `YYYY-MM-DD"T"HH24`, partition.Day: "YYYY-MM-DD", partition.Week: `IYYY-"W"IW`, partition.Month: "YYYY-MM",
 	}[s.By]
-	return fmt.Sprintf("to_char(%s, %s)", wall, postgres.Literal(format))
+	// What lies before our era is no key, and must not become that of a day in it.
+	return fmt.Sprintf("to_char(%[1]s, %[2]s) || CASE WHEN %[1]s < '0001-01-01' THEN ' BC' ELSE '' END", wall, postgres.Literal(format))
 }
 
 // unbounded is a bound that leaves nothing out, for the type that the server found for a parameter.

@@ -1,6 +1,7 @@
 package warehouse
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -73,7 +74,8 @@ func (b *build) read(
 		return staged{}, fmt.Errorf("open %s: %w", load.Path(key), err)
 	}
 	defer func() { _ = file.Close() }()
-	counted := &countingReader{source: file, digest: sha256.New(), tick: func(bytes int64) {
+	defer context.AfterFunc(ctx, func() { _ = file.Close() })() // a pipe into which nobody writes would be waited for
+	counted := &countingReader{source: file, name: load.Path(key), digest: sha256.New(), tick: func(bytes int64) {
 		b.progress(Progress{Stage: StageLoad, Load: load.Name, Bytes: bytes})
 	}}
 	head, rest, err := source.Header(counted, load, key)
@@ -148,6 +150,8 @@ var copyPlace = regexp.MustCompile(`(?s)^COPY .*?, line (\d+)(?:, column ("[^"]*
 // copyFault says which line and column of the file are wrong, and never what stands there.
 func copyFault(err, readErr error, load pipeline.Load, key partition.Key, columns []pipeline.Column) error {
 	switch {
+	case fault.ClassOf(readErr) != "":
+		return readErr
 	case readErr != nil:
 		return fmt.Errorf("read %s: %w", load.Path(key), readErr)
 	case fault.ClassOf(err) != "":
@@ -180,21 +184,32 @@ func copyFault(err, readErr error, load pipeline.Load, key partition.Key, column
 	return fault.Newf(fault.Invalid, "load", object, hint, reason)
 }
 
-// countingReader hashes and counts what passes, and tells every few megabytes.
+// countingReader hashes and counts what passes, and tells every few megabytes. At a line of `\.` alone it fails: servers take it
+// for the end of the data, and drop what follows without a word.
 type countingReader struct {
 	source io.Reader
+	name   string
 	digest hash.Hash
 	tick   func(bytes int64)
 	bytes  int64
 	told   int64
 	err    error // of the source, but for its end
+	lines  int
+	last   []byte // the last three bytes that have passed
 }
 
 // tellEvery is often enough for a heartbeat on the slowest disk, and rare enough to cost nothing.
 const tellEvery = 4 << 20
 
 func (r *countingReader) Read(p []byte) (int, error) {
+	if r.err != nil {
+		return 0, r.err
+	}
 	n, err := r.source.Read(p)
+	if ended := r.ended(p[:n]); ended != nil {
+		r.err = ended
+		return 0, ended
+	}
 	r.digest.Write(p[:n])
 	r.bytes += int64(n)
 	if r.bytes-r.told >= tellEvery {
@@ -205,4 +220,39 @@ func (r *countingReader) Read(p []byte) (int, error) {
 		r.err = err
 	}
 	return n, err
+}
+
+// ended says where a line is `\.` alone.
+func (r *countingReader) ended(p []byte) error {
+	edge := append(r.last, p[:min(3, len(p))]...)
+	at, lines := end(edge), r.lines-bytes.Count(r.last, newline)
+	if at < 0 {
+		edge, lines = p, r.lines
+		at = end(p)
+	}
+	if at >= 0 {
+		lines += bytes.Count(edge[:at+1], newline) + 1
+		return fault.Newf(fault.Invalid, "load", fmt.Sprintf("%s, line %d", r.name, lines), `write it as "\." if it is a value, or take the line away`,
+			`the line is \. alone: the server would read no further`)
+	}
+	r.lines += bytes.Count(p, newline)
+	tail := append(r.last, p[max(0, len(p)-3):]...)
+	r.last = bytes.Clone(tail[max(0, len(tail)-3):])
+	return nil
+}
+
+var newline = []byte("\n")
+
+// end finds the line break before a line of `\.` alone; -1 where there is none.
+func end(p []byte) int {
+	for from := 0; ; {
+		i := bytes.Index(p[from:], []byte("\n\\."))
+		if i < 0 || from+i+3 >= len(p) {
+			return -1
+		}
+		if from += i; p[from+3] == '\n' || p[from+3] == '\r' {
+			return from
+		}
+		from++
+	}
 }

@@ -1,13 +1,16 @@
 package warehouse_test
 
 import (
+	"context"
 	"fmt"
+	"io"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"drawbridge/internal/fault"
+	"drawbridge/internal/partition"
 	"drawbridge/internal/pipeline"
 )
 
@@ -118,6 +121,57 @@ func TestAFileIsReadAsItIs(t *testing.T) {
 			require.Equal(t, "1.50", b.sum(t))
 		})
 	}
+}
+
+// Postgres before 18 takes such a line for the end of the data, and drops what follows. It is found wherever the reads are cut.
+func TestALineThatEndsTheDataForTheServerIsRefused(t *testing.T) {
+	t.Parallel()
+	const head = "order_id,ordered_at,channel,amount\n"
+	row := func(i int) string { return fmt.Sprintf("%d,2026-01-01,web,1.50\n", i) }
+	for name, c := range map[string]struct {
+		content string
+		line    string
+		rows    int64
+	}{
+		"in the middle":          {content: head + row(1) + "\\.\n" + row(2), line: "line 3"},
+		"with CRLF":              {content: head + row(1) + "\\.\r\n" + row(2), line: "line 3"},
+		"right after the header": {content: head + "\\.\n" + row(2), line: "line 2"},
+		"as a value's part":      {content: head + "1,2026-01-01,\"\\.\",1.50\n2,2026-01-01,\\.x,1.50\n", rows: 2},
+	} {
+		for _, cut := range []int{1, 2, 3, 5, 1 << 16} {
+			t.Run(fmt.Sprintf("%s, read by %d bytes", name, cut), func(t *testing.T) {
+				t.Parallel()
+				b := setup(t)
+				spec := b.spec(shop(), "2026-01-01")
+				spec.Open = func(context.Context, pipeline.Load, partition.Key) (io.ReadCloser, error) {
+					return io.NopCloser(&choppy{rest: c.content, at: cut}), nil
+				}
+				built, err := b.Build(t.Context(), spec)
+				if c.line == "" {
+					require.NoError(t, err)
+					require.Equal(t, c.rows, built[0].Generation.Rows)
+					return
+				}
+				require.Equal(t, fault.Invalid, fault.ClassOf(err), "%v", err)
+				require.ErrorContains(t, err, c.line)
+			})
+		}
+	}
+}
+
+// choppy gives a few bytes at a time.
+type choppy struct {
+	rest string
+	at   int
+}
+
+func (c *choppy) Read(p []byte) (int, error) {
+	n := copy(p, c.rest[:min(c.at, len(c.rest))])
+	if n == 0 {
+		return 0, io.EOF
+	}
+	c.rest = c.rest[n:]
+	return n, nil
 }
 
 func TestAnEmptyPartitionIsAHeaderAndNoRows(t *testing.T) {

@@ -135,6 +135,11 @@ func TestDiscoverFindsThePartitionsOfTheData(t *testing.T) {
 			partition.Scheme{By: partition.Month, Timezone: "Europe/Berlin"}, "ordered_at", []partition.Key{"2026-01", "2026-02"},
 		},
 		"by range": {partition.Scheme{By: partition.Range, Size: 10}, "order_id", []partition.Key{"-10", "0", "20"}},
+		"by range, of numbers with many digits": {
+			partition.Scheme{By: partition.Range, Size: 10}, "order_id * 400000000000000001",
+			[]partition.Key{"-1200000000000000010", "2000000000000000000", "8000000000000000020"},
+		},
+		"by day, before our era": {partition.Scheme{By: partition.Day}, "(ordered_at - interval '4000 years')::date", nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -146,6 +151,10 @@ func TestDiscoverFindsThePartitionsOfTheData(t *testing.T) {
 			p.Partition, p.Outputs[0].Partition = c.scheme, c.scheme
 			p.Outputs[0].SQL = "SELECT " + c.column + " AS at, order_id, amount FROM raw_orders WHERE " + c.column + " >= @partition_start AND " + c.column + " < @partition_end"
 			keys, err := b.Discover(t.Context(), p, b.open)
+			if c.want == nil {
+				require.Equal(t, fault.Invalid, fault.ClassOf(err), "%v: rows that have no partition are lost without a word", err)
+				return
+			}
 			require.NoError(t, err)
 			require.Equal(t, c.want, keys)
 		})

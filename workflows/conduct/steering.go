@@ -8,6 +8,7 @@ import (
 
 	"drawbridge/activities"
 	"drawbridge/internal/fault"
+	"drawbridge/internal/gate"
 )
 
 // Kind is what a command wants.
@@ -72,6 +73,8 @@ func (c *Conductor) objection(m Command) error {
 		return refuse(fault.Refused, look, "a "+c.head.Kind+" does not take it")
 	case m.By == "":
 		return refuse(fault.Invalid, "say who: --as NAME", "nobody is named")
+	case gate.Unfit(m.By, m.Reason) != "":
+		return refuse(fault.Invalid, "write them as plain text, and shorter", gate.Unfit(m.By, m.Reason))
 	case c.ending:
 		return refuse(fault.Conflict, look, fmt.Sprintf("it is too late: %s", c.Header().Stage))
 	case m.Kind == Pause && (c.head.Stage == StageWatching || c.head.Stage == StageCompensating):
