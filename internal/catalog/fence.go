@@ -7,14 +7,13 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// ShareChange keeps a pipeline from being fenced until the transaction ends: whoever changes it holds this, whoever
+// shareChange keeps a pipeline from being fenced until the transaction ends: whoever changes it holds this, whoever
 // fences waits. It never waits itself: false says that somebody fences right now.
-func (l Ledger) ShareChange(ctx context.Context, tx pgx.Tx, pipeline string) (bool, error) {
-	var got bool
-	if err := tx.QueryRow(ctx, `SELECT pg_try_advisory_xact_lock_shared(hashtextextended($1, 0))`, l.changeOf(pipeline)).Scan(&got); err != nil {
-		return false, fmt.Errorf("look at the changes of %s: %w", pipeline, err)
+func (l Ledger) shareChange(pipeline string, got *bool) statement {
+	return statement{
+		what: "look at the changes of " + pipeline, sql: `SELECT pg_try_advisory_xact_lock_shared(hashtextextended($1, 0))`,
+		args: []any{l.changeOf(pipeline)}, into: []any{got},
 	}
-	return got, nil
 }
 
 // ExcludeChange waits until no transaction changes the pipeline, and keeps the others out until this one ends. A row lock
@@ -48,12 +47,15 @@ func (l Ledger) Fence(ctx context.Context, q Querier, reason string, owners ...s
 }
 
 // Fenced reads why a workflow is fenced; empty when it is not.
-func (l Ledger) Fenced(ctx context.Context, q Querier, owner string) (string, error) {
-	var reason string
-	if err := q.QueryRow(ctx, l.sql(`SELECT coalesce(max(reason), '') FROM ledger.fence WHERE owner = $1`), owner).Scan(&reason); err != nil {
-		return "", fmt.Errorf("look at fences: %w", err)
+func (l Ledger) Fenced(ctx context.Context, q Querier, owner string) (reason string, err error) {
+	err = l.together(ctx, q, readFenced(owner, &reason))
+	return reason, err
+}
+
+func readFenced(owner string, reason *string) statement {
+	return statement{
+		what: "look at fences", sql: `SELECT coalesce(max(reason), '') FROM ledger.fence WHERE owner = $1`, args: []any{owner}, into: []any{reason},
 	}
-	return reason, nil
 }
 
 // OpenOwners lists the workflows that have something under way for a pipeline: what they build, have built and not
