@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -222,9 +223,7 @@ func readRounds(dir string, rounds int) ([]round, error) {
 			if len(values) == 0 {
 				return nil, fmt.Errorf("read the rounds: %s has no numbers", path)
 			}
-			for name, value := range values {
-				list[i][name] = value
-			}
+			maps.Copy(list[i], values)
 		}
 	}
 	return list, nil

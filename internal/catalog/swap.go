@@ -133,19 +133,30 @@ func recordSwaps(c Change, swaps []generation.Swap) []statement {
 	}
 	what := fmt.Sprintf("record swaps of %s", c.Key)
 	return []statement{
-		{what: what, sql: `UPDATE ledger.generation SET state = 'retired', at = clock_timestamp() WHERE id = ANY($1)`, args: []any{from}},
-		{what: what, sql: `
-			UPDATE ledger.generation g SET state = 'live', shadow = '', at = clock_timestamp(), replaced = coalesce(g.replaced, s.was, 0)
-			FROM unnest($1::bigint[], $2::bigint[]) AS s (was, id)
-			WHERE g.id = s.id`, args: []any{from, to}},
-		{what: what, sql: `
-			UPDATE ledger.live l SET generation = s.generation, tenure = $4
-			FROM unnest($1::text[], $2::text[], $3::bigint[]) AS s (output, partition, generation)
-			WHERE l.output = s.output AND l.partition = s.partition`, args: []any{outputs, partitions, to, c.Tenure}},
-		{what: what, sql: `
-			INSERT INTO ledger.swap (tenure, owner, effect_key, kind, asked_by, reason, output, partition, from_generation, to_generation)
-			SELECT $1, $2, $3, $4, $5, $6, s.* FROM unnest($7::text[], $8::text[], $9::bigint[], $10::bigint[]) AS s`,
-			args: []any{c.Tenure, string(c.Key.Owner), c.Key.String(), string(c.Kind), c.By, c.Reason, outputs, partitions, from, to}},
+		{
+			what: what, args: []any{from},
+			sql: `UPDATE ledger.generation SET state = 'retired', at = clock_timestamp() WHERE id = ANY($1)`,
+		},
+		{
+			what: what, args: []any{from, to},
+			sql: `
+				UPDATE ledger.generation g SET state = 'live', shadow = '', at = clock_timestamp(), replaced = coalesce(g.replaced, s.was, 0)
+				FROM unnest($1::bigint[], $2::bigint[]) AS s (was, id)
+				WHERE g.id = s.id`,
+		},
+		{
+			what: what, args: []any{outputs, partitions, to, c.Tenure},
+			sql: `
+				UPDATE ledger.live l SET generation = s.generation, tenure = $4
+				FROM unnest($1::text[], $2::text[], $3::bigint[]) AS s (output, partition, generation)
+				WHERE l.output = s.output AND l.partition = s.partition`,
+		},
+		{
+			what: what, args: []any{c.Tenure, string(c.Key.Owner), c.Key.String(), string(c.Kind), c.By, c.Reason, outputs, partitions, from, to},
+			sql: `
+				INSERT INTO ledger.swap (tenure, owner, effect_key, kind, asked_by, reason, output, partition, from_generation, to_generation)
+				SELECT $1, $2, $3, $4, $5, $6, s.* FROM unnest($7::text[], $8::text[], $9::bigint[], $10::bigint[]) AS s`,
+		},
 	}
 }
 
