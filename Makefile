@@ -53,8 +53,8 @@ lint: ## run the linters, and check determinism, the arrows between packages and
 	@deps=$$(go list -deps ./workflows ./starter) && \
 		if grep jackc/pgx <<< "$$deps"; then echo "workflows and starter must not link the database driver" >&2; exit 1; fi
 
-bench: ## measure the figures in README.md; writes .drawbridge/bench.json
-	@.ci/bench
+bench: ## measure the figures of docs/benchmarks.md; BASE=COMMIT compares with a commit, in ROUNDS=4 of FIGURES="..."
+	@$(if $(BASE),.ci/bench-compare $(BASE) $(or $(ROUNDS),4) $(FIGURES),.ci/bench)
 
 clean: ## stop the local stack, and delete its state and bin
 	@[ ! -e .drawbridge/devstack.lock ] || .ci/devstack clean

@@ -61,6 +61,9 @@ func (b *bench) because(name, format string, args ...any) {
 
 // run returns the exit code: 0 where every bound is met, 1 where one is missed or could not be measured.
 func run(ctx context.Context, args []string, out io.Writer) int {
+	if len(args) > 0 && args[0] == "compare" {
+		return runCompare(args[1:], out)
+	}
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	flags.SetOutput(out)
 	only := flags.String("only", "", "measure one figure, and write no file: "+strings.Join(names(figures()), ", "))

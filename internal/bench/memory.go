@@ -29,7 +29,7 @@ func memoryFigure() figure {
 	return figure{
 		name: "worker_rss_mb",
 		numbers: []number{
-			{"worker_rss_mb", bound{atMost, 150}},
+			{name: "worker_rss_mb", bound: bound{atMost, 150}},
 		},
 		measure: func(ctx context.Context, b *bench) error {
 			return onSite(ctx, b, func(ctx context.Context, s *site) error { return measureMemory(ctx, b, s) })

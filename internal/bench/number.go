@@ -14,6 +14,30 @@ import (
 type number struct {
 	name  string
 	bound bound
+	// better is where a number without a bound should go; one with a bound should go away from it.
+	better direction
+	// grain is the least value that counts in a comparison of builds: what is below it counts as it.
+	grain float64
+}
+
+// direction is which values of a number are the better ones.
+type direction string
+
+const (
+	neither direction = "" // the number tells about the machine, or about the other side of a ratio
+	higher  direction = "higher"
+	lower   direction = "lower"
+)
+
+func (n number) direction() direction {
+	switch n.bound.side {
+	case atLeast:
+		return higher
+	case atMost:
+		return lower
+	default:
+		return n.better
+	}
 }
 
 // bound is what a number must be.
@@ -111,9 +135,9 @@ func bounds(numbers []number) int {
 	return n
 }
 
-// write writes a flat object of named numbers.
-func write(file string, values map[string]float64) error {
-	body, err := json.MarshalIndent(values, "", "  ")
+// write writes what was measured as JSON.
+func write(file string, measured any) error {
+	body, err := json.MarshalIndent(measured, "", "  ")
 	if err != nil {
 		return fmt.Errorf("write the numbers: %w", err)
 	}

@@ -12,7 +12,7 @@ import (
 
 func TestReportHoldsEveryNumberToItsBound(t *testing.T) {
 	t.Parallel()
-	numbers := []number{{"speed", bound{atLeast, 0.65}}, {"pause_ms", bound{atMost, 25}}, {"longest_ms", bound{}}}
+	numbers := []number{{name: "speed", bound: bound{atLeast, 0.65}}, {name: "pause_ms", bound: bound{atMost, 25}}, {name: "longest_ms"}}
 	for _, c := range []struct {
 		name   string
 		values map[string]float64

@@ -22,10 +22,10 @@ func rollbackFigure() figure {
 	return figure{
 		name: "rollback_scale",
 		numbers: []number{
-			{"rollback_scale", bound{atMost, 1.5}},
-			{"rollback_large_ms", bound{}},
-			{"rollback_small_ms", bound{}},
-			{"rollback_verify_mrows_s", bound{}},
+			{name: "rollback_scale", bound: bound{atMost, 1.5}},
+			{name: "rollback_large_ms", better: lower},
+			{name: "rollback_small_ms", better: lower},
+			{name: "rollback_verify_mrows_s", better: higher},
 		},
 		measure: func(ctx context.Context, b *bench) error {
 			return onSite(ctx, b, func(ctx context.Context, s *site) error { return measureRollback(ctx, b, s) })

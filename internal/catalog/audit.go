@@ -122,29 +122,26 @@ func (l Ledger) RecordAnswers(ctx context.Context, q Querier, owner, digest stri
 	return nil
 }
 
-// Answers reads what people answered to a deployment about a release under a plan, by gate: each as the gate that they answered.
-func (l Ledger) Answers(ctx context.Context, q Querier, owner, plan, digest string) ([]gate.Gate, error) {
-	rows, err := q.Query(ctx, l.sql(`
-		SELECT gate, person, choice, reason, asked_by, at
-		FROM ledger.answer
-		WHERE owner = $1 AND plan = $2 AND digest = $3
-		ORDER BY gate, at`), owner, plan, digest)
-	if err != nil {
-		return nil, fmt.Errorf("read answers: %w", err)
-	}
-	var gates []gate.Gate
-	var name, asked string
+// readAnswers reads what people answered to the deployment of a tenure about its release under its plan, by gate: each as the
+// gate that they answered. A tenure without a plan has no answers.
+func readAnswers(tenure int64, gates *[]gate.Gate) statement {
+	var name, plan, asked string
 	var a gate.Answer
-	if _, err := pgx.ForEachRow(rows, []any{&name, &a.By, &a.Choice, &a.Reason, &asked, &a.At}, func() error {
-		if len(gates) == 0 || gates[len(gates)-1].Name != name {
-			gates = append(gates, gate.Gate{Name: name, Plan: plan, Requester: asked})
-		}
-		g := &gates[len(gates)-1]
-		a.Gate, a.Plan = name, plan
-		g.Answers = append(g.Answers, a)
-		return nil
-	}); err != nil {
-		return nil, fmt.Errorf("read answers: %w", err)
+	return statement{
+		what: "read answers", sql: `
+			SELECT a.gate, a.plan, a.person, a.choice, a.reason, a.asked_by, a.at
+			FROM ledger.answer a
+			JOIN ledger.tenure t ON t.owner = a.owner AND t.plan = a.plan AND t.digest = a.digest
+			WHERE t.number = $1 AND t.plan <> ''
+			ORDER BY a.gate, a.at`, args: []any{tenure},
+		into: []any{&name, &plan, &a.By, &a.Choice, &a.Reason, &asked, &a.At}, each: func() error {
+			if n := len(*gates); n == 0 || (*gates)[n-1].Name != name {
+				*gates = append(*gates, gate.Gate{Name: name, Plan: plan, Requester: asked})
+			}
+			g := &(*gates)[len(*gates)-1]
+			a.Gate, a.Plan = name, plan
+			g.Answers = append(g.Answers, a)
+			return nil
+		},
 	}
-	return gates, nil
 }

@@ -2,7 +2,6 @@ package catalog
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -45,14 +44,15 @@ func (l Ledger) Cross(ctx context.Context, q Querier, pipeline, owner string, te
 
 // Crossing reads who changes a pipeline; its owner is empty when nobody does.
 func (l Ledger) Crossing(ctx context.Context, q Querier, pipeline string) (c Crossing, err error) {
-	err = q.QueryRow(ctx, l.sql(`SELECT owner, tenure, exclusive, since FROM ledger.crossing WHERE pipeline = $1`), pipeline).Scan(&c.Owner, &c.Tenure, &c.Exclusive, &c.Since)
-	if errors.Is(err, pgx.ErrNoRows) {
-		return Crossing{}, nil
+	err = l.together(ctx, q, readCrossing(pipeline, &c))
+	return c, err
+}
+
+func readCrossing(pipeline string, c *Crossing) statement {
+	return statement{
+		what: "read the crossing of " + pipeline, sql: `SELECT owner, tenure, exclusive, since FROM ledger.crossing WHERE pipeline = $1`,
+		args: []any{pipeline}, into: []any{&c.Owner, &c.Tenure, &c.Exclusive, &c.Since},
 	}
-	if err != nil {
-		return Crossing{}, fmt.Errorf("read the crossing of %s: %w", pipeline, err)
-	}
-	return c, nil
 }
 
 // ExcludeRuns lets the pipeline's runs wait until who crosses has left.

@@ -10,20 +10,19 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// ShareChange keeps the pipelines of the ledger from being fenced until the transaction ends: whoever changes one holds this,
-// whoever fences waits. It never waits itself: false says that somebody fences right now, and that the transaction has ended.
+// shareChange keeps the pipelines of the ledger from being fenced until the transaction ends: whoever changes one holds this,
+// whoever fences waits. It never waits itself: fencing tells its error, that somebody fences right now.
 //
 // It is the lock of a table, as authors' SQL may take any advisory lock and none of the ledger's; and a row's would starve who
 // fences, as sharers pass a waiting writer.
-func (l Ledger) ShareChange(ctx context.Context, tx pgx.Tx) (bool, error) {
-	_, err := tx.Exec(ctx, l.sql(`LOCK TABLE ledger.change IN ROW SHARE MODE NOWAIT`))
-	if pg, ok := errors.AsType[*pgconn.PgError](err); ok && pg.Code == pgerrcode.LockNotAvailable {
-		return false, nil
-	}
-	if err != nil {
-		return false, fmt.Errorf("look at the changes under way: %w", err)
-	}
-	return true, nil
+func shareChange() statement {
+	return statement{what: "look at the changes under way", sql: `LOCK TABLE ledger.change IN ROW SHARE MODE NOWAIT`}
+}
+
+// fencing says whether an error is that somebody fences right now. It has ended the transaction.
+func fencing(err error) bool {
+	pg, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && pg.Code == pgerrcode.LockNotAvailable
 }
 
 // ExcludeChange waits until no transaction changes a pipeline of the ledger, and keeps the others out until this one ends. The
@@ -55,12 +54,15 @@ func (l Ledger) Fence(ctx context.Context, q Querier, reason string, owners ...s
 }
 
 // Fenced reads why a workflow is fenced; empty when it is not.
-func (l Ledger) Fenced(ctx context.Context, q Querier, owner string) (string, error) {
-	var reason string
-	if err := q.QueryRow(ctx, l.sql(`SELECT coalesce(max(reason), '') FROM ledger.fence WHERE owner = $1`), owner).Scan(&reason); err != nil {
-		return "", fmt.Errorf("look at fences: %w", err)
+func (l Ledger) Fenced(ctx context.Context, q Querier, owner string) (reason string, err error) {
+	err = l.together(ctx, q, readFenced(owner, &reason))
+	return reason, err
+}
+
+func readFenced(owner string, reason *string) statement {
+	return statement{
+		what: "look at fences", sql: `SELECT coalesce(max(reason), '') FROM ledger.fence WHERE owner = $1`, args: []any{owner}, into: []any{reason},
 	}
-	return reason, nil
 }
 
 // OpenOwners lists the workflows that have something under way for a pipeline: what they build, have built and not

@@ -2,11 +2,8 @@ package catalog
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
-
-	"github.com/jackc/pgx/v5"
 )
 
 // Hold is why nothing is published in an environment for now; its ID is 0 when nothing holds.
@@ -19,17 +16,15 @@ type Hold struct {
 
 // Standing reads the hold that stands.
 func (l Ledger) Standing(ctx context.Context, q Querier) (h Hold, err error) {
-	err = q.QueryRow(ctx, l.sql(`
+	err = l.together(ctx, q, readStanding(&h))
+	return h, err
+}
+
+func readStanding(h *Hold) statement {
+	return statement{what: "look at holds", sql: `
 		SELECT id, reason, set_by, since
 		FROM ledger.hold
-		WHERE released_at IS NULL`)).Scan(&h.ID, &h.Reason, &h.By, &h.Since)
-	if errors.Is(err, pgx.ErrNoRows) {
-		return Hold{}, nil
-	}
-	if err != nil {
-		return Hold{}, fmt.Errorf("look at holds: %w", err)
-	}
-	return h, nil
+		WHERE released_at IS NULL`, into: []any{&h.ID, &h.Reason, &h.By, &h.Since}}
 }
 
 // SetHold sets a hold. Where one stands already it stays as it is.

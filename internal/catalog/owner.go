@@ -2,7 +2,6 @@ package catalog
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/jackc/pgx/v5"
@@ -31,16 +30,13 @@ func (l Ledger) BindEnvironment(ctx context.Context, q Querier, environment stri
 }
 
 // Environment is the environment that the ledger belongs to; empty while nobody has written it.
-func (l Ledger) Environment(ctx context.Context, q Querier) (string, error) {
-	var name string
-	err := q.QueryRow(ctx, l.sql(`SELECT name FROM ledger.environment`)).Scan(&name)
-	if errors.Is(err, pgx.ErrNoRows) {
-		return "", nil
-	}
-	if err != nil {
-		return "", fmt.Errorf("read the ledger's environment: %w", err)
-	}
-	return name, nil
+func (l Ledger) Environment(ctx context.Context, q Querier) (name string, err error) {
+	err = l.together(ctx, q, readEnvironment(&name))
+	return name, err
+}
+
+func readEnvironment(name *string) statement {
+	return statement{what: "read the ledger's environment", sql: `SELECT name FROM ledger.environment`, into: []any{name}}
 }
 
 // Epoch tells this ledger from a copy of it and from one that was restored to an earlier point.
@@ -52,19 +48,16 @@ func (l Ledger) Epoch(ctx context.Context, q Querier) (string, error) {
 	return epoch, nil
 }
 
-// ClaimOutputs gives outputs that nobody has published to a pipeline. One that belongs to another pipeline is
-// fault.Refused.
-func (l Ledger) ClaimOutputs(ctx context.Context, q Querier, pipeline string, outputs []string) error {
-	if _, err := q.Exec(ctx, l.sql(`
+// claimOutputs gives outputs that nobody has published to a pipeline.
+func claimOutputs(pipeline string, outputs []string) statement {
+	return statement{what: "claim outputs of " + pipeline, sql: `
 		INSERT INTO ledger.output (output, pipeline)
 		SELECT unnest($1::text[]), $2
-		ON CONFLICT DO NOTHING`), outputs, pipeline); err != nil {
-		return fmt.Errorf("claim outputs of %s: %w", pipeline, err)
-	}
-	owners, err := l.Owners(ctx, q, outputs)
-	if err != nil {
-		return err
-	}
+		ON CONFLICT DO NOTHING`, args: []any{outputs, pipeline}}
+}
+
+// owned refuses outputs that are not a pipeline's own.
+func owned(pipeline string, outputs []string, owners map[string]string) error {
 	for _, output := range outputs {
 		if owner := owners[output]; owner != pipeline {
 			return fault.Newf(fault.Refused, "publish", output, "give the output another name, or another warehouse_schema",
@@ -76,19 +69,20 @@ func (l Ledger) ClaimOutputs(ctx context.Context, q Querier, pipeline string, ou
 
 // Owners are the pipelines that outputs belong to; an output that nobody has published is missing.
 func (l Ledger) Owners(ctx context.Context, q Querier, outputs []string) (map[string]string, error) {
-	rows, err := q.Query(ctx, l.sql(`SELECT output, pipeline FROM ledger.output WHERE output = ANY($1)`), outputs)
-	if err != nil {
-		return nil, fmt.Errorf("read owners of outputs: %w", err)
-	}
 	owners := map[string]string{}
+	err := l.together(ctx, q, readOwners(outputs, owners))
+	return owners, err
+}
+
+func readOwners(outputs []string, owners map[string]string) statement {
 	var output, pipeline string
-	if _, err := pgx.ForEachRow(rows, []any{&output, &pipeline}, func() error {
-		owners[output] = pipeline
-		return nil
-	}); err != nil {
-		return nil, fmt.Errorf("read owners of outputs: %w", err)
+	return statement{
+		what: "read owners of outputs", sql: `SELECT output, pipeline FROM ledger.output WHERE output = ANY($1)`, args: []any{outputs},
+		into: []any{&output, &pipeline}, each: func() error {
+			owners[output] = pipeline
+			return nil
+		},
 	}
-	return owners, nil
 }
 
 // OutputsOf lists all the outputs that a pipeline ever published here, whatever its releases say today.

@@ -92,17 +92,34 @@ type Live struct {
 	Tenure     int64
 }
 
-// Change is why swaps happen: under which tenure, by whose effect, who asked.
+// Change is why swaps happen: under which tenure of which pipeline, by whose effect, who asked.
 type Change struct {
-	Tenure int64
-	Key    effect.Key
-	Kind   SwapKind
-	By     string
-	Reason string
+	Pipeline string
+	Outputs  []string
+	Tenure   int64
+	Activate bool // the tenure becomes the active one
+	Key      effect.Key
+	Kind     SwapKind
+	By       string
+	Reason   string
 }
 
-// RecordSwaps moves what is live, and the states of both sides. The caller holds the locks of LockLive.
-func (l Ledger) RecordSwaps(ctx context.Context, q Querier, c Change, swaps []generation.Swap) error {
+// Record moves what is live, and the states of both sides, gives the outputs to the pipeline, and makes the change's tenure the
+// active one where that is asked for. An output that belongs to another pipeline is fault.Refused. The caller holds the
+// locks of LockLive.
+func (l Ledger) Record(ctx context.Context, q Querier, c Change, swaps []generation.Swap) error {
+	owners := map[string]string{}
+	statements := append([]statement{claimOutputs(c.Pipeline, c.Outputs), readOwners(c.Outputs, owners)}, recordSwaps(c, swaps)...)
+	if c.Activate {
+		statements = append(statements, activate(c.Pipeline, c.Tenure)...)
+	}
+	if err := l.together(ctx, q, statements...); err != nil {
+		return err
+	}
+	return owned(c.Pipeline, c.Outputs, owners)
+}
+
+func recordSwaps(c Change, swaps []generation.Swap) []statement {
 	n := len(swaps)
 	outputs, partitions, from, to := make([]string, n), make([]string, n), make([]*int64, n), make([]*int64, n)
 	id := func(v int64) *int64 {
@@ -114,29 +131,33 @@ func (l Ledger) RecordSwaps(ctx context.Context, q Querier, c Change, swaps []ge
 	for i, s := range swaps {
 		outputs[i], partitions[i], from[i], to[i] = s.Output, string(s.Partition), id(s.From), id(s.To)
 	}
-	statements := []struct {
-		sql  string
-		args []any
-	}{
-		{`UPDATE ledger.generation SET state = 'retired', at = clock_timestamp() WHERE id = ANY($1)`, []any{from}},
-		{`UPDATE ledger.generation g SET state = 'live', shadow = '', at = clock_timestamp(), replaced = coalesce(g.replaced, s.was, 0)
-		  FROM unnest($1::bigint[], $2::bigint[]) AS s (was, id)
-		  WHERE g.id = s.id`, []any{from, to}},
-		{`UPDATE ledger.live l SET generation = s.generation, tenure = $4
-		  FROM unnest($1::text[], $2::text[], $3::bigint[]) AS s (output, partition, generation)
-		  WHERE l.output = s.output AND l.partition = s.partition`, []any{outputs, partitions, to, c.Tenure}},
+	what := fmt.Sprintf("record swaps of %s", c.Key)
+	return []statement{
 		{
-			`INSERT INTO ledger.swap (tenure, owner, effect_key, kind, asked_by, reason, output, partition, from_generation, to_generation)
-		  SELECT $1, $2, $3, $4, $5, $6, s.* FROM unnest($7::text[], $8::text[], $9::bigint[], $10::bigint[]) AS s`,
-			[]any{c.Tenure, string(c.Key.Owner), c.Key.String(), string(c.Kind), c.By, c.Reason, outputs, partitions, from, to},
+			what: what, args: []any{from},
+			sql: `UPDATE ledger.generation SET state = 'retired', at = clock_timestamp() WHERE id = ANY($1)`,
+		},
+		{
+			what: what, args: []any{from, to},
+			sql: `
+				UPDATE ledger.generation g SET state = 'live', shadow = '', at = clock_timestamp(), replaced = coalesce(g.replaced, s.was, 0)
+				FROM unnest($1::bigint[], $2::bigint[]) AS s (was, id)
+				WHERE g.id = s.id`,
+		},
+		{
+			what: what, args: []any{outputs, partitions, to, c.Tenure},
+			sql: `
+				UPDATE ledger.live l SET generation = s.generation, tenure = $4
+				FROM unnest($1::text[], $2::text[], $3::bigint[]) AS s (output, partition, generation)
+				WHERE l.output = s.output AND l.partition = s.partition`,
+		},
+		{
+			what: what, args: []any{c.Tenure, string(c.Key.Owner), c.Key.String(), string(c.Kind), c.By, c.Reason, outputs, partitions, from, to},
+			sql: `
+				INSERT INTO ledger.swap (tenure, owner, effect_key, kind, asked_by, reason, output, partition, from_generation, to_generation)
+				SELECT $1, $2, $3, $4, $5, $6, s.* FROM unnest($7::text[], $8::text[], $9::bigint[], $10::bigint[]) AS s`,
 		},
 	}
-	for _, s := range statements {
-		if _, err := q.Exec(ctx, l.sql(s.sql), s.args...); err != nil {
-			return fmt.Errorf("record swaps of %s: %w", c.Key, err)
-		}
-	}
-	return nil
 }
 
 // SwapsOf lists the swaps of outputs, newest first, at most limit.

@@ -2,7 +2,6 @@ package catalog
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/jackc/pgx/v5"
@@ -17,15 +16,26 @@ const tenureColumns = ` t.number, t.pipeline, t.version, t.digest, t.config, t.k
 	coalesce((SELECT b.back FROM ledger.turn_back b WHERE b.tenure = t.number), 0) `
 
 func scanTenure(row pgx.CollectableRow) (t release.Tenure, err error) {
-	err = row.Scan(&t.Number, &t.Release.Pipeline, &t.Release.Version, &t.Release.Digest, &t.Config, &t.Kind, &t.Owner, &t.Plan,
-		&t.By, &t.Reason, &t.Activated, &t.At, &t.Back)
+	err = row.Scan(intoTenure(&t)...)
 	return t, err
+}
+
+func intoTenure(t *release.Tenure) []any {
+	return []any{
+		&t.Number, &t.Release.Pipeline, &t.Release.Version, &t.Release.Digest, &t.Config, &t.Kind, &t.Owner, &t.Plan,
+		&t.By, &t.Reason, &t.Activated, &t.At, &t.Back,
+	}
 }
 
 // Active reads the tenure that a pipeline's runs use. Its number is 0 where there never was one; it is of no release where
 // nothing is active.
-func (l Ledger) Active(ctx context.Context, q Querier, pipeline string) (release.Tenure, error) {
-	return l.tenure(ctx, q, `SELECT`+tenureColumns+`
+func (l Ledger) Active(ctx context.Context, q Querier, pipeline string) (t release.Tenure, err error) {
+	err = l.together(ctx, q, readActive(pipeline, &t))
+	return t, err
+}
+
+func readActive(pipeline string, t *release.Tenure) statement {
+	return readTenure(t, `
 		FROM ledger.active a
 		JOIN ledger.tenure t ON t.number = a.tenure
 		WHERE a.pipeline = $1`, pipeline)
@@ -33,11 +43,16 @@ func (l Ledger) Active(ctx context.Context, q Querier, pipeline string) (release
 
 // Tenure reads one tenure; an unknown number is fault.Invalid.
 func (l Ledger) Tenure(ctx context.Context, q Querier, number int64) (release.Tenure, error) {
-	t, err := l.tenure(ctx, q, `SELECT`+tenureColumns+`FROM ledger.tenure t WHERE t.number = $1`, number)
+	var t release.Tenure
+	err := l.together(ctx, q, readNumbered(number, &t))
 	if err == nil && t.Number == 0 {
 		return t, fault.Newf(fault.Invalid, "read tenure", fmt.Sprint(number), "drawbridge history lists the tenures", "the ledger does not know it")
 	}
 	return t, err
+}
+
+func readNumbered(number int64, t *release.Tenure) statement {
+	return readTenure(t, `FROM ledger.tenure t WHERE t.number = $1`, number)
 }
 
 // Recall reads what the ledger knows of what it has told a workflow.
@@ -53,25 +68,16 @@ func (l Ledger) Recall(ctx context.Context, q Querier, told admission.Told) (m a
 }
 
 // TenureOf reads the tenure that a deployment or run has reserved; its number is 0 when it has none.
-func (l Ledger) TenureOf(ctx context.Context, q Querier, pipeline, owner string) (release.Tenure, error) {
-	return l.tenure(ctx, q, `SELECT`+tenureColumns+`
+func (l Ledger) TenureOf(ctx context.Context, q Querier, pipeline, owner string) (t release.Tenure, err error) {
+	err = l.together(ctx, q, readTenure(&t, `
 		FROM ledger.tenure t
-		WHERE t.pipeline = $1 AND t.owner = $2 AND t.kind <> 'turn_back'`, pipeline, owner)
+		WHERE t.pipeline = $1 AND t.owner = $2 AND t.kind <> 'turn_back'`, pipeline, owner))
+	return t, err
 }
 
-func (l Ledger) tenure(ctx context.Context, q Querier, text string, args ...any) (release.Tenure, error) {
-	rows, err := q.Query(ctx, l.sql(text), args...)
-	if err != nil {
-		return release.Tenure{}, fmt.Errorf("read tenure: %w", err)
-	}
-	t, err := pgx.CollectExactlyOneRow(rows, scanTenure)
-	if errors.Is(err, pgx.ErrNoRows) {
-		return release.Tenure{}, nil
-	}
-	if err != nil {
-		return release.Tenure{}, fmt.Errorf("read tenure: %w", err)
-	}
-	return t, nil
+// readTenure reads one tenure, which is left as it is where there is none.
+func readTenure(t *release.Tenure, from string, args ...any) statement {
+	return statement{what: "read tenure", sql: `SELECT` + tenureColumns + from, args: args, into: intoTenure(t)}
 }
 
 // Tenures lists the tenures of a pipeline, oldest first: those that were activated, and the reserved ones.
@@ -118,18 +124,20 @@ func (l Ledger) ReserveTenure(ctx context.Context, q Querier, t *release.Tenure)
 
 // Activate makes a tenure the one that runs of its pipeline use. Where it is active already it does nothing.
 func (l Ledger) Activate(ctx context.Context, q Querier, pipeline string, number int64) error {
-	if _, err := q.Exec(ctx, l.sql(`
-		INSERT INTO ledger.active (pipeline, tenure)
-		VALUES ($1, $2)
-		ON CONFLICT (pipeline) DO UPDATE
-		SET tenure = excluded.tenure`), pipeline, number); err != nil {
-		return fmt.Errorf("activate tenure %d of %s: %w", number, pipeline, err)
+	return l.together(ctx, q, activate(pipeline, number)...)
+}
+
+func activate(pipeline string, number int64) []statement {
+	what := fmt.Sprintf("activate tenure %d of %s", number, pipeline)
+	return []statement{
+		{what: what, sql: `
+			INSERT INTO ledger.active (pipeline, tenure)
+			VALUES ($1, $2)
+			ON CONFLICT (pipeline) DO UPDATE
+			SET tenure = excluded.tenure`, args: []any{pipeline, number}},
+		{what: what, sql: `
+			UPDATE ledger.tenure
+			SET activated_at = clock_timestamp()
+			WHERE number = $1 AND activated_at IS NULL`, args: []any{number}},
 	}
-	if _, err := q.Exec(ctx, l.sql(`
-		UPDATE ledger.tenure
-		SET activated_at = clock_timestamp()
-		WHERE number = $1 AND activated_at IS NULL`), number); err != nil {
-		return fmt.Errorf("activate tenure %d of %s: %w", number, pipeline, err)
-	}
-	return nil
 }

@@ -166,11 +166,9 @@ func Lock(ctx context.Context, tx pgx.Tx, parents, children []Relation, rung Run
 	if err := bound(ctx, tx, "least($1::int, "+deadlockTimeout+" * 4 / 5)", min(rung.Wait, TopRung)); err != nil {
 		return err
 	}
-	if _, err := tx.Exec(ctx, "LOCK TABLE "+only(all)+" IN ACCESS EXCLUSIVE MODE"); err != nil {
-		return err
-	}
-	// The DDL that follows holds every lock that it needs: it may take long, and waits for nobody.
-	_, err := tx.Exec(ctx, `SELECT set_config('statement_timeout', $1, true)`, Milliseconds(longestDDL))
+	// The DDL that follows holds every lock that it needs: it may take long, and waits for nobody. Sent with the lock, its
+	// timeout costs the readers no journey.
+	_, err := tx.Exec(ctx, "LOCK TABLE "+only(all)+" IN ACCESS EXCLUSIVE MODE; SET LOCAL statement_timeout = "+Milliseconds(longestDDL))
 	return err
 }
 

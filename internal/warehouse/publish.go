@@ -104,16 +104,12 @@ func (w *Warehouse) Admit(ctx context.Context, ticket admission.Ticket) error {
 
 // admit takes the second look, in the effect's own transaction. Nobody fences the pipeline until that ends.
 func (w *Warehouse) admit(ctx context.Context, tx pgx.Tx, ticket admission.Ticket) error {
-	shared, err := w.ledger.ShareChange(ctx, tx)
+	facts, shared, err := w.ledger.FactsToStay(ctx, tx, ticket.Question)
 	if err != nil {
 		return err
 	}
 	if !shared {
 		return postgres.ErrContended // somebody turns it back right now: the next attempt sees what became of it
-	}
-	facts, err := w.ledger.Facts(ctx, tx, ticket.Question)
-	if err != nil {
-		return err
 	}
 	return ticket.Decide(facts)
 }
@@ -186,17 +182,10 @@ func (p *publication) attempt(ctx context.Context, rung postgres.Rung) (generati
 // record writes what changes into the ledger, and makes the tenure the active one where that is asked for.
 func (p *publication) record(ctx context.Context, tx pgx.Tx) error {
 	q := p.ticket.Question
-	if err := p.w.ledger.ClaimOutputs(ctx, tx, q.Release.Pipeline, q.Tables()); err != nil {
-		return err
-	}
-	change := catalog.Change{Tenure: q.Tenure, Key: p.spec.Key, Kind: p.kind(), By: p.spec.By, Reason: p.spec.Reason}
-	if err := p.w.ledger.RecordSwaps(ctx, tx, change, p.swaps()); err != nil {
-		return err
-	}
-	if !p.spec.Activate {
-		return nil
-	}
-	return p.w.ledger.Activate(ctx, tx, q.Release.Pipeline, q.Tenure)
+	return p.w.ledger.Record(ctx, tx, catalog.Change{
+		Pipeline: q.Release.Pipeline, Outputs: q.Tables(), Tenure: q.Tenure, Activate: p.spec.Activate,
+		Key: p.spec.Key, Kind: p.kind(), By: p.spec.By, Reason: p.spec.Reason,
+	}, p.swaps())
 }
 
 // compareAndSwap locks the ledger's rows, if what is live is still what the caller saw and the new generations are
