@@ -70,7 +70,7 @@ func up(ctx context.Context, h home, k kind, out io.Writer) error {
 		case <-ended:
 			// Another `up` may have been faster: then its stack is awaited.
 			if pid, err := h.holder(); err != nil || pid == 0 {
-				return errors.Join(fmt.Errorf("the stack ended at once; the end of %s:\n%s", h.logFile(), tail(h.logFile())), err)
+				return errors.Join(fmt.Errorf("the stack ended before it was ready; the end of %s:\n%s", h.logFile(), tail(h.logFile())), err)
 			}
 			ended = nil
 		case <-time.After(poll):

@@ -16,8 +16,14 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
+	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/worker"
+	"go.temporal.io/sdk/workflow"
+	"go.temporal.io/server/common/dynamicconfig"
+	"go.temporal.io/server/common/log"
+	"go.temporal.io/server/common/testing/freeport"
 )
 
 // programVariable makes the test binary behave as the program: the stack runs its own executable in the background.
@@ -112,6 +118,35 @@ func (b bundle) requireTraces(t *testing.T) {
 	require.NoError(t, err)
 }
 
+// answers is how soon a workflow has to be answered after the stack was told to start. It takes a few seconds; what is
+// left is for a busy machine. A server that waits for the one that it replaces takes 40 at least.
+const answers = 30 * time.Second
+
+// requireAnswer brings the stack up, and finds a workflow answered soon after.
+func (b bundle) requireAnswer(t *testing.T) {
+	t.Helper()
+	began := time.Now()
+	b.run(t, "up")
+	answer(t, b.temporal(t), func(workflow.Context) error { return nil })
+	require.Less(t, time.Since(began), answers)
+}
+
+// answer works on a workflow, and returns how long it took from its start to its end.
+func answer(t *testing.T, c client.Client, doFunc func(workflow.Context) error) time.Duration {
+	t.Helper()
+	w := worker.New(c, t.Name(), worker.Options{})
+	w.RegisterWorkflowWithOptions(doFunc, workflow.RegisterOptions{Name: "answer"})
+	require.NoError(t, w.Start())
+	defer w.Stop()
+	began := time.Now()
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	run, err := c.ExecuteWorkflow(ctx, client.StartWorkflowOptions{TaskQueue: t.Name()}, "answer")
+	require.NoError(t, err)
+	require.NoError(t, run.Get(ctx, nil))
+	return time.Since(began)
+}
+
 // requireNoPostgres waits until the cluster of a dead stack is shut down, which its last checkpoint shows: then it
 // removes its process id file.
 func (b bundle) requireNoPostgres(t *testing.T) {
@@ -140,7 +175,7 @@ func TestStackKeepsItsStateAndPorts(t *testing.T) {
 	require.ErrorIs(t, err, errNotRunning)
 	b.run(t, "down") // again does nothing
 
-	b.run(t, "up")
+	b.requireAnswer(t)
 	restarted := b.stack(t)
 	require.NotEqual(t, started.PID, restarted.PID)
 	restarted.PID = started.PID
@@ -162,8 +197,70 @@ func TestKilledStackLeavesNoPostgresAndLosesNothing(t *testing.T) {
 	_, err := b.home.running()
 	require.ErrorIs(t, err, errNotRunning, "the file that the dead stack left is not believed")
 
-	b.run(t, "up")
+	b.requireAnswer(t)
 	b.requireTraces(t)
+}
+
+// By the server's own settings each timer would take a second at least.
+func TestShortTimersAreShort(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.run(t, "up")
+	const timers = 40
+	took := answer(t, b.temporal(t), func(ctx workflow.Context) error {
+		for range timers {
+			if err := workflow.Sleep(ctx, time.Millisecond); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	require.Less(t, took, timers*time.Second/2)
+}
+
+// A step of a lone workflow costs a read of each queue, and the queues may be read so often that nobody notices. How
+// long a step takes says little of that on a busy machine; what the server reads from the settings does.
+func TestNoQueueWaitsForItsNextRead(t *testing.T) {
+	t.Parallel()
+	settings := dynamicconfig.NewCollection(dynamicSettings(), log.NewNoopLogger())
+	rates := map[string]int{
+		"transfer":   dynamicconfig.TransferProcessorMaxPollRPS.Get(settings)(),
+		"timer":      dynamicconfig.TimerProcessorMaxPollRPS.Get(settings)(),
+		"visibility": dynamicconfig.VisibilityProcessorMaxPollRPS.Get(settings)(),
+	}
+	for queue, rate := range rates {
+		require.Less(t, time.Second/time.Duration(rate), 5*time.Millisecond, queue)
+	}
+}
+
+func TestReadyStackHoldsNoWorkflowOfItsOwn(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.run(t, "up")
+	c := b.temporal(t)
+	require.Eventually(t, func() bool {
+		found, err := c.CountWorkflow(t.Context(), &workflowservice.CountWorkflowExecutionsRequest{Namespace: namespace})
+		return err == nil && found.GetCount() == 0
+	}, 30*time.Second, 50*time.Millisecond)
+}
+
+// A server without its matching service lists workflows and takes new ones, and dispatches none.
+func TestStackIsNotReadyBeforeAWorkflowIsAnswered(t *testing.T) {
+	t.Parallel()
+	port := freeport.MustGetFreePort()
+	server, err := newTemporal(filepath.Join(t.TempDir(), "temporal.db"), port, passing, []string{"frontend", "history"})
+	require.NoError(t, err)
+	require.NoError(t, server.Start())
+	t.Cleanup(func() { require.NoError(t, (&parts{temporal: server}).stop()) })
+
+	c, err := client.NewLazyClient(client.Options{HostPort: address(port), Namespace: namespace})
+	require.NoError(t, err)
+	defer c.Close()
+	limited, cancel := context.WithTimeout(t.Context(), answerLimit)
+	defer cancel()
+	require.NoError(t, awaitList(limited, c))
+
+	require.ErrorContains(t, awaitTemporal(t.Context(), address(port), 5*time.Second), "temporal answered no workflow within 5s")
 }
 
 func TestRestartOfPostgresKeepsTheStack(t *testing.T) {

@@ -5,22 +5,20 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"log/slog"
 	"maps"
 	"net/url"
 	"os"
 	"time"
 
 	enums "go.temporal.io/api/enums/v1"
-	"go.temporal.io/api/workflowservice/v1"
-	"go.temporal.io/sdk/client"
-	sdklog "go.temporal.io/sdk/log"
 	"go.temporal.io/server/common/authorization"
 	"go.temporal.io/server/common/cluster"
 	"go.temporal.io/server/common/config"
 	"go.temporal.io/server/common/dynamicconfig"
 	"go.temporal.io/server/common/log"
+	"go.temporal.io/server/common/membership/static"
 	"go.temporal.io/server/common/persistence/sql/sqlplugin/sqlite"
+	"go.temporal.io/server/common/primitives"
 	"go.temporal.io/server/common/testing/freeport"
 	schema "go.temporal.io/server/schema/sqlite"
 	"go.temporal.io/server/temporal"
@@ -34,8 +32,21 @@ const (
 	retention = 30 * 24 * time.Hour
 )
 
-// startTemporal starts a Temporal server whose state is in the SQLite file, and returns when it serves the namespace.
+// startTemporal starts a Temporal server whose state is in the SQLite file, and returns when it answers workflows of the
+// namespace. Where it does not, the server that it returns is still to be stopped.
 func startTemporal(ctx context.Context, file string, port int, k kind) (temporal.Server, error) {
+	server, err := newTemporal(file, port, k, temporal.DefaultServices)
+	if err != nil {
+		return nil, err
+	}
+	if err := server.Start(); err != nil {
+		return nil, fmt.Errorf("start Temporal: %w", err)
+	}
+	return server, awaitTemporal(ctx, address(port), answerLimit)
+}
+
+// newTemporal configures a server of these of Temporal's services, and makes its file where there is none.
+func newTemporal(file string, port int, k kind, services []string) (temporal.Server, error) {
 	store := &config.SQL{
 		PluginName: sqlite.PluginName,
 		// The name becomes part of a URI.
@@ -49,33 +60,53 @@ func startTemporal(ctx context.Context, file string, port int, k kind) (temporal
 	if err := createStore(file, store); err != nil {
 		return nil, err
 	}
+	settings := temporalConfig(store, port)
 	server, err := temporal.NewServer(
-		temporal.WithConfig(temporalConfig(store, port)),
-		temporal.ForServices(temporal.DefaultServices),
+		temporal.WithConfig(settings),
+		temporal.ForServices(services),
+		temporal.WithStaticHosts(hosts(settings)),
 		temporal.WithLogger(log.NewZapLogger(log.BuildZapLogger(log.Config{Stdout: true, Level: "warn"}))),
 		temporal.WithAuthorizer(authorization.NewNoopAuthorizer()),
-		temporal.WithDynamicConfigClient(dynamicconfig.StaticClient{
-			// Task priorities need it; newer servers have it on.
-			dynamicconfig.MatchingUseNewMatcher.Key(): true,
-			// As on newer servers; it spares a round trip per activity of the worker that asked for it.
-			dynamicconfig.EnableActivityEagerExecution.Key(): true,
-			// A search attribute can be used as soon as it is created.
-			dynamicconfig.ForceSearchAttributesCacheRefreshOnRead.Key(): true,
-			// One process gains nothing from partitions, and a task would travel between them.
-			dynamicconfig.MatchingNumTaskqueueReadPartitions.Key():  1,
-			dynamicconfig.MatchingNumTaskqueueWritePartitions.Key(): 1,
-		}),
+		temporal.WithDynamicConfigClient(dynamicSettings()),
 	)
 	if err != nil {
 		return nil, fmt.Errorf("configure Temporal: %w", err)
 	}
-	if err := server.Start(); err != nil {
-		return nil, fmt.Errorf("start Temporal: %w", err)
-	}
-	if err := awaitTemporal(ctx, address(port)); err != nil {
-		return nil, errors.Join(err, server.Stop())
-	}
 	return server, nil
+}
+
+// hosts names the one host of each service. Otherwise services find each other by what the file says of the last 20
+// seconds, and a server that starts again would wait for most of a minute for the one that it replaces.
+func hosts(settings *config.Config) map[primitives.ServiceName]static.Hosts {
+	all := map[primitives.ServiceName]static.Hosts{}
+	for name, service := range settings.Services {
+		all[primitives.ServiceName(name)] = static.SingleLocalHost(address(service.RPC.GRPCPort))
+	}
+	return all
+}
+
+// pollRate is how many times a second each queue of the one history shard may be read. Each step of a lone workflow
+// takes a read of its own, so that the server's 20, meant for thousands of shards, would be the speed of a deployment.
+// Reads follow tasks: an idle stack has none.
+const pollRate = 1000
+
+func dynamicSettings() dynamicconfig.StaticClient {
+	return dynamicconfig.StaticClient{
+		// Task priorities need it; newer servers have it on.
+		dynamicconfig.MatchingUseNewMatcher.Key(): true,
+		// As on newer servers; it spares a round trip per activity of the worker that asked for it.
+		dynamicconfig.EnableActivityEagerExecution.Key(): true,
+		// A search attribute can be used as soon as it is created.
+		dynamicconfig.ForceSearchAttributesCacheRefreshOnRead.Key(): true,
+		// One process gains nothing from partitions, and a task would travel between them.
+		dynamicconfig.MatchingNumTaskqueueReadPartitions.Key():  1,
+		dynamicconfig.MatchingNumTaskqueueWritePartitions.Key(): 1,
+		dynamicconfig.TransferProcessorMaxPollRPS.Key():         pollRate,
+		dynamicconfig.TimerProcessorMaxPollRPS.Key():            pollRate,
+		dynamicconfig.VisibilityProcessorMaxPollRPS.Key():       pollRate,
+		// No timer fires sooner than this. It allows for clocks of hosts that differ, by a second unless said otherwise.
+		dynamicconfig.TimerProcessorMaxTimeShift.Key(): 10 * time.Millisecond,
+	}
 }
 
 // createStore makes the file with its schema and namespace. The file appears under its name when it is whole: a crash
@@ -118,12 +149,11 @@ func createStore(file string, store *config.SQL) error {
 
 func temporalConfig(store *config.SQL, port int) *config.Config {
 	service := func(port int) config.Service {
-		return config.Service{RPC: config.RPC{GRPCPort: port, MembershipPort: freeport.MustGetFreePort(), BindOnIP: host}}
+		return config.Service{RPC: config.RPC{GRPCPort: port, BindOnIP: host}}
 	}
 	return &config.Config{
-		Global: config.Global{
-			Membership: config.Membership{MaxJoinDuration: 30 * time.Second, BroadcastAddress: host},
-		},
+		// Nothing is joined. The services may take twice as long to start, where 15 seconds are too few on a busy machine.
+		Global: config.Global{Membership: config.Membership{MaxJoinDuration: answerLimit / 2}},
 		Persistence: config.Persistence{
 			DefaultStore:     sqlite.PluginName,
 			VisibilityStore:  sqlite.PluginName,
@@ -154,28 +184,5 @@ func temporalConfig(store *config.SQL, port int) *config.Config {
 			Visibility: config.VisibilityArchivalNamespaceDefaults{State: config.ArchivalDisabled},
 		}},
 		PublicClient: config.PublicClient{HostPort: address(port)},
-	}
-}
-
-// awaitTemporal lists workflows until the server does it: frontend, history and visibility are all up then.
-func awaitTemporal(ctx context.Context, target string) error {
-	c, err := client.NewLazyClient(client.Options{HostPort: target, Namespace: namespace, // Until the server is up there is nothing to report.
-		Logger: sdklog.NewStructuredLogger(slog.New(slog.DiscardHandler))})
-	if err != nil {
-		return fmt.Errorf("await Temporal: %w", err)
-	}
-	defer c.Close()
-	for {
-		attempt, cancel := context.WithTimeout(ctx, time.Second)
-		_, err := c.CountWorkflow(attempt, &workflowservice.CountWorkflowExecutionsRequest{Namespace: namespace})
-		cancel()
-		if err == nil {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("await Temporal: %w: %w", ctx.Err(), err)
-		case <-time.After(poll):
-		}
 	}
 }

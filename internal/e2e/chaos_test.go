@@ -45,7 +45,7 @@ const (
 )
 
 // faultsPerMinute, and faultsEach a minute during each of the three, are what a run has to reach. It goes on beyond its minutes
-// until it has, for so long at most: a stack that was killed takes its time.
+// until it has, for so long at most.
 const (
 	faultsPerMinute = 10
 	faultsEach      = 2
