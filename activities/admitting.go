@@ -57,7 +57,8 @@ type Entered struct {
 }
 
 // Enter reserves a tenure. A deployment's plan is held to this environment's policy, and its release to the statements that
-// policy wants; while it is in there, no other deployment changes the pipeline here. Twice is once.
+// policy wants; while it is in there, no other deployment changes the pipeline here. In any environment but the pipeline's
+// first it claims the release's version. Twice is once.
 func (a *Admitting) Enter(ctx context.Context, in EnterInput) (Entered, error) {
 	p, w, err := a.Site.open(ctx, in.Target)
 	if err != nil {
@@ -86,11 +87,20 @@ func (a *Admitting) Enter(ctx context.Context, in EnterInput) (Entered, error) {
 	for i, o := range p.Outputs {
 		outputs[i] = o.Table
 	}
+	called, err := a.Site.called(ctx, p, in.Target.Release.Digest)
+	if err != nil {
+		return Entered{}, err
+	}
 	tenure, err := w.Enter(ctx, release.Tenure{
-		Release: in.Target.Release, Config: in.Target.Config, Kind: in.Kind, Owner: string(in.Target.Owner), Plan: in.Plan, By: in.By, Reason: in.Reason,
+		Release: called, Config: in.Target.Config, Kind: in.Kind, Owner: string(in.Target.Owner), Plan: in.Plan, By: in.By, Reason: in.Reason,
 	}, in.Target.Environment, outputs, in.Exclusive)
 	if err != nil {
 		return Entered{}, err
+	}
+	if a.Site.beyond(p) && tenure.Release.Digest == called.Digest { // a run is not let in beside another release
+		if err := a.Site.Store.Claim(ctx, called); err != nil {
+			return Entered{}, err
+		}
 	}
 	epoch, err := w.Epoch(ctx)
 	return Entered{Tenure: tenure, Epoch: epoch, Rule: a.Site.Policy.Approval}, err

@@ -123,14 +123,31 @@ func (a *Inspecting) inspect(ctx context.Context, in InspectInput) (InspectResul
 	switch in.Kind {
 	case InspectHistory:
 		h, err := w.History(ctx, p.Name, in.Limit)
+		if err != nil {
+			return InspectResult{}, err
+		}
 		if h.Oldest != nil {
 			until := h.Oldest.Add(a.Site.Policy.KeepRetired)
 			h.Horizon = &until
 		}
-		return InspectResult{History: &h}, err
+		var named []*string
+		for i := range h.Events {
+			named = append(named, &h.Events[i].Release.Version)
+		}
+		if h.Active != nil {
+			named = append(named, &h.Active.Release.Version)
+		}
+		return InspectResult{History: &h}, a.Site.renamed(ctx, p.Name, named...)
 	case InspectGenerations:
 		g, err := w.Generations(ctx, in.Output, in.Partition)
-		return InspectResult{Generations: g}, err
+		if err != nil {
+			return InspectResult{}, err
+		}
+		var named []*string
+		for i := range g {
+			named = append(named, &g[i].Release.Version)
+		}
+		return InspectResult{Generations: g}, a.Site.renamed(ctx, p.Name, named...)
 	case InspectChecksum:
 		rows, sum, err := w.Checksum(ctx, in.Output)
 		return InspectResult{Rows: rows, Checksum: sum}, err

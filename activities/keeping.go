@@ -74,6 +74,11 @@ func (a *Keeping) Survey(ctx context.Context, in SurveyInput) ([]Surveyed, error
 		if err == nil {
 			out.Standing, err = w.Standing(ctx)
 		}
+		for i := range out.Standing.Pipelines {
+			if p := &out.Standing.Pipelines[i]; err == nil {
+				err = a.Site.renamed(ctx, p.Name, &p.Active)
+			}
+		}
 		if err != nil {
 			out.Unreached = fault.Bound(err.Error())
 		}
@@ -214,11 +219,20 @@ func (s *Site) houses(ctx context.Context) ([]House, error) {
 // released adds the houses that the newest releases of a pipeline name. A release that is not for this environment, or that
 // its policy refuses, names none.
 func (s *Site) released(ctx context.Context, name string, found map[House]bool) error {
-	all, err := s.Store.Releases(ctx, name)
-	if err != nil {
-		return err
-	}
-	for _, r := range all[:min(len(all), releasesLooked)] {
+	left := releasesLooked
+	tried := ""
+	for r, err := range s.Store.Releases(ctx, name) {
+		if err != nil {
+			return err
+		}
+		if base, _, try := release.CutTry(r.Version); try && base == tried {
+			continue // a version is tried any number of times: the last try speaks for all
+		} else if try {
+			tried = base
+		}
+		if left--; left < 0 {
+			break
+		}
 		p, err := s.read(ctx, r, "")
 		switch {
 		case fault.ClassOf(err) != "":

@@ -68,9 +68,19 @@ func (a *Planning) observe(ctx context.Context, t Target) (plan.EnvironmentInput
 	if err != nil {
 		return plan.EnvironmentInput{}, err
 	}
+	if observed.Active != nil {
+		if err := a.Site.renamed(ctx, p.Name, &observed.Active.Version); err != nil {
+			return plan.EnvironmentInput{}, err
+		}
+	}
 	observed.Environment = t.Environment
 	observed.ConfigDigest = p.Config.Digest()
 	observed.PolicyDigest = a.Site.Policy.Digest()
+	taken, err := a.Site.taken(ctx, p, t.Release.Digest)
+	if err != nil {
+		return plan.EnvironmentInput{}, err
+	}
+	observed.Problems = append(observed.Problems, taken...)
 	observed.Sources, err = a.Site.partitions(ctx, p, w)
 	if err != nil {
 		return plan.EnvironmentInput{}, err

@@ -7,7 +7,9 @@ import (
 
 	"drawbridge/internal/admission"
 	"drawbridge/internal/fault"
+	"drawbridge/internal/gate"
 	"drawbridge/internal/pipeline"
+	"drawbridge/internal/plan"
 	"drawbridge/internal/release"
 )
 
@@ -23,7 +25,7 @@ type BuildReleaseInput struct {
 }
 
 // BuildRelease packs a source blob into a release, exactly as `drawbridge build` does on a laptop: the digests are equal.
-// It is idempotent on the content: the same source again is the same release.
+// It claims no version. It is idempotent on the content: the same source again is the same release.
 func (a *Releases) BuildRelease(ctx context.Context, in BuildReleaseInput) (release.Release, error) {
 	files, err := a.Site.Store.Source(ctx, in.Source)
 	if err != nil {
@@ -33,7 +35,61 @@ func (a *Releases) BuildRelease(ctx context.Context, in BuildReleaseInput) (rele
 	if err != nil {
 		return release.Release{}, err
 	}
-	return a.Site.Store.Publish(ctx, p.Name, p.Version, files)
+	return a.Site.Store.Try(ctx, p.Name, p.Version, files)
+}
+
+// beyond says that the environment is not the first that a pipeline's releases cross: whatever enters it has claimed its
+// version.
+func (s *Site) beyond(p *pipeline.Pipeline) bool {
+	return len(p.Environments) > 0 && s.Environment != p.Environments[0]
+}
+
+// called is a release as people are to know it here, whatever a caller calls it: by its version where it has claimed that or
+// is about to, else as a try.
+func (s *Site) called(ctx context.Context, p *pipeline.Pipeline, digest string) (release.Release, error) {
+	r := release.Release{Pipeline: p.Name, Version: p.Version, Digest: digest}
+	if s.beyond(p) {
+		return r, nil
+	}
+	owner, err := s.Store.Owner(ctx, p.Name, p.Version)
+	return r.As(owner), err
+}
+
+// renamed puts right what a ledger calls releases of a pipeline: what was a try when it was noted may have claimed its version
+// since.
+func (s *Site) renamed(ctx context.Context, pipeline string, versions ...*string) error {
+	now := map[string]string{}
+	for _, version := range versions {
+		base, digits, try := release.CutTry(*version)
+		if _, known := now[*version]; try && !known {
+			owner, err := s.Store.Owner(ctx, pipeline, base)
+			if err != nil {
+				return err
+			}
+			if now[*version] = *version; (release.Release{Digest: owner}).Is(digits) {
+				now[*version] = base
+			}
+		}
+		if try {
+			*version = now[*version]
+		}
+	}
+	return nil
+}
+
+// taken is a problem where the version that a release will have to claim here is another release's.
+func (s *Site) taken(ctx context.Context, p *pipeline.Pipeline, digest string) ([]plan.Problem, error) {
+	if !s.beyond(p) {
+		return nil, nil
+	}
+	owner, err := s.Store.Owner(ctx, p.Name, p.Version)
+	if err != nil || owner == "" || owner == digest {
+		return nil, err
+	}
+	return []plan.Problem{{
+		Rule: "version", Object: describe(p), Blocking: true, Text: "the version is another release's already, " + gate.Short(owner),
+		Remedy: "raise the version in pipeline.yaml, and plan or deploy again",
+	}}, nil
 }
 
 // AttestInput is a statement to sign about a target's release.

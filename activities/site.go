@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"maps"
 	"sync"
 	"time"
@@ -48,9 +49,13 @@ func (t Target) Effect(step string, key partition.Key, round int) effect.Key {
 type Store interface {
 	// Source returns the files of a source blob.
 	Source(ctx context.Context, digest string) (map[string][]byte, error)
-	// Publish looks for secrets, packs files as a release and tags it; the same content again is the same release, other content under a
-	// version that exists is fault.Refused.
-	Publish(ctx context.Context, name, version string, files map[string][]byte) (release.Release, error)
+	// Try looks for secrets, packs files as a release and keeps it, claiming no version. The same content again is the same
+	// release, which is named by its version where it has claimed that.
+	Try(ctx context.Context, name, version string, files map[string][]byte) (release.Release, error)
+	// Owner is the digest that has claimed a version; empty: nobody has.
+	Owner(ctx context.Context, pipeline, version string) (string, error)
+	// Claim gives a release its version. Twice is once; a version that another release has is fault.Refused.
+	Claim(ctx context.Context, r release.Release) error
 	// Files returns the files of a release; a digest that does not match is fault.Refused.
 	Files(ctx context.Context, digest string) (map[string][]byte, error)
 	PutBlob(ctx context.Context, mediaType string, body []byte) (string, error)
@@ -58,8 +63,8 @@ type Store interface {
 	Attach(ctx context.Context, s release.Statement) error
 	// Pipelines lists the pipelines that have a release.
 	Pipelines(ctx context.Context) ([]string, error)
-	// Releases lists the releases of a pipeline, newest version first.
-	Releases(ctx context.Context, pipeline string) ([]release.Release, error)
+	// Releases are the releases of a pipeline, newest version first, tried ones too.
+	Releases(ctx context.Context, pipeline string) iter.Seq2[release.Release, error]
 	// Statements returns the verified statements about a release.
 	Statements(ctx context.Context, digest string) ([]release.Statement, error)
 }
@@ -183,13 +188,12 @@ func (s *Site) locate(ctx context.Context, t Target) (Target, *pipeline.Pipeline
 		p, w, err := s.open(ctx, t)
 		return t, p, w, err
 	}
-	all, err := s.Store.Releases(ctx, t.Release.Pipeline)
-	if err != nil {
-		return t, nil, nil, fmt.Errorf("list releases of %s: %w", t.Release.Pipeline, err)
-	}
 	looked := map[string]bool{}
 	var failed error
-	for _, r := range all {
+	for r, err := range s.Store.Releases(ctx, t.Release.Pipeline) {
+		if err != nil {
+			return t, nil, nil, fmt.Errorf("list releases of %s: %w", t.Release.Pipeline, err)
+		}
 		t.Release = r
 		p, w, err := s.open(ctx, t)
 		if err != nil {

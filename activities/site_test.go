@@ -3,6 +3,8 @@ package activities_test
 import (
 	"context"
 	"encoding/json"
+	"iter"
+	"maps"
 	"testing"
 	"time"
 
@@ -18,6 +20,7 @@ import (
 	"drawbridge/internal/fault"
 	"drawbridge/internal/gate"
 	"drawbridge/internal/generation"
+	"drawbridge/internal/partition"
 	"drawbridge/internal/pipeline"
 	"drawbridge/internal/pipeline/scaffold"
 	"drawbridge/internal/plan"
@@ -28,6 +31,7 @@ import (
 type shelf struct {
 	releases   map[string]map[string][]byte
 	blobs      map[string][]byte
+	claimed    map[string]string // version -> digest
 	statements []release.Statement
 }
 
@@ -35,9 +39,21 @@ func (s *shelf) Source(_ context.Context, digest string) (map[string][]byte, err
 	return s.releases[digest], nil
 }
 
-func (s *shelf) Publish(_ context.Context, name, version string, files map[string][]byte) (release.Release, error) {
+func (s *shelf) Try(_ context.Context, name, version string, files map[string][]byte) (release.Release, error) {
 	s.releases["sha256:"+version] = files
-	return release.Release{Pipeline: name, Version: version, Digest: "sha256:" + version}, nil
+	return release.Release{Pipeline: name, Version: version, Digest: "sha256:" + version}.As(s.claimed[version]), nil
+}
+
+func (s *shelf) Owner(_ context.Context, _, version string) (string, error) {
+	return s.claimed[version], nil
+}
+
+func (s *shelf) Claim(_ context.Context, r release.Release) error {
+	if owner := s.claimed[r.Base()]; owner != "" && owner != r.Digest {
+		return fault.Newf(fault.Refused, "claim", r.String(), "raise the version", "it is another release's")
+	}
+	s.claimed[r.Base()] = r.Digest
+	return nil
 }
 
 func (s *shelf) Files(_ context.Context, digest string) (map[string][]byte, error) {
@@ -50,8 +66,8 @@ func (s *shelf) Files(_ context.Context, digest string) (map[string][]byte, erro
 
 func (s *shelf) Pipelines(context.Context) ([]string, error) { return []string{"shop"}, nil }
 
-func (s *shelf) Releases(context.Context, string) ([]release.Release, error) {
-	return []release.Release{target("prod").Release}, nil
+func (s *shelf) Releases(context.Context, string) iter.Seq2[release.Release, error] {
+	return maps.All(map[release.Release]error{target("prod").Release: nil})
 }
 
 func (s *shelf) PutBlob(_ context.Context, _ string, body []byte) (string, error) {
@@ -75,7 +91,9 @@ func (s *shelf) Statements(context.Context, string) ([]release.Statement, error)
 type desk struct {
 	activities.Warehouse
 	facts    admission.Facts
-	lost     error // what of it the ledger does not know any more
+	lost     error           // what of it the ledger does not know any more
+	active   release.Release // what a run finds
+	history  generation.History
 	entered  []release.Tenure
 	observed plan.Observed
 	swapped  []generation.Swap
@@ -90,6 +108,10 @@ func (d *desk) Observe(context.Context, *pipeline.Pipeline) (plan.Observed, erro
 	return d.observed, nil
 }
 
+func (d *desk) History(context.Context, string, int) (generation.History, error) {
+	return d.history, nil
+}
+
 func (d *desk) Epoch(context.Context) (string, error) { return "epoch", nil }
 
 func (d *desk) Remembers(context.Context, admission.Told) error { return d.lost }
@@ -97,7 +119,9 @@ func (d *desk) Remembers(context.Context, admission.Told) error { return d.lost 
 func (d *desk) Admit(_ context.Context, ticket admission.Ticket) error { return ticket.Decide(d.facts) }
 
 func (d *desk) Enter(_ context.Context, t release.Tenure, _ string, _ []string, _ bool) (release.Tenure, error) {
-	t.Number = 7
+	if t.Number = 7; d.active.Digest != "" {
+		t.Release = d.active
+	}
 	d.entered = append(d.entered, t)
 	return t, nil
 }
@@ -126,7 +150,7 @@ func setup(t *testing.T) *bundle {
 	files, err := scaffold.New("shop")
 	require.NoError(t, err)
 	b := &bundle{
-		shelf: &shelf{releases: map[string]map[string][]byte{"sha256:1.0.0": files}, blobs: map[string][]byte{}},
+		shelf: &shelf{releases: map[string]map[string][]byte{"sha256:1.0.0": files}, blobs: map[string][]byte{}, claimed: map[string]string{}},
 		desk: &desk{facts: admission.Facts{
 			Environment: "prod", Crossing: owner, Now: opened(),
 			Tenure:      release.Tenure{Number: 7, Release: target("prod").Release, Kind: release.ByDeployment, Owner: owner, Plan: "sha256:plan", By: "ann"},
@@ -328,6 +352,104 @@ func TestADeploymentEntersUnderThisEnvironmentsOwnRules(t *testing.T) {
 			require.Empty(t, b.desk.entered)
 		})
 	}
+}
+
+// The scaffold's first environment is dev: whatever enters prod claims its version there, and nothing that only looks.
+func TestAReleaseClaimsItsVersionWhereItEntersASecondEnvironment(t *testing.T) {
+	t.Parallel()
+	const digest, other = "sha256:0123abcdef", "sha256:other"
+	try := release.Release{Pipeline: "shop", Version: "1.0.0+0123abcd", Digest: digest}
+	for name, c := range map[string]struct {
+		environment, owner string
+		active             release.Release // what a run finds
+		named              string          // empty: it is refused
+		claimed            string
+	}{
+		"in the first nothing is claimed":                  {environment: "dev", named: "1.0.0+0123abcd"},
+		"in the first another release may have it":         {environment: "dev", owner: other, named: "1.0.0+0123abcd", claimed: other},
+		"in the first it is known by what it has":          {environment: "dev", owner: digest, named: "1.0.0", claimed: digest},
+		"in the second it is claimed":                      {environment: "prod", named: "1.0.0", claimed: digest},
+		"in the second it stays claimed":                   {environment: "prod", owner: digest, named: "1.0.0", claimed: digest},
+		"another release's version is not to be had":       {environment: "prod", owner: other, claimed: other},
+		"a run that is not let in beside another has none": {environment: "prod", active: release.Release{Version: "9.0.0", Digest: other}, named: "9.0.0"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := setup(t)
+			b.Environment = c.environment
+			b.shelf.releases[digest] = b.shelf.releases["sha256:1.0.0"]
+			if c.owner != "" {
+				b.shelf.claimed["1.0.0"] = c.owner
+			}
+			b.desk.active = c.active
+			for _, table := range []string{"fct_orders", "dim_channel"} {
+				b.desk.observed.Outputs = append(b.desk.observed.Outputs, plan.ObservedOutput{
+					Table: table, Kind: generation.Absent, Candidate: []generation.Column{{Name: "order_id", Type: "bigint"}},
+				})
+			}
+			in := target(c.environment)
+			in.Release, in.Tenure = try, 0
+			in.Release.Version = "7.7.7" // a caller calls it what it likes
+			entered, err := call(t, (&activities.Admitting{Site: b.Site}).Enter, activities.EnterInput{Target: in, Kind: release.ByRun, By: "ann"})
+			require.Equal(t, c.claimed, b.shelf.claimed["1.0.0"])
+			if c.named == "" {
+				require.NotNil(t, err)
+				require.Equal(t, string(fault.Refused), err.Type())
+				return
+			}
+			require.Nil(t, err)
+			require.Equal(t, c.named, entered.Tenure.Release.Version)
+		})
+	}
+}
+
+// A version that another release has claimed is said when it is planned, for every environment but the first.
+func TestAVersionOfAnotherReleaseIsAProblemOfThePlan(t *testing.T) {
+	t.Parallel()
+	for environment, found := range map[string]int{"dev": 0, "prod": 1} {
+		b := setup(t)
+		b.Environment = environment
+		b.shelf.claimed["1.0.0"] = "sha256:other"
+		b.Sources = everyDay{}
+		in := target(environment)
+		in.Tenure = 0
+		_, err := call(t, (&activities.Planning{Site: b.Site}).Observe, in)
+		require.Nil(t, err)
+		var seen plan.EnvironmentInput
+		require.NoError(t, json.Unmarshal(b.shelf.blobs["sha256:blob"], &seen))
+		require.Len(t, seen.Observed.Problems, found)
+		for _, p := range seen.Observed.Problems {
+			require.True(t, p.Blocking)
+			require.Contains(t, p.Remedy, "raise the version")
+		}
+	}
+}
+
+// A ledger notes a release as it was known then: what was tried in dev is shown by its version once it has claimed that.
+func TestATryIsShownByItsVersionOnceItHasClaimedIt(t *testing.T) {
+	t.Parallel()
+	for owner, want := range map[string]string{"": "1.4.0+0123abcd", "sha256:ffffffff": "1.4.0+0123abcd", "sha256:0123abcdef": "1.4.0"} {
+		b := setup(t)
+		b.shelf.claimed["1.4.0"] = owner
+		tried := release.Release{Pipeline: "shop", Version: "1.4.0+0123abcd", Digest: "sha256:0123abcdef"}
+		b.desk.history = generation.History{
+			Active: &release.Tenure{Number: 7, Release: tried},
+			Events: []generation.Event{{Release: release.Release{Version: "1.3.0"}}, {Release: tried}},
+		}
+		in := target("prod")
+		in.Tenure = 0
+		res, err := call(t, (&activities.Inspecting{Site: b.Site}).Inspect, activities.InspectInput{Target: in, Kind: activities.InspectHistory})
+		require.Nil(t, err)
+		require.Equal(t, want, res.History.Active.Release.Version)
+		require.Equal(t, []string{"1.3.0", want}, []string{res.History.Events[0].Release.Version, res.History.Events[1].Release.Version})
+	}
+}
+
+// everyDay are sources of which nothing is named by partition.
+type everyDay struct{}
+
+func (everyDay) Partitions(pipeline.Config, *pipeline.Pipeline) ([]partition.Key, bool, error) {
+	return nil, true, nil
 }
 
 func TestARunIsHeldToWhatRefusesAPlan(t *testing.T) {

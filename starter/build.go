@@ -12,8 +12,9 @@ func (a *app) buildCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "build [DIR]",
 		Short: "Pack a folder into a release and store it",
-		Long: `Packs the folder into an immutable release, tagged NAME-VERSION, in the artifact store. It needs neither Temporal nor a
-warehouse. The same files give the same digest on every machine. Data is never packed; secrets, symbolic links, files over
+		Long: `Packs the folder into an immutable release, tagged NAME-VERSION, in the artifact store: it claims the version, which no other
+content can have after that. It needs neither Temporal nor a warehouse. The same files give the same digest on every
+machine. Data is never packed; secrets, symbolic links, files over
 10 MiB that pack.allow does not name, and a version that exists with another content are refused.`,
 		Example: "  drawbridge build\n  drawbridge build ./shop --registry registry.example.com/data/pipelines",
 		GroupID: groupChange,

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -36,6 +37,7 @@ type server struct {
 	status  func() (workflows.Status, error)
 	result  func(ctx context.Context, answer any) error
 	pending []*workflowpb.PendingActivityInfo
+	open    string // ID of what runs
 	started []client.StartWorkflowOptions
 	inputs  []any
 }
@@ -50,8 +52,12 @@ func (s *server) DescribeTaskQueue(_ context.Context, name string, _ enumspb.Tas
 	return &workflowservice.DescribeTaskQueueResponse{Pollers: []*taskqueuepb.PollerInfo{{LastAccessTime: timestamppb.New(at)}}}, nil
 }
 
-func (s *server) DescribeWorkflowExecution(context.Context, string, string) (*workflowservice.DescribeWorkflowExecutionResponse, error) {
-	return &workflowservice.DescribeWorkflowExecutionResponse{PendingActivities: s.pending}, nil
+func (s *server) DescribeWorkflowExecution(_ context.Context, id, _ string) (*workflowservice.DescribeWorkflowExecutionResponse, error) {
+	now := &workflowservice.DescribeWorkflowExecutionResponse{PendingActivities: s.pending}
+	if id == s.open {
+		now.WorkflowExecutionInfo = &workflowpb.WorkflowExecutionInfo{Status: enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING}
+	}
+	return now, nil
 }
 
 func (s *server) ExecuteWorkflow(_ context.Context, o client.StartWorkflowOptions, workflow any, args ...any) (client.WorkflowRun, error) {
@@ -118,7 +124,7 @@ func TestDeployStartsOneDeploymentOfTheFolder(t *testing.T) {
 	require.Zero(t, x.run(t, "deploy", dir, "--to", "staging", "--rebuild", "last=2", "--reason", "why not", "--compensate", "all", "--config", "staging="+dir+"/config.staging.yaml"), x.errOut.String())
 	require.Len(t, s.started, 1)
 	o := s.started[0]
-	require.Equal(t, "deploy/shop/1.0.0", o.ID)
+	require.Regexp(t, `^deploy/shop/1\.0\.0-[0-9a-f]{8}$`, o.ID, "nobody has claimed the version")
 	require.Equal(t, workflows.Queue, o.TaskQueue)
 	require.True(t, o.WorkflowExecutionErrorWhenAlreadyStarted, "without it, a second deployment would look started")
 	require.Equal(t, enumspb.WORKFLOW_ID_CONFLICT_POLICY_FAIL, o.WorkflowIDConflictPolicy)
@@ -214,6 +220,43 @@ func TestDeployOfAReleaseThatIsBeingDeployedIsRefused(t *testing.T) {
 		require.Contains(t, x.errOut.String(), "drawbridge status deploy/shop/1.0.0")
 		require.Len(t, s.started, 1)
 	}
+}
+
+// A folder is a try until its version is claimed, by whichever name it is called, and one that claimed it on its way is found
+// under the ID that it began with.
+func TestADeploymentIsOfATryUntilTheVersionIsClaimed(t *testing.T) {
+	t.Parallel()
+	s := staffed("dev").ends(workflows.Status{Header: conduct.Header{Stage: workflows.StageDone}})
+	x := newTerminal(t).with(s)
+	dir := shop(t, x)
+	require.Zero(t, x.run(t, "deploy", dir, "--to", "dev"), x.errOut.String())
+	require.Equal(t, int(exitInvalid), x.run(t, "deploy", "shop@1.0.0", "--to", "dev"))
+	_, digits, _ := strings.Cut(s.started[0].ID, "1.0.0-")
+	require.NotContains(t, x.errOut.String(), digits, "the worker has not built it yet")
+
+	require.Zero(t, x.run(t, "build", dir), x.errOut.String())
+	for _, arg := range []string{dir, "shop@1.0.0", "shop@1.0.0+" + digits} {
+		require.Zero(t, x.run(t, "deploy", arg, "--to", "dev"), x.errOut.String())
+		require.Equal(t, "deploy/shop/1.0.0", s.started[len(s.started)-1].ID, arg)
+	}
+	began := len(s.started)
+	s.open = "deploy/shop/1.0.0-" + digits
+	s.status = func() (workflows.Status, error) {
+		return workflows.Status{Header: conduct.Header{Pipeline: "shop", Release: release.Release{Version: "1.0.0"}, By: "ben", Stage: workflows.StageWaiting}}, nil
+	}
+	require.Equal(t, int(exitRefused), x.run(t, "deploy", dir, "--to", "dev"))
+	require.Contains(t, x.errOut.String(), "drawbridge status "+s.open)
+	require.Len(t, s.started, began)
+
+	edited := dir + "/sql/fct_orders.sql"
+	body, err := os.ReadFile(edited)
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(edited, append(body, "-- again\n"...), 0o644))
+	require.Zero(t, x.run(t, "deploy", dir, "--to", "dev"), x.errOut.String())
+	require.NotContains(t, s.started[began].ID, digits)
+	require.Regexp(t, `^deploy/shop/1\.0\.0-[0-9a-f]{8}$`, s.started[began].ID, "another release has the version")
+	require.Equal(t, int(exitRefused), x.run(t, "build", dir))
+	require.Contains(t, x.errOut.String(), "raise the version")
 }
 
 func TestSearchAttributesAreNotNeeded(t *testing.T) {
@@ -346,5 +389,5 @@ func TestFailureOfTheServerIsSaid(t *testing.T) {
 	s.start = func(client.StartWorkflowOptions, string, any) error { return errors.New("quota") }
 	x := newTerminal(t).with(s)
 	require.Equal(t, int(exitInvalid), x.run(t, "deploy", shop(t, x), "--to", "dev"))
-	require.Contains(t, x.errOut.String(), "start deploy/shop/1.0.0: quota")
+	require.Regexp(t, `start deploy/shop/1\.0\.0-[0-9a-f]{8}: quota`, x.errOut.String())
 }

@@ -32,7 +32,11 @@ back, or waits for a person: then it prints how to decide and exits with 4. With
 with --detach it returns when the deployment has started. Ctrl-C stops following, never the deployment.
 
 A release has one deployment at a time, deploy/PIPELINE/VERSION. Those of other releases go on: one of them at a time
-changes an environment, and a watch ends when a newer release is published there.`,
+changes an environment, and a watch ends when a newer release is published there.
+
+A folder whose version nobody has claimed is a try, 1.4.0+0123abcd by version and digest, deploy/PIPELINE/1.4.0-0123abcd: edit it
+and deploy it to the first environment again, as often as you like. It claims the version when it enters the second
+environment; one that another release has claimed is refused before that.`,
 		Example: "  drawbridge deploy ./shop --to prod\n  drawbridge deploy shop@1.1.0 --to prod --rebuild last=7 --reason 'currency codes'\n  drawbridge deploy 9b1e52aa04c1 --watch",
 		GroupID: groupChange,
 		Args:    between(1, 1, "DIR, PIPELINE@VERSION or PLANDIGEST"),
@@ -68,7 +72,7 @@ func (a *app) deploy(ctx context.Context, arg string, d deployment) error {
 		return err
 	}
 	t, err := desk.Begin(ctx, dispatch.Order{
-		ID: workflows.DeploymentID(in.Pipeline, s.version), Workflow: workflows.DeploymentName, Input: in,
+		ID: workflows.DeploymentID(in.Pipeline, s.version), Twin: s.tried(), Workflow: workflows.DeploymentName, Input: in,
 		Pipeline: in.Pipeline, Release: s.version, Plan: in.Plan, By: in.By, Environments: in.Environments,
 		Summary: fmt.Sprintf("deploy %s to %s", s.title, in.Environments[len(in.Environments)-1]), Details: deploymentDetails(s, in),
 	})

@@ -76,7 +76,7 @@ func (a *app) planCommand() *cobra.Command {
 		Use:   "plan DIR|PIPELINE@VERSION --to ENV",
 		Short: "Show what a deployment would do, with a digest to approve and apply",
 		Long: `Observes every environment up to the last and computes what a deployment would do there: impact, work, checks, steps,
-approvals, rollback. It changes nothing. deploy DIGEST applies exactly this plan, or refuses when the world moved.
+approvals, rollback. It changes nothing, and claims no version. deploy DIGEST applies exactly this plan, or refuses when the world moved.
 --format md prints the change document for a review.`,
 		Example: "  drawbridge plan ./shop --to prod\n  drawbridge plan shop@1.1.0 --to prod --rebuild last=7 --format md",
 		GroupID: groupChange,

@@ -98,5 +98,9 @@ func (a *app) active(ctx context.Context, name string, p place) (subject, error)
 	if res.History == nil || res.History.Active == nil {
 		return subject{}, fault.Newf(fault.Invalid, "run", name, "name a release, "+name+"@VERSION, or deploy one first: drawbridge deploy", "no release is active in "+p.env)
 	}
-	return a.releaseSubject(ctx, name, res.History.Active.Release.Version)
+	s, err := a.store()
+	if err != nil {
+		return subject{}, err
+	}
+	return a.kept(ctx, s, res.History.Active.Release.Digest)
 }

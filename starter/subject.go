@@ -23,7 +23,8 @@ import (
 // pipeline, whose active release is meant.
 type subject struct {
 	pipeline     string
-	version      string // for people; empty where only a name is known
+	version      string // for people, 1.4.0+0123abcd of a try; empty where only a name is known
+	digest       string // of the release; of a folder: which the worker will build
 	title        string // for messages
 	source       string
 	release      release.Release
@@ -79,10 +80,15 @@ func (a *app) folderSubject(ctx context.Context, dir string) (subject, error) {
 	if err != nil {
 		return subject{}, err
 	}
+	packed, err := store.Pack(p.Name, p.Version, f.files)
+	if err != nil {
+		return subject{}, err
+	}
+	r, err := s.Named(ctx, packed.Release)
 	return subject{
-		pipeline: p.Name, version: p.Version, title: fmt.Sprintf("%s@%s from %s", p.Name, p.Version, dir), source: digest,
+		pipeline: p.Name, version: r.Version, digest: r.Digest, title: fmt.Sprintf("%s from %s", r, dir), source: digest,
 		environments: p.Environments,
-	}, nil
+	}, err
 }
 
 func (a *app) releaseSubject(ctx context.Context, name, version string) (subject, error) {
@@ -94,18 +100,31 @@ func (a *app) releaseSubject(ctx context.Context, name, version string) (subject
 	if err != nil {
 		return subject{}, err
 	}
-	r, err := s.Load(ctx, digest)
+	return a.kept(ctx, s, digest)
+}
+
+// kept is the release that the store has by this digest.
+func (a *app) kept(ctx context.Context, s *store.Store, digest string) (subject, error) {
+	artifact, err := s.Load(ctx, digest)
 	if err != nil {
 		return subject{}, err
 	}
-	p, err := parse(r.Files)
+	p, err := parse(artifact.Files)
 	if err != nil {
 		return subject{}, err
 	}
+	r, err := s.Named(ctx, artifact.Release)
 	return subject{
-		pipeline: name, version: version, title: name + "@" + version, release: release.Release{Pipeline: name, Version: version, Digest: digest},
-		environments: p.Environments,
-	}, nil
+		pipeline: r.Pipeline, version: r.Version, digest: r.Digest, title: r.String(), release: r, environments: p.Environments,
+	}, err
+}
+
+// tried is the deployment that began when the release had not claimed its version; empty where it has not yet.
+func (s subject) tried() string {
+	if _, _, try := release.CutTry(s.version); try {
+		return ""
+	}
+	return workflows.DeploymentID(s.pipeline, release.Release{Version: s.version, Digest: s.digest}.As("").Version)
 }
 
 func (a *app) planSubject(ctx context.Context, typed string) (subject, error) {
@@ -117,7 +136,15 @@ func (a *app) planSubject(ctx context.Context, typed string) (subject, error) {
 	if err != nil {
 		return subject{}, err
 	}
-	s := subject{pipeline: p.Release.Pipeline, version: p.Release.Version, title: "plan " + gate.Short(digest), plan: digest}
+	from, err := a.store()
+	if err != nil {
+		return subject{}, err
+	}
+	r, err := from.Named(ctx, p.Release) // it may have claimed its version since it was planned
+	if err != nil {
+		return subject{}, err
+	}
+	s := subject{pipeline: r.Pipeline, version: r.Version, digest: r.Digest, title: "plan " + gate.Short(digest), plan: digest}
 	for _, e := range p.Environments {
 		s.environments = append(s.environments, e.Name)
 	}

@@ -221,7 +221,7 @@ func (m *month) deploy(at time.Time, version string, sql func(string) string, me
 			delete(files, name)
 		}
 	}
-	r, err := m.site.Store.Publish(m.t.Context(), m.name, version, files)
+	r, err := m.site.Store.Try(m.t.Context(), m.name, version, files)
 	require.NoError(m.t, err)
 	env := m.environment(at, "deploy/"+m.name+"/"+version)
 	env.RegisterDelayedCallback(func() { meanwhile(at.Add(23 * time.Hour)) }, 23*time.Hour)

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"slices"
 
 	"go.uber.org/zap"
 
@@ -24,33 +23,15 @@ func (s signedStore) Source(ctx context.Context, digest string) (map[string][]by
 	return s.Store.Source(ctx, digest)
 }
 
-// Publish implements activities.Store.
-func (s signedStore) Publish(ctx context.Context, name, version string, files map[string][]byte) (release.Release, error) {
-	r, _, err := s.Build(ctx, name, version, files)
-	return release.Release{Pipeline: name, Version: version, Digest: r.Digest}, err
+// Try implements activities.Store.
+func (s signedStore) Try(ctx context.Context, name, version string, files map[string][]byte) (release.Release, error) {
+	return s.Store.Try(ctx, name, version, files)
 }
 
 // Files implements activities.Store.
 func (s signedStore) Files(ctx context.Context, digest string) (map[string][]byte, error) {
 	r, err := s.Load(ctx, digest)
 	return r.Files, err
-}
-
-// Releases implements activities.Store.
-func (s signedStore) Releases(ctx context.Context, pipeline string) ([]release.Release, error) {
-	versions, err := s.Versions(ctx, pipeline)
-	if err != nil {
-		return nil, err
-	}
-	found := make([]release.Release, 0, len(versions))
-	for _, version := range slices.Backward(versions) {
-		digest, err := s.Resolve(ctx, pipeline, version)
-		if err != nil {
-			return nil, err
-		}
-		found = append(found, release.Release{Pipeline: pipeline, Version: version, Digest: digest})
-	}
-	return found, nil
 }
 
 // Attach implements activities.Store.

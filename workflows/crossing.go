@@ -104,6 +104,10 @@ func (x *crossing) preflight(ctx workflow.Context) error {
 	}
 	x.progress.Tenure, x.target.Tenure = entered.Tenure.Number, entered.Tenure.Number
 	x.progress.Epoch, x.target.Epoch = entered.Epoch, entered.Epoch
+	if called := entered.Tenure.Release; called.Digest == x.target.Release.Digest { // it may have claimed its version
+		x.target.Release = called
+		x.About(called, x.summary.Digest)
+	}
 	x.Rule(x.env.Name, entered.Rule)
 	_, err = Recheck.Do(ctx, x.Conductor, x.at("preflight"), "preflight "+x.env.Name, activities.RecheckInput{Target: x.target, Plan: x.summary.Digest})
 	return err

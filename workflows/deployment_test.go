@@ -24,6 +24,7 @@ import (
 	"drawbridge/internal/gate"
 	"drawbridge/internal/generation"
 	"drawbridge/internal/plan"
+	"drawbridge/internal/release"
 	"drawbridge/workflows"
 	"drawbridge/workflows/conduct"
 )
@@ -665,4 +666,41 @@ func TestABreachThatPersistsStaysOneLine(t *testing.T) {
 	body, err := json.Marshal(s)
 	require.NoError(t, err)
 	require.Less(t, len(body), 64<<10)
+}
+
+// tried makes the candidate a try, which prod knows by its version, or does not let in.
+func (e *effects) tried(refused error) {
+	e.plan.Summary.Release = candidate().As("")
+	e.enter = func(t activities.Target) (release.Release, error) {
+		if t.Environment == "prod" {
+			return candidate(), refused
+		}
+		return t.Release, nil
+	}
+}
+
+func TestATryIsKnownByItsVersionWhereItHasClaimedIt(t *testing.T) {
+	t.Parallel()
+	e := smooth(t, crossing("dev"), crossing("prod"))
+	e.tried(nil)
+	s, err := e.deploy(t)
+	require.NoError(t, err)
+	require.Equal(t, workflows.StageDone, s.Stage)
+	require.Equal(t, "1.1.0+11", e.ledgers["dev"].now().Release.Version)
+	require.Equal(t, "1.1.0", e.ledgers["prod"].now().Release.Version)
+	require.Equal(t, candidate(), s.Release)
+	require.Equal(t, "shop@1.1.0 is live in prod", s.Sentence)
+}
+
+func TestAVersionThatIsLostToAnotherReleaseIsRefusedBeforeAnyWork(t *testing.T) {
+	t.Parallel()
+	e := smooth(t, crossing("dev"), crossing("prod"))
+	e.tried(fault.Newf(fault.Refused, "claim version", "shop 1.1.0", "raise the version", "it is another release's"))
+	s, err := e.deploy(t)
+	require.NoError(t, err)
+	require.Equal(t, workflows.StageRefused, s.Stage)
+	require.Contains(t, s.Sentence, "another release's")
+	require.NotContains(t, e.seen(), "BuildSlice prod canary")
+	e.unchanged(t, "prod")
+	require.Equal(t, "1.1.0+11", e.ledgers["dev"].now().Release.Version, "where it was tried it stays")
 }

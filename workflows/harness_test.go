@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"slices"
 	"sync"
 	"testing"
@@ -37,6 +38,7 @@ type effects struct {
 
 	plan      activities.ComputeResult
 	validate  activities.ValidateResult
+	enter     func(activities.Target) (release.Release, error) // the release as it is known there
 	recheck   func(activities.RecheckInput) error
 	build     func(context.Context, activities.SliceInput) (activities.SliceResult, error)
 	compare   func(activities.CompareInput) (activities.CompareResult, error)
@@ -64,8 +66,10 @@ type shelf struct {
 
 func (s *shelf) Files(context.Context, string) (map[string][]byte, error) { return s.files, nil }
 
-func (s *shelf) Releases(context.Context, string) ([]release.Release, error) {
-	return []release.Release{candidate(), previous()}, nil
+func (s *shelf) Releases(context.Context, string) iter.Seq2[release.Release, error] {
+	return func(yield func(release.Release, error) bool) {
+		_ = yield(candidate(), nil) && yield(previous(), nil)
+	}
 }
 
 func (s *shelf) Statements(context.Context, string) ([]release.Statement, error) {
@@ -152,6 +156,7 @@ func smooth(t *testing.T, environments ...plan.EnvironmentSummary) *effects {
 		}
 	}
 	e.plan.Summary = plan.Summary{Digest: planDigest, Release: candidate(), Environments: environments}
+	e.enter = func(t activities.Target) (release.Release, error) { return t.Release, nil }
 	e.recheck = func(activities.RecheckInput) error { return nil }
 	e.build = func(ctx context.Context, in activities.SliceInput) (activities.SliceResult, error) {
 		return e.built(ctx, in, gate.Pass)
@@ -306,8 +311,12 @@ func (e *effects) bound() (control, build []conduct.Bound) {
 		}),
 		workflows.Enter.Bind(func(ctx context.Context, in activities.EnterInput) (activities.Entered, error) {
 			defer e.called("Enter " + in.Target.Environment)
+			called, err := e.enter(in.Target)
+			if err != nil {
+				return activities.Entered{}, activities.ApplicationError(err)
+			}
 			t, err := e.ledgers[in.Target.Environment].Enter(ctx, release.Tenure{
-				Release: in.Target.Release, Config: in.Target.Config, Kind: in.Kind, Owner: string(in.Target.Owner), Plan: in.Plan, By: in.By, Reason: in.Reason,
+				Release: called, Config: in.Target.Config, Kind: in.Kind, Owner: string(in.Target.Owner), Plan: in.Plan, By: in.By, Reason: in.Reason,
 			}, in.Target.Environment, []string{"fct_orders"}, in.Exclusive)
 			return activities.Entered{Tenure: t, Rule: e.sites[in.Target.Environment].Policy.Approval}, activities.ApplicationError(err)
 		}),

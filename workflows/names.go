@@ -165,8 +165,11 @@ const (
 // Attributes lists the search attributes.
 func Attributes() []string { return conduct.Attributes() }
 
-// DeploymentID is the one deployment that a release may have at a time; other releases of its pipeline have their own.
-func DeploymentID(pipeline, version string) string { return DeploymentsOf(pipeline) + version }
+// DeploymentID is the one deployment that a release may have at a time, by its version as people know it when the deployment
+// starts: deploy/shop/1.4.0, or deploy/shop/1.4.0-0123abcd of a try. Other releases of the pipeline have their own.
+func DeploymentID(pipeline, version string) string {
+	return DeploymentsOf(pipeline) + release.Slug(version)
+}
 
 // DeploymentsOf is what the IDs of all deployments of a pipeline begin with.
 func DeploymentsOf(pipeline string) string { return "deploy/" + pipeline + "/" }
@@ -178,7 +181,7 @@ func Deployed(id string) (pipeline, version string, ok bool) {
 		return "", "", false
 	}
 	pipeline, version, ok = strings.Cut(rest, "/")
-	return pipeline, version, ok
+	return pipeline, release.OfSlug(version), ok
 }
 
 // RunID is the one run that a partition may have at a time in an environment.

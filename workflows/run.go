@@ -59,6 +59,10 @@ func (r *run) run(ctx workflow.Context) error {
 		return fault.Newf(fault.Refused, "run", release.String(), "run what is active, or deploy this one: drawbridge deploy "+release.String()+" --to "+in.Environment,
 			entered.Tenure.Release.String()+" is active in "+in.Environment)
 	}
+	if called := entered.Tenure.Release; called.Digest == release.Digest { // it may have claimed its version
+		target.Release = called
+		r.About(called, "")
+	}
 	target.Tenure, target.Epoch = entered.Tenure.Number, entered.Epoch
 	if in.Config == "" {
 		target.Config = entered.Tenure.Config

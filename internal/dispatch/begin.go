@@ -28,6 +28,8 @@ type Order struct {
 	Pipeline, Release, Plan, By string
 	// Environments are those whose workers it needs, in the order in which it needs them.
 	Environments []string
+	// Twin is an ID under which the same may run already; empty: there is none.
+	Twin string
 	// timeout ends a workflow that only answers a question; 0 is no end.
 	timeout time.Duration
 	// untaken is how long a question may lie; 0: the usual time.
@@ -48,8 +50,17 @@ func cut(text string, limit int) string {
 // errRunning says that a workflow of this ID runs already.
 var errRunning = errors.New("it runs already")
 
-// Begin starts a workflow, and never a second one of the same ID: that is Refused, with what runs.
+// Begin starts a workflow, and never a second one of the same ID, nor beside its twin: that is Refused, with what runs.
 func (d *Desk) Begin(ctx context.Context, o Order) (Talk, error) {
+	if o.Twin != "" {
+		found, err := d.Client.DescribeWorkflowExecution(ctx, o.Twin, "")
+		if _, missing := errors.AsType[*serviceerror.NotFound](err); err != nil && !missing {
+			return Talk{}, fmt.Errorf("look for %s: %w", o.Twin, err)
+		}
+		if found.GetWorkflowExecutionInfo().GetStatus() == enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING {
+			return Talk{}, d.Talk(o.Twin).running(ctx)
+		}
+	}
 	t, err := d.start(ctx, o)
 	if errors.Is(err, errRunning) {
 		return Talk{}, t.running(ctx)

@@ -2,15 +2,19 @@ package dispatch
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
 	enumspb "go.temporal.io/api/enums/v1"
+	"go.temporal.io/api/serviceerror"
 	workflowpb "go.temporal.io/api/workflow/v1"
 
 	"drawbridge/internal/fault"
+	"drawbridge/internal/release"
 	"drawbridge/workflows"
 )
 
@@ -24,24 +28,41 @@ const (
 )
 
 // Find is the ID of the workflow that a person means: a full ID, PIPELINE@VERSION for the deployment of a release, or PIPELINE
-// for its deployment that is open, else its newest. Where several are open nothing is chosen: the error names them.
+// for its deployment that is open, else its newest. A version that no deployment has by itself means those of its tries, in
+// the same way. Where several are open nothing is chosen: the error names them.
 func (d *Desk) Find(ctx context.Context, arg string) (string, error) {
 	if strings.Contains(arg, "/") {
 		return arg, nil
 	}
-	if name, version, ok := strings.Cut(arg, "@"); ok {
+	name, version, released := strings.Cut(arg, "@")
+	if _, _, try := release.CutTry(version); try {
 		return workflows.DeploymentID(name, version), nil
 	}
 	unknown := fault.Newf(fault.Invalid, "find a deployment of", arg, "list what there is: drawbridge status", "there is none")
-	if !pipelineName.MatchString(arg) {
+	if !pipelineName.MatchString(name) {
 		return "", unknown
 	}
-	all, err := d.deployments(ctx, arg)
+	if released {
+		id := workflows.DeploymentID(name, version)
+		_, err := d.Client.DescribeWorkflowExecution(ctx, id, "")
+		if _, missing := errors.AsType[*serviceerror.NotFound](err); !missing {
+			return id, err
+		}
+	}
+	meant := func() ([]*workflowpb.WorkflowExecutionInfo, error) {
+		all, err := d.deployments(ctx, name)
+		return slices.DeleteFunc(all, func(e *workflowpb.WorkflowExecutionInfo) bool {
+			_, of, _ := workflows.Deployed(e.GetExecution().GetWorkflowId())
+			base, _, try := release.CutTry(of)
+			return released && (base != version || !try)
+		}), err
+	}
+	all, err := meant()
 	for tries := 1; err == nil && len(all) == 0 && tries < findTries; tries++ {
 		if err := pause(ctx, findAgain); err != nil {
 			return "", err
 		}
-		all, err = d.deployments(ctx, arg)
+		all, err = meant()
 	}
 	if err != nil {
 		return "", err
@@ -59,8 +80,8 @@ func (d *Desk) Find(ctx context.Context, arg string) (string, error) {
 	case 1:
 		return open[0], nil
 	}
-	_, version, _ := workflows.Deployed(open[0])
-	return "", fault.Newf(fault.Invalid, "find a deployment of", arg, "name one of them, such as "+arg+"@"+version,
+	_, version, _ = workflows.Deployed(open[0])
+	return "", fault.Newf(fault.Invalid, "find a deployment of", arg, "name one of them, such as "+name+"@"+version,
 		fmt.Sprintf("%d are open: %s", len(open), strings.Join(open, ", ")))
 }
 

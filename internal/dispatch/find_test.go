@@ -8,6 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 	enumspb "go.temporal.io/api/enums/v1"
+	"go.temporal.io/api/serviceerror"
 	workflowpb "go.temporal.io/api/workflow/v1"
 	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
@@ -20,6 +21,7 @@ type shelf struct {
 	client.Client
 	lists [][]*workflowpb.WorkflowExecutionInfo // one after the other; the last stays
 	ended map[string]bool                       // though they are listed as running
+	never string                                // an ID that nothing has
 	query string
 }
 
@@ -33,6 +35,9 @@ func (s *shelf) ListWorkflow(_ context.Context, r *workflowservice.ListWorkflowE
 }
 
 func (s *shelf) DescribeWorkflowExecution(_ context.Context, id, _ string) (*workflowservice.DescribeWorkflowExecutionResponse, error) {
+	if s.never != "" && id == s.never {
+		return nil, serviceerror.NewNotFound("no such workflow")
+	}
 	status := enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING
 	if s.ended[id] {
 		status = completed
@@ -45,15 +50,24 @@ func TestANameMeansTheOpenDeploymentOrElseTheNewest(t *testing.T) {
 	type executions = []*workflowpb.WorkflowExecutionInfo
 	old, young := execution("deploy/shop/1.0.0", completed, 2*time.Hour), execution("deploy/shop/1.1.0", completed, time.Hour)
 	watching, crossing := execution("deploy/shop/1.0.0", runs, 2*time.Hour), execution("deploy/shop/1.1.0", runs, time.Hour)
+	tried, older := execution("deploy/shop/1.1.0-aaaaaaaa", completed, time.Hour), execution("deploy/shop/1.1.0-dddddddd", completed, 2*time.Hour)
+	trying, again := execution("deploy/shop/1.1.0-bbbbbbbb", runs, time.Hour), execution("deploy/shop/1.1.0-cccccccc", runs, time.Minute)
 	for name, tc := range map[string]struct {
 		arg   string
 		lists []executions
 		ended string
+		never string
 		want  string
 		says  string
 	}{
 		"a full ID":                      {arg: "run/shop/dev/all", want: "run/shop/dev/all"},
 		"a release":                      {arg: "shop@1.0.0", want: "deploy/shop/1.0.0"},
+		"a try":                          {arg: "shop@1.1.0+0123abcd", want: "deploy/shop/1.1.0-0123abcd"},
+		"a release beside its tries":     {arg: "shop@1.1.0", want: "deploy/shop/1.1.0"},
+		"the one open try of a version":  {arg: "shop@1.1.0", never: "deploy/shop/1.1.0", lists: []executions{{tried, trying, watching}}, want: "deploy/shop/1.1.0-bbbbbbbb"},
+		"the newest try of a version":    {arg: "shop@1.1.0", never: "deploy/shop/1.1.0", lists: []executions{{older, tried, young}}, want: "deploy/shop/1.1.0-aaaaaaaa"},
+		"two open tries":                 {arg: "shop@1.1.0", never: "deploy/shop/1.1.0", lists: []executions{{trying, again}}, says: "2 are open: deploy/shop/1.1.0-bbbbbbbb, deploy/shop/1.1.0-cccccccc"},
+		"a version that nothing has":     {arg: "shop@1.2.0", never: "deploy/shop/1.2.0", lists: []executions{{tried, trying, watching}}, says: "there is none"},
 		"the newest of those that ended": {arg: "shop", lists: []executions{{old, young}}, want: "deploy/shop/1.1.0"},
 		"an older one that is open":      {arg: "shop", lists: []executions{{watching, young}}, want: "deploy/shop/1.0.0"},
 		"several are open":               {arg: "shop", lists: []executions{{crossing, watching}}, says: "2 are open: deploy/shop/1.1.0, deploy/shop/1.0.0"},
@@ -64,7 +78,7 @@ func TestANameMeansTheOpenDeploymentOrElseTheNewest(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := &shelf{lists: tc.lists, ended: map[string]bool{tc.ended: true}}
+			s := &shelf{lists: tc.lists, ended: map[string]bool{tc.ended: true}, never: tc.never}
 			id, err := (&Desk{Client: s}).Find(t.Context(), tc.arg)
 			if tc.says != "" {
 				require.ErrorContains(t, err, tc.says)

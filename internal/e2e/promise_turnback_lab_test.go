@@ -82,7 +82,7 @@ func (l *tbLab) source(day string) string { return "source/" + l.name + "/o_" + 
 // schema is an environment's schema of the lab.
 func (l *tbLab) schema(env string) string { return l.name + "_" + env }
 
-// release writes a release's folder, and returns its path.
+// release builds a release, and returns the path of its folder.
 func (l *tbLab) release(r tbRelease) string {
 	l.w.t.Helper()
 	if len(r.outputs) == 0 {
@@ -131,6 +131,7 @@ steps:
 		}
 		l.w.write(folder+"/config."+env+".yaml", "warehouse: warehouse\nwarehouse_schema: "+schema+"\nwrite_mode: replace\nsource_files: "+l.name+"\n")
 	}
+	l.w.cli(0, "build", folder)
 	return folder
 }
 

@@ -22,8 +22,16 @@ func fiveDays() []string {
 	return []string{"2026-01-01", "2026-01-02", middleDay, "2026-01-04", newestDay}
 }
 
-// release writes a pipeline's folder, with pieces of its text replaced, and returns the folder's path.
+// release builds a release of the pipeline, with pieces of its text replaced, and returns the folder's path.
 func (w *world) release(version string, replace ...string) string {
+	w.t.Helper()
+	folder := w.folder(version, replace...)
+	w.cli(0, "build", folder)
+	return folder
+}
+
+// folder is the folder of a release that nobody has built.
+func (w *world) folder(version string, replace ...string) string {
 	w.t.Helper()
 	folder := "shop-" + version
 	change := strings.NewReplacer(replace...)

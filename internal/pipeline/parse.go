@@ -13,6 +13,7 @@ import (
 
 	"drawbridge/internal/fault"
 	"drawbridge/internal/partition"
+	"drawbridge/internal/release"
 	"drawbridge/internal/sqltext"
 	"drawbridge/internal/strictyaml"
 )
@@ -97,6 +98,9 @@ func (b *builder) version(v strictyaml.Value) {
 		b.problems.Add(v.At, fmt.Sprintf("%q is no semantic version", text), hint)
 	case parsed.Metadata() != "":
 		b.problems.Add(v.At, "a version has no build metadata", "leave +"+parsed.Metadata()+" out")
+	case release.MistakenForTry(text):
+		b.problems.Add(v.At, fmt.Sprintf("%q ends as a release does that has claimed no version, in - and 8 hexadecimal digits", text),
+			"put a word and a dot before the digits, such as dev.")
 	}
 }
 

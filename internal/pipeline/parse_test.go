@@ -170,6 +170,7 @@ func TestKeysOfTheDesignThatAreNotCarriedOutAreRefusedByName(t *testing.T) {
 func TestParseRefuses(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct{ file, from, to, want string }{
+		"a version that ends as a try does":   {"pipeline.yaml", "version: 1.0.0", "version: 1.0.0-20261125", "in - and 8 hexadecimal digits; put a word and a dot before the digits, such as dev."},
 		"a version that is no semver":         {"pipeline.yaml", "version: 1.0.0", "version: 1.2", `pipeline.yaml:2:10: version: "1.2" is no semantic version; write 1.2.0`},
 		"a version with build metadata":       {"pipeline.yaml", "version: 1.0.0", "version: 1.0.0+b1", "no build metadata"},
 		"a name that is none":                 {"pipeline.yaml", "name: shop", "name: My Shop", "pipeline.yaml:1:7: name: must be lower-case words"},

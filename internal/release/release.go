@@ -7,11 +7,11 @@ import "time"
 // Release names an immutable artifact: the digest is its identity, pipeline and version are for people.
 type Release struct {
 	Pipeline string `json:"pipeline"`
-	Version  string `json:"version"`
+	Version  string `json:"version"` // 1.4.0; of a release that has not claimed it: 1.4.0+0123abcd
 	Digest   string `json:"digest"`
 }
 
-// String is the name that people type: shop@1.4.0.
+// String is the name that people type: shop@1.4.0, or shop@1.4.0+0123abcd.
 func (r Release) String() string { return r.Pipeline + "@" + r.Version }
 
 // Tenure is one activation of a release with a config in an environment. Its number is reserved before the first swap;

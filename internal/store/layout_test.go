@@ -134,6 +134,42 @@ func TestFolderGivesAVersionToOneOfManyRivals(t *testing.T) {
 	require.Equal(t, <-created, d)
 }
 
+func TestFolderGivesAVersionToOneOfManyTries(t *testing.T) {
+	t.Parallel()
+	const rivals = 8
+	dir := t.TempDir()
+	var (
+		group   sync.WaitGroup
+		claimed = make(chan string, rivals)
+		refused = make(chan error, rivals)
+		start   = make(chan struct{})
+	)
+	for i := range rivals {
+		kept := open(t, dir)
+		r, err := kept.Try(t.Context(), "shop", "1.0.0", another(i))
+		require.NoError(t, err)
+		group.Go(func() {
+			<-start
+			if err := kept.Claim(t.Context(), r); err != nil {
+				refused <- err
+				return
+			}
+			claimed <- r.Digest
+		})
+	}
+	close(start)
+	group.Wait()
+	close(refused)
+	require.Len(t, claimed, 1)
+	require.Len(t, refused, rivals-1)
+	for err := range refused {
+		require.Equal(t, fault.Refused, fault.ClassOf(err), err)
+	}
+	owner, err := open(t, dir).Owner(t.Context(), "shop", "1.0.0")
+	require.NoError(t, err)
+	require.Equal(t, <-claimed, owner)
+}
+
 func TestFolderIsWaitedForNoLongerThanTheContext(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -49,7 +49,7 @@ func (s *Store) Attach(ctx context.Context, signer Signer, st release.Statement)
 	if err := st.Check(); err != nil {
 		return err
 	}
-	subject, _, err := s.loadManifest(ctx, st.Subject, TypeRelease)
+	about, _, err := s.loadManifest(ctx, st.Subject, TypeRelease)
 	if err != nil {
 		return err
 	}
@@ -57,7 +57,7 @@ func (s *Store) Attach(ctx context.Context, signer Signer, st release.Statement)
 	if err != nil {
 		return err
 	}
-	subject = ocispec.Descriptor{MediaType: subject.MediaType, Digest: subject.Digest, Size: subject.Size}
+	subject := ocispec.Descriptor{MediaType: about.descriptor.MediaType, Digest: about.descriptor.Digest, Size: about.descriptor.Size}
 	layer := content.NewDescriptorFromBytes(envelopeType, envelope)
 	m, err := newManifest(TypeStatement, layer, &subject, nil)
 	if err != nil {
@@ -73,11 +73,11 @@ func (s *Store) Attach(ctx context.Context, signer Signer, st release.Statement)
 // Statements returns the statements about a release that a trusted key signed, oldest first, and those that do
 // not count: unsigned, tampered with, signed by another key, or about another release.
 func (s *Store) Statements(ctx context.Context, trusted Verifier, releaseDigest string) ([]release.Statement, []Rejected, error) {
-	subject, _, err := s.loadManifest(ctx, releaseDigest, TypeRelease)
+	about, _, err := s.loadManifest(ctx, releaseDigest, TypeRelease)
 	if err != nil {
 		return nil, nil, err
 	}
-	referrers, err := s.backend.referrers(ctx, subject)
+	referrers, err := s.backend.referrers(ctx, about.descriptor)
 	if err != nil {
 		return nil, nil, s.explain("list statements about", releaseDigest, err)
 	}

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"iter"
+	"slices"
 	"strings"
 
 	"github.com/opencontainers/go-digest"
@@ -153,44 +155,122 @@ func (s *Store) Blob(ctx context.Context, blobDigest string) ([]byte, error) {
 	return s.read(ctx, descriptor, maxBlobSize)
 }
 
-// Push keeps a release and tags it name-version. Pushing the same release again changes nothing and returns
-// created false; a version that exists with another content is refused. Two pushes at once agree in a folder;
+// Push keeps a release and claims its version, by the tag name-version. Pushing the same release again changes nothing and
+// returns created false; a version that exists with another content is refused. Two pushes at once agree in a folder;
 // a registry answers them in turn only where it is set to immutable tags, which is recommended.
 func (s *Store) Push(ctx context.Context, p Packed) (created bool, err error) {
-	name, err := tag(p.Pipeline, p.Version)
+	switch owner, err := s.Owner(ctx, p.Pipeline, p.Version); {
+	case err != nil:
+		return false, err
+	case owner != "" && owner != p.Digest:
+		return false, s.explainPush(p.Release, &tagTakenError{owner: digest.Digest(owner)})
+	}
+	return s.push(ctx, p, p.Release)
+}
+
+// Keep keeps a release and claims no version: its tag is name-version_digits. It returns the release as people know it,
+// which is by its version where it has claimed that before. Twice is once.
+func (s *Store) Keep(ctx context.Context, p Packed) (release.Release, error) {
+	named, err := s.Named(ctx, p.Release)
+	if err != nil || named == p.Release {
+		return named, err
+	}
+	_, err = s.push(ctx, p, named)
+	return named, err
+}
+
+// push keeps a release under one of its names.
+func (s *Store) push(ctx context.Context, p Packed, named release.Release) (created bool, err error) {
+	name, err := tag(named.Pipeline, named.Version)
 	if err != nil {
 		return false, err
 	}
-	switch owner, err := s.backend.resolve(ctx, name); {
-	case err == nil && owner.Digest != p.manifest.descriptor.Digest:
-		return false, s.explainPush(p, &tagTakenError{tag: name, owner: owner.Digest})
-	case err != nil && !errors.Is(err, errdef.ErrNotFound):
-		return false, s.explainPush(p, err)
-	}
 	layer := content.NewDescriptorFromBytes(TypeFiles, p.layer)
 	if err := s.write(ctx, p.manifest, layer, p.layer); err != nil {
-		return false, s.explainPush(p, err)
+		return false, s.explainPush(named, err)
 	}
 	created, err = s.backend.writeManifest(ctx, p.manifest, name)
-	return created, s.explainPush(p, err)
+	return created, s.explainPush(named, err)
 }
 
-func (s *Store) explainPush(p Packed, err error) error {
-	if taken, ok := errors.AsType[*tagTakenError](err); ok {
-		return fault.New(fault.Refused, "push release", p.Pipeline+" "+p.Version,
-			"a version never changes: raise the version in pipeline.yaml and build again",
-			fmt.Errorf("the version exists as %s with another content than %s", taken.owner, p.Digest))
+// Claim gives a release that is kept the version that it says of itself, for ever. Twice is once; a version that another
+// release has is refused. Two claims at once agree as two pushes do.
+func (s *Store) Claim(ctx context.Context, r release.Release) error {
+	switch owner, err := s.Owner(ctx, r.Pipeline, r.Base()); {
+	case err != nil || owner == r.Digest:
+		return err
+	case owner != "":
+		return s.explainPush(r, &tagTakenError{owner: digest.Digest(owner)})
 	}
-	return s.explain("push release", p.Pipeline+" "+p.Version, err)
+	kept, said, err := s.loadManifest(ctx, r.Digest, TypeRelease)
+	if err != nil {
+		return err
+	}
+	if said.Annotations[ocispec.AnnotationTitle] != r.Pipeline || said.Annotations[ocispec.AnnotationVersion] != r.Base() {
+		return fault.Newf(fault.Refused, "claim", r.String(), "build the release again from its folder", "the release says of itself that it is "+
+			said.Annotations[ocispec.AnnotationTitle]+"@"+said.Annotations[ocispec.AnnotationVersion])
+	}
+	name, err := tag(r.Pipeline, r.Base())
+	if err != nil {
+		return err
+	}
+	_, err = s.backend.writeManifest(ctx, kept, name)
+	return s.explainPush(r, err)
 }
 
-// Resolve returns the digest of a release.
+// Owner is the digest that has claimed a version of a pipeline; empty: nobody has.
+func (s *Store) Owner(ctx context.Context, name, version string) (string, error) {
+	reference, err := tag(name, version)
+	if err != nil {
+		return "", err
+	}
+	descriptor, err := s.backend.resolve(ctx, reference)
+	if errors.Is(err, errdef.ErrNotFound) {
+		return "", nil
+	}
+	return descriptor.Digest.String(), s.explain("find release", name+" "+version, err)
+}
+
+// Named is a release as people know it: by its version where it has claimed that, else as a try.
+func (s *Store) Named(ctx context.Context, r release.Release) (release.Release, error) {
+	owner, err := s.Owner(ctx, r.Pipeline, r.Base())
+	return r.As(owner), err
+}
+
+func (s *Store) explainPush(r release.Release, err error) error {
+	taken, ok := errors.AsType[*tagTakenError](err)
+	if !ok {
+		return s.explain("push release", r.Pipeline+" "+r.Version, err)
+	}
+	if _, v, ok := named(taken.tag); ok && claimed(v) == 0 {
+		return fault.Newf(fault.Refused, "keep release", r.Pipeline+" "+r.Version, "change anything in the folder, such as a comment, and try again",
+			"the digest of another release begins alike")
+	}
+	return fault.New(fault.Refused, "claim version", r.Pipeline+" "+r.Base(),
+		"a version never changes: raise the version in pipeline.yaml and build or deploy again",
+		fmt.Errorf("the version exists as %s with another content than %s", taken.owner, r.Digest))
+}
+
+// Resolve returns the digest of a release: of the one that has claimed a version, or of a try, 1.4.0+0123abcd, which may
+// have claimed its version since.
 func (s *Store) Resolve(ctx context.Context, name, version string) (string, error) {
 	reference, err := tag(name, version)
 	if err != nil {
 		return "", err
 	}
 	descriptor, err := s.backend.resolve(ctx, reference)
+	if base, digits, try := release.CutTry(version); try && (err == nil || errors.Is(err, errdef.ErrNotFound)) {
+		found := descriptor.Digest.String()
+		if err != nil { // built without having been tried
+			if found, err = s.Owner(ctx, name, base); err != nil {
+				return "", err
+			}
+		}
+		if (release.Release{Digest: found}).Is(digits) {
+			return found, nil
+		}
+		err = errdef.ErrNotFound
+	}
 	if errors.Is(err, errdef.ErrNotFound) {
 		hint := "build it with drawbridge build, or choose the store that holds it"
 		if versions, err := s.Versions(ctx, name); err == nil && len(versions) > 0 {
@@ -205,13 +285,30 @@ func (s *Store) Resolve(ctx context.Context, name, version string) (string, erro
 	return descriptor.Digest.String(), nil
 }
 
-// Versions returns the versions of a pipeline in the store, oldest first; none is no error.
+// Versions returns the versions of a pipeline in the store as people know them, oldest first; none is no error.
 func (s *Store) Versions(ctx context.Context, name string) ([]string, error) {
 	tags, err := s.backend.tags(ctx)
 	if err != nil {
 		return nil, s.explain("list versions", name, err)
 	}
 	return versionsOf(name, tags), nil
+}
+
+// Releases returns the releases of a pipeline in the store, newest version first, each when it is asked for.
+func (s *Store) Releases(ctx context.Context, name string) iter.Seq2[release.Release, error] {
+	return func(yield func(release.Release, error) bool) {
+		versions, err := s.Versions(ctx, name)
+		if err != nil {
+			yield(release.Release{}, err)
+			return
+		}
+		for _, version := range slices.Backward(versions) {
+			found, err := s.Resolve(ctx, name, version)
+			if !yield(release.Release{Pipeline: name, Version: version, Digest: found}, err) || err != nil {
+				return
+			}
+		}
+	}
 }
 
 // Pipelines returns the names of all pipelines that have a release in the store, in order.
@@ -245,25 +342,26 @@ func (s *Store) Load(ctx context.Context, releaseDigest string) (Artifact, error
 }
 
 // loadManifest returns a manifest of the given artifact type, which has exactly one layer.
-func (s *Store) loadManifest(ctx context.Context, manifestDigest, artifactType string) (ocispec.Descriptor, ocispec.Manifest, error) {
+func (s *Store) loadManifest(ctx context.Context, manifestDigest, artifactType string) (manifest, ocispec.Manifest, error) {
 	d, err := parseDigest(manifestDigest)
 	if err != nil {
-		return ocispec.Descriptor{}, ocispec.Manifest{}, err
+		return manifest{}, ocispec.Manifest{}, err
 	}
 	descriptor, err := s.backend.resolve(ctx, d.String())
 	if err != nil {
-		return ocispec.Descriptor{}, ocispec.Manifest{}, s.explain("find release", manifestDigest, err)
+		return manifest{}, ocispec.Manifest{}, s.explain("find release", manifestDigest, err)
 	}
 	body, err := s.read(ctx, descriptor, maxManifestSize)
 	if err != nil {
-		return ocispec.Descriptor{}, ocispec.Manifest{}, err
+		return manifest{}, ocispec.Manifest{}, err
 	}
 	var m ocispec.Manifest
 	if err := json.Unmarshal(body, &m); err != nil || m.ArtifactType != artifactType || len(m.Layers) != 1 {
-		return ocispec.Descriptor{}, ocispec.Manifest{}, fault.Newf(fault.Invalid, "read manifest", manifestDigest,
+		return manifest{}, ocispec.Manifest{}, fault.Newf(fault.Invalid, "read manifest", manifestDigest,
 			"name the digest that drawbridge build printed", "it is not of type "+artifactType)
 	}
-	return descriptor, m, nil
+	descriptor.ArtifactType = artifactType
+	return manifest{descriptor: descriptor, content: body}, m, nil
 }
 
 // write keeps what a manifest refers to.

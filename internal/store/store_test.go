@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -10,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"drawbridge/internal/fault"
+	"drawbridge/internal/release"
 	"drawbridge/internal/store"
 )
 
@@ -226,4 +228,107 @@ func TestLoadRefusesWhatIsNoRelease(t *testing.T) {
 	require.NoError(t, err)
 	_, err = kept.Load(t.Context(), blob)
 	requireFault(t, err, fault.Invalid, blob, "it is not of type "+store.TypeRelease)
+}
+
+// another is a tree with other content, as an author's edit makes it.
+func another(n int) store.Files {
+	files := tree()
+	files["sql/fct_orders.sql"] = fmt.Appendf(nil, "SELECT %d AS order_id\n", n)
+	return files
+}
+
+func TestTriesClaimNoVersion(t *testing.T) {
+	t.Parallel()
+	for name, kept := range stores(t) {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			ctx := t.Context()
+			var tries []release.Release
+			for n := range 3 {
+				r, err := kept.Try(ctx, "shop", "1.0.0", another(n))
+				require.NoError(t, err)
+				require.Regexp(t, `^1\.0\.0\+[0-9a-f]{8}$`, r.Version)
+				again, err := kept.Try(ctx, "shop", "1.0.0", another(n))
+				require.NoError(t, err)
+				require.Equal(t, r, again)
+				tries = append(tries, r)
+			}
+			owner, err := kept.Owner(ctx, "shop", "1.0.0")
+			require.NoError(t, err)
+			require.Empty(t, owner)
+			_, err = kept.Resolve(ctx, "shop", "1.0.0")
+			requireFault(t, err, fault.Invalid, tries[1].Version)
+			names, err := kept.Pipelines(ctx)
+			require.NoError(t, err)
+			require.Equal(t, []string{"shop"}, names)
+
+			require.NoError(t, kept.Claim(ctx, tries[1]))
+			require.NoError(t, kept.Claim(ctx, tries[1]), "twice is once")
+			requireFault(t, kept.Claim(ctx, tries[0]), fault.Refused, tries[1].Digest, "raise the version")
+			named, err := kept.Try(ctx, "shop", "1.0.0", another(1))
+			require.NoError(t, err)
+			require.Equal(t, "1.0.0", named.Version, "by its version, now that it has one")
+			later, err := kept.Try(ctx, "shop", "1.0.0", another(7))
+			require.NoError(t, err, "what is claimed can be tried with another content")
+			_, _, err = kept.Build(ctx, "shop", "1.0.0", another(7))
+			requireFault(t, err, fault.Refused, "raise the version")
+
+			for version, digest := range map[string]string{
+				"1.0.0": tries[1].Digest, tries[0].Version: tries[0].Digest, tries[1].Version: tries[1].Digest, later.Version: later.Digest,
+				"1.0.0+" + strings.TrimPrefix(tries[2].Digest, "sha256:"): tries[2].Digest,
+			} {
+				found, err := kept.Resolve(ctx, "shop", version)
+				require.NoError(t, err)
+				require.Equal(t, digest, found, version)
+				artifact, err := kept.Load(ctx, found)
+				require.NoError(t, err)
+				require.Equal(t, "1.0.0", artifact.Version, "the artifact is the same, claimed or not")
+			}
+			var listed []string
+			for r, err := range kept.Releases(ctx, "shop") {
+				require.NoError(t, err)
+				listed = append(listed, r.Version)
+			}
+			require.Equal(t, "1.0.0", listed[0], "what has the version comes before its tries")
+			require.ElementsMatch(t, []string{"1.0.0", tries[0].Version, tries[1].Version, tries[2].Version, later.Version}, listed)
+		})
+	}
+}
+
+func TestWhatWasBuiltIsFoundAsATryToo(t *testing.T) {
+	t.Parallel()
+	kept := open(t, t.TempDir())
+	built, _, err := kept.Build(t.Context(), "shop", "1.0.0", tree())
+	require.NoError(t, err)
+	found, err := kept.Resolve(t.Context(), "shop", built.As("").Version)
+	require.NoError(t, err)
+	require.Equal(t, built.Digest, found)
+	_, err = kept.Resolve(t.Context(), "shop", "1.0.0+ffffffff")
+	requireFault(t, err, fault.Invalid, "1.0.0")
+	_, err = kept.Resolve(t.Context(), "shop", "1.0.0+short")
+	requireFault(t, err, fault.Invalid, "8 digits")
+}
+
+func TestAReleaseClaimsOnlyTheVersionThatItSaysOfItself(t *testing.T) {
+	t.Parallel()
+	kept := open(t, t.TempDir())
+	r, err := kept.Try(t.Context(), "shop", "1.0.0", tree())
+	require.NoError(t, err)
+	forged := r
+	forged.Version = "2.0.0"
+	requireFault(t, kept.Claim(t.Context(), forged), fault.Refused, "shop@1.0.0")
+	forged = r
+	forged.Pipeline = "orders"
+	requireFault(t, kept.Claim(t.Context(), forged), fault.Refused, "shop@1.0.0")
+	versions, err := kept.Versions(t.Context(), "shop")
+	require.NoError(t, err)
+	require.Equal(t, []string{r.Version}, versions)
+}
+
+func TestAVersionThatLooksLikeATryIsRefused(t *testing.T) {
+	t.Parallel()
+	_, err := store.Pack("shop", "1.0.0-20261125", tree())
+	requireFault(t, err, fault.Invalid, "dev.")
+	_, err = store.Pack("shop", "1.0.0-dev.20261125", tree())
+	require.NoError(t, err)
 }

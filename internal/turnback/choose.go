@@ -11,15 +11,12 @@ import (
 	"drawbridge/internal/release"
 )
 
-const (
-	// listed bounds how many tenures a refusal names.
-	listed = 10
-	// shortest is the fewest hex digits of a digest that name a release.
-	shortest = 8
-)
+// listed bounds how many tenures a refusal names.
+const listed = 10
 
 // Choose finds the tenure that a rollback goes to. active is the number of the present one. to is a version, a version
-// with the first hex digits of its digest (1.4.0+0123abcd), or a tenure's number. Without it, it is the latest before the
+// with the first hex digits of its digest (1.4.0+0123abcd), or a tenure's number. A version is that of the release that had
+// claimed it; where none had, of its tries. Without to, it is the latest before the
 // present one; after a turn-back that would mean something else each time, so it is refused and the tenures are listed.
 func Choose(tenures []release.Tenure, active int64, to string) (release.Tenure, error) {
 	var was []release.Tenure // newest first
@@ -47,12 +44,7 @@ func Choose(tenures []release.Tenure, active int64, to string) (release.Tenure, 
 		}
 		return refuse(fmt.Sprintf("tenure %d was never active here", number))
 	}
-	var found []release.Tenure
-	for _, t := range was {
-		if named(t, to) {
-			found = append(found, t)
-		}
-	}
+	found := named(was, to)
 	if len(found) == 0 {
 		return refuse("no such release was active here")
 	}
@@ -80,19 +72,24 @@ func previous(was []release.Tenure, active int64, refuse func(string) (release.T
 	return was[at+1], nil
 }
 
-// named says whether what a person typed names the tenure's release.
-func named(t release.Tenure, to string) bool {
-	if t.None() {
-		return false
+// named are the tenures of the releases that have a name. A release that claimed its version after it was tried here has both
+// names in the ledger.
+func named(was []release.Tenure, to string) []release.Tenure {
+	base, hex, try := release.CutTry(to)
+	digests := func(called func(release.Release) bool) map[string]bool {
+		of := map[string]bool{}
+		for _, t := range was {
+			if !t.None() && called(t.Release) {
+				of[t.Release.Digest] = true
+			}
+		}
+		return of
 	}
-	if t.Release.Version == to {
-		return true
+	of := digests(func(r release.Release) bool { return r.Version == to })
+	if len(of) == 0 && (!try || len(hex) >= release.TryDigits) {
+		of = digests(func(r release.Release) bool { return r.Base() == base && r.Is(hex) })
 	}
-	at := strings.LastIndex(to, "+")
-	if at < 0 || t.Release.Version != to[:at] || len(to[at+1:]) < shortest {
-		return false
-	}
-	return strings.HasPrefix(strings.TrimPrefix(t.Release.Digest, "sha256:"), to[at+1:])
+	return slices.DeleteFunc(slices.Clone(was), func(t release.Tenure) bool { return t.None() || !of[t.Release.Digest] })
 }
 
 // listing is how a refusal names a tenure: 3 1.0.0 (turn_back).

@@ -30,6 +30,12 @@ func TestChoose(t *testing.T) {
 		return tenure(n, v, release.ByTurnBack, func(t *release.Tenure) { t.Back = to })
 	}
 	never := func(t *release.Tenure) { t.Activated = false }
+	tried := func(n int64, digest string) release.Tenure {
+		r := release.Release{Pipeline: "shop", Version: "1.4.0", Digest: digest}
+		return deployed(n, "1.4.0", func(t *release.Tenure) { t.Release = r.As("") })
+	}
+	const a, b = "sha256:aaaaaaaa01", "sha256:bbbbbbbb02"
+	built := deployed(9, "1.4.0", func(t *release.Tenure) { t.Release.Digest = a })
 	cases := map[string]struct {
 		tenures  []release.Tenure
 		active   int64
@@ -62,6 +68,14 @@ func TestChoose(t *testing.T) {
 		"a release with two configs names no state":    {[]release.Tenure{deployed(1, "1.0.0", func(t *release.Tenure) { t.Config = "x" }), deployed(2, "1.0.0")}, 2, "1.0.0", 0},
 		"two tries of a version name no state":         {[]release.Tenure{deployed(1, "1.0.0", func(t *release.Tenure) { t.Release.Digest = "sha256:eeeeffff" }), deployed(2, "1.0.0")}, 2, "1.0.0", 0},
 		"one of two tries, by digest":                  {[]release.Tenure{deployed(1, "1.0.0", func(t *release.Tenure) { t.Release.Digest = "sha256:eeeeffff" }), deployed(2, "1.0.0")}, 2, "1.0.0+eeeeffff", 1},
+		"a try, by its name":                           {[]release.Tenure{tried(1, a), tried(2, b)}, 2, "1.4.0+aaaaaaaa", 1},
+		"a try, by more digits":                        {[]release.Tenure{tried(1, a), tried(2, b)}, 2, "1.4.0+aaaaaaaa01", 1},
+		"a try, by too few":                            {[]release.Tenure{tried(1, a), tried(2, b)}, 2, "1.4.0+aaaa", 0},
+		"a version of two tries":                       {[]release.Tenure{tried(1, a), tried(2, b)}, 2, "1.4.0", 0},
+		"a version of one try":                         {[]release.Tenure{tried(1, a), deployed(2, "1.5.0")}, 2, "1.4.0", 1},
+		"the try before":                               {[]release.Tenure{tried(1, a), tried(2, b)}, 2, "", 1},
+		"what has claimed a version, not its tries":    {[]release.Tenure{tried(1, b), built}, 9, "1.4.0", 9},
+		"a try that has claimed its version since":     {[]release.Tenure{tried(1, a), tried(2, b), built}, 9, "1.4.0+aaaaaaaa", 9},
 		"a version with build metadata":                {[]release.Tenure{deployed(1, "1.0.0+b1", func(t *release.Tenure) { t.Release = release.Release{Version: "1.0.0+b1", Digest: "x"} }), deployed(2, "1.1.0")}, 2, "1.0.0+b1", 1},
 	}
 	for name, c := range cases {

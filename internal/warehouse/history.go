@@ -52,7 +52,7 @@ func (w *Warehouse) History(ctx context.Context, pipeline string, limit int) (ge
 }
 
 func activation(t release.Tenure) generation.Event {
-	text := fmt.Sprintf("%s is active, tenure %d", t.Release.Version, t.Number)
+	text := fmt.Sprintf("made active, tenure %d", t.Number)
 	if t.None() {
 		text = fmt.Sprintf("nothing is active, tenure %d", t.Number)
 	}
