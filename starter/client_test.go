@@ -36,6 +36,9 @@ type server struct {
 	status  func() (workflows.Status, error)
 	result  func(ctx context.Context, answer any) error
 	pending []*workflowpb.PendingActivityInfo
+	is      *workflowpb.WorkflowExecutionInfo
+	update  func(o client.UpdateWorkflowOptions) (any, error)
+	left    []any // signals
 	started []client.StartWorkflowOptions
 	inputs  []any
 }
@@ -51,7 +54,31 @@ func (s *server) DescribeTaskQueue(_ context.Context, name string, _ enumspb.Tas
 }
 
 func (s *server) DescribeWorkflowExecution(context.Context, string, string) (*workflowservice.DescribeWorkflowExecutionResponse, error) {
-	return &workflowservice.DescribeWorkflowExecutionResponse{PendingActivities: s.pending}, nil
+	return &workflowservice.DescribeWorkflowExecutionResponse{PendingActivities: s.pending, WorkflowExecutionInfo: s.is}, nil
+}
+
+func (s *server) UpdateWorkflow(_ context.Context, o client.UpdateWorkflowOptions) (client.WorkflowUpdateHandle, error) {
+	answer, err := s.update(o)
+	return updated{answer: answer}, err
+}
+
+func (s *server) SignalWorkflow(_ context.Context, _, _, _ string, message any) error {
+	s.left = append(s.left, message)
+	return nil
+}
+
+// updated is the answer of an update.
+type updated struct {
+	client.WorkflowUpdateHandle
+	answer any
+}
+
+func (u updated) Get(_ context.Context, into any) error {
+	body, err := json.Marshal(u.answer)
+	if err != nil {
+		return err
+	}
+	return json.Unmarshal(body, into)
 }
 
 func (s *server) ExecuteWorkflow(_ context.Context, o client.StartWorkflowOptions, workflow any, args ...any) (client.WorkflowRun, error) {

@@ -59,11 +59,7 @@ type Paused struct {
 }
 
 func (p Paused) sentence() string {
-	text := Command{Kind: Pause, By: p.By, Reason: p.Reason}.sentence()
-	if p.Held == nil {
-		text += " (what has begun goes on to its edge)"
-	}
-	return text
+	return Command{Kind: Pause, By: p.By, Reason: p.Reason}.sentence()
 }
 
 // Steered is how a workflow stands when it has obeyed a command.
