@@ -90,6 +90,8 @@ type SliceInput struct {
 	Slice     int           `json:"slice,omitempty"` // index into the environment's slices
 	// Aside asks for what the plan's smoke builds and nobody publishes, instead of a slice.
 	Aside bool `json:"aside,omitempty"`
+	// From is the partition to begin with, as the call before said; 0 is the first.
+	From int `json:"from,omitempty"`
 	// Control is a release that is built in the target's place, only to be compared with.
 	Control *release.Release `json:"control,omitempty"`
 }
@@ -118,13 +120,20 @@ type Piece struct {
 // name is the piece's output and partition, as people read it.
 func (p Piece) name() string { return fmt.Sprintf("%s[%s]", p.Swap.Output, p.Swap.Partition) }
 
-// SliceResult is what a slice built.
+// SliceResult is what a slice built, or what a call built of it.
 type SliceResult struct {
 	Pieces  []Piece `json:"pieces"`
 	Seconds float64 `json:"seconds"`
+	// Next is the partition to go on with; 0: none is left.
+	Next int `json:"next,omitempty"`
 }
 
-// BuildSlice builds and audits the partitions of one slice, one after another, and publishes nothing. It is idempotent on
+// edgeEvery is how long an activity goes on from partition to partition before it hands over at an edge: what a pause waits
+// for beyond the partition that is under way.
+const edgeEvery = 5 * time.Second
+
+// BuildSlice builds and audits the partitions of one slice, one after another, and publishes nothing. When that takes long
+// it hands over at the edge of a partition, and the next call goes on from there. It is idempotent on
 // target key + step + round + partition: the ledger is the checkpoint, so a retry builds only what is missing. It
 // heartbeats, and each attempt makes generations of its own.
 func (a *Builds) BuildSlice(ctx context.Context, in SliceInput) (SliceResult, error) {
@@ -155,12 +164,17 @@ func (a *Builds) BuildSlice(ctx context.Context, in SliceInput) (SliceResult, er
 	}
 	started := a.Now()
 	var result SliceResult
-	for _, batch := range batches(p, items) {
+	all := batches(p, items)
+	for i := in.From; i < len(all) && result.Next == 0; i++ {
+		batch := all[i]
 		pieces, err := a.run(ctx, w, p, in, batch)
 		if err != nil {
 			return SliceResult{}, fmt.Errorf("build partition %s of %s: %w", batch.key, describe(p), err)
 		}
 		result.Pieces = append(result.Pieces, pieces...)
+		if i+1 < len(all) && a.Now().Sub(started) >= edgeEvery {
+			result.Next = i + 1
+		}
 	}
 	result.Seconds = a.Now().Sub(started).Seconds()
 	return result, nil

@@ -38,6 +38,9 @@ type server struct {
 	result  func(ctx context.Context, answer any) error
 	pending []*workflowpb.PendingActivityInfo
 	open    string // ID of what runs
+	is      *workflowpb.WorkflowExecutionInfo
+	update  func(o client.UpdateWorkflowOptions) (any, error)
+	left    []any // signals
 	started []client.StartWorkflowOptions
 	inputs  []any
 }
@@ -53,11 +56,35 @@ func (s *server) DescribeTaskQueue(_ context.Context, name string, _ enumspb.Tas
 }
 
 func (s *server) DescribeWorkflowExecution(_ context.Context, id, _ string) (*workflowservice.DescribeWorkflowExecutionResponse, error) {
-	now := &workflowservice.DescribeWorkflowExecutionResponse{PendingActivities: s.pending}
+	now := &workflowservice.DescribeWorkflowExecutionResponse{PendingActivities: s.pending, WorkflowExecutionInfo: s.is}
 	if id == s.open {
 		now.WorkflowExecutionInfo = &workflowpb.WorkflowExecutionInfo{Status: enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING}
 	}
 	return now, nil
+}
+
+func (s *server) UpdateWorkflow(_ context.Context, o client.UpdateWorkflowOptions) (client.WorkflowUpdateHandle, error) {
+	answer, err := s.update(o)
+	return updated{answer: answer}, err
+}
+
+func (s *server) SignalWorkflow(_ context.Context, _, _, _ string, message any) error {
+	s.left = append(s.left, message)
+	return nil
+}
+
+// updated is the answer of an update.
+type updated struct {
+	client.WorkflowUpdateHandle
+	answer any
+}
+
+func (u updated) Get(_ context.Context, into any) error {
+	body, err := json.Marshal(u.answer)
+	if err != nil {
+		return err
+	}
+	return json.Unmarshal(body, into)
 }
 
 func (s *server) ExecuteWorkflow(_ context.Context, o client.StartWorkflowOptions, workflow any, args ...any) (client.WorkflowRun, error) {

@@ -60,8 +60,8 @@ func (a *app) root() *cobra.Command {
 watches it, and turns code and data back when something is wrong. What it starts runs in Temporal: closing the terminal
 stops nothing.
 
-Exit codes: 0 done, 1 usage or invalid input, 2 refused or a failed check, 3 rolled back, 4 waiting for a person,
-5 stuck (turned back in part), 130 interrupted while following (what was started goes on).`,
+Exit codes: 0 done, 1 usage or invalid input, 2 refused or a failed check, 3 rolled back, 4 waiting for a person (at a gate, or
+paused), 5 stuck (turned back in part), 130 interrupted while following (what was started goes on).`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Args:          noSuchCommand,
@@ -79,7 +79,8 @@ Exit codes: 0 done, 1 usage or invalid input, 2 refused or a failed check, 3 rol
 	)
 	root.AddCommand(
 		a.initCommand(), a.validateCommand(), a.buildCommand(), a.planCommand(), a.deployCommand(), a.runCommand(),
-		a.rollbackCommand(), a.recoverCommand(), a.cancelCommand(),
+		a.rollbackCommand(), a.recoverCommand(),
+		a.pauseCommand(), a.resumeCommand(), a.setLanesCommand(), a.cancelCommand(),
 		a.approveCommand(), a.rejectCommand(), a.decideCommand(), a.inboxCommand(), a.holdCommand(), a.releaseHoldCommand(),
 		a.statusCommand(), a.historyCommand(), a.diffCommand(), a.checksumCommand(),
 		a.doctorCommand(), a.setupCommand(), a.envCommand(), a.versionCommand(),

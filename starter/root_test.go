@@ -2,7 +2,13 @@ package main
 
 import (
 	"encoding/json"
+	"go/ast"
+	"go/parser"
+	"go/token"
 	"io"
+	"os"
+	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -36,6 +42,48 @@ func TestHelpIsAsShown(t *testing.T) {
 			golden(t, "help/"+name+".txt", x.out.String())
 		})
 	}
+}
+
+// A hint is there to be typed: whatever any program of ours proposes has to exist.
+func TestEveryCommandThatATextProposesExists(t *testing.T) {
+	t.Parallel()
+	known := append(commands(), "help", "completion")
+	proposed := regexp.MustCompile(`\bdrawbridge ([a-z][a-z-]*)`)
+	hint := regexp.MustCompile(`: drawbridge ([a-z][a-z-]*)`)
+	adapters := regexp.MustCompile(`^\.\./internal/(catalog|postgres|testdb|warehouse)/`) // they mark what is ours in a server
+	seen := map[string]bool{}
+	err := filepath.WalkDir("..", func(path string, entry os.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if entry.IsDir() && path != ".." && strings.HasPrefix(entry.Name(), ".") {
+			return filepath.SkipDir
+		}
+		if entry.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+			return nil
+		}
+		wording := proposed
+		if adapters.MatchString(filepath.ToSlash(path)) {
+			wording = hint
+		}
+		file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.SkipObjectResolution)
+		if err != nil {
+			return err
+		}
+		ast.Inspect(file, func(n ast.Node) bool {
+			if text, ok := n.(*ast.BasicLit); ok && text.Kind == token.STRING {
+				for _, m := range wording.FindAllStringSubmatch(text.Value, -1) {
+					seen[m[1]] = true
+					require.Contains(t, known, m[1], "%s proposes: %s", path, text.Value)
+				}
+			}
+			return true
+		})
+		return nil
+	})
+	require.NoError(t, err)
+	require.Contains(t, seen, "resume")
+	require.Greater(t, len(seen), 15)
 }
 
 func TestCompletionIsWritten(t *testing.T) {

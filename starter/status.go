@@ -18,7 +18,7 @@ func (a *app) statusCommand() *cobra.Command {
 		Short: "Show what is going on, or one workflow",
 		Long: `Without an argument: everything that runs and the last that ended. With one: where it is and why, its gates with verdicts,
 and what to type next; the exit code is 0 while it goes well, 2 refused, 3 rolled back, 4 waiting for a
-person, 5 stuck.
+person (at a gate, or paused), 5 stuck.
 A deployment that somebody terminated is abandoned: recover turns back what it left.`,
 		Example: "  drawbridge status\n  drawbridge status shop --watch\n  drawbridge status rollback/shop/prod --json",
 		GroupID: groupLook,

@@ -123,14 +123,14 @@ func (x *crossing) smoke(ctx workflow.Context) error {
 func (x *crossing) smokeAgain(ctx workflow.Context, round int) error {
 	x.progress.Round, x.progress.Tried = round, nil
 	in := activities.SliceInput{Target: x.now(ctx), Step: "canary", Round: round, Plan: x.summary.Digest, Slice: 0}
-	built, err := BuildSlice.Do(ctx, x.Conductor, x.at("smoke"), "build smoke", in)
+	built, err := x.build(ctx, x.at("smoke"), "build smoke", in)
 	if err != nil {
 		return err
 	}
 	x.progress.Canary = built.Pieces
 	if x.env.Aside > 0 && round == 0 {
 		in.Step, in.Aside = "smoke", true
-		aside, err := BuildSlice.Do(ctx, x.Conductor, x.at("smoke"), "build smoke, not published", in)
+		aside, err := x.build(ctx, x.at("smoke"), "build smoke, not published", in)
 		if err != nil {
 			return err
 		}
@@ -189,7 +189,7 @@ func (x *crossing) control(ctx workflow.Context, need []activities.Piece) ([]act
 	for _, p := range need {
 		in.Items = append(in.Items, generation.Item{Output: p.Swap.Output, Partition: p.Swap.Partition})
 	}
-	built, err := BuildSlice.Do(ctx, x.Conductor, x.at("control"), "build control", in)
+	built, err := x.build(ctx, x.at("control"), "build control", in)
 	return built.Pieces, err
 }
 
@@ -282,7 +282,7 @@ func (x *crossing) publishRest(ctx workflow.Context) error {
 		At: x.at(plan.StepPublishRest), Total: total, Lanes: x.env.Lanes,
 		Name: slice,
 		Do: func(ctx workflow.Context, at conduct.Scope, item int) (activities.SliceResult, error) {
-			built, err := BuildSlice.Do(ctx, x.Conductor, at.At(slice(item)), "build "+slice(item),
+			built, err := x.build(ctx, at.At(slice(item)), "build "+slice(item),
 				activities.SliceInput{Target: x.now(ctx), Step: slice(item), Plan: x.summary.Digest, Slice: item + 1})
 			if err != nil {
 				return built, err
@@ -298,7 +298,7 @@ func (x *crossing) publishRest(ctx workflow.Context) error {
 			}
 			in := activities.PublishInput{Step: "publish-" + slice(item), Activate: item == total-1}
 			err := x.publish(ctx, in, built.Pieces, func(ctx workflow.Context, round int) ([]activities.Piece, error) {
-				built, err := BuildSlice.Do(ctx, x.Conductor, x.at(slice(item)), "build "+slice(item)+" again",
+				built, err := x.build(ctx, x.at(slice(item)), "build "+slice(item)+" again",
 					activities.SliceInput{Target: x.now(ctx), Step: slice(item), Round: round, Plan: x.summary.Digest, Slice: item + 1})
 				if err != nil {
 					return nil, err
@@ -323,6 +323,22 @@ func (x *crossing) publishRest(ctx workflow.Context) error {
 		}
 	}
 	return nil
+}
+
+// build has a slice built. The activity hands over at the edge of a partition now and then, where a pause may hold it.
+func (x *crossing) build(ctx workflow.Context, at conduct.Scope, summary string, in activities.SliceInput) (activities.SliceResult, error) {
+	var all activities.SliceResult
+	for {
+		built, err := BuildSlice.Do(ctx, x.Conductor, at, summary, in)
+		all.Pieces, all.Seconds = append(all.Pieces, built.Pieces...), all.Seconds+built.Seconds
+		if err != nil || built.Next == 0 {
+			return all, err
+		}
+		if err := x.Checkpoint(ctx); err != nil {
+			return all, err
+		}
+		in.From = built.Next
+	}
 }
 
 // slice names a slice after the canary's, as steps and effect keys know it.

@@ -97,7 +97,7 @@ func newDeployment(ctx workflow.Context, in DeploymentInput) (*deployment, error
 		d.progress, d.document = s.Progress, s.Document
 	}
 	var err error
-	d.Conductor, err = conduct.Open(ctx, head, d, conduct.Pause, conduct.Resume, conduct.Cancel, conduct.SetLanes)
+	d.Conductor, err = conduct.Open(ctx, head, d, Takes(DeploymentName)...)
 	if err != nil {
 		return nil, err
 	}
@@ -155,7 +155,7 @@ func (d *deployment) prepare(ctx workflow.Context) error {
 	d.About(d.summary.Release, d.summary.Digest)
 	d.learn()
 	for _, env := range d.summary.Environments {
-		d.crossings = append(d.crossings, Crossing{Environment: env.Name, State: "waiting", Slices: env.Slices})
+		d.crossings = append(d.crossings, Crossing{Environment: env.Name, State: "waiting", Slices: env.Slices, Lanes: env.Lanes})
 	}
 	d.progress = make([]Progress, len(d.summary.Environments))
 	if blocking := d.summary.Blocked(); len(blocking) > 0 {

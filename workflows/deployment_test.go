@@ -610,6 +610,87 @@ func TestADeploymentIsPausedAndGoesOn(t *testing.T) {
 	require.Equal(t, 9, e.ledgers["dev"].visible())
 }
 
+func TestASliceIsHeldAtTheEdgeOfAPartition(t *testing.T) {
+	t.Parallel()
+	e := smooth(t, crossing("dev"))
+	env := e.environment(t)
+	e.build = func(ctx context.Context, in activities.SliceInput) (activities.SliceResult, error) {
+		if in.Step == "slice-1" && in.From == 0 {
+			env.SignalWorkflow(workflows.Steer, conduct.Command{Kind: conduct.Pause, By: "bob"})
+			return activities.SliceResult{Next: 1}, nil // one of two partitions
+		}
+		return e.built(ctx, in, gate.Pass)
+	}
+	builds := func() (n int) {
+		for _, call := range e.seen() {
+			if call == "BuildSlice dev slice-1" {
+				n++
+			}
+		}
+		return n
+	}
+	env.RegisterDelayedCallback(func() {
+		require.Equal(t, 1, builds(), "no further partition is begun")
+		require.NotNil(t, now(t, env).Paused.Held)
+		env.UpdateWorkflow(workflows.Steer, "resume", answered(t), conduct.Command{Kind: conduct.Resume, By: "bob"})
+	}, time.Hour)
+	env.ExecuteWorkflow(workflows.DeploymentName, workflows.DeploymentInput{
+		Pipeline: "shop", Release: candidate(), Environments: []string{"dev"}, By: "ann",
+	})
+	s, err := result(t, env)
+	require.NoError(t, err)
+	require.Equal(t, workflows.StageDone, s.Stage)
+	require.Equal(t, 2, builds(), "it goes on with the rest of the slice")
+}
+
+func TestAPauseWhileItWatchesIsRefusedWithWhatToDo(t *testing.T) {
+	t.Parallel()
+	x := crossing("dev")
+	x.Watch = plan.Watch{For: 5 * time.Hour, Every: time.Hour, OnBreach: "rollback"}
+	e := smooth(t, x)
+	refused := false
+	s, err := e.deploy(t, func(env *testsuite.TestWorkflowEnvironment) {
+		env.RegisterDelayedCallback(func() {
+			env.UpdateWorkflow(workflows.Steer, "pause", &testsuite.TestUpdateCallback{
+				OnAccept: func() { require.Fail(t, "accepted") },
+				OnReject: func(err error) {
+					refused = true
+					class, hint := conduct.ClassOf(err)
+					require.Equal(t, fault.Conflict, class)
+					require.ErrorContains(t, err, "there is no work to hold")
+					require.Contains(t, hint, "drawbridge cancel ")
+				},
+			}, conduct.Command{Kind: conduct.Pause, By: "bob"})
+		}, 2*time.Hour)
+	})
+	require.NoError(t, err)
+	require.True(t, refused)
+	require.Equal(t, workflows.StageDone, s.Stage)
+}
+
+func TestACancelTurnsAPausedDeploymentBack(t *testing.T) {
+	t.Parallel()
+	e := smooth(t, crossing("dev"))
+	env := e.environment(t)
+	e.on = func(call string) {
+		if call == "Publish dev publish-canary" {
+			env.SignalWorkflow(workflows.Steer, conduct.Command{Kind: conduct.Pause, By: "bob"})
+		}
+	}
+	env.RegisterDelayedCallback(func() {
+		require.NotNil(t, now(t, env).Paused.Held)
+		env.CancelWorkflow()
+	}, time.Hour)
+	env.ExecuteWorkflow(workflows.DeploymentName, workflows.DeploymentInput{
+		Pipeline: "shop", Release: candidate(), Environments: []string{"dev"}, By: "ann",
+	})
+	s, err := result(t, env)
+	require.True(t, temporal.IsCanceledError(err), "%v", err)
+	require.Equal(t, workflows.StageRolledBack, s.Stage)
+	require.Nil(t, s.Paused)
+	require.NotContains(t, e.seen(), "BuildSlice dev slice-1")
+}
+
 func TestAPauseHoldsADeploymentBetweenItsSteps(t *testing.T) {
 	t.Parallel()
 	for call, next := range map[string]string{

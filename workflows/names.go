@@ -114,6 +114,19 @@ func Workflows() []Workflow {
 	}
 }
 
+// Takes are the commands that workflows of a name obey; they refuse all others.
+func Takes(name string) []conduct.Kind {
+	switch name {
+	case DeploymentName:
+		return []conduct.Kind{conduct.Pause, conduct.Resume, conduct.Cancel, conduct.SetLanes}
+	case RollbackName:
+		return []conduct.Kind{conduct.Pause, conduct.Resume, conduct.Cancel}
+	case RunName: // it is one partition, so there is no edge at which it could be held
+		return []conduct.Kind{conduct.Cancel}
+	}
+	return nil
+}
+
 // WorkflowRegistry is a worker, a replayer or a test environment.
 type WorkflowRegistry interface {
 	RegisterWorkflowWithOptions(f any, options workflow.RegisterOptions)

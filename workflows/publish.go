@@ -28,6 +28,9 @@ func publish(ctx workflow.Context, c *conduct.Conductor, in activities.PublishIn
 	}
 	at := conduct.Scope{Environment: in.Target.Environment, Step: in.Step}
 	for held := firstHeld; ; {
+		if err := c.Checkpoint(ctx); err != nil { // nothing of it is visible yet
+			return nil, err
+		}
 		res, err := Publish.Do(ctx, c, at, in.Step, in)
 		if err != nil {
 			return nil, err

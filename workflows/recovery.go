@@ -18,7 +18,7 @@ import (
 //	compensating ⇄ waiting → rolled_back | refused (nothing was visible) | stuck
 func Recovery(ctx workflow.Context, in RecoveryInput) (Status, error) {
 	head := conduct.Header{Kind: "recovery", Pipeline: in.Pipeline, By: in.By, Stage: StageCompensating}
-	c, err := conduct.Open(ctx, head, plain{})
+	c, err := conduct.Open(ctx, head, plain{}, Takes(RecoveryName)...)
 	if err != nil {
 		return Status{}, err
 	}

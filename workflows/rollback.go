@@ -14,7 +14,7 @@ import (
 
 // Rollback turns back what is finished: an environment to an earlier tenure, or one partition to an earlier generation.
 //
-//	planning → compensating ⇄ waiting → done | stuck | refused (nothing has moved)
+//	planning → compensating ⇄ waiting, paused → done | stuck | refused (nothing has moved)
 //
 // It promises: from its first effect on nothing of what is turned back publishes any more; what is ours swaps back in a time
 // that does not depend on table size; whatever stops it, the same command goes on with exactly what is left; a dry run
@@ -24,7 +24,7 @@ func Rollback(ctx workflow.Context, in RollbackInput) (Status, error) {
 	if in.State != nil {
 		head = in.State.Header
 	}
-	c, err := conduct.Open(ctx, head, plain{}, conduct.Pause, conduct.Resume, conduct.Cancel)
+	c, err := conduct.Open(ctx, head, plain{}, Takes(RollbackName)...)
 	if err != nil {
 		return Status{}, err
 	}

@@ -130,6 +130,38 @@ func TestARollbackOfManyPartitionsTurnsEachBackOnceWhateverStopsIt(t *testing.T)
 	}
 }
 
+func TestARollbackIsPausedBetweenItsPassesAndGoesOn(t *testing.T) {
+	t.Parallel()
+	e := smooth(t, crossing("prod"))
+	keys := []partition.Key{"2026-01-30", "2026-01-31"}
+	e.deployed("prod", keys...)
+	env := e.environment(t)
+	passes, swap := 0, e.swap
+	e.swap = func(ctx context.Context, in activities.PassInput) (activities.Pass, error) {
+		if passes++; passes == 1 {
+			env.SignalWorkflow(workflows.Steer, conduct.Command{Kind: conduct.Pause, By: "bob", Reason: "readers complain"})
+			return activities.Pass{}, nil // its time is over, and there is more
+		}
+		return swap(ctx, in)
+	}
+	env.RegisterDelayedCallback(func() {
+		s := now(t, env)
+		require.Equal(t, workflows.StagePaused, s.Stage)
+		require.NotNil(t, s.Paused.Held)
+		require.Equal(t, 1, passes, "no pass is begun while it is paused")
+		env.UpdateWorkflow(workflows.Steer, "lanes", &testsuite.TestUpdateCallback{
+			OnAccept: func() { require.Fail(t, "accepted") },
+			OnReject: func(err error) { require.ErrorContains(t, err, "takes only pause, resume, cancel") },
+		}, conduct.Command{Kind: conduct.SetLanes, By: "bob", Lanes: 3})
+		env.UpdateWorkflow(workflows.Steer, "resume", answered(t), conduct.Command{Kind: conduct.Resume, By: "bob"})
+	}, time.Hour)
+	env.ExecuteWorkflow(workflows.RollbackName, rollbackInput())
+	s, err := result(t, env)
+	require.NoError(t, err)
+	require.Equal(t, workflows.StageDone, s.Stage, s.Sentence)
+	require.Equal(t, 2, passes)
+}
+
 func TestARebuildThatFailsStopsNoOther(t *testing.T) {
 	t.Parallel()
 	e := smooth(t, crossing("prod"))

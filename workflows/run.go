@@ -21,7 +21,7 @@ import (
 // gives the same rows.
 func Run(ctx workflow.Context, in RunInput) (Status, error) {
 	head := conduct.Header{Kind: "run", Pipeline: in.Pipeline, Release: in.Release, By: in.By, Stage: StagePlanning, Environment: in.Environment}
-	c, err := conduct.Open(ctx, head, plain{}, conduct.Cancel)
+	c, err := conduct.Open(ctx, head, plain{}, Takes(RunName)...)
 	if err != nil {
 		return Status{}, err
 	}

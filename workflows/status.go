@@ -56,6 +56,7 @@ type Crossing struct {
 	// Slices and SlicesDone count the publishing steps.
 	Slices     int        `json:"slices,omitempty"`
 	SlicesDone int        `json:"slices_done,omitempty"`
+	Lanes      int        `json:"lanes,omitempty"` // the plan's, unless a person set others
 	WatchUntil *time.Time `json:"watch_until,omitempty"`
 	NextLook   *time.Time `json:"next_look,omitempty"`
 	// Looks counts the looks of the watch.

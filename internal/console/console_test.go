@@ -130,6 +130,59 @@ func TestStatusScreens(t *testing.T) {
 	}
 }
 
+// pausedStatus is a deployment in the middle of its slices that bob has paused.
+func pausedStatus(held *time.Time) workflows.Status {
+	s := inSlices()
+	s.Kind, s.Stage, s.Sentence = view.Deployment, workflows.StagePaused, "paused by bob: the month is closed"
+	s.Paused = &conduct.Paused{By: "bob", Reason: "the month is closed", At: noon().Add(-12 * time.Minute), Held: held}
+	s.Crossings[0].Lanes = 2
+	return s
+}
+
+func TestAPausedDeploymentSaysWhoWhySinceWhenAndHowToGoOn(t *testing.T) {
+	t.Parallel()
+	held := new(noon().Add(-11*time.Minute - 18*time.Second))
+	lanes := pausedStatus(held)
+	lanes.Lanes = 4
+	atGate := waitingStatus()
+	atGate.Paused = lanes.Paused
+	for name, s := range map[string]workflows.Status{
+		"paused": pausedStatus(held), "pausing": pausedStatus(nil), "paused-lanes": lanes, "paused-at-gate": atGate,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			text := paper().Status(view.View{ID: "deploy/shop/1.1.0", Status: s})
+			golden(t, "status-"+name+".txt", text)
+			for _, part := range []string{"bob", "the month is closed", "drawbridge resume shop@1.1.0"} {
+				require.Contains(t, text, part)
+			}
+		})
+	}
+	require.Contains(t, paper().List([]view.View{{ID: "deploy/shop/1.1.0", Status: pausedStatus(held)}}), "Next: drawbridge resume shop@1.1.0")
+}
+
+func TestAnswersOfSteering(t *testing.T) {
+	t.Parallel()
+	id, at := "deploy/shop/1.1.0", noon().Add(-time.Minute)
+	bob := &conduct.Paused{By: "bob", Reason: "too slow", At: at}
+	held := &conduct.Paused{By: "bob", Reason: "too slow", At: at, Held: new(at.Add(42 * time.Second))}
+	for name, x := range map[string]Steered{
+		"pause":          {Command: conduct.Command{Kind: conduct.Pause, By: "ana"}, Now: &conduct.Steered{Paused: bob}},
+		"pause-already":  {Command: conduct.Command{Kind: conduct.Pause, By: "ana"}, Now: &conduct.Steered{Already: true, Paused: held}},
+		"pause-recorded": {Command: conduct.Command{Kind: conduct.Pause, By: "ana"}},
+		"resume":         {Command: conduct.Command{Kind: conduct.Resume, By: "ana"}, Now: &conduct.Steered{}},
+		"resume-already": {Command: conduct.Command{Kind: conduct.Resume, By: "ana"}, Now: &conduct.Steered{Already: true}},
+		"lanes":          {Command: conduct.Command{Kind: conduct.SetLanes, By: "ana", Lanes: 4}, Now: &conduct.Steered{Lanes: 4}},
+		"lanes-already":  {Command: conduct.Command{Kind: conduct.SetLanes, By: "ana", Lanes: 1}, Now: &conduct.Steered{Already: true, Lanes: 1, Paused: held}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			x.ID = id
+			golden(t, "answer-"+name+".txt", paper().Steered(x, "drawbridge-worker --workflows"))
+		})
+	}
+}
+
 func TestListScreen(t *testing.T) {
 	t.Parallel()
 	golden(t, "list.txt", paper().List([]view.View{

@@ -21,7 +21,7 @@ func (p *page) crossings(s workflows.Status) {
 		if i == len(s.Crossings)-1 {
 			branch, stem = "└── ", "    "
 		}
-		p.hang(branch, stem, inkf("%s %-10s %s", p.crossingGlyph(c.State), c.Environment, p.crossingText(c)))
+		p.hang(branch, stem, inkf("%s %-10s %s", p.crossingGlyph(c.State), c.Environment, p.crossingText(c, s.Lanes)))
 		twigs := p.twigs(c)
 		for j, t := range twigs {
 			twig, below := ink("├── "), ink("│   ")
@@ -100,10 +100,10 @@ func (p *page) crossingGlyph(state string) ink {
 	return "·"
 }
 
-func (p *page) crossingText(c workflows.Crossing) ink {
+func (p *page) crossingText(c workflows.Crossing, set int) ink {
 	text := inkf("%s", strings.ReplaceAll(c.State, "_", " "))
 	if c.Step != "" && c.State == "crossing" {
-		text += inkf(", step %s", c.Step)
+		text += inkf(", step %s", c.Step) + lanesOf(c, set)
 	}
 	if c.State == "watching" && c.WatchUntil != nil {
 		text += inkf(" for another %s", c.WatchUntil.Sub(p.Now).Round(time.Second))

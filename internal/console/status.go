@@ -47,6 +47,7 @@ func (s Screen) status(v view.View, events []workflows.Event) string {
 	if v.Sentence != "" {
 		p.line("%s", v.Sentence)
 	}
+	p.paused(v)
 	p.hint("", v.Hint)
 	p.blank()
 	p.crossings(v.Status)
@@ -98,8 +99,9 @@ func nextAfter(v view.View) []string {
 		return []string{history}
 	case view.Abandoned:
 		return []string{"drawbridge recover " + word(v.ID)}
-	case workflows.StagePlanning, workflows.StageValidating, workflows.StageCrossing, workflows.StageWaiting, workflows.StagePaused,
-		workflows.StageWatching, workflows.StageCompensating:
+	case workflows.StagePaused:
+		return []string{"drawbridge resume " + word(typed(v.ID)), "drawbridge cancel " + word(v.ID)}
+	case workflows.StagePlanning, workflows.StageValidating, workflows.StageCrossing, workflows.StageWaiting, workflows.StageWatching, workflows.StageCompensating:
 	}
 	return []string{"drawbridge status " + word(v.ID) + " --watch", "drawbridge cancel " + word(v.ID)}
 }
@@ -144,6 +146,8 @@ func nextOf(views []view.View) string {
 			return "drawbridge recover " + word(v.ID)
 		case workflows.StageWaiting:
 			return "drawbridge inbox"
+		case workflows.StagePaused:
+			return "drawbridge resume " + word(typed(v.ID))
 		default: // it goes on, or has ended
 		}
 	}

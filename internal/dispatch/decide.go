@@ -10,13 +10,13 @@ import (
 	"drawbridge/internal/gate"
 )
 
-// decideTimeout is how long a worker may take to answer a decision before it is left for the next one.
-const decideTimeout = 10 * time.Second
+// answerTimeout is how long a worker may take to answer a decision or a command before it is left for the next one.
+const answerTimeout = 10 * time.Second
 
-// Delivery says how a decision reached its workflow.
+// Delivery says how a decision or a command reached its workflow.
 type Delivery string
 
-// A decision was applied by a worker, or recorded for the next one.
+// It was applied by a worker, or recorded for the next one.
 const (
 	Applied  Delivery = "applied"
 	Recorded Delivery = "recorded"
@@ -29,28 +29,29 @@ func (d *Desk) Decide(ctx context.Context, t Talk, given gate.Decision) (Deliver
 	if err != nil {
 		return "", full, gate.Gate{}, err
 	}
-	how, g, err := deliver(ctx, t, full, decideTimeout)
+	how, g, err := deliver(ctx, full, t.Decide, t.Leave, answerTimeout)
 	return how, full, g, err
 }
 
-// deliver hands a decision over. An update answers at once, by the gate's rules. Where no worker answers within patience,
-// the same decision is left as a signal; should the update have arrived after all, the gate counts the two once.
-func deliver(ctx context.Context, c conversation, d gate.Decision, patience time.Duration) (Delivery, gate.Gate, error) {
+// deliver hands a message over. An update answers at once, by the workflow's rules. Where no worker answers within patience,
+// the same message is left as a signal; should the update have arrived after all, the workflow counts the two once.
+func deliver[M, A any](ctx context.Context, m M, send func(context.Context, M) (A, error), leave func(context.Context, M) error, patience time.Duration) (Delivery, A, error) {
+	var none A
 	short, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	g, err := c.Decide(short, d)
+	answer, err := send(short, m)
 	switch {
 	case err == nil:
-		return Applied, g, nil
+		return Applied, answer, nil
 	case ctx.Err() != nil:
-		return "", gate.Gate{}, context.Cause(ctx)
+		return "", none, context.Cause(ctx)
 	case !silent(err):
-		return "", gate.Gate{}, err
+		return "", none, err
 	}
-	if err := c.Leave(ctx, d); err != nil {
-		return "", gate.Gate{}, fmt.Errorf("record decision: %w", err)
+	if err := leave(ctx, m); err != nil {
+		return "", none, fmt.Errorf("record it for the next worker: %w", err)
 	}
-	return Recorded, gate.Gate{}, nil
+	return Recorded, none, nil
 }
 
 // address fills in the gate and the plan that a decision is about: as they were given, else those of the one open gate.

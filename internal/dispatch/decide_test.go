@@ -68,7 +68,7 @@ func TestDecisionReachesItsWorkflow(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := &script{decide: tc.decide}
-			how, g, err := deliver(t.Context(), s, d, 20*time.Millisecond)
+			how, g, err := deliver(t.Context(), d, s.Decide, s.Leave, 20*time.Millisecond)
 			require.Equal(t, tc.how, how)
 			require.Len(t, s.left, tc.left)
 			for _, left := range s.left {
@@ -94,7 +94,7 @@ func TestInterruptedDecisionIsNotLeft(t *testing.T) {
 		<-inner.Done()
 		return gate.Gate{}, client.NewWorkflowUpdateServiceTimeoutOrCanceledError(inner.Err())
 	}}
-	_, _, err := deliver(ctx, s, gate.Decision{}, time.Minute)
+	_, _, err := deliver(ctx, gate.Decision{}, s.Decide, s.Leave, time.Minute)
 	require.ErrorIs(t, err, context.Canceled)
 	require.Empty(t, s.left)
 }

@@ -15,6 +15,7 @@ import (
 	"drawbridge/internal/gate"
 	"drawbridge/internal/view"
 	"drawbridge/workflows"
+	"drawbridge/workflows/conduct"
 )
 
 // queryTimeout is how long a worker may take to answer a query; a person waits.
@@ -28,10 +29,6 @@ type conversation interface {
 	Result(ctx context.Context) (workflows.Status, error)
 	// Retries are the activities that failed and are tried again now; none where the server does not say.
 	Retries(ctx context.Context) []view.Retry
-	// Decide has a worker apply a decision and returns the gate as it is then.
-	Decide(ctx context.Context, d gate.Decision) (gate.Gate, error)
-	// Leave records a decision for whichever worker comes next.
-	Leave(ctx context.Context, d gate.Decision) error
 }
 
 // Talk is a conversation through Temporal. An empty run is the latest one.
@@ -67,23 +64,37 @@ func (t Talk) Result(ctx context.Context) (workflows.Status, error) {
 	return s, t.explain(err)
 }
 
-// Decide sends an update. The same decision sent twice has the same ID, and counts once.
+// Decide sends a decision as an update and returns the gate as it is then.
 func (t Talk) Decide(ctx context.Context, d gate.Decision) (gate.Gate, error) {
-	handle, err := t.client.UpdateWorkflow(ctx, client.UpdateWorkflowOptions{
-		WorkflowID: t.ID, RunID: t.Run, UpdateName: workflows.Decide, Args: []any{d},
-		WaitForStage: client.WorkflowUpdateStageCompleted,
-	})
-	if err != nil {
-		return gate.Gate{}, t.explain(err)
-	}
-	var g gate.Gate
-	err = handle.Get(ctx, &g)
-	return g, t.explain(err)
+	return update[gate.Gate](ctx, t, workflows.Decide, d)
 }
 
-// Leave sends a signal.
+// Leave sends a decision as a signal, for whichever worker comes next.
 func (t Talk) Leave(ctx context.Context, d gate.Decision) error {
 	return t.explain(t.client.SignalWorkflow(ctx, t.ID, t.Run, workflows.Decide, d))
+}
+
+// Steer sends a command as an update and returns how the workflow stands then.
+func (t Talk) Steer(ctx context.Context, m conduct.Command) (conduct.Steered, error) {
+	return update[conduct.Steered](ctx, t, workflows.Steer, m)
+}
+
+// LeaveCommand sends a command as a signal, for whichever worker comes next.
+func (t Talk) LeaveCommand(ctx context.Context, m conduct.Command) error {
+	return t.explain(t.client.SignalWorkflow(ctx, t.ID, t.Run, workflows.Steer, m))
+}
+
+// update sends an update and waits for its answer.
+func update[A any](ctx context.Context, t Talk, name string, message any) (A, error) {
+	var answer A
+	handle, err := t.client.UpdateWorkflow(ctx, client.UpdateWorkflowOptions{
+		WorkflowID: t.ID, RunID: t.Run, UpdateName: name, Args: []any{message},
+		WaitForStage: client.WorkflowUpdateStageCompleted,
+	})
+	if err == nil {
+		err = handle.Get(ctx, &answer)
+	}
+	return answer, t.explain(err)
 }
 
 // Retries asks the server, which knows even while no worker does. The latest run is meant: an earlier one waits for nothing.

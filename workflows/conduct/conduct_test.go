@@ -130,7 +130,7 @@ func TestASignalThatCannotCountIsRecorded(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, status.RefusedDecisions, 2)
 	require.Contains(t, status.RefusedDecisions[0], "the open gate is again")
-	require.Contains(t, status.RefusedDecisions[1], "there is no such command")
+	require.Contains(t, status.RefusedDecisions[1], "this workflow takes only pause, resume")
 }
 
 func TestResultsAreDeliveredInPlanOrder(t *testing.T) {
@@ -187,6 +187,73 @@ func TestAPauseHoldsEveryLaneAtTheNextEdge(t *testing.T) {
 			require.Less(t, began, 10)
 			require.Len(t, status.Done, 10)
 			require.Nil(t, status.Paused)
+		})
+	}
+}
+
+func TestAPauseHoldsOnceAllThatHadBegunIsAtItsEdge(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	s.later(1*time.Hour, func() { // both lanes work: each waits for its gate
+		s.orders(conduct.Command{Kind: conduct.Pause, By: "bob", Reason: "too slow"}, func(got conduct.Steered) {
+			require.False(t, got.Already)
+			require.Nil(t, got.Paused.Held)
+		})
+	})
+	s.later(2*time.Hour, func() { s.both("item-0") })
+	s.later(3*time.Hour, func() {
+		require.Nil(t, s.now().Paused.Held, "the other lane is not at its edge")
+		s.both("item-1")
+	})
+	s.later(5*time.Hour, func() {
+		h := s.now().Header
+		require.Equal(t, conduct.StagePaused, h.Stage)
+		require.Equal(t, 2*time.Hour, h.Paused.Held.Sub(h.Paused.At), "it is told how long it took")
+		require.Contains(t, h.Events[len(h.Events)-1].Text, "2h0m0s after it was asked for")
+		page := s.page()
+		for _, text := range []string{"Paused by bob", "too slow", "2h0m0s after", "drawbridge resume default-test-workflow-id", `{"command": "resume", "by": "your name"}`} {
+			require.Contains(t, page, text)
+		}
+		s.orders(conduct.Command{Kind: conduct.Pause, By: "carol"}, func(got conduct.Steered) {
+			require.True(t, got.Already)
+			require.Equal(t, "bob", got.Paused.By, "who paused it first")
+		})
+	})
+	s.later(6*time.Hour, func() {
+		s.orders(conduct.Command{Kind: conduct.Resume, By: "bob"}, func(got conduct.Steered) {
+			require.False(t, got.Already)
+			require.Nil(t, got.Paused)
+		})
+	})
+	s.later(7*time.Hour, func() {
+		require.NotContains(t, s.page(), "Paused by")
+		s.orders(conduct.Command{Kind: conduct.Resume, By: "bob"}, func(got conduct.Steered) { require.True(t, got.Already) })
+		s.both("item-2")
+		s.both("item-3")
+	})
+	status, err := s.play(toyInput{Items: 4, Lanes: 2, Ask: true})
+	require.NoError(t, err)
+	require.Equal(t, []int{0, 1, 2, 3}, status.Done)
+}
+
+func TestACommandThatAWorkflowDoesNotObeyIsRefusedWithThoseThatItDoes(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		takes []conduct.Kind
+		want  conduct.Kind
+		says  string
+		hint  string
+	}{
+		"one that others obey":      {[]conduct.Kind{conduct.Cancel}, conduct.Pause, "takes only cancel", "drawbridge cancel ID"},
+		"one that nobody knows":     {[]conduct.Kind{conduct.Pause, conduct.Resume}, "explode", "takes only pause, resume", "drawbridge status ID"},
+		"any, where none is obeyed": {nil, conduct.Cancel, "takes no commands", "drawbridge status ID"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			err := conduct.NotTaken("ID", c.want, c.takes)
+			require.Equal(t, fault.Refused, fault.ClassOf(err))
+			require.ErrorContains(t, err, c.says)
+			require.Contains(t, fault.HintOf(err), c.hint)
 		})
 	}
 }
@@ -362,7 +429,7 @@ func TestAPauseAndTheNumberOfLanesAreCarried(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
 	in := toyInput{Items: 3, Lanes: 1, State: &toyState{Header: conduct.Header{
-		Kind: "toy", Stage: conduct.StageCrossing, Lanes: 3, Paused: &conduct.Command{Kind: conduct.Pause, By: "bob"},
+		Kind: "toy", Stage: conduct.StageCrossing, Lanes: 3, Paused: &conduct.Paused{By: "bob"},
 	}}}
 	s.later(5*time.Hour, func() {
 		require.Empty(t, s.began)

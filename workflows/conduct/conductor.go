@@ -56,7 +56,8 @@ type Conductor struct {
 	saidNo    bool     // a person rejected at a gate
 	saidAll   bool     // and wanted everything back
 	ending    bool     // the body has returned: nothing is steered any more
-	line      failing  // the line that runs, if any
+	line      running  // the line that runs, if any
+	edges     int      // how many of the body and the lanes wait at an edge
 
 	// attributes says that all search attributes are registered: the starter could set them. Setting one that is not would
 	// block the workflow for ever.
@@ -81,7 +82,7 @@ func Open(ctx workflow.Context, h Header, face Face, takes ...Kind) (*Conductor,
 		return nil, err
 	}
 	err = workflow.SetUpdateHandlerWithOptions(ctx, Steer, c.obey, workflow.UpdateHandlerOptions{
-		Validator: c.mayObey, Description: "pause, resume, cancel, set-lanes, retry-failed or skip: a Command",
+		Validator: c.mayObey, Description: "a Command: " + nameAll(takes),
 	})
 	if err != nil {
 		return nil, err

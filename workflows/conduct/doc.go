@@ -3,7 +3,8 @@
 //
 //	Open → Run( body → back ) → the result
 //
-//	            ┌─────────── Command: pause, resume, cancel, set-lanes, retry-failed, skip (update and signal)
+//	            ┌─────────── Command: pause, resume, cancel, set-lanes, … (update and signal); a kind of workflow
+//	            │            refuses those that it was not opened with
 //	            ▼
 //	body:   Checkpoint ─ Call.Do ─ Ask ─ Line.Run …      any error, rejection or cancel
 //	            │                                         → back: turns back, in a context that no cancel ends

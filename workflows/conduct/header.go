@@ -57,9 +57,8 @@ type Header struct {
 	Step        string `json:"step,omitempty"`
 	Sentence    string `json:"sentence"`
 	// Hint is what a person does next, where the cause of the end says so.
-	Hint string `json:"hint,omitempty"`
-	// Paused is the command that paused it, while it is paused.
-	Paused *Command `json:"paused,omitempty"`
+	Hint   string  `json:"hint,omitempty"`
+	Paused *Paused `json:"paused,omitempty"`
 	// Lanes is how many lanes a person set; 0 leaves it to the plan.
 	Lanes int `json:"lanes,omitempty"`
 	// Gates are the open ones first, then the last decided ones, which keep no evidence.

@@ -91,7 +91,7 @@ func (r *lined[R]) deliver(ctx, lanes workflow.Context) error {
 		r.staff(lanes)
 		var item int
 		var found bool
-		if err := workflow.Await(ctx, func() bool {
+		if err := r.c.await(ctx, func() bool {
 			item, found = r.deliverable()
 			return r.fatal != nil || r.gone(r.Next) || (r.c.head.Paused == nil && (found || r.idle() || r.short()))
 		}); err != nil {
@@ -156,14 +156,17 @@ func (r *lined[R]) staff(ctx workflow.Context) {
 	for lane := 1; lane <= r.width(); lane++ {
 		if !r.working[lane] {
 			r.working[lane] = true
-			workflow.GoNamed(ctx, fmt.Sprintf("lane-%d", lane), func(ctx workflow.Context) { r.work(ctx, lane) })
+			workflow.GoNamed(ctx, fmt.Sprintf("lane-%d", lane), func(ctx workflow.Context) {
+				r.work(ctx, lane)
+				delete(r.working, lane)
+				r.c.settle(ctx)
+			})
 		}
 	}
 }
 
 // work is one lane: it takes items until there is none, it is one lane too many, or the line is halted.
 func (r *lined[R]) work(ctx workflow.Context, lane int) {
-	defer delete(r.working, lane)
 	at := r.At.In(lane)
 	for {
 		if err := r.c.Checkpoint(ctx); err != nil {
@@ -235,6 +238,8 @@ func (r *lined[R]) advance() {
 func (r *lined[R]) gone(item int) bool {
 	return r.skipped[item] || slices.Contains(r.Again, item) || slices.ContainsFunc(r.Failed, func(f Failed) bool { return f.Item == item })
 }
+
+func (r *lined[R]) lanes() int { return len(r.working) }
 
 func (r *lined[R]) failures() []string {
 	names := make([]string, len(r.Failed))

@@ -3,6 +3,8 @@ package conduct
 import (
 	"fmt"
 	"slices"
+	"strings"
+	"time"
 
 	"go.temporal.io/sdk/workflow"
 
@@ -24,8 +26,8 @@ const (
 	Skip        Kind = "skip"         // what failed is left out
 )
 
-// maxLanes bounds set-lanes: each lane is a session of the warehouse.
-const maxLanes = 64
+// MaxLanes bounds set-lanes: each lane is a session of the warehouse.
+const MaxLanes = 64
 
 // Command steers a workflow. The same value arrives by update or by signal.
 type Command struct {
@@ -48,8 +50,33 @@ func (m Command) sentence() string {
 	return cut(text, eventText)
 }
 
-// failing is a line of work as commands reach it.
-type failing interface {
+// Paused is a pause that stands.
+type Paused struct {
+	By     string    `json:"by"`
+	Reason string    `json:"reason,omitempty"`
+	At     time.Time `json:"at"`
+	// Held is since when it holds: until then something that had begun goes on, to its edge.
+	Held *time.Time `json:"held,omitempty"`
+}
+
+func (p Paused) sentence() string {
+	return Command{Kind: Pause, By: p.By, Reason: p.Reason}.sentence()
+}
+
+// Steered is how a workflow stands when it has obeyed a command.
+type Steered struct {
+	// Already says that it stood so before, and nothing has changed.
+	Already bool    `json:"already,omitempty"`
+	Stage   Stage   `json:"stage"`
+	Paused  *Paused `json:"paused,omitempty"`
+	// Lanes is how many a person set; 0 leaves it to the plan.
+	Lanes int `json:"lanes,omitempty"`
+}
+
+// running is a line of work as commands reach it.
+type running interface {
+	// lanes is how many are there.
+	lanes() int
 	// failures are the names of what failed.
 	failures() []string
 	retry()
@@ -57,30 +84,49 @@ type failing interface {
 }
 
 // mayObey refuses, before anything is recorded, what cannot be obeyed.
-func (c *Conductor) mayObey(_ workflow.Context, m Command) error {
-	return activities.ApplicationError(c.objection(m))
+func (c *Conductor) mayObey(ctx workflow.Context, m Command) error {
+	return activities.ApplicationError(c.objection(ctx, m))
 }
 
-func (c *Conductor) objection(m Command) error {
-	refuse := func(class fault.Class, hint, reason string) error {
-		return fault.Newf(class, string(m.Kind), c.head.Pipeline, hint, reason)
+// NotTaken refuses a command that a workflow does not obey, and names what it does.
+func NotTaken(id string, m Kind, takes []Kind) error {
+	hint := "see where it is: drawbridge status " + id
+	if slices.Contains(takes, Cancel) {
+		hint = "let it go on, or stop it: drawbridge cancel " + id
 	}
-	const look = "see where it is: drawbridge status"
+	return fault.Newf(fault.Refused, string(m), id, hint, "this workflow takes "+nameAll(takes))
+}
+
+func nameAll(takes []Kind) string {
+	if len(takes) == 0 {
+		return "no commands"
+	}
+	names := make([]string, len(takes))
+	for i, k := range takes {
+		names[i] = string(k)
+	}
+	return "only " + strings.Join(names, ", ")
+}
+
+func (c *Conductor) objection(ctx workflow.Context, m Command) error {
+	id := workflow.GetInfo(ctx).WorkflowExecution.ID
+	look := "see where it is: drawbridge status " + id
+	refuse := func(class fault.Class, hint, reason string) error {
+		return fault.Newf(class, string(m.Kind), id, hint, reason)
+	}
 	switch {
-	case !slices.Contains([]Kind{Pause, Resume, Cancel, SetLanes, RetryFailed, Skip}, m.Kind):
-		return refuse(fault.Invalid, "choose one of: pause, resume, cancel, set-lanes, retry-failed, skip", "there is no such command")
 	case !slices.Contains(c.takes, m.Kind):
-		return refuse(fault.Refused, look, "a "+c.head.Kind+" does not take it")
+		return NotTaken(id, m.Kind, c.takes)
 	case m.By == "":
 		return refuse(fault.Invalid, "say who: --as NAME", "nobody is named")
 	case gate.Unfit(m.By, m.Reason) != "":
 		return refuse(fault.Invalid, "write them as plain text, and shorter", gate.Unfit(m.By, m.Reason))
 	case c.ending:
 		return refuse(fault.Conflict, look, fmt.Sprintf("it is too late: %s", c.Header().Stage))
-	case m.Kind == Pause && (c.head.Stage == StageWatching || c.head.Stage == StageCompensating):
-		return refuse(fault.Conflict, look, fmt.Sprintf("it is %s: there is no work to hold", c.head.Stage))
-	case m.Kind == SetLanes && (m.Lanes < 1 || m.Lanes > maxLanes):
-		return refuse(fault.Invalid, fmt.Sprintf("give 1 to %d", maxLanes), fmt.Sprintf("%d is no number of lanes", m.Lanes))
+	case m.Kind == Pause && c.head.Stage == StageWatching:
+		return refuse(fault.Conflict, "let it watch, or turn it back: drawbridge cancel "+id, "it is watching: there is no work to hold")
+	case m.Kind == SetLanes && (m.Lanes < 1 || m.Lanes > MaxLanes):
+		return refuse(fault.Invalid, fmt.Sprintf("give 1 to %d", MaxLanes), fmt.Sprintf("%d is no number of lanes", m.Lanes))
 	case m.Kind == RetryFailed || m.Kind == Skip:
 		if c.line == nil || len(c.line.failures()) == 0 {
 			return refuse(fault.Conflict, look, "nothing has failed")
@@ -94,21 +140,37 @@ func (c *Conductor) objection(m Command) error {
 	return nil
 }
 
-// obey does what an update wants. The same command twice is once.
-func (c *Conductor) obey(ctx workflow.Context, m Command) error {
-	if err := c.objection(m); err != nil {
-		return activities.ApplicationError(err)
+// obey does what an update wants, and answers how the workflow stands then. The same command twice is once.
+func (c *Conductor) obey(ctx workflow.Context, m Command) (Steered, error) {
+	if err := c.objection(ctx, m); err != nil {
+		return Steered{}, activities.ApplicationError(err)
 	}
+	already := c.stands(m)
+	if !already {
+		c.follow(ctx, m)
+	}
+	return Steered{Already: already, Stage: c.Header().Stage, Paused: c.head.Paused, Lanes: c.head.Lanes}, nil
+}
+
+// stands says that the workflow is as a command wants it.
+func (c *Conductor) stands(m Command) bool {
 	switch m.Kind {
 	case Pause:
-		if c.head.Paused != nil {
-			return nil
-		}
-		c.head.Paused = &m
+		return c.head.Paused != nil
 	case Resume:
-		if c.head.Paused == nil {
-			return nil
-		}
+		return c.head.Paused == nil
+	case SetLanes:
+		return c.head.Lanes == m.Lanes
+	case Cancel, RetryFailed, Skip:
+	}
+	return false
+}
+
+func (c *Conductor) follow(ctx workflow.Context, m Command) {
+	switch m.Kind {
+	case Pause:
+		c.head.Paused = &Paused{By: cut(m.By, cellLimit), Reason: cut(m.Reason, eventText), At: workflow.Now(ctx)}
+	case Resume:
 		c.head.Paused = nil
 	case Cancel:
 		c.cancelled = &m
@@ -121,12 +183,12 @@ func (c *Conductor) obey(ctx workflow.Context, m Command) error {
 		c.line.skip(m.Items)
 	}
 	c.Tell(ctx, Scope{Environment: c.head.Environment, Step: c.head.Step}, m.sentence())
-	return nil
+	c.settle(ctx)
 }
 
 // told obeys a command that arrived as a signal. A signal cannot be refused, so one that does not count is recorded.
 func (c *Conductor) told(ctx workflow.Context, m Command) {
-	if err := c.obey(ctx, m); err != nil {
+	if _, err := c.obey(ctx, m); err != nil {
 		c.refuse(ctx, fmt.Sprintf("%s by %s: %s", m.Kind, m.By, Reason(err)))
 	}
 }
@@ -137,5 +199,27 @@ func (c *Conductor) Checkpoint(ctx workflow.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	return workflow.Await(ctx, func() bool { return c.head.Paused == nil })
+	return c.await(ctx, func() bool { return c.head.Paused == nil })
+}
+
+// await waits at an edge.
+func (c *Conductor) await(ctx workflow.Context, so func() bool) error {
+	c.edges++
+	defer func() { c.edges-- }()
+	c.settle(ctx)
+	return workflow.Await(ctx, so)
+}
+
+// settle notes since when a pause holds: since the body and all the lanes that there are wait at an edge.
+func (c *Conductor) settle(ctx workflow.Context) {
+	p, working := c.head.Paused, 1
+	if c.line != nil {
+		working += c.line.lanes()
+	}
+	if p == nil || p.Held != nil || c.edges < working {
+		return
+	}
+	now := workflow.Now(ctx)
+	p.Held = &now
+	c.Tell(ctx, Scope{Environment: c.head.Environment, Step: c.head.Step}, fmt.Sprintf("the pause holds, %s after it was asked for", now.Sub(p.At).Round(time.Second)))
 }

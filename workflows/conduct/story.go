@@ -3,6 +3,7 @@ package conduct
 import (
 	"fmt"
 	"strings"
+	"time"
 
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
@@ -73,7 +74,7 @@ func (c *Conductor) show(ctx workflow.Context) {
 // details is the live page of a workflow in the Web UI: where it is, the open gates with verdict and reason and the JSON that
 // a person can send from there, the decided ones, and what the kind of workflow adds.
 func details(h Header, id string, more []string) string {
-	lines := []string{fmt.Sprintf("**%s** %s: %s", h.Stage, h.Environment, h.Sentence), ""}
+	lines := append([]string{fmt.Sprintf("**%s** %s: %s", h.Stage, h.Environment, h.Sentence), ""}, held(h, id)...)
 	var decided []string
 	for _, g := range h.Gates {
 		if g.Decided != "" {
@@ -94,6 +95,26 @@ func details(h Header, id string, more []string) string {
 		lines = append(lines, "refused: "+line, "")
 	}
 	return Page(append(lines, more...))
+}
+
+// held is who paused a workflow and why, whether the pause holds, and how to go on.
+func held(h Header, id string) []string {
+	var lines []string
+	if h.Lanes > 0 {
+		lines = append(lines, fmt.Sprintf("A person set %d lanes.", h.Lanes), "")
+	}
+	p := h.Paused
+	if p == nil {
+		return lines
+	}
+	since := "It does not hold yet: what has begun goes on to its edge."
+	if p.Held != nil {
+		since = fmt.Sprintf("It holds since %s, %s after it was asked for.", p.Held.UTC().Format("15:04:05 MST"), p.Held.Sub(p.At).Round(time.Second))
+	}
+	return append(lines,
+		fmt.Sprintf("### Paused by %s at %s", p.By, p.At.UTC().Format("2006-01-02 15:04:05 MST")), p.Reason, "", since, "",
+		fmt.Sprintf("Go on: `drawbridge resume %s`, or send the signal `%s` with", id, Steer),
+		"```json", fmt.Sprintf("{\"command\": %q, \"by\": %q}", Resume, decisionSample), "```", "")
 }
 
 func deadline(g gate.Gate) string {

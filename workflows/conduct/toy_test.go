@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	sdkpb "go.temporal.io/api/sdk/v1"
 	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/testsuite"
@@ -169,6 +170,7 @@ type stage struct {
 	most       int // items that were done at the same time
 	began      []int
 	undone     int
+	sent       int
 	unanswered int
 	work       func(item, attempt int) error
 	undo       func(attempt int) error
@@ -225,6 +227,31 @@ func (s *stage) steer(m conduct.Command, says string) {
 	s.update(conduct.Steer, m, says)
 }
 
+// orders sends a command by update and looks at how the workflow stands then.
+func (s *stage) orders(m conduct.Command, look func(conduct.Steered)) {
+	s.t.Helper()
+	s.sent++
+	s.unanswered++
+	s.UpdateWorkflow(conduct.Steer, fmt.Sprint(s.sent, m), &testsuite.TestUpdateCallback{
+		OnAccept: func() {}, OnReject: func(err error) { require.NoError(s.t, err) },
+		OnComplete: func(answer any, err error) {
+			s.unanswered--
+			require.NoError(s.t, err)
+			look(answer.(conduct.Steered))
+		},
+	}, m)
+}
+
+// page is the live page of the Web UI.
+func (s *stage) page() string {
+	s.t.Helper()
+	answer, err := s.QueryWorkflow("__temporal_workflow_metadata")
+	require.NoError(s.t, err)
+	var metadata sdkpb.WorkflowMetadata
+	require.NoError(s.t, answer.Get(&metadata))
+	return metadata.GetCurrentDetails()
+}
+
 // decide sends a decision by update; says is why it is refused, or nothing.
 func (s *stage) decide(name string, choice gate.Choice, by, says string) {
 	s.t.Helper()
@@ -241,6 +268,7 @@ func (s *stage) both(name string) {
 // update sends an update and expects its answer, which comes later.
 func (s *stage) update(name string, value any, says string) {
 	s.t.Helper()
+	s.sent++
 	s.unanswered++
 	answered := func(err error) {
 		s.unanswered--
@@ -250,7 +278,7 @@ func (s *stage) update(name string, value any, says string) {
 		}
 		require.ErrorContains(s.t, err, says)
 	}
-	s.UpdateWorkflow(name, fmt.Sprint(s.unanswered, value), &testsuite.TestUpdateCallback{
+	s.UpdateWorkflow(name, fmt.Sprint(s.sent, value), &testsuite.TestUpdateCallback{
 		OnAccept: func() {}, OnReject: answered, OnComplete: func(_ any, err error) { answered(err) },
 	}, value)
 }

@@ -1,0 +1,38 @@
+package dispatch
+
+import (
+	"context"
+	"slices"
+
+	enumspb "go.temporal.io/api/enums/v1"
+
+	"drawbridge/internal/fault"
+	"drawbridge/workflows"
+	"drawbridge/workflows/conduct"
+)
+
+// Steer hands a command to a workflow and, where a worker applied it, returns how the workflow stands then. What the server
+// alone knows to be of no use is refused, whether a worker is there or not.
+func (d *Desk) Steer(ctx context.Context, id string, m conduct.Command) (Delivery, conduct.Steered, error) {
+	t := d.Talk(id)
+	if err := t.steerable(ctx, m.Kind); err != nil {
+		return "", conduct.Steered{}, err
+	}
+	return deliver(ctx, m, t.Steer, t.LeaveCommand, answerTimeout)
+}
+
+// steerable refuses a command to a workflow that has ended, or that never obeys it.
+func (t Talk) steerable(ctx context.Context, kind conduct.Kind) error {
+	found, err := t.client.DescribeWorkflowExecution(ctx, t.ID, t.Run)
+	if err != nil {
+		return t.explain(err)
+	}
+	now := found.GetWorkflowExecutionInfo()
+	if now.GetStatus() != enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING {
+		return fault.Newf(fault.Conflict, string(kind), t.ID, "see how it ended: drawbridge status "+t.ID, "it has ended")
+	}
+	if takes := workflows.Takes(now.GetType().GetName()); !slices.Contains(takes, kind) {
+		return conduct.NotTaken(t.ID, kind, takes)
+	}
+	return nil
+}

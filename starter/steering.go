@@ -1,0 +1,116 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+
+	"github.com/spf13/cobra"
+
+	"drawbridge/internal/console"
+	"drawbridge/internal/dispatch"
+	"drawbridge/internal/fault"
+	"drawbridge/workflows/conduct"
+)
+
+// steeringHelp is what the three commands of steering share.
+const steeringHelp = `PIPELINE is its deployment that is open; where several are open, name one: PIPELINE@VERSION. When no worker answers within
+ten seconds the command is recorded, and applied when one returns; should it not count then, status says why. The same
+command twice is once.
+
+Exit codes: 0 done, recorded, or it was so already; 1 usage, or there is no such workflow; 2 refused: it has ended, or does not
+take it now.`
+
+func (a *app) pauseCommand() *cobra.Command {
+	m := conduct.Command{Kind: conduct.Pause}
+	cmd := &cobra.Command{
+		Use:   "pause PIPELINE[@VERSION]|ID --reason TEXT",
+		Short: "Hold a deployment or a rollback at the next edge of a partition",
+		Long: `Holds a deployment or a rollback: no further partition is begun, until resume. What has begun goes on to the edge of its
+partition, and what is published stays; status shows who paused it and why, and how long it took until the pause held. A
+deployment that watches has no work to hold, and a run is one partition: both are refused. A paused one can be cancelled.
+
+` + steeringHelp,
+		Example: "  drawbridge pause shop --reason 'the warehouse is busy'\n  drawbridge pause rollback/shop/prod --reason 'readers complain' --as ana",
+		GroupID: groupChange,
+		Args:    between(1, 1, workflowArgument),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if m.Reason == "" {
+				return fault.Newf(fault.Invalid, "pause", args[0], "say why: --reason TEXT", "the reason is missing")
+			}
+			return a.steer(cmd.Context(), args[0], m)
+		},
+	}
+	a.steerFlags(cmd, &m)
+	return cmd
+}
+
+func (a *app) resumeCommand() *cobra.Command {
+	m := conduct.Command{Kind: conduct.Resume}
+	cmd := &cobra.Command{
+		Use:     "resume PIPELINE[@VERSION]|ID",
+		Short:   "Let what is paused go on",
+		Long:    "Ends a pause: it goes on where it was held.\n\n" + steeringHelp,
+		Example: "  drawbridge resume shop\n  drawbridge resume shop@1.1.0 --reason 'the month is closed'",
+		GroupID: groupChange,
+		Args:    between(1, 1, workflowArgument),
+		RunE:    func(cmd *cobra.Command, args []string) error { return a.steer(cmd.Context(), args[0], m) },
+	}
+	a.steerFlags(cmd, &m)
+	return cmd
+}
+
+func (a *app) setLanesCommand() *cobra.Command {
+	m := conduct.Command{Kind: conduct.SetLanes}
+	cmd := &cobra.Command{
+		Use:   "set-lanes PIPELINE[@VERSION]|ID N",
+		Short: "Build more or fewer slices of a deployment at the same time",
+		Long: fmt.Sprintf(`Sets how many slices a deployment builds at the same time, 1 to %d, in place of the plan's number. A lane more begins at
+once; a lane less ends when its slice is built. More lanes than the workers' --builds wait for a slot.
+
+`, conduct.MaxLanes) + steeringHelp,
+		Example: "  drawbridge set-lanes shop 4\n  drawbridge set-lanes shop@1.1.0 1 --reason 'the warehouse is busy'",
+		GroupID: groupChange,
+		Args:    between(2, 2, workflowArgument+" and a number of lanes"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			var err error
+			if m.Lanes, err = strconv.Atoi(args[1]); err != nil || m.Lanes < 1 || m.Lanes > conduct.MaxLanes {
+				return fault.Newf(fault.Invalid, "set-lanes", strconv.Quote(args[1]), fmt.Sprintf("give 1 to %d", conduct.MaxLanes), "it is no number of lanes")
+			}
+			return a.steer(cmd.Context(), args[0], m)
+		},
+	}
+	a.steerFlags(cmd, &m)
+	return cmd
+}
+
+func (a *app) steerFlags(cmd *cobra.Command, m *conduct.Command) {
+	a.asFlag(cmd)
+	cmd.Flags().StringVar(&m.Reason, "reason", "", "why, for the record")
+}
+
+func (a *app) steer(ctx context.Context, arg string, m conduct.Command) error {
+	var err error
+	if m.By, err = a.by(); err != nil {
+		return err
+	}
+	desk, err := a.desk(ctx)
+	if err != nil {
+		return err
+	}
+	id, err := desk.Find(ctx, arg)
+	if err != nil {
+		return err
+	}
+	how, now, err := desk.Steer(ctx, id, m)
+	if err != nil {
+		return err
+	}
+	answer := console.Steered{ID: id, Delivery: string(how), Command: m}
+	if how == dispatch.Applied {
+		answer.Now = &now
+	}
+	return a.answer(answer, func(s console.Screen) string {
+		return s.Steered(answer, dispatch.StartLines(dispatch.Queues(nil))[0])
+	})
+}
