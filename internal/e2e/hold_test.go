@@ -100,7 +100,7 @@ func (h *hold) release() {
 func (h *hold) crash() {
 	h.w.t.Helper()
 	pid := h.w.number(`SELECT min(pid) FROM pg_locks WHERE NOT granted AND ` + h.waiting)
-	require.NoError(h.w.t, syscall.Kill(int(pid), syscall.SIGKILL))
+	require.NoError(h.w.t, syscall.Kill(pid, syscall.SIGKILL))
 	h.w.await("the server to recover", func() bool {
 		h.w.db.Reset()
 		return h.w.db.Ping(h.w.t.Context()) == nil && h.conn.Ping(h.w.t.Context()) != nil

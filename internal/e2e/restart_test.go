@@ -2,7 +2,6 @@ package e2e_test
 
 import (
 	"context"
-	"drawbridge/workflows"
 	"encoding/json"
 	"os"
 	"os/exec"
@@ -10,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"drawbridge/workflows"
 
 	"github.com/stretchr/testify/require"
 )
@@ -81,12 +82,14 @@ func TestACrashOfTheServerEmptiesNoBuild(t *testing.T) {
 		file.WriteString(strings.TrimPrefix(csv(day, ordersPerDay), ordersColumns+"\n"))
 	}
 	w.write("source/data/orders.csv", file.String())
-	uncut := []string{"data/orders_@partition.csv", "data/orders.csv", "FROM raw_orders\n",
-		"FROM raw_orders\nWHERE ordered_on >= @partition_start AND ordered_on < @partition_end\n"}
+	uncut := []string{
+		"data/orders_@partition.csv", "data/orders.csv", "FROM raw_orders\n",
+		"FROM raw_orders\nWHERE ordered_on >= @partition_start AND ordered_on < @partition_end\n",
+	}
 	w.worker("worker", "--env", "dev", "--workflows")
 	w.cli(0, "deploy", w.release("1.0.0", uncut...), "--to", "dev")
 	w.ended(workflows.StageDone, four, "1.0.0")
-	require.EqualValues(t, 1, w.number(`SELECT count(*) FROM shop_dev__ledger.landing WHERE name = 'raw_orders'`), "it is loaded once for five days")
+	require.Equal(t, 1, w.number(`SELECT count(*) FROM shop_dev__ledger.landing WHERE name = 'raw_orders'`), "it is loaded once for five days")
 
 	for _, crash := range []struct{ version, table, when string }{
 		{"1.1.0", "landing", "NEW.state = 'loaded' AND NEW.name = 'raw_orders'"},               // between the load and the first build

@@ -224,24 +224,22 @@ func (r *countingReader) Read(p []byte) (int, error) {
 
 // ended says where a line is `\.` alone.
 func (r *countingReader) ended(p []byte) error {
-	edge := append(r.last, p[:min(3, len(p))]...)
-	at, lines := end(edge), r.lines-bytes.Count(r.last, newline)
+	edge := slices.Concat(r.last, p[:min(3, len(p))])
+	at, lines := end(edge), r.lines-bytes.Count(r.last, []byte("\n"))
 	if at < 0 {
 		edge, lines = p, r.lines
 		at = end(p)
 	}
 	if at >= 0 {
-		lines += bytes.Count(edge[:at+1], newline) + 1
+		lines += bytes.Count(edge[:at+1], []byte("\n")) + 1
 		return fault.Newf(fault.Invalid, "load", fmt.Sprintf("%s, line %d", r.name, lines), `write it as "\." if it is a value, or take the line away`,
 			`the line is \. alone: the server would read no further`)
 	}
-	r.lines += bytes.Count(p, newline)
-	tail := append(r.last, p[max(0, len(p)-3):]...)
-	r.last = bytes.Clone(tail[max(0, len(tail)-3):])
+	r.lines += bytes.Count(p, []byte("\n"))
+	tail := slices.Concat(r.last, p[max(0, len(p)-3):])
+	r.last = tail[max(0, len(tail)-3):]
 	return nil
 }
-
-var newline = []byte("\n")
 
 // end finds the line break before a line of `\.` alone; -1 where there is none.
 func end(p []byte) int {

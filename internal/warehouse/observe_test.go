@@ -136,7 +136,8 @@ func TestDiscoverFindsThePartitionsOfTheData(t *testing.T) {
 		},
 		"by range": {partition.Scheme{By: partition.Range, Size: 10}, "order_id", []partition.Key{"-10", "0", "20"}},
 		"by range, of numbers with many digits": {
-			partition.Scheme{By: partition.Range, Size: 10}, "order_id * 400000000000000001",
+			partition.Scheme{By: partition.Range, Size: 10},
+			"order_id * 400000000000000001",
 			[]partition.Key{"-1200000000000000010", "2000000000000000000", "8000000000000000020"},
 		},
 		"by day, before our era": {partition.Scheme{By: partition.Day}, "(ordered_at - interval '4000 years')::date", nil},
