@@ -92,6 +92,7 @@ func TestACommandThatCannotCountIsRefusedWithWhatToDo(t *testing.T) {
 		says   []string
 	}{
 		"it has ended":            {steered(workflows.DeploymentName, ended), []string{"pause", "shop@1.1.0", "--reason", "r"}, exitRefused, []string{"it has ended", "drawbridge status deploy/shop/1.1.0"}},
+		"a cancel of what ended":  {steered(workflows.DeploymentName, ended), []string{"cancel", "shop@1.1.0"}, exitRefused, []string{"it has ended", "drawbridge status deploy/shop/1.1.0"}},
 		"a run is one partition":  {steered(workflows.RunName, open), []string{"pause", "run/shop/dev/2026-01-31", "--reason", "r"}, exitRefused, []string{"takes only cancel", "drawbridge cancel run/shop/dev/2026-01-31"}},
 		"a rollback has no lanes": {steered(workflows.RollbackName, open), []string{"set-lanes", "rollback/shop/dev", "3"}, exitRefused, []string{"takes only pause, resume, cancel"}},
 		"a recovery takes none":   {steered(workflows.RecoveryName, open), []string{"resume", "recover/deploy/shop/1.1.0"}, exitRefused, []string{"takes no commands", "drawbridge status recover/"}},

@@ -35,11 +35,6 @@ type Listener interface {
 // Talk is a conversation with a workflow by its ID: with its latest run.
 func (d *Desk) Talk(id string) Talk { return Talk{client: d.Client, ID: id} }
 
-// Cancel asks a workflow to stop. It compensates first.
-func (d *Desk) Cancel(ctx context.Context, id string) error {
-	return d.Talk(id).explain(d.Client.CancelWorkflow(ctx, id, ""))
-}
-
 // Missing are the queues that work in the environments needs, and that no worker polls.
 func (d *Desk) Missing(ctx context.Context, environments []string) []Queue {
 	return unpolled(ctx, d.Client, d.Now(), Queues(environments))

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	enumspb "go.temporal.io/api/enums/v1"
+	workflowpb "go.temporal.io/api/workflow/v1"
 
 	"drawbridge/internal/fault"
 	"drawbridge/workflows"
@@ -21,15 +22,33 @@ func (d *Desk) Steer(ctx context.Context, id string, m conduct.Command) (Deliver
 	return deliver(ctx, m, t.Steer, t.LeaveCommand, answerTimeout)
 }
 
-// steerable refuses a command to a workflow that has ended, or that never obeys it.
-func (t Talk) steerable(ctx context.Context, kind conduct.Kind) error {
+// Cancel asks a workflow to stop. It compensates first. One that has ended is refused: nothing of it is turned back any more.
+func (d *Desk) Cancel(ctx context.Context, id string) error {
+	t := d.Talk(id)
+	if _, err := t.still(ctx, conduct.Cancel); err != nil {
+		return err
+	}
+	return t.explain(d.Client.CancelWorkflow(ctx, id, ""))
+}
+
+// still refuses a command to a workflow that has ended.
+func (t Talk) still(ctx context.Context, kind conduct.Kind) (*workflowpb.WorkflowExecutionInfo, error) {
 	found, err := t.client.DescribeWorkflowExecution(ctx, t.ID, t.Run)
 	if err != nil {
-		return t.explain(err)
+		return nil, t.explain(err)
 	}
 	now := found.GetWorkflowExecutionInfo()
 	if now.GetStatus() != enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING {
-		return fault.Newf(fault.Conflict, string(kind), t.ID, "see how it ended: drawbridge status "+t.ID, "it has ended")
+		return nil, fault.Newf(fault.Conflict, string(kind), t.ID, "see how it ended: drawbridge status "+t.ID, "it has ended")
+	}
+	return now, nil
+}
+
+// steerable refuses a command to a workflow that has ended, or that never obeys it.
+func (t Talk) steerable(ctx context.Context, kind conduct.Kind) error {
+	now, err := t.still(ctx, kind)
+	if err != nil {
+		return err
 	}
 	if takes := workflows.Takes(now.GetType().GetName()); !slices.Contains(takes, kind) {
 		return conduct.NotTaken(t.ID, kind, takes)

@@ -3,6 +3,7 @@ package warehouse_test
 import (
 	"context"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -14,6 +15,7 @@ import (
 	"drawbridge/internal/fault"
 	"drawbridge/internal/generation"
 	"drawbridge/internal/partition"
+	"drawbridge/internal/pipeline"
 	"drawbridge/internal/testdb"
 	"drawbridge/internal/warehouse"
 )
@@ -25,6 +27,7 @@ func TestPreflightNamesWhatASwapWouldBreak(t *testing.T) {
 			CREATE TRIGGER loud AFTER INSERT ON fct_orders FOR EACH STATEMENT EXECUTE FUNCTION noop()`,
 		"rewrite-rule": `CREATE RULE quiet AS ON DELETE TO fct_orders DO INSTEAD NOTHING`,
 		"parent-index": `CREATE INDEX whole ON fct_orders (channel)`,
+		"parent-check": `ALTER TABLE fct_orders ADD CONSTRAINT positive CHECK (amount > 0) NOT VALID`,
 		"incoming-foreign-key": `ALTER TABLE fct_orders ADD PRIMARY KEY (order_id, order_date);
 			CREATE TABLE refund (order_id bigint, order_date date, CONSTRAINT of_order FOREIGN KEY (order_id, order_date) REFERENCES fct_orders)`,
 		"publication": `CREATE PUBLICATION outbound_SCHEMA FOR TABLE fct_orders`,
@@ -55,6 +58,27 @@ func TestPreflightNamesWhatASwapWouldBreak(t *testing.T) {
 			require.Contains(t, rules, rule)
 		})
 	}
+}
+
+func TestAPlanNamesTheTablesThatTheReleaseGivesUp(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.run(t, 1, "2026-01-01")
+	p := mart("1.1.0")
+	risks := func() (named []string) {
+		observed, err := b.Observe(t.Context(), p, header())
+		require.NoError(t, err)
+		for _, problem := range observed.Problems {
+			if problem.Rule == "output-given-up" {
+				require.False(t, problem.Blocking)
+				named = append(named, problem.Object)
+			}
+		}
+		return named
+	}
+	require.Empty(t, risks())
+	p.Outputs = slices.DeleteFunc(p.Outputs, func(o pipeline.Output) bool { return o.Table == "dim_channel" })
+	require.Equal(t, []string{"dim_channel"}, risks())
 }
 
 func TestObserveFindsDependents(t *testing.T) {

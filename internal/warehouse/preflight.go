@@ -3,6 +3,7 @@ package warehouse
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -39,7 +40,7 @@ func (w *Warehouse) preflight(ctx context.Context, p *pipeline.Pipeline, observe
 			in.parents = append(in.parents, found.OID)
 		}
 	}
-	rules := []rule{owners, serverVersion, missingRights, authorRights, trustedAuthors, hiddenSessions, sharedRole, plainTables, lockTable, standbys}
+	rules := []rule{owners, givenUp, serverVersion, missingRights, authorRights, trustedAuthors, hiddenSessions, sharedRole, plainTables, lockTable, standbys}
 	for _, r := range tableRules() {
 		rules = append(rules, r.find)
 	}
@@ -50,6 +51,36 @@ func (w *Warehouse) preflight(ctx context.Context, p *pipeline.Pipeline, observe
 			return nil, err
 		}
 		problems = append(problems, found...)
+	}
+	return problems, nil
+}
+
+// givenUp names the tables that the pipeline has published and the release builds no more: their readers see no change, and
+// get no new data.
+func givenUp(ctx context.Context, in inspection) ([]plan.Problem, error) {
+	version, err := in.w.ledger.Version(ctx, in.w.pool)
+	if err != nil || version == 0 {
+		return nil, err
+	}
+	outputs, err := in.w.ledger.OutputsOf(ctx, in.w.pool, in.pipeline.Name)
+	if err != nil {
+		return nil, err
+	}
+	var problems []plan.Problem
+	for _, output := range outputs {
+		if slices.ContainsFunc(in.pipeline.Outputs, func(o pipeline.Output) bool { return o.Table == output }) {
+			continue
+		}
+		parent, err := in.w.findParent(ctx, in.w.pool, output)
+		if err != nil {
+			return nil, err
+		}
+		if parent.OID != 0 {
+			problems = append(problems, plan.Problem{
+				Rule: "output-given-up", Object: output, Text: "the release builds it no more: it stays as it is, and its readers get no new data",
+				Remedy: "tell its readers, or keep it among the outputs",
+			})
+		}
 	}
 	return problems, nil
 }

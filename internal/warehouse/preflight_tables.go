@@ -65,6 +65,14 @@ func tableRules() []tableRule {
 			text:   "index {} is on the table as a whole, so every swap would build it while readers wait",
 			remedy: "drop index {}, and declare it under indexes: of the output, which builds it before the swap",
 		},
+		{
+			name: "parent-check",
+			sql: `SELECT conrelid::regclass::text, conname
+			      FROM pg_constraint
+			      WHERE contype = 'c' AND conrelid = ANY($1)`,
+			text:   "constraint {} is on the table as a whole, so no partition that is built without it can be published or go back",
+			remedy: "drop constraint {}, and declare it as a check of the output",
+		},
 	}
 }
 
