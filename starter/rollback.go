@@ -54,7 +54,7 @@ to each partition, and changes nothing.`,
 	a.asFlag(cmd)
 	f := cmd.Flags()
 	f.StringVar(&b.env, "env", "", "environment")
-	f.StringVar(&b.to, "to", "", "version (of a try: 1.4.0+0123abcd), or number of a tenure, to go back to (default: the one before); of a partition: last-good (default) or a generation")
+	f.StringVar(&b.to, "to", "", "version (of a try: 1.4.0+0123abcd), or number of a tenure, to go back to (default: the one before), or nothing: all that was published is taken away; of a partition: last-good (default) or a generation")
 	f.StringVar(&b.output, "output", "", "only this output; with --partition")
 	f.StringVar(&b.partition, "partition", "", "only this partition; with --output")
 	f.StringVar(&b.data, "data", "rebuild", "of partitions that were rebuilt since: rebuild, or snapshot (the retained data; what is lost is listed)")

@@ -245,6 +245,23 @@ func TestARollbackOfAFirstReleaseDoesWhatItsPlanSaid(t *testing.T) {
 	require.Equal(t, said, len(l.seen("dev", "ta")) == 0, "the plan said that a rollback leaves empty tables: %v\n%s", said, tbTold(a))
 }
 
+// The screens of a first release propose a rollback: there is one.
+func TestAFinishedFirstReleaseIsTakenAwayAndComesBack(t *testing.T) {
+	t.Parallel()
+	l, _ := tbWorld(t, 3)
+	l.deploy(tbFirst())
+	there := l.seen("dev", "ta")
+	a := l.rollback()
+	require.Contains(t, a.out+a.err, "--to nothing", tbTold(a))
+	a = l.w.try("rollback", l.name, "--env", "dev", "--to", "nothing", "--reason", "never mind")
+	require.Equal(t, 0, a.code, tbTold(a))
+	require.Empty(t, l.seen("dev", "ta"))
+	require.Empty(t, l.active("dev"))
+	a = l.w.try("rollback", l.name, "--env", "dev", "--to", "1.0.0", "--reason", "it was right")
+	require.Equal(t, 0, a.code, tbTold(a))
+	require.Equal(t, there, l.seen("dev", "ta"))
+}
+
 // A first release of which a part has gone back goes back whole.
 func TestAFirstReleaseTurnsBackFromAHalfState(t *testing.T) {
 	t.Parallel()

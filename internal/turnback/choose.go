@@ -14,6 +14,9 @@ import (
 // listed bounds how many tenures a refusal names.
 const listed = 10
 
+// Nothing is what one goes back to from a first release: nothing is live afterwards. Only a person's word asks for it.
+const Nothing = "nothing"
+
 // Choose finds the tenure that a rollback goes to. active is the number of the present one. to is a version, a version
 // with the first hex digits of its digest (1.4.0+0123abcd), or a tenure's number. A version is that of the release that had
 // claimed it; where none had, of its tries. Without to, it is the latest before the
@@ -33,8 +36,13 @@ func Choose(tenures []release.Tenure, active int64, to string) (release.Tenure, 
 		}
 		return release.Tenure{}, fault.Newf(fault.Refused, "roll back", strings.TrimSpace("to "+to), hint, reason)
 	}
-	if to == "" {
+	switch {
+	case to == "":
 		return previous(was, active, refuse)
+	case to == Nothing && slices.ContainsFunc(was, func(t release.Tenure) bool { return t.Number == active && !t.None() }):
+		return release.Tenure{}, nil
+	case to == Nothing:
+		return refuse("nothing is active")
 	}
 	if number, err := strconv.ParseInt(to, 10, 64); err == nil {
 		for _, t := range was {
@@ -65,9 +73,9 @@ func previous(was []release.Tenure, active int64, refuse func(string) (release.T
 	case was[at].Kind == release.ByTurnBack:
 		return refuse("what is active was turned back to, so the one before it is no default")
 	case at+1 == len(was):
-		return refuse("nothing was active before " + was[at].Release.Version)
+		return refuse("nothing was active before " + was[at].Release.Version + ": --to " + Nothing + " takes away all that it has published")
 	case was[at+1].None():
-		return refuse("nothing was active right before " + was[at].Release.Version)
+		return refuse("nothing was active right before " + was[at].Release.Version + ": --to " + Nothing + " takes away all that it has published")
 	}
 	return was[at+1], nil
 }

@@ -164,7 +164,7 @@ func resumes(open turnback.TurnBack, req turnback.Request) error {
 	same := have.Owner == req.Owner && have.Output == req.Output && have.Partition == req.Partition
 	if same && req.To != "" {
 		_, err := turnback.Choose([]release.Tenure{open.Tenure}, open.Tenure.Number, req.To)
-		same = err == nil || req.To == fmt.Sprint(open.Target)
+		same = err == nil || req.To == fmt.Sprint(open.Target) || req.To == turnback.Nothing && open.Tenure.None()
 	}
 	if same {
 		return nil

@@ -598,6 +598,28 @@ func TestAFirstReleaseIsTakenAwayByAPersonOnlyAndComesBack(t *testing.T) {
 	require.Equal(t, "1.0.0", b.activeVersion(t))
 }
 
+func TestAFinishedFirstReleaseIsTakenAwayByWhoeverSaysSo(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.deploy(t, "1.0.0", 1, "2026-01-01", "2026-01-02")
+	there := b.live(t)
+	_, _, err := b.BeginTurnBack(t.Context(), rollback(""), workflow("rollback/1"))
+	require.ErrorContains(t, err, "--to nothing")
+
+	half := b.begins(t, rollback(turnback.Nothing))
+	half.apply(t, half.decisions(t)[0])
+	require.NotEqual(t, there, b.live(t))
+	state, left := b.begins(t, rollback(turnback.Nothing)).finish(t)
+	require.Equal(t, turnback.Done, state, "%v", left)
+	require.Empty(t, b.live(t))
+	_, _, err = b.BeginTurnBack(t.Context(), rollback(turnback.Nothing), workflow("rollback/2"))
+	require.Equal(t, fault.Refused, fault.ClassOf(err), "%v", err)
+
+	state, _ = b.begins(t, rollback("1.0.0")).finish(t)
+	require.Equal(t, turnback.Done, state)
+	require.Equal(t, there, b.live(t), "whatever is turned back can be brought back")
+}
+
 func TestWhatCannotGoBackIsNamed(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
