@@ -91,7 +91,7 @@ func TestAWorkflowNoticesThatTheLedgerHasGoneBack(t *testing.T) {
 	w.srvRestore("dev.sql")
 	w.holds("dev", four)
 	var s status
-	require.True(t, w.truSoon(45*time.Second, func() bool {
+	require.True(t, w.becomes(45*time.Second, func() bool {
 		s = w.status(shop)
 		return s.Stage == workflows.StageWaiting
 	}), "it is %s: %s", s.Stage, s.Sentence)
