@@ -55,7 +55,7 @@ func (s *shelf) publish(owner string, day, value int) int64 {
 	s.exec(fmt.Sprintf(`ALTER TABLE %%[1]s__data.g%d ALTER d SET NOT NULL`, s.last))
 	s.exec(fmt.Sprintf(`ALTER TABLE %%[1]s.fct ATTACH PARTITION %%[1]s__data.g%d FOR VALUES FROM ('%s') TO ('%s%d')`, s.last, key, shelfDays, day+1))
 	s.exec(fmt.Sprintf(`INSERT INTO %%[1]s__ledger.generation (output, partition, state, pipeline, version, digest, config, owner_key, tenure, effect_key, control, fence, application,
-		backend_pid, backend_start, scheme, lower, upper, child) VALUES ('fct', '%[2]s', 'built', 'shop', '1', 'd', '', '%[3]s', 1, '%[3]s', false, gen_random_uuid(), '', 0, now(), '{}', '', '', 1)`, 0, key, owner))
+		backend_pid, backend_start, moment, scheme, lower, upper, child) VALUES ('fct', '%[2]s', 'built', 'shop', '1', 'd', '', '%[3]s', 1, '%[3]s', false, gen_random_uuid(), '', 0, now(), now(), '{}', '', '', 1)`, 0, key, owner))
 	for _, sql := range []string{
 		`UPDATE %[1]s__ledger.generation SET state = 'retired' WHERE state = 'live' AND partition = '` + key + `'`,
 		fmt.Sprintf(`UPDATE %%[1]s__ledger.generation SET state = 'live' WHERE id = %d`, s.last),
