@@ -87,7 +87,7 @@ func (w *world) admForeign() *admForeign {
 	foreign := sdk.New(w.temporal, admForeignQueue, sdk.Options{})
 	foreign.RegisterWorkflowWithOptions(func(ctx workflow.Context, c admCall) (json.RawMessage, error) {
 		ctx = workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
-			TaskQueue: c.Queue, StartToCloseTimeout: 20 * time.Second, ScheduleToCloseTimeout: 40 * time.Second,
+			TaskQueue: c.Queue, StartToCloseTimeout: time.Minute, ScheduleToCloseTimeout: 4 * time.Minute,
 			RetryPolicy: &temporal.RetryPolicy{MaximumAttempts: 1},
 		})
 		info := workflow.GetInfo(ctx)
@@ -108,7 +108,7 @@ func (f *admForeign) start(queue, activity string, input any) (refusal func() st
 	require.NoError(f.w.t, err)
 	f.calls++
 	run, err := f.w.temporal.ExecuteWorkflow(f.w.t.Context(),
-		client.StartWorkflowOptions{ID: "foreign/" + strconv.Itoa(f.calls), TaskQueue: admForeignQueue, WorkflowExecutionTimeout: time.Minute},
+		client.StartWorkflowOptions{ID: "foreign/" + strconv.Itoa(f.calls), TaskQueue: admForeignQueue, WorkflowExecutionTimeout: 5 * time.Minute},
 		"somebody.Else", admCall{Pipeline: "lab", Queue: queue, Activity: activity, Input: body})
 	require.NoError(f.w.t, err)
 	return func() string {
@@ -118,6 +118,7 @@ func (f *admForeign) start(queue, activity string, input any) (refusal func() st
 			return ""
 		}
 		require.NotContains(f.w.t, err.Error(), "unable to find activityType", "%s is no activity any more: the test calls another", activity)
+		require.NotRegexp(f.w.t, `(?i)\btimeout\b`, err.Error(), "nobody has refused %s", activity)
 		return err.Error()
 	}
 }
