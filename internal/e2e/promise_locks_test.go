@@ -76,17 +76,37 @@ func TestABlockedPublishParksUnderTheDefaultPolicy(t *testing.T) {
 	}
 }
 
-// A deployment whose publish is held up asks by the default policy too, and readers read meanwhile.
-func TestADeploymentThatIsBlockedAsksByTheDefaultPolicy(t *testing.T) {
+// So does whatever else changes what readers read: a deployment's publish, its new column, and the way back.
+func TestWhateverIsBlockedAsksByTheDefaultPolicy(t *testing.T) {
 	t.Parallel()
-	w, first := liveInDev(t)
-	first.kill()
-	w.srvDefaults("default")
-	w.session(holdsOrders)
-	w.cli(0, "deploy", w.release("1.1.0", "Orders and channels", "Channels and orders"), "--to", "dev", "--rebuild", "all", "--detach")
-	s := w.srvParks(w.srvID(shop), srvBudget)
-	require.NotEmpty(t, s.Gates)
-	w.holds("dev", four)
+	for name, begins := range map[string]func(*world) (id string){
+		"a publish": func(w *world) string {
+			w.rebuild(w.release("1.1.0", "Orders and channels", "Channels and orders"))
+			return w.srvID(shop)
+		},
+		"a column": func(w *world) string {
+			w.rebuild(w.withCurrency("1.1.0"))
+			return w.srvID(shop)
+		},
+		"the way back": func(w *world) string {
+			w.cli(0, "rollback", shop, "--env", "dev", "--to", "1.0.0", "--reason", "bad", "--detach")
+			return workflows.RollbackID(shop, "dev")
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w, first := liveInDev(t)
+			if name == "the way back" {
+				w.cli(0, "deploy", w.release("1.0.1", "Orders and channels", "Channels and orders"), "--to", "dev", "--rebuild", "all")
+			}
+			first.kill()
+			w.srvDefaults("default")
+			w.session(holdsOrders)
+			s := w.srvParks(begins(w), srvBudget)
+			require.NotEmpty(t, s.Gates)
+			w.holds("dev", four)
+		})
+	}
 }
 
 // What a publish has waited is not forgotten with its worker: the budget is one for all attempts.

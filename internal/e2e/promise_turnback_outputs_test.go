@@ -269,3 +269,22 @@ func TestAFirstReleaseTurnsBackFromAHalfState(t *testing.T) {
 	require.Empty(t, l.seen("dev", "ta"))
 	require.Empty(t, l.active("dev"))
 }
+
+// Whatever was turned back can be brought back, also when nothing is active any more.
+func TestAFirstReleaseThatWasTakenAwayComesBack(t *testing.T) {
+	t.Parallel()
+	l, _ := tbWorld(t, 3)
+	first := tbFirst()
+	first.watch = "  for: 1h\n  every: 1s\n  checks:\n    - metric: {name: total, sql: SELECT sum(v) FROM ta, vs_history: 25%}\n"
+	l.w.cli(0, "deploy", l.release(first), "--to", "dev", "--detach")
+	l.w.await("the watch to begin", func() bool { return l.w.status(l.name).Stage == workflows.StageWatching })
+	id := l.w.status(l.name).ID
+	l.w.cli(0, "cancel", id)
+	require.Equal(t, workflows.StageRolledBack, l.w.tbEnds(id).Stage)
+	require.Empty(t, l.seen("dev", "ta"))
+	require.Empty(t, l.active("dev"))
+	a := l.rollback("--to", "1.0.0")
+	require.Equal(t, 0, a.code, tbTold(a))
+	l.are("dev", 1, "ta")
+	require.Equal(t, "1.0.0", l.active("dev"))
+}
