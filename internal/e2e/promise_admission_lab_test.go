@@ -87,7 +87,7 @@ func (w *world) admForeign() *admForeign {
 	foreign := sdk.New(w.temporal, admForeignQueue, sdk.Options{})
 	foreign.RegisterWorkflowWithOptions(func(ctx workflow.Context, c admCall) (json.RawMessage, error) {
 		ctx = workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
-			TaskQueue: c.Queue, StartToCloseTimeout: time.Minute, ScheduleToCloseTimeout: 4 * time.Minute,
+			TaskQueue: c.Queue, StartToCloseTimeout: 3 * time.Minute, ScheduleToCloseTimeout: 4 * time.Minute,
 			RetryPolicy: &temporal.RetryPolicy{MaximumAttempts: 1},
 		})
 		info := workflow.GetInfo(ctx)
