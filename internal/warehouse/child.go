@@ -201,7 +201,7 @@ func (b *build) insert(ctx context.Context, o pipeline.Output, g *catalog.Genera
 		}
 		g.Rows = result.CommandTag.RowsAffected()
 		found, err := reads(ctx, b.conn, b.author.PID)
-		b.reads = slices.DeleteFunc(found, func(name string) bool { return name == b.w.names.data()+"."+childName(g.ID) })
+		b.reads = slices.DeleteFunc(found, func(name string) bool { return strings.HasPrefix(name, b.w.names.data()+".") }) // ours
 		return err
 	})
 	if err != nil {
