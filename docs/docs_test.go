@@ -228,6 +228,16 @@ func TestTheTestsOfTheInvariantsExist(t *testing.T) {
 	}
 }
 
+// A package that keeps state, in a server, a file or a history, says in its doc.go what states there are: in a drawing.
+func TestAPackageThatKeepsStateHasADrawing(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"workflows", "workflows/conduct", "internal/catalog", "internal/warehouse", "internal/postgres", "internal/store"} {
+		body, err := os.ReadFile(filepath.Join("..", filepath.FromSlash(name), "doc.go"))
+		require.NoError(t, err)
+		require.Regexp(t, `(?m)^//\t.*[→>⇄]`, string(body), name)
+	}
+}
+
 // A link of a document leads to a file that is there.
 func TestLinksLeadSomewhere(t *testing.T) {
 	t.Parallel()

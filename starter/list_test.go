@@ -20,21 +20,12 @@ import (
 	"drawbridge/workflows/conduct"
 )
 
-func execution(id string, status enumspb.WorkflowExecutionStatus, startedAgo time.Duration) *workflowpb.WorkflowExecutionInfo {
-	e := &workflowpb.WorkflowExecutionInfo{
-		Execution: &commonpb.WorkflowExecution{WorkflowId: id, RunId: id + "-run"},
-		Status:    status, StartTime: timestamppb.New(noon().Add(-startedAgo)),
-	}
-	if status != enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING {
-		e.CloseTime = timestamppb.New(noon())
-	}
-	return e
+// listed is a workflow as Temporal lists it, begun an hour ago.
+func listed(id string, status enumspb.WorkflowExecutionStatus) []*workflowpb.WorkflowExecutionInfo {
+	return []*workflowpb.WorkflowExecutionInfo{{
+		Execution: &commonpb.WorkflowExecution{WorkflowId: id, RunId: "run"}, Status: status, StartTime: timestamppb.New(noon().Add(-time.Hour)),
+	}}
 }
-
-const (
-	runs       = enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING
-	terminated = enumspb.WORKFLOW_EXECUTION_STATUS_TERMINATED
-)
 
 // visibility answers queries by what they contain.
 type visibility struct {
@@ -51,7 +42,7 @@ func (v *visibility) ListWorkflow(_ context.Context, r *workflowservice.ListWork
 
 func TestInboxFindsGatesWithAndWithoutSearchAttributes(t *testing.T) {
 	t.Parallel()
-	open := []*workflowpb.WorkflowExecutionInfo{execution("deploy/shop/1.1.0", runs, time.Hour)}
+	open := listed("deploy/shop/1.1.0", enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING)
 	for name, tc := range map[string]struct {
 		status  workflows.Status
 		unknown bool
@@ -88,9 +79,9 @@ func TestStatusOfAllIsAList(t *testing.T) {
 	}
 	v := &visibility{server: s, answers: func(query string) ([]*workflowpb.WorkflowExecutionInfo, error) {
 		if strings.Contains(query, "ExecutionStatus = 'Running'") {
-			return []*workflowpb.WorkflowExecutionInfo{execution("deploy/shop/1.1.0", runs, time.Hour)}, nil
+			return listed("deploy/shop/1.1.0", enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING), nil
 		}
-		return []*workflowpb.WorkflowExecutionInfo{execution("deploy/taxi/2.0.0", terminated, time.Hour)}, nil
+		return listed("deploy/taxi/2.0.0", enumspb.WORKFLOW_EXECUTION_STATUS_TERMINATED), nil
 	}}
 	x := newTerminal(t).with(v)
 	require.Zero(t, x.run(t, "status"), x.errOut.String())

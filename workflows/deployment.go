@@ -1,5 +1,3 @@
-// Package workflows decides: what is built, compared, published, watched and turned back, in which order, and who is
-// asked. It does no I/O and knows no clock but the workflow's. What all of them share is in conduct.
 package workflows
 
 import (

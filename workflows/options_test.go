@@ -2,6 +2,8 @@ package workflows_test
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -11,24 +13,67 @@ import (
 	"go.temporal.io/sdk/converter"
 	"go.temporal.io/sdk/testsuite"
 
+	"drawbridge/activities"
+	"drawbridge/internal/gate"
+	"drawbridge/internal/release"
 	"drawbridge/workflows"
 )
 
-// A worker that is gone is noticed by its silence, whatever it did: no activity waits for its time to run out.
+// A worker that is gone is noticed by its silence, whatever it did: no activity of the registry waits for its time to run out.
 func TestEveryActivityIsTakenOverWithinSeconds(t *testing.T) {
 	t.Parallel()
 	var mu sync.Mutex
 	silence := map[string]time.Duration{}
-	e := smooth(t, crossing("dev"))
-	s, err := e.deploy(t, func(env *testsuite.TestWorkflowEnvironment) {
+	listen := func(env *testsuite.TestWorkflowEnvironment) {
 		env.SetOnActivityStartedListener(func(info *activity.Info, _ context.Context, _ converter.EncodedValues) {
 			mu.Lock()
 			defer mu.Unlock()
 			silence[info.ActivityType.Name] = info.HeartbeatTimeout
 		})
-	})
-	require.NoError(t, err)
-	require.Equal(t, workflows.StageDone, s.Stage)
+	}
+	ask := func(kind activities.InspectKind) func(*testsuite.TestWorkflowEnvironment) {
+		return func(env *testsuite.TestWorkflowEnvironment) { asks(env, time.Minute, string(kind), question(kind)) }
+	}
+	watched := crossing("dev")
+	watched.Watch.For, watched.Watch.Every = time.Hour, time.Hour
+	watched.Approval = gate.Approval{Required: true}
+	deployed := smooth(t, watched)
+	turned := smooth(t, crossing("prod"))
+	turned.deployed("prod", "2026-01-30", "2026-01-31")
+	turned.ledgers["prod"].published(candidate(), release.ByRun, "run/shop/prod/1", "2026-01-31")
+	house := smooth(t, crossing("dev"))
+	house.survey = []activities.Surveyed{{House: activities.House{Schema: "shop_dev"}}}
+	planned := deployInput("dev")
+	planned.Plan = planDigest
+	for _, s := range []struct {
+		of      *effects
+		name    string
+		in      any
+		prepare []func(*testsuite.TestWorkflowEnvironment)
+	}{
+		{deployed, workflows.DeploymentName, deployInput("dev"), []func(*testsuite.TestWorkflowEnvironment){decide(time.Minute, yes("approval-dev"), answered(t))}},
+		{smooth(t, crossing("dev")), workflows.DeploymentName, planned, nil},
+		{turned, workflows.RollbackName, rollbackInput(), nil},
+		{smooth(t, crossing("dev")), workflows.PlanName, workflows.PlanInput{Pipeline: "shop", Source: "sha256:source", Environments: []string{"dev"}}, nil},
+		{smooth(t, crossing("dev")), workflows.ValidationName, workflows.ValidationInput{Pipeline: "shop", Source: "sha256:source", Environment: "dev"}, nil},
+		{house, workflows.EnvironmentName, workflows.EnvironmentInput{Environment: "dev"}, []func(*testsuite.TestWorkflowEnvironment){
+			ask(activities.InspectHistory), ask(activities.InspectChecksum),
+		}},
+		{smooth(t, crossing("dev")), workflows.HoldName, activities.HoldInput{Environment: "dev", By: "ann", Reason: "quarter end"}, nil},
+	} {
+		env := s.of.environment(t)
+		listen(env)
+		for _, p := range s.prepare {
+			p(env)
+		}
+		env.ExecuteWorkflow(s.name, s.in)
+		require.True(t, env.IsWorkflowCompleted(), s.name)
+	}
+	var all []string
+	for _, a := range workflows.Activities() {
+		all = append(all, a.Name)
+	}
+	require.ElementsMatch(t, all, slices.Collect(maps.Keys(silence)), "an activity that nobody called is not looked at")
 	for name, timeout := range silence {
 		require.Positive(t, timeout, name)
 		require.LessOrEqual(t, timeout, 10*time.Second, name)

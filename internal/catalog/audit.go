@@ -27,6 +27,17 @@ func (l Ledger) RecordResults(ctx context.Context, q Querier, generation int64, 
 	return nil
 }
 
+// RecordReads adds to what an output of a release is known to read. Nothing is taken away: another partition may read less.
+func (l Ledger) RecordReads(ctx context.Context, q Querier, digest, output string, reads []string) error {
+	if _, err := q.Exec(ctx, l.sql(`
+		INSERT INTO ledger.read_set (digest, output, reads)
+		SELECT $1, $2, r.name FROM unnest($3::text[]) AS r (name)
+		ON CONFLICT DO NOTHING`), digest, output, reads); err != nil {
+		return fmt.Errorf("record what %s reads: %w", output, err)
+	}
+	return nil
+}
+
 // Results reads the audit of a generation, by name.
 func (l Ledger) Results(ctx context.Context, q Querier, generation int64) ([]check.Result, error) {
 	rows, err := q.Query(ctx, l.sql(`

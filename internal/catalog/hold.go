@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"time"
+
+	"drawbridge/internal/fault"
 )
 
 // Hold is why nothing is published in an environment for now; its ID is 0 when nothing holds.
@@ -32,7 +34,7 @@ func (l Ledger) SetHold(ctx context.Context, q Querier, by, reason string) error
 	if _, err := q.Exec(ctx, l.sql(`
 		INSERT INTO ledger.hold (reason, set_by)
 		VALUES ($1, $2)
-		ON CONFLICT DO NOTHING`), reason, by); err != nil {
+		ON CONFLICT DO NOTHING`), fault.Bound(reason), fault.Bound(by)); err != nil {
 		return fmt.Errorf("set a hold: %w", err)
 	}
 	return nil
@@ -43,7 +45,7 @@ func (l Ledger) ReleaseHold(ctx context.Context, q Querier, by string) error {
 	if _, err := q.Exec(ctx, l.sql(`
 		UPDATE ledger.hold
 		SET released_by = $1, released_at = now()
-		WHERE released_at IS NULL`), by); err != nil {
+		WHERE released_at IS NULL`), fault.Bound(by)); err != nil {
 		return fmt.Errorf("release the hold: %w", err)
 	}
 	return nil

@@ -1,6 +1,3 @@
-// Package catalog is the ledger: the schema `<schema>__ledger` of a warehouse, and its typed queries. The ledger says
-// which generation is live, who built what from which release, and which effects have happened. Every method takes
-// the session or transaction in which it runs, because a ledger row is only true when it commits with its effect.
 package catalog
 
 import (

@@ -160,11 +160,6 @@ func recordSwaps(c Change, swaps []generation.Swap) []statement {
 	}
 }
 
-// SwapsOf lists the swaps of outputs, newest first, at most limit.
-func (l Ledger) SwapsOf(ctx context.Context, q Querier, outputs []string, limit int) ([]Swap, error) {
-	return l.swaps(ctx, q, `SELECT`+swapColumns+`FROM ledger.swap WHERE output = ANY($1) ORDER BY id DESC LIMIT $2`, outputs, limit)
-}
-
 // SwapsAt lists the swaps of some partitions of outputs, in the order in which they happened.
 func (l Ledger) SwapsAt(ctx context.Context, q Querier, outputs []string, keys []partition.Key) ([]Swap, error) {
 	return l.swaps(ctx, q, `SELECT`+swapColumns+`FROM ledger.swap WHERE output = ANY($1) AND partition = ANY($2) ORDER BY id`, outputs, keys)

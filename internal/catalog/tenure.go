@@ -116,7 +116,7 @@ func (l Ledger) ReserveTenure(ctx context.Context, q Querier, t *release.Tenure)
 		INSERT INTO ledger.tenure (pipeline, version, digest, config, kind, owner, plan, asked_by, reason)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
 		RETURNING number, reserved_at`), t.Release.Pipeline, t.Release.Version, t.Release.Digest, t.Config, string(t.Kind), t.Owner,
-		t.Plan, t.By, t.Reason).Scan(&t.Number, &t.At); err != nil {
+		t.Plan, fault.Bound(t.By), fault.Bound(t.Reason)).Scan(&t.Number, &t.At); err != nil {
 		return fmt.Errorf("reserve a tenure of %s: %w", t.Release.Pipeline, err)
 	}
 	return nil

@@ -12,6 +12,7 @@ import (
 
 	"drawbridge/activities"
 	"drawbridge/internal/canary"
+	"drawbridge/internal/filled"
 	"drawbridge/internal/gate"
 	"drawbridge/internal/generation"
 	"drawbridge/internal/view"
@@ -51,37 +52,17 @@ func TestATextHasABound(t *testing.T) {
 // evil is in every text of a value: an escape sequence, a bidirectional override, a line break.
 const evil = "x\x1b]0;owned\a\u202e\nNext: rm -rf /"
 
-// poison sets every text of a value to evil, and gives slices and maps one element.
-func poison(v reflect.Value) {
-	if v.Type() == reflect.TypeFor[time.Time]() {
-		return
-	}
-	switch v.Kind() {
-	case reflect.String:
+// poison sets a text to evil; numbers and times hold none.
+func poison(v reflect.Value) bool {
+	if v.Kind() == reflect.String {
 		v.SetString(evil)
-	case reflect.Struct:
-		for _, field := range v.Fields() {
-			poison(field)
-		}
-	case reflect.Pointer:
-		v.Set(reflect.New(v.Type().Elem()))
-		poison(v.Elem())
-	case reflect.Slice:
-		v.Set(reflect.MakeSlice(v.Type(), 1, 1))
-		poison(v.Index(0))
-	case reflect.Map:
-		v.Set(reflect.MakeMap(v.Type()))
-		key, value := reflect.New(v.Type().Key()).Elem(), reflect.New(v.Type().Elem()).Elem()
-		poison(key)
-		poison(value)
-		v.SetMapIndex(key, value)
-	default: // numbers hold no text
 	}
+	return v.Type() == reflect.TypeFor[time.Time]()
 }
 
 func poisoned[T any]() T {
 	var v T
-	poison(reflect.ValueOf(&v).Elem())
+	filled.Value(reflect.ValueOf(&v).Elem(), poison)
 	return v
 }
 

@@ -10,16 +10,25 @@ import (
 	"drawbridge/workflows"
 )
 
-// reader is a session that reads orders in dev in one long transaction: a swap has to wait for it.
-func (w *world) reader() *pgx.Conn {
+// report is the name of a session that somebody has opened, and forgotten in the middle of a transaction.
+const report = "a-long-report"
+
+// session opens a session under that name, and leaves it in the middle of whatever it does.
+func (w *world) session(sql string) *pgx.Conn {
 	w.t.Helper()
-	conn, err := pgx.Connect(w.t.Context(), w.url+"&application_name=a-long-report")
+	conn, err := pgx.Connect(w.t.Context(), w.url+"&application_name="+report)
 	require.NoError(w.t, err)
 	w.t.Cleanup(func() { _ = conn.Close(cleanup(w.t)) })
-	_, err = conn.Exec(w.t.Context(), `BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM shop_dev.orders`)
+	_, err = conn.Exec(w.t.Context(), sql)
 	require.NoError(w.t, err)
 	return conn
 }
+
+// What a session in the middle of a transaction holds: a snapshot, which a publish waits for, or a table that it has read.
+const (
+	holdsSnapshot = `BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT 1`
+	holdsOrders   = `BEGIN; SELECT count(*) FROM shop_dev.orders`
+)
 
 // A publish never waits in silence: it names who holds it up, changes nothing, and asks.
 func TestABlockedPublishNamesWhoBlocksAndAsks(t *testing.T) {
@@ -28,11 +37,11 @@ func TestABlockedPublishNamesWhoBlocksAndAsks(t *testing.T) {
 	patient.kill()
 	w.impatient("dev", "approval: {required: false}\n", "1s")
 	w.worker("impatient", "--env", "dev", "--workflows")
-	conn := w.reader()
+	conn := w.session(`BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM shop_dev.orders`)
 	pid := strconv.Itoa(int(conn.PgConn().PID()))
 	a := w.cli(4, "run", "shop@1.0.0", "--env", "dev", "--partition", middleDay)
 	require.Contains(t, a.out, "pid "+pid)
-	require.Contains(t, a.out, "a-long-report")
+	require.Contains(t, a.out, report)
 	w.holds("dev", four)
 	id := workflows.RunID(shop, "dev", middleDay)
 	w.cli(0, "decide", id, "--choice", "retry", "--reason", "perhaps it is done")
@@ -40,29 +49,6 @@ func TestABlockedPublishNamesWhoBlocksAndAsks(t *testing.T) {
 	w.cli(0, "decide", id, "--choice", "terminate", "--reason", "nobody reads that report")
 	w.cli(0, "status", id, "--watch")
 	require.Error(t, conn.Ping(t.Context()), "the blocking session is ended")
-	w.holds("dev", four)
-	w.tidy("dev")
-}
-
-// A report that sits in an open transaction parks a publish under the policy that nobody has touched, in its first attempt
-// and within its budget.
-func TestABlockedPublishParksUnderTheDefaultPolicy(t *testing.T) {
-	t.Parallel()
-	w, patient := liveInDev(t)
-	patient.kill()
-	w.write("policies/policy.dev.yaml", "approval: {required: false}\n")
-	w.worker("default", "--env", "dev", "--workflows")
-	conn, err := pgx.Connect(t.Context(), w.url+"&application_name=a-long-report")
-	require.NoError(t, err)
-	t.Cleanup(func() { _ = conn.Close(cleanup(t)) })
-	_, err = conn.Exec(t.Context(), `BEGIN; SELECT count(*) FROM shop_dev.orders`)
-	require.NoError(t, err)
-	a := w.cli(4, "run", "shop@1.0.0", "--env", "dev", "--partition", middleDay)
-	require.Contains(t, a.out, "a-long-report")
-	id := workflows.RunID(shop, "dev", middleDay)
-	require.Len(t, w.status(id).Gates, 1)
-	w.cli(0, "decide", id, "--choice", "terminate", "--reason", "nobody reads that report")
-	w.cli(0, "status", id, "--watch")
 	w.holds("dev", four)
 	w.tidy("dev")
 }

@@ -66,6 +66,9 @@ func (w *world) start(program string, env []string, name string, args ...string)
 	return p
 }
 
+// credential names a secret that every worker holds, in no policy's words, for whoever tries to get at it.
+const credential = "DRAWBRIDGE_SECRET_WAREHOUSE"
+
 // launch starts a build of the program, and awaits nothing.
 func (w *world) launch(program string, env []string, name string, args ...string) *worker {
 	w.t.Helper()
@@ -74,7 +77,7 @@ func (w *world) launch(program string, env []string, name string, args ...string
 	require.NoError(w.t, err)
 	args = append([]string{"--policies", w.path("policies"), "--source-root", w.path("source"), "--key", w.path("signing-key.pem")}, args...)
 	p.cmd = exec.Command(program, args...)
-	p.cmd.Dir, p.cmd.Env = w.dir, append(append(w.env(), env...), warehouseURL+"="+w.url)
+	p.cmd.Dir, p.cmd.Env = w.dir, append(append(w.env(), env...), warehouseURL+"="+w.url, credential+"="+w.url)
 	p.cmd.Stdout, p.cmd.Stderr = log, log
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	require.NoError(w.t, p.cmd.Start())

@@ -9,27 +9,11 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
 	"drawbridge/internal/partition"
 	"drawbridge/workflows"
 )
-
-// snapshot is a session whose REPEATABLE READ snapshot is older than whatever is built from now on.
-func (w *world) snapshot() (end func()) {
-	w.t.Helper()
-	conn, err := pgx.Connect(w.t.Context(), w.url+"&application_name=a-long-report")
-	require.NoError(w.t, err)
-	w.t.Cleanup(func() { _ = conn.Close(cleanup(w.t)) })
-	_, err = conn.Exec(w.t.Context(), `BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT 1`)
-	require.NoError(w.t, err)
-	return func() {
-		w.t.Helper()
-		_, err := conn.Exec(w.t.Context(), `ROLLBACK`)
-		require.NoError(w.t, err)
-	}
-}
 
 // A run that waits when its release is rolled back does not publish that release's rows afterwards.
 func TestARunOfARolledBackReleasePublishesNothing(t *testing.T) {
@@ -40,7 +24,7 @@ func TestARunOfARolledBackReleasePublishesNothing(t *testing.T) {
 	l := w.tbNewLab("lab", 2)
 	l.deploy(tbFirst())
 	l.deploy(tbSecond())
-	end := w.snapshot()
+	held := w.session(holdsSnapshot)
 	day := l.later() // nothing is live there that the rollback would take from under the run
 	w.cli(0, "run", l.name, "--env", "dev", "--partition", day, "--detach")
 	id := workflows.RunID(l.name, "dev", partition.Key(day))
@@ -48,7 +32,7 @@ func TestARunOfARolledBackReleasePublishesNothing(t *testing.T) {
 	a := l.rollback()
 	require.Equal(t, 0, a.code, tbTold(a))
 	require.Equal(t, "1.0.0", l.active("dev"))
-	end()
+	require.NoError(t, held.Close(t.Context()))
 	w.tbEnds(id)
 	require.NotEqual(t, "10", l.seen("dev", "ta")[day], "a day of 1.1.0 in what is 1.0.0 again")
 }
@@ -154,7 +138,7 @@ func TestAPlanReplacesNoLimitOfTheEnvironment(t *testing.T) {
 func TestAParkedPublishAsksWhomThePolicyNames(t *testing.T) {
 	t.Parallel()
 	l := admWorld(t, tbFirst("ta"))
-	l.w.snapshot()
+	l.w.session(holdsSnapshot)
 	id := workflows.RunID(l.name, "dev", "2026-01-01")
 	a := l.w.try("run", l.name, "--env", "dev", "--partition", l.days[0])
 	require.Equal(t, 4, a.code, tbTold(a))
@@ -167,7 +151,7 @@ func TestAParkedPublishAsksWhomThePolicyNames(t *testing.T) {
 	}
 	require.Equal(t, workflows.StageWaiting, l.w.status(id).Stage)
 	require.Equal(t, before, l.child("dev", "ta", l.days[0]))
-	require.Equal(t, 1, l.w.number(`SELECT count(*) FROM pg_stat_activity WHERE application_name = 'a-long-report'`))
+	require.Equal(t, 1, l.w.number(`SELECT count(*) FROM pg_stat_activity WHERE application_name = '`+report+`'`))
 }
 
 // Going back in an emergency needs one of those who may decide, not all of them.

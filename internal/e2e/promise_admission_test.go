@@ -1,7 +1,9 @@
 package e2e_test
 
 import (
+	"fmt"
 	"maps"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -239,46 +241,65 @@ func admActivities() map[string][]string {
 }
 
 // admEverything is an input of everybody's fields at once: each activity takes those that it knows, and all are forged.
-func admEverything(release any, plan, owner string, tenure int, swaps []map[string]any) map[string]any {
-	target := map[string]any{"environment": "dev", "release": release, "owner": owner, "tenure": tenure}
+func admEverything(target map[string]any, plan string, swaps []map[string]any) map[string]any {
 	return map[string]any{
-		"environment": "dev", "release": release, "owner": owner, // where the target is the input
 		"target": target, "plan": plan, "step": "publish", "round": 1, "swaps": swaps, "accepted": true, "ignore_snapshots": true,
-		"activate": true, "kind": "passed", "by": "mallory", "items": []map[string]any{{"output": "ta", "partition": "2026-01-01"}},
-		"generations": []any{swaps[0]["to"], swaps[0]["from"]}, "tenure": tenure, "after": "", "rebuild": []string{"2026-01-01"}, "source": plan, "observed": []string{plan},
+		"activate": true, "by": "mallory", "items": []map[string]any{{"output": "ta", "partition": "2026-01-01"}},
+		"generations": []any{swaps[0]["to"], swaps[0]["from"]}, "tenure": target["tenure"], "after": "", "rebuild": []string{"2026-01-01"}, "source": plan, "observed": []string{plan},
 		"request": map[string]any{"pipeline": "lab", "to": "6.6.6", "by": "mallory", "by_person": true}, "partition": "2026-01-01", "output": "ta", "pieces": []any{}, "values": map[string]any{},
 		"gate": map[string]any{"name": "approval-dev", "plan": plan, "decided": "approve", "why": "ok"},
 	}
 }
 
-// The worst that follows from any call of any activity, in any state, is a refusal: first all are called, in the name of
-// either release and under every plan; then the deployment that waited goes on as if nothing had been.
+// admInputs is a forged input for an activity, as that activity reads it.
+func admInputs(activity string, target map[string]any, plan string, swaps []map[string]any) map[string]any {
+	input := admEverything(target, plan, swaps)
+	maps.Copy(input, map[string]map[string]any{
+		"Attest": {"kind": "passed"}, "Enter": {"kind": "deployment"}, "Compute": {"rebuild": map[string]any{"mode": "all"}}, "Inspect": {"kind": "history"}, "Examine": {"kind": "checksum"},
+		"BeginWatch": {"until": "2026-01-31T00:00:00Z"}, "Housekeep": {"house": map[string]any{"schema": "lab_dev"}}, "Survey": {"environment": "dev"}, "SetHold": {"environment": "dev", "reason": "none", "release": true},
+	}[activity])
+	if slices.Contains([]string{"Observe", "ValidateRelease", "MeasureBefore", "Leave"}, activity) {
+		return target
+	}
+	return input
+}
+
+// The worst that follows from any call of any activity, in any state, is a refusal: all are called, in the name of either
+// release, under every plan, and as anybody; the deployment that waited goes on as if nothing had been.
 func TestNoActivityTrustsItsCaller(t *testing.T) {
 	t.Parallel()
 	l, f, live, waiting := admBefore(t, admUnapproved())
 	digest := waiting.Release.Digest
-	before := l.admSeen(digest)
 	day, was, built := l.admCandidate("6.6.6")
 	forged := func(state string) {
-		for _, queue := range []string{workflows.ControlQueue("dev"), workflows.BuildQueue("dev")} {
-			for _, name := range admActivities()[queue] {
-				var refusals []func() string
-				for _, release := range []any{waiting.Release, live.Release} {
-					for i, plan := range []string{live.Plan, waiting.Plan} {
-						owner := []string{"foreign/1/made-up", l.admOwned(waiting, 0)["owner"].(string)}[i]
-						tenure := l.admTenure() + i
-						refusals = append(refusals, f.start(queue, name, admEverything(release, plan, owner, tenure, admSwaps(day, was, built))))
+		before := l.admSeen(digest)
+		refusals := map[string]func() string{}
+		for queue, names := range admActivities() {
+			for _, name := range names {
+				for more, of := range []status{live, waiting} { // under the tenure that is active, and under the one that waits
+					for _, owner := range []any{"foreign/1/made-up", l.admOwned(waiting, 0)["owner"], admOwn} {
+						target := map[string]any{"environment": "dev", "release": of.Release, "owner": owner, "tenure": l.admTenure() + more}
+						refusals[fmt.Sprint(name, " for ", of.Release.Version, " as ", owner)] = f.start(queue, name, admInputs(name, target, waiting.Plan, admSwaps(day, was, built)))
 					}
 				}
-				for _, refusal := range refusals {
-					refusal()
-				}
-				l.unchanged(before, digest, state+": "+name)
 			}
 		}
+		for call, refusal := range refusals {
+			require.NotContains(t, refusal(), admMisread, call)
+		}
+		l.unchanged(before, digest, state)
 	}
 	forged("while a gate is open")
-	l.w.cli(0, "reject", waiting.ID, "--as", "grace", "--reason", "no")
-	require.Equal(t, workflows.StageRefused, l.w.tbEnds(waiting.ID).Stage)
+	l.agree(waiting.ID)
+	s := l.w.tbEnds(waiting.ID)
+	require.Equal(t, workflows.StageDone, s.Stage, s.Sentence)
+	l.are("dev", 666, "ta")
+
+	next := l.asks(tbSecond("ta"))
+	digest, waiting = next.Release.Digest, next
+	day, was, built = l.admCandidate("1.1.0")
+	l.w.cli(0, "reject", next.ID, "--as", "grace", "--reason", "no")
+	require.Equal(t, workflows.StageRefused, l.w.tbEnds(next.ID).Stage)
 	forged("after a rejection")
+	l.are("dev", 666, "ta")
 }

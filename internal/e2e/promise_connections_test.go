@@ -19,7 +19,7 @@ func TestASecretGoesToNoForeignHost(t *testing.T) {
 	t.Parallel()
 	w, _ := truWorld(t)
 	w.truDays("leak", "a", newestDay)
-	const secret = "${env:DRAWBRIDGE_SECRET_WAREHOUSE}"
+	const secret = "${env:" + credential + "}"
 	for i, c := range []struct{ name, warehouse string }{
 		{"as the password of a URL", "postgres://u:" + secret + "@HOST:PORT/x?sslmode=disable"},
 		{"as the password of keywords", "host=HOST port=PORT user=u dbname=x sslmode=disable password='" + secret + "'"},
@@ -149,8 +149,8 @@ func TestASecretInAnotherParameterIsNotRepeated(t *testing.T) {
 	host, port, err := net.SplitHostPort(good.Host)
 	require.NoError(t, err)
 	for i, parameter := range []string{"user", "dbname"} {
-		line := "host=" + host + " port=" + port + " user=u dbname=postgres sslmode=disable password=${env:DRAWBRIDGE_SECRET_WAREHOUSE}"
-		line = strings.Replace(line, parameter+"="+map[string]string{"user": "u", "dbname": "postgres"}[parameter], parameter+"=${env:DRAWBRIDGE_SECRET_WAREHOUSE}", 1)
+		line := "host=" + host + " port=" + port + " user=u dbname=postgres sslmode=disable password=${env:" + credential + "}"
+		line = strings.Replace(line, parameter+"="+map[string]string{"user": "u", "dbname": "postgres"}[parameter], parameter+"=${env:"+credential+"}", 1)
 		folder := w.truFolder("leak", "1.0."+string(rune('0'+i)), truSpec{config: "warehouse: \"" + line + "\"\nsource_files: .\n"})
 		a, _ := w.truWithin(10*time.Second, "plan", folder, "--to", "dev")
 		require.NotZero(t, a.code, a.out)

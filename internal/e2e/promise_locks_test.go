@@ -12,26 +12,16 @@ import (
 	"github.com/stretchr/testify/require"
 	enumspb "go.temporal.io/api/enums/v1"
 
+	"drawbridge/internal/gate"
 	"drawbridge/workflows"
 )
-
-// srvReader is a person who has looked at orders in dev, and has not ended their transaction.
-func (w *world) srvReader() *pgx.Conn {
-	w.t.Helper()
-	conn, err := pgx.Connect(w.t.Context(), w.url+"&application_name=a-forgotten-tab")
-	require.NoError(w.t, err)
-	w.t.Cleanup(func() { _ = conn.Close(cleanup(w.t)) })
-	_, err = conn.Exec(w.t.Context(), `BEGIN; SELECT count(*) FROM shop_dev.orders`)
-	require.NoError(w.t, err)
-	return conn
-}
 
 // srvParks waits until a workflow asks a person. Whatever it does meanwhile must be heard of: an attempt that counts as
 // lost while its worker lives is why nobody is ever asked.
 func (w *world) srvParks(id string, limit time.Duration) status {
 	w.t.Helper()
 	var s status
-	require.True(w.t, w.truSoon(limit, func() bool {
+	require.True(w.t, w.becomes(limit, func() bool {
 		d, err := w.temporal.DescribeWorkflowExecution(w.t.Context(), id, "")
 		require.NoError(w.t, err)
 		for _, a := range d.GetPendingActivities() {
@@ -55,38 +45,68 @@ func (w *world) srvDefaults(name string) *worker {
 // The default budget for locks, and what reading and asking take on a busy machine.
 const srvBudget = 30*time.Second + 45*time.Second
 
-// A run whose publish is held up asks by the default policy too, and goes on when it is told to.
-func TestARunThatIsBlockedAsksByTheDefaultPolicy(t *testing.T) {
+// A run whose publish is held up parks under the policy that nobody has touched, in its first attempt and within its budget,
+// and goes on when it is told to.
+func TestABlockedPublishParksUnderTheDefaultPolicy(t *testing.T) {
 	t.Parallel()
-	w, first := liveInDev(t)
-	first.kill()
-	w.srvDefaults("default")
-	conn := w.srvReader()
-	w.cli(0, "run", "shop@1.0.0", "--env", "dev", "--partition", middleDay, "--detach")
-	id := workflows.RunID(shop, "dev", middleDay)
-	w.srvParks(id, srvBudget)
-	a := w.try("status", id)
-	require.Contains(t, a.out, strconv.Itoa(int(conn.PgConn().PID())))
-	require.Contains(t, a.out, "a-forgotten-tab")
-	w.holds("dev", four)
-	require.NoError(t, conn.Close(t.Context()))
-	w.cli(0, "decide", id, "--choice", "retry", "--reason", "the tab is closed")
-	w.cli(0, "status", id, "--watch")
-	w.holds("dev", four)
-	w.tidy("dev")
+	for name, frees := range map[gate.Choice]func(*pgx.Conn){
+		gate.Retry:     func(c *pgx.Conn) { require.NoError(t, c.Close(t.Context())) },
+		gate.Terminate: func(*pgx.Conn) {},
+	} {
+		t.Run(string(name), func(t *testing.T) {
+			t.Parallel()
+			w, first := liveInDev(t)
+			first.kill()
+			w.srvDefaults("default")
+			conn := w.session(holdsOrders)
+			pid := strconv.Itoa(int(conn.PgConn().PID()))
+			w.cli(0, "run", "shop@1.0.0", "--env", "dev", "--partition", middleDay, "--detach")
+			id := workflows.RunID(shop, "dev", middleDay)
+			w.srvParks(id, srvBudget)
+			a := w.try("status", id)
+			require.Contains(t, a.out, pid)
+			require.Contains(t, a.out, report)
+			w.holds("dev", four)
+			frees(conn)
+			w.cli(0, "decide", id, "--choice", string(name), "--reason", "nobody reads that report")
+			w.cli(0, "status", id, "--watch")
+			w.holds("dev", four)
+			w.tidy("dev")
+		})
+	}
 }
 
-// A deployment whose publish is held up asks by the default policy too, and readers read meanwhile.
-func TestADeploymentThatIsBlockedAsksByTheDefaultPolicy(t *testing.T) {
+// So does whatever else changes what readers read: a deployment's publish, its new column, and the way back.
+func TestWhateverIsBlockedAsksByTheDefaultPolicy(t *testing.T) {
 	t.Parallel()
-	w, first := liveInDev(t)
-	first.kill()
-	w.srvDefaults("default")
-	w.srvReader()
-	w.cli(0, "deploy", w.release("1.1.0", "Orders and channels", "Channels and orders"), "--to", "dev", "--rebuild", "all", "--detach")
-	s := w.srvParks(w.srvID(shop), srvBudget)
-	require.NotEmpty(t, s.Gates)
-	w.holds("dev", four)
+	for name, begins := range map[string]func(*world) (id string){
+		"a publish": func(w *world) string {
+			w.rebuild(w.release("1.1.0", "Orders and channels", "Channels and orders"))
+			return w.srvID(shop)
+		},
+		"a column": func(w *world) string {
+			w.rebuild(w.withCurrency("1.1.0"))
+			return w.srvID(shop)
+		},
+		"the way back": func(w *world) string {
+			w.cli(0, "rollback", shop, "--env", "dev", "--to", "1.0.0", "--reason", "bad", "--detach")
+			return workflows.RollbackID(shop, "dev")
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w, first := liveInDev(t)
+			if name == "the way back" {
+				w.cli(0, "deploy", w.release("1.0.1", "Orders and channels", "Channels and orders"), "--to", "dev", "--rebuild", "all")
+			}
+			first.kill()
+			w.srvDefaults("default")
+			w.session(holdsOrders)
+			s := w.srvParks(begins(w), srvBudget)
+			require.NotEmpty(t, s.Gates)
+			w.holds("dev", four)
+		})
+	}
 }
 
 // What a publish has waited is not forgotten with its worker: the budget is one for all attempts.
@@ -97,11 +117,11 @@ func TestABudgetSpansAttempts(t *testing.T) {
 	const budget = time.Minute // much longer than it takes to notice that a worker is gone
 	w.impatient("dev", "approval: {required: false}\n", budget.String())
 	second := w.worker("second", "--env", "dev", "--workflows")
-	w.srvReader()
+	w.session(holdsOrders)
 	w.cli(0, "run", "shop@1.0.0", "--env", "dev", "--partition", middleDay, "--detach")
 	id := workflows.RunID(shop, "dev", middleDay)
 	var began time.Time
-	require.False(t, w.truSoon(budget*3/4, func() bool {
+	require.False(t, w.becomes(budget*3/4, func() bool {
 		d, err := w.temporal.DescribeWorkflowExecution(t.Context(), id, "")
 		require.NoError(t, err)
 		for _, a := range d.GetPendingActivities() {
@@ -117,7 +137,7 @@ func TestABudgetSpansAttempts(t *testing.T) {
 	second.kill()
 	w.worker("third", "--env", "dev", "--workflows")
 	killed := time.Now()
-	require.True(t, w.truSoon(patience, func() bool { return w.status(id).Stage == workflows.StageWaiting }), "nobody was asked")
+	require.True(t, w.becomes(patience, func() bool { return w.status(id).Stage == workflows.StageWaiting }), "nobody was asked")
 	require.Less(t, time.Since(killed), budget-time.Second, "the next attempt has begun to count anew")
 }
 
@@ -138,7 +158,7 @@ func TestALongBuildParksNoOtherPipeline(t *testing.T) {
 	h.reached()
 	w.cli(0, "run", "quick@1.0.0", "--env", "dev", "--partition", middleDay, "--detach")
 	id := workflows.RunID("quick", "dev", middleDay)
-	w.truSoon(12*time.Second, func() bool {
+	w.becomes(12*time.Second, func() bool {
 		s := w.status(id)
 		require.NotEqual(t, workflows.StageWaiting, s.Stage, "a person is asked about our own build: %s", s.Sentence)
 		return s.Stage.Finished()
@@ -175,7 +195,7 @@ func TestReadersWhoComeLaterHoldUpNoPublish(t *testing.T) {
 	id := workflows.RunID(shop, "dev", middleDay)
 	w.cli(0, "run", "shop@1.0.0", "--env", "dev", "--partition", middleDay, "--detach")
 	var s status
-	require.True(t, w.truSoon(patience, func() bool {
+	require.True(t, w.becomes(patience, func() bool {
 		s = w.status(id)
 		return s.Stage.Finished() || s.Stage == workflows.StageWaiting
 	}))

@@ -3,26 +3,38 @@ package e2e_test
 import (
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
 	"drawbridge/workflows"
 )
 
+// srvProgram is a program of Postgres, of the server's own version where the server is of this machine, so that a local stack
+// is all that a test needs.
+func (w *world) srvProgram(name string) string {
+	w.t.Helper()
+	admin, err := pgx.Connect(w.t.Context(), os.Getenv(superuserURL))
+	require.NoError(w.t, err)
+	defer func() { _ = admin.Close(w.t.Context()) }()
+	var folder string
+	require.NoError(w.t, admin.QueryRow(w.t.Context(), `SELECT setting FROM pg_config WHERE name = 'BINDIR'`).Scan(&folder))
+	if program, err := exec.LookPath(filepath.Join(folder, name)); err == nil {
+		return program
+	}
+	program, err := exec.LookPath(name)
+	require.NoError(w.t, err, "%s is neither beside the server's programs, in %s, nor on the PATH", name, folder)
+	return program
+}
+
 // srvDump writes all that is in dev into a file, as people back up their schemas.
 func (w *world) srvDump(name string) {
 	w.t.Helper()
-	program, err := exec.LookPath("pg_dump")
-	if err != nil {
-		if os.Getenv("CI") != "" {
-			w.t.Fatal("pg_dump is not there: in CI no end-to-end test may be skipped")
-		}
-		w.t.Skip("pg_dump is not there")
-	}
-	out, err := exec.CommandContext(w.t.Context(), program, "--dbname", w.url, "--schema", "shop_dev*", "--file", w.path(name)).CombinedOutput()
+	out, err := exec.CommandContext(w.t.Context(), w.srvProgram("pg_dump"), "--dbname", w.url, "--schema", "shop_dev*", "--file", w.path(name)).CombinedOutput()
 	require.NoError(w.t, err, string(out))
 }
 
@@ -36,7 +48,7 @@ func (w *world) srvRestore(name string) {
 		drop.WriteString("DROP SCHEMA \"" + schema + "\" CASCADE;\n")
 	}
 	w.write(name+".restore", drop.String()+string(body))
-	cmd := exec.CommandContext(w.t.Context(), "psql", "--quiet", "--single-transaction", "--set", "ON_ERROR_STOP=1", "--dbname", w.url, "--file", w.path(name+".restore"))
+	cmd := exec.CommandContext(w.t.Context(), w.srvProgram("psql"), "--quiet", "--single-transaction", "--set", "ON_ERROR_STOP=1", "--dbname", w.url, "--file", w.path(name+".restore"))
 	out, err := cmd.CombinedOutput()
 	require.NoError(w.t, err, string(out))
 	w.db.Reset() // what the test's own sessions know of the tables is gone
@@ -79,7 +91,7 @@ func TestAWorkflowNoticesThatTheLedgerHasGoneBack(t *testing.T) {
 	w.srvRestore("dev.sql")
 	w.holds("dev", four)
 	var s status
-	require.True(t, w.truSoon(45*time.Second, func() bool {
+	require.True(t, w.becomes(45*time.Second, func() bool {
 		s = w.status(shop)
 		return s.Stage == workflows.StageWaiting
 	}), "it is %s: %s", s.Stage, s.Sentence)

@@ -70,3 +70,34 @@ func TestAPlanSeesDaysOfAZoneAhead(t *testing.T) {
 	w.worker("worker", "--env", "dev", "--workflows")
 	w.truScheme(truSpec{partition: truDaily}, truSpec{partition: "{by: day, column: at, timezone: Europe/Berlin}"}, "Berlin")
 }
+
+// Ranges of ten become ranges of twenty, and a whole table becomes days.
+func TestAPlanSeesAnotherGrain(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct{ first, second truSpec }{
+		"width": {
+			truSpec{partition: "{by: {range: 10}, column: id}", sql: "SELECT id, d, v FROM raw WHERE id >= @partition_start AND id < @partition_end"},
+			truSpec{partition: "{by: {range: 20}, column: id}", sql: "SELECT id, d, v FROM raw WHERE id >= @partition_start AND id < @partition_end"},
+		},
+		"whole": {
+			truSpec{partition: "all"},
+			truSpec{sql: "SELECT id, d, v FROM raw WHERE d >= @partition_start AND d < @partition_end"},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			w.worker("worker", "--env", "dev", "--workflows")
+			w.write("source/data/grain.csv", "id,d,v\n1,2026-01-01,a\n12,2026-01-01,a\n25,2026-01-02,a\n")
+			c.first.file, c.second.file = "data/grain.csv", "data/grain.csv"
+			w.cli(0, "deploy", w.truFolder("grain", "1.0.0", c.first), "--to", "dev", "--rebuild", "all")
+			folder := w.truFolder("grain", "1.1.0", c.second)
+			for _, args := range [][]string{{"plan", folder, "--to", "dev"}, {"plan", folder, "--to", "dev", "--rebuild", "all"}, {"deploy", folder, "--to", "dev", "--rebuild", "all"}} {
+				a := w.try(args...)
+				require.Equal(t, 2, a.code, "%s\n%s%s", args, a.out, a.err)
+				require.Contains(t, a.out+a.err, "partition")
+			}
+			require.Equal(t, 3, w.truRows("grain"))
+		})
+	}
+}

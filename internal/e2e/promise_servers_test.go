@@ -181,7 +181,7 @@ func TestShortWorkIsTakenOverInSeconds(t *testing.T) {
 	h.release()
 	w.worker("second", "--env", "dev", "--workflows")
 	var s status
-	require.True(t, w.truSoon(35*time.Second, func() bool {
+	require.True(t, w.becomes(35*time.Second, func() bool {
 		s = w.status(shop)
 		return s.Stage.Finished()
 	}), "nobody takes it over: %s, %s", s.Stage, s.Sentence)

@@ -107,6 +107,63 @@ func TestAFileOfOneLineShowsNoRow(t *testing.T) {
 	w.truHeader("oneline", "{amount: numeric}", b.String(), ".secret@", "DE0000000")
 }
 
+// Whatever is wrong with a header or with the form of a row, no word of it is shown.
+func TestAFileThatIsNoCSVShowsNothing(t *testing.T) {
+	t.Parallel()
+	w, _ := truWorld(t)
+	const mail = "ann.secret@example.com"
+	for name, body := range map[string]string{
+		"twice":      "id," + mail + "," + mail + "\n1,2,3\n",
+		"bycase":     "id,Ann.secret@example.com," + mail + "\n1,a,b\n",
+		"toolong":    "id," + mail + strings.Repeat("x", 80) + "\n1,2\n",
+		"blankname":  "id,," + mail + "\n1,a,b\n",
+		"unclosed":   "id,\"" + mail + "\n1,a\n",
+		"nullbyte":   "id,ann.secret\x00@example.com\n1,a\n",
+		"othercomma": "id\t" + mail + "\n1\t2\n",
+		"blankline":  " \nid," + mail + "\n1,2\n",
+		"widerow":    "id,v\n1,a\n2," + mail + ",DE8937\n",
+	} {
+		w.write("source/data/"+name+"_"+newestDay+".csv", body)
+		folder := w.truFolder(name, "1.0.0", truSpec{columns: "{id: int, v: text}", partition: "{by: day, column: pd}", sql: "SELECT @partition_start::date AS pd, id, v FROM raw"})
+		for _, args := range [][]string{{"plan", folder, "--to", "dev"}, {"run", folder, "--env", "dev", "--partition", newestDay}} {
+			a, ended := w.truWithin(truBrief, args...)
+			require.True(t, ended, "%s: %s", name, args)
+			require.True(t, a.code != 0 || args[0] == "plan", "%s is no input\n%s", name, a.out)
+		}
+	}
+	w.truNotInLedger("nn.secret", "DE8937")
+	w.never("nn.secret", "DE8937")
+}
+
+// What a check, a key or a partition finds wrong is told in numbers and declared names.
+func TestWhatAnAuditFindsShowsNoValue(t *testing.T) {
+	t.Parallel()
+	w, _ := truWorld(t)
+	const stray = "1999-03-04"
+	file := func(rows ...string) {
+		w.write("source/data/found_"+newestDay+".csv", "id,d,v\n"+strings.Join(rows, "\n")+"\n")
+	}
+	good := "1," + newestDay + "," + planted
+	for i, c := range []struct {
+		rows   []string
+		key    string
+		checks string
+	}{
+		{[]string{good}, "[id]", "accepted_values: {column: v, values: [a, b]}"},
+		{[]string{good, "2," + newestDay + "," + planted}, "[id]", "unique: [v]"},
+		{[]string{good}, "[id]", "expression: {name: brief, sql: \"length(v) < 2\"}"},
+		{[]string{good, good}, "[id, v]", "row_count: {min: 0}"},
+		{[]string{"1," + stray + "," + planted}, "[id]", "row_count: {min: 0}"},
+	} {
+		file(c.rows...)
+		folder := w.truFolder("found", fmt.Sprintf("1.0.%d", i), truSpec{output: "    key: " + c.key + "\n    checks:\n      - " + c.checks + "\n"})
+		a, ended := w.truWithin(truBrief, "run", folder, "--env", "dev", "--partition", newestDay)
+		require.True(t, ended, c.checks)
+		require.NotZero(t, a.code, "%s\n%s", c.checks, a.out)
+	}
+	w.never(planted, stray)
+}
+
 // What is said about a file has a bound, whatever the file.
 func TestAMessageHasABound(t *testing.T) {
 	t.Parallel()
@@ -137,6 +194,40 @@ func TestAMessageHasABound(t *testing.T) {
 	for _, e := range w.executions() {
 		require.Less(t, len(plainText(t, w.history(e.GetWorkflowId(), e.GetRunId()))), 1<<20, e.GetWorkflowId())
 	}
+}
+
+// Nor is anything longer for what a person or an author has written: names, reasons, and lists of what was declared.
+func TestWhatPeopleWriteHasABound(t *testing.T) {
+	t.Parallel()
+	w, _ := truWorld(t)
+	var declared strings.Builder
+	for i := range 3000 {
+		fmt.Fprintf(&declared, "column_of_forty_six_characters_number_%08d: int, ", i)
+	}
+	w.truDays("declared", "a", newestDay)
+	folder := w.truFolder("declared", "1.0.0", truSpec{columns: "{" + declared.String() + "id: int, d: date, v: text}"})
+	long := strings.Repeat("n", 100_000)
+	run := "run/base/dev/" + newestDay
+	for _, args := range [][]string{
+		{"validate", folder, "--env", "dev"},
+		{"plan", folder, "--to", "dev"},
+		{"run", folder, "--env", "dev", "--partition", newestDay},
+		{"run", "base@1.0.0", "--env", "dev", "--partition", newestDay, "--as", long},
+		{"status", run, "--json"},
+		{"rollback", "base", "--env", "dev", "--as", long, "--reason", long},
+		{"status", "rollback/base/dev", "--json"},
+		{"hold", "--env", "dev", "--reason", long, "--as", long},
+		{"history", "base", "--env", "dev", "--json"},
+	} {
+		a, ended := w.truWithin(truBrief, args...)
+		require.True(t, ended, args[0])
+		require.Less(t, len(a.out)+len(a.err), 16<<10, "%s says this many bytes", args[0])
+	}
+	for _, column := range []string{"tenure.asked_by", "swap.asked_by", "hold.reason", "hold.set_by"} {
+		table, name, _ := strings.Cut(column, ".")
+		require.Less(t, w.number(`SELECT coalesce(max(length(`+name+`)), 0) FROM shop_dev__ledger.`+table), 4<<10, column)
+	}
+	w.cli(0, "release-hold", "--env", "dev")
 }
 
 // Whatever fails while rows are read, what is said holds structure and no value.

@@ -92,23 +92,6 @@ func (w *world) truWithin(limit time.Duration, args ...string) (a answer, ended 
 	return answer{code: cmd.ProcessState.ExitCode(), out: out.String(), err: errOut.String()}, ctx.Err() == nil
 }
 
-// truSoon is await with a limit, for what must be so in seconds.
-func (w *world) truSoon(limit time.Duration, so func() bool) bool {
-	w.t.Helper()
-	deadline := time.NewTimer(limit)
-	defer deadline.Stop()
-	tick := time.NewTicker(50 * time.Millisecond)
-	defer tick.Stop()
-	for !so() {
-		select {
-		case <-deadline.C:
-			return so()
-		case <-tick.C:
-		}
-	}
-	return true
-}
-
 // truWorld is a world in which something is live in dev, so that there is a history to look into whatever is refused.
 func truWorld(t *testing.T) (*world, *worker) {
 	t.Helper()

@@ -32,6 +32,10 @@ func TestHousekeepingKeepsWhatAnOpenWatchWouldGoBackTo(t *testing.T) {
 
 	other := w.tbNewLab("other", 1)
 	other.deploy(tbRelease{version: "1.0.0", factor: 1, outputs: []string{"tother"}, schema: "lab_dev"})
+	w.await("housekeeping to drop what nobody could go back to", func() bool {
+		w.cli(0, "run", other.name, "--env", "dev", "--partition", other.days[0])
+		return w.number(`SELECT count(*) FROM lab_dev__ledger.generation WHERE output = 'tother' AND state = 'dropped'`) > 0
+	})
 	require.Equal(t, 1, w.number(`SELECT count(*) WHERE to_regclass($1) IS NOT NULL`, kept), "%s is what the watch would go back to", kept)
 	for _, day := range l.days {
 		w.remove(l.source(day)) // it cannot be built again
@@ -125,7 +129,7 @@ func TestACancelledRunSaysWhetherItsRowsAreVisible(t *testing.T) {
 	id := workflows.RunID(shop, "dev", middleDay)
 	w.cli(0, "cancel", id)
 	w.await("the cancel to be heard", func() bool {
-		return w.status(id).Stage.Finished() || w.tbBecomes(3*time.Second, func() bool { return false })
+		return w.status(id).Stage.Finished() || w.becomes(3*time.Second, func() bool { return false })
 	})
 	h.release()
 	s := w.tbOver(id)

@@ -230,12 +230,7 @@ type tbLock struct {
 // block holds what readers see of a day, so that no swap of it gets its lock.
 func (l *tbLab) block(env, output, day string) *tbLock {
 	l.w.t.Helper()
-	conn, err := pgx.Connect(l.w.t.Context(), l.w.url+"&application_name=a-long-report")
-	require.NoError(l.w.t, err)
-	l.w.t.Cleanup(func() { _ = conn.Close(cleanup(l.w.t)) })
-	_, err = conn.Exec(l.w.t.Context(), `BEGIN; LOCK TABLE `+l.child(env, output, day)+` IN ACCESS SHARE MODE`)
-	require.NoError(l.w.t, err)
-	return &tbLock{w: l.w, conn: conn}
+	return &tbLock{w: l.w, conn: l.w.session(`BEGIN; LOCK TABLE ` + l.child(env, output, day) + ` IN ACCESS SHARE MODE`)}
 }
 
 func (b *tbLock) end() {
@@ -247,27 +242,10 @@ func (b *tbLock) end() {
 // tbSoon is how long what a test has caused may take to show on a busy machine, where waiting longer helps nobody.
 const tbSoon = 30 * time.Second
 
-// tbBecomes looks for a while whether something gets so.
-func (w *world) tbBecomes(within time.Duration, so func() bool) bool {
-	w.t.Helper()
-	deadline := time.NewTimer(within)
-	defer deadline.Stop()
-	tick := time.NewTicker(100 * time.Millisecond)
-	defer tick.Stop()
-	for !so() {
-		select {
-		case <-deadline.C:
-			return so()
-		case <-tick.C:
-		}
-	}
-	return true
-}
-
 // tbEnds waits until a workflow has ended or asks, and returns how it stands.
 func (w *world) tbEnds(id string) (s status) {
 	w.t.Helper()
-	require.True(w.t, w.tbBecomes(patience, func() bool {
+	require.True(w.t, w.becomes(patience, func() bool {
 		s = w.status(id)
 		_, open := s.Open()
 		return s.Stage.Finished() || open
@@ -278,7 +256,7 @@ func (w *world) tbEnds(id string) (s status) {
 // tbOver waits until a workflow that was told to end has ended, and returns how.
 func (w *world) tbOver(id string) (s status) {
 	w.t.Helper()
-	require.True(w.t, w.tbBecomes(patience, func() bool {
+	require.True(w.t, w.becomes(patience, func() bool {
 		s = w.status(id)
 		return s.Stage.Finished()
 	}), "%s does not end: %s, %s", id, s.Stage, s.Sentence)

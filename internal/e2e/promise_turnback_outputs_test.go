@@ -23,6 +23,20 @@ func (l *tbLab) half(output, day string, flags ...string) {
 	require.Equal(l.w.t, 0, a.code, tbTold(a))
 }
 
+// back is a rollback that makes outputs what the first release made them.
+func (l *tbLab) back(outputs ...string) {
+	l.w.t.Helper()
+	a := l.rollback()
+	require.Equal(l.w.t, 0, a.code, tbTold(a))
+	l.are("dev", 1, outputs...)
+}
+
+// runsLater is the scheduled run of a further day.
+func (l *tbLab) runsLater() {
+	l.w.t.Helper()
+	l.w.cli(0, "run", l.name, "--env", "dev", "--partition", l.later())
+}
+
 // While a rollback waits, no reader sees outputs of one day of two releases.
 func TestTheOutputsOfAPartitionTurnBackTogether(t *testing.T) {
 	t.Parallel()
@@ -91,7 +105,7 @@ func TestSwapsAndRebuildsOfAPartitionTurnBackTogether(t *testing.T) {
 	require.NoError(t, err)
 	finish := l.fifo("2026-01-01")
 	l.w.cli(0, "rollback", l.name, "--env", "dev", "--reason", "bad", "--detach")
-	require.True(t, l.w.tbBecomes(tbSoon, l.w.loads), "the day is built again")
+	require.True(t, l.w.becomes(tbSoon, l.w.loads), "the day is built again")
 	l.together("dev", "ta", "tb")
 	finish()
 	require.Equal(t, workflows.StageDone, l.w.tbEnds(l.id()).Stage)
@@ -105,9 +119,7 @@ func TestARollbackTakesTheOutputsOfWhatIsThere(t *testing.T) {
 	l.deploy(tbFirst("ta", "tb"))
 	l.deploy(tbSecond("ta", "tb"))
 	l.w.cli(0, "build", l.release(tbRelease{version: "2.0.0", factor: 1000, outputs: []string{"ta"}}))
-	a := l.rollback()
-	require.Equal(t, 0, a.code, tbTold(a))
-	l.are("dev", 1, "ta", "tb")
+	l.back("ta", "tb")
 }
 
 // The newest release in the store may have moved elsewhere: history and rollback look where the active one is.
@@ -118,9 +130,7 @@ func TestARollbackGoesToTheWarehouseOfWhatIsThere(t *testing.T) {
 	l.deploy(tbSecond())
 	l.w.cli(0, "build", l.release(tbRelease{version: "2.0.0", factor: 1000, schema: "lab_elsewhere"}))
 	require.Equal(t, "1.1.0", l.active("dev"))
-	a := l.rollback()
-	require.Equal(t, 0, a.code, tbTold(a))
-	l.are("dev", 1, "ta")
+	l.back("ta")
 	require.Equal(t, "1.0.0", l.active("dev"))
 }
 
@@ -161,9 +171,7 @@ func tbDim(t *testing.T) *tbLab {
 func TestADimensionTurnsBackWithItsDays(t *testing.T) {
 	t.Parallel()
 	l := tbDim(t)
-	a := l.rollback()
-	require.Equal(t, 0, a.code, tbTold(a))
-	l.are("dev", 1, "ta", "dim")
+	l.back("ta", "dim")
 }
 
 func TestADimensionTurnsBackFromAHalfState(t *testing.T) {
@@ -178,11 +186,9 @@ func TestADimensionTurnsBackFromAHalfState(t *testing.T) {
 func TestADimensionThatARunPublishedAgainIsBuiltAgain(t *testing.T) {
 	t.Parallel()
 	l := tbDim(t)
-	l.w.cli(0, "run", l.name, "--env", "dev", "--partition", l.later())
+	l.runsLater()
 	l.are("dev", 10, "ta", "dim")
-	a := l.rollback()
-	require.Equal(t, 0, a.code, tbTold(a))
-	l.are("dev", 1, "ta", "dim")
+	l.back("ta", "dim")
 }
 
 // A release that dropped an output is turned back: what it left alone stays, and what came under it gets all the outputs
@@ -192,10 +198,8 @@ func TestADroppedOutputComesBackWithTheRelease(t *testing.T) {
 	l, _ := tbWorld(t, 3)
 	l.deploy(tbFirst("ta", "tb"))
 	l.deploy(tbSecond("ta"))
-	l.w.cli(0, "run", l.name, "--env", "dev", "--partition", l.later())
-	a := l.rollback()
-	require.Equal(t, 0, a.code, tbTold(a))
-	l.are("dev", 1, "ta", "tb")
+	l.runsLater()
+	l.back("ta", "tb")
 }
 
 func TestADroppedOutputComesBackFromAHalfState(t *testing.T) {
@@ -281,4 +285,23 @@ func TestAFirstReleaseTurnsBackFromAHalfState(t *testing.T) {
 	require.Equal(t, 0, a.code, tbTold(a))
 	require.Empty(t, l.seen("dev", "ta"))
 	require.Empty(t, l.active("dev"))
+}
+
+// Whatever was turned back can be brought back, also when nothing is active any more.
+func TestAFirstReleaseThatWasTakenAwayComesBack(t *testing.T) {
+	t.Parallel()
+	l, _ := tbWorld(t, 3)
+	first := tbFirst()
+	first.watch = "  for: 1h\n  every: 1s\n  checks:\n    - metric: {name: total, sql: SELECT sum(v) FROM ta, vs_history: 25%}\n"
+	l.w.cli(0, "deploy", l.release(first), "--to", "dev", "--detach")
+	l.w.await("the watch to begin", func() bool { return l.w.status(l.name).Stage == workflows.StageWatching })
+	id := l.w.status(l.name).ID
+	l.w.cli(0, "cancel", id)
+	require.Equal(t, workflows.StageRolledBack, l.w.tbEnds(id).Stage)
+	require.Empty(t, l.seen("dev", "ta"))
+	require.Empty(t, l.active("dev"))
+	a := l.rollback("--to", "1.0.0")
+	require.Equal(t, 0, a.code, tbTold(a))
+	l.are("dev", 1, "ta")
+	require.Equal(t, "1.0.0", l.active("dev"))
 }

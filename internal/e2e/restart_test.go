@@ -10,9 +10,9 @@ import (
 	"testing"
 	"time"
 
-	"drawbridge/workflows"
-
 	"github.com/stretchr/testify/require"
+
+	"drawbridge/workflows"
 )
 
 // devstack runs the local stack's own program.

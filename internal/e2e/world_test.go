@@ -159,17 +159,26 @@ func (w *world) server(address string) {
 // await looks until something is so.
 func (w *world) await(what string, so func() bool) {
 	w.t.Helper()
-	deadline := time.NewTimer(patience)
+	if !w.becomes(patience, so) {
+		require.FailNow(w.t, "waited in vain for "+what)
+	}
+}
+
+// becomes looks for a while, and says whether something got so.
+func (w *world) becomes(within time.Duration, so func() bool) bool {
+	w.t.Helper()
+	deadline := time.NewTimer(within)
 	defer deadline.Stop()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for !so() {
 		select {
 		case <-deadline.C:
-			require.FailNow(w.t, "waited in vain for "+what)
+			return so()
 		case <-tick.C:
 		}
 	}
+	return true
 }
 
 // logTail is how much of a worker's log helps to see why a test failed.

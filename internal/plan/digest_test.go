@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"drawbridge/internal/fault"
+	"drawbridge/internal/filled"
 	"drawbridge/internal/plan"
 )
 
@@ -47,7 +48,7 @@ func TestVerify(t *testing.T) {
 func TestEveryDecidedFieldIsDigested(t *testing.T) {
 	t.Parallel()
 	var p plan.Plan
-	fill(reflect.ValueOf(&p).Elem())
+	filled.Value(reflect.ValueOf(&p).Elem(), set)
 	plan.Seal(&p)
 	sealed := p.Digest
 	decided, shown := 0, 0
@@ -70,25 +71,11 @@ func TestEveryDecidedFieldIsDigested(t *testing.T) {
 	require.GreaterOrEqual(t, shown, 5)
 }
 
-// fill gives every field a value that is not zero, and every slice and map one element.
-func fill(v reflect.Value) {
+// set gives a field a value that is not zero.
+func set(v reflect.Value) bool {
 	switch v.Kind() {
-	case reflect.Struct:
-		for _, field := range v.Fields() {
-			fill(field)
-		}
-	case reflect.Pointer:
-		v.Set(reflect.New(v.Type().Elem()))
-		fill(v.Elem())
-	case reflect.Slice:
-		v.Set(reflect.MakeSlice(v.Type(), 1, 1))
-		fill(v.Index(0))
-	case reflect.Map:
-		key, value := reflect.New(v.Type().Key()).Elem(), reflect.New(v.Type().Elem()).Elem()
-		fill(key)
-		fill(value)
-		v.Set(reflect.MakeMap(v.Type()))
-		v.SetMapIndex(key, value)
+	case reflect.Struct, reflect.Pointer, reflect.Slice, reflect.Map:
+		return false
 	case reflect.String:
 		v.SetString("x")
 	case reflect.Int, reflect.Int64:
@@ -102,6 +89,7 @@ func fill(v reflect.Value) {
 	default:
 		panic(fmt.Sprintf("say how a %s is filled", v.Type()))
 	}
+	return true
 }
 
 // walk changes every value under v in turn, calls changed with its path, and puts it back. Slices, maps and pointers

@@ -52,6 +52,16 @@ func two() (h *history, g1, g2 int64) {
 	return h, g1, g2
 }
 
+// dropped is what happened when housekeeping has dropped what was live under the release to go back to, which has one output.
+func dropped(has string, snapshot bool) func(h *history, g1, g2 int64) turnback.Facts {
+	return func(h *history, g1, _ int64) turnback.Facts {
+		h.change(g1, func(g *turnback.Generation) { g.State = generation.Dropped })
+		f := h.to(1, has)
+		f.Snapshot = snapshot
+		return f
+	}
+}
+
 func TestTheEightCases(t *testing.T) {
 	t.Parallel()
 	// Case 1 is what nobody touched; each other case is two() and what happened then.
@@ -134,10 +144,7 @@ func TestTheEightCases(t *testing.T) {
 			expected: func(g1, _ int64) want { return want{turnback.SwapBack, 5, g1} },
 		},
 		"5: what was live is dropped": {
-			then: func(h *history, g1, _ int64) turnback.Facts {
-				h.change(g1, func(g *turnback.Generation) { g.State = generation.Dropped })
-				return h.to(1, "ta")
-			},
+			then:     dropped("ta", false),
 			expected: func(_, _ int64) want { return want{turnback.Rebuild, 5, none} },
 		},
 		"5: what was live lacks columns that came later": {
@@ -148,19 +155,11 @@ func TestTheEightCases(t *testing.T) {
 			expected: func(_, _ int64) want { return want{turnback.Rebuild, 5, none} },
 		},
 		"5: not even --data snapshot brings back what is dropped": {
-			then: func(h *history, g1, _ int64) turnback.Facts {
-				h.change(g1, func(g *turnback.Generation) { g.State = generation.Dropped })
-				f := h.to(1, "ta")
-				f.Snapshot = true
-				return f
-			},
+			then:     dropped("ta", true),
 			expected: func(_, _ int64) want { return want{turnback.Rebuild, 5, none} },
 		},
 		"5: dropped, and the target's release has no such output": {
-			then: func(h *history, g1, _ int64) turnback.Facts {
-				h.change(g1, func(g *turnback.Generation) { g.State = generation.Dropped })
-				return h.to(1, "tb")
-			},
+			then:     dropped("tb", false),
 			expected: func(_, _ int64) want { return want{turnback.Leave, 5, none} },
 			open:     true,
 		},

@@ -87,6 +87,7 @@ type build struct {
 	spec    BuildSpec
 	started time.Time
 	staged  map[string]staged
+	reads   []string // what the SELECT that ran last has read
 }
 
 // Build loads, transforms, indexes and audits one partition into new generations that nobody reads yet. It is
@@ -344,6 +345,9 @@ func (b *build) finish(ctx context.Context, g *catalog.Generation, results []che
 		}
 		g.ChildOwner = owner
 		if err := b.w.ledger.RecordResults(ctx, tx, g.ID, results); err != nil {
+			return err
+		}
+		if err := b.w.ledger.RecordReads(ctx, tx, g.Digest, g.Output, b.reads); err != nil {
 			return err
 		}
 		return b.w.ledger.Finish(ctx, tx, *g)

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
 	"drawbridge/internal/check"
@@ -219,4 +220,32 @@ func TestOutputsOfOneRunAreBuiltTogetherOrNotAtAll(t *testing.T) {
 	var channels int
 	require.NoError(t, b.db.Pool.QueryRow(t.Context(), `SELECT count(*) FROM dim_channel`).Scan(&channels))
 	require.Equal(t, 1, channels)
+}
+
+// What an output reads besides its files is what the server has seen it read: through a view, and through a function too.
+func TestTheLedgerKnowsWhatAnOutputReads(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.orders("2026-01-01", 5, 1)
+	b.db.Exec(t, `CREATE TABLE rates (channel text, rate numeric)`)
+	b.db.Exec(t, `CREATE TABLE quotas (channel text, quota numeric)`)
+	b.db.Exec(t, `CREATE VIEW rates_now AS SELECT * FROM rates`)
+	b.db.Exec(t, `CREATE FUNCTION quota_of(text) RETURNS numeric STABLE LANGUAGE plpgsql AS 'BEGIN RETURN (SELECT q.quota FROM quotas q WHERE q.channel = $1); END'`)
+	known := func() (names []string) {
+		rows, err := b.db.Pool.Query(t.Context(), `SELECT output || ' ' || reads FROM `+b.db.Schema+`__ledger.read_set WHERE digest = $1 ORDER BY 1`, releaseOf("1.0.0").Digest)
+		require.NoError(t, err)
+		names, err = pgx.CollectRows(rows, pgx.RowTo[string])
+		require.NoError(t, err)
+		return names
+	}
+	b.build(t, shop(), "2026-01-01")
+	require.Empty(t, known(), "its files, and nothing else")
+	p := shop()
+	p.Outputs[0].SQL = strings.NewReplacer("channel, amount", "channel, coalesce(quota_of(channel), amount)::numeric(12,2) AS amount", "FROM raw_orders", "FROM raw_orders LEFT JOIN rates_now USING (channel)").
+		Replace(p.Outputs[0].SQL)
+	for range 2 { // twice is once
+		b.build(t, p, "2026-01-01")
+		schema := "fct_orders " + b.db.Schema
+		require.Equal(t, []string{schema + ".quotas", schema + ".rates", schema + ".rates_now"}, known())
+	}
 }

@@ -185,7 +185,7 @@ func (b *build) fill(ctx context.Context, o pipeline.Output, g *catalog.Generati
 	return postgres.Classify("vacuum", object, err)
 }
 
-// insert runs the SELECT with the partition's values bound.
+// insert runs the SELECT with the partition's values bound, and notes what it reads.
 func (b *build) insert(ctx context.Context, o pipeline.Output, g *catalog.Generation, candidate []generation.Column) error {
 	names := make([]string, len(candidate))
 	for i, c := range candidate {
@@ -194,13 +194,21 @@ func (b *build) insert(ctx context.Context, o pipeline.Output, g *catalog.Genera
 	text, params := pipeline.Bind(o.SQL)
 	list := postgres.Idents(names)
 	sql := fmt.Sprintf("INSERT INTO %s (%s)\nSELECT %s FROM (\n%s\n) AS output", b.w.names.child(g.ID), list, list, text)
-	result := b.author.PgConn().ExecParams(ctx, sql, arguments(params, g.Partition, g.Bounds()), nil, nil, nil).Read()
-	if result.Err != nil {
-		return postgres.ClassifyRun("run", o.SQLFile, result.Err, names...)
+	err := pgx.BeginFunc(ctx, b.author, func(tx pgx.Tx) error {
+		result := tx.Conn().PgConn().ExecParams(ctx, sql, arguments(params, g.Partition, g.Bounds()), nil, nil, nil).Read()
+		if result.Err != nil {
+			return postgres.ClassifyRun("run", o.SQLFile, result.Err, names...)
+		}
+		g.Rows = result.CommandTag.RowsAffected()
+		found, err := reads(ctx, b.conn, b.author.PID)
+		b.reads = slices.DeleteFunc(found, func(name string) bool { return strings.HasPrefix(name, b.w.names.data()+".") }) // ours
+		return err
+	})
+	if err != nil {
+		return postgres.Classify("build", o.Table, err)
 	}
-	g.Rows = result.CommandTag.RowsAffected()
 	// What it has set is not for the next output, nor for the sums of what it has built.
-	_, err := b.author.Exec(ctx, "RESET ALL")
+	_, err = b.author.Exec(ctx, "RESET ALL")
 	return postgres.Classify("build", o.Table, err)
 }
 

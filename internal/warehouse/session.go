@@ -1,6 +1,3 @@
-// Package warehouse is everything that Drawbridge does in a Postgres warehouse: it loads files, builds and audits
-// generations, publishes them by swapping partitions, turns them back, and looks at what is there. It knows no
-// Temporal: errors leave it as faults, or plain where another try may work.
 package warehouse
 
 import (

@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"drawbridge/internal/breach"
+	"drawbridge/internal/catalog"
 	"drawbridge/internal/check"
 	"drawbridge/internal/fault"
 	"drawbridge/internal/postgres"
@@ -62,7 +63,7 @@ func (w *Warehouse) measure(ctx context.Context, m check.Metric, views map[strin
 		if err := values.Put(statement, row); err != nil {
 			return err
 		}
-		out.Reads, err = reads(ctx, tx)
+		out.Reads, err = reads(ctx, tx, int32(tx.Conn().PgConn().PID()))
 		return err
 	})
 	if err != nil {
@@ -88,18 +89,18 @@ func (w *Warehouse) aside(ctx context.Context, f func(pgx.Tx) error) error {
 	})
 }
 
-// reads are the tables and views that the transaction has locked, partitions of them and temporary ones left out.
-func reads(ctx context.Context, tx pgx.Tx) ([]string, error) {
-	rows, err := tx.Query(ctx, `
+// reads are the tables and views that a session's transaction has locked, partitions of them and temporary ones left out.
+func reads(ctx context.Context, q catalog.Querier, pid int32) ([]string, error) {
+	rows, err := q.Query(ctx, `
 		SELECT DISTINCT n.nspname || '.' || c.relname
 		FROM pg_catalog.pg_locks l
 		JOIN pg_catalog.pg_class c ON c.oid = l.relation
 		JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-		WHERE l.locktype = 'relation' AND l.pid = pg_catalog.pg_backend_pid()
+		WHERE l.locktype = 'relation' AND l.pid = $1
 		  AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())
 		  AND c.relkind IN ('r', 'p', 'v', 'm', 'f') AND NOT c.relispartition
 		  AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname !~ '^pg_(temp|toast)'
-		ORDER BY 1`)
+		ORDER BY 1`, pid)
 	if err != nil {
 		return nil, err
 	}

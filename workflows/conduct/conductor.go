@@ -6,6 +6,7 @@ import (
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
 
+	"drawbridge/internal/fault"
 	"drawbridge/internal/gate"
 	"drawbridge/internal/release"
 )
@@ -67,6 +68,7 @@ type Conductor struct {
 
 // Open restores a header and sets every handler. It does not block. takes are the commands that this kind of workflow obeys.
 func Open(ctx workflow.Context, h Header, face Face, takes ...Kind) (*Conductor, error) {
+	h.By = fault.Bound(h.By)
 	c := &Conductor{head: h, face: face, takes: takes, rules: map[string]gate.Approval{}, attributes: true, stop: func() {}}
 	attrs := workflow.GetTypedSearchAttributes(ctx)
 	for _, name := range Attributes() {
