@@ -14,8 +14,8 @@ import (
 	"drawbridge/workflows"
 )
 
-// srvProgram is a program of Postgres, of the server's own version where the server is of this machine, so that a local stack
-// is all that a test needs.
+// srvProgram is a program of Postgres, of the server's own version where the server is of this machine. A Postgres that the local
+// stack has fetched comes without: then there is nothing to restore with.
 func (w *world) srvProgram(name string) string {
 	w.t.Helper()
 	admin, err := pgx.Connect(w.t.Context(), os.Getenv(superuserURL))
@@ -27,7 +27,10 @@ func (w *world) srvProgram(name string) string {
 		return program
 	}
 	program, err := exec.LookPath(name)
-	require.NoError(w.t, err, "%s is neither beside the server's programs, in %s, nor on the PATH", name, folder)
+	if err != nil && os.Getenv("CI") == "" {
+		w.t.Skipf("%s is neither beside the server's programs, in %s, nor on the PATH", name, folder)
+	}
+	require.NoError(w.t, err)
 	return program
 }
 
