@@ -2,6 +2,8 @@ package e2e_test
 
 import (
 	"maps"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -48,7 +50,7 @@ func TestAForeignPublishShowsNothingUnapproved(t *testing.T) {
 		{"under the tenure of what is active", map[string]any{"target": l.admUnder(waiting.Release, l.admTenure())}},
 		{"in the name of its workflow", map[string]any{"target": l.admOwned(waiting, l.admTenure()+1), "activate": true}},
 	} {
-		fields := map[string]any{"step": "publish", "swaps": admSwaps(day, was, built), "accepted": true, "ignore_snapshots": true}
+		fields := map[string]any{"step": "publish", "swaps": admSwaps(day, was, built)}
 		maps.Copy(fields, c.fields)
 		refusal := f.call(workflows.ControlQueue("dev"), "Publish", admInput[activities.PublishInput](t, fields))
 		l.unchanged(before, waiting.Release.Digest, c.what)
@@ -182,16 +184,22 @@ func TestAForeignActivationIsRefused(t *testing.T) {
 	}
 }
 
-// A statement says what the ledger says, not what a caller says: a release that was never live has passed nothing.
+// A statement says what the ledger says, not what a caller says: a release that was never live has passed nothing, and of what is
+// live only its own deployment says that it has.
 func TestAForeignStatementIsNotSigned(t *testing.T) {
 	t.Parallel()
-	l, f, _, waiting := admBefore(t, admUnapproved())
+	l, f, live, waiting := admBefore(t, admUnapproved())
+	target := admTarget(waiting.Release)
+	target["kind"], target["plan"], target["by"] = "approved", waiting.Plan, "mallory"
+	require.NotEmpty(t, f.call(workflows.ControlQueue("dev"), "Attest", target))
+	mine := l.admUnder(live.Release, l.admTenure())
+	mine["owner"] = admOwner
+	before := l.w.statements(live.Release.Digest, "passed")
+	refusal := f.startAs(admAs{workflows.DeploymentName, "deploy/lab/"}, workflows.ControlQueue("dev"), "Attest", mine)()
+	require.Contains(t, refusal, "belongs to another workflow")
+	require.Equal(t, before, l.w.statements(live.Release.Digest, "passed"))
 	for _, kind := range []string{"passed", "approved"} {
-		refusal := f.call(workflows.ControlQueue("dev"), "Attest", admInput[activities.AttestInput](t, map[string]any{
-			"target": admTarget(waiting.Release), "kind": kind, "plan": waiting.Plan, "by": "mallory",
-		}))
 		require.Zero(t, l.w.statements(waiting.Release.Digest, kind), "signed: %s", kind)
-		require.NotEmpty(t, refusal, kind)
 	}
 }
 
@@ -238,12 +246,25 @@ func admActivities() map[string][]string {
 	return all
 }
 
+// admDisguises are the workflows that may call an activity, as somebody else who took their names.
+func admDisguises(activity string) []admAs {
+	var all []admAs
+	for _, a := range workflows.Activities() {
+		for _, w := range workflows.Workflows() {
+			if a.Name == activity && slices.Contains(a.By, w.Name) {
+				all = append(all, admAs{w.Name, strings.Join(append(w.IDs, "foreign/")[:1], "")})
+			}
+		}
+	}
+	return all
+}
+
 // admEverything is an input of everybody's fields at once: each activity takes those that it knows, and all are forged.
 func admEverything(release any, plan, owner string, tenure int, swaps []map[string]any) map[string]any {
 	target := map[string]any{"environment": "dev", "release": release, "owner": owner, "tenure": tenure}
 	return map[string]any{
 		"environment": "dev", "release": release, "owner": owner, // where the target is the input
-		"target": target, "plan": plan, "step": "publish", "round": 1, "swaps": swaps, "accepted": true, "ignore_snapshots": true,
+		"target": target, "plan": plan, "step": "publish", "round": 1, "swaps": swaps, "workflow": "deploy/lab/1.0.0",
 		"activate": true, "kind": "passed", "by": "mallory", "items": []map[string]any{{"output": "ta", "partition": "2026-01-01"}},
 		"generations": []any{swaps[0]["to"], swaps[0]["from"]}, "tenure": tenure, "after": "", "rebuild": []string{"2026-01-01"}, "source": plan, "observed": []string{plan},
 		"request": map[string]any{"pipeline": "lab", "to": "6.6.6", "by": "mallory", "by_person": true}, "partition": "2026-01-01", "output": "ta", "pieces": []any{}, "values": map[string]any{},
@@ -271,6 +292,14 @@ func TestNoActivityTrustsItsCaller(t *testing.T) {
 					}
 				}
 				for _, refusal := range refusals {
+					require.NotEmpty(t, refusal(), "%s: %s is not for everybody", state, name)
+				}
+				for _, as := range admDisguises(name) {
+					for i, release := range []any{waiting.Release, live.Release} {
+						refusals = append(refusals, f.startAs(as, queue, name, admEverything(release, waiting.Plan, admOwner, l.admTenure()+i, admSwaps(day, was, built))))
+					}
+				}
+				for _, refusal := range refusals {
 					refusal()
 				}
 				l.unchanged(before, digest, state+": "+name)
@@ -281,4 +310,52 @@ func TestNoActivityTrustsItsCaller(t *testing.T) {
 	l.w.cli(0, "reject", waiting.ID, "--as", "grace", "--reason", "no")
 	require.Equal(t, workflows.StageRefused, l.w.tbEnds(waiting.ID).Stage)
 	forged("after a rejection")
+}
+
+// Whoever is somebody else's workflow by its ID only, because it was started after it, owns nothing of it.
+func TestAWorkflowThatIsStartedAgainIsAnotherOne(t *testing.T) {
+	t.Parallel()
+	l, f, _, waiting := admBefore(t, admUnapproved())
+	owned := l.admOwned(waiting, l.admTenure()+1)
+	require.NoError(t, l.w.temporal.TerminateWorkflow(t.Context(), waiting.ID, "", "by hand"))
+	before := l.w.texts(`SELECT owner FROM lab_dev__ledger.crossing`)
+	require.Len(t, before, 1)
+	f.calls = 5 // the next call has the number 6, with which the ID ends
+	prefix := strings.TrimSuffix(waiting.ID, "6")
+	require.NotEqual(t, waiting.ID, prefix)
+	refusal := f.startAs(admAs{workflows.DeploymentName, prefix}, workflows.ControlQueue("dev"), "Leave", owned)()
+	require.Contains(t, refusal, "each workflow acts for itself")
+	require.Equal(t, before, l.w.texts(`SELECT owner FROM lab_dev__ledger.crossing`))
+}
+
+// Nobody holds an environment, or turns it back, but the workflow whose task that is; and the ledger says which one it was.
+func TestAHoldIsTheWorkflowsThatMayAndRecorded(t *testing.T) {
+	t.Parallel()
+	l, f, live, _ := admBefore(t, admUnapproved())
+	standing := func() int {
+		return l.w.number(`SELECT count(*) FROM lab_dev__ledger.hold WHERE released_at IS NULL`)
+	}
+	forged := map[string]any{"environment": "dev", "by": "mallory", "reason": "because", "owner": admOwner}
+	for _, as := range []admAs{{"somebody.Else", "hold/dev/"}, {workflows.HoldName, "foreign/"}, {workflows.RunName, "run/lab/dev/"}} {
+		require.Contains(t, f.startAs(as, workflows.ControlQueue("dev"), "SetHold", forged)(), "is not for")
+	}
+	require.Zero(t, standing())
+	l.w.cli(0, "hold", "--env", "dev", "--reason", "quarter end")
+	require.Equal(t, 1, l.w.number(`SELECT count(*) FROM lab_dev__ledger.hold WHERE set_by = 'ada' AND set_in LIKE 'hold/dev/%/%'`))
+	forged["release"] = true
+	require.Contains(t, f.startAs(admAs{"somebody.Else", "release-hold/dev/"}, workflows.ControlQueue("dev"), "SetHold", forged)(), "is not for")
+	require.Equal(t, 1, standing())
+
+	target := l.admUnder(live.Release, 0)
+	target["owner"] = admOwner
+	request := map[string]any{"pipeline": "lab", "by": "mallory", "reason": "because", "output": "ta", "partition": l.days[0]}
+	for activity, input := range map[string]any{
+		"BeginTurnBack":     map[string]any{"target": target, "request": request},
+		"BeginCompensation": map[string]any{"target": target, "round": 1},
+		"BeginRecovery":     map[string]any{"target": target, "round": 1, "workflow": live.ID},
+		"EndTurnBack":       map[string]any{"target": target, "tenure": l.admTenure()},
+	} {
+		require.Contains(t, f.start(workflows.ControlQueue("dev"), activity, input)(), "is not for", activity)
+	}
+	require.Zero(t, l.w.number(`SELECT count(*) FROM lab_dev__ledger.turn_back`))
 }
