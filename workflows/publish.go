@@ -67,7 +67,7 @@ func goesOn(ctx workflow.Context, c *conduct.Conductor, at conduct.Scope, t acti
 	switch g.Decided {
 	case gate.Retry, gate.Proceed, gate.Terminate:
 		return nil
-	case gate.Approve, gate.Reject, gate.Rollback, gate.Keep:
+	case gate.Approve, gate.Reject, gate.Rollback, gate.Keep, gate.Withdrawn:
 	}
 	return conduct.Refused(at.Step, g.Why)
 }
