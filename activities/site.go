@@ -173,7 +173,7 @@ func (s *Site) calls(ctx context.Context, owner effect.Owner) error {
 	}
 	first, err := s.FirstRun(ctx)
 	if err == nil && owner != effect.OwnerOf(caller, first) {
-		return refused // an earlier workflow of the same ID
+		return fault.Newf(fault.Refused, "act for", owner.Workflow(), "each workflow acts for itself", "another one asks, which was started under the same ID")
 	}
 	return err
 }

@@ -490,7 +490,8 @@ func TestAStatementIsAttachedOnceAndOnlyAboutWhatIsActive(t *testing.T) {
 	b.desk.facts.Now = opened().Add(p.Watch.For / 2)
 	err = attest()
 	require.NotNil(t, err, "it is watched still")
-	require.Equal(t, string(fault.Refused), err.Type())
+	require.False(t, err.NonRetryable(), "nothing is wrong, and it has to wait")
+	require.Empty(t, b.shelf.statements)
 	b.desk.facts.Now = opened().Add(p.Watch.For)
 	for range 2 {
 		require.Nil(t, attest())

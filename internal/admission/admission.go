@@ -151,7 +151,7 @@ func entitled(q Question, f Facts, rule gate.Approval) error {
 	case q.What == Attest && t.Owner != string(q.Owner):
 		return q.refuse(fault.Refused, "the tenure belongs to another workflow", "let that one say it: drawbridge status "+effect.Owner(t.Owner).Workflow())
 	case q.What == Attest && t.Activated && f.Now.Sub(t.At) < q.Watch-q.Watch/clocks:
-		return q.refuse(fault.Refused, fmt.Sprintf("it is watched for %s, and is active since %s", q.Watch, t.At.UTC().Format(time.RFC3339)), "wait for the end of its watch")
+		return HeldError{Reason: fmt.Sprintf("it is watched for %s, and is active since %s", q.Watch, t.At.UTC().Format(time.RFC3339))}
 	case q.TurnBack && t.Kind != release.ByTurnBack:
 		return q.refuse(fault.Refused, fmt.Sprintf("tenure %d is not a turn-back's", t.Number), "start one: drawbridge rollback "+q.Release.Pipeline+" --env "+q.Environment)
 	case q.TurnBack:

@@ -262,7 +262,7 @@ func TestAdmission(t *testing.T) {
 		"to attest before its watch is over": {of: crossing, but: []change{func(w *world) {
 			w.q.What, w.q.Swaps, w.f.Tenure.Activated, w.f.Tenure.At, w.q.Watch = admission.Attest, nil, true, now.Add(-time.Hour), 2*time.Hour
 			w.f.Active = w.f.Tenure
-		}}, class: fault.Refused},
+		}}, held: true},
 		"to attest when its watch is over, by a clock that is a little behind": {of: crossing, but: []change{func(w *world) {
 			w.q.What, w.q.Swaps, w.f.Tenure.Activated, w.f.Tenure.At, w.q.Watch = admission.Attest, nil, true, now.Add(-time.Hour), time.Hour+time.Second
 			w.f.Active = w.f.Tenure

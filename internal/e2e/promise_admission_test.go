@@ -324,7 +324,7 @@ func TestAWorkflowThatIsStartedAgainIsAnotherOne(t *testing.T) {
 	prefix := strings.TrimSuffix(waiting.ID, "6")
 	require.NotEqual(t, waiting.ID, prefix)
 	refusal := f.startAs(admAs{workflows.DeploymentName, prefix}, workflows.ControlQueue("dev"), "Leave", owned)()
-	require.Contains(t, refusal, "each workflow acts for itself")
+	require.Contains(t, refusal, "started under the same ID")
 	require.Equal(t, before, l.w.texts(`SELECT owner FROM lab_dev__ledger.crossing`))
 }
 
