@@ -20,16 +20,22 @@ type Admitter interface {
 	// Admit takes the first look at a ticket.
 	Admit(ctx context.Context, ticket admission.Ticket) error
 	// Enter reserves a tenure and takes the crossing of a pipeline. A run gets the active tenure, where there is one.
-	Enter(ctx context.Context, t release.Tenure, environment string, outputs []string, exclusive bool) (release.Tenure, error)
+	// It happens once under its key.
+	Enter(ctx context.Context, t release.Tenure, key effect.Key, outputs []string, exclusive bool) (release.Tenure, error)
+	// TenureOf is the tenure that a deployment or run has reserved; number 0: none.
+	TenureOf(ctx context.Context, pipeline string, owner effect.Owner) (release.Tenure, error)
 	// Epoch tells the ledger from a copy of it that was bound anew.
 	Epoch(ctx context.Context) (string, error)
 	// Remembers holds the ledger to what it has told a workflow: what it lacks is an admission.LostError.
 	Remembers(ctx context.Context, told admission.Told) error
-	// Watch takes a workflow out of the crossing, and keeps what it could go back to until it leaves, at most until a moment.
-	Watch(ctx context.Context, pipeline, owner string, until time.Time) error
+	// Watch takes a workflow out of the crossing, and keeps what it could go back to until it leaves, at most for so long. It
+	// happens once under its key.
+	Watch(ctx context.Context, pipeline string, key effect.Key, long time.Duration) error
 	// Leave ends a workflow's crossing and its watch. Twice is once.
 	Leave(ctx context.Context, pipeline, owner string) error
 	RecordAnswers(ctx context.Context, owner effect.Owner, r release.Release, g gate.Gate) error
+	// Said is all that people have answered to a workflow, by gate.
+	Said(ctx context.Context, owner effect.Owner) ([]gate.Gate, error)
 }
 
 // Admitting says who may change what in an environment. It trusts no caller: what a caller says of a plan, an approval or a
@@ -91,9 +97,13 @@ func (a *Admitting) Enter(ctx context.Context, in EnterInput) (Entered, error) {
 	if err != nil {
 		return Entered{}, err
 	}
+	step := "enter"
+	if in.Exclusive {
+		step = "enter-exclusive"
+	}
 	tenure, err := w.Enter(ctx, release.Tenure{
 		Release: called, Config: in.Target.Config, Kind: in.Kind, Owner: string(in.Target.Owner), Plan: in.Plan, By: in.By, Reason: in.Reason,
-	}, in.Target.Environment, outputs, in.Exclusive)
+	}, in.Target.Effect(step, "", 0), outputs, in.Exclusive)
 	if err != nil {
 		return Entered{}, err
 	}
@@ -123,25 +133,18 @@ func unobstructed(ctx context.Context, p *pipeline.Pipeline, w Warehouse) error 
 	return fault.Newf(class, "run", p.Name+": "+first.Object, first.Remedy, first.Text)
 }
 
-// WatchInput is a watch that begins.
-type WatchInput struct {
-	Target Target `json:"target"`
-	// Until is when the window ends.
-	Until time.Time `json:"until"`
-}
-
 // watchGrace is how long after its window a watch keeps what it could go back to, where nobody says that it has ended: a gate
 // may be open, or its workflow was terminated and is recovered.
 const watchGrace = 14 * 24 * time.Hour
 
-// BeginWatch ends a workflow's crossing: others may change the pipeline while it watches. What it could go back to is kept.
-// Twice is once.
-func (a *Admitting) BeginWatch(ctx context.Context, in WatchInput) error {
-	_, w, err := a.Site.open(ctx, in.Target)
+// BeginWatch ends a workflow's crossing: others may change the pipeline while it watches, for as long as its release says. What
+// it could go back to is kept. Twice is once.
+func (a *Admitting) BeginWatch(ctx context.Context, t Target) error {
+	p, w, err := a.Site.open(ctx, t)
 	if err != nil {
 		return err
 	}
-	return w.Watch(ctx, in.Target.Release.Pipeline, string(in.Target.Owner), in.Until.Add(watchGrace))
+	return w.Watch(ctx, p.Name, t.Effect("watch", "", 0), p.Watch.For+watchGrace)
 }
 
 // Leave ends a workflow's crossing, and its watch. Twice is once.
@@ -153,7 +156,7 @@ func (a *Admitting) Leave(ctx context.Context, t Target) error {
 	return w.Leave(ctx, t.Release.Pipeline, string(t.Owner))
 }
 
-// RecordInput is an approval gate that closed.
+// RecordInput is a gate that closed.
 type RecordInput struct {
 	Target Target    `json:"target"`
 	Gate   gate.Gate `json:"gate"`

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"drawbridge/internal/effect"
 	"drawbridge/internal/fault"
 	"drawbridge/internal/pipeline"
 	"drawbridge/internal/release"
@@ -21,8 +22,9 @@ type Keeper interface {
 	// Housekeep drops what nobody can go back to any more. It may be repeated.
 	Housekeep(ctx context.Context, keep time.Duration) error
 	// Hold stops every publish but what turns back, until ReleaseHold. Twice is once.
-	Hold(ctx context.Context, environment, by, reason string) error
-	ReleaseHold(ctx context.Context, by string) error
+	// Both happen once under their keys, whose owner is recorded as who asked.
+	Hold(ctx context.Context, key effect.Key, by, reason string) error
+	ReleaseHold(ctx context.Context, key effect.Key, by string) error
 }
 
 // Keeping looks after the ledgers of an environment while nobody waits, and holds them.
@@ -118,6 +120,8 @@ type HoldInput struct {
 	By          string `json:"by"`
 	Reason      string `json:"reason,omitempty"`
 	Release     bool   `json:"release,omitempty"`
+	// Owner is the workflow that asks, on behalf of By.
+	Owner effect.Owner `json:"owner,omitempty"`
 }
 
 // Held is what became of a hold in one house.
@@ -137,10 +141,14 @@ func (a *Keeping) Hold(ctx context.Context, in HoldInput) ([]Held, error) {
 	if in.By == "" || in.Reason == "" && !in.Release {
 		return nil, fault.Newf(fault.Invalid, "hold", in.Environment, "say who and why: --as NAME --reason TEXT", "a hold names a person and a reason")
 	}
+	if err := a.Site.calls(ctx, in.Owner); err != nil {
+		return nil, err
+	}
 	houses, err := a.Site.houses(ctx)
 	if err != nil {
 		return nil, err
 	}
+	key := effect.Key{Owner: in.Owner, Environment: in.Environment, Step: "hold"}
 	defer a.Site.changed()
 	return each(ctx, houses, func(ctx context.Context, h House) Held {
 		out := Held{House: h}
@@ -148,9 +156,9 @@ func (a *Keeping) Hold(ctx context.Context, in HoldInput) ([]Held, error) {
 		switch {
 		case err != nil:
 		case in.Release:
-			err = w.ReleaseHold(ctx, in.By)
+			err = w.ReleaseHold(ctx, key, in.By)
 		default:
-			err = w.Hold(ctx, in.Environment, in.By, in.Reason)
+			err = w.Hold(ctx, key, in.By, in.Reason)
 		}
 		if err != nil {
 			out.Unreached, out.Hint = fault.Bound(err.Error()), fault.HintOf(err)

@@ -80,18 +80,20 @@ type PublishInput struct {
 	Round  int               `json:"round"`
 	Swaps  []generation.Swap `json:"swaps"`
 	// Activate makes the target's tenure the active one in the same transaction.
-	Activate        bool `json:"activate,omitempty"`
-	Accepted        bool `json:"accepted,omitempty"`
-	IgnoreSnapshots bool `json:"ignore_snapshots,omitempty"`
-	// Terminate are sessions as a result named them.
-	Terminate []generation.Session `json:"terminate,omitempty"`
-	By        string               `json:"by,omitempty"`
-	Reason    string               `json:"reason,omitempty"`
+	Activate bool   `json:"activate,omitempty"`
+	By       string `json:"by,omitempty"`
+	Reason   string `json:"reason,omitempty"`
+}
+
+// About names the publish in what people decide about it while it is held up.
+func (in PublishInput) About() string {
+	return admission.AboutEffect(in.Target.Effect(in.Step, "", in.Round))
 }
 
 // Publish swaps in one transaction, at most once under target + step + round; a second call returns the recorded result. It
-// trusts no caller: what it says of tenure and release is held against ledger and policy, in the transaction. When locks,
-// older snapshots, a hold or others who were faster are in the way, nothing is changed, and the result says so.
+// trusts no caller: what it says of tenure and release is held against ledger and policy, in the transaction. What people have
+// accepted, and whom they want ended, is what the ledger has of their answers, under this environment's own rule. When locks, older snapshots, a hold
+// or others who were faster are in the way, nothing is changed, and the result says so.
 func (a *Publishing) Publish(ctx context.Context, in PublishInput) (generation.PublishResult, error) {
 	_, w, err := a.Site.open(ctx, in.Target)
 	if err != nil {
@@ -120,9 +122,8 @@ func (a *Publishing) Publish(ctx context.Context, in PublishInput) (generation.P
 func (s *Site) publishSpec(ctx context.Context, in PublishInput) generation.PublishSpec {
 	rules := s.Policy.Publish
 	return generation.PublishSpec{
-		Key: in.Target.Effect(in.Step, "", in.Round), Accepted: in.Accepted, By: in.By, Reason: in.Reason, Application: application(ctx, in.Step),
+		Key: in.Target.Effect(in.Step, "", in.Round), By: in.By, Reason: in.Reason, Application: application(ctx, in.Step),
 		LockBudget: rules.LockBudget, SnapshotWait: rules.SnapshotWait,
-		IgnoreSnapshots: in.IgnoreSnapshots || rules.OnSnapshotTimeout == pipeline.TimeoutProceed,
-		Terminate:       in.Terminate,
+		IgnoreSnapshots: rules.OnSnapshotTimeout == pipeline.TimeoutProceed,
 	}
 }

@@ -92,37 +92,35 @@ func (s *Site) taken(ctx context.Context, p *pipeline.Pipeline, digest string) (
 	}}, nil
 }
 
-// AttestInput is a statement to sign about a target's release.
-type AttestInput struct {
-	Target Target       `json:"target"`
-	Kind   release.Kind `json:"kind"`
-	Plan   string       `json:"plan"`
-	By     string       `json:"by"`
-	Reason string       `json:"reason,omitempty"`
-}
-
-// Attest signs and attaches a statement that the ledger bears out: the tenure is active here, and nobody stopped its
-// workflow. A statement of the same kind, environment and plan is attached once.
-func (a *Releases) Attest(ctx context.Context, in AttestInput) error {
-	_, w, err := a.Site.open(ctx, in.Target)
+// Attest signs and attaches the statement that a release has passed, as the ledger bears it out: the target's owner brought it here,
+// its tenure is active and has been for as long as the release watches, and nobody stopped it. Plan, person and reason are those of the
+// tenure. A statement of the same kind, environment and plan is attached once.
+func (a *Releases) Attest(ctx context.Context, t Target) error {
+	p, w, err := a.Site.open(ctx, t)
 	if err != nil {
 		return err
 	}
-	if err := w.Admit(ctx, a.Site.ticket(in.Target, admission.Attest, nil, nil)); err != nil {
+	ticket := a.Site.ticket(t, admission.Attest, nil, nil)
+	ticket.Question.Watch = p.Watch.For
+	if err := w.Admit(ctx, ticket); err != nil {
 		return err
 	}
-	have, err := a.Site.Store.Statements(ctx, in.Target.Release.Digest)
+	tenure, err := w.TenureOf(ctx, t.Release.Pipeline, t.Owner)
+	if err != nil {
+		return err
+	}
+	have, err := a.Site.Store.Statements(ctx, t.Release.Digest)
 	if err != nil {
 		return fmt.Errorf("read statements: %w", err)
 	}
 	for _, s := range have {
-		if s.Kind == in.Kind && s.Environment == in.Target.Environment && s.Plan == in.Plan {
+		if s.Kind == release.Passed && s.Environment == t.Environment && s.Plan == tenure.Plan {
 			return nil
 		}
 	}
 	return a.Site.Store.Attach(ctx, release.Statement{
-		Kind: in.Kind, Subject: in.Target.Release.Digest, Environment: in.Target.Environment, Plan: in.Plan,
-		By: in.By, Reason: in.Reason, At: a.Now().UTC(),
+		Kind: release.Passed, Subject: t.Release.Digest, Environment: t.Environment, Plan: tenure.Plan,
+		By: tenure.By, Reason: tenure.Reason, At: a.Now().UTC(),
 	})
 }
 

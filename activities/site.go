@@ -93,6 +93,8 @@ type Site struct {
 	Sources   Sources
 	// Changed is told that something has changed here that housekeeping may look at; it does not wait. nil: nobody is told.
 	Changed func()
+	// FirstRun is the first run of the workflow that calls, as the server says; nil: only its ID is looked at.
+	FirstRun func(ctx context.Context) (string, error)
 
 	mu    sync.Mutex
 	known map[string]*pipeline.Pipeline // by release digest and config digest: immutable
@@ -114,7 +116,7 @@ func (s *Site) Pipeline(ctx context.Context, t Target) (*pipeline.Pipeline, erro
 	if err := s.serves(t.Environment); err != nil {
 		return nil, err
 	}
-	if err := calls(ctx, t); err != nil {
+	if err := s.calls(ctx, t.Owner); err != nil {
 		return nil, err
 	}
 	return s.read(ctx, t.Release, t.Config)
@@ -157,14 +159,23 @@ func (s *Site) read(ctx context.Context, r release.Release, config string) (*pip
 
 // calls refuses effects in the name of another workflow than the one that calls. Which one that is the server says, and not
 // the caller: whoever can reach Temporal may call any activity, and owns nothing of others by that.
-func calls(ctx context.Context, t Target) error {
+func (s *Site) calls(ctx context.Context, owner effect.Owner) error {
 	if !activity.IsActivity(ctx) {
 		return nil
 	}
-	if caller := activity.GetInfo(ctx).WorkflowExecution.ID; t.Owner.Workflow() != caller {
-		return fault.Newf(fault.Refused, "act for", t.Owner.Workflow(), "each workflow acts for itself", caller+" asks")
+	caller := activity.GetInfo(ctx).WorkflowExecution.ID
+	refused := fault.Newf(fault.Refused, "act for", owner.Workflow(), "each workflow acts for itself", caller+" asks")
+	if owner.Workflow() != caller {
+		return refused
 	}
-	return nil
+	if s.FirstRun == nil {
+		return nil
+	}
+	first, err := s.FirstRun(ctx)
+	if err == nil && owner != effect.OwnerOf(caller, first) {
+		return fault.Newf(fault.Refused, "act for", owner.Workflow(), "each workflow acts for itself", "another one asks, which was started under the same ID")
+	}
+	return err
 }
 
 // parse reads a pipeline with the packed config of this environment, or with the blob that replaces it.

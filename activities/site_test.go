@@ -17,6 +17,7 @@ import (
 
 	"drawbridge/activities"
 	"drawbridge/internal/admission"
+	"drawbridge/internal/effect"
 	"drawbridge/internal/fault"
 	"drawbridge/internal/gate"
 	"drawbridge/internal/generation"
@@ -112,13 +113,17 @@ func (d *desk) History(context.Context, string, int) (generation.History, error)
 	return d.history, nil
 }
 
+func (d *desk) TenureOf(context.Context, string, effect.Owner) (release.Tenure, error) {
+	return d.facts.Tenure, nil
+}
+
 func (d *desk) Epoch(context.Context) (string, error) { return "epoch", nil }
 
 func (d *desk) Remembers(context.Context, admission.Told) error { return d.lost }
 
 func (d *desk) Admit(_ context.Context, ticket admission.Ticket) error { return ticket.Decide(d.facts) }
 
-func (d *desk) Enter(_ context.Context, t release.Tenure, _ string, _ []string, _ bool) (release.Tenure, error) {
+func (d *desk) Enter(_ context.Context, t release.Tenure, _ effect.Key, _ []string, _ bool) (release.Tenure, error) {
 	if t.Number = 7; d.active.Digest != "" {
 		t.Release = d.active
 	}
@@ -154,7 +159,7 @@ func setup(t *testing.T) *bundle {
 		desk: &desk{facts: admission.Facts{
 			Environment: "prod", Crossing: owner, Now: opened(),
 			Tenure:      release.Tenure{Number: 7, Release: target("prod").Release, Kind: release.ByDeployment, Owner: owner, Plan: "sha256:plan", By: "ann"},
-			Generations: map[int64]admission.Generation{1: {Pipeline: "shop", Digest: "sha256:1.0.0", State: generation.Built}},
+			Generations: map[int64]admission.Generation{1: {Pipeline: "shop", Digest: "sha256:1.0.0", State: generation.Built, Audit: gate.Pass}},
 		}},
 	}
 	b.Site = &activities.Site{
@@ -256,7 +261,7 @@ func TestPublishTrustsNoCaller(t *testing.T) {
 		},
 		"a generation of another release": {
 			ledger: func(f *admission.Facts) {
-				f.Generations[1] = admission.Generation{Pipeline: "shop", Digest: "sha256:0.9.0", State: generation.Built}
+				f.Generations[1] = admission.Generation{Pipeline: "shop", Digest: "sha256:0.9.0", State: generation.Built, Audit: gate.Pass}
 			}, class: fault.Refused, says: "of another release",
 		},
 		"a detach": {
@@ -468,21 +473,32 @@ func TestAStatementIsAttachedOnceAndOnlyAboutWhatIsActive(t *testing.T) {
 	b := setup(t)
 	releases := &activities.Releases{Site: b.Site, Now: opened}
 	attest := func() *temporal.ApplicationError {
-		in := activities.AttestInput{Target: target("prod"), Kind: release.Passed, Plan: "sha256:plan", By: "ann"}
-		_, err := call(t, func(ctx context.Context, in activities.AttestInput) (bool, error) {
+		_, err := call(t, func(ctx context.Context, in activities.Target) (bool, error) {
 			return true, releases.Attest(ctx, in)
-		}, in)
+		}, target("prod"))
 		return err
 	}
 	err := attest()
 	require.NotNil(t, err, "it has not been published")
 	require.Equal(t, string(fault.Conflict), err.Type())
-	b.desk.facts.Tenure.Activated = true
-	b.desk.facts.Active = b.desk.facts.Tenure
+	active := &b.desk.facts.Tenure
+	active.Activated, active.At, active.Plan, active.By, active.Reason = true, opened(), "sha256:plan", "ann", "currency"
+	b.desk.facts.Active = *active
+	p, failed := b.Pipeline(t.Context(), target("prod"))
+	require.NoError(t, failed)
+	require.NotZero(t, p.Watch.For)
+	b.desk.facts.Now = opened().Add(p.Watch.For / 2)
+	err = attest()
+	require.NotNil(t, err, "it is watched still")
+	require.False(t, err.NonRetryable(), "nothing is wrong, and it has to wait")
+	require.Empty(t, b.shelf.statements)
+	b.desk.facts.Now = opened().Add(p.Watch.For)
 	for range 2 {
 		require.Nil(t, attest())
 	}
-	require.Len(t, b.shelf.statements, 1)
+	require.Equal(t, []release.Statement{{
+		Kind: release.Passed, Subject: target("prod").Release.Digest, Environment: "prod", Plan: "sha256:plan", By: "ann", Reason: "currency", At: opened(),
+	}}, b.shelf.statements, "what it says is the ledger's")
 	b.desk.facts.Fenced = "turned back under tenure 8"
 	b.shelf.statements = nil
 	err = attest()

@@ -1,6 +1,7 @@
 package activities
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -29,8 +30,9 @@ const (
 
 // TurnBacker turns an environment back, as far as it is the ledger's.
 type TurnBacker interface {
-	// BeginTurnBack opens a turn-back or finds the one that the same request opened; ok is false where there is nothing.
-	BeginTurnBack(ctx context.Context, req turnback.Request, actor effect.Owner) (b turnback.TurnBack, ok bool, err error)
+	// BeginTurnBack opens a turn-back or finds the one that the same request opened; ok is false where there is nothing. It
+	// happens once under its key, whose owner goes on with it.
+	BeginTurnBack(ctx context.Context, req turnback.Request, key effect.Key) (b turnback.TurnBack, ok bool, err error)
 	// PreviewTurnBack says what a request would open, and changes nothing.
 	PreviewTurnBack(ctx context.Context, req turnback.Request) (b turnback.TurnBack, ok bool, err error)
 	TurnBack(ctx context.Context, tenure int64) (turnback.TurnBack, error)
@@ -40,7 +42,11 @@ type TurnBacker interface {
 	DecidePartition(ctx context.Context, b turnback.TurnBack, has []turnback.Output, key partition.Key) (turnback.Decision, error)
 	RecordLeft(ctx context.Context, tenure int64, left []turnback.LeftOver) error
 	Left(ctx context.Context, tenure int64, limit int) (stuck, left int, first []turnback.LeftOver, err error)
-	EndTurnBack(ctx context.Context, tenure int64, state turnback.State) error
+	// LeftAt are the outputs of some partitions that could not go back, and of which the turn-back has said so.
+	LeftAt(ctx context.Context, tenure int64, keys []partition.Key) (map[generation.Item]bool, error)
+	// EndTurnBack closes a turn-back, once under its key; Ended is the state in which it did, empty: it did not.
+	EndTurnBack(ctx context.Context, tenure int64, state turnback.State, key effect.Key) error
+	Ended(ctx context.Context, key effect.Key) (turnback.State, error)
 	// DropStoppedShadows takes the shadows of stopped deployments apart. It may be repeated.
 	DropStoppedShadows(ctx context.Context) error
 	// EndLandings says that a workflow builds no more. Twice is once.
@@ -56,11 +62,30 @@ type TurningBack struct {
 	Now  func() time.Time
 }
 
-// BeginInput asks for a turn-back. The target's release may be empty: what is active says where the ledger is.
+// BeginInput asks for a rollback, which is a person's. The target's release may be empty: what is active says where the ledger is.
 type BeginInput struct {
 	Target  Target           `json:"target"`
 	Request turnback.Request `json:"request"`
 	DryRun  bool             `json:"dry_run,omitempty"`
+}
+
+// CompensateInput asks to turn back what the target's owner has changed, and nothing else. Who asked for the change, and whether
+// a person wants it back, the ledger says.
+type CompensateInput struct {
+	Target Target `json:"target"`
+	Round  int    `json:"round"`
+	Reason string `json:"reason"`
+	DryRun bool   `json:"dry_run,omitempty"`
+}
+
+// RecoverInput asks, in a person's name, to finish what a workflow left that cannot speak: the turn-back that is open, or what
+// the ledger still holds open of it. The target's owner is its recovery.
+type RecoverInput struct {
+	Target   Target `json:"target"`
+	Round    int    `json:"round"`
+	Workflow string `json:"workflow"`
+	Resume   bool   `json:"resume,omitempty"`
+	By       string `json:"by"`
 }
 
 // Began is an open turn-back; of a dry run one that nobody has opened. Nothing says that there was nothing to turn back.
@@ -76,12 +101,62 @@ type Began struct {
 	Counts map[turnback.Action]int `json:"counts,omitempty"`
 }
 
-// Begin opens a turn-back, or finds the open one that the same request has opened. From its commit on nothing of what is
-// turned back publishes any more. Twice is once.
+// Begin opens a rollback, or finds the open one that the same request has opened. From its commit on nothing of what is
+// turned back publishes any more. It happens once for a workflow: an attempt that comes back when it has ended opens none.
 func (a *TurningBack) Begin(ctx context.Context, in BeginInput) (Began, error) {
-	target, _, w, err := a.Site.locate(ctx, in.Target)
+	req := in.Request
+	if req.Owner != "" || req.Workflow != "" {
+		return Began{}, fault.Newf(fault.Refused, "roll back", cmp.Or(req.Workflow, effect.Owner(req.Owner).Workflow()),
+			"cancel it: drawbridge cancel; where it was terminated: drawbridge recover", "what a workflow did is turned back by itself, or by its recovery")
+	}
+	req.ByPerson = true
+	return a.begin(ctx, beginning{target: in.Target, req: req, dry: in.DryRun})
+}
+
+// Compensate opens the turn-back of what the calling workflow has changed, as Begin does. It happens once in a round.
+func (a *TurningBack) Compensate(ctx context.Context, in CompensateInput) (Began, error) {
+	_, w, err := a.Site.open(ctx, in.Target)
 	if err != nil {
-		if in.Request.Owner == "" { // a person waits, and nothing has been done yet
+		return Began{}, err
+	}
+	tenure, err := w.TenureOf(ctx, in.Target.Release.Pipeline, in.Target.Owner)
+	if err != nil {
+		return Began{}, err
+	}
+	said, err := w.Said(ctx, in.Target.Owner)
+	if err != nil {
+		return Began{}, err
+	}
+	return a.begin(ctx, beginning{target: in.Target, round: in.Round, dry: in.DryRun, req: turnback.Request{
+		Owner: string(in.Target.Owner), ByPerson: gate.SaidNo(a.Site.Policy.Approval, said), By: tenure.By, Reason: in.Reason,
+	}})
+}
+
+// Recover opens the turn-back of what another workflow left, as Begin does, for that one's recovery only. It happens once in a
+// round.
+func (a *TurningBack) Recover(ctx context.Context, in RecoverInput) (Began, error) {
+	if effect.RecoveryID(in.Workflow) != in.Target.Owner.Workflow() {
+		return Began{}, fault.Newf(fault.Refused, "recover", in.Workflow, "drawbridge recover "+in.Workflow, in.Target.Owner.Workflow()+" is not its recovery")
+	}
+	req := turnback.Request{Workflow: in.Workflow, ByPerson: true, By: in.By, Reason: "recovery of " + in.Workflow}
+	if in.Resume {
+		req.Workflow, req.Resume = "", true
+	}
+	return a.begin(ctx, beginning{target: in.Target, round: in.Round, req: req})
+}
+
+// beginning is a turn-back that is to begin.
+type beginning struct {
+	target Target
+	req    turnback.Request
+	round  int
+	dry    bool
+}
+
+func (a *TurningBack) begin(ctx context.Context, b beginning) (Began, error) {
+	target, _, w, err := a.Site.locate(ctx, b.target)
+	if err != nil {
+		if b.req.Owner == "" { // a person waits, and nothing has been done yet
 			err = a.Site.atOnce(err)
 		}
 		return Began{}, err
@@ -89,18 +164,18 @@ func (a *TurningBack) Begin(ctx context.Context, in BeginInput) (Began, error) {
 	if err := w.EnsureLedger(ctx); err != nil {
 		return Began{}, err
 	}
+	b.req.Pipeline = target.Release.Pipeline
 	out := Began{Target: target, Rule: a.Site.Policy.Approval}
-	if in.DryRun {
-		var ok bool
-		out.TurnBack, ok, err = w.PreviewTurnBack(ctx, in.Request)
+	var ok bool
+	if b.dry {
+		out.TurnBack, ok, err = w.PreviewTurnBack(ctx, b.req)
 		if err != nil || !ok {
 			out.Nothing = !ok
 			return out, err
 		}
 		return a.preview(ctx, w, out)
 	}
-	var ok bool
-	out.TurnBack, ok, err = w.BeginTurnBack(ctx, in.Request, in.Target.Owner)
+	out.TurnBack, ok, err = w.BeginTurnBack(ctx, b.req, b.target.Effect("begin-turn-back", "", b.round))
 	out.Nothing = !ok
 	if err == nil && !ok {
 		sweep(ctx, w)
@@ -171,10 +246,12 @@ type PassInput struct {
 	Round  int           `json:"round"`
 	Verify Verify        `json:"verify,omitempty"`
 	// Rebuild are the partitions that a pass has found to be built again; of RebuildPass only.
-	Rebuild         []partition.Key `json:"rebuild,omitempty"`
-	IgnoreSnapshots bool            `json:"ignore_snapshots,omitempty"`
-	// Terminate are sessions as a pass named them.
-	Terminate []generation.Session `json:"terminate,omitempty"`
+	Rebuild []partition.Key `json:"rebuild,omitempty"`
+}
+
+// About names what a pass of a round publishes, in what people decide about it while it is held up.
+func (in PassInput) About() string {
+	return admission.AboutEffect(in.Target.Effect(fmt.Sprintf("turn-back-%d", in.Tenure), "", in.Round))
 }
 
 // Pass is how far a turn-back got: counts and one key, however many partitions there are.
@@ -238,6 +315,10 @@ func (a *TurningBack) open(ctx context.Context, in PassInput) (turning, error) {
 	if t.b.State != turnback.Open {
 		return t, fault.Newf(fault.Conflict, "turn back", t.b.Request.Pipeline, "see what happened: drawbridge history "+t.b.Request.Pipeline+" --env "+a.Site.Environment,
 			"the turn-back has ended as "+string(t.b.State))
+	}
+	if t.b.Driver != string(in.Target.Owner) {
+		return t, fault.Newf(fault.Refused, "turn back", t.b.Request.Pipeline, "see what it does: drawbridge status "+effect.Owner(t.b.Driver).Workflow(),
+			effect.Owner(t.b.Driver).Workflow()+" goes on with the turn-back")
 	}
 	t.has, t.p, err = a.outputs(ctx, in.Target, t.b)
 	return t, err
@@ -361,8 +442,8 @@ func (a *TurningBack) publish(ctx context.Context, t turning, first partition.Ke
 	}
 	spec := a.Site.publishSpec(ctx, PublishInput{
 		Target: target, Step: fmt.Sprintf("turn-back-%d", t.b.Tenure.Number), Round: t.in.Round, By: t.b.Request.By, Reason: t.b.Request.Reason,
-		IgnoreSnapshots: t.in.IgnoreSnapshots, Terminate: t.in.Terminate,
 	})
+	spec.About = t.in.About()
 	spec.Key.Partition = partition.Key(fmt.Sprintf("%s:%d", first, swaps[0].From))
 	ticket := a.Site.ticket(target, admission.Publish, nil, swaps)
 	ticket.Question.TurnBack = true
@@ -486,9 +567,9 @@ func (a *TurningBack) newest(ctx context.Context, p *pipeline.Pipeline, w Wareho
 
 // EndInput ends a turn-back.
 type EndInput struct {
-	Target Target         `json:"target"`
-	Tenure int64          `json:"tenure"`
-	Tally  turnback.Tally `json:"tally"`
+	Target Target `json:"target"`
+	Tenure int64  `json:"tenure"`
+	Round  int    `json:"round"`
 }
 
 // Ended is how a turn-back ended: counts, and the first partitions that are left.
@@ -502,7 +583,8 @@ type Ended struct {
 // endLines bounds how many partitions an end names; the others are rows of the ledger.
 const endLines = 20
 
-// End closes a turn-back, as stuck where something that should have gone back did not. Twice is once.
+// End closes a turn-back, as stuck where something that should have gone back did not. It is not over while there is something
+// to do of which nobody has said that it cannot be done. It happens once in a round.
 func (a *TurningBack) End(ctx context.Context, in EndInput) (Ended, error) {
 	_, w, err := a.Site.open(ctx, in.Target)
 	if err != nil {
@@ -516,12 +598,23 @@ func (a *TurningBack) End(ctx context.Context, in EndInput) (Ended, error) {
 	for _, one := range first {
 		out.Lines = append(out.Lines, fmt.Sprintf("%s[%s]: %s", one.Output, one.Partition, one.Reason))
 	}
+	key := in.Target.Effect(fmt.Sprintf("end-turn-back-%d", in.Tenure), "", in.Round)
+	if out.State, err = w.Ended(ctx, key); err != nil || out.State != "" {
+		return out, err
+	}
+	t, err := a.open(ctx, PassInput{Target: in.Target, Tenure: in.Tenure})
+	if err != nil {
+		return out, err
+	}
+	if err := a.over(ctx, t); err != nil {
+		return out, err
+	}
 	out.State = turnback.Done
-	if out.Stuck > 0 || in.Tally.Stopped {
+	if out.Stuck > 0 {
 		out.State = turnback.Stuck
 	}
 	defer a.Site.changed()
-	if err := w.EndTurnBack(ctx, in.Tenure, out.State); err != nil {
+	if err := w.EndTurnBack(ctx, in.Tenure, out.State, key); err != nil {
 		return out, err
 	}
 	if err := w.EndLandings(ctx, string(in.Target.Owner)); err != nil {
@@ -529,6 +622,43 @@ func (a *TurningBack) End(ctx context.Context, in EndInput) (Ended, error) {
 	}
 	sweep(ctx, w)
 	return out, nil
+}
+
+// over refuses to end a turn-back that has something left to do.
+func (a *TurningBack) over(ctx context.Context, t turning) error {
+	_, stop := pulse(ctx, partition.AllKey)
+	defer stop()
+	for after := partition.Key(""); ; {
+		page, err := t.w.DecideTurnBack(ctx, t.b, t.has, after, pageSize)
+		if err != nil {
+			return err
+		}
+		var open []generation.Item
+		var keys []partition.Key
+		for _, d := range page.Decisions {
+			for _, it := range d.Items {
+				if it.Action != turnback.Keep && it.Action != turnback.Leave {
+					open, keys = append(open, generation.Item{Output: it.Output, Partition: d.Partition}), append(keys, d.Partition)
+				}
+			}
+		}
+		if len(open) > 0 {
+			left, err := t.w.LeftAt(ctx, t.b.Tenure.Number, keys)
+			if err != nil {
+				return err
+			}
+			for _, it := range open {
+				if !left[it] {
+					return fault.Newf(fault.Refused, "end turn-back of", t.b.Request.Pipeline, "go on with it: drawbridge rollback "+t.b.Request.Pipeline+" --env "+a.Site.Environment+" --resume",
+						fmt.Sprintf("%s[%s] has not gone back yet", it.Output, it.Partition))
+				}
+			}
+		}
+		if page.Last == "" {
+			return nil
+		}
+		after = page.Last
+	}
 }
 
 // sweep takes the shadows of whoever was stopped apart, which they do themselves no more. No turn-back waits for that: what

@@ -31,7 +31,7 @@ type books struct {
 func (b *books) TurnBack(_ context.Context, tenure int64) (turnback.TurnBack, error) {
 	return turnback.TurnBack{
 		Tenure:  release.Tenure{Number: tenure, Kind: release.ByTurnBack, Release: target("prod").Release},
-		Request: turnback.Request{Pipeline: "shop"}, State: turnback.Open,
+		Request: turnback.Request{Pipeline: "shop"}, State: turnback.Open, Driver: string(target("prod").Owner),
 	}, nil
 }
 

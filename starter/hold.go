@@ -63,9 +63,9 @@ func (a *app) hold(ctx context.Context, in activities.HoldInput) error {
 	if err != nil {
 		return err
 	}
-	kind := "hold"
+	kind := workflows.HoldQuestion
 	if in.Release {
-		kind = "release-hold"
+		kind = workflows.ReleaseQuestion
 	}
 	held, err := dispatch.Ask[[]activities.Held](ctx, desk, kind, dispatch.Order{
 		Workflow: workflows.HoldName, Pipeline: in.Environment, By: in.By, Environments: []string{in.Environment}, Input: in,

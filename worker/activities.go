@@ -37,6 +37,8 @@ func controlActivities(site *activities.Site) []conduct.Bound {
 		conduct.Effect(workflows.Leave, admitting.Leave),
 		conduct.Effect(workflows.RecordAnswers, admitting.RecordAnswers),
 		workflows.BeginTurnBack.Bind(turning.Begin),
+		workflows.BeginCompensation.Bind(turning.Compensate),
+		workflows.BeginRecovery.Bind(turning.Recover),
 		workflows.SwapPass.Bind(turning.SwapPass),
 		workflows.EndTurnBack.Bind(turning.End),
 		workflows.MeasureBefore.Bind(watching.MeasureBefore),

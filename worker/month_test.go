@@ -13,7 +13,9 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/converter"
 	"go.temporal.io/sdk/interceptor"
 	"go.temporal.io/sdk/testsuite"
 	"go.temporal.io/sdk/worker"
@@ -256,6 +258,13 @@ func (m *month) environment(at time.Time, id string) *testsuite.TestWorkflowEnvi
 	env.SetStartTime(at)
 	env.SetStartWorkflowOptions(client.StartWorkflowOptions{ID: id, TaskQueue: workflows.Queue})
 	env.SetWorkerOptions(worker.Options{Interceptors: []interceptor.WorkerInterceptor{&identified{run: uuid.NewString()}}})
+	env.SetOnActivityStartedListener(func(info *activity.Info, ctx context.Context, _ converter.EncodedValues) {
+		if info.ActivityType.Name == workflows.Attest.Activity().Name { // a day has passed for the workflow, and not for the ledger
+			_, err := m.db.Pool.Exec(ctx, `UPDATE `+m.name+`_prod__ledger.tenure SET activated_at = activated_at - interval '24 hours'
+				WHERE number = (SELECT tenure FROM `+m.name+`_prod__ledger.active)`)
+			require.NoError(m.t, err)
+		}
+	})
 	workflows.RegisterWorkflows(env)
 	require.NoError(m.t, workflows.RegisterActivities(env, conduct.ControlQueue, m.control))
 	require.NoError(m.t, workflows.RegisterActivities(env, conduct.BuildQueue, m.build))

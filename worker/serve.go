@@ -98,6 +98,7 @@ func serve(ctx context.Context, o options, log *zap.Logger) error {
 	known := &secret.Known{}
 	warehouses := newWarehouses(o.builds, secret.NewResolver(known))
 	defer warehouses.close()
+	callers := &firstRuns{client: c}
 	for _, env := range o.environments {
 		site, err := newSite(env, o, s, warehouses)
 		if err != nil {
@@ -105,7 +106,7 @@ func serve(ctx context.Context, o options, log *zap.Logger) error {
 		}
 		changes := newBell(c, env, log)
 		go changes.serve(ctx)
-		site.Changed = changes.ring
+		site.Changed, site.FirstRun = changes.ring, callers.of
 		if err := start(workflows.ControlQueue(env), activityOptions(controls, known), func(w worker.Worker) error {
 			return workflows.RegisterActivities(w, conduct.ControlQueue, controlActivities(site))
 		}); err != nil {
@@ -148,7 +149,9 @@ func ensureAttributes(ctx context.Context, c client.Client, log *zap.Logger) {
 func activityOptions(slots int, known *secret.Known) worker.Options {
 	return worker.Options{
 		DisableWorkflowWorker: true, MaxConcurrentActivityExecutionSize: slots,
-		Interceptors: []interceptor.WorkerInterceptor{activities.NewFaultInterceptor(known.Redact), activities.NewHeartInterceptor()},
+		Interceptors: []interceptor.WorkerInterceptor{
+			activities.NewFaultInterceptor(known.Redact), activities.NewCallerInterceptor(workflows.MayCall), activities.NewHeartInterceptor(),
+		},
 	}
 }
 

@@ -24,9 +24,7 @@ func (x *crossing) breached(ctx workflow.Context, seen activities.Look) error {
 	if len(seen.Breaches) == 0 { // nobody has looked for the cause
 		seen.Breaches = []breach.Breach{{Check: "watch", Cause: breach.Unknown, Why: "the cause was not looked for"}}
 	}
-	v := attributed(seen)
-	x.shown.note(GateVerdict{Gate: "watch", Verdict: v, At: workflow.Now(ctx)})
-	fresh := slices.DeleteFunc(slices.Clone(seen.Breaches), func(b breach.Breach) bool { return slices.Contains(x.progress.Kept, b.Check) })
+	v, fresh, mine := x.judged(ctx, seen)
 	at := x.at(plan.StepWatch)
 	if len(fresh) == 0 {
 		// Told again after 1, 2, 4, 8 … looks: a breach that persists stays seen, and does not fill the story.
@@ -38,23 +36,51 @@ func (x *crossing) breached(ctx workflow.Context, seen activities.Look) error {
 	}
 	x.progress.Breached = 0
 	x.Tell(ctx, at, "watch breached: "+v.Reason)
-	mine := slices.ContainsFunc(fresh, func(b breach.Breach) bool { return b.Cause == breach.Release })
-	if mine && x.env.Watch.OnBreach == string(pipeline.BreachRollback) && x.env.Active != nil {
-		return fault.Newf(fault.Refused, "watch", x.env.Name, "see the numbers: drawbridge status "+x.target.Release.String(), "breached: "+v.Reason)
-	}
-	name := "watch-breach-" + x.env.Name
-	g, err := x.Ask(ctx, at, gate.Gate{
-		Earlier: x.earlier(),
-		Name:    name, Question: x.about(fresh, mine), Verdict: v, Choices: []gate.Choice{gate.Keep, gate.Rollback}, Endless: true,
-	})
-	if err != nil {
+	if err := x.guilty(mine, v); err != nil {
 		return err
 	}
-	if g.Decided != gate.Keep {
-		return conduct.Refused(name, g.Why)
+	g, err := x.askWhile(ctx, gate.Gate{Name: "watch-breach-" + x.env.Name, Question: x.about(fresh, mine), Verdict: v}, func(ctx workflow.Context, seen activities.Look) (conduct.Again, error) {
+		switch seen.Verdict.Outcome {
+		case gate.Pass, gate.None:
+			x.progress.UnsureLooks = 0
+			x.healthy(ctx)
+			return conduct.Again{Withdrawn: "every watch check holds again"}, nil
+		case gate.Inconclusive:
+			return conduct.Again{}, nil // nothing is known that would change the question
+		case gate.Fail:
+		}
+		v, failing, mine := x.judged(ctx, seen)
+		if len(failing) == 0 {
+			return conduct.Again{Withdrawn: "what was asked about holds again"}, nil
+		}
+		fresh = failing
+		return conduct.Again{Question: x.about(fresh, mine), Verdict: v}, x.guilty(mine, v)
+	})
+	switch {
+	case err != nil || g.Decided == gate.Withdrawn:
+		return err
+	case g.Decided != gate.Keep:
+		return conduct.Refused(g.Name, g.Why)
 	}
 	for _, b := range fresh {
 		x.progress.Kept = append(x.progress.Kept, b.Check)
+	}
+	return nil
+}
+
+// judged is what a look at which checks failed says: its verdict, the failing checks about which nobody has said to keep what is
+// published, and whether this release is to blame for one of them.
+func (x *crossing) judged(ctx workflow.Context, seen activities.Look) (v gate.Verdict, fresh []breach.Breach, mine bool) {
+	v = attributed(seen)
+	x.shown.note(GateVerdict{Gate: "watch", Verdict: v, At: workflow.Now(ctx)})
+	fresh = slices.DeleteFunc(slices.Clone(seen.Breaches), func(b breach.Breach) bool { return slices.Contains(x.progress.Kept, b.Check) })
+	return v, fresh, slices.ContainsFunc(fresh, func(b breach.Breach) bool { return b.Cause == breach.Release })
+}
+
+// guilty refuses to go on with a release that is to blame, where it goes back by itself.
+func (x *crossing) guilty(mine bool, v gate.Verdict) error {
+	if mine && x.env.Watch.OnBreach == string(pipeline.BreachRollback) && x.env.Active != nil {
+		return fault.Newf(fault.Refused, "watch", x.env.Name, "see the numbers: drawbridge status "+x.target.Release.String(), "breached: "+v.Reason)
 	}
 	return nil
 }

@@ -148,7 +148,7 @@ func (x *crossing) smokeAgain(ctx workflow.Context, round int) error {
 	for _, p := range built.Pieces {
 		x.progress.Tried = append(x.progress.Tried, p.Swap.To)
 	}
-	return x.pass(ctx, "smoke", "smoke", v)
+	return x.pass(ctx, "smoke", "smoke", v, built.Pieces...)
 }
 
 // canary compares what smoke built with what is live, beside it, in a shadow: what is not published from there is given up
@@ -205,7 +205,7 @@ func (x *crossing) approval(ctx workflow.Context) error {
 	if err != nil {
 		return err
 	}
-	_, err = RecordAnswers.Do(ctx, x.Conductor, at.At("record-answers"), "record answers", activities.RecordInput{Target: x.target, Gate: g})
+	err = record(ctx, x.Conductor, at, x.target, g)
 	if err == nil && g.Decided != gate.Approve {
 		err = conduct.Refused("approval-"+x.env.Name, g.Why)
 	}
@@ -248,7 +248,7 @@ func (x *crossing) publish(ctx workflow.Context, in activities.PublishInput, pie
 	in.Target, in.By, in.Reason = x.target, x.in.By, x.in.Reason
 	for round := 0; ; round++ {
 		in.Round, in.Swaps = round, swaps(pieces)
-		moved, err := publish(ctx, x.Conductor, in, pieces)
+		moved, err := publish(ctx, x.Conductor, in)
 		if err == nil && len(moved) == 0 {
 			x.progress.Swaps += len(in.Swaps)
 			x.target.Swaps = x.progress.Swaps
@@ -288,12 +288,12 @@ func (x *crossing) publishRest(ctx workflow.Context) error {
 				return built, err
 			}
 			if v := audit(built.Pieces); v.Outcome == gate.Fail {
-				return built, x.pass(ctx, "slices", slice(item), v)
+				return built, x.pass(ctx, "slices", slice(item), v, built.Pieces...)
 			}
 			return built, nil
 		},
 		Deliver: func(ctx workflow.Context, item int, built activities.SliceResult) error {
-			if err := x.pass(ctx, "slices", slice(item), audit(built.Pieces)); err != nil {
+			if err := x.pass(ctx, "slices", slice(item), audit(built.Pieces), built.Pieces...); err != nil {
 				return err
 			}
 			in := activities.PublishInput{Step: "publish-" + slice(item), Activate: item == total-1}
@@ -303,7 +303,7 @@ func (x *crossing) publishRest(ctx workflow.Context) error {
 				if err != nil {
 					return nil, err
 				}
-				return built.Pieces, x.pass(ctx, "slices", slice(item), audit(built.Pieces))
+				return built.Pieces, x.pass(ctx, "slices", slice(item), audit(built.Pieces), built.Pieces...)
 			})
 			if err != nil {
 				return err
@@ -362,8 +362,7 @@ func (x *crossing) attest(ctx workflow.Context) error {
 		}
 		return x.sweep(ctx)
 	}
-	in := activities.AttestInput{Target: x.target, Kind: release.Passed, Plan: x.summary.Digest, By: x.in.By, Reason: x.in.Reason}
-	if _, err := Attest.Do(ctx, x.Conductor, at, "attest", in); err != nil {
+	if _, err := Attest.Do(ctx, x.Conductor, at, "attest", x.target); err != nil {
 		return err
 	}
 	if err := x.leave(ctx, x.env.Name, x.progress); err != nil {
@@ -377,8 +376,9 @@ func (x *crossing) sweep(ctx workflow.Context) error {
 	return DropShadow.Tidy(ctx, x.Conductor, x.at("sweep"), "drop shadow", activities.ShadowInput{Target: x.target})
 }
 
-// pass records a gate's verdict: fail ends the crossing, inconclusive asks. Many steps may share a gate.
-func (x *crossing) pass(ctx workflow.Context, name, step string, v gate.Verdict) error {
+// pass notes a gate's verdict: fail ends the crossing, inconclusive asks, and records the answer about what was audited where
+// publish reads it. Many steps may share a gate.
+func (x *crossing) pass(ctx workflow.Context, name, step string, v gate.Verdict, audited ...activities.Piece) error {
 	x.shown.note(GateVerdict{Gate: name, Verdict: v, At: workflow.Now(ctx)})
 	v.Evidence = worstFirst(v.Evidence)
 	x.Tell(ctx, x.at(step), fmt.Sprintf("%s: %s: %s", step, v.Outcome, v.Reason))
@@ -390,8 +390,8 @@ func (x *crossing) pass(ctx workflow.Context, name, step string, v gate.Verdict)
 	case gate.Inconclusive:
 	}
 	g, err := x.Ask(ctx, x.at(step), gate.Gate{
-		Earlier: x.earlier(),
-		Name:    step + "-" + x.env.Name, Verdict: v, Choices: []gate.Choice{gate.Approve, gate.Reject},
+		Earlier: x.earlier(), About: unsure(audited),
+		Name: step + "-" + x.env.Name, Verdict: v, Choices: []gate.Choice{gate.Approve, gate.Reject},
 		Question: fmt.Sprintf("the %s gate of %s is inconclusive: go on?", step, x.env.Name),
 	})
 	if err != nil {
@@ -400,7 +400,10 @@ func (x *crossing) pass(ctx workflow.Context, name, step string, v gate.Verdict)
 	if g.Decided != gate.Approve {
 		return conduct.Refused(step+"-"+x.env.Name, g.Why)
 	}
-	return nil
+	if len(g.About) == 0 {
+		return nil
+	}
+	return record(ctx, x.Conductor, x.at(step), x.target, g)
 }
 
 // audit folds what a slice's checks found.
@@ -430,8 +433,11 @@ func audit(pieces []activities.Piece) gate.Verdict {
 }
 
 func join(all, next string) string {
-	if all == "" {
+	switch "" {
+	case all:
 		return next
+	case next:
+		return all
 	}
 	return all + "; " + next
 }

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"slices"
 
-	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
 
 	"drawbridge/activities"
@@ -12,7 +11,6 @@ import (
 	"drawbridge/internal/pipeline"
 	"drawbridge/internal/plan"
 	"drawbridge/internal/release"
-	"drawbridge/internal/turnback"
 	"drawbridge/workflows/conduct"
 )
 
@@ -249,10 +247,18 @@ func (d *deployment) turnBack(ctx workflow.Context, env string, p *Progress, cau
 	if p.Other != nil {
 		return conduct.Outcome{Changed: p.Other.Kind == release.ByTurnBack}, sweep()
 	}
-	c := &compensation{Conductor: d.Conductor, target: target, request: turnback.Request{
-		Pipeline: target.Release.Pipeline, Owner: string(target.Owner), ByPerson: d.SaidNo() || temporal.IsCanceledError(cause),
-		By: d.in.By, Reason: conduct.Reason(cause),
-	}}
+	at := conduct.Scope{Environment: env, Step: "compensate"}
+	in := activities.CompensateInput{Target: target, Reason: conduct.Reason(cause)}
+	c := &compensation{Conductor: d.Conductor, target: target, reason: in.Reason, no: d.No(ctx, cause)}
+	c.begin = func(ctx workflow.Context, round int) (activities.Began, error) {
+		in.Round = round
+		return BeginCompensation.Do(ctx, d.Conductor, at.At("begin"), "stop what is under way", in)
+	}
+	c.preview = func(ctx workflow.Context) (activities.Began, error) {
+		in := in
+		in.DryRun = true
+		return BeginCompensation.Do(ctx, d.Conductor, at.At("preview"), "look at what would go back", in)
+	}
 	out, err := c.run(ctx)
 	if err != nil {
 		return out, err

@@ -227,12 +227,12 @@ func TestAPublishThatIsHeldUpParksAndAsks(t *testing.T) {
 	cases := map[string]struct {
 		choice gate.Choice
 		stage  workflows.Stage
-		then   activities.PublishInput
+		ends   []generation.Session
 	}{
-		"retry tries again":                   {gate.Retry, workflows.StageDone, activities.PublishInput{}},
-		"terminate ends the sessions it knew": {gate.Terminate, workflows.StageDone, activities.PublishInput{Terminate: blocked.Blocked}},
-		"proceed waits for snapshots no more": {gate.Proceed, workflows.StageDone, activities.PublishInput{IgnoreSnapshots: true}},
-		"reject turns back":                   {gate.Reject, workflows.StageRefused, activities.PublishInput{}},
+		"retry tries again":                   {gate.Retry, workflows.StageDone, nil},
+		"terminate ends the sessions it knew": {gate.Terminate, workflows.StageDone, blocked.Blocked},
+		"proceed waits for snapshots no more": {gate.Proceed, workflows.StageDone, nil},
+		"reject turns back":                   {gate.Reject, workflows.StageRefused, nil},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -246,8 +246,11 @@ func TestAPublishThatIsHeldUpParksAndAsks(t *testing.T) {
 				if tries++; tries == 1 {
 					return blocked, nil
 				}
-				require.Equal(t, c.then.Terminate, in.Terminate)
-				require.Equal(t, c.then.IgnoreSnapshots, in.IgnoreSnapshots)
+				l := e.ledgers["dev"]
+				word, err := held(l, func() (admission.Word, error) { return l.word(gate.Approval{}, in.Target.Owner, in.About()), nil })
+				require.NoError(t, err)
+				require.Equal(t, c.ends, word.Ends(blocked.Blocked))
+				require.Equal(t, c.choice == gate.Proceed, word.Proceed)
 				return publish(ctx, in)
 			}
 			d := yes("publish-canary-dev")

@@ -8,10 +8,12 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/testsuite"
 
 	"drawbridge/activities"
+	"drawbridge/internal/admission"
 	"drawbridge/internal/effect"
 	"drawbridge/internal/fault"
 	"drawbridge/internal/gate"
@@ -34,6 +36,9 @@ func (e *effects) execute(t *testing.T, name string, in any, prepare ...func(*te
 	env := e.environment(t)
 	for _, p := range prepare {
 		p(env)
+	}
+	if r, ok := in.(workflows.RecoveryInput); ok { // it acts for one workflow only, which its ID names
+		env.SetStartWorkflowOptions(client.StartWorkflowOptions{ID: workflows.RecoveryID(r.Workflow)})
 	}
 	env.ExecuteWorkflow(name, in)
 	return result(t, env)
@@ -155,7 +160,7 @@ func TestARunThatEndsBadlyChangesNothing(t *testing.T) {
 			spoil: func(e *effects) {
 				publish := e.publish
 				e.publish = func(ctx context.Context, in activities.PublishInput) (generation.PublishResult, error) {
-					_, _, err := e.ledgers["prod"].BeginTurnBack(ctx, turnback.Request{Pipeline: "shop", Owner: "deploy/shop/0", By: "bob", ByPerson: true}, "rollback/shop/prod/1")
+					_, _, err := e.ledgers["prod"].BeginTurnBack(ctx, turnback.Request{Pipeline: "shop", Owner: "deploy/shop/0", By: "bob", ByPerson: true}, effect.Key{Owner: "rollback/shop/prod/1"})
 					if err != nil {
 						return generation.PublishResult{}, err
 					}
@@ -234,7 +239,11 @@ func TestAParkedPublishIsDecidedByTheRuleOfItsEnvironment(t *testing.T) {
 				if tries++; tries == 1 {
 					return blocked, nil
 				}
-				require.Equal(t, blocked.Blocked, spec.Terminate)
+				about := spec.About
+				if about == "" {
+					about = admission.AboutEffect(spec.Key)
+				}
+				require.Equal(t, blocked.Blocked, e.ledgers["prod"].word(strict(), spec.Key.Owner, about).Ends(blocked.Blocked))
 				return generation.PublishResult{}, nil
 			}
 			digest, approvals := "", []func(*testsuite.TestWorkflowEnvironment){}
@@ -355,7 +364,7 @@ func TestARecoveryFinishesTheTurnBackThatIsOpen(t *testing.T) {
 	t.Parallel()
 	e := smooth(t, crossing("dev"), crossing("prod"))
 	e.deployed("prod", "2026-01-30", "2026-01-31")
-	_, ok, err := e.ledgers["prod"].BeginTurnBack(t.Context(), turnback.Request{Pipeline: "shop", By: "ann", ByPerson: true}, "rollback/shop/prod/1")
+	_, ok, err := e.ledgers["prod"].BeginTurnBack(t.Context(), turnback.Request{Pipeline: "shop", By: "ann", ByPerson: true}, effect.Key{Owner: "rollback/shop/prod/1"})
 	require.NoError(t, err)
 	require.True(t, ok)
 	s, err := e.recovery(t)
@@ -371,6 +380,23 @@ func TestARecoveryOfNothingSaysSo(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, workflows.StageRefused, s.Stage)
 	require.Contains(t, s.Sentence, "nothing of it is open")
+}
+
+// Of a deployment that was terminated while it watched the release stays, and whoever recovers it is told so.
+func TestARecoveryOfAWatchSaysThatNobodyWatches(t *testing.T) {
+	t.Parallel()
+	e := smooth(t, crossing("dev"), crossing("prod"))
+	e.deployed("prod", "2026-01-31")
+	e.ledgers["prod"].watching = string(earlier)
+	before := e.ledgers["prod"].now()
+	s, err := e.recovery(t)
+	require.NoError(t, err)
+	require.Equal(t, workflows.StageDone, s.Stage)
+	require.Contains(t, s.Sentence, "nobody watches")
+	require.Contains(t, s.Sentence, "drawbridge rollback shop --env prod")
+	require.Equal(t, before, e.ledgers["prod"].now(), "the release stays")
+	require.Empty(t, e.ledgers["prod"].watching)
+	require.Contains(t, e.ledgers["prod"].fences, string(earlier))
 }
 
 func TestNoCancelEndsARecoveryAndWhatIsLeftIsNamed(t *testing.T) {

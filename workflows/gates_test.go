@@ -2,6 +2,7 @@ package workflows_test
 
 import (
 	"context"
+	"fmt"
 	"testing"
 	"time"
 
@@ -208,6 +209,57 @@ func TestARejectionMayTakeTheEarlierEnvironmentsBack(t *testing.T) {
 			if c.all {
 				e.unchanged(t, "dev")
 			}
+		})
+	}
+}
+
+// While a question of the watch is open the watch goes on looking, and the question says how it is now.
+func TestAnOpenQuestionOfTheWatchFollowsWhatIsSeen(t *testing.T) {
+	t.Parallel()
+	breached := func(causes ...breach.Cause) activities.Look {
+		out := activities.Look{Verdict: gate.Verdict{Outcome: gate.Fail, Reason: fmt.Sprintf("%d fell", len(causes))}}
+		for i, cause := range causes {
+			out.Breaches = append(out.Breaches, breach.Breach{Check: fmt.Sprintf("check-%d", i), Cause: cause, Why: "why"})
+		}
+		return out
+	}
+	passes := activities.Look{Verdict: gate.Verdict{Outcome: gate.Pass, Reason: "1 check passed"}}
+	late := activities.Look{Verdict: gate.Verdict{Outcome: gate.Pass}, Late: "newest data is 30h old"}
+	cases := map[string]struct {
+		looks     []activities.Look // the last one stays
+		meanwhile string            // what the question says at half past the second look
+		why       string            // of its end
+		stage     workflows.Stage
+	}{
+		"it mends itself":              {[]activities.Look{breached(breach.Unknown), breached(breach.Unknown), passes}, "1 fell", "holds again", workflows.StageDone},
+		"another check fails too":      {[]activities.Look{breached(breach.Unknown), breached(breach.Unknown, breach.Unknown), passes}, "2 fell", "holds again", workflows.StageDone},
+		"the release is found guilty":  {[]activities.Look{breached(breach.Unknown), breached(breach.Unknown), breached(breach.Release)}, "1 fell", "breached", workflows.StageRolledBack},
+		"late data comes after all":    {[]activities.Look{late, late, passes}, "30h old", "so no more", workflows.StageDone},
+		"late data, and then a breach": {[]activities.Look{late, late, breached(breach.Release)}, "30h old", "so no more", workflows.StageRolledBack},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			x := crossing("prod")
+			x.Slices, x.Watch = 1, plan.Watch{For: 10 * time.Hour, Every: time.Hour, OnBreach: "rollback"}
+			e := smooth(t, x)
+			looks := 0
+			e.look = func(activities.LookInput) (activities.Look, error) {
+				looks++
+				return c.looks[min(looks, len(c.looks))-1], nil
+			}
+			s, err := e.deploy(t, func(env *testsuite.TestWorkflowEnvironment) {
+				env.RegisterDelayedCallback(func() {
+					open, ok := now(t, env).Open()
+					require.True(t, ok)
+					require.Contains(t, open.Verdict.Reason, c.meanwhile)
+				}, 90*time.Minute)
+			})
+			require.NoError(t, err)
+			require.Equal(t, c.stage, s.Stage, s.Sentence)
+			require.Equal(t, gate.Withdrawn, s.Gates[0].Decided)
+			require.Contains(t, s.Gates[0].Why, c.why)
+			require.Equal(t, 1, s.Asked)
 		})
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"iter"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -247,12 +248,23 @@ func (e *effects) environment(t *testing.T) *testsuite.TestWorkflowEnvironment {
 	var suite testsuite.WorkflowTestSuite
 	env := suite.NewTestWorkflowEnvironment()
 	env.SetTestTimeout(time.Minute)
-	env.SetWorkerOptions(worker.Options{Interceptors: []interceptor.WorkerInterceptor{&started{}}})
+	env.SetWorkerOptions(worker.Options{Interceptors: []interceptor.WorkerInterceptor{&started{}, activities.NewCallerInterceptor(mayCall)}})
 	workflows.RegisterWorkflows(env)
 	control, build := e.bound()
 	require.NoError(t, workflows.RegisterActivities(env, conduct.ControlQueue, control))
 	require.NoError(t, workflows.RegisterActivities(env, conduct.BuildQueue, build))
 	return env
+}
+
+// mayCall holds every scenario to the registry of callers: a call that it does not list would be refused by every worker. The IDs
+// are the test environment's.
+func mayCall(activityName, workflowType, _ string) error {
+	for _, w := range workflows.Workflows() {
+		if w.Name == workflowType {
+			return activities.ApplicationError(workflows.MayCall(activityName, workflowType, strings.Join(append(w.IDs, "any")[:1], "")))
+		}
+	}
+	return activities.ApplicationError(workflows.MayCall(activityName, workflowType, ""))
 }
 
 // started gives workflows the first run ID that a server gives them: the test environment has none.
@@ -317,12 +329,12 @@ func (e *effects) bound() (control, build []conduct.Bound) {
 			}
 			t, err := e.ledgers[in.Target.Environment].Enter(ctx, release.Tenure{
 				Release: called, Config: in.Target.Config, Kind: in.Kind, Owner: string(in.Target.Owner), Plan: in.Plan, By: in.By, Reason: in.Reason,
-			}, in.Target.Environment, []string{"fct_orders"}, in.Exclusive)
+			}, in.Target.Effect("enter", "", 0), []string{"fct_orders"}, in.Exclusive)
 			return activities.Entered{Tenure: t, Rule: e.sites[in.Target.Environment].Policy.Approval}, activities.ApplicationError(err)
 		}),
-		conduct.Effect(workflows.BeginWatch, func(ctx context.Context, in activities.WatchInput) error {
-			e.called("BeginWatch " + in.Target.Environment)
-			return activities.ApplicationError((&activities.Admitting{Site: e.sites[in.Target.Environment]}).BeginWatch(ctx, in))
+		conduct.Effect(workflows.BeginWatch, func(ctx context.Context, in activities.Target) error {
+			e.called("BeginWatch " + in.Environment)
+			return activities.ApplicationError((&activities.Admitting{Site: e.sites[in.Environment]}).BeginWatch(ctx, in))
 		}),
 		conduct.Effect(workflows.Leave, func(ctx context.Context, in activities.Target) error {
 			e.called("Leave " + in.Environment)
@@ -350,9 +362,9 @@ func (e *effects) bound() (control, build []conduct.Bound) {
 			res, err := e.publish(ctx, in)
 			return res, activities.ApplicationError(err)
 		}),
-		conduct.Effect(workflows.Attest, func(ctx context.Context, in activities.AttestInput) error {
-			e.called("Attest " + in.Target.Environment)
-			return activities.ApplicationError((&activities.Releases{Site: e.sites[in.Target.Environment], Now: time.Now}).Attest(ctx, in))
+		conduct.Effect(workflows.Attest, func(ctx context.Context, in activities.Target) error {
+			e.called("Attest " + in.Environment)
+			return activities.ApplicationError((&activities.Releases{Site: e.sites[in.Environment], Now: time.Now}).Attest(ctx, in))
 		}),
 		workflows.BeginTurnBack.Bind(func(ctx context.Context, in activities.BeginInput) (activities.Began, error) {
 			if in.DryRun {
@@ -361,6 +373,20 @@ func (e *effects) bound() (control, build []conduct.Bound) {
 				e.called("Begin " + in.Target.Environment)
 			}
 			began, err := e.turning(in.Target).Begin(ctx, in)
+			return began, activities.ApplicationError(err)
+		}),
+		workflows.BeginCompensation.Bind(func(ctx context.Context, in activities.CompensateInput) (activities.Began, error) {
+			if in.DryRun {
+				e.called("Preview " + in.Target.Environment)
+			} else {
+				e.called("Begin " + in.Target.Environment)
+			}
+			began, err := e.turning(in.Target).Compensate(ctx, in)
+			return began, activities.ApplicationError(err)
+		}),
+		workflows.BeginRecovery.Bind(func(ctx context.Context, in activities.RecoverInput) (activities.Began, error) {
+			e.called("Begin " + in.Target.Environment)
+			began, err := e.turning(in.Target).Recover(ctx, in)
 			return began, activities.ApplicationError(err)
 		}),
 		workflows.SwapPass.Bind(func(ctx context.Context, in activities.PassInput) (activities.Pass, error) {

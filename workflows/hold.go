@@ -19,6 +19,7 @@ const (
 // worker.
 func Hold(ctx workflow.Context, in activities.HoldInput) ([]activities.Held, error) {
 	op := "hold " + in.Environment
+	in.Owner = owner(ctx)
 	for round := 1; ; round++ {
 		held, err := SetHold.Soon(ctx, in.Environment, op, in)
 		if err != nil || round == holdRounds || all(held) {

@@ -36,15 +36,16 @@ type ledger struct {
 	watching    string            // the deployment that watches
 	fences      map[string]string // owner -> why
 	hold        string
-	answers     map[string][]gate.Gate // by plan and digest
-	outputs     map[string]string      // output -> pipeline
-	generations []made                 // by ID, from 1
+	said        map[effect.Owner][]gate.Gate // what people answered to a workflow
+	outputs     map[string]string            // output -> pipeline
+	generations []made                       // by ID, from 1
 	slots       map[admission.Slot]*slot
 	keys        []partition.Key // of the slots, in order
 	sorted      bool
 	builds      map[effect.Key][]activities.Built
 	effects     map[effect.Key]generation.PublishResult
 	backs       []*turnback.TurnBack
+	ends        map[effect.Key]turnback.State
 	left        map[int64]map[admission.Slot]turnback.LeftOver // by turn-back
 	begun       map[int64]bool                                 // tenures under which something was published
 	counted     map[int64]int                                  // how many swaps were, by tenure
@@ -70,9 +71,9 @@ type slot struct {
 
 func newLedger(environment string) *ledger {
 	return &ledger{
-		environment: environment, fences: map[string]string{}, answers: map[string][]gate.Gate{}, outputs: map[string]string{},
+		environment: environment, fences: map[string]string{}, said: map[effect.Owner][]gate.Gate{}, outputs: map[string]string{},
 		slots: map[admission.Slot]*slot{}, builds: map[effect.Key][]activities.Built{}, effects: map[effect.Key]generation.PublishResult{},
-		left: map[int64]map[admission.Slot]turnback.LeftOver{}, begun: map[int64]bool{}, counted: map[int64]int{},
+		left: map[int64]map[admission.Slot]turnback.LeftOver{}, begun: map[int64]bool{}, ends: map[effect.Key]turnback.State{}, counted: map[int64]int{},
 	}
 }
 
@@ -124,10 +125,15 @@ func (l *ledger) facts(q admission.Question) admission.Facts {
 		}
 		if s.To > 0 && int(s.To) <= len(l.generations) {
 			g := l.generations[s.To-1]
-			f.Generations[s.To] = admission.Generation{Pipeline: g.pipeline, Digest: g.Digest, Config: g.Config, State: g.State, Control: g.control}
+			f.Generations[s.To] = admission.Generation{Pipeline: g.pipeline, Digest: g.Digest, Config: g.Config, State: g.State, Control: g.control, Audit: g.audit}
 		}
 	}
-	f.Answers = l.answers[f.Tenure.Owner+" "+f.Tenure.Plan+" "+f.Tenure.Release.Digest]
+	for _, g := range l.said[q.Owner] {
+		if f.Tenure.Plan != "" && g.Plan == f.Tenure.Plan {
+			f.Answers = append(f.Answers, g)
+		}
+		f.Accepted = append(f.Accepted, g)
+	}
 	f.Begun = l.begun[q.Tenure]
 	return f
 }
@@ -137,9 +143,9 @@ func (l *ledger) Admit(_ context.Context, t admission.Ticket) error {
 	return err
 }
 
-func (l *ledger) Enter(_ context.Context, t release.Tenure, environment string, outputs []string, exclusive bool) (release.Tenure, error) {
+func (l *ledger) Enter(_ context.Context, t release.Tenure, key effect.Key, outputs []string, exclusive bool) (release.Tenure, error) {
 	return held(l, func() (release.Tenure, error) {
-		q := admission.Question{What: admission.Build, Environment: environment, Release: t.Release, Config: t.Config, Owner: effect.Owner(t.Owner), Outputs: outputs}
+		q := admission.Question{What: admission.Build, Environment: key.Environment, Release: t.Release, Config: t.Config, Owner: effect.Owner(t.Owner), Outputs: outputs}
 		f := l.facts(q)
 		if err := admission.Decide(q, f, gate.Approval{}); err != nil {
 			return t, err
@@ -185,11 +191,11 @@ func (l *ledger) Leave(_ context.Context, _, owner string) error {
 	return nil
 }
 
-func (l *ledger) Watch(_ context.Context, _, owner string, _ time.Time) error {
+func (l *ledger) Watch(_ context.Context, _ string, key effect.Key, _ time.Duration) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.leave(owner)
-	l.watching = owner
+	l.leave(string(key.Owner))
+	l.watching = string(key.Owner)
 	return nil
 }
 
@@ -199,12 +205,32 @@ func (l *ledger) leave(owner string) {
 	}
 }
 
-func (l *ledger) RecordAnswers(_ context.Context, owner effect.Owner, r release.Release, g gate.Gate) error {
+func (l *ledger) RecordAnswers(_ context.Context, owner effect.Owner, _ release.Release, g gate.Gate) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	at := string(owner) + " " + g.Plan + " " + r.Digest
-	l.answers[at] = append(l.answers[at], gate.Gate{Name: g.Name, Plan: g.Plan, Requester: g.Requester, Answers: g.Answers})
+	l.said[owner] = append(l.said[owner], gate.Gate{Name: g.Name, Plan: g.Plan, Requester: g.Requester, About: g.About, Answers: g.Answers})
 	return nil
+}
+
+// word is what people have said about an effect of a workflow. It is called with the ledger held.
+func (l *ledger) word(rule gate.Approval, owner effect.Owner, about string) admission.Word {
+	said := slices.DeleteFunc(slices.Clone(l.said[owner]), func(g gate.Gate) bool { return !slices.Contains(g.About, about) })
+	return admission.Heard(rule, said)
+}
+
+func (l *ledger) Said(_ context.Context, owner effect.Owner) ([]gate.Gate, error) {
+	return held(l, func() ([]gate.Gate, error) { return slices.Clone(l.said[owner]), nil })
+}
+
+func (l *ledger) TenureOf(_ context.Context, _ string, owner effect.Owner) (release.Tenure, error) {
+	return held(l, func() (release.Tenure, error) {
+		for _, t := range l.tenures {
+			if t.Owner == string(owner) && t.Kind != release.ByTurnBack {
+				return t, nil
+			}
+		}
+		return release.Tenure{}, nil
+	})
 }
 
 func (l *ledger) slot(output string, key partition.Key) *slot {
@@ -313,14 +339,6 @@ func (l *ledger) Publish(_ context.Context, spec generation.PublishSpec, t admis
 		}
 		if len(moved) > 0 {
 			return generation.PublishResult{WaitingFor: generation.ForOthers, Moved: moved}, nil
-		}
-		for _, s := range t.Question.Swaps {
-			if s.To == 0 || l.generations[s.To-1].State == generation.Retired {
-				continue
-			}
-			if audit := l.generations[s.To-1].audit; audit != gate.Pass && (audit != gate.Inconclusive || !spec.Accepted) {
-				return generation.PublishResult{}, fault.Newf(fault.Refused, "publish", s.Output, "build it again", "its audit: "+string(audit))
-			}
 		}
 		kind := turnback.KindPublish
 		if t.Question.TurnBack {

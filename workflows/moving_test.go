@@ -201,7 +201,7 @@ func TestAWatchThatReadsATurnBackEndsAndTurnsNothingBackAgain(t *testing.T) {
 	e.look = func(activities.LookInput) (activities.Look, error) {
 		if looks++; looks == 2 {
 			require.Empty(t, l.crossing, "while it is watched others may change it")
-			_, ok, err := l.BeginTurnBack(t.Context(), turnback.Request{Pipeline: "shop", By: "bob", Reason: "revenue fell", ByPerson: true}, "rollback/shop/prod/1")
+			_, ok, err := l.BeginTurnBack(t.Context(), turnback.Request{Pipeline: "shop", By: "bob", Reason: "revenue fell", ByPerson: true}, effect.Key{Owner: "rollback/shop/prod/1"})
 			require.NoError(t, err)
 			require.True(t, ok)
 		}

@@ -2,12 +2,14 @@ package workflows
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/workflow"
 
 	"drawbridge/activities"
+	"drawbridge/internal/effect"
 	"drawbridge/internal/fault"
 	"drawbridge/internal/generation"
 	"drawbridge/internal/partition"
@@ -41,7 +43,7 @@ const (
 // The activities: name on the wire, how they run, what they take and what they answer.
 const (
 	BuildRelease conduct.Call[control, activities.BuildReleaseInput, release.Release] = "BuildRelease"
-	Attest       conduct.Call[control, activities.AttestInput, conduct.None]          = "Attest"
+	Attest       conduct.Call[control, activities.Target, conduct.None]               = "Attest"
 
 	Observe  conduct.Call[observing, activities.Target, activities.ObserveResult]      = "Observe"
 	Compute  conduct.Call[control, activities.ComputeInput, activities.ComputeResult]  = "Compute"
@@ -55,7 +57,7 @@ const (
 	CompareCanary   conduct.Call[building, activities.CompareInput, activities.CompareResult]         = "CompareCanary"
 
 	Enter         conduct.Call[settling, activities.EnterInput, activities.Entered] = "Enter"
-	BeginWatch    conduct.Call[control, activities.WatchInput, conduct.None]        = "BeginWatch"
+	BeginWatch    conduct.Call[control, activities.Target, conduct.None]            = "BeginWatch"
 	Leave         conduct.Call[control, activities.Target, conduct.None]            = "Leave"
 	RecordAnswers conduct.Call[control, activities.RecordInput, conduct.None]       = "RecordAnswers"
 
@@ -68,10 +70,12 @@ const (
 	Housekeep conduct.Call[aside, activities.HousekeepInput, conduct.None]       = "Housekeep"
 	SetHold   conduct.Call[control, activities.HoldInput, []activities.Held]     = "SetHold"
 
-	BeginTurnBack conduct.Call[settling, activities.BeginInput, activities.Began] = "BeginTurnBack"
-	SwapPass      conduct.Call[swapping, activities.PassInput, activities.Pass]   = "SwapPass"
-	RebuildPass   conduct.Call[building, activities.PassInput, activities.Pass]   = "RebuildPass"
-	EndTurnBack   conduct.Call[settling, activities.EndInput, activities.Ended]   = "EndTurnBack"
+	BeginTurnBack     conduct.Call[settling, activities.BeginInput, activities.Began]      = "BeginTurnBack"
+	BeginCompensation conduct.Call[settling, activities.CompensateInput, activities.Began] = "BeginCompensation"
+	BeginRecovery     conduct.Call[settling, activities.RecoverInput, activities.Began]    = "BeginRecovery"
+	SwapPass          conduct.Call[swapping, activities.PassInput, activities.Pass]        = "SwapPass"
+	RebuildPass       conduct.Call[building, activities.PassInput, activities.Pass]        = "RebuildPass"
+	EndTurnBack       conduct.Call[settling, activities.EndInput, activities.Ended]        = "EndTurnBack"
 
 	MeasureBefore conduct.Call[observing, activities.Target, activities.WatchBaseline]       = "MeasureBefore"
 	Look          conduct.Call[observing, activities.LookInput, activities.Look]             = "Look"
@@ -79,17 +83,22 @@ const (
 	Examine       conduct.Call[examining, activities.InspectInput, activities.InspectResult] = "Examine"
 )
 
-// Activities is the registry of activities: a worker binds each, on its queue, and no other.
+// Activities is the registry of activities: a worker binds each, on its queue, and no other; and which workflows call it.
 func Activities() []conduct.Activity {
 	return []conduct.Activity{
-		BuildRelease.Activity(), Attest.Activity(),
-		Observe.Activity(), Compute.Activity(), ReadPlan.Activity(), Recheck.Activity(),
-		ValidateRelease.Activity(), ValidateSource.Activity(), BuildSlice.Activity(), ChooseBaseline.Activity(), CompareCanary.Activity(),
-		Enter.Activity(), BeginWatch.Activity(), Leave.Activity(), RecordAnswers.Activity(),
-		Expand.Activity(), Publish.Activity(), AttachShadow.Activity(), DropShadow.Activity(),
-		Survey.Activity(), Housekeep.Activity(), SetHold.Activity(),
-		BeginTurnBack.Activity(), SwapPass.Activity(), RebuildPass.Activity(), EndTurnBack.Activity(),
-		MeasureBefore.Activity(), Look.Activity(), Inspect.Activity(), Examine.Activity(),
+		BuildRelease.By(DeploymentName, RunName, PlanName), Attest.By(DeploymentName),
+		Observe.By(DeploymentName, PlanName), Compute.By(DeploymentName, PlanName), ReadPlan.By(DeploymentName), Recheck.By(DeploymentName),
+		ValidateRelease.By(DeploymentName, ValidationName), ValidateSource.By(ValidationName),
+		BuildSlice.By(DeploymentName, RunName), ChooseBaseline.By(DeploymentName), CompareCanary.By(DeploymentName),
+		Enter.By(DeploymentName, RunName), BeginWatch.By(DeploymentName), Leave.By(DeploymentName, RunName),
+		RecordAnswers.By(DeploymentName, RunName, RollbackName, RecoveryName),
+		Expand.By(DeploymentName, RunName), Publish.By(DeploymentName, RunName), AttachShadow.By(DeploymentName), DropShadow.By(DeploymentName),
+		Survey.By(EnvironmentName), Housekeep.By(EnvironmentName), SetHold.By(HoldName),
+		BeginTurnBack.By(RollbackName), BeginCompensation.By(DeploymentName), BeginRecovery.By(RecoveryName),
+		SwapPass.By(DeploymentName, RollbackName, RecoveryName), RebuildPass.By(DeploymentName, RollbackName, RecoveryName),
+		EndTurnBack.By(DeploymentName, RollbackName, RecoveryName),
+		MeasureBefore.By(DeploymentName), Look.By(DeploymentName),
+		Inspect.By(InspectionName, EnvironmentName), Examine.By(EnvironmentName),
 	}
 }
 
@@ -97,20 +106,22 @@ func Activities() []conduct.Activity {
 type Workflow struct {
 	Name string
 	Func any
+	// IDs are what the IDs of its workflows begin with; none: it only looks, under any ID.
+	IDs []string
 }
 
 // Workflows is the registry of workflows: a worker, a replay and a test know them all from here.
 func Workflows() []Workflow {
 	return []Workflow{
-		{DeploymentName, Deployment},
-		{RunName, Run},
-		{RollbackName, Rollback},
-		{RecoveryName, Recovery},
-		{PlanName, Plan},
-		{ValidationName, Validation},
-		{InspectionName, Inspection},
-		{EnvironmentName, Environment},
-		{HoldName, Hold},
+		{DeploymentName, Deployment, []string{"deploy/"}},
+		{RunName, Run, []string{"run/"}},
+		{RollbackName, Rollback, []string{"rollback/"}},
+		{RecoveryName, Recovery, []string{RecoveryID("")}},
+		{PlanName, Plan, nil},
+		{ValidationName, Validation, nil},
+		{InspectionName, Inspection, nil},
+		{EnvironmentName, Environment, []string{EnvironmentID("")}},
+		{HoldName, Hold, []string{QuestionPrefix(HoldQuestion), QuestionPrefix(ReleaseQuestion)}},
 	}
 }
 
@@ -125,6 +136,22 @@ func Takes(name string) []conduct.Kind {
 		return []conduct.Kind{conduct.Cancel}
 	}
 	return nil
+}
+
+// MayCall refuses an activity to a workflow that the registry does not let call it: of another type, or under an ID that is none
+// of that type's. What a caller says of itself is no matter here: type and ID are what the server knows.
+func MayCall(activityName, workflowType, id string) error {
+	for _, a := range Activities() {
+		if a.Name != activityName || !slices.Contains(a.By, workflowType) {
+			continue
+		}
+		for _, w := range Workflows() {
+			if w.Name == workflowType && (len(w.IDs) == 0 || slices.ContainsFunc(w.IDs, func(prefix string) bool { return strings.HasPrefix(id, prefix) })) {
+				return nil
+			}
+		}
+	}
+	return fault.Newf(fault.Refused, "call", activityName, "use the command that does it: drawbridge --help", "it is not for "+id+", a workflow of type "+workflowType)
 }
 
 // WorkflowRegistry is a worker, a replayer or a test environment.
@@ -208,12 +235,21 @@ func RollbackID(pipeline, environment string) string {
 }
 
 // RecoveryID is the recovery of a workflow that ended without finishing.
-func RecoveryID(workflowID string) string { return "recover/" + workflowID }
+func RecoveryID(workflowID string) string { return effect.RecoveryID(workflowID) }
 
 // EnvironmentID is the one workflow that answers questions about an environment.
 func EnvironmentID(environment string) string { return "environment/" + environment }
 
+// The kinds of those questions that change something.
+const (
+	HoldQuestion    = "hold"
+	ReleaseQuestion = "release-hold"
+)
+
+// QuestionPrefix is what the IDs of all questions of a kind begin with.
+func QuestionPrefix(kind string) string { return kind + "/" }
+
 // QuestionID is a short workflow that only reads: plan, validate, or an inspection. The nonce keeps two askers apart.
 func QuestionID(kind, pipeline, nonce string) string {
-	return fmt.Sprintf("%s/%s/%s", kind, pipeline, nonce)
+	return QuestionPrefix(kind) + pipeline + "/" + nonce
 }

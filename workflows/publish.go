@@ -7,6 +7,7 @@ import (
 	"go.temporal.io/sdk/workflow"
 
 	"drawbridge/activities"
+	"drawbridge/internal/admission"
 	"drawbridge/internal/gate"
 	"drawbridge/internal/generation"
 	"drawbridge/workflows/conduct"
@@ -20,12 +21,8 @@ const (
 
 // publish swaps, and parks when somebody holds it up: it names who, and asks. While the environment is on hold it waits.
 // Nothing is visible until it is done. What it returns are the partitions in which others were faster: then nothing is
-// done, and what was built there is of no use any more. Generations whose audit was inconclusive are published only because
-// a person was asked before; audited tells which.
-func publish(ctx workflow.Context, c *conduct.Conductor, in activities.PublishInput, audited []activities.Piece) ([]generation.Swap, error) {
-	for _, p := range audited {
-		in.Accepted = in.Accepted || p.Audit == gate.Inconclusive
-	}
+// done, and what was built there is of no use any more. What a person answers is recorded where the publish looks for it.
+func publish(ctx workflow.Context, c *conduct.Conductor, in activities.PublishInput) ([]generation.Swap, error) {
 	at := conduct.Scope{Environment: in.Target.Environment, Step: in.Step}
 	for held := firstHeld; ; {
 		if err := c.Checkpoint(ctx); err != nil { // nothing of it is visible yet
@@ -52,21 +49,44 @@ func publish(ctx workflow.Context, c *conduct.Conductor, in activities.PublishIn
 			held = min(2*held, lastHeld)
 			continue
 		}
-		g, err := c.Ask(ctx, at, parked(in.Step, in.Target, res))
+		g, err := c.Ask(ctx, at, parked(in.Step, in.About(), in.Target, res))
 		if err != nil {
 			return nil, err
 		}
-		in.Terminate, in.IgnoreSnapshots = nil, false
-		switch g.Decided {
-		case gate.Retry:
-		case gate.Proceed:
-			in.IgnoreSnapshots = true
-		case gate.Terminate:
-			in.Terminate = res.Blocked
-		case gate.Approve, gate.Reject, gate.Rollback, gate.Keep:
-			return nil, conduct.Refused(in.Step, g.Why)
+		if err := goesOn(ctx, c, at, in.Target, g); err != nil {
+			return nil, err
 		}
 	}
+}
+
+// goesOn records what was answered about something that is held up, and refuses to go on where a person said no.
+func goesOn(ctx workflow.Context, c *conduct.Conductor, at conduct.Scope, t activities.Target, g gate.Gate) error {
+	if err := record(ctx, c, at, t, g); err != nil {
+		return err
+	}
+	switch g.Decided {
+	case gate.Retry, gate.Proceed, gate.Terminate:
+		return nil
+	case gate.Approve, gate.Reject, gate.Rollback, gate.Keep, gate.Withdrawn:
+	}
+	return conduct.Refused(at.Step, g.Why)
+}
+
+// record keeps what people answered at a gate in the ledger of an environment, which acts on nothing else.
+func record(ctx workflow.Context, c *conduct.Conductor, at conduct.Scope, t activities.Target, g gate.Gate) error {
+	_, err := RecordAnswers.Do(ctx, c, at.At("record-answers"), "record answers", activities.RecordInput{Target: t, Gate: g})
+	return err
+}
+
+// unsure names the pieces whose audit could not tell: they are published only when people have accepted them.
+func unsure(pieces []activities.Piece) []string {
+	var about []string
+	for _, p := range pieces {
+		if p.Audit == gate.Inconclusive {
+			about = append(about, admission.AboutGeneration(p.Swap.To))
+		}
+	}
+	return about
 }
 
 // expand makes room for a release's columns, and parks like a publish.
@@ -83,7 +103,7 @@ func expand(ctx workflow.Context, c *conduct.Conductor, in activities.ExpandInpu
 		if res.Done {
 			return nil
 		}
-		question := parked("expand", in.Target, generation.PublishResult{Blocked: res.Blocked, WaitingFor: generation.ForLocks})
+		question := parked("expand", "", in.Target, generation.PublishResult{Blocked: res.Blocked, More: res.More, WaitingFor: generation.ForLocks})
 		question.Choices = []gate.Choice{gate.Retry, gate.Reject}
 		g, err := c.Ask(ctx, at, question)
 		if err != nil {
@@ -96,19 +116,24 @@ func expand(ctx workflow.Context, c *conduct.Conductor, in activities.ExpandInpu
 }
 
 // parked is the question of a publish that could not get its locks, or whose new rows older snapshots could not see.
-func parked(step string, t activities.Target, res generation.PublishResult) gate.Gate {
+func parked(step, about string, t activities.Target, res generation.PublishResult) gate.Gate {
 	g := gate.Gate{
-		Name: step + "-" + t.Environment, Choices: []gate.Choice{gate.Retry, gate.Reject, gate.Terminate},
-		Verdict: gate.Verdict{Outcome: gate.Inconclusive, Reason: fmt.Sprintf("%s held up by %s: nothing of it is changed", step, count(len(res.Blocked), "session"))},
+		About: []string{about},
+		Name:  step + "-" + t.Environment, Choices: []gate.Choice{gate.Retry, gate.Reject, gate.Terminate},
+		Verdict: gate.Verdict{Outcome: gate.Inconclusive, Reason: fmt.Sprintf("%s held up by %s: nothing of it is changed", step, count(len(res.Blocked)+res.More, "session"))},
 	}
 	if res.WaitingFor == generation.ForSnapshots {
 		g.Choices = append(g.Choices, gate.Proceed)
 	}
 	for _, s := range res.Blocked {
+		g.About = append(g.About, admission.AboutSession(s))
 		g.Verdict.Evidence = append(g.Verdict.Evidence, gate.Evidence{
 			Name: s.Name(), Value: s.State,
 			Limit: "holds " + s.Holds, Note: "since " + s.Since.UTC().Format("15:04:05"), Outcome: gate.Inconclusive,
 		})
+	}
+	if res.More > 0 {
+		g.Verdict.Evidence = append(g.Verdict.Evidence, gate.Evidence{Name: fmt.Sprintf("and %d more", res.More), Outcome: gate.Inconclusive})
 	}
 	g.Question = fmt.Sprintf("%s waits for %s held by %s", step, res.WaitingFor, sessions(res))
 	return g
@@ -121,7 +146,7 @@ func sessions(res generation.PublishResult) string {
 	out := ""
 	for i, s := range res.Blocked {
 		if i == 3 {
-			return out + fmt.Sprintf(" and %d more", len(res.Blocked)-i)
+			return out + fmt.Sprintf(" and %d more", len(res.Blocked)+res.More-i)
 		}
 		if i > 0 {
 			out += ", "

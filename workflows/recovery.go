@@ -3,11 +3,11 @@ package workflows
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"go.temporal.io/sdk/workflow"
 
 	"drawbridge/activities"
-	"drawbridge/internal/turnback"
 	"drawbridge/workflows/conduct"
 )
 
@@ -22,7 +22,7 @@ func Recovery(ctx workflow.Context, in RecoveryInput) (Status, error) {
 	if err != nil {
 		return Status{}, err
 	}
-	r := recovery{Conductor: c, in: in}
+	r := &recovery{Conductor: c, in: in}
 	err = c.Run(ctx, "recover "+in.Workflow, r.run, conduct.Nothing)
 	return Status{Header: c.Header()}, err
 }
@@ -30,9 +30,11 @@ func Recovery(ctx workflow.Context, in RecoveryInput) (Status, error) {
 type recovery struct {
 	*conduct.Conductor
 	in RecoveryInput
+	// stays says what the workflow watched, and nobody watches any more.
+	stays []string
 }
 
-func (r recovery) run(ctx workflow.Context) error {
+func (r *recovery) run(ctx workflow.Context) error {
 	calm, _ := workflow.NewDisconnectedContext(ctx)
 	var all conduct.Outcome
 	for _, env := range slices.Backward(r.in.Environments) {
@@ -43,8 +45,11 @@ func (r recovery) run(ctx workflow.Context) error {
 		all.Changed, all.Left = all.Changed || out.Changed, append(all.Left, out.Left...)
 	}
 	stage, sentence := StageRefused, "nothing of it is open, and it is stopped"
+	if len(r.stays) > 0 {
+		stage, sentence = StageDone, strings.Join(r.stays, "; ")
+	}
 	if all.Changed {
-		stage, sentence = StageRolledBack, "what it had published was turned back"
+		stage, sentence = StageRolledBack, join("what it had published was turned back", strings.Join(r.stays, "; "))
 	}
 	if len(all.Left) > 0 {
 		stage, sentence = StageStuck, sentence+fmt.Sprint("; left as they are: ", all.Left)
@@ -54,16 +59,25 @@ func (r recovery) run(ctx workflow.Context) error {
 }
 
 // environment finishes the turn-back that is open there, and then turns back what the workflow left.
-func (r recovery) environment(ctx workflow.Context, env string) (conduct.Outcome, error) {
+func (r *recovery) environment(ctx workflow.Context, env string) (conduct.Outcome, error) {
 	var all conduct.Outcome
 	at := conduct.Scope{Environment: env, Step: "compensate"}
 	r.At(ctx, StageCompensating, at, "recovering "+env)
 	target := activities.Target{Environment: env, Config: r.in.Configs[env], Owner: owner(ctx)}
 	target.Release.Pipeline = r.in.Pipeline
-	for _, req := range []turnback.Request{{Resume: true}, {Workflow: r.in.Workflow}} {
-		req.Pipeline, req.By, req.Reason, req.ByPerson = r.in.Pipeline, r.in.By, "recovery of "+r.in.Workflow, true
-		c := &compensation{Conductor: r.Conductor, target: target, request: req}
+	round := 0
+	for _, resume := range []bool{true, false} {
+		c := &compensation{Conductor: r.Conductor, target: target, round: round}
+		c.begin = func(ctx workflow.Context, round int) (activities.Began, error) {
+			return BeginRecovery.Do(ctx, r.Conductor, at.At("begin"), "stop what is under way",
+				activities.RecoverInput{Target: target, Round: round, Workflow: r.in.Workflow, Resume: resume, By: r.in.By})
+		}
 		out, err := c.run(ctx)
+		round = c.round
+		if t := c.watched; t.Number != 0 {
+			r.stays = append(r.stays, fmt.Sprintf("it had published %s in %s, and nobody watches that any more: it stays, unstated; to turn it back: drawbridge rollback %s --env %s --reason TEXT",
+				t.Release, env, r.in.Pipeline, env))
+		}
 		if err != nil {
 			return all, err
 		}

@@ -83,7 +83,7 @@ func (r *rollback) run(ctx workflow.Context) error {
 	if err := t.run(ctx); err != nil {
 		return err
 	}
-	ended, err := t.end(ctx, false)
+	ended, err := t.end(ctx)
 	if err != nil {
 		return err
 	}
@@ -99,7 +99,7 @@ func (r *rollback) begin(ctx workflow.Context) error {
 	target := activities.Target{Environment: in.Environment, Config: in.Config, Owner: owner(ctx)}
 	target.Release.Pipeline = in.Pipeline
 	req := in.Request
-	req.Pipeline, req.By, req.Reason, req.ByPerson = in.Pipeline, in.By, in.Reason, true
+	req.Pipeline, req.By, req.Reason = in.Pipeline, in.By, in.Reason
 	began, err := BeginTurnBack.Try(ctx, in.Environment, "stop what is under way", activities.BeginInput{Target: target, Request: req, DryRun: in.DryRun})
 	if err != nil {
 		return err

@@ -98,7 +98,7 @@ func (r *run) once(ctx workflow.Context, target activities.Target, round int, fi
 	if err != nil {
 		return nil, err
 	}
-	if err := r.pass(ctx, audit(built.Pieces)); err != nil {
+	if err := r.pass(ctx, target, built.Pieces); err != nil {
 		return nil, err
 	}
 	if first {
@@ -109,11 +109,12 @@ func (r *run) once(ctx workflow.Context, target activities.Target, round int, fi
 	r.At(ctx, StageCrossing, r.at("publish"), "publishing "+string(in.Partition))
 	return publish(ctx, r.Conductor, activities.PublishInput{
 		Target: target, Step: "publish", Round: round, Swaps: swaps(built.Pieces), Activate: first, By: in.By,
-	}, built.Pieces)
+	})
 }
 
 // pass holds the run to its audit: a failed one refuses, an inconclusive one asks.
-func (r *run) pass(ctx workflow.Context, v gate.Verdict) error {
+func (r *run) pass(ctx workflow.Context, t activities.Target, pieces []activities.Piece) error {
+	v := audit(pieces)
 	r.Tell(ctx, r.at("audit"), fmt.Sprintf("audit: %s: %s", v.Outcome, v.Reason))
 	switch v.Outcome {
 	case gate.Pass:
@@ -124,7 +125,7 @@ func (r *run) pass(ctx workflow.Context, v gate.Verdict) error {
 	}
 	v.Evidence = worstFirst(v.Evidence)
 	g, err := r.Ask(ctx, r.at("audit"), gate.Gate{
-		Name: "audit-" + r.in.Environment, Verdict: v, Choices: []gate.Choice{gate.Approve, gate.Reject},
+		Name: "audit-" + r.in.Environment, Verdict: v, Choices: []gate.Choice{gate.Approve, gate.Reject}, About: unsure(pieces),
 		Question: fmt.Sprintf("the audit of %s is inconclusive: publish it?", r.in.Partition),
 	})
 	if err != nil {
@@ -133,7 +134,7 @@ func (r *run) pass(ctx workflow.Context, v gate.Verdict) error {
 	if g.Decided != gate.Approve {
 		return conduct.Refused("audit", g.Why)
 	}
-	return nil
+	return record(ctx, r.Conductor, r.at("audit"), t, g)
 }
 
 // leave says that the run builds no more, however it ended. What is not said housekeeping finds out.

@@ -9,6 +9,7 @@ import (
 	"drawbridge/internal/effect"
 	"drawbridge/internal/gate"
 	"drawbridge/internal/generation"
+	"drawbridge/internal/release"
 	"drawbridge/internal/turnback"
 	"drawbridge/workflows/conduct"
 )
@@ -46,7 +47,7 @@ func (t turnBack) run(ctx workflow.Context) error {
 		if err := t.grown(ctx); err != nil {
 			return err
 		}
-		if err := t.pass(ctx, activities.PassInput{}); err != nil {
+		if err := t.pass(ctx); err != nil {
 			return err
 		}
 	}
@@ -54,11 +55,11 @@ func (t turnBack) run(ctx workflow.Context) error {
 }
 
 // pass does one pass, and parks when something holds it up.
-func (t turnBack) pass(ctx workflow.Context, in activities.PassInput) error {
+func (t turnBack) pass(ctx workflow.Context) error {
 	s := t.state
 	for {
 		s.Round++
-		in.Target, in.Tenure, in.Round, in.Verify = s.Began.Target, s.Began.TurnBack.Tenure.Number, s.Round, t.verify
+		in := activities.PassInput{Target: s.Began.Target, Tenure: s.Began.TurnBack.Tenure.Number, Round: s.Round, Verify: t.verify}
 		in.Target.Owner, in.After, in.Rebuild = t.owner, s.Pass.After, s.Pass.Rebuild
 		in.Target.Now = workflow.Now(ctx)
 		var out activities.Pass
@@ -84,48 +85,44 @@ func (t turnBack) pass(ctx workflow.Context, in activities.PassInput) error {
 			continue // decided anew, from what is live
 		case generation.ForHold: // never: what turns back goes on
 		}
-		if in, err = t.park(ctx, in, blocked); err != nil {
+		in.Round++ // of the pass that the answer is for
+		if err := t.park(ctx, in, blocked); err != nil {
 			return err
 		}
 	}
 }
 
 // park asks what to do about whoever holds a turn-back up.
-func (t turnBack) park(ctx workflow.Context, in activities.PassInput, blocked generation.PublishResult) (activities.PassInput, error) {
-	question := parked("turn-back", in.Target, blocked)
+func (t turnBack) park(ctx workflow.Context, next activities.PassInput, blocked generation.PublishResult) error {
+	question := parked("turn-back", next.About(), next.Target, blocked)
 	question.Endless = true
 	g, err := t.Ask(ctx, t.at("turn-back"), question)
 	if err != nil {
-		return in, err
+		return err
 	}
-	in.Terminate, in.IgnoreSnapshots = nil, false
-	switch g.Decided {
-	case gate.Retry:
-	case gate.Proceed:
-		in.IgnoreSnapshots = true
-	case gate.Terminate:
-		in.Terminate = blocked.Blocked
-	case gate.Approve, gate.Reject, gate.Rollback, gate.Keep:
-		return in, conduct.Refused("turn back", g.Why)
-	}
-	return in, nil
+	return goesOn(ctx, t.Conductor, t.at("turn-back"), next.Target, g)
 }
 
-// end closes the turn-back in the ledger and says what is left. stopped says that it did not get through.
-func (t turnBack) end(ctx workflow.Context, stopped bool) (activities.Ended, error) {
-	tally := t.state.Tally
-	tally.Stopped, tally.Flipped = stopped, true
+// end closes the turn-back in the ledger and says what is left.
+func (t turnBack) end(ctx workflow.Context) (activities.Ended, error) {
 	target := t.state.Began.Target
 	target.Owner = t.owner
-	return EndTurnBack.Do(ctx, t.Conductor, t.at("end"), "end turn-back", activities.EndInput{Target: target, Tenure: t.state.Began.TurnBack.Tenure.Number, Tally: tally})
+	return EndTurnBack.Do(ctx, t.Conductor, t.at("end"), "end turn-back",
+		activities.EndInput{Target: target, Tenure: t.state.Began.TurnBack.Tenure.Number, Round: t.state.Round})
 }
 
 // compensation turns back what one workflow changed in one environment: a deployment's own, or that of one that cannot speak.
 type compensation struct {
 	*conduct.Conductor
-	target  activities.Target
-	request turnback.Request
-	round   int // of the last attempt: the effects of the next have keys of their own
+	target activities.Target
+	// begin opens it, in a round of its own; preview says what it would open.
+	begin func(ctx workflow.Context, round int) (activities.Began, error)
+	// preview is nil where a person asked for it: then nobody is asked about a first release.
+	preview func(ctx workflow.Context) (activities.Began, error)
+	reason  string
+	no      []gate.Gate    // what people said that wanted it back
+	watched release.Tenure // what was watched, where there was nothing else to end
+	round   int            // of the last attempt: the effects of the next have keys of their own
 }
 
 // run turns back until it is done, or a person says to leave it: it never gives up silently.
@@ -149,7 +146,6 @@ func (c *compensation) run(ctx workflow.Context) (conduct.Outcome, error) {
 			out.Left = append(out.Left, fmt.Sprintf("%s (%s)", c.target.Environment, conduct.Reason(err)))
 			return out, nil
 		}
-		c.request.ByPerson = true
 	}
 }
 
@@ -160,15 +156,22 @@ func (c *compensation) attempt(ctx workflow.Context, out *conduct.Outcome) error
 	if err != nil {
 		return err
 	}
+	for _, g := range c.no { // the environment takes no caller's word that a person wanted it
+		if err := record(ctx, c.Conductor, at, c.target, g); err != nil {
+			return err
+		}
+	}
 	if kept {
 		out.Left = append(out.Left, "what the first release has published in "+at.Environment)
 		return nil
 	}
-	began, err := BeginTurnBack.Do(ctx, c.Conductor, at.At("begin"), "stop what is under way", activities.BeginInput{Target: c.target, Request: c.request})
+	c.round++
+	began, err := c.begin(ctx, c.round)
 	if err != nil {
 		return err
 	}
 	if began.Nothing {
+		c.watched = began.TurnBack.Watched
 		if other := began.TurnBack.Tenure; other.Number != 0 {
 			out.Changed = true
 			c.Tell(ctx, at, fmt.Sprintf("%s turns back what it had published, under tenure %d", effect.Owner(other.Owner).Workflow(), other.Number))
@@ -183,7 +186,7 @@ func (c *compensation) attempt(ctx workflow.Context, out *conduct.Outcome) error
 	if err != nil {
 		return err
 	}
-	ended, err := t.end(ctx, false)
+	ended, err := t.end(ctx)
 	if err == nil && ended.Stuck > 0 {
 		out.Left = append(out.Left, ended.Lines...)
 	}
@@ -192,18 +195,20 @@ func (c *compensation) attempt(ctx workflow.Context, out *conduct.Outcome) error
 
 // firstRelease asks before what no earlier release could replace is taken away, unless a person has said so already.
 func (c *compensation) firstRelease(ctx workflow.Context, at conduct.Scope) (kept bool, err error) {
-	if c.request.ByPerson {
+	if c.preview == nil || len(c.no) > 0 {
 		return false, nil
 	}
-	would, err := BeginTurnBack.Do(ctx, c.Conductor, at.At("preview"), "look at what would go back", activities.BeginInput{Target: c.target, Request: c.request, DryRun: true})
+	would, err := c.preview(ctx)
 	if err != nil || would.Nothing || !would.TurnBack.Tenure.None() {
 		return false, err
 	}
 	g, err := c.Ask(ctx, at, gate.Gate{
 		Name: "first-release-" + at.Environment, Endless: true, Choices: []gate.Choice{gate.Rollback, gate.Keep},
 		Question: "nothing was published here before: take away what the first release has published?",
-		Verdict:  gate.Verdict{Outcome: gate.Inconclusive, Reason: c.request.Reason},
+		Verdict:  gate.Verdict{Outcome: gate.Inconclusive, Reason: c.reason},
 	})
-	c.request.ByPerson = g.Decided == gate.Rollback
+	if g.Decided == gate.Rollback {
+		c.no = append(c.no, g)
+	}
 	return g.Decided == gate.Keep, err
 }

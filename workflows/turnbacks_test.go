@@ -36,14 +36,15 @@ func (l *ledger) before(number int64) release.Tenure {
 	return last
 }
 
-func (l *ledger) BeginTurnBack(_ context.Context, req turnback.Request, actor effect.Owner) (turnback.TurnBack, bool, error) {
+func (l *ledger) BeginTurnBack(_ context.Context, req turnback.Request, key effect.Key) (turnback.TurnBack, bool, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	actor := key.Owner
 	if b := l.open(); b != nil {
 		if !req.Resume && (b.Request.Owner != req.Owner || b.Request.Output != req.Output) {
 			return turnback.TurnBack{}, false, fault.Newf(fault.Conflict, "turn back", req.Pipeline, "finish that one first", "another turn-back is open here")
 		}
-		l.reopen(b, req)
+		l.reopen(b, req, actor)
 		l.fence("a turn-back goes on in another workflow", func(o string) bool { return o != string(actor) })
 		return *b, true, nil
 	}
@@ -52,7 +53,7 @@ func (l *ledger) BeginTurnBack(_ context.Context, req turnback.Request, actor ef
 	}
 	for _, b := range l.backs {
 		if b.Tenure.Number == l.active && b.State == turnback.Stuck && b.Request.Owner == req.Owner && req.Workflow == "" {
-			l.reopen(b, req)
+			l.reopen(b, req, actor)
 			return *b, true, nil
 		}
 	}
@@ -64,6 +65,14 @@ func (l *ledger) BeginTurnBack(_ context.Context, req turnback.Request, actor ef
 		return b, false, err
 	}
 	if !ok {
+		if req.Workflow != "" && effect.Owner(l.watching).Workflow() == req.Workflow {
+			for _, t := range l.tenures {
+				if t.Owner == l.watching {
+					b.Watched = t
+				}
+			}
+			req.Owner, l.watching = l.watching, ""
+		}
 		l.fence(actor.Workflow()+" stopped it", func(o string) bool {
 			return o == req.Owner || req.Workflow != "" && effect.Owner(o).Workflow() == req.Workflow
 		})
@@ -72,7 +81,7 @@ func (l *ledger) BeginTurnBack(_ context.Context, req turnback.Request, actor ef
 		}
 		return b, false, nil
 	}
-	b.Tenure.Owner = string(actor)
+	b.Tenure.Owner, b.Driver = string(actor), string(actor)
 	b.Tenure = l.reserve(b.Tenure)
 	l.backs = append(l.backs, &b)
 	if req.Owner != "" {
@@ -86,7 +95,9 @@ func (l *ledger) BeginTurnBack(_ context.Context, req turnback.Request, actor ef
 }
 
 // reopen goes on with a turn-back: what it left is said anew.
-func (l *ledger) reopen(b *turnback.TurnBack, req turnback.Request) {
+func (l *ledger) reopen(b *turnback.TurnBack, req turnback.Request, actor effect.Owner) {
+	b.Driver = string(actor)
+	clear(l.ends) // every workflow of a test has the same first run
 	b.State, b.Request.ByPerson = turnback.Open, b.Request.ByPerson || req.ByPerson
 	delete(l.left, b.Tenure.Number)
 }
@@ -270,11 +281,28 @@ func (*ledger) DropStoppedShadows(context.Context) error { return nil }
 
 func (*ledger) EndLandings(context.Context, string) error { return nil }
 
-func (l *ledger) EndTurnBack(_ context.Context, tenure int64, state turnback.State) error {
+func (l *ledger) LeftAt(_ context.Context, tenure int64, keys []partition.Key) (map[generation.Item]bool, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	left := map[generation.Item]bool{}
+	for at, one := range l.left[tenure] {
+		if one.Stuck && slices.Contains(keys, at.Partition) {
+			left[generation.Item{Output: at.Output, Partition: at.Partition}] = true
+		}
+	}
+	return left, nil
+}
+
+func (l *ledger) Ended(_ context.Context, key effect.Key) (turnback.State, error) {
+	return held(l, func() (turnback.State, error) { return l.ends[key], nil })
+}
+
+func (l *ledger) EndTurnBack(_ context.Context, tenure int64, state turnback.State, key effect.Key) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.ends[key] = state
 	for _, b := range l.backs {
-		if b.Tenure.Number == tenure && b.State == turnback.Open {
+		if b.Tenure.Number == tenure && b.State == turnback.Open && b.Driver == string(key.Owner) {
 			b.State = state
 		}
 	}

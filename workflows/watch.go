@@ -28,7 +28,7 @@ func (x *crossing) watch(ctx workflow.Context) error {
 	if x.shown.WatchUntil == nil {
 		until := workflow.Now(ctx).Add(rule.For)
 		// Others may change the pipeline here while it is watched: the looks see it.
-		if _, err := BeginWatch.Do(ctx, x.Conductor, x.at(plan.StepWatch), "begin to watch", activities.WatchInput{Target: x.target, Until: until}); err != nil {
+		if _, err := BeginWatch.Do(ctx, x.Conductor, x.at(plan.StepWatch), "begin to watch", x.target); err != nil {
 			return err
 		}
 		x.shown.WatchUntil, x.shown.State = &until, "watching"
@@ -67,17 +67,16 @@ func (x *crossing) measureBefore(ctx workflow.Context) error {
 	return err
 }
 
-// look evaluates the watch once and decides what follows.
-func (x *crossing) look(ctx workflow.Context) error {
-	at := x.at(plan.StepWatch)
+// see evaluates the watch once. Where another tenure than its own is active, the watch is over.
+func (x *crossing) see(ctx workflow.Context) (seen activities.Look, over bool, err error) {
 	in := activities.LookInput{Target: x.now(ctx), Baseline: x.progress.Baseline}
-	seen, err := Look.Do(ctx, x.Conductor, at, "look at "+x.env.Name, in)
+	seen, err = Look.Do(ctx, x.Conductor, x.at(plan.StepWatch), "look at "+x.env.Name, in)
 	if err != nil {
-		return err
+		return seen, false, err
 	}
 	x.shown.Looks++
 	if seen.Active.Number != x.progress.Tenure && !x.remains(seen.Active) {
-		return x.ousted(ctx, seen.Active)
+		return seen, true, x.ousted(ctx, seen.Active)
 	}
 	for _, name := range workflow.DeterministicKeys(seen.Values) {
 		if _, ok := x.progress.Baseline[name]; !ok {
@@ -86,6 +85,16 @@ func (x *crossing) look(ctx workflow.Context) error {
 			}
 			x.progress.Baseline[name] = seen.Values[name]
 		}
+	}
+	return seen, false, nil
+}
+
+// look evaluates the watch once and decides what follows.
+func (x *crossing) look(ctx workflow.Context) error {
+	at := x.at(plan.StepWatch)
+	seen, over, err := x.see(ctx)
+	if err != nil || over {
+		return err
 	}
 	if seen.Verdict.Outcome != gate.Inconclusive {
 		x.forget(seen.Breaches)
@@ -100,11 +109,15 @@ func (x *crossing) look(ctx workflow.Context) error {
 		x.progress.UnsureLooks++
 		x.Tell(ctx, at, "watch could not tell: "+seen.Verdict.Reason)
 		if x.progress.UnsureLooks >= unsureLooks {
-			return x.askOnce(ctx, "watch-unsure", "the watch checks cannot be evaluated", seen.Verdict)
+			return x.askOnce(ctx, "watch-unsure", "the watch checks cannot be evaluated", func(seen activities.Look) (gate.Verdict, bool) {
+				return seen.Verdict, seen.Verdict.Outcome == gate.Inconclusive
+			}, seen)
 		}
 	}
 	if seen.Late != "" {
-		return x.askOnce(ctx, "watch-late", "data is late", gate.Verdict{Outcome: gate.Inconclusive, Reason: seen.Late})
+		return x.askOnce(ctx, "watch-late", "data is late", func(seen activities.Look) (gate.Verdict, bool) {
+			return gate.Verdict{Outcome: gate.Inconclusive, Reason: seen.Late}, seen.Late != "" && seen.Verdict.Outcome != gate.Fail
+		}, seen)
 	}
 	return nil
 }
@@ -131,24 +144,51 @@ func (x *crossing) ousted(ctx workflow.Context, by release.Tenure) error {
 	return nil
 }
 
-// askOnce asks whether what was seen is kept or turned back, once in a window. It does not expire: late data and checks that
-// cannot run never roll back by themselves.
-func (x *crossing) askOnce(ctx workflow.Context, name, question string, v gate.Verdict) error {
+// askOnce asks whether what was seen is kept or turned back, until a person has answered once in a window. It does not expire:
+// late data and checks that cannot run never roll back by themselves. still says how it is by another look, and whether it is.
+func (x *crossing) askOnce(ctx workflow.Context, name, question string, still func(activities.Look) (gate.Verdict, bool), seen activities.Look) error {
 	if slices.Contains(x.progress.Asked, name) {
 		return nil
 	}
-	x.progress.Asked = append(x.progress.Asked, name)
-	name += "-" + x.env.Name
-	g, err := x.Ask(ctx, x.at(plan.StepWatch), gate.Gate{
-		Earlier: x.earlier(),
-		Name:    name, Question: question + ": keep what is published?", Verdict: v,
-		Choices: []gate.Choice{gate.Keep, gate.Rollback}, Endless: true,
+	question += ": keep what is published?"
+	v, _ := still(seen)
+	g, err := x.askWhile(ctx, gate.Gate{Name: name + "-" + x.env.Name, Question: question, Verdict: v}, func(_ workflow.Context, seen activities.Look) (conduct.Again, error) {
+		v, is := still(seen)
+		if !is {
+			return conduct.Again{Withdrawn: "it is so no more"}, nil
+		}
+		return conduct.Again{Question: question, Verdict: v}, nil
 	})
-	if err != nil {
+	switch {
+	case err != nil || g.Decided == gate.Withdrawn:
 		return err
-	}
-	if g.Decided == gate.Keep {
+	case g.Decided == gate.Keep:
+		x.progress.Asked = append(x.progress.Asked, name)
 		return nil
 	}
-	return conduct.Refused(name, g.Why)
+	return conduct.Refused(g.Name, g.Why)
+}
+
+// askWhile asks about what a watch has seen, and goes on looking as often as before: judge says what another look means for the
+// question. Where history has grown it is asked again after continue-as-new, by the look that comes first there.
+func (x *crossing) askWhile(ctx workflow.Context, g gate.Gate, judge func(workflow.Context, activities.Look) (conduct.Again, error)) (gate.Gate, error) {
+	g.Earlier, g.Choices, g.Endless = x.earlier(), []gate.Choice{gate.Keep, gate.Rollback}, true
+	grown := false
+	g, err := x.AskWhile(ctx, x.at(plan.StepWatch), g, x.env.Watch.Every, func(ctx workflow.Context) (conduct.Again, error) {
+		if grown = workflow.GetInfo(ctx).GetContinueAsNewSuggested(); grown {
+			return conduct.Again{Withdrawn: "it is asked again at once: the workflow continues as new"}, nil
+		}
+		seen, over, err := x.see(ctx)
+		switch {
+		case err != nil:
+			return conduct.Again{}, err
+		case over:
+			return conduct.Again{Withdrawn: seen.Active.Release.String() + " is active since"}, nil
+		}
+		return judge(ctx, seen)
+	})
+	if err == nil && g.Decided == gate.Withdrawn && grown {
+		err = x.continueAsNew(ctx)
+	}
+	return g, err
 }

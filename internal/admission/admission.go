@@ -37,6 +37,7 @@ type Question struct {
 	TurnBack    bool // on behalf of the turn-back that opened Tenure
 	Outputs     []string
 	Swaps       []generation.Swap
+	Watch       time.Duration // how long the release is watched before it has passed; of Attest
 }
 
 // Facts is what the ledger says, read in one transaction.
@@ -54,6 +55,7 @@ type Facts struct {
 	Generations map[int64]Generation
 	Live        map[Slot]int64
 	Answers     []gate.Gate // recorded answers about the tenure's plan and release
+	Accepted    []gate.Gate // recorded answers to the question's owner about the generations
 	Begun       bool        // something was published under the tenure already
 	Now         time.Time
 }
@@ -65,6 +67,9 @@ type Generation struct {
 	Config   string
 	State    generation.State
 	Control  bool
+	// Audit is what its checks found, and Reason why it did not pass.
+	Audit  gate.Outcome
+	Reason string
 }
 
 // Slot is one partition of one output.
@@ -77,6 +82,9 @@ type Slot struct {
 type HeldError struct{ Reason string }
 
 func (h HeldError) Error() string { return "it waits: " + h.Reason }
+
+// clocks is the part of a watch by which the ledger's clock may run behind the one that the watch went by.
+const clocks = 100
 
 // Decide admits a question, or says why not: a HeldError, or a fault. rule is the approval that this environment's own policy
 // wants, whatever a plan or a caller says of it.
@@ -140,6 +148,10 @@ func entitled(q Question, f Facts, rule gate.Approval) error {
 		return q.refuse(fault.Refused, fmt.Sprintf("tenure %d is of %s, or of another config", t.Number, t.Release), "deploy it: drawbridge deploy "+q.Release.String()+" --to "+q.Environment)
 	case q.What == Attest && (q.TurnBack || t.Kind != release.ByDeployment):
 		return q.refuse(fault.Refused, "only what a deployment brought here can have passed", "deploy it: drawbridge deploy "+q.Release.String()+" --to "+q.Environment)
+	case q.What == Attest && t.Owner != string(q.Owner):
+		return q.refuse(fault.Refused, "the tenure belongs to another workflow", "let that one say it: drawbridge status "+effect.Owner(t.Owner).Workflow())
+	case q.What == Attest && t.Activated && f.Now.Sub(t.At) < q.Watch-q.Watch/clocks:
+		return HeldError{Reason: fmt.Sprintf("it is watched for %s, and is active since %s", q.Watch, t.At.UTC().Format(time.RFC3339))}
 	case q.TurnBack && t.Kind != release.ByTurnBack:
 		return q.refuse(fault.Refused, fmt.Sprintf("tenure %d is not a turn-back's", t.Number), "start one: drawbridge rollback "+q.Release.Pipeline+" --env "+q.Environment)
 	case q.TurnBack:
@@ -212,7 +224,7 @@ func (q Question) Tables() []string {
 }
 
 // fitting holds every generation to the tenure's release, and every partition to the order of tenures.
-func fitting(q Question, f Facts, _ gate.Approval) error {
+func fitting(q Question, f Facts, rule gate.Approval) error {
 	for _, s := range q.Swaps {
 		slot := s.Output + " " + string(s.Partition)
 		if live := f.Live[Slot{Output: s.Output, Partition: s.Partition}]; live > q.Tenure {
@@ -238,6 +250,11 @@ func fitting(q Question, f Facts, _ gate.Approval) error {
 			return q.refuse(fault.Conflict, fmt.Sprintf("generation %d of %s is %s", s.To, slot, g.State), "build the partition again")
 		case g.Digest != q.Release.Digest || g.Config != q.Config:
 			return q.refuse(fault.Refused, fmt.Sprintf("generation %d of %s is of another release, or of another config", s.To, slot), "build the partition with the release that you want")
+		case g.Audit == gate.Pass:
+		case g.Audit != gate.Inconclusive:
+			return q.refuse(fault.Refused, fmt.Sprintf("the audit of generation %d of %s failed: %s", s.To, slot, g.Reason), "correct the data or the check, and build again")
+		case !accepted(rule, s.To, f.Accepted):
+			return q.refuse(fault.Refused, fmt.Sprintf("the audit of generation %d of %s is inconclusive: %s", s.To, slot, g.Reason), "mend the check, or let a person accept it at the gate")
 		}
 	}
 	return nil

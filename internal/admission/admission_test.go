@@ -50,7 +50,7 @@ func crossing() *world {
 			Tenure: release.Tenure{Number: 2, Release: version("1.1.0"), Kind: release.ByDeployment, Owner: string(deploying), Plan: "sha256:plan"},
 			Owners: map[string]string{"orders": "shop"},
 			Generations: map[int64]admission.Generation{
-				12: {Pipeline: "shop", Digest: "sha256:1.1.0", State: generation.Built},
+				12: {Pipeline: "shop", Digest: "sha256:1.1.0", State: generation.Built, Audit: gate.Pass},
 			},
 			Live:    map[admission.Slot]int64{{Output: "orders", Partition: day}: 1},
 			Answers: []gate.Gate{answered("grace", gate.Approve), answered("linus", gate.Approve)},
@@ -63,7 +63,7 @@ func crossing() *world {
 func nightly() *world {
 	w := crossing()
 	w.q.Release, w.q.Owner, w.q.Tenure, w.f.Tenure = version("1.0.0"), running, 1, first()
-	w.f.Generations[12] = admission.Generation{Pipeline: "shop", Digest: "sha256:1.0.0", State: generation.Built}
+	w.f.Generations[12] = admission.Generation{Pipeline: "shop", Digest: "sha256:1.0.0", State: generation.Built, Audit: gate.Pass}
 	w.f.Answers = nil
 	return w
 }
@@ -83,6 +83,13 @@ func back() *world {
 func answered(by string, choice gate.Choice) gate.Gate {
 	g := gate.Gate{Name: gate.ApprovalOf("prod"), Plan: "sha256:plan", Requester: "ada"}
 	g.Answers = []gate.Answer{{Decision: gate.Decision{Gate: g.Name, Plan: g.Plan, Choice: choice, By: by, Reason: "read it"}, At: now.Add(-time.Hour)}}
+	return g
+}
+
+// accepting is what one person answered about the audit of a generation.
+func accepting(id int64, by string) gate.Gate {
+	g := gate.Gate{Name: "audit-prod", Requester: "ada", About: []string{admission.AboutGeneration(id)}}
+	g.Answers = []gate.Answer{{Decision: gate.Decision{Gate: g.Name, Choice: gate.Approve, By: by, Reason: "looked"}, At: now}}
 	return g
 }
 
@@ -117,7 +124,7 @@ func TestAdmission(t *testing.T) {
 		"a run beside a crossing":        {of: nightly, but: []change{func(w *world) { w.f.Crossing = string(deploying) }}},
 		"a turn-back's swap":             {of: back},
 		"a turn-back's rebuild": {of: back, but: []change{generationIs(func(g *admission.Generation) {
-			g.State, g.Digest = generation.Built, "sha256:1.0.0"
+			g.State, g.Digest, g.Audit = generation.Built, "sha256:1.0.0", gate.Pass
 		})}},
 		"a turn-back's detach": {of: back, but: []change{func(w *world) { w.q.Swaps[0].To = 0 }}},
 
@@ -248,6 +255,30 @@ func TestAdmission(t *testing.T) {
 			w.q.What, w.q.Swaps, w.f.Tenure.Activated = admission.Attest, nil, true
 			w.f.Active = w.f.Tenure
 		}}},
+		"to attest for another workflow": {of: crossing, but: []change{func(w *world) {
+			w.q.What, w.q.Swaps, w.f.Tenure.Activated, w.q.Owner = admission.Attest, nil, true, running
+			w.f.Active = w.f.Tenure
+		}}, class: fault.Refused},
+		"to attest before its watch is over": {of: crossing, but: []change{func(w *world) {
+			w.q.What, w.q.Swaps, w.f.Tenure.Activated, w.f.Tenure.At, w.q.Watch = admission.Attest, nil, true, now.Add(-time.Hour), 2*time.Hour
+			w.f.Active = w.f.Tenure
+		}}, held: true},
+		"to attest when its watch is over, by a clock that is a little behind": {of: crossing, but: []change{func(w *world) {
+			w.q.What, w.q.Swaps, w.f.Tenure.Activated, w.f.Tenure.At, w.q.Watch = admission.Attest, nil, true, now.Add(-time.Hour), time.Hour+time.Second
+			w.f.Active = w.f.Tenure
+		}}},
+		"what failed its audit":     {of: crossing, but: []change{generationIs(func(g *admission.Generation) { g.Audit = gate.Fail })}, class: fault.Refused},
+		"what was not audited":      {of: crossing, but: []change{generationIs(func(g *admission.Generation) { g.Audit = "" })}, class: fault.Refused},
+		"what could not be audited": {of: crossing, but: []change{generationIs(func(g *admission.Generation) { g.Audit = gate.Inconclusive })}, class: fault.Refused},
+		"what could not be audited, and was accepted": {of: crossing, but: []change{generationIs(func(g *admission.Generation) { g.Audit = gate.Inconclusive }), func(w *world) {
+			w.f.Accepted = []gate.Gate{accepting(12, "grace")}
+		}}},
+		"what could not be audited, where another was accepted": {of: crossing, but: []change{generationIs(func(g *admission.Generation) { g.Audit = gate.Inconclusive }), func(w *world) {
+			w.f.Accepted = []gate.Gate{accepting(13, "grace")}
+		}}, class: fault.Refused},
+		"what could not be audited, and was accepted by who may not": {of: crossing, but: []change{generationIs(func(g *admission.Generation) { g.Audit = gate.Inconclusive }), func(w *world) {
+			w.f.Accepted = []gate.Gate{accepting(12, "mallory")}
+		}}, class: fault.Refused},
 		"to attest what is not active": {of: crossing, but: []change{func(w *world) { w.q.What, w.q.Swaps = admission.Attest, nil }}, class: fault.Conflict},
 		"to attest what was rolled back": {of: crossing, but: []change{func(w *world) {
 			w.q.What, w.q.Swaps, w.f.Tenure.Activated = admission.Attest, nil, true

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"drawbridge/internal/effect"
 	"drawbridge/internal/generation"
 	"drawbridge/internal/turnback"
 )
@@ -107,7 +108,7 @@ func (t *turnable) goTo(ctx context.Context, live, to generation.Generation) (ti
 	s, passed := t.site, clock()
 	back, ok, err := s.BeginTurnBack(ctx, turnback.Request{
 		Pipeline: s.tenure.Release.Pipeline, Output: table, Partition: to.Partition, Generation: to.ID, ByPerson: true, By: "bench", Reason: "it is measured",
-	}, owner)
+	}, effect.Key{Owner: owner, Environment: here, Step: "begin-turn-back", Round: int(s.tenure.Number)})
 	if err != nil {
 		return 0, err
 	}
@@ -128,5 +129,5 @@ func (t *turnable) goTo(ctx context.Context, live, to generation.Generation) (ti
 		return 0, err
 	}
 	took := passed()
-	return took, s.EndTurnBack(ctx, back.Tenure.Number, turnback.Done)
+	return took, s.EndTurnBack(ctx, back.Tenure.Number, turnback.Done, effect.Key{Owner: owner, Environment: here, Step: "end-turn-back", Round: int(back.Tenure.Number)})
 }

@@ -101,7 +101,7 @@ func onSite(ctx context.Context, b *bench, measure func(ctx context.Context, s *
 	}
 	s.tenure, err = s.Enter(ctx, release.Tenure{
 		Release: release.Release{Pipeline: "bench", Version: "1.0.0", Digest: "sha256:1.0.0"}, Kind: release.ByDeployment, Owner: string(owner), By: "bench",
-	}, here, []string{table}, false)
+	}, effect.Key{Owner: owner, Environment: here, Step: "enter"}, []string{table}, false)
 	if err != nil {
 		return err
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"drawbridge/internal/admission"
+	"drawbridge/internal/gate"
 )
 
 // Facts reads what admission has to know about a question, as it is right now.
@@ -44,6 +45,7 @@ func (l Ledger) facts(ctx context.Context, q Querier, question admission.Questio
 		readCandidates(question, f.Generations),
 		readLiveTenures(question, f.Live),
 		readAnswers(question.Tenure, &f.Answers),
+		readAccepted(question, &f.Accepted),
 		statement{
 			what: fmt.Sprintf("look at tenure %d", question.Tenure),
 			sql:  `SELECT EXISTS (SELECT FROM ledger.swap WHERE tenure = $1), clock_timestamp()`,
@@ -68,14 +70,23 @@ func readCandidates(question admission.Question, found map[int64]admission.Gener
 	var g admission.Generation
 	return statement{
 		what: "read generations", sql: `
-			SELECT id, pipeline, digest, config, state, control
+			SELECT id, pipeline, digest, config, state, control, coalesce(audit, ''), reason
 			FROM ledger.generation
 			WHERE id = ANY($1)`, args: []any{to},
-		into: []any{&id, &g.Pipeline, &g.Digest, &g.Config, &g.State, &g.Control}, each: func() error {
+		into: []any{&id, &g.Pipeline, &g.Digest, &g.Config, &g.State, &g.Control, &g.Audit, &g.Reason}, each: func() error {
 			found[id] = g
 			return nil
 		},
 	}
+}
+
+// readAccepted reads what people answered to the question's owner about the generations that are to go live.
+func readAccepted(question admission.Question, found *[]gate.Gate) statement {
+	about := make([]string, 0, len(question.Swaps))
+	for _, s := range question.Swaps {
+		about = append(about, admission.AboutGeneration(s.To))
+	}
+	return readDecisions(string(question.Owner), about, found)
 }
 
 // readLiveTenures reads the tenures of what is live in the place of swaps.

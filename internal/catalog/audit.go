@@ -120,13 +120,14 @@ func (l Ledger) ForgetSamples(ctx context.Context, q Querier, age time.Duration)
 	return tag.RowsAffected(), nil
 }
 
-// RecordAnswers stores what people answered at a gate of a plan, one by one. An answer that is there already stays.
+// RecordAnswers stores what people answered at a gate, one by one. An answer that is there already stays, and none is from
+// later than now.
 func (l Ledger) RecordAnswers(ctx context.Context, q Querier, owner, digest string, g gate.Gate) error {
 	for _, a := range g.Answers {
 		if _, err := q.Exec(ctx, l.sql(`
-			INSERT INTO ledger.answer (owner, plan, digest, gate, person, choice, reason, asked_by, at)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
-			ON CONFLICT DO NOTHING`), owner, g.Plan, digest, g.Name, a.By, string(a.Choice), a.Reason, g.Requester, a.At); err != nil {
+			INSERT INTO ledger.answer (owner, plan, digest, gate, person, choice, reason, asked_by, at, about)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, least($9, clock_timestamp()), $10)
+			ON CONFLICT DO NOTHING`), owner, g.Plan, digest, g.Name, a.By, string(a.Choice), a.Reason, g.Requester, a.At, notNil(g.About)); err != nil {
 			return fmt.Errorf("record an answer at gate %s: %w", g.Name, err)
 		}
 	}
@@ -136,23 +137,53 @@ func (l Ledger) RecordAnswers(ctx context.Context, q Querier, owner, digest stri
 // readAnswers reads what people answered to the deployment of a tenure about its release under its plan, by gate: each as the
 // gate that they answered. A tenure without a plan has no answers.
 func readAnswers(tenure int64, gates *[]gate.Gate) statement {
-	var name, plan, asked string
+	return answered(gates, `JOIN ledger.tenure t ON t.owner = a.owner AND t.plan = a.plan AND t.digest = a.digest
+			WHERE t.number = $1 AND t.plan <> ''`, tenure)
+}
+
+// readDecisions reads what people answered to a workflow about one of some things.
+func readDecisions(owner string, about []string, gates *[]gate.Gate) statement {
+	return answered(gates, `WHERE a.owner = $1 AND a.about && $2`, owner, notNil(about))
+}
+
+// Decisions reads what people answered to a workflow about one of some things, by gate, in the order of recording.
+func (l Ledger) Decisions(ctx context.Context, q Querier, owner string, about ...string) (gates []gate.Gate, err error) {
+	err = l.together(ctx, q, readDecisions(owner, about, &gates))
+	return gates, err
+}
+
+// Said reads everything that people answered to a workflow.
+func (l Ledger) Said(ctx context.Context, q Querier, owner string) (gates []gate.Gate, err error) {
+	err = l.together(ctx, q, answered(&gates, `WHERE a.owner = $1`, owner))
+	return gates, err
+}
+
+// answered reads answers by gate, in the order of recording.
+func answered(gates *[]gate.Gate, where string, args ...any) statement {
 	var a gate.Answer
+	var asked string
+	var about []string
 	return statement{
 		what: "read answers", sql: `
-			SELECT a.gate, a.plan, a.person, a.choice, a.reason, a.asked_by, a.at
+			SELECT a.gate, a.plan, a.person, a.choice, a.reason, a.asked_by, a.at, a.about
 			FROM ledger.answer a
-			JOIN ledger.tenure t ON t.owner = a.owner AND t.plan = a.plan AND t.digest = a.digest
-			WHERE t.number = $1 AND t.plan <> ''
-			ORDER BY a.gate, a.at`, args: []any{tenure},
-		into: []any{&name, &plan, &a.By, &a.Choice, &a.Reason, &asked, &a.At}, each: func() error {
-			if n := len(*gates); n == 0 || (*gates)[n-1].Name != name {
-				*gates = append(*gates, gate.Gate{Name: name, Plan: plan, Requester: asked})
+			` + where + `
+			ORDER BY min(a.id) OVER (PARTITION BY a.gate, a.plan), a.id`, args: args,
+		into: []any{&a.Gate, &a.Plan, &a.By, &a.Choice, &a.Reason, &asked, &a.At, &about}, each: func() error {
+			if n := len(*gates); n == 0 || (*gates)[n-1].Name != a.Gate || (*gates)[n-1].Plan != a.Plan {
+				*gates = append(*gates, gate.Gate{Name: a.Gate, Plan: a.Plan, Requester: asked, About: about})
 			}
 			g := &(*gates)[len(*gates)-1]
-			a.Gate, a.Plan = name, plan
 			g.Answers = append(g.Answers, a)
 			return nil
 		},
 	}
+}
+
+// notNil is a list as an array that is not NULL.
+func notNil(list []string) []string {
+	if list == nil {
+		return []string{}
+	}
+	return list
 }

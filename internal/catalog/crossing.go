@@ -63,13 +63,14 @@ func (l Ledger) ExcludeRuns(ctx context.Context, q Querier, pipeline, owner stri
 	return nil
 }
 
-// Watch takes a deployment out of the crossing of its pipeline, and says until when it watches what it has published: until
-// then, or until it leaves, what it could go back to is kept.
-func (l Ledger) Watch(ctx context.Context, tx pgx.Tx, pipeline, owner string, until time.Time) error {
+// Watch takes a deployment out of the crossing of its pipeline, and says how long it watches what it has published: for
+// that long, or until it leaves, what it could go back to is kept.
+func (l Ledger) Watch(ctx context.Context, tx pgx.Tx, pipeline, owner string, long time.Duration) error {
 	if err := l.LeaveCrossing(ctx, tx, pipeline, owner); err != nil {
 		return err
 	}
-	return l.watched(ctx, tx, pipeline, owner, &until)
+	seconds := long.Seconds()
+	return l.watched(ctx, tx, pipeline, owner, &seconds)
 }
 
 // Unwatch says that a deployment watches no more.
@@ -77,11 +78,11 @@ func (l Ledger) Unwatch(ctx context.Context, q Querier, pipeline, owner string) 
 	return l.watched(ctx, q, pipeline, owner, nil)
 }
 
-func (l Ledger) watched(ctx context.Context, q Querier, pipeline, owner string, until *time.Time) error {
+func (l Ledger) watched(ctx context.Context, q Querier, pipeline, owner string, seconds *float64) error {
 	if _, err := q.Exec(ctx, l.sql(`
 		UPDATE ledger.tenure
-		SET watched_until = $3
-		WHERE pipeline = $1 AND owner = $2 AND kind <> 'turn_back' AND watched_until IS DISTINCT FROM $3`), pipeline, owner, until); err != nil {
+		SET watched_until = clock_timestamp() + make_interval(secs => $3)
+		WHERE pipeline = $1 AND owner = $2 AND kind <> 'turn_back'`), pipeline, owner, seconds); err != nil {
 		return fmt.Errorf("note the watch of %s: %w", pipeline, err)
 	}
 	return nil

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"drawbridge/internal/effect"
 	"drawbridge/internal/fault"
 )
 
@@ -30,22 +31,22 @@ func readStanding(h *Hold) statement {
 }
 
 // SetHold sets a hold. Where one stands already it stays as it is.
-func (l Ledger) SetHold(ctx context.Context, q Querier, by, reason string) error {
+func (l Ledger) SetHold(ctx context.Context, q Querier, by, reason string, asked effect.Owner) error {
 	if _, err := q.Exec(ctx, l.sql(`
-		INSERT INTO ledger.hold (reason, set_by)
-		VALUES ($1, $2)
-		ON CONFLICT DO NOTHING`), fault.Bound(reason), fault.Bound(by)); err != nil {
+		INSERT INTO ledger.hold (reason, set_by, set_in)
+		VALUES ($1, $2, $3)
+		ON CONFLICT DO NOTHING`), fault.Bound(reason), fault.Bound(by), string(asked)); err != nil {
 		return fmt.Errorf("set a hold: %w", err)
 	}
 	return nil
 }
 
 // ReleaseHold ends the hold that stands; where none does it changes nothing.
-func (l Ledger) ReleaseHold(ctx context.Context, q Querier, by string) error {
+func (l Ledger) ReleaseHold(ctx context.Context, q Querier, by string, asked effect.Owner) error {
 	if _, err := q.Exec(ctx, l.sql(`
 		UPDATE ledger.hold
-		SET released_by = $1, released_at = now()
-		WHERE released_at IS NULL`), fault.Bound(by)); err != nil {
+		SET released_by = $1, released_in = $2, released_at = now()
+		WHERE released_at IS NULL`), fault.Bound(by), string(asked)); err != nil {
 		return fmt.Errorf("release the hold: %w", err)
 	}
 	return nil

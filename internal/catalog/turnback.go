@@ -7,6 +7,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"drawbridge/internal/effect"
+	"drawbridge/internal/generation"
 	"drawbridge/internal/partition"
 	"drawbridge/internal/turnback"
 )
@@ -26,11 +28,11 @@ func (l Ledger) turnBack(ctx context.Context, q Querier, where string, arg any) 
 	r := &b.Request
 	err = q.QueryRow(ctx, l.sql(`
 		SELECT b.tenure, b.was, b.pipeline, b.target_tenure, b.target_owner, b.output, b.partition, b.generation, b.snapshot, b.detach,
-		       b.by_person, b.state, t.asked_by, t.reason
+		       b.by_person, b.state, b.driver, t.asked_by, t.reason
 		FROM ledger.turn_back b
 		JOIN ledger.tenure t ON t.number = b.tenure
 		WHERE `+where), arg).Scan(&tenure, &from, &r.Pipeline, &b.Target, &r.Owner, &r.Output, &r.Partition, &r.Generation, &r.Snapshot,
-		&r.Detach, &r.ByPerson, &b.State, &r.By, &r.Reason)
+		&r.Detach, &r.ByPerson, &b.State, &b.Driver, &r.By, &r.Reason)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return b, false, nil
 	}
@@ -50,31 +52,33 @@ func (l Ledger) turnBack(ctx context.Context, q Querier, where string, arg any) 
 func (l Ledger) EnterTurnBack(ctx context.Context, q Querier, b turnback.TurnBack) error {
 	r := b.Request
 	if _, err := q.Exec(ctx, l.sql(`
-		INSERT INTO ledger.turn_back (tenure, was, back, pipeline, target_tenure, target_owner, output, partition, generation, snapshot, detach, by_person)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)`),
-		b.Tenure.Number, b.From.Number, b.Tenure.Back, r.Pipeline, b.Target, r.Owner, r.Output, string(r.Partition), r.Generation, r.Snapshot, r.Detach, r.ByPerson); err != nil {
+		INSERT INTO ledger.turn_back (tenure, was, back, pipeline, target_tenure, target_owner, output, partition, generation, snapshot, detach, by_person,
+		                              driver)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)`),
+		b.Tenure.Number, b.From.Number, b.Tenure.Back, r.Pipeline, b.Target, r.Owner, r.Output, string(r.Partition), r.Generation, r.Snapshot, r.Detach, r.ByPerson, b.Driver); err != nil {
 		return fmt.Errorf("enter turn-back of %s: %w", r.Pipeline, err)
 	}
 	return nil
 }
 
-// EndTurnBack closes a turn-back; one that is closed already stays as it is.
-func (l Ledger) EndTurnBack(ctx context.Context, q Querier, tenure int64, state turnback.State) error {
+// EndTurnBack closes a turn-back for who goes on with it; one that is closed already stays as it is.
+func (l Ledger) EndTurnBack(ctx context.Context, q Querier, tenure int64, state turnback.State, driver effect.Owner) error {
 	if _, err := q.Exec(ctx, l.sql(`
 		UPDATE ledger.turn_back
 		SET state = $2, ended_at = now()
-		WHERE tenure = $1 AND state = 'open'`), tenure, string(state)); err != nil {
+		WHERE tenure = $1 AND state = 'open' AND driver = $3`), tenure, string(state), string(driver)); err != nil {
 		return fmt.Errorf("end turn-back %d: %w", tenure, err)
 	}
 	return nil
 }
 
-// ReopenTurnBack opens a stuck turn-back again, and goes on with an open one. A person's word, once given, stays.
-func (l Ledger) ReopenTurnBack(ctx context.Context, q Querier, tenure int64, byPerson bool) error {
+// ReopenTurnBack opens a stuck turn-back again, and goes on with an open one, by another workflow from now on. A person's word,
+// once given, stays.
+func (l Ledger) ReopenTurnBack(ctx context.Context, q Querier, tenure int64, byPerson bool, driver effect.Owner) error {
 	if _, err := q.Exec(ctx, l.sql(`
 		UPDATE ledger.turn_back
-		SET state = 'open', ended_at = NULL, by_person = by_person OR $2
-		WHERE tenure = $1 AND state IN ('open', 'stuck')`), tenure, byPerson); err != nil {
+		SET state = 'open', ended_at = NULL, by_person = by_person OR $2, driver = $3
+		WHERE tenure = $1 AND state IN ('open', 'stuck')`), tenure, byPerson, string(driver)); err != nil {
 		return fmt.Errorf("open turn-back %d again: %w", tenure, err)
 	}
 	return nil
@@ -100,6 +104,26 @@ func (l Ledger) ForgetLeft(ctx context.Context, q Querier, tenure int64) error {
 		return fmt.Errorf("forget what turn-back %d left: %w", tenure, err)
 	}
 	return nil
+}
+
+// LeftAt reads which outputs of some partitions a turn-back has said not to have turned back.
+func (l Ledger) LeftAt(ctx context.Context, q Querier, tenure int64, keys []partition.Key) (map[generation.Item]bool, error) {
+	rows, err := q.Query(ctx, l.sql(`
+		SELECT output, partition
+		FROM ledger.left_over
+		WHERE turn_back = $1 AND stuck AND partition = ANY($2)`), tenure, keys)
+	if err != nil {
+		return nil, fmt.Errorf("read what turn-back %d leaves: %w", tenure, err)
+	}
+	left := map[generation.Item]bool{}
+	var at generation.Item
+	if _, err := pgx.ForEachRow(rows, []any{&at.Output, &at.Partition}, func() error {
+		left[at] = true
+		return nil
+	}); err != nil {
+		return nil, fmt.Errorf("read what turn-back %d leaves: %w", tenure, err)
+	}
+	return left, nil
 }
 
 // Left counts what a turn-back leaves, and reads the first of it, those first that should have gone back.

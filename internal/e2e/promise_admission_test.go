@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -50,7 +51,7 @@ func TestAForeignPublishShowsNothingUnapproved(t *testing.T) {
 		{"under the tenure of what is active", map[string]any{"target": l.admUnder(waiting.Release, l.admTenure())}},
 		{"in the name of its workflow", map[string]any{"target": l.admOwned(waiting, l.admTenure()+1), "activate": true}},
 	} {
-		fields := map[string]any{"step": "publish", "swaps": admSwaps(day, was, built), "accepted": true, "ignore_snapshots": true}
+		fields := map[string]any{"step": "publish", "swaps": admSwaps(day, was, built)}
 		maps.Copy(fields, c.fields)
 		refusal := f.call(workflows.ControlQueue("dev"), "Publish", admInput[activities.PublishInput](t, fields))
 		l.unchanged(before, waiting.Release.Digest, c.what)
@@ -184,16 +185,22 @@ func TestAForeignActivationIsRefused(t *testing.T) {
 	}
 }
 
-// A statement says what the ledger says, not what a caller says: a release that was never live has passed nothing.
+// A statement says what the ledger says, not what a caller says: a release that was never live has passed nothing, and of what is
+// live only its own deployment says that it has.
 func TestAForeignStatementIsNotSigned(t *testing.T) {
 	t.Parallel()
-	l, f, _, waiting := admBefore(t, admUnapproved())
+	l, f, live, waiting := admBefore(t, admUnapproved())
+	target := admTarget(waiting.Release)
+	target["kind"], target["plan"], target["by"] = "approved", waiting.Plan, "mallory"
+	require.NotEmpty(t, f.call(workflows.ControlQueue("dev"), "Attest", target))
+	mine := l.admUnder(live.Release, l.admTenure())
+	mine["owner"] = admOwn
+	before := l.w.statements(live.Release.Digest, "passed")
+	refusal := f.startAs(admAs{workflows.DeploymentName, "deploy/lab/"}, workflows.ControlQueue("dev"), "Attest", mine)()
+	require.Contains(t, refusal, "belongs to another workflow")
+	require.Equal(t, before, l.w.statements(live.Release.Digest, "passed"))
 	for _, kind := range []string{"passed", "approved"} {
-		refusal := f.call(workflows.ControlQueue("dev"), "Attest", admInput[activities.AttestInput](t, map[string]any{
-			"target": admTarget(waiting.Release), "kind": kind, "plan": waiting.Plan, "by": "mallory",
-		}))
 		require.Zero(t, l.w.statements(waiting.Release.Digest, kind), "signed: %s", kind)
-		require.NotEmpty(t, refusal, kind)
 	}
 }
 
@@ -240,11 +247,24 @@ func admActivities() map[string][]string {
 	return all
 }
 
+// admDisguises are the workflows that may call an activity, as somebody else who took their names.
+func admDisguises(activity string) []admAs {
+	var all []admAs
+	for _, a := range workflows.Activities() {
+		for _, w := range workflows.Workflows() {
+			if a.Name == activity && slices.Contains(a.By, w.Name) {
+				all = append(all, admAs{w.Name, strings.Join(append(w.IDs, "foreign/")[:1], "")})
+			}
+		}
+	}
+	return all
+}
+
 // admEverything is an input of everybody's fields at once: each activity takes those that it knows, and all are forged.
 func admEverything(target map[string]any, plan string, swaps []map[string]any) map[string]any {
 	return map[string]any{
-		"target": target, "plan": plan, "step": "publish", "round": 1, "swaps": swaps, "accepted": true, "ignore_snapshots": true,
-		"activate": true, "by": "mallory", "items": []map[string]any{{"output": "ta", "partition": "2026-01-01"}},
+		"target": target, "plan": plan, "step": "publish", "round": 1, "swaps": swaps, "workflow": "deploy/lab/1.0.0",
+		"activate": true, "kind": "passed", "by": "mallory", "items": []map[string]any{{"output": "ta", "partition": "2026-01-01"}},
 		"generations": []any{swaps[0]["to"], swaps[0]["from"]}, "tenure": target["tenure"], "after": "", "rebuild": []string{"2026-01-01"}, "source": plan, "observed": []string{plan},
 		"request": map[string]any{"pipeline": "lab", "to": "6.6.6", "by": "mallory", "by_person": true}, "partition": "2026-01-01", "output": "ta", "pieces": []any{}, "values": map[string]any{},
 		"gate": map[string]any{"name": "approval-dev", "plan": plan, "decided": "approve", "why": "ok"},
@@ -273,19 +293,29 @@ func TestNoActivityTrustsItsCaller(t *testing.T) {
 	day, was, built := l.admCandidate("6.6.6")
 	forged := func(state string) {
 		before := l.admSeen(digest)
-		refusals := map[string]func() string{}
+		refusals, disguised := map[string]func() string{}, map[string]func() string{}
 		for queue, names := range admActivities() {
 			for _, name := range names {
 				for more, of := range []status{live, waiting} { // under the tenure that is active, and under the one that waits
 					for _, owner := range []any{"foreign/1/made-up", l.admOwned(waiting, 0)["owner"], admOwn} {
 						target := map[string]any{"environment": "dev", "release": of.Release, "owner": owner, "tenure": l.admTenure() + more}
-						refusals[fmt.Sprint(name, " for ", of.Release.Version, " as ", owner)] = f.start(queue, name, admInputs(name, target, waiting.Plan, admSwaps(day, was, built)))
+						input := admInputs(name, target, waiting.Plan, admSwaps(day, was, built))
+						call := fmt.Sprint(name, " for ", of.Release.Version, " as ", owner)
+						refusals[call] = f.start(queue, name, input)
+						for _, as := range admDisguises(name) {
+							disguised[fmt.Sprint(call, " in the clothes of ", as)] = f.startAs(as, queue, name, input)
+						}
 					}
 				}
 			}
 		}
 		for call, refusal := range refusals {
-			require.NotContains(t, refusal(), admMisread, call)
+			said := refusal()
+			require.NotEmpty(t, said, "%s: it is not for everybody", call)
+			require.NotContains(t, said, admMisread, call)
+		}
+		for call, answer := range disguised { // which may read
+			require.NotContains(t, answer(), admMisread, call)
 		}
 		l.unchanged(before, digest, state)
 	}
@@ -302,4 +332,52 @@ func TestNoActivityTrustsItsCaller(t *testing.T) {
 	require.Equal(t, workflows.StageRefused, l.w.tbEnds(next.ID).Stage)
 	forged("after a rejection")
 	l.are("dev", 666, "ta")
+}
+
+// Whoever is somebody else's workflow by its ID only, because it was started after it, owns nothing of it.
+func TestAWorkflowThatIsStartedAgainIsAnotherOne(t *testing.T) {
+	t.Parallel()
+	l, f, _, waiting := admBefore(t, admUnapproved())
+	owned := l.admOwned(waiting, l.admTenure()+1)
+	require.NoError(t, l.w.temporal.TerminateWorkflow(t.Context(), waiting.ID, "", "by hand"))
+	before := l.w.texts(`SELECT owner FROM lab_dev__ledger.crossing`)
+	require.Len(t, before, 1)
+	f.calls = 5 // the next call has the number 6, with which the ID ends
+	prefix := strings.TrimSuffix(waiting.ID, "6")
+	require.NotEqual(t, waiting.ID, prefix)
+	refusal := f.startAs(admAs{workflows.DeploymentName, prefix}, workflows.ControlQueue("dev"), "Leave", owned)()
+	require.Contains(t, refusal, "started under the same ID")
+	require.Equal(t, before, l.w.texts(`SELECT owner FROM lab_dev__ledger.crossing`))
+}
+
+// Nobody holds an environment, or turns it back, but the workflow whose task that is; and the ledger says which one it was.
+func TestAHoldIsTheWorkflowsThatMayAndRecorded(t *testing.T) {
+	t.Parallel()
+	l, f, live, _ := admBefore(t, admUnapproved())
+	standing := func() int {
+		return l.w.number(`SELECT count(*) FROM lab_dev__ledger.hold WHERE released_at IS NULL`)
+	}
+	forged := map[string]any{"environment": "dev", "by": "mallory", "reason": "because", "owner": admOwn}
+	for _, as := range []admAs{{"somebody.Else", "hold/dev/"}, {workflows.HoldName, "foreign/"}, {workflows.RunName, "run/lab/dev/"}} {
+		require.Contains(t, f.startAs(as, workflows.ControlQueue("dev"), "SetHold", forged)(), "is not for")
+	}
+	require.Zero(t, standing())
+	l.w.cli(0, "hold", "--env", "dev", "--reason", "quarter end")
+	require.Equal(t, 1, l.w.number(`SELECT count(*) FROM lab_dev__ledger.hold WHERE set_by = 'ada' AND set_in LIKE 'hold/dev/%/%'`))
+	forged["release"] = true
+	require.Contains(t, f.startAs(admAs{"somebody.Else", "release-hold/dev/"}, workflows.ControlQueue("dev"), "SetHold", forged)(), "is not for")
+	require.Equal(t, 1, standing())
+
+	target := l.admUnder(live.Release, 0)
+	target["owner"] = admOwn
+	request := map[string]any{"pipeline": "lab", "by": "mallory", "reason": "because", "output": "ta", "partition": l.days[0]}
+	for activity, input := range map[string]any{
+		"BeginTurnBack":     map[string]any{"target": target, "request": request},
+		"BeginCompensation": map[string]any{"target": target, "round": 1},
+		"BeginRecovery":     map[string]any{"target": target, "round": 1, "workflow": live.ID},
+		"EndTurnBack":       map[string]any{"target": target, "tenure": l.admTenure()},
+	} {
+		require.Contains(t, f.start(workflows.ControlQueue("dev"), activity, input)(), "is not for", activity)
+	}
+	require.Zero(t, l.w.number(`SELECT count(*) FROM lab_dev__ledger.turn_back`))
 }

@@ -28,6 +28,9 @@ func (o Owner) Workflow() string {
 	return string(o[:at])
 }
 
+// RecoveryID is the ID of the recovery of a workflow that ended without finishing: no other one acts for it.
+func RecoveryID(workflowID string) string { return "recover/" + workflowID }
+
 // Key names one effect of a workflow in an environment. Partition is empty for effects that are about no partition; a
 // person's retry of a step is a new round.
 type Key struct {

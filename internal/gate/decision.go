@@ -21,6 +21,7 @@ const (
 	Terminate Choice = "terminate" // end the sessions that block, and try again
 	Rollback  Choice = "rollback"  // turn back what was published
 	Keep      Choice = "keep"      // leave what is published as it is
+	Withdrawn Choice = "withdrawn" // nobody's: what was asked about is no question any more
 )
 
 // forward says whether a choice lets the change go on; four eyes bind only those.
@@ -58,6 +59,8 @@ type Gate struct {
 	Choices   []Choice  `json:"choices"`
 	Requester string    `json:"requester"`
 	OpenedAt  time.Time `json:"opened_at"`
+	// About names what it decides about, so that whoever acts on it can hold it to that: the ledger keeps it with the answers.
+	About []string `json:"about,omitempty"`
 	// Earlier are the environments that were crossed before, which a rejection may take back too.
 	Earlier []string `json:"earlier,omitempty"`
 	// Endless gates do not expire: what they ask about cannot be given up silently.

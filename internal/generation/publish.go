@@ -11,16 +11,14 @@ type PublishSpec struct {
 	Key effect.Key
 	// Activate makes the tenure the active one in the same transaction.
 	Activate bool
-	// Accepted says that a person accepted generations whose audit was inconclusive.
-	Accepted     bool
+	// About names the effect in what people decide about it while it is held up; empty: it is Key.
+	About        string
 	By, Reason   string // who asked, and why: recorded with each swap
 	Application  string // of the session
 	LockBudget   time.Duration
 	SnapshotWait time.Duration
 	// IgnoreSnapshots goes on although older snapshots would see the new children as empty.
 	IgnoreSnapshots bool
-	// Terminate ends these sessions, those of them that still hold up the publish in the transaction that was seen.
-	Terminate []Session
 	// WaitedSnapshots and WaitedLocks are what earlier attempts have spent of the budgets.
 	WaitedSnapshots time.Duration
 	WaitedLocks     time.Duration
@@ -32,6 +30,7 @@ type PublishResult struct {
 	Done       bool      `json:"done"`
 	Swapped    int       `json:"swapped"`
 	Blocked    []Session `json:"blocked,omitempty"`
+	More       int       `json:"more,omitempty"`        // sessions that Blocked does not name
 	WaitingFor string    `json:"waiting_for,omitempty"` // when not done
 	Why        string    `json:"why,omitempty"`         // of a hold
 	// Moved are the swaps whose From is not live any more: somebody else published there meanwhile.
@@ -59,4 +58,5 @@ type ExpandResult struct {
 	Done    bool      `json:"done"`
 	Changes []string  `json:"changes,omitempty"` // "create fct_orders", "add fct_orders.currency_code text"
 	Blocked []Session `json:"blocked,omitempty"`
+	More    int       `json:"more,omitempty"` // sessions that Blocked does not name
 }

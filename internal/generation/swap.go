@@ -2,6 +2,8 @@ package generation
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"drawbridge/internal/partition"
@@ -33,6 +35,27 @@ type Session struct {
 	Holds       string    `json:"holds"` // "snapshot" or the relation it has locked
 	// Transaction is its identity: the session's virtual transaction, or the gid of a prepared one.
 	Transaction string `json:"transaction,omitempty"`
+}
+
+const (
+	// sessionsNamed bounds how many sessions are named, and sessionText each of their texts in bytes: they travel through
+	// histories, and anybody may open as many sessions, of any name, as the server lets them.
+	sessionsNamed = 20
+	sessionText   = 200
+)
+
+// Named are the first of some sessions, and how many more there are.
+func Named(all []Session) (named []Session, more int) {
+	named = slices.Clone(all[:min(len(all), sessionsNamed)])
+	for i := range named {
+		s := &named[i]
+		for _, text := range []*string{&s.User, &s.Application, &s.Client, &s.State, &s.Holds} {
+			if len(*text) > sessionText {
+				*text = strings.ToValidUTF8((*text)[:sessionText], "") + "…"
+			}
+		}
+	}
+	return named, len(all) - len(named)
 }
 
 // PreparedState is the state of a prepared transaction: it has no session that could be ended.

@@ -41,7 +41,7 @@ func (w *World) admit(p int, q admission.Question) error {
 	}
 	for _, s := range q.Swaps {
 		if g, ok := l.generation(s.To); ok {
-			f.Generations[s.To] = admission.Generation{Pipeline: Version(p, 0).Pipeline, Digest: g.Digest, Config: g.Config, State: g.State}
+			f.Generations[s.To] = admission.Generation{Pipeline: Version(p, 0).Pipeline, Digest: g.Digest, Config: g.Config, State: g.State, Audit: gate.Pass}
 		}
 		if swaps := l.slot(s).Swaps; len(swaps) > 0 {
 			f.Live[admission.Slot{Output: s.Output, Partition: s.Partition}] = swaps[len(swaps)-1].Tenure

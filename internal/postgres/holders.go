@@ -2,7 +2,6 @@ package postgres
 
 import (
 	"context"
-	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -53,12 +52,11 @@ func (p *Pool) holders(ctx context.Context, relations []uint32, age time.Duratio
 		ORDER BY h.pid, 8`, relations, age.Seconds(), readers)
 }
 
-// Terminate ends those of the blocking sessions that a person named, each only while it is in the very transaction that
-// the person saw. A prepared transaction and a standby are nobody's session.
-func (p *Pool) Terminate(ctx context.Context, blocking, named []generation.Session) error {
-	for _, s := range blocking {
-		seen := slices.ContainsFunc(named, func(n generation.Session) bool { return n.PID == s.PID && n.Transaction == s.Transaction })
-		if !seen || s.PID == 0 || s.State == standby {
+// Terminate ends sessions, each only while it is in the very transaction in which it was seen. A prepared transaction and a
+// standby are nobody's session.
+func (p *Pool) Terminate(ctx context.Context, sessions []generation.Session) error {
+	for _, s := range sessions {
+		if s.PID == 0 || s.State == standby {
 			continue
 		}
 		if _, err := p.Exec(ctx, `

@@ -143,7 +143,7 @@ func TestTheReadersOfAStandbyAreWaitedForByItsFeedback(t *testing.T) {
 		names = append(names, s.Application+" "+s.State)
 	}
 	require.Contains(t, names, name+" standby")
-	require.NoError(t, b.Terminate(t.Context(), held[len(held)-1:], held[len(held)-1:]))
+	require.NoError(t, b.Terminate(t.Context(), held[len(held)-1:]))
 
 	after, err := strconv.ParseUint(written[0].XID, 10, 64)
 	require.NoError(t, err)

@@ -49,4 +49,9 @@ type TurnBack struct {
 	// Target is the tenure that it goes back to; its number is 0 for a workflow's, and for a single partition.
 	Target int64 `json:"target,omitempty"`
 	State  State `json:"state"`
+	// Driver is the workflow (effect.Owner) that goes on with it: who opened it, or took it up last.
+	Driver string `json:"driver"`
+	// Watched is the tenure that a workflow watched which cannot speak, and for which there was nothing to turn back: nobody
+	// watches it any more, and its release stays.
+	Watched release.Tenure `json:"watched,omitzero"`
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
+	"drawbridge/internal/admission"
 	"drawbridge/internal/check"
 	"drawbridge/internal/fault"
 	"drawbridge/internal/gate"
@@ -152,7 +153,7 @@ func TestAFailedAuditIsAResultThatIsNeverPublished(t *testing.T) {
 	require.Equal(t, 3, samples)
 
 	spec := b.patient(swap(built.Generation, 0))
-	spec.Accepted = true
+	b.answered(t, "bob", gate.Approve, admission.AboutGeneration(built.Generation.ID))
 	_, err := b.attempt(t.Context(), spec, beat)
 	require.Equal(t, fault.Refused, fault.ClassOf(err), "%v", err)
 	require.Empty(t, b.sum(t))
@@ -170,12 +171,24 @@ func TestACheckThatCannotBeEvaluatedIsInconclusiveAndAPersonMayAcceptIt(t *testi
 	require.NotContains(t, built.Verdict.Reason, "row_count", "the other checks keep their result")
 
 	spec := b.patient(swap(built.Generation, 0))
-	_, err := b.attempt(t.Context(), spec, beat)
-	require.Equal(t, fault.Refused, fault.ClassOf(err), "%v", err)
-	spec.Accepted = true
-	result, err := b.attempt(t.Context(), spec, beat)
-	require.NoError(t, err)
-	require.True(t, result.Done)
+	spec.ticket.Rule = gate.Approval{Required: true, Approvers: []string{"bob"}}
+	spec.ticket.Question.Tenure = b.tenure.Number
+	refused := func(why string) {
+		t.Helper()
+		_, err := b.attempt(t.Context(), spec, beat)
+		require.Equal(t, fault.Refused, fault.ClassOf(err), "%s: %v", why, err)
+		require.ErrorContains(t, err, "inconclusive", why)
+	}
+	b.done(t, b.patient()) // the tenure is active: what is left to say is about the generation
+	refused("nobody was asked")
+	b.answered(t, "bob", gate.Approve, admission.AboutGeneration(built.Generation.ID+1))
+	refused("it is another one that was accepted")
+	b.answered(t, "mallory", gate.Approve, admission.AboutGeneration(built.Generation.ID))
+	refused("who accepted it may not, by the environment's rule")
+	b.answered(t, "bob", gate.Reject, admission.AboutGeneration(built.Generation.ID))
+	refused("it was rejected")
+	b.answered(t, "bob", gate.Approve, admission.AboutGeneration(built.Generation.ID))
+	b.done(t, spec)
 }
 
 func TestHistoryIsWhatWasLiveAndNotTakenBack(t *testing.T) {

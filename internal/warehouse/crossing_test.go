@@ -21,28 +21,28 @@ func TestOneDeploymentCrossesAtATime(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	next := deployment(workflow("deploy/shop/next"), "1.1.0")
-	_, err := b.Enter(t.Context(), next, prod, outputs(), false)
+	_, err := b.Enter(t.Context(), next, anew(effect.Owner(next.Owner)), outputs(), false)
 	require.Equal(t, fault.Conflict, fault.ClassOf(err), "%v", err)
 	require.ErrorContains(t, err, b.owner.Workflow())
-	again, err := b.Enter(t.Context(), deployment(b.owner, "1.0.0"), prod, outputs(), false)
+	again, err := b.Enter(t.Context(), deployment(b.owner, "1.0.0"), anew(b.owner), outputs(), false)
 	require.NoError(t, err)
 	require.Equal(t, b.tenure.Number, again.Number, "who enters again has the same tenure")
-	_, err = b.Enter(t.Context(), deployment(b.owner, "1.1.0"), prod, outputs(), false)
+	_, err = b.Enter(t.Context(), deployment(b.owner, "1.1.0"), anew(b.owner), outputs(), false)
 	require.Equal(t, fault.Conflict, fault.ClassOf(err), "a workflow has one tenure: %v", err)
 
 	require.NoError(t, b.Leave(t.Context(), "shop", next.Owner))
-	_, err = b.Enter(t.Context(), next, prod, outputs(), false)
+	_, err = b.Enter(t.Context(), next, anew(effect.Owner(next.Owner)), outputs(), false)
 	require.Equal(t, fault.Conflict, fault.ClassOf(err), "nobody leaves for another: %v", err)
 	for range 2 { // twice is once
 		require.NoError(t, b.Leave(t.Context(), "shop", string(b.owner)))
 	}
-	entered, err := b.Enter(t.Context(), next, prod, outputs(), false)
+	entered, err := b.Enter(t.Context(), next, anew(effect.Owner(next.Owner)), outputs(), false)
 	require.NoError(t, err)
 	require.Greater(t, entered.Number, b.tenure.Number)
 
 	other := deployment(workflow("deploy/other/1"), "1.0.0")
 	other.Release.Pipeline = "other"
-	_, err = b.Enter(t.Context(), other, prod, []string{"fct_other"}, false)
+	_, err = b.Enter(t.Context(), other, anew(effect.Owner(other.Owner)), []string{"fct_other"}, false)
 	require.NoError(t, err, "another pipeline crosses beside it")
 }
 
@@ -51,7 +51,7 @@ func TestARunUsesWhatIsActiveAndCrossesNothing(t *testing.T) {
 	b := setup(t)
 	b.deploy(t, "1.0.0", 1, "2026-01-01")
 	run := release.Tenure{Release: releaseOf("0.9.0"), Kind: release.ByRun, Owner: string(workflow("run/shop/1"))}
-	got, err := b.Enter(t.Context(), run, prod, outputs(), false)
+	got, err := b.Enter(t.Context(), run, anew(effect.Owner(run.Owner)), outputs(), false)
 	require.NoError(t, err)
 	require.Equal(t, b.tenure.Number, got.Number)
 	require.Equal(t, "1.0.0", got.Release.Version)
@@ -71,7 +71,7 @@ func TestTheFirstPublishOfARunActivatesItsRelease(t *testing.T) {
 	}
 	b.owner = workflow("run/shop/1")
 	var err error
-	b.tenure, err = b.Enter(t.Context(), release.Tenure{Release: releaseOf("1.0.0"), Kind: release.ByRun, Owner: string(b.owner)}, prod, outputs(), false)
+	b.tenure, err = b.Enter(t.Context(), release.Tenure{Release: releaseOf("1.0.0"), Kind: release.ByRun, Owner: string(b.owner)}, anew(b.owner), outputs(), false)
 	require.NoError(t, err)
 	b.orders("2026-01-01", 10, 1)
 	first := b.patient(b.swaps(t, mart("1.0.0"), "2026-01-01")...)
@@ -90,7 +90,7 @@ func TestTheFirstPublishOfARunActivatesItsRelease(t *testing.T) {
 	b.done(t, first)
 	require.Equal(t, b.tenure.Number, active())
 
-	late, err := b.Enter(t.Context(), release.Tenure{Release: releaseOf("1.0.0"), Kind: release.ByRun, Owner: string(workflow("run/shop/2"))}, prod, outputs(), false)
+	late, err := b.Enter(t.Context(), release.Tenure{Release: releaseOf("1.0.0"), Kind: release.ByRun, Owner: string(workflow("run/shop/2"))}, anew(workflow("run/shop/2")), outputs(), false)
 	require.NoError(t, err)
 	require.Equal(t, b.tenure.Number, late.Number)
 }
@@ -98,7 +98,7 @@ func TestTheFirstPublishOfARunActivatesItsRelease(t *testing.T) {
 func TestASchemaBelongsToTheEnvironmentThatWroteItFirst(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	_, err := b.Enter(t.Context(), deployment(workflow("deploy/shop/dev"), "1.1.0"), "dev", outputs(), false)
+	_, err := b.Enter(t.Context(), deployment(workflow("deploy/shop/dev"), "1.1.0"), anew(workflow("deploy/shop/dev"), "dev"), outputs(), false)
 	require.Equal(t, fault.Refused, fault.ClassOf(err), "%v", err)
 	b.orders("2026-01-01", 10, 1)
 	stray := b.patient(b.swaps(t, mart("1.0.0"), "2026-01-01")...)
@@ -113,10 +113,10 @@ func TestATableBelongsToThePipelineThatPublishedItFirst(t *testing.T) {
 	b := setup(t)
 	other := deployment(workflow("deploy/other/1"), "1.0.0")
 	other.Release.Pipeline = "other"
-	entered, err := b.Enter(t.Context(), other, prod, []string{"fct_orders"}, false)
+	entered, err := b.Enter(t.Context(), other, anew(effect.Owner(other.Owner)), []string{"fct_orders"}, false)
 	require.NoError(t, err, "nobody has published it")
 	b.deploy(t, "1.0.0", 1, "2026-01-01")
-	_, err = b.Enter(t.Context(), other, prod, []string{"fct_orders"}, false)
+	_, err = b.Enter(t.Context(), other, anew(effect.Owner(other.Owner)), []string{"fct_orders"}, false)
 	require.Equal(t, fault.Refused, fault.ClassOf(err), "%v", err)
 
 	there := b.live(t)
@@ -145,7 +145,7 @@ func TestAPublishLooksAgainWhenItHasItsLocks(t *testing.T) {
 		"a hold was set": {
 			meanwhile: func(t *testing.T, b *bundle) {
 				t.Helper()
-				require.NoError(t, b.Hold(t.Context(), prod, "ann", "quarter end"))
+				require.NoError(t, b.Hold(t.Context(), anew(workflow("hold/prod/1")), "ann", "quarter end"))
 			},
 			says: "quarter end",
 		},
@@ -153,7 +153,7 @@ func TestAPublishLooksAgainWhenItHasItsLocks(t *testing.T) {
 			meanwhile: func(t *testing.T, b *bundle) {
 				t.Helper()
 				require.NoError(t, b.Leave(t.Context(), "shop", string(b.owner)))
-				_, err := b.Enter(t.Context(), deployment(workflow("deploy/shop/next"), "1.1.0"), prod, outputs(), true)
+				_, err := b.Enter(t.Context(), deployment(workflow("deploy/shop/next"), "1.1.0"), anew(workflow("deploy/shop/next")), outputs(), true)
 				require.NoError(t, err)
 			},
 			says: "deploy/shop/next publishes first",
@@ -161,7 +161,7 @@ func TestAPublishLooksAgainWhenItHasItsLocks(t *testing.T) {
 		"its release was turned back": {
 			meanwhile: func(t *testing.T, b *bundle) {
 				t.Helper()
-				_, ok, err := b.BeginTurnBack(t.Context(), compensation(b.owner), workflow("deploy/shop/stop"))
+				_, ok, err := b.BeginTurnBack(t.Context(), compensation(b.owner), anew(workflow("deploy/shop/stop")))
 				require.NoError(t, err)
 				require.True(t, ok)
 			},
@@ -170,7 +170,7 @@ func TestAPublishLooksAgainWhenItHasItsLocks(t *testing.T) {
 		"its workflow was stopped": {
 			meanwhile: func(t *testing.T, b *bundle) {
 				t.Helper()
-				_, ok, err := b.BeginTurnBack(t.Context(), compensation(workflow("run/shop/nightly")), workflow("cancel/1"))
+				_, ok, err := b.BeginTurnBack(t.Context(), compensation(workflow("run/shop/nightly")), anew(workflow("cancel/1")))
 				require.NoError(t, err)
 				require.False(t, ok)
 			},
@@ -252,9 +252,9 @@ func TestAPublishLooksAgainWhenItHasItsLocks(t *testing.T) {
 func TestAHoldEndsWhenAPersonReleasesIt(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	require.Equal(t, fault.Invalid, fault.ClassOf(b.Hold(t.Context(), prod, "ann", "")))
-	require.NoError(t, b.Hold(t.Context(), prod, "ann", "quarter end"))
-	require.NoError(t, b.Hold(t.Context(), prod, "ben", "lunch"), "the one that stands stays")
+	require.Equal(t, fault.Invalid, fault.ClassOf(b.Hold(t.Context(), anew(workflow("hold/prod/1")), "ann", "")))
+	require.NoError(t, b.Hold(t.Context(), anew(workflow("hold/prod/1")), "ann", "quarter end"))
+	require.NoError(t, b.Hold(t.Context(), anew(workflow("hold/prod/1")), "ben", "lunch"), "the one that stands stays")
 	b.orders("2026-01-01", 10, 1)
 	held := b.patient(b.swaps(t, mart("1.0.0"), "2026-01-01")...)
 	result, err := b.attempt(t.Context(), held, beat)
@@ -262,9 +262,42 @@ func TestAHoldEndsWhenAPersonReleasesIt(t *testing.T) {
 	require.False(t, result.Done)
 	require.Contains(t, result.Why, "quarter end (set by ann)")
 	for range 2 { // twice is once
-		require.NoError(t, b.ReleaseHold(t.Context(), "ann"))
+		require.NoError(t, b.ReleaseHold(t.Context(), anew(workflow("release-hold/prod/1")), "ann"))
 	}
 	b.done(t, held)
+}
+
+// A call that was stopped comes back when its effect was undone: it is not done again.
+func TestAStoppedAttemptEntersWatchesAndHoldsNothingAgain(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	owner := workflow("deploy/shop/late")
+	hold, enter, watch := anew(workflow("hold/prod/1")), anew(owner), anew(owner)
+	require.NoError(t, b.Hold(t.Context(), hold, "ann", "quarter end"))
+	require.NoError(t, b.ReleaseHold(t.Context(), anew(workflow("release-hold/prod/1")), "ann"))
+	require.NoError(t, b.Leave(t.Context(), "shop", string(b.owner)))
+	first, err := b.Enter(t.Context(), deployment(owner, "1.1.0"), enter, outputs(), false)
+	require.NoError(t, err)
+	require.NoError(t, b.Watch(t.Context(), "shop", watch, time.Hour))
+	require.NoError(t, b.Leave(t.Context(), "shop", string(owner)))
+
+	require.NoError(t, b.Hold(t.Context(), hold, "ann", "quarter end"))
+	again, err := b.Enter(t.Context(), deployment(owner, "1.1.0"), enter, outputs(), false)
+	require.NoError(t, err)
+	require.Equal(t, first.Number, again.Number)
+	require.NoError(t, b.Watch(t.Context(), "shop", watch, time.Hour))
+	crossing, err := b.Crossing(t.Context(), "shop")
+	require.NoError(t, err)
+	require.Empty(t, crossing.Owner)
+	standing, err := b.Standing(t.Context())
+	require.NoError(t, err)
+	require.Nil(t, standing.Hold)
+	for _, p := range standing.Pipelines {
+		require.Empty(t, p.Watching)
+	}
+	var asked string
+	require.NoError(t, b.db.Pool.QueryRow(t.Context(), `SELECT set_in || ' ' || released_in FROM `+b.db.Schema+`__ledger.hold`).Scan(&asked))
+	require.Equal(t, string(workflow("hold/prod/1"))+" "+string(workflow("release-hold/prod/1")), asked, "the ledger knows which workflows asked")
 }
 
 // The rule is the environment's own, whatever a caller says: what it has to find is the recorded answers.
@@ -276,7 +309,7 @@ func TestAPublishFindsTheAnswersThatItsRuleWants(t *testing.T) {
 	wanted := deployment(b.owner, "1.0.0")
 	wanted.Plan, wanted.By = "sha256:plan", "ann"
 	var err error
-	b.tenure, err = b.Enter(t.Context(), wanted, prod, outputs(), false)
+	b.tenure, err = b.Enter(t.Context(), wanted, anew(effect.Owner(wanted.Owner)), outputs(), false)
 	require.NoError(t, err)
 	b.orders("2026-01-01", 10, 1)
 	first := b.patient(b.swaps(t, mart("1.0.0"), "2026-01-01")...)

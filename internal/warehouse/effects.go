@@ -32,43 +32,41 @@ func (w *Warehouse) Active(ctx context.Context, pipeline string) (release.Tenure
 // Enter reserves a tenure for a deployment, and takes the crossing of its pipeline: while it is in there no other
 // deployment changes the pipeline here. Entering again gives the same tenure. A workflow that was stopped, an open
 // turn-back, an environment or an output of somebody else refuse it. exclusive lets the runs of the pipeline wait meanwhile.
-func (w *Warehouse) Enter(ctx context.Context, t release.Tenure, environment string, outputs []string, exclusive bool) (release.Tenure, error) {
+// It happens once under its key: a call that comes back when its workflow has left takes nothing again.
+func (w *Warehouse) Enter(ctx context.Context, t release.Tenure, key effect.Key, outputs []string, exclusive bool) (release.Tenure, error) {
 	pipeline := t.Release.Pipeline
-	err := pgx.BeginFunc(ctx, w.pool, func(tx pgx.Tx) error {
-		if err := postgres.Bound(ctx, tx, ledgerWait); err != nil {
-			return err
-		}
-		if err := w.ledger.BindEnvironment(ctx, tx, environment); err != nil {
-			return err
+	t, err := settle(ctx, w, key, "enter", func(tx pgx.Tx) (release.Tenure, error) {
+		if err := w.ledger.BindEnvironment(ctx, tx, key.Environment); err != nil {
+			return t, err
 		}
 		if err := w.ledger.ExcludeChange(ctx, tx); err != nil {
-			return err
+			return t, err
 		}
 		// Looked at as a build: it is entitled to nothing yet, and everything else has to be right.
 		question := admission.Question{
-			What: admission.Build, Environment: environment, Release: t.Release, Config: t.Config, Owner: effect.Owner(t.Owner), Outputs: outputs,
+			What: admission.Build, Environment: key.Environment, Release: t.Release, Config: t.Config, Owner: effect.Owner(t.Owner), Outputs: outputs,
 		}
 		facts, err := w.ledger.Facts(ctx, tx, question)
 		if err != nil {
-			return err
+			return t, err
 		}
 		if err := admission.Decide(question, facts, gate.Approval{}); err != nil {
-			return err
+			return t, err
 		}
 		if t.Kind == release.ByRun && !facts.Active.None() {
-			t = facts.Active // a run uses what is active
-			return nil
+			return facts.Active, nil // a run uses what is active
 		}
-		if err := w.ledger.ReserveTenure(ctx, tx, &t); err != nil {
-			return err
+		entered := t
+		if err := w.ledger.ReserveTenure(ctx, tx, &entered); err != nil {
+			return t, err
 		}
-		if t.Kind != release.ByDeployment || t.Activated {
-			return nil
+		if entered.Kind != release.ByDeployment || entered.Activated {
+			return entered, nil
 		}
-		if err := w.ledger.Cross(ctx, tx, pipeline, t.Owner, t.Number); err != nil || !exclusive {
-			return err
+		if err := w.ledger.Cross(ctx, tx, pipeline, t.Owner, entered.Number); err != nil || !exclusive {
+			return entered, err
 		}
-		return w.ledger.ExcludeRuns(ctx, tx, pipeline, t.Owner)
+		return entered, w.ledger.ExcludeRuns(ctx, tx, pipeline, t.Owner)
 	})
 	return t, postgres.Classify("enter", pipeline, err)
 }
@@ -92,14 +90,15 @@ func (w *Warehouse) Remembers(ctx context.Context, told admission.Told) error {
 }
 
 // Watch takes a deployment out of its pipeline's crossing, so that others may change the pipeline, and keeps what it could go
-// back to until it leaves, or until a moment by which it has ended whatever became of it. It may be repeated.
-func (w *Warehouse) Watch(ctx context.Context, pipeline, owner string, until time.Time) error {
-	return postgres.Classify("watch", pipeline, pgx.BeginFunc(ctx, w.pool, func(tx pgx.Tx) error {
-		if err := w.ledger.EndLandings(ctx, tx, owner); err != nil { // it builds no more
-			return err
+// back to until it leaves, or for as long as it may watch and be recovered. It happens once under its key.
+func (w *Warehouse) Watch(ctx context.Context, pipeline string, key effect.Key, long time.Duration) error {
+	_, err := settle(ctx, w, key, "watch", func(tx pgx.Tx) (struct{}, error) {
+		if err := w.ledger.EndLandings(ctx, tx, string(key.Owner)); err != nil { // it builds no more
+			return struct{}{}, err
 		}
-		return w.ledger.Watch(ctx, tx, pipeline, owner, until)
-	}))
+		return struct{}{}, w.ledger.Watch(ctx, tx, pipeline, string(key.Owner), long)
+	})
+	return postgres.Classify("watch", pipeline, err)
 }
 
 // Leave ends a workflow's crossing of its pipeline, its watch, and what it has loaded for its builds. It may be repeated.
@@ -125,6 +124,18 @@ func (w *Warehouse) Crossing(ctx context.Context, pipeline string) (catalog.Cros
 // environment's own rule.
 func (w *Warehouse) RecordAnswers(ctx context.Context, owner effect.Owner, r release.Release, g gate.Gate) error {
 	return postgres.Classify("record answers about", r.String(), w.ledger.RecordAnswers(ctx, w.pool, string(owner), r.Digest, g))
+}
+
+// Said reads everything that people answered to a workflow, by gate.
+func (w *Warehouse) Said(ctx context.Context, owner effect.Owner) ([]gate.Gate, error) {
+	said, err := w.ledger.Said(ctx, w.pool, string(owner))
+	return said, postgres.Classify("read answers to", owner.Workflow(), err)
+}
+
+// TenureOf is the tenure that a deployment or run has reserved; its number is 0 when it has none.
+func (w *Warehouse) TenureOf(ctx context.Context, pipeline string, owner effect.Owner) (release.Tenure, error) {
+	t, err := w.ledger.TenureOf(ctx, w.pool, pipeline, string(owner))
+	return t, postgres.Classify("read the tenure of", owner.Workflow(), err)
 }
 
 // Standing is how the ledger stands; nothing where there is none yet.
@@ -153,29 +164,32 @@ func (w *Warehouse) Standing(ctx context.Context) (release.Standing, error) {
 
 // Hold sets a hold in the ledger of an environment; while it stands nothing is published but what turns back. A ledger of
 // another environment is fault.Refused.
-func (w *Warehouse) Hold(ctx context.Context, environment, by, reason string) error {
+//
+// It happens once under its key: a call that comes back when the hold was released sets none again.
+func (w *Warehouse) Hold(ctx context.Context, key effect.Key, by, reason string) error {
 	if reason == "" || by == "" {
 		return fault.Newf(fault.Invalid, "hold", w.names.schema, "say who and why: --as NAME --reason TEXT", "a hold names a person and a reason")
 	}
 	if err := w.EnsureLedger(ctx); err != nil {
 		return err
 	}
-	return postgres.Classify("hold", w.names.schema, pgx.BeginFunc(ctx, w.pool, func(tx pgx.Tx) error {
-		if err := postgres.Bound(ctx, tx, ledgerWait); err != nil {
-			return err
+	_, err := settle(ctx, w, key, "hold", func(tx pgx.Tx) (struct{}, error) {
+		if err := w.ledger.BindEnvironment(ctx, tx, key.Environment); err != nil {
+			return struct{}{}, err
 		}
-		if err := w.ledger.BindEnvironment(ctx, tx, environment); err != nil {
-			return err
-		}
-		return w.ledger.SetHold(ctx, tx, by, reason)
-	}))
+		return struct{}{}, w.ledger.SetHold(ctx, tx, by, reason, key.Owner)
+	})
+	return postgres.Classify("hold", w.names.schema, err)
 }
 
-// ReleaseHold ends the hold. Where none stands, and where there is no ledger, it changes nothing.
-func (w *Warehouse) ReleaseHold(ctx context.Context, by string) error {
+// ReleaseHold ends the hold, once under its key. Where none stands, and where there is no ledger, it changes nothing.
+func (w *Warehouse) ReleaseHold(ctx context.Context, key effect.Key, by string) error {
 	version, err := w.ledger.Version(ctx, w.pool)
 	if err != nil || version == 0 {
 		return postgres.Classify("release hold of", w.names.schema, err)
 	}
-	return postgres.Classify("release hold of", w.names.schema, w.ledger.ReleaseHold(ctx, w.pool, by))
+	_, err = settle(ctx, w, key, "release hold", func(tx pgx.Tx) (struct{}, error) {
+		return struct{}{}, w.ledger.ReleaseHold(ctx, tx, by, key.Owner)
+	})
+	return postgres.Classify("release hold of", w.names.schema, err)
 }

@@ -47,7 +47,7 @@ func (w *Warehouse) Expand(ctx context.Context, p *pipeline.Pipeline, spec gener
 		}
 		result.Changes = append(result.Changes, changes...)
 		if !done {
-			result.Blocked = blocked
+			result.Blocked, result.More = generation.Named(blocked)
 			return result, nil
 		}
 	}

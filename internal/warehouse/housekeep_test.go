@@ -108,7 +108,7 @@ func TestHousekeepingKeepsWhatAnOpenChangeCouldGoBackTo(t *testing.T) {
 		return b.children(t)
 	}
 	require.Equal(t, 2*outputs, keep(), "it crosses")
-	require.NoError(t, b.Watch(t.Context(), "shop", owner, time.Now().Add(time.Hour)))
+	require.NoError(t, b.Watch(t.Context(), "shop", anew(b.owner), time.Hour))
 	require.Equal(t, 2*outputs, keep(), "it watches")
 	standing, err := b.Standing(t.Context())
 	require.NoError(t, err)

@@ -8,7 +8,6 @@ import (
 	"drawbridge/internal/admission"
 	"drawbridge/internal/catalog"
 	"drawbridge/internal/fault"
-	"drawbridge/internal/gate"
 	"drawbridge/internal/generation"
 	"drawbridge/internal/postgres"
 )
@@ -22,6 +21,7 @@ type publication struct {
 	parents     map[string]parent            // by output
 	shadows     map[string]postgres.Relation // shadow parents that hold generations, by quoted name
 	written     []postgres.Written           // what no reader may miss
+	word        admission.Word               // what people have said while it was held up
 }
 
 // read looks at everything once, before any lock, so that what can never work fails without one.
@@ -66,28 +66,39 @@ func (p *publication) read(ctx context.Context) error {
 
 // awaitReaders waits for the snapshots that would miss the new rows, and returns the sessions that still have one.
 func (p *publication) awaitReaders(ctx context.Context, wait time.Duration, beat func(waited time.Duration)) ([]generation.Session, error) {
-	if len(p.spec.Terminate) > 0 {
+	if p.word.Terminate() {
 		old, err := p.w.pool.StillOlder(ctx, p.written)
 		if err != nil {
 			return nil, err
 		}
-		if err := p.w.pool.Terminate(ctx, old, p.spec.Terminate); err != nil {
+		if err := p.w.pool.Terminate(ctx, p.word.Ends(old)); err != nil {
 			return nil, err
 		}
 	}
 	return p.w.pool.AwaitSnapshots(ctx, p.written, wait, beat)
 }
 
-// terminateHolders ends the named sessions that hold locks on what is swapped.
+// terminateHolders ends the sessions that people said to end, and that hold locks on what is swapped.
 func (p *publication) terminateHolders(ctx context.Context) error {
-	if len(p.spec.Terminate) == 0 {
+	if !p.word.Terminate() {
 		return nil
 	}
 	holders, err := p.w.pool.Holders(ctx, p.relations())
 	if err != nil {
 		return err
 	}
-	return p.w.pool.Terminate(ctx, holders, p.spec.Terminate)
+	return p.w.pool.Terminate(ctx, p.word.Ends(holders))
+}
+
+// listen reads what people have said about the publish while it was held up.
+func (p *publication) listen(ctx context.Context) error {
+	about := p.spec.About
+	if about == "" {
+		about = admission.AboutEffect(p.spec.Key)
+	}
+	recorded, err := p.w.ledger.Decisions(ctx, p.w.pool, string(p.spec.Key.Owner), about)
+	p.word = admission.Heard(p.ticket.Rule, recorded)
+	return err
 }
 
 func (p *publication) readParent(ctx context.Context, output string) error {
@@ -139,12 +150,6 @@ func (p *publication) publishable(s generation.Swap, g catalog.Generation) error
 		return conflict("it was rejected: "+g.Reason, "run the partition again")
 	case g.State != generation.Built && g.State != generation.Shadow:
 		return conflict("it is "+string(g.State), "plan again: drawbridge status shows what is live")
-	case g.Audit == gate.Pass:
-		return nil
-	case g.Audit == gate.Inconclusive && p.spec.Accepted:
-		return nil
-	case g.Audit == gate.Inconclusive:
-		return fault.Newf(fault.Refused, "publish", object, "mend the check, or let a person accept it at the gate", "its audit is inconclusive: "+g.Reason)
 	}
-	return fault.Newf(fault.Refused, "publish", object, "correct the data or the check, and build again", "its audit failed: "+g.Reason)
+	return nil
 }

@@ -47,6 +47,9 @@ func (p *publication) publish(ctx context.Context, beat func(snapshots, locks ti
 	if err := p.read(ctx); err != nil {
 		return none, err
 	}
+	if err := p.listen(ctx); err != nil {
+		return none, err
+	}
 	snapshots := p.spec.WaitedSnapshots
 	old, err := p.awaitReaders(ctx, p.spec.SnapshotWait-snapshots, func(waited time.Duration) {
 		snapshots = p.spec.WaitedSnapshots + waited
@@ -55,8 +58,8 @@ func (p *publication) publish(ctx context.Context, beat func(snapshots, locks ti
 	if err != nil {
 		return none, err
 	}
-	if len(old) > 0 && !p.spec.IgnoreSnapshots {
-		return generation.PublishResult{Blocked: old, WaitingFor: generation.ForSnapshots}, nil
+	if len(old) > 0 && !p.spec.IgnoreSnapshots && !p.word.Proceed {
+		return heldUp(generation.ForSnapshots, old), nil
 	}
 	if err := p.terminateHolders(ctx); err != nil {
 		return none, err
@@ -74,9 +77,15 @@ func (p *publication) publish(ctx context.Context, beat func(snapshots, locks ti
 		return none, err
 	}
 	if !done {
-		return generation.PublishResult{Blocked: blocked, WaitingFor: generation.ForLocks}, nil
+		return heldUp(generation.ForLocks, blocked), nil
 	}
 	return result, nil
+}
+
+// heldUp is the result of a publish that waited in vain.
+func heldUp(waitingFor string, sessions []generation.Session) generation.PublishResult {
+	named, more := generation.Named(sessions)
+	return generation.PublishResult{Blocked: named, More: more, WaitingFor: waitingFor}
 }
 
 // published reads the recorded result of a publish that has happened. What is being turned back is never taken for done.

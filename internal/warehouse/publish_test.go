@@ -10,7 +10,9 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
+	"drawbridge/internal/admission"
 	"drawbridge/internal/fault"
+	"drawbridge/internal/gate"
 	"drawbridge/internal/generation"
 	"drawbridge/internal/plan"
 	"drawbridge/internal/warehouse"
@@ -171,11 +173,51 @@ func TestALockHolderIsNamedAndMayBeEnded(t *testing.T) {
 	require.EqualValues(t, holder.Conn().PgConn().PID(), result.Blocked[0].PID)
 	require.Equal(t, "15.00", b.sum(t), "a publish that is blocked changes nothing")
 
-	spec.LockBudget, spec.Terminate = 20*time.Second, result.Blocked
+	spec.ticket.Rule = gate.Approval{Approvers: []string{"bob"}}
+	effect, session := admission.AboutEffect(spec.Key), admission.AboutSession(result.Blocked[0])
+	other := result.Blocked[0]
+	other.Transaction += "1"
+	for why, say := range map[string]func(){
+		"who may not say so":        func() { b.answered(t, "mallory", gate.Terminate, effect, session) },
+		"about another effect":      func() { b.answered(t, "bob", gate.Terminate, admission.AboutEffect(b.key()), session) },
+		"about another transaction": func() { b.answered(t, "bob", gate.Terminate, effect, admission.AboutSession(other)) },
+		"and then only to try again, which is the last word": func() {
+			b.answered(t, "bob", gate.Terminate, effect, session)
+			b.answered(t, "bob", gate.Retry, effect)
+		},
+	} {
+		say()
+		result, err = b.attempt(t.Context(), spec, beat)
+		require.NoError(t, err, why)
+		require.Equal(t, "locks", result.WaitingFor, why)
+	}
+	require.NoError(t, holder.Ping(t.Context()), "nobody was ended")
+
+	spec.LockBudget = 20 * time.Second
+	b.answered(t, "bob", gate.Terminate, effect, session)
 	result, err = b.attempt(t.Context(), spec, beat)
 	require.NoError(t, err)
 	require.True(t, result.Done)
 	require.Equal(t, "25.00", b.sum(t))
+}
+
+// Anybody may open as many sessions as the server lets them: some are named, and the others counted.
+func TestWhoHoldsAPublishUpIsNamedWithinBounds(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	live, next := b.two(t)
+	const readers = 25
+	for range readers {
+		_, err := b.begin(t, pgx.TxOptions{}).Exec(t.Context(), `SELECT count(*) FROM fct_orders`)
+		require.NoError(t, err)
+	}
+	spec := b.patient(swap(next, live.ID))
+	spec.LockBudget = 300 * time.Millisecond
+	result, err := b.attempt(t.Context(), spec, beat)
+	require.NoError(t, err)
+	require.Equal(t, "locks", result.WaitingFor)
+	require.Less(t, len(result.Blocked), readers)
+	require.Equal(t, readers, len(result.Blocked)+result.More)
 }
 
 // A worker may be lost while a publish waits. What its attempts have waited counts against one budget.
@@ -225,7 +267,7 @@ func TestReportsThatBeginAfterTheBuildHoldUpNothing(t *testing.T) {
 	_, err = report.Exec(t.Context(), `SELECT 1`)
 	require.NoError(t, err)
 	spec := b.patient(swap(next, live.ID))
-	spec.Terminate = []generation.Session{{PID: int32(report.Conn().PgConn().PID())}}
+	b.answered(t, "bob", gate.Terminate, admission.AboutEffect(spec.Key), admission.AboutSession(generation.Session{PID: int32(report.Conn().PgConn().PID())}))
 	result, err := b.attempt(t.Context(), spec, beat)
 	require.NoError(t, err)
 	require.True(t, result.Done, "%+v", result)

@@ -98,9 +98,9 @@ func TestACopyIsTakenOverByItsOwnerOnly(t *testing.T) {
 	require.NoError(t, err)
 	require.Positive(t, r.Bound)
 	require.Zero(t, r.Left, "%+v", r)
-	_, err = b.Enter(ctx, deployment(workflow("deploy/shop/next"), "1.1.0"), "staging", outputs(), false)
+	_, err = b.Enter(ctx, deployment(workflow("deploy/shop/next"), "1.1.0"), anew(workflow("deploy/shop/next"), "staging"), outputs(), false)
 	require.NoError(t, err, "who crossed prod does not cross its copy")
-	_, err = b.Enter(ctx, deployment(workflow("deploy/shop/prod"), "1.1.0"), prod, outputs(), false)
+	_, err = b.Enter(ctx, deployment(workflow("deploy/shop/prod"), "1.1.0"), anew(workflow("deploy/shop/prod")), outputs(), false)
 	require.Equal(t, fault.Refused, fault.ClassOf(err), "%v", err)
 }
 

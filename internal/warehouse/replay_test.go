@@ -126,7 +126,7 @@ func (r *replay) effect(t *testing.T, before *model.World, f, after model.Flow, 
 		if f.Kind == model.Run {
 			want.Kind = release.ByRun
 		}
-		got, err := r.Enter(ctx, want, prod, tables(f.Pipeline, want.Release.Version), false)
+		got, err := r.Enter(ctx, want, anew(effect.Owner(want.Owner)), tables(f.Pipeline, want.Release.Version), false)
 		if err == nil {
 			r.same(t, after.Tenure, got.Number)
 		}
@@ -292,7 +292,7 @@ func (r *replay) opens(t *testing.T, f, after model.Flow) error {
 	case model.Run: // turns nothing back
 	}
 	for _, req := range requests {
-		b, ok, err := r.BeginTurnBack(t.Context(), req, workflow(f.Owner))
+		b, ok, err := r.BeginTurnBack(t.Context(), req, anew(workflow(f.Owner)))
 		if err != nil {
 			return err
 		}
@@ -385,7 +385,7 @@ func (r *replay) ends(t *testing.T, f model.Flow, w model.World) error {
 	}
 	for _, back := range w.Ledgers[f.Pipeline].Backs {
 		if back.Tenure == f.Back && back.State != turnback.Open {
-			return r.EndTurnBack(t.Context(), b.Tenure.Number, back.State)
+			return r.EndTurnBack(t.Context(), b.Tenure.Number, back.State, anew(workflow(f.Owner)))
 		}
 	}
 	return nil

@@ -24,51 +24,65 @@ import (
 // transaction it stops whatever is under way for the pipeline, opens a tenure of the release that is gone back to, and
 // makes that the active one, so that nothing of what is turned back publishes any more. It waits for one hold of a publish
 // at most. ok is false where there is nothing to turn back: the workflow has published nothing, and is stopped; or somebody
-// else's turn-back, which is returned, takes back what it did.
-func (w *Warehouse) BeginTurnBack(ctx context.Context, req turnback.Request, actor effect.Owner) (b turnback.TurnBack, ok bool, err error) {
-	err = pgx.BeginFunc(ctx, w.pool, func(tx pgx.Tx) error {
-		if err := postgres.Bound(ctx, tx, ledgerWait); err != nil {
-			return err
-		}
+// else's turn-back, which is returned, takes back what it did. It happens once under its key, whose owner goes on with the
+// turn-back: a later call returns what the first one came to, also when the turn-back has ended since.
+func (w *Warehouse) BeginTurnBack(ctx context.Context, req turnback.Request, key effect.Key) (turnback.TurnBack, bool, error) {
+	out, err := settle(ctx, w, key, "begin turn-back", func(tx pgx.Tx) (opened, error) {
 		if err := w.ledger.ExcludeChange(ctx, tx); err != nil {
-			return err
+			return opened{}, err
 		}
-		if b, ok, err = w.ledger.OpenTurnBack(ctx, tx, req.Pipeline); err != nil {
-			return err
-		}
-		if ok {
-			if different := resumes(b, req); different != nil {
-				b, ok, err = w.others(ctx, tx, b, req, different)
-				return err
-			}
-			if err := w.reopen(ctx, tx, &b, req); err != nil {
-				return err
-			}
-			return w.stopOthers(ctx, tx, b, actor, "a turn-back goes on in another workflow")
-		}
-		if b, ok, err = w.stuckTurnBack(ctx, tx, req); err != nil || ok {
-			return err
-		}
-		if req.Resume {
-			return nil
-		}
-		if err := w.held(ctx, tx, &req); err != nil {
-			return err
-		}
-		if b, ok, err = w.planTurnBack(ctx, tx, req); err != nil {
-			return err
-		}
-		if !ok {
-			return w.stop(ctx, tx, req, actor)
-		}
-		return w.enterTurnBack(ctx, tx, &b, actor)
+		b, ok, err := w.openTurnBack(ctx, tx, req, key.Owner)
+		return opened{TurnBack: b, OK: ok}, err
 	})
-	return b, ok, postgres.Classify("turn back", req.Pipeline, err)
+	return out.TurnBack, out.OK, postgres.Classify("turn back", req.Pipeline, err)
+}
+
+// opened is what beginning a turn-back came to.
+type opened struct {
+	TurnBack turnback.TurnBack `json:"turn_back"`
+	OK       bool              `json:"ok"`
+}
+
+func (w *Warehouse) openTurnBack(ctx context.Context, tx pgx.Tx, req turnback.Request, actor effect.Owner) (turnback.TurnBack, bool, error) {
+	b, ok, err := w.ledger.OpenTurnBack(ctx, tx, req.Pipeline)
+	if err != nil {
+		return b, false, err
+	}
+	if ok {
+		if different := resumes(b, req); different != nil {
+			return w.others(ctx, tx, b, req, different)
+		}
+		if err := w.reopen(ctx, tx, &b, req, actor); err != nil {
+			return b, false, err
+		}
+		return b, true, w.stopOthers(ctx, tx, b, actor, "a turn-back goes on in another workflow")
+	}
+	if b, ok, err = w.stuckTurnBack(ctx, tx, req, actor); err != nil || ok {
+		return b, ok, err
+	}
+	if req.Resume {
+		return b, false, nil
+	}
+	if err := w.held(ctx, tx, &req); err != nil {
+		return b, false, err
+	}
+	if b, ok, err = w.planTurnBack(ctx, tx, req); err != nil {
+		return b, false, err
+	}
+	if !ok {
+		if req.Workflow != "" {
+			if b.Watched, err = w.unwatch(ctx, tx, &req); err != nil {
+				return b, false, err
+			}
+		}
+		return b, false, w.stop(ctx, tx, req, actor)
+	}
+	return b, true, w.enterTurnBack(ctx, tx, &b, actor)
 }
 
 // stuckTurnBack opens the active turn-back again where it has ended as stuck and the same is asked for: what was left of it
 // is tried anew.
-func (w *Warehouse) stuckTurnBack(ctx context.Context, tx pgx.Tx, req turnback.Request) (turnback.TurnBack, bool, error) {
+func (w *Warehouse) stuckTurnBack(ctx context.Context, tx pgx.Tx, req turnback.Request, actor effect.Owner) (turnback.TurnBack, bool, error) {
 	active, err := w.ledger.Active(ctx, tx, req.Pipeline)
 	if err != nil || active.Kind != release.ByTurnBack {
 		return turnback.TurnBack{}, false, err
@@ -77,14 +91,15 @@ func (w *Warehouse) stuckTurnBack(ctx context.Context, tx pgx.Tx, req turnback.R
 	if err != nil || !ok || b.State != turnback.Stuck || req.Resume || resumes(b, req) != nil {
 		return turnback.TurnBack{}, false, err
 	}
-	return b, true, w.reopen(ctx, tx, &b, req)
+	return b, true, w.reopen(ctx, tx, &b, req, actor)
 }
 
 // reopen goes on with a turn-back: what it left is said anew.
-func (w *Warehouse) reopen(ctx context.Context, tx pgx.Tx, b *turnback.TurnBack, req turnback.Request) error {
-	if err := w.ledger.ReopenTurnBack(ctx, tx, b.Tenure.Number, req.ByPerson); err != nil {
+func (w *Warehouse) reopen(ctx context.Context, tx pgx.Tx, b *turnback.TurnBack, req turnback.Request, actor effect.Owner) error {
+	if err := w.ledger.ReopenTurnBack(ctx, tx, b.Tenure.Number, req.ByPerson, actor); err != nil {
 		return err
 	}
+	b.Driver = string(actor)
 	b.State, b.Request.ByPerson = turnback.Open, b.Request.ByPerson || req.ByPerson
 	return w.ledger.ForgetLeft(ctx, tx, b.Tenure.Number)
 }
@@ -99,6 +114,16 @@ func (w *Warehouse) held(ctx context.Context, q catalog.Querier, req *turnback.R
 		req.Owner = crossing.Owner
 	}
 	return err
+}
+
+// unwatch ends the watch of a workflow that cannot speak, and returns what it watched. That workflow is the one to be stopped.
+func (w *Warehouse) unwatch(ctx context.Context, tx pgx.Tx, req *turnback.Request) (release.Tenure, error) {
+	watched, err := w.ledger.Watched(ctx, tx, req.Pipeline, req.Workflow)
+	if err != nil || watched.Number == 0 {
+		return watched, err
+	}
+	req.Owner = watched.Owner
+	return watched, w.ledger.Unwatch(ctx, tx, req.Pipeline, watched.Owner)
 }
 
 // others says what a request comes to where the open turn-back is about something else. What a workflow did goes back with the
@@ -264,7 +289,7 @@ func before(tenures []release.Tenure, number int64) release.Tenure {
 
 func (w *Warehouse) enterTurnBack(ctx context.Context, tx pgx.Tx, b *turnback.TurnBack, actor effect.Owner) error {
 	pipeline := b.Request.Pipeline
-	b.Tenure.Owner = string(actor)
+	b.Tenure.Owner, b.Driver = string(actor), string(actor)
 	if err := w.ledger.ReserveTenure(ctx, tx, &b.Tenure); err != nil {
 		return err
 	}
@@ -506,9 +531,25 @@ func (w *Warehouse) TurnBack(ctx context.Context, tenure int64) (turnback.TurnBa
 	return b, postgres.Classify("read turn-back", fmt.Sprint(tenure), err)
 }
 
-// EndTurnBack closes a turn-back: done, or stuck where something that should have gone back did not. It reads what is left.
-func (w *Warehouse) EndTurnBack(ctx context.Context, tenure int64, state turnback.State) error {
-	return postgres.Classify("end turn-back", fmt.Sprint(tenure), w.ledger.EndTurnBack(ctx, w.pool, tenure, state))
+// EndTurnBack closes a turn-back: done, or stuck where something that should have gone back did not. It happens once under
+// its key: one that was opened again since stays open.
+func (w *Warehouse) EndTurnBack(ctx context.Context, tenure int64, state turnback.State, key effect.Key) error {
+	_, err := settle(ctx, w, key, "end turn-back", func(tx pgx.Tx) (turnback.State, error) {
+		return state, w.ledger.EndTurnBack(ctx, tx, tenure, state, key.Owner)
+	})
+	return postgres.Classify("end turn-back", fmt.Sprint(tenure), err)
+}
+
+// Ended reads the state in which a turn-back was closed under a key; empty: it was not.
+func (w *Warehouse) Ended(ctx context.Context, key effect.Key) (turnback.State, error) {
+	out, _, err := postgres.Done[settled[turnback.State]](ctx, w.pool, w.ledger, key.String())
+	return out.Value, postgres.Classify("look for", key.String(), err)
+}
+
+// LeftAt are the outputs that a turn-back could not turn back in some partitions, and has said so.
+func (w *Warehouse) LeftAt(ctx context.Context, tenure int64, keys []partition.Key) (map[generation.Item]bool, error) {
+	left, err := w.ledger.LeftAt(ctx, w.pool, tenure, keys)
+	return left, postgres.Classify("read what is left by turn-back", fmt.Sprint(tenure), err)
 }
 
 // Left counts what a turn-back leaves, and reads the first of it.

@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
+	"drawbridge/internal/admission"
 	"drawbridge/internal/check"
 	"drawbridge/internal/effect"
 	"drawbridge/internal/fault"
@@ -133,7 +134,7 @@ func compensation(owner effect.Owner) turnback.Request {
 func (b *bundle) begins(t *testing.T, req turnback.Request) turning {
 	t.Helper()
 	actor := workflow(fmt.Sprintf("rollback/shop/%d", b.keys.Add(1)))
-	back, ok, err := b.BeginTurnBack(t.Context(), req, actor)
+	back, ok, err := b.BeginTurnBack(t.Context(), req, anew(actor))
 	require.NoError(t, err)
 	require.True(t, ok, "there is nothing to turn back")
 	return turning{bundle: b, TurnBack: back, actor: actor}
@@ -209,8 +210,9 @@ func (b turning) finish(t *testing.T) (turnback.State, []turnback.LeftOver) {
 	if stuck > 0 {
 		state = turnback.Stuck
 	}
+	key := anew(effect.Owner(b.Driver))
 	for range 2 { // twice is once
-		require.NoError(t, b.EndTurnBack(t.Context(), b.Tenure.Number, state))
+		require.NoError(t, b.EndTurnBack(t.Context(), b.Tenure.Number, state, key))
 	}
 	ended, err := b.Warehouse.TurnBack(t.Context(), b.Tenure.Number)
 	require.NoError(t, err)
@@ -227,7 +229,7 @@ func (b *bundle) back(t *testing.T, to generation.Generation) (generation.Publis
 	req := rollback("")
 	req.Output, req.Partition, req.Generation = to.Output, to.Partition, to.ID
 	actor := workflow(fmt.Sprintf("rollback/shop/%d", b.keys.Add(1)))
-	back, ok, err := b.BeginTurnBack(t.Context(), req, actor)
+	back, ok, err := b.BeginTurnBack(t.Context(), req, anew(actor))
 	if err != nil {
 		return generation.PublishResult{}, err
 	}
@@ -280,14 +282,14 @@ func TestARollbackBringsBackAllOutputsOfEveryPartition(t *testing.T) {
 	b.deploy(t, "1.1.0", 2, "2026-01-01", "2026-01-02")
 	require.Equal(t, seen("1.1.0/2.50", "1.1.0/2.50", "1.1.0/2.50", "1.0.0/1.50"), b.live(t))
 
-	require.NoError(t, b.Hold(t.Context(), prod, "ann", "quarter end"))
+	require.NoError(t, b.Hold(t.Context(), anew(workflow("hold/prod/1")), "ann", "quarter end"))
 	back := b.begins(t, rollback(""))
 	require.Equal(t, "1.0.0", b.activeVersion(t), "from its begin on, runs use what is gone back to")
 	state, left := back.finish(t)
 	require.Equal(t, turnback.Done, state, "a hold does not keep bad data live: %v", left)
 	require.Equal(t, seen("1.0.0/1.50", "1.0.0/1.50", "1.0.0/1.50", "1.0.0/1.50"), b.live(t))
 
-	_, _, err := b.BeginTurnBack(t.Context(), rollback(""), workflow("rollback/again"))
+	_, _, err := b.BeginTurnBack(t.Context(), rollback(""), anew(workflow("rollback/again")))
 	require.Equal(t, fault.Refused, fault.ClassOf(err), "what was turned back to has no one before it: %v", err)
 	history, err := b.History(t.Context(), "shop", 100)
 	require.NoError(t, err)
@@ -311,7 +313,7 @@ func TestATurnBackThatWasStoppedHalfWayGoesOn(t *testing.T) {
 
 	other := rollback("")
 	other.Owner = string(workflow("deploy/shop/other"))
-	_, _, err := b.BeginTurnBack(t.Context(), other, workflow("rollback/other"))
+	_, _, err := b.BeginTurnBack(t.Context(), other, anew(workflow("rollback/other")))
 	require.Equal(t, fault.Conflict, fault.ClassOf(err), "it is about something else: %v", err)
 	for _, req := range []turnback.Request{rollback(""), rollback("1.0.0"), {Pipeline: "shop", Resume: true, By: "ben"}} {
 		again := b.begins(t, req)
@@ -386,7 +388,7 @@ func TestADeploymentThatHasActivatedIsCompensatedOnce(t *testing.T) {
 	b.deploy(t, "1.1.0", 2, "2026-01-01")
 	deployment := b.owner
 	for range 2 {
-		back, ok, err := b.BeginTurnBack(t.Context(), compensation(deployment), deployment) // it turns itself back
+		back, ok, err := b.BeginTurnBack(t.Context(), compensation(deployment), anew(deployment)) // it turns itself back
 		require.NoError(t, err)
 		require.True(t, ok)
 		state, left := turning{bundle: b, TurnBack: back, actor: deployment}.finish(t)
@@ -408,11 +410,11 @@ func TestWhatARollbackHasStoppedNeedsNoTurnBackOfItsOwn(t *testing.T) {
 	half.Activate = false
 	b.done(t, half)
 	back := b.begins(t, rollback("1.0.0"))
-	other, ok, err := b.BeginTurnBack(t.Context(), compensation(owner), owner)
+	other, ok, err := b.BeginTurnBack(t.Context(), compensation(owner), anew(owner))
 	require.NoError(t, err)
 	require.False(t, ok)
 	require.Equal(t, back.Tenure.Number, other.Tenure.Number, "it says who does it")
-	_, _, err = b.BeginTurnBack(t.Context(), compensation(workflow("deploy/shop/other")), owner)
+	_, _, err = b.BeginTurnBack(t.Context(), compensation(workflow("deploy/shop/other")), anew(owner))
 	require.Equal(t, fault.Conflict, fault.ClassOf(err), "it has not stopped that one: %v", err)
 	state, _ := back.finish(t)
 	require.Equal(t, turnback.Done, state)
@@ -431,12 +433,12 @@ func TestAWorkflowThatHasPublishedNothingIsStopped(t *testing.T) {
 	} {
 		b.cross(t, "1.1.0")
 		built := b.patient(b.swaps(t, mart("1.1.0"), "2026-01-01")...)
-		_, ok, err := b.BeginTurnBack(t.Context(), by(b.owner), workflow("recover/1"))
+		_, ok, err := b.BeginTurnBack(t.Context(), by(b.owner), anew(workflow("recover/1")))
 		require.NoError(t, err)
 		require.False(t, ok)
 		_, err = b.attempt(t.Context(), built, beat)
 		require.Equal(t, fault.Conflict, fault.ClassOf(err), "%v", err)
-		_, err = b.Enter(t.Context(), deployment(b.owner, "1.1.0"), prod, outputs(), false)
+		_, err = b.Enter(t.Context(), deployment(b.owner, "1.1.0"), anew(b.owner), outputs(), false)
 		require.Equal(t, fault.Conflict, fault.ClassOf(err), "%v", err)
 		crossing, err := b.Crossing(t.Context(), "shop")
 		require.NoError(t, err)
@@ -458,7 +460,7 @@ func TestNothingElseChangesAPipelineThatIsTurnedBack(t *testing.T) {
 
 	_, err := b.attempt(t.Context(), run, beat)
 	require.Equal(t, fault.Conflict, fault.ClassOf(err), "%v", err)
-	_, err = b.Enter(t.Context(), deployment(workflow("deploy/shop/next"), "1.2.0"), prod, outputs(), false)
+	_, err = b.Enter(t.Context(), deployment(workflow("deploy/shop/next"), "1.2.0"), anew(workflow("deploy/shop/next")), outputs(), false)
 	require.Equal(t, fault.Conflict, fault.ClassOf(err), "%v", err)
 	require.ErrorContains(t, err, "a turn-back is open")
 	state, _ := back.finish(t)
@@ -531,7 +533,7 @@ func TestARollbackToATenureByItsNumber(t *testing.T) {
 	state, _ := b.begins(t, rollback(fmt.Sprint(first))).finish(t)
 	require.Equal(t, turnback.Done, state)
 	require.Equal(t, seen("1.0.0/1.50", "1.0.0/1.50"), b.live(t))
-	_, _, err := b.BeginTurnBack(t.Context(), rollback("0.9.0"), workflow("rollback/1"))
+	_, _, err := b.BeginTurnBack(t.Context(), rollback("0.9.0"), anew(workflow("rollback/1")))
 	require.Equal(t, fault.Refused, fault.ClassOf(err), "it was never active here: %v", err)
 }
 
@@ -567,7 +569,7 @@ func TestOnePartitionIsTurnedBack(t *testing.T) {
 	require.ElementsMatch(t, append(after, "fct_orders 2026-01-01 1.0.0/1.50"), b.live(t), "nothing else has moved")
 	require.Equal(t, "1.0.0", b.activeVersion(t))
 	req.Generation = 999
-	_, _, err := b.BeginTurnBack(t.Context(), req, workflow("rollback/1"))
+	_, _, err := b.BeginTurnBack(t.Context(), req, anew(workflow("rollback/1")))
 	require.Equal(t, fault.Refused, fault.ClassOf(err), "%v", err)
 }
 
@@ -603,7 +605,7 @@ func TestAFinishedFirstReleaseIsTakenAwayByWhoeverSaysSo(t *testing.T) {
 	b := setup(t)
 	b.deploy(t, "1.0.0", 1, "2026-01-01", "2026-01-02")
 	there := b.live(t)
-	_, _, err := b.BeginTurnBack(t.Context(), rollback(""), workflow("rollback/1"))
+	_, _, err := b.BeginTurnBack(t.Context(), rollback(""), anew(workflow("rollback/1")))
 	require.ErrorContains(t, err, "--to nothing")
 
 	half := b.begins(t, rollback(turnback.Nothing))
@@ -612,7 +614,7 @@ func TestAFinishedFirstReleaseIsTakenAwayByWhoeverSaysSo(t *testing.T) {
 	state, left := b.begins(t, rollback(turnback.Nothing)).finish(t)
 	require.Equal(t, turnback.Done, state, "%v", left)
 	require.Empty(t, b.live(t))
-	_, _, err = b.BeginTurnBack(t.Context(), rollback(turnback.Nothing), workflow("rollback/2"))
+	_, _, err = b.BeginTurnBack(t.Context(), rollback(turnback.Nothing), anew(workflow("rollback/2")))
 	require.Equal(t, fault.Refused, fault.ClassOf(err), "%v", err)
 
 	state, _ = b.begins(t, rollback("1.0.0")).finish(t)
@@ -641,7 +643,7 @@ func TestWhatCannotGoBackIsNamed(t *testing.T) {
 	require.Equal(t, []int{1, 0}, []int{stuck, rest})
 	require.Equal(t, []any{"fct_orders", partition.Key("2026-01-01")}, []any{first[0].Output, first[0].Partition})
 	require.Contains(t, first[0].Reason, "its rows were changed")
-	require.NoError(t, b.EndTurnBack(t.Context(), back.Tenure.Number, turnback.Stuck))
+	require.NoError(t, b.EndTurnBack(t.Context(), back.Tenure.Number, turnback.Stuck, anew(effect.Owner(back.Driver))))
 
 	// The same command takes that up, and with the release at hand builds it again.
 	next := b.begins(t, rollback(""))
@@ -649,4 +651,103 @@ func TestWhatCannotGoBackIsNamed(t *testing.T) {
 	state, left := next.finish(t)
 	require.Equal(t, turnback.Done, state, "%v", left)
 	require.Equal(t, seen("1.0.0/1.50", "1.0.0/2.50", "1.0.0/1.50"), b.live(t))
+}
+
+// An attempt that was stopped comes back when its turn-back has ended: it opens none again, and ends none.
+func TestAStoppedAttemptOpensAndEndsNoTurnBackAgain(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.deploy(t, "1.0.0", 1, "2026-01-01")
+	b.deploy(t, "1.1.0", 2, "2026-01-01")
+	b.deploy(t, "1.2.0", 3, "2026-01-01")
+	actor := workflow("rollback/shop/1")
+	begin, end := anew(actor), anew(actor)
+	first, ok, err := b.BeginTurnBack(t.Context(), rollback(""), begin)
+	require.NoError(t, err)
+	require.True(t, ok)
+	turning := turning{bundle: b, TurnBack: first, actor: actor}
+	for _, d := range turning.decisions(t) {
+		turning.apply(t, d)
+	}
+	require.NoError(t, b.EndTurnBack(t.Context(), first.Tenure.Number, turnback.Stuck, end))
+	there, active := b.live(t), b.activeVersion(t)
+
+	again, ok, err := b.BeginTurnBack(t.Context(), rollback(""), begin)
+	require.NoError(t, err)
+	require.True(t, ok)
+	require.Equal(t, first.Tenure.Number, again.Tenure.Number)
+	ended, err := b.TurnBack(t.Context(), first.Tenure.Number)
+	require.NoError(t, err)
+	require.Equal(t, turnback.Stuck, ended.State, "it is not open again")
+	require.Equal(t, []any{there, active}, []any{b.live(t), b.activeVersion(t)})
+
+	// Somebody takes it up again: the end that comes back is not that one's.
+	reopened, ok, err := b.BeginTurnBack(t.Context(), rollback(""), anew(workflow("rollback/shop/2")))
+	require.NoError(t, err)
+	require.True(t, ok)
+	require.Equal(t, first.Tenure.Number, reopened.Tenure.Number)
+	require.NoError(t, b.EndTurnBack(t.Context(), first.Tenure.Number, turnback.Stuck, end))
+	require.NoError(t, b.EndTurnBack(t.Context(), first.Tenure.Number, turnback.Done, anew(actor)))
+	now, err := b.TurnBack(t.Context(), first.Tenure.Number)
+	require.NoError(t, err)
+	require.Equal(t, turnback.Open, now.State)
+	require.Equal(t, string(workflow("rollback/shop/2")), now.Driver)
+}
+
+// What was refused stays refused: the attempt that comes back when nothing is in its way any more begins nothing.
+func TestAStoppedAttemptThatWasRefusedStaysRefused(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.deploy(t, "1.0.0", 1, "2026-01-01")
+	b.deploy(t, "1.1.0", 2, "2026-01-01")
+	open := b.begins(t, rollback(""))
+	other, late := rollback(""), anew(workflow("rollback/other/1"))
+	other.To = "1.1.0"
+	_, _, refused := b.BeginTurnBack(t.Context(), other, late)
+	require.Equal(t, fault.Conflict, fault.ClassOf(refused), "%v", refused)
+	next, entering := deployment(workflow("deploy/shop/next"), "1.2.0"), anew(workflow("deploy/shop/next"))
+	_, denied := b.Enter(t.Context(), next, entering, outputs(), false)
+	require.Equal(t, fault.Conflict, fault.ClassOf(denied), "%v", denied)
+	state, left := open.finish(t)
+	require.Equal(t, turnback.Done, state, "%v", left)
+
+	_, _, err := b.BeginTurnBack(t.Context(), other, late)
+	require.EqualError(t, err, refused.Error())
+	require.Equal(t, fault.HintOf(refused), fault.HintOf(err))
+	_, err = b.Enter(t.Context(), next, entering, outputs(), false)
+	require.EqualError(t, err, denied.Error())
+	require.Equal(t, "1.0.0", b.activeVersion(t))
+	crossing, err := b.Crossing(t.Context(), "shop")
+	require.NoError(t, err)
+	require.NotEqual(t, next.Owner, crossing.Owner)
+}
+
+// Of a deployment that was terminated while it watched there is nothing to turn back: its watch ends, its release stays, and it
+// says nothing about it any more.
+func TestARecoveryOfAWatchEndsItAndLeavesTheRelease(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.deploy(t, "1.0.0", 1, "2026-01-01")
+	b.deploy(t, "1.1.0", 2, "2026-01-01")
+	watched := b.tenure
+	require.NoError(t, b.Watch(t.Context(), "shop", anew(b.owner), time.Hour))
+	there := b.live(t)
+	request := turnback.Request{Pipeline: "shop", Workflow: b.owner.Workflow(), ByPerson: true, By: "ann", Reason: "recovery"}
+	back, ok, err := b.BeginTurnBack(t.Context(), request, anew(workflow("recover/1")))
+	require.NoError(t, err)
+	require.False(t, ok)
+	require.Equal(t, watched.Number, back.Watched.Number)
+	require.Equal(t, "1.1.0", back.Watched.Release.Version)
+	require.Equal(t, []any{there, "1.1.0"}, []any{b.live(t), b.activeVersion(t)})
+	standing, err := b.Standing(t.Context())
+	require.NoError(t, err)
+	require.Empty(t, standing.Pipelines[0].Watching)
+	attest := b.ticket()
+	attest.Question.What = admission.Attest
+	require.Equal(t, fault.Conflict, fault.ClassOf(b.Admit(t.Context(), attest)), "it is stopped")
+
+	back, ok, err = b.BeginTurnBack(t.Context(), request, anew(workflow("recover/2")))
+	require.NoError(t, err)
+	require.False(t, ok)
+	require.Zero(t, back.Watched.Number, "the second time there is nothing")
 }

@@ -16,6 +16,7 @@ import (
 	"drawbridge/internal/admission"
 	"drawbridge/internal/check"
 	"drawbridge/internal/effect"
+	"drawbridge/internal/gate"
 	"drawbridge/internal/generation"
 	"drawbridge/internal/partition"
 	"drawbridge/internal/pipeline"
@@ -63,7 +64,7 @@ func (b *bundle) cross(t *testing.T, version string) {
 
 func (b *bundle) enter(t *testing.T, owner effect.Owner, version string) release.Tenure {
 	t.Helper()
-	tenure, err := b.Enter(t.Context(), deployment(owner, version), prod, []string{"fct_orders"}, false)
+	tenure, err := b.Enter(t.Context(), deployment(owner, version), anew(owner), []string{"fct_orders"}, false)
 	require.NoError(t, err)
 	return tenure
 }
@@ -76,6 +77,11 @@ func deployment(owner effect.Owner, version string) release.Tenure {
 // workflow is the owner of the effects of the first run of a workflow.
 func workflow(id string) effect.Owner {
 	return effect.OwnerOf(id, uuid.NewSHA1(uuid.NameSpaceURL, []byte(id)).String())
+}
+
+// anew is the key of another effect of a workflow, in prod unless said.
+func anew(owner effect.Owner, environment ...string) effect.Key {
+	return effect.Key{Owner: owner, Environment: append(environment, prod)[0], Step: uuid.NewString()}
 }
 
 func open(t *testing.T, db *testdb.DB) *warehouse.Warehouse {
@@ -199,6 +205,16 @@ func (b *bundle) attempt(ctx context.Context, a try, beat func(snapshots, locks 
 }
 
 func beat(_, _ time.Duration) {}
+
+// answered records what a person answered to the workflow at work, at a gate of its own.
+func (b *bundle) answered(t *testing.T, who string, choice gate.Choice, about ...string) {
+	t.Helper()
+	name := fmt.Sprintf("gate-%d", b.keys.Add(1))
+	d := gate.Decision{Gate: name, Choice: choice, By: who, Reason: "looked"}
+	require.NoError(t, b.RecordAnswers(t.Context(), b.owner, b.tenure.Release, gate.Gate{
+		Name: name, Requester: "ann", About: about, Answers: []gate.Answer{{Decision: d, At: time.Now()}},
+	}))
+}
 
 func swap(g generation.Generation, from int64) generation.Swap {
 	return generation.Swap{Output: g.Output, Partition: g.Partition, From: from, To: g.ID}

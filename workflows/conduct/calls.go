@@ -34,6 +34,7 @@ type None struct{}
 type Activity struct {
 	Name  string
 	Queue Queue
+	By    []string // the types of workflows that call it
 }
 
 // Bound is an activity with the function that does it.
@@ -46,6 +47,13 @@ type Bound struct {
 func (call Call[O, In, Out]) Activity() Activity {
 	var o O
 	return Activity{Name: string(call), Queue: o.Queue()}
+}
+
+// By is the call's line in the registry, with the types of workflows that make it.
+func (call Call[O, In, Out]) By(workflows ...string) Activity {
+	a := call.Activity()
+	a.By = workflows
+	return a
 }
 
 // Bind joins the call to what does it.

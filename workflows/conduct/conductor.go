@@ -1,7 +1,9 @@
 package conduct
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
@@ -52,13 +54,13 @@ type Conductor struct {
 	face  Face
 	takes []Kind
 
-	stop      func()   // ends the body's context
-	cancelled *Command // the command that did
-	saidNo    bool     // a person rejected at a gate
-	saidAll   bool     // and wanted everything back
-	ending    bool     // the body has returned: nothing is steered any more
-	line      running  // the line that runs, if any
-	edges     int      // how many of the body and the lanes wait at an edge
+	stop      func()      // ends the body's context
+	cancelled *Command    // the command that did
+	no        []gate.Gate // at which a person rejected, or wanted back what was published
+	saidAll   bool        // and wanted everything back
+	ending    bool        // the body has returned: nothing is steered any more
+	line      running     // the line that runs, if any
+	edges     int         // how many of the body and the lanes wait at an edge
 
 	// attributes says that all search attributes are registered: the starter could set them. Setting one that is not would
 	// block the workflow for ever.
@@ -134,8 +136,18 @@ func (c *Conductor) About(r release.Release, digest string) { c.head.Release, c.
 // Rule says by which rule the gates of an environment are decided: every gate has that of its environment.
 func (c *Conductor) Rule(environment string, rule gate.Approval) { c.rules[environment] = rule }
 
-// SaidNo says that a person rejected at a gate, or wanted to turn back.
-func (c *Conductor) SaidNo() bool { return c.saidNo }
+// No are the decisions by which people wanted back what the workflow did: gates at which they said no, and a cancel.
+func (c *Conductor) No(ctx workflow.Context, cause error) []gate.Gate {
+	said := slices.Clone(c.no)
+	if !cancelled(cause) {
+		return said
+	}
+	d := gate.Decision{Gate: gate.Cancel, Plan: c.head.Plan, Choice: gate.Reject, By: "whoever cancelled it in Temporal", Reason: "cancelled"}
+	if m := c.cancelled; m != nil {
+		d.By, d.Reason = m.By, cmp.Or(m.Reason, d.Reason)
+	}
+	return append(said, gate.Gate{Name: d.Gate, Plan: d.Plan, Requester: c.head.By, Answers: []gate.Answer{{Decision: d, At: workflow.Now(ctx)}}})
+}
 
 // SaidAll says that who rejected wanted the earlier environments back too.
 func (c *Conductor) SaidAll() bool { return c.saidAll }

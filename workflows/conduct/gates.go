@@ -1,9 +1,11 @@
 package conduct
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
@@ -32,6 +34,50 @@ func (c *Conductor) Ask(ctx workflow.Context, at Scope, g gate.Gate) (gate.Gate,
 		return gate.Gate{}, err
 	}
 	return c.answer(ctx, q)
+}
+
+// Again is what another look at an open question came to.
+type Again struct {
+	// Question and Verdict replace those of the gate; an empty question leaves them as they are.
+	Question string
+	Verdict  gate.Verdict
+	// Withdrawn says why it is no question any more.
+	Withdrawn string
+}
+
+// AskWhile is Ask about something that may change, or mend itself: every so often look says how it is, as long as the gate is
+// open. An error of it ends the question, and is returned.
+func (c *Conductor) AskWhile(ctx workflow.Context, at Scope, g gate.Gate, every time.Duration, look func(workflow.Context) (Again, error)) (gate.Gate, error) {
+	q, err := c.put(ctx, at, g)
+	if err != nil {
+		return gate.Gate{}, err
+	}
+	decided := func() bool { return q.Decided != "" }
+	for {
+		ok, err := workflow.AwaitWithOptions(ctx, workflow.AwaitOptions{
+			Timeout: every, TimerOptions: workflow.TimerOptions{Summary: "look again while gate " + q.Name + " is open"},
+		}, decided)
+		if err != nil || ok {
+			return c.answer(ctx, q)
+		}
+		now, failed := look(ctx)
+		switch {
+		case decided() || cancelled(failed):
+			return c.answer(ctx, q)
+		case failed != nil:
+			q.Decided, q.Why = gate.Withdrawn, Reason(failed)
+		case now.Withdrawn != "":
+			q.Decided, q.Why = gate.Withdrawn, now.Withdrawn
+		default:
+			if now.Question != "" && (now.Question != q.Question || now.Verdict.Reason != q.Verdict.Reason) {
+				q.Question, q.Verdict = now.Question, now.Verdict
+				c.Tell(ctx, at, "gate "+q.Name+" asks now: "+q.Question+" ("+q.Verdict.Reason+")")
+			}
+			continue
+		}
+		closed, err := c.answer(ctx, q)
+		return closed, cmp.Or(failed, err)
+	}
 }
 
 // put opens a gate.
@@ -68,7 +114,7 @@ func (c *Conductor) answer(ctx workflow.Context, q *question) (gate.Gate, error)
 		q.Expire()
 	}
 	if (q.Decided == gate.Reject || q.Decided == gate.Rollback) && len(q.Answers) > 0 {
-		c.saidNo = true
+		c.no = append(c.no, q.Gate)
 		c.saidAll = slices.ContainsFunc(q.Answers, func(a gate.Answer) bool { return a.CompensateAll })
 	}
 	c.open = slices.DeleteFunc(c.open, func(o *question) bool { return o == q })

@@ -64,6 +64,7 @@ CREATE TABLE ledger.turn_back (
   snapshot      boolean NOT NULL DEFAULT false,
   detach        boolean NOT NULL DEFAULT false, -- outputs that the target's release does not have
   by_person     boolean NOT NULL,
+  driver        text NOT NULL,             -- the workflow that goes on with it: who opened it, or took it up last
   state         text NOT NULL DEFAULT 'open' CHECK (state IN ('open', 'done', 'stuck')),
   since         timestamptz NOT NULL DEFAULT now(),
   ended_at      timestamptz
@@ -86,8 +87,10 @@ CREATE TABLE ledger.hold (
   id          bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
   reason      text NOT NULL,
   set_by      text NOT NULL,
+  set_in      text NOT NULL,               -- the workflow that asked, with its first run
   since       timestamptz NOT NULL DEFAULT now(),
   released_by text NOT NULL DEFAULT '',
+  released_in text NOT NULL DEFAULT '',
   released_at timestamptz
 );
 CREATE UNIQUE INDEX hold_standing ON ledger.hold ((true)) WHERE released_at IS NULL;
@@ -224,11 +227,13 @@ CREATE TABLE ledger.check_result (
   PRIMARY KEY (generation, name)
 );
 
--- What people answered at a gate of a plan, one by one: whoever publishes holds them against this environment's own rule.
+-- What people answered at a gate, one by one: whoever publishes holds them against this environment's own rule.
 CREATE TABLE ledger.answer (
-  owner   text NOT NULL,                   -- the deployment that asked
+  id      bigint GENERATED ALWAYS AS IDENTITY, -- in the order of recording: of decisions about one thing the last one counts
+  owner   text NOT NULL,                   -- the workflow that asked
   plan    text NOT NULL,
-  digest  text NOT NULL,                   -- of the release that the plan is about
+  digest  text NOT NULL,                   -- of the release that it is about
+  about   text[] NOT NULL DEFAULT '{}',    -- the effect, the generations and the sessions that it decides about
   gate    text NOT NULL,
   person  text NOT NULL,
   choice  text NOT NULL,
