@@ -1,7 +1,6 @@
 package pipeline
 
 import (
-	"fmt"
 	"maps"
 	"net/url"
 	"regexp"
@@ -179,10 +178,33 @@ func (b *builder) connection(v strictyaml.Value) Connection {
 	if parsed, err := url.Parse(reference.ReplaceAllString(c.URL, "reference")); !whole && (err != nil || !postgresScheme(parsed.Scheme)) {
 		b.problems.Add(at, "must be a URL such as postgres://user@host:5432/database", "")
 	}
-	for _, schema := range slices.Concat(c.Schemas.Write, c.Schemas.Read) {
-		if strings.HasPrefix(schema, "pg_") || schema == "information_schema" {
-			b.problems.Add(v.Get("schemas").At, fmt.Sprintf("%s is the server's own", schema), "name schemas of yours")
+	for _, schema := range c.Schemas.Write {
+		if whose := TakenSchema(schema); whose != "" {
+			b.problems.Add(v.Get("schemas").At, schema+" "+whose, "name schemas of yours")
+		}
+	}
+	for _, schema := range c.Schemas.Read {
+		if serversOwn(schema) {
+			b.problems.Add(v.Get("schemas").At, schema+" is the server's own", "name schemas of yours")
 		}
 	}
 	return c
+}
+
+// TakenSchema says why no pipeline may have a schema for its own: the server has it, or it lies where the data, the ledger or
+// the shadows of another schema do, which may be another environment's. Empty: it may.
+func TakenSchema(schema string) string {
+	if serversOwn(schema) {
+		return "is the server's own"
+	}
+	for _, suffix := range []string{"__data", "__ledger", "__shadow"} {
+		if of, ok := strings.CutSuffix(schema, suffix); ok {
+			return "is where Drawbridge keeps what belongs to a schema " + of
+		}
+	}
+	return ""
+}
+
+func serversOwn(schema string) bool {
+	return strings.HasPrefix(schema, "pg_") || schema == "information_schema"
 }

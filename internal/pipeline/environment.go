@@ -58,6 +58,9 @@ func (b *builder) config(file string, content []byte, p *Pipeline) Config {
 		SourceFiles:     strictyaml.As[string](root.Get("source_files")),
 	}
 	b.warehouse(root.Get("warehouse"))
+	if whose := TakenSchema(c.WarehouseSchema); whose != "" {
+		b.problems.Add(root.Get("warehouse_schema").At, c.WarehouseSchema+" "+whose, "name a schema of its own, without such an end")
+	}
 	b.inside(root.Get("source_files"))
 	if v := root.Get("smoke"); v.OK() {
 		c.Smoke = &Smoke{Latest: latest(v), MaxRuntime: strictyaml.As[time.Duration](v.Get("max_runtime"))}

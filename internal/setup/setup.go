@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"drawbridge/internal/fault"
+	"drawbridge/internal/pipeline"
 )
 
 // Options name a warehouse schema and its four roles. Empty names of roles are the schema's with _migrator, _runner,
@@ -30,7 +31,7 @@ const longestRole = 63
 // SQL returns one transaction that creates the roles and the schemas of an environment: all of it or nothing. It sets no
 // password. Names that Postgres could not hold as they are written are fault.Invalid.
 func SQL(o Options) (string, error) {
-	if !schemaName.MatchString(o.Schema) || strings.HasPrefix(o.Schema, "pg_") {
+	if !schemaName.MatchString(o.Schema) || pipeline.TakenSchema(o.Schema) != "" {
 		return "", fault.Newf(fault.Invalid, "set up schema", fmt.Sprintf("%q", o.Schema),
 			"use lower-case letters, digits and _, at most 48 of them: --schema NAME", "it is no usable schema name")
 	}

@@ -3,11 +3,11 @@ package warehouse
 import (
 	"fmt"
 	"regexp"
-	"strings"
 
 	"github.com/jackc/pgx/v5"
 
 	"drawbridge/internal/fault"
+	"drawbridge/internal/pipeline"
 )
 
 // names knows where things lie. Every identifier that reaches SQL text passes through it or through postgres.Ident.
@@ -46,7 +46,10 @@ var schemaPattern = regexp.MustCompile(`^[a-z_][a-z0-9_]{0,47}$`)
 
 // checkSchemaName leaves room for the suffixes within the 63 bytes of an identifier.
 func checkSchemaName(schema string) error {
-	if schemaPattern.MatchString(schema) && !strings.HasPrefix(schema, "pg_") {
+	if whose := pipeline.TakenSchema(schema); whose != "" {
+		return fault.Newf(fault.Invalid, "open warehouse", schema, "set warehouse_schema to a schema of its own", "it "+whose)
+	}
+	if schemaPattern.MatchString(schema) {
 		return nil
 	}
 	return fault.Newf(fault.Invalid, "open warehouse", schema, "set warehouse_schema to lower-case letters, digits and _, at most 48",

@@ -28,6 +28,16 @@ func TestALoadNamedLikeATableOfTheCatalogIsOnlyALoad(t *testing.T) {
 	}
 }
 
+// Whoever opened a schema where another one's data, ledger or shadows lie would write among them.
+func TestNoSchemaLiesWhereAnotherOnesSiblingsDo(t *testing.T) {
+	t.Parallel()
+	for _, schema := range []string{"shop__data", "shop__ledger", "shop__shadow", "__data", "information_schema", "pg_temp", "Shop", ""} {
+		_, err := warehouse.Open(t.Context(), warehouse.Options{URL: "postgres://u@127.0.0.1:1/d", Schema: schema})
+		require.Equal(t, fault.Invalid, fault.ClassOf(err), "%s: %v", schema, err)
+		require.NotEmpty(t, fault.HintOf(err))
+	}
+}
+
 // Columns may be called like whatever our SQL calls its own.
 func TestColumnsMayBeNamedLikeOurs(t *testing.T) {
 	t.Parallel()
