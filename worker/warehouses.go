@@ -9,67 +9,69 @@ import (
 
 	"drawbridge/activities"
 	"drawbridge/internal/pipeline"
+	"drawbridge/internal/postgres"
 	"drawbridge/internal/secret"
 	"drawbridge/internal/source"
 	"drawbridge/internal/warehouse"
 )
 
-// warehouses are the open warehouses of this worker: one per login and schema, kept until it stops. One that does not
-// answer holds up nobody but those who ask for it.
+// warehouses are the sessions of this worker: one pool per environment and login, which all schemas share, kept until the
+// worker stops. However many schemas there are, an environment has as many sessions as its activities need. A server that
+// does not answer holds up nobody but those who ask for it.
 type warehouses struct {
 	conns    int32
 	resolver secret.Resolver
 	opening  singleflight.Group
 
 	mu   sync.Mutex
-	open map[opened]*warehouse.Warehouse
+	open map[opened]*postgres.Pool
 }
 
-// opened names a warehouse. The logins hold secrets: they stay in this process.
+// opened names a pool. The logins hold secrets: they stay in this process.
 type opened struct {
 	logins
-	schema, read string
+	environment string
 }
 
-// key is what two callers who mean the same warehouse have in common.
-func (o opened) key() string {
-	return strings.Join([]string{o.own, o.author, o.schema, o.read}, "\x00")
-}
+// key is what two callers who mean the same pool have in common.
+func (o opened) key() string { return strings.Join([]string{o.own, o.author, o.environment}, "\x00") }
 
 // sessionsPerActivity is what one activity needs at most: its own session, and one that looks at it.
 const sessionsPerActivity = 2
 
 func newWarehouses(builds int, resolver secret.Resolver) *warehouses {
 	return &warehouses{
-		conns: int32(sessionsPerActivity * (controls + builds)), resolver: resolver, open: map[opened]*warehouse.Warehouse{},
+		conns: int32(sessionsPerActivity * (controls + builds)), resolver: resolver, open: map[opened]*postgres.Pool{},
 	}
 }
 
 // opener opens the warehouse that a config means, if the environment's policy has it, with that connection's credentials.
 func (w *warehouses) opener(policy pipeline.Policy, files source.Files) func(context.Context, pipeline.Config) (activities.Warehouse, error) {
 	return func(ctx context.Context, cfg pipeline.Config) (activities.Warehouse, error) {
-		connection, err := policy.Connection(cfg)
+		name, err := policy.ConnectionName(cfg)
 		if err != nil {
 			return nil, err
 		}
-		as, err := resolve(w.resolver, connection)
+		pool, err := w.get(ctx, policy, name)
 		if err != nil {
 			return nil, err
 		}
-		read := connection.Schemas.Read
-		shared, err := w.get(ctx, opened{logins: as, schema: cfg.WarehouseSchema, read: strings.Join(read, " ")}, warehouse.Options{
-			URL: as.own, AuthorURL: as.author, Schema: cfg.WarehouseSchema, Read: read, Application: "drawbridge/" + cfg.Environment, MaxConns: w.conns,
-		})
+		on, err := warehouse.On(pool, cfg.WarehouseSchema, policy.Connections[name].Schemas.Read...)
 		if err != nil {
 			return nil, err
 		}
-		return &site{Warehouse: shared, files: files, cfg: cfg}, nil
+		return &site{Warehouse: on, files: files, cfg: cfg}, nil
 	}
 }
 
-// get hands out an open warehouse, or opens it: once for all who ask meanwhile, and without keeping from theirs those who
-// ask for another. Who gives up waiting leaves the others to it.
-func (w *warehouses) get(ctx context.Context, id opened, o warehouse.Options) (*warehouse.Warehouse, error) {
+// get hands out the sessions of a connection's login, or opens them: once for all who ask meanwhile, and without keeping from
+// theirs those who ask for others. Who gives up waiting leaves the others to it.
+func (w *warehouses) get(ctx context.Context, policy pipeline.Policy, connection string) (*postgres.Pool, error) {
+	as, err := resolve(w.resolver, policy.Connections[connection])
+	if err != nil {
+		return nil, err
+	}
+	id := opened{logins: as, environment: policy.Environment}
 	if have, ok := w.have(id); ok {
 		return have, have.Reach(ctx)
 	}
@@ -77,7 +79,9 @@ func (w *warehouses) get(ctx context.Context, id opened, o warehouse.Options) (*
 		if have, ok := w.have(id); ok {
 			return have, nil
 		}
-		fresh, err := warehouse.Open(context.WithoutCancel(ctx), o) // bounds itself
+		fresh, err := postgres.Open(context.WithoutCancel(ctx), postgres.Options{ // bounds itself
+			URL: as.own, AuthorURL: as.author, Object: "connection " + connection, Application: "drawbridge/" + policy.Environment, MaxConns: w.conns,
+		})
 		if err != nil {
 			return nil, err
 		}
@@ -93,11 +97,11 @@ func (w *warehouses) get(ctx context.Context, id opened, o warehouse.Options) (*
 		if r.Err != nil {
 			return nil, r.Err
 		}
-		return r.Val.(*warehouse.Warehouse), nil
+		return r.Val.(*postgres.Pool), nil
 	}
 }
 
-func (w *warehouses) have(id opened) (*warehouse.Warehouse, bool) {
+func (w *warehouses) have(id opened) (*postgres.Pool, bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	found, ok := w.open[id]

@@ -2,12 +2,15 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"os"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sync/errgroup"
 
 	"drawbridge/internal/fault"
 	"drawbridge/internal/pipeline"
@@ -82,6 +85,36 @@ func TestADatabaseThatNeverAnswersStopsNobodyElse(t *testing.T) {
 		require.ErrorContains(t, err, "did not answer")
 	}
 	require.Less(t, time.Since(began), 30*time.Second)
+}
+
+// However many schemas an environment has, and however many of them are looked at at once, its worker has as many sessions as
+// its activities need: the others are for everybody else.
+func TestTheSchemasOfAnEnvironmentShareItsSessions(t *testing.T) {
+	t.Parallel()
+	db := testdb.New(t)
+	env := strings.TrimPrefix(db.Schema, "test_") // no other test's sessions are called so
+	policy := pipeline.Policy{Environment: env, Connections: map[string]pipeline.Connection{"warehouse": {URL: "${env:WAREHOUSE}"}}}
+	w := newWarehouses(2, secret.Resolver{Getenv: func(string) string { return db.URL }, ReadFile: os.ReadFile})
+	t.Cleanup(w.close)
+	open := w.opener(policy, source.Below(t.TempDir()))
+	const schemas, together = 60, 30
+	var group errgroup.Group
+	group.SetLimit(together)
+	for i := range schemas {
+		group.Go(func() error {
+			opened, err := open(t.Context(), pipeline.Config{Environment: env, Warehouse: "warehouse", WarehouseSchema: fmt.Sprintf("%s_%d", db.Schema, i)})
+			if err != nil {
+				return err
+			}
+			_, err = opened.Standing(t.Context())
+			return err
+		})
+	}
+	require.NoError(t, group.Wait())
+	var sessions int
+	require.NoError(t, db.Pool.QueryRow(t.Context(), `SELECT count(*) FROM pg_stat_activity WHERE application_name = $1`, "drawbridge/"+env).Scan(&sessions))
+	require.Positive(t, sessions)
+	require.LessOrEqual(t, sessions, sessionsPerActivity*(controls+2))
 }
 
 // Whatever a config says, a credential goes to the host of its own connection and to no other.

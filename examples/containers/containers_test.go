@@ -112,8 +112,9 @@ func TestAPolicyTakesTheSecretsOfItsWorker(t *testing.T) {
 		require.NoError(t, err)
 		shop, err := pipeline.ParseConfig("config."+env+".yaml", config)
 		require.NoError(t, err)
-		connection, err := policy.Connection(shop)
+		name, err := policy.ConnectionName(shop)
 		require.NoError(t, err, "the shop's config of %s", env)
+		connection := policy.Connections[name]
 		require.Equal(t, []string{shop.WarehouseSchema}, connection.Schemas.Write)
 		for login, reference := range map[string]string{shop.WarehouseSchema + "_runner": connection.Password, shop.WarehouseSchema + "_author": connection.Author.Password} {
 			secret := strings.TrimSuffix(strings.TrimPrefix(reference, "${file:/run/secrets/"), "}")

@@ -45,14 +45,8 @@ type TLS struct {
 	Key         string `json:"key,omitempty"`
 }
 
-// Connection is the one that a config means: it has the name, or the URL, that the config says, and may write the config's
-// schema. Any other is fault.Refused.
-func (p Policy) Connection(c Config) (Connection, error) {
-	name, err := p.ConnectionName(c)
-	return p.Connections[name], err
-}
-
-// ConnectionName is the name of the connection that a config means, under the same rule.
+// ConnectionName is the connection that a config means: it has the name, or the URL, that the config says, and may write the
+// config's schema. Any other is fault.Refused.
 func (p Policy) ConnectionName(c Config) (string, error) {
 	names := slices.Sorted(maps.Keys(p.Connections))
 	name, found := "", false

@@ -57,8 +57,7 @@ func TestAConfigChoosesAmongThePolicysConnections(t *testing.T) {
 `))
 	require.NoError(t, err)
 	choose := func(warehouse, schema string) (string, error) {
-		c, err := policy.Connection(pipeline.Config{Environment: "prod", Warehouse: warehouse, WarehouseSchema: schema})
-		return c.URL, err
+		return policy.ConnectionName(pipeline.Config{Environment: "prod", Warehouse: warehouse, WarehouseSchema: schema})
 	}
 	for warehouse, want := range map[string]string{
 		"warehouse": "warehouse", "second": "second", "third": "third",
@@ -67,7 +66,7 @@ func TestAConfigChoosesAmongThePolicysConnections(t *testing.T) {
 	} {
 		got, err := choose(warehouse, "shop")
 		require.NoError(t, err, warehouse)
-		require.Equal(t, policy.Connections[want].URL, got)
+		require.Equal(t, want, got)
 	}
 	for _, warehouse := range []string{
 		"fourth", "", "postgres://runner@db.internal/other", "postgres://other@db.internal/warehouse", "postgres://runner@evil.example/warehouse",
@@ -90,7 +89,7 @@ func TestWithoutPolicyThereIsOneConnection(t *testing.T) {
 	require.NoError(t, err)
 	config, err := pipeline.ParseConfig("config.dev.yaml", []byte("warehouse_schema: shop_dev\n"))
 	require.NoError(t, err)
-	c, err := policy.Connection(config)
+	name, err := policy.ConnectionName(config)
 	require.NoError(t, err)
-	require.Equal(t, "${env:DRAWBRIDGE_WAREHOUSE}", c.URL)
+	require.Equal(t, "${env:DRAWBRIDGE_WAREHOUSE}", policy.Connections[name].URL)
 }

@@ -140,7 +140,7 @@ func TestConnectingFailsInASentenceOfOurs(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			began := time.Now()
-			_, err := postgres.Open(t.Context(), postgres.Options{URL: c.url, Object: "warehouse shop", AuthorPath: []string{"shop"}})
+			_, err := postgres.Open(t.Context(), postgres.Options{URL: c.url, Object: "warehouse shop"})
 			require.Error(t, err)
 			require.Less(t, time.Since(began), 30*time.Second)
 			require.Equal(t, c.class, fault.ClassOf(err), "%v", err)
@@ -169,10 +169,10 @@ func TestOpeningEndsWithItsContext(t *testing.T) {
 func TestSettingsAreParametersOfTheStart(t *testing.T) {
 	t.Parallel()
 	db := testdb.New(t)
-	pool, err := postgres.Open(t.Context(), postgres.Options{URL: db.URL, Object: "test", Application: "drawbridge/test", AuthorPath: []string{db.Schema, "other"}})
+	pool, err := postgres.Open(t.Context(), postgres.Options{URL: db.URL, Object: "test", Application: "drawbridge/test"})
 	require.NoError(t, err)
 	defer pool.Close()
-	require.NoError(t, pool.Apart(t.Context(), "drawbridge/test/apart", func(s *postgres.Session) error {
+	require.NoError(t, pool.In("part", db.Schema, "other").Apart(t.Context(), "drawbridge/test/apart", func(s *postgres.Session) error {
 		_, err := s.Exec(t.Context(), `SELECT set_config('timezone', 'Asia/Tokyo', false), set_config('search_path', 'x', false), set_config('client_connection_check_interval', '0', false)`)
 		require.NoError(t, err)
 		_, err = s.Exec(t.Context(), `RESET ALL`)

@@ -28,10 +28,10 @@ func setup(t *testing.T) *bundle {
 
 func open(t *testing.T, url, schema string) *postgres.Pool {
 	t.Helper()
-	p, err := postgres.Open(t.Context(), postgres.Options{URL: url, Object: "test", AuthorPath: []string{schema}, Application: "drawbridge/test"})
+	p, err := postgres.Open(t.Context(), postgres.Options{URL: url, Object: "test", Application: "drawbridge/test"})
 	require.NoError(t, err)
 	t.Cleanup(p.Close)
-	return p
+	return p.In("test", schema)
 }
 
 // session is another session, in which the statements have run. It ends with the test.

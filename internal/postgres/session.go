@@ -24,6 +24,8 @@ const (
 	// idleInTransaction ends a transaction whose worker has stopped between two statements. None of ours pauses there
 	// for longer than a round trip.
 	idleInTransaction = "10s"
+	// idleSession is how long a session that nobody needs is kept: sessions are the whole server's.
+	idleSession = time.Minute
 	// applicationMax is where Postgres cuts an application_name.
 	applicationMax = 63
 )
@@ -36,11 +38,10 @@ type Options struct {
 	MaxConns    int32  // 0 is 8
 	// AuthorURL is another login of the same database, for SQL that others have written; empty: there is one login only.
 	AuthorURL string
-	// AuthorPath is the search_path of that SQL. Our own names its schemas, and finds what is the server's and nothing else.
-	AuthorPath []string
 }
 
-// Pool is the sessions of one login at one database, which run our own SQL only. It is safe for concurrent use.
+// Pool is the sessions of one login at one database, which run our own SQL only, whatever schemas it is about: it names
+// them, and finds by plain names what is the server's and nothing else. It is safe for concurrent use.
 type Pool struct {
 	*pgxpool.Pool
 	object      string
@@ -73,7 +74,8 @@ func Open(ctx context.Context, o Options) (*Pool, error) {
 		config.MaxConns = 8
 	}
 	configure(config.ConnConfig, p.application, "pg_catalog, pg_temp")
-	configure(p.author, p.application, Idents(append([]string{"pg_temp"}, o.AuthorPath...)))
+	config.MaxConnIdleTime = idleSession
+	configure(p.author, p.application, "pg_temp")
 	if p.Pool, err = pgxpool.NewWithConfig(ctx, config); err != nil {
 		return nil, connectFault("open", o.Object, err)
 	}
@@ -99,6 +101,15 @@ func Open(ctx context.Context, o Options) (*Pool, error) {
 		return nil, Classify("open", o.Object, err)
 	}
 	return p, nil
+}
+
+// In is the same sessions for one part of the database, which errors call object: SQL that others have written finds by plain
+// names what is in the schemas of path. To close it closes them all.
+func (p *Pool) In(object string, path ...string) *Pool {
+	part := *p
+	part.object, part.author = object, p.author.Copy()
+	part.author.RuntimeParams["search_path"] = Idents(append([]string{"pg_temp"}, path...))
+	return &part
 }
 
 // Reach says whether the server still answers.

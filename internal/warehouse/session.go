@@ -30,20 +30,30 @@ func Open(ctx context.Context, o Options) (*Warehouse, error) {
 		return nil, err
 	}
 	pool, err := postgres.Open(ctx, postgres.Options{
-		URL: o.URL, AuthorURL: o.AuthorURL, Object: "warehouse " + o.Schema, Application: o.Application, MaxConns: o.MaxConns,
-		AuthorPath: append([]string{o.Schema}, o.Read...),
+		URL: o.URL, AuthorURL: o.AuthorURL, Object: object(o.Schema), Application: o.Application, MaxConns: o.MaxConns,
 	})
 	if err != nil {
 		return nil, err
 	}
-	return &Warehouse{pool: pool, names: names{schema: o.Schema}, ledger: catalog.New(o.Schema)}, nil
+	return On(pool, o.Schema, o.Read...)
 }
 
-// Close waits for the sessions in use, and closes all.
-func (w *Warehouse) Close() { w.pool.Close() }
+// On is a schema over sessions that are open already, and that other schemas may share. Authors' SQL finds the tables of read
+// by their plain names, after those of the schema.
+func On(pool *postgres.Pool, schema string, read ...string) (*Warehouse, error) {
+	if err := checkSchemaName(schema); err != nil {
+		return nil, err
+	}
+	return &Warehouse{
+		pool: pool.In(object(schema), append([]string{schema}, read...)...), names: names{schema: schema}, ledger: catalog.New(schema),
+	}, nil
+}
 
-// Reach says in seconds whether the server still answers.
-func (w *Warehouse) Reach(ctx context.Context) error { return w.pool.Reach(ctx) }
+// object is what errors call a warehouse.
+func object(schema string) string { return "warehouse " + schema }
+
+// Close waits for the sessions in use, and closes all, also those that other schemas share.
+func (w *Warehouse) Close() { w.pool.Close() }
 
 // Schema is what readers see.
 func (w *Warehouse) Schema() string { return w.names.schema }
