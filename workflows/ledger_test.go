@@ -308,7 +308,11 @@ func (l *ledger) DropShadow(_ context.Context, owner string) error {
 
 func (l *ledger) Expand(_ context.Context, _ *pipeline.Pipeline, _ generation.ExpandSpec, t admission.Ticket, _ func(time.Duration)) (generation.ExpandResult, error) {
 	return held(l, func() (generation.ExpandResult, error) {
-		return generation.ExpandResult{Done: true}, t.Decide(l.facts(t.Question))
+		err := t.Decide(l.facts(t.Question))
+		if held, ok := errors.AsType[admission.HeldError](err); ok {
+			return generation.ExpandResult{Held: held.Reason}, nil
+		}
+		return generation.ExpandResult{Done: err == nil}, err
 	})
 }
 

@@ -186,6 +186,33 @@ func TestAHoldIsWaitedForByTimer(t *testing.T) {
 	require.InDelta(t, 24*60, e.times("Publish prod publish"), 10, "it looks every minute")
 }
 
+// A table that readers see gets no column while a hold stands: the deployment waits as a publish does.
+func TestMakingRoomWaitsForAHold(t *testing.T) {
+	t.Parallel()
+	e := smooth(t, crossing("prod"))
+	l := e.ledgers["prod"]
+	l.hold = "the month is being closed"
+	s, err := e.deploy(t, func(env *testsuite.TestWorkflowEnvironment) {
+		env.RegisterDelayedCallback(func() {
+			require.Zero(t, e.times("Publish prod publish-canary"))
+			require.Zero(t, now(t, env).Asked, "nobody has to answer")
+			l.mu.Lock()
+			defer l.mu.Unlock()
+			l.hold = ""
+		}, 24*time.Hour)
+	})
+	require.NoError(t, err)
+	require.Equal(t, workflows.StageDone, s.Stage, s.Sentence)
+	told := 0
+	for _, event := range s.Events {
+		if strings.Contains(event.Text, "waits: the environment is on hold: the month is being closed") {
+			told++
+		}
+	}
+	require.Equal(t, 1, told)
+	require.InDelta(t, 24*60, e.times("Expand prod"), 10, "it looks every minute")
+}
+
 // watched is an environment that is watched for two hours, every hour.
 func watched(name string) plan.EnvironmentSummary {
 	x := crossing(name)

@@ -14,7 +14,7 @@ import (
 )
 
 const (
-	// firstHeld and lastHeld are how often a publish that is held looks whether it may go on.
+	// firstHeld and lastHeld are how often what is held looks whether it may go on.
 	firstHeld = 5 * time.Second
 	lastHeld  = time.Minute
 )
@@ -24,7 +24,7 @@ const (
 // done, and what was built there is of no use any more. What a person answers is recorded where the publish looks for it.
 func publish(ctx workflow.Context, c *conduct.Conductor, in activities.PublishInput) ([]generation.Swap, error) {
 	at := conduct.Scope{Environment: in.Target.Environment, Step: in.Step}
-	for held := firstHeld; ; {
+	for wait := (holding{}); ; {
 		if err := c.Checkpoint(ctx); err != nil { // nothing of it is visible yet
 			return nil, err
 		}
@@ -40,13 +40,9 @@ func publish(ctx workflow.Context, c *conduct.Conductor, in activities.PublishIn
 		case generation.ForOthers:
 			return res.Moved, nil
 		case generation.ForHold:
-			if held == firstHeld {
-				c.Tell(ctx, at, "waits: "+res.Why)
-			}
-			if err := workflow.NewTimer(ctx, held).Get(ctx, nil); err != nil {
+			if err := wait.out(ctx, c, at, res.Why); err != nil {
 				return nil, err
 			}
-			held = min(2*held, lastHeld)
 			continue
 		}
 		g, err := c.Ask(ctx, at, parked(in.Step, in.About(), in.Target, res))
@@ -89,10 +85,22 @@ func unsure(pieces []activities.Piece) []string {
 	return about
 }
 
-// expand makes room for a release's columns, and parks like a publish.
+// holding is the wait of what is held.
+type holding struct{ last time.Duration }
+
+// out waits until it is time to look again, and says the first time why.
+func (h *holding) out(ctx workflow.Context, c *conduct.Conductor, at conduct.Scope, why string) error {
+	if h.last == 0 {
+		c.Tell(ctx, at, "waits: "+why)
+	}
+	h.last = min(max(firstHeld, 2*h.last), lastHeld)
+	return workflow.NewTimer(ctx, h.last).Get(ctx, nil)
+}
+
+// expand makes room for a release's columns, and waits and parks like a publish.
 func expand(ctx workflow.Context, c *conduct.Conductor, in activities.ExpandInput) error {
 	at := conduct.Scope{Environment: in.Target.Environment, Step: "expand"}
-	for {
+	for wait := (holding{}); ; {
 		res, err := Expand.Do(ctx, c, at, "expand schema", in)
 		if err != nil {
 			return err
@@ -102,6 +110,12 @@ func expand(ctx workflow.Context, c *conduct.Conductor, in activities.ExpandInpu
 		}
 		if res.Done {
 			return nil
+		}
+		if res.Held != "" {
+			if err := wait.out(ctx, c, at, res.Held); err != nil {
+				return err
+			}
+			continue
 		}
 		question := parked("expand", "", in.Target, generation.PublishResult{Blocked: res.Blocked, More: res.More, WaitingFor: generation.ForLocks})
 		question.Choices = []gate.Choice{gate.Retry, gate.Reject}

@@ -94,7 +94,7 @@ func Decide(q Question, f Facts, rule gate.Approval) error {
 			return err
 		}
 	}
-	if f.Hold != "" && q.What == Publish && !q.TurnBack {
+	if f.Hold != "" && (q.What == Publish || q.What == Expand) && !q.TurnBack {
 		return HeldError{Reason: "the environment is on hold: " + f.Hold}
 	}
 	if f.Exclusive && f.Crossing != string(q.Owner) && q.What == Publish && !q.TurnBack {

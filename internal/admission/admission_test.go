@@ -232,6 +232,9 @@ func TestAdmission(t *testing.T) {
 		"a build on hold": {of: crossing, but: []change{func(w *world) {
 			w.f.Hold, w.q.What, w.q.Swaps = "disk is full", admission.Build, nil
 		}}},
+		"making room on hold": {of: crossing, but: []change{func(w *world) {
+			w.f.Hold, w.q.What, w.q.Swaps = "disk is full", admission.Expand, nil
+		}}, held: true},
 		"a turn-back on hold": {of: back, but: []change{func(w *world) { w.f.Hold = "disk is full" }}},
 		"what is refused is not told to wait": {of: crossing, but: []change{func(w *world) {
 			w.f.Hold, w.f.Fenced = "disk is full", "rolled back"

@@ -30,7 +30,8 @@ func readStanding(h *Hold) statement {
 		WHERE released_at IS NULL`, into: []any{&h.ID, &h.Reason, &h.By, &h.Since}}
 }
 
-// SetHold sets a hold. Where one stands already it stays as it is.
+// SetHold sets a hold. Where one stands already it stays as it is. The caller holds ExcludeChange, so that nothing is
+// published afterwards by who has looked before.
 func (l Ledger) SetHold(ctx context.Context, q Querier, by, reason string, asked effect.Owner) error {
 	if _, err := q.Exec(ctx, l.sql(`
 		INSERT INTO ledger.hold (reason, set_by, set_in)

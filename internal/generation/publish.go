@@ -53,10 +53,11 @@ type ExpandSpec struct {
 	Application string
 }
 
-// ExpandResult is what an expansion changed. While Done is false something is left to do, and Blocked holds it up.
+// ExpandResult is what an expansion changed. While Done is false something is left to do, and Blocked or a hold is in the way.
 type ExpandResult struct {
 	Done    bool      `json:"done"`
 	Changes []string  `json:"changes,omitempty"` // "create fct_orders", "add fct_orders.currency_code text"
 	Blocked []Session `json:"blocked,omitempty"`
 	More    int       `json:"more,omitempty"` // sessions that Blocked does not name
+	Held    string    `json:"held,omitempty"` // why nothing that readers see is changed for now
 }

@@ -2,6 +2,9 @@ package warehouse_test
 
 import (
 	"context"
+	"fmt"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -252,11 +255,11 @@ func TestAPublishLooksAgainWhenItHasItsLocks(t *testing.T) {
 func TestAHoldEndsWhenAPersonReleasesIt(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
+	b.orders("2026-01-01", 10, 1)
+	held := b.patient(b.swaps(t, mart("1.0.0"), "2026-01-01")...)
 	require.Equal(t, fault.Invalid, fault.ClassOf(b.Hold(t.Context(), anew(workflow("hold/prod/1")), "ann", "")))
 	require.NoError(t, b.Hold(t.Context(), anew(workflow("hold/prod/1")), "ann", "quarter end"))
 	require.NoError(t, b.Hold(t.Context(), anew(workflow("hold/prod/1")), "ben", "lunch"), "the one that stands stays")
-	b.orders("2026-01-01", 10, 1)
-	held := b.patient(b.swaps(t, mart("1.0.0"), "2026-01-01")...)
 	result, err := b.attempt(t.Context(), held, beat)
 	require.NoError(t, err)
 	require.False(t, result.Done)
@@ -298,6 +301,123 @@ func TestAStoppedAttemptEntersWatchesAndHoldsNothingAgain(t *testing.T) {
 	var asked string
 	require.NoError(t, b.db.Pool.QueryRow(t.Context(), `SELECT set_in || ' ' || released_in FROM `+b.db.Schema+`__ledger.hold`).Scan(&asked))
 	require.Equal(t, string(workflow("hold/prod/1"))+" "+string(workflow("release-hold/prod/1")), asked, "the ledger knows which workflows asked")
+}
+
+// When a hold stands, nothing is on its way any more that has looked for one before.
+func TestAHoldWaitsForWhoeverHasLookedBefore(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.orders("2026-01-01", 10, 1)
+	first := b.patient(b.swaps(t, mart("1.0.0"), "2026-01-01")...)
+	const gate = 17
+	keeper, err := b.db.Pool.Acquire(t.Context())
+	require.NoError(t, err)
+	release := sync.OnceValue(func() error {
+		defer keeper.Release()
+		_, err := keeper.Exec(context.WithoutCancel(t.Context()), `SELECT pg_advisory_unlock_all()`)
+		return err
+	})
+	defer func() { require.NoError(t, release()) }()
+	_, err = keeper.Exec(t.Context(), `SELECT pg_advisory_lock($1, hashtext($2))`, gate, b.db.Schema)
+	require.NoError(t, err)
+	b.db.Exec(t, fmt.Sprintf(`
+		CREATE FUNCTION stop() RETURNS trigger LANGUAGE plpgsql SET lock_timeout = 0 AS $$
+		BEGIN PERFORM pg_advisory_xact_lock_shared(%d, hashtext('%s')); RETURN NULL; END $$`, gate, b.db.Schema))
+	b.db.Exec(t, fmt.Sprintf(`
+		CREATE CONSTRAINT TRIGGER stop AFTER INSERT ON %s__ledger.swap
+		DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION stop()`, b.db.Schema))
+	waiting := func(what string, args ...any) func() bool {
+		return func() bool {
+			var n int
+			require.NoError(t, b.db.Pool.QueryRow(t.Context(), `SELECT count(*) FROM pg_locks WHERE NOT granted AND `+what, args...).Scan(&n))
+			return n > 0
+		}
+	}
+	published := make(chan error, 1)
+	go func() {
+		result, err := b.attempt(context.WithoutCancel(t.Context()), first, beat)
+		if err == nil && !result.Done {
+			err = fmt.Errorf("not done: %+v", result)
+		}
+		published <- err
+	}()
+	require.Eventually(t, waiting(`locktype = 'advisory' AND classid = $1 AND objid = (hashtext($2)::bigint & 4294967295)::oid`, gate, b.db.Schema),
+		20*time.Second, 10*time.Millisecond, "the publish to come to its commit")
+	held := make(chan error, 1)
+	go func() {
+		held <- b.Hold(context.WithoutCancel(t.Context()), anew(workflow("hold/prod/1")), "ann", "quarter end")
+	}()
+	isWaiting := waiting(`locktype = 'relation' AND relation = to_regclass($1)::oid`, b.db.Schema+"__ledger.change")
+	require.Eventually(t, func() bool { return len(held) > 0 || isWaiting() }, 20*time.Second, 10*time.Millisecond)
+	require.Empty(t, held, "it stands, and the publish is still on its way")
+	require.NoError(t, release())
+	require.NoError(t, <-published)
+	require.NoError(t, <-held)
+	b.orders("2026-01-02", 10, 1)
+	built, err := b.Build(t.Context(), b.spec(mart("1.0.0"), "2026-01-02"))
+	require.NoError(t, err)
+	result, err := b.attempt(t.Context(), b.patient(swap(built[0].Generation, built[0].From)), beat)
+	require.NoError(t, err)
+	require.Contains(t, result.Why, "quarter end")
+}
+
+// What readers see of a table is its columns, too: none is added while a hold stands, also where it was set meanwhile.
+func TestATableGetsNoColumnWhileAHoldStands(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.orders("2026-01-01", 10, 1)
+	b.publish(t, swap(b.build(t, shop(), "2026-01-01").Generation, 0))
+	b.cross(t, "1.1.0")
+	wider := shop()
+	wider.Version = "1.1.0"
+	wider.Outputs[0].SQL = strings.Replace(wider.Outputs[0].SQL, "channel, amount", "channel, amount, 1 AS extra", 1)
+	_, err := b.Build(t.Context(), b.spec(wider, "2026-01-01"))
+	require.NoError(t, err)
+	columns := func() (n int) {
+		require.NoError(t, b.db.Pool.QueryRow(t.Context(), `SELECT count(*) FROM pg_attribute WHERE attrelid = 'fct_orders'::regclass AND attname = 'extra'`).Scan(&n))
+		return n
+	}
+	ticket := b.ticket()
+	ticket.Question.What = admission.Expand
+	expand := func(beat func(time.Duration)) (generation.ExpandResult, error) {
+		return b.Expand(context.WithoutCancel(t.Context()), wider, generation.ExpandSpec{LockBudget: time.Minute}, ticket, beat)
+	}
+
+	reader := b.begin(t, pgx.TxOptions{})
+	_, err = reader.Exec(t.Context(), `SELECT count(*) FROM fct_orders`)
+	require.NoError(t, err)
+	climbs, ended := make(chan struct{}, 10_000), make(chan generation.ExpandResult, 1)
+	go func() {
+		result, err := expand(func(waited time.Duration) {
+			if waited > 100*time.Millisecond { // past its first look
+				climbs <- struct{}{}
+			}
+		})
+		if err != nil {
+			result.Held = err.Error()
+		}
+		ended <- result
+	}()
+	select {
+	case <-climbs:
+	case r := <-ended:
+		require.Fail(t, "it did not wait", "%+v", r)
+	}
+	require.NoError(t, b.Hold(t.Context(), anew(workflow("hold/prod/1")), "ann", "quarter end"))
+	require.NoError(t, reader.Rollback(t.Context()))
+	r := <-ended
+	require.False(t, r.Done)
+	require.Contains(t, r.Held, "on hold: quarter end (set by ann)")
+	require.Zero(t, columns())
+
+	r, err = expand(func(time.Duration) {})
+	require.NoError(t, err)
+	require.False(t, r.Done)
+	require.Contains(t, r.Held, "quarter end")
+	require.Zero(t, columns())
+	require.NoError(t, b.ReleaseHold(t.Context(), anew(workflow("release-hold/prod/1")), "ann"))
+	b.expand(t, wider)
+	require.Equal(t, 1, columns())
 }
 
 // The rule is the environment's own, whatever a caller says: what it has to find is the recorded answers.

@@ -162,8 +162,8 @@ func (w *Warehouse) Standing(ctx context.Context) (release.Standing, error) {
 	return out, postgres.Classify("look at", w.names.schema, err)
 }
 
-// Hold sets a hold in the ledger of an environment; while it stands nothing is published but what turns back. A ledger of
-// another environment is fault.Refused.
+// Hold sets a hold in the ledger of an environment; while it stands nothing is published but what turns back, and when it
+// returns nothing is under way that has not seen it. A ledger of another environment is fault.Refused.
 //
 // It happens once under its key: a call that comes back when the hold was released sets none again.
 func (w *Warehouse) Hold(ctx context.Context, key effect.Key, by, reason string) error {
@@ -175,6 +175,9 @@ func (w *Warehouse) Hold(ctx context.Context, key effect.Key, by, reason string)
 	}
 	_, err := settle(ctx, w, key, "hold", func(tx pgx.Tx) (struct{}, error) {
 		if err := w.ledger.BindEnvironment(ctx, tx, key.Environment); err != nil {
+			return struct{}{}, err
+		}
+		if err := w.ledger.ExcludeChange(ctx, tx); err != nil {
 			return struct{}{}, err
 		}
 		return struct{}{}, w.ledger.SetHold(ctx, tx, by, reason, key.Owner)
