@@ -15,7 +15,7 @@ func (s *Site) other(ctx context.Context, t Target, r release.Release) (*pipelin
 	if r.Pipeline != t.Release.Pipeline {
 		return nil, fault.Newf(fault.Refused, "build a control of", r.String(), "plan again: drawbridge plan", "it is no release of "+t.Release.Pipeline)
 	}
-	name := "config." + s.Environment + ".yaml"
+	name := s.packed()
 	body, err := s.config(ctx, t, name)
 	if err != nil {
 		return nil, err

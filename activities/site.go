@@ -180,7 +180,7 @@ func (s *Site) calls(ctx context.Context, owner effect.Owner) error {
 
 // parse reads a pipeline with the packed config of this environment, or with the blob that replaces it.
 func (s *Site) parse(ctx context.Context, files map[string][]byte, config string) (*pipeline.Pipeline, error) {
-	name := "config." + s.Environment + ".yaml"
+	name := s.packed()
 	if config != "" {
 		body, err := s.Store.Blob(ctx, config)
 		if err != nil {
@@ -192,49 +192,97 @@ func (s *Site) parse(ctx context.Context, files map[string][]byte, config string
 }
 
 // locate finds where a pipeline lives in this environment, when a target names no release: its releases are asked in turn,
-// newest first, until the ledger of one knows the pipeline; the config of what is active there then says where it is. A
-// release that never came here says nothing.
+// newest first, until the ledger of one has something of it active, or else until one knows it at all: who has reserved a tenure
+// there may have left a crossing. The config of what is active then says where it is. A release that never came here says nothing.
 func (s *Site) locate(ctx context.Context, t Target) (Target, *pipeline.Pipeline, Warehouse, error) {
 	if t.Release.Digest != "" {
 		p, w, err := s.open(ctx, t)
 		return t, p, w, err
 	}
-	looked := map[string]bool{}
-	var failed error
-	for r, err := range s.Store.Releases(ctx, t.Release.Pipeline) {
-		if err != nil {
-			return t, nil, nil, fmt.Errorf("list releases of %s: %w", t.Release.Pipeline, err)
+	var known *place
+	var active release.Tenure
+	failed, err := s.places(ctx, t, []string{t.Config}, func(at place) (done bool, err error) {
+		if active, err = at.w.Active(ctx, t.Release.Pipeline); err != nil {
+			return true, err
 		}
-		t.Release = r
-		p, w, err := s.open(ctx, t)
-		if err != nil {
-			failed = cmp.Or(failed, err) // another release may say where it is
-			continue
+		if active.Number != 0 {
+			known = &at
+			return true, nil
 		}
-		if place := p.Config.Warehouse + " " + p.Config.WarehouseSchema; looked[place] {
-			continue
-		} else {
-			looked[place] = true
+		if known == nil {
+			var knows bool
+			if knows, err = at.w.Knows(ctx, t.Release.Pipeline); knows {
+				known = &at
+			}
 		}
-		active, err := w.Active(ctx, r.Pipeline)
-		if err != nil {
-			return t, nil, nil, err
-		}
-		if active.Number == 0 {
-			continue
-		}
-		if !active.None() {
-			t.Release, t.Config = active.Release, active.Config
-			p, w, err = s.open(ctx, t)
-		}
-		return t, p, w, err
-	}
-	if failed != nil {
+		return false, err
+	})
+	switch {
+	case err != nil:
+		return t, nil, nil, err
+	case known != nil && active.None():
+		return known.target, known.p, known.w, nil
+	case known != nil:
+		known.target.Release, known.target.Config = active.Release, active.Config
+		p, w, err := s.open(ctx, known.target)
+		return known.target, p, w, err
+	case failed != nil:
 		return t, nil, nil, failed
 	}
 	return t, nil, nil, fault.Newf(fault.Refused, "find", t.Release.Pipeline+" in "+s.Environment,
 		"deploy a release: drawbridge deploy "+t.Release.Pipeline+" --to "+s.Environment, "it was never published here")
 }
+
+// place is a schema in which a pipeline may live here, and a release that says so.
+type place struct {
+	target Target
+	p      *pipeline.Pipeline
+	w      Warehouse
+}
+
+// places visits where the releases of a pipeline would have lived here, newest first, with each of some configs; each place
+// once, until visit is done. failed is why one that may be another could not be opened: a release that is not for this
+// environment is none.
+func (s *Site) places(ctx context.Context, t Target, configs []string, visit func(place) (done bool, err error)) (failed, err error) {
+	looked := map[string]bool{}
+	for r, err := range s.Store.Releases(ctx, t.Release.Pipeline) {
+		if err != nil {
+			return failed, fmt.Errorf("list releases of %s: %w", t.Release.Pipeline, err)
+		}
+		for _, config := range configs {
+			t.Release, t.Config = r, config
+			p, w, err := s.open(ctx, t)
+			if err != nil {
+				if here, lost := s.isFor(ctx, t); here || lost != nil {
+					failed = cmp.Or(failed, err) // another release may say where it is
+				}
+				continue
+			}
+			at := p.Config.Warehouse + " " + p.Config.WarehouseSchema
+			if looked[at] {
+				continue
+			}
+			looked[at] = true
+			if done, err := visit(place{target: t, p: p, w: w}); err != nil || done {
+				return failed, err
+			}
+		}
+	}
+	return failed, nil
+}
+
+// isFor says whether a release has a config for this environment.
+func (s *Site) isFor(ctx context.Context, t Target) (bool, error) {
+	if t.Config != "" {
+		return true, nil
+	}
+	files, err := s.Store.Files(ctx, t.Release.Digest)
+	_, ok := files[s.packed()]
+	return ok, err
+}
+
+// packed is the name of this environment's config in a release.
+func (s *Site) packed() string { return "config." + s.Environment + ".yaml" }
 
 // replaced are files, one of them with another body.
 func replaced(files map[string][]byte, name string, body []byte) map[string][]byte {

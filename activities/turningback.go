@@ -35,6 +35,9 @@ type TurnBacker interface {
 	BeginTurnBack(ctx context.Context, req turnback.Request, key effect.Key) (b turnback.TurnBack, ok bool, err error)
 	// PreviewTurnBack says what a request would open, and changes nothing.
 	PreviewTurnBack(ctx context.Context, req turnback.Request) (b turnback.TurnBack, ok bool, err error)
+	// Knows says whether the ledger has ever heard of a pipeline; Remains is what it has of a workflow that cannot speak.
+	Knows(ctx context.Context, pipeline string) (bool, error)
+	Remains(ctx context.Context, pipeline, workflow string) (turnback.Remains, error)
 	TurnBack(ctx context.Context, tenure int64) (turnback.TurnBack, error)
 	// DecideTurnBack decides about the next partitions after a key, from what is live now.
 	DecideTurnBack(ctx context.Context, b turnback.TurnBack, has []turnback.Output, after partition.Key, limit int) (turnback.Page, error)
@@ -138,10 +141,7 @@ func (a *TurningBack) Recover(ctx context.Context, in RecoverInput) (Began, erro
 	if effect.RecoveryID(in.Workflow) != in.Target.Owner.Workflow() {
 		return Began{}, fault.Newf(fault.Refused, "recover", in.Workflow, "drawbridge recover "+in.Workflow, in.Target.Owner.Workflow()+" is not its recovery")
 	}
-	req := turnback.Request{Workflow: in.Workflow, ByPerson: true, By: in.By, Reason: "recovery of " + in.Workflow}
-	if in.Resume {
-		req.Workflow, req.Resume = "", true
-	}
+	req := turnback.Request{Workflow: in.Workflow, Resume: in.Resume, ByPerson: true, By: in.By, Reason: "recovery of " + in.Workflow}
 	return a.begin(ctx, beginning{target: in.Target, round: in.Round, req: req})
 }
 

@@ -56,9 +56,6 @@ func exitOf(s workflows.Status) exit {
 	case workflows.StageWaiting, workflows.StagePaused:
 		return exitWaiting
 	case workflows.StageRefused:
-		if s.Kind == view.Recovery {
-			return exitDone // nothing had been published
-		}
 		return exitRefused
 	case workflows.StageStuck:
 		return exitStuck

@@ -85,8 +85,8 @@ func TestEveryStageHasAnExitCode(t *testing.T) {
 		require.Equal(t, want, exitOf(workflows.Status{Header: conduct.Header{Kind: view.Deployment, Stage: stage}}), stage)
 	}
 	for stage, want := range map[workflows.Stage]exit{
-		workflows.StageRefused: exitDone, workflows.StageRolledBack: exitDone, workflows.StageStuck: exitStuck, workflows.StageWaiting: exitWaiting,
+		workflows.StageDone: exitDone, workflows.StageRolledBack: exitDone, workflows.StageRefused: exitRefused, workflows.StageStuck: exitStuck, workflows.StageWaiting: exitWaiting,
 	} {
-		require.Equal(t, want, exitOf(workflows.Status{Header: conduct.Header{Kind: view.Recovery, Stage: stage}}), "a recovery that turned everything back: %s", stage)
+		require.Equal(t, want, exitOf(workflows.Status{Header: conduct.Header{Kind: view.Recovery, Stage: stage}}), "a recovery is done where nothing is left, and only there: %s", stage)
 	}
 }

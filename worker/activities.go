@@ -41,6 +41,7 @@ func controlActivities(site *activities.Site) []conduct.Bound {
 		workflows.BeginRecovery.Bind(turning.Recover),
 		workflows.SwapPass.Bind(turning.SwapPass),
 		workflows.EndTurnBack.Bind(turning.End),
+		workflows.FindRemains.Bind(turning.Remains),
 		workflows.MeasureBefore.Bind(watching.MeasureBefore),
 		workflows.Look.Bind(watching.Look),
 		workflows.Inspect.Bind(inspecting.Inspect),

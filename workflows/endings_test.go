@@ -378,7 +378,7 @@ func TestARecoveryOfNothingSaysSo(t *testing.T) {
 	e := smooth(t, crossing("dev"), crossing("prod"))
 	s, err := e.recovery(t)
 	require.NoError(t, err)
-	require.Equal(t, workflows.StageRefused, s.Stage)
+	require.Equal(t, workflows.StageDone, s.Stage)
 	require.Contains(t, s.Sentence, "nothing of it is open")
 }
 
@@ -420,4 +420,61 @@ func TestNoCancelEndsARecoveryAndWhatIsLeftIsNamed(t *testing.T) {
 	require.Contains(t, s.Sentence, "prod")
 	require.Contains(t, s.Sentence, "its child is gone")
 	require.Contains(t, e.ledgers["dev"].fences, string(earlier), "the other environment is recovered")
+}
+
+func TestARecoveryGoesOnWhereAnEnvironmentCannotBeRead(t *testing.T) {
+	t.Parallel()
+	e := smooth(t, crossing("dev"), crossing("prod"))
+	e.terminated("dev", "2026-01-30")
+	e.terminated("prod", "2026-01-31")
+	e.ledgers["prod"].away = fault.Newf(fault.Refused, "reach", "the warehouse of prod", "is it up?", "it does not answer")
+	s, err := e.recovery(t)
+	require.NoError(t, err)
+	require.Equal(t, workflows.StageStuck, s.Stage)
+	require.Contains(t, s.Sentence, "left as they are: prod: what is left could not be read")
+	require.Contains(t, s.Sentence, "it does not answer")
+	e.unchanged(t, "dev")
+	require.Contains(t, e.ledgers["dev"].fences, string(earlier))
+}
+
+func TestAnEnvironmentThatNeverHeardOfThePipelineHasNothingToRecover(t *testing.T) {
+	t.Parallel()
+	e := smooth(t, crossing("dev"), crossing("prod"))
+	e.terminated("dev", "2026-01-30")
+	e.ledgers["prod"] = newLedger("prod")
+	e.sites["prod"].Warehouse = func(context.Context, pipeline.Config) (activities.Warehouse, error) { return e.ledgers["prod"], nil }
+	s, err := e.recovery(t)
+	require.NoError(t, err)
+	require.Equal(t, workflows.StageRolledBack, s.Stage)
+	require.Contains(t, s.Sentence, "dev")
+	require.NotContains(t, s.Sentence, "prod")
+	e.unchanged(t, "dev")
+}
+
+func TestARecoveryEndsTheCrossingOfWhatPublishedNothing(t *testing.T) {
+	t.Parallel()
+	e := smooth(t, crossing("dev"), crossing("prod"))
+	e.ledgers["prod"].crossing = string(earlier)
+	s, err := e.recovery(t)
+	require.NoError(t, err)
+	require.Equal(t, workflows.StageDone, s.Stage)
+	require.Contains(t, s.Sentence, "stopped in prod")
+	require.Empty(t, e.ledgers["prod"].crossing)
+	require.Contains(t, e.ledgers["prod"].fences, string(earlier))
+}
+
+func TestARecoveryAsksByTheRuleOfAnEnvironmentThatItHasNotChangedYet(t *testing.T) {
+	t.Parallel()
+	e := smooth(t, crossing("dev"), crossing("prod"))
+	e.rule(strict())
+	e.terminated("prod", "2026-01-31")
+	e.refuse = fault.Newf(fault.Conflict, "turn back", "shop", "look", "another turn-back is open here")
+	s, err := e.recovery(t,
+		decide(time.Hour, said("compensate-prod", gate.Keep, "ann"), answered(t)),
+		decide(2*time.Hour, said("compensate-prod", gate.Keep, "carol"), answered(t)),
+	)
+	require.NoError(t, err)
+	require.Equal(t, workflows.StageStuck, s.Stage)
+	require.Contains(t, s.Sentence, "prod")
+	require.Contains(t, s.Sentence, "another turn-back is open here")
 }

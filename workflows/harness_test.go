@@ -47,6 +47,7 @@ type effects struct {
 	publish   func(context.Context, activities.PublishInput) (generation.PublishResult, error)
 	swap      func(context.Context, activities.PassInput) (activities.Pass, error)
 	look      func(activities.LookInput) (activities.Look, error)
+	refuse    error // why no recovery begins in prod
 	inspect   func(context.Context, activities.InspectInput) (activities.InspectResult, error)
 	survey    []activities.Surveyed
 	housekeep func(activities.House) error
@@ -386,6 +387,9 @@ func (e *effects) bound() (control, build []conduct.Bound) {
 		}),
 		workflows.BeginRecovery.Bind(func(ctx context.Context, in activities.RecoverInput) (activities.Began, error) {
 			e.called("Begin " + in.Target.Environment)
+			if e.refuse != nil && in.Target.Environment == "prod" {
+				return activities.Began{}, activities.ApplicationError(e.refuse)
+			}
 			began, err := e.turning(in.Target).Recover(ctx, in)
 			return began, activities.ApplicationError(err)
 		}),
@@ -398,6 +402,11 @@ func (e *effects) bound() (control, build []conduct.Bound) {
 			e.called("End " + in.Target.Environment)
 			ended, err := e.turning(in.Target).End(ctx, in)
 			return ended, activities.ApplicationError(err)
+		}),
+		workflows.FindRemains.Bind(func(ctx context.Context, in activities.RemainsInput) (activities.Remains, error) {
+			e.called("FindRemains " + in.Target.Environment)
+			found, err := e.turning(in.Target).Remains(ctx, in)
+			return found, activities.ApplicationError(err)
 		}),
 		workflows.Look.Bind(func(ctx context.Context, in activities.LookInput) (activities.Look, error) {
 			e.called("Look " + in.Target.Environment)

@@ -51,11 +51,12 @@ type RollbackInput struct {
 
 // RecoveryInput finishes what a workflow of any kind left behind.
 type RecoveryInput struct {
-	Pipeline     string            `json:"pipeline"`
-	Workflow     string            `json:"workflow"`     // ID
-	Environments []string          `json:"environments"` // in the order of crossing
-	Configs      map[string]string `json:"configs,omitempty"`
-	By           string            `json:"by"`
+	Pipeline     string   `json:"pipeline"`
+	Workflow     string   `json:"workflow"`     // ID
+	Environments []string `json:"environments"` // in the order of crossing
+	// Configs are the digests of the configs that replaced the packed one in an environment, in whichever of its starts.
+	Configs map[string][]string `json:"configs,omitempty"`
+	By      string              `json:"by"`
 }
 
 // PlanInput asks for a plan without applying it.

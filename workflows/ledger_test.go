@@ -50,6 +50,8 @@ type ledger struct {
 	begun       map[int64]bool                                 // tenures under which something was published
 	counted     map[int64]int                                  // how many swaps were, by tenure
 
+	away error // why it cannot be read
+
 	// meddle stands in a publish's way; spoil is what is wrong with a build. They are called with the ledger held.
 	meddle func(generation.PublishSpec, []generation.Swap) (generation.PublishResult, error)
 	spoil  func(activities.BuildSpec) error

@@ -77,6 +77,8 @@ const (
 	RebuildPass       conduct.Call[building, activities.PassInput, activities.Pass]        = "RebuildPass"
 	EndTurnBack       conduct.Call[settling, activities.EndInput, activities.Ended]        = "EndTurnBack"
 
+	FindRemains conduct.Call[control, activities.RemainsInput, activities.Remains] = "FindRemains"
+
 	MeasureBefore conduct.Call[observing, activities.Target, activities.WatchBaseline]       = "MeasureBefore"
 	Look          conduct.Call[observing, activities.LookInput, activities.Look]             = "Look"
 	Inspect       conduct.Call[control, activities.InspectInput, activities.InspectResult]   = "Inspect"
@@ -96,7 +98,7 @@ func Activities() []conduct.Activity {
 		Survey.By(EnvironmentName), Housekeep.By(EnvironmentName), SetHold.By(HoldName),
 		BeginTurnBack.By(RollbackName), BeginCompensation.By(DeploymentName), BeginRecovery.By(RecoveryName),
 		SwapPass.By(DeploymentName, RollbackName, RecoveryName), RebuildPass.By(DeploymentName, RollbackName, RecoveryName),
-		EndTurnBack.By(DeploymentName, RollbackName, RecoveryName),
+		EndTurnBack.By(DeploymentName, RollbackName, RecoveryName), FindRemains.By(RecoveryName),
 		MeasureBefore.By(DeploymentName), Look.By(DeploymentName),
 		Inspect.By(InspectionName, EnvironmentName), Examine.By(EnvironmentName),
 	}
@@ -224,6 +226,15 @@ func Deployed(id string) (pipeline, version string, ok bool) {
 	return pipeline, release.OfSlug(version), ok
 }
 
+// PipelineOf reads which pipeline a deployment, run or rollback is about out of its ID; ok is false for the ID of anything else.
+func PipelineOf(id string) (pipeline string, ok bool) {
+	parts := strings.SplitN(id, "/", 3)
+	if len(parts) < 3 || !slices.Contains([]string{"deploy", "run", "rollback"}, parts[0]) {
+		return "", false
+	}
+	return parts[1], parts[1] != ""
+}
+
 // RunID is the one run that a partition may have at a time in an environment.
 func RunID(pipeline, environment string, key partition.Key) string {
 	return fmt.Sprintf("run/%s/%s/%s", pipeline, environment, key)
@@ -236,6 +247,9 @@ func RollbackID(pipeline, environment string) string {
 
 // RecoveryID is the recovery of a workflow that ended without finishing.
 func RecoveryID(workflowID string) string { return effect.RecoveryID(workflowID) }
+
+// Recovered reads a recovery's ID: the ID of what it recovers. ok is false for the ID of anything else.
+func Recovered(id string) (of string, ok bool) { return strings.CutPrefix(id, effect.RecoveryID("")) }
 
 // EnvironmentID is the one workflow that answers questions about an environment.
 func EnvironmentID(environment string) string { return "environment/" + environment }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"go.temporal.io/sdk/activity"
+	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/converter"
 	"go.temporal.io/sdk/testsuite"
 
@@ -45,6 +46,13 @@ func TestEveryActivityIsTakenOverWithinSeconds(t *testing.T) {
 	house.survey = []activities.Surveyed{{House: activities.House{Schema: "shop_dev"}}}
 	planned := deployInput("dev")
 	planned.Plan = planDigest
+	asked := crossing("dev")
+	asked.Approval = gate.Approval{Required: true}
+	no := yes("approval-dev")
+	no.Choice = gate.Reject
+	left := smooth(t, crossing("dev"))
+	left.terminated("dev", "2026-01-30")
+	recovery := workflows.RecoveryInput{Pipeline: "shop", Workflow: earlier.Workflow(), Environments: []string{"dev"}, By: "bob"}
 	for _, s := range []struct {
 		of      *effects
 		name    string
@@ -53,7 +61,11 @@ func TestEveryActivityIsTakenOverWithinSeconds(t *testing.T) {
 	}{
 		{deployed, workflows.DeploymentName, deployInput("dev"), []func(*testsuite.TestWorkflowEnvironment){decide(time.Minute, yes("approval-dev"), answered(t))}},
 		{smooth(t, crossing("dev")), workflows.DeploymentName, planned, nil},
+		{smooth(t, asked), workflows.DeploymentName, deployInput("dev"), []func(*testsuite.TestWorkflowEnvironment){decide(time.Minute, no, answered(t))}},
 		{turned, workflows.RollbackName, rollbackInput(), nil},
+		{left, workflows.RecoveryName, recovery, []func(*testsuite.TestWorkflowEnvironment){func(env *testsuite.TestWorkflowEnvironment) {
+			env.SetStartWorkflowOptions(client.StartWorkflowOptions{ID: workflows.RecoveryID(recovery.Workflow)})
+		}}},
 		{smooth(t, crossing("dev")), workflows.PlanName, workflows.PlanInput{Pipeline: "shop", Source: "sha256:source", Environments: []string{"dev"}}, nil},
 		{smooth(t, crossing("dev")), workflows.ValidationName, workflows.ValidationInput{Pipeline: "shop", Source: "sha256:source", Environment: "dev"}, nil},
 		{house, workflows.EnvironmentName, workflows.EnvironmentInput{Environment: "dev"}, []func(*testsuite.TestWorkflowEnvironment){

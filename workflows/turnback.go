@@ -9,7 +9,6 @@ import (
 	"drawbridge/internal/effect"
 	"drawbridge/internal/gate"
 	"drawbridge/internal/generation"
-	"drawbridge/internal/release"
 	"drawbridge/internal/turnback"
 	"drawbridge/workflows/conduct"
 )
@@ -120,9 +119,8 @@ type compensation struct {
 	// preview is nil where a person asked for it: then nobody is asked about a first release.
 	preview func(ctx workflow.Context) (activities.Began, error)
 	reason  string
-	no      []gate.Gate    // what people said that wanted it back
-	watched release.Tenure // what was watched, where there was nothing else to end
-	round   int            // of the last attempt: the effects of the next have keys of their own
+	no      []gate.Gate // what people said that wanted it back
+	round   int         // of the last attempt: the effects of the next have keys of their own
 }
 
 // run turns back until it is done, or a person says to leave it: it never gives up silently.
@@ -171,7 +169,6 @@ func (c *compensation) attempt(ctx workflow.Context, out *conduct.Outcome) error
 		return err
 	}
 	if began.Nothing {
-		c.watched = began.TurnBack.Watched
 		if other := began.TurnBack.Tenure; other.Number != 0 {
 			out.Changed = true
 			c.Tell(ctx, at, fmt.Sprintf("%s turns back what it had published, under tenure %d", effect.Owner(other.Owner).Workflow(), other.Number))

@@ -41,21 +41,35 @@ func (l *ledger) BeginTurnBack(_ context.Context, req turnback.Request, key effe
 	defer l.mu.Unlock()
 	actor := key.Owner
 	if b := l.open(); b != nil {
-		if !req.Resume && (b.Request.Owner != req.Owner || b.Request.Output != req.Output) {
+		same := b.Request.Owner == req.Owner
+		if req.Workflow != "" {
+			same = effect.Owner(b.Request.Owner).Workflow() == req.Workflow
+		}
+		if !req.Resume && (!same || b.Request.Output != req.Output) {
 			return turnback.TurnBack{}, false, fault.Newf(fault.Conflict, "turn back", req.Pipeline, "finish that one first", "another turn-back is open here")
 		}
 		l.reopen(b, req, actor)
 		l.fence("a turn-back goes on in another workflow", func(o string) bool { return o != string(actor) })
 		return *b, true, nil
 	}
-	if req.Resume {
-		return turnback.TurnBack{}, false, nil
-	}
 	for _, b := range l.backs {
-		if b.Tenure.Number == l.active && b.State == turnback.Stuck && b.Request.Owner == req.Owner && req.Workflow == "" {
+		if b.Tenure.Number != l.active || b.State != turnback.Stuck {
+			continue
+		}
+		same := !req.Resume && b.Request.Owner == req.Owner
+		if req.Workflow != "" {
+			same = req.Resume && about(*b, req.Workflow)
+		}
+		if same {
 			l.reopen(b, req, actor)
 			return *b, true, nil
 		}
+	}
+	if req.Resume {
+		return turnback.TurnBack{}, false, nil
+	}
+	if effect.Owner(l.watching).Workflow() == req.Workflow {
+		l.fences[l.watching], l.watching = "stopped", ""
 	}
 	if req.Workflow != "" && effect.Owner(l.crossing).Workflow() == req.Workflow {
 		req.Owner = l.crossing
@@ -65,14 +79,6 @@ func (l *ledger) BeginTurnBack(_ context.Context, req turnback.Request, key effe
 		return b, false, err
 	}
 	if !ok {
-		if req.Workflow != "" && effect.Owner(l.watching).Workflow() == req.Workflow {
-			for _, t := range l.tenures {
-				if t.Owner == l.watching {
-					b.Watched = t
-				}
-			}
-			req.Owner, l.watching = l.watching, ""
-		}
 		l.fence(actor.Workflow()+" stopped it", func(o string) bool {
 			return o == req.Owner || req.Workflow != "" && effect.Owner(o).Workflow() == req.Workflow
 		})
@@ -92,6 +98,36 @@ func (l *ledger) BeginTurnBack(_ context.Context, req turnback.Request, key effe
 	l.activate(b.Tenure.Number)
 	b.Tenure = l.tenure(b.Tenure.Number)
 	return b, true, nil
+}
+
+// about says that a turn-back is a workflow's, or takes back what it did.
+func about(b turnback.TurnBack, workflow string) bool {
+	return effect.Owner(b.Tenure.Owner).Workflow() == workflow || effect.Owner(b.Request.Owner).Workflow() == workflow
+}
+
+func (l *ledger) Knows(context.Context, string) (bool, error) {
+	return held(l, func() (bool, error) { return len(l.tenures) > 0, nil })
+}
+
+func (l *ledger) Remains(_ context.Context, _, workflow string) (turnback.Remains, error) {
+	return held(l, func() (turnback.Remains, error) {
+		if l.away != nil {
+			return turnback.Remains{}, l.away
+		}
+		r := turnback.Remains{Known: len(l.tenures) > 0}
+		for _, owner := range []string{l.crossing, l.watching} {
+			r.Open = r.Open || effect.Owner(owner).Workflow() == workflow
+		}
+		for _, b := range l.backs {
+			r.Open = r.Open || b.State == turnback.Open || b.State == turnback.Stuck && b.Tenure.Number == l.active && about(*b, workflow)
+		}
+		active := l.tenure(l.active)
+		if l.crossing == "" && active.Kind != release.ByTurnBack && effect.Owner(active.Owner).Workflow() == workflow {
+			_, none := turnback.Choose(l.tenures, l.active, "")
+			r.Live, r.Before, r.Watched = active, none == nil, l.watching == active.Owner
+		}
+		return r, nil
+	})
 }
 
 // reopen goes on with a turn-back: what it left is said anew.

@@ -78,6 +78,17 @@ func (l Ledger) Unwatch(ctx context.Context, q Querier, pipeline, owner string) 
 	return l.watched(ctx, q, pipeline, owner, nil)
 }
 
+// Watches says whether a deployment watches, as far as it has said.
+func (l Ledger) Watches(ctx context.Context, q Querier, pipeline, owner string) (bool, error) {
+	var watches bool
+	if err := q.QueryRow(ctx, l.sql(`
+		SELECT EXISTS (SELECT FROM ledger.tenure WHERE pipeline = $1 AND owner = $2 AND kind <> 'turn_back' AND watched_until IS NOT NULL)`),
+		pipeline, owner).Scan(&watches); err != nil {
+		return false, fmt.Errorf("look for the watch of %s: %w", pipeline, err)
+	}
+	return watches, nil
+}
+
 func (l Ledger) watched(ctx context.Context, q Querier, pipeline, owner string, seconds *float64) error {
 	if _, err := q.Exec(ctx, l.sql(`
 		UPDATE ledger.tenure

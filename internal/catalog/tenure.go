@@ -75,17 +75,6 @@ func (l Ledger) TenureOf(ctx context.Context, q Querier, pipeline, owner string)
 	return t, err
 }
 
-// Watched reads the tenure that a workflow watches, by the workflow's ID; its number is 0 when it watches none.
-func (l Ledger) Watched(ctx context.Context, q Querier, pipeline, workflow string) (t release.Tenure, err error) {
-	err = l.together(ctx, q, readTenure(&t, `
-		FROM ledger.tenure t
-		WHERE t.pipeline = $1 AND starts_with(t.owner, $2 || '/') AND strpos(substr(t.owner, length($2) + 2), '/') = 0
-		  AND t.watched_until > clock_timestamp()
-		ORDER BY t.number DESC
-		LIMIT 1`, pipeline, workflow))
-	return t, err
-}
-
 // readTenure reads one tenure, which is left as it is where there is none.
 func readTenure(t *release.Tenure, from string, args ...any) statement {
 	return statement{what: "read tenure", sql: `SELECT` + tenureColumns + from, args: args, into: intoTenure(t)}

@@ -15,7 +15,8 @@ type Request struct {
 	Owner string `json:"owner,omitempty"`
 	// Workflow is the ID of one that cannot speak: whatever the ledger still holds open of it goes back.
 	Workflow string `json:"workflow,omitempty"`
-	// Resume goes on with whatever turn-back is open, and opens none.
+	// Resume goes on with whatever turn-back is open, and opens none; of a workflow that cannot speak also with the one that has
+	// ended as stuck.
 	Resume bool `json:"resume,omitempty"`
 	// Output and Partition narrow to one partition; then Generation names the one to go back to, 0 the last good one.
 	Output     string        `json:"output,omitempty"`
@@ -51,7 +52,4 @@ type TurnBack struct {
 	State  State `json:"state"`
 	// Driver is the workflow (effect.Owner) that goes on with it: who opened it, or took it up last.
 	Driver string `json:"driver"`
-	// Watched is the tenure that a workflow watched which cannot speak, and for which there was nothing to turn back: nobody
-	// watches it any more, and its release stays.
-	Watched release.Tenure `json:"watched,omitzero"`
 }

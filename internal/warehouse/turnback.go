@@ -32,6 +32,9 @@ func (w *Warehouse) BeginTurnBack(ctx context.Context, req turnback.Request, key
 			return opened{}, err
 		}
 		b, ok, err := w.openTurnBack(ctx, tx, req, key.Owner)
+		if err == nil && req.Workflow != "" && (ok || !req.Resume) {
+			err = w.bury(ctx, tx, req, key.Owner)
+		}
 		return opened{TurnBack: b, OK: ok}, err
 	})
 	return out.TurnBack, out.OK, postgres.Classify("turn back", req.Pipeline, err)
@@ -57,11 +60,8 @@ func (w *Warehouse) openTurnBack(ctx context.Context, tx pgx.Tx, req turnback.Re
 		}
 		return b, true, w.stopOthers(ctx, tx, b, actor, "a turn-back goes on in another workflow")
 	}
-	if b, ok, err = w.stuckTurnBack(ctx, tx, req, actor); err != nil || ok {
+	if b, ok, err = w.stuckTurnBack(ctx, tx, req, actor); err != nil || ok || req.Resume {
 		return b, ok, err
-	}
-	if req.Resume {
-		return b, false, nil
 	}
 	if err := w.held(ctx, tx, &req); err != nil {
 		return b, false, err
@@ -69,15 +69,13 @@ func (w *Warehouse) openTurnBack(ctx context.Context, tx pgx.Tx, req turnback.Re
 	if b, ok, err = w.planTurnBack(ctx, tx, req); err != nil {
 		return b, false, err
 	}
-	if !ok {
-		if req.Workflow != "" {
-			if b.Watched, err = w.unwatch(ctx, tx, &req); err != nil {
-				return b, false, err
-			}
-		}
-		return b, false, w.stop(ctx, tx, req, actor)
+	switch {
+	case ok:
+		err = w.enterTurnBack(ctx, tx, &b, actor)
+	case req.Owner != "": // it has changed nothing that readers see, and will not
+		err = w.fence(ctx, tx, req.Pipeline, actor.Workflow()+" stopped it", []string{req.Owner})
 	}
-	return b, true, w.enterTurnBack(ctx, tx, &b, actor)
+	return b, ok, err
 }
 
 // stuckTurnBack opens the active turn-back again where it has ended as stuck and the same is asked for: what was left of it
@@ -88,8 +86,15 @@ func (w *Warehouse) stuckTurnBack(ctx context.Context, tx pgx.Tx, req turnback.R
 		return turnback.TurnBack{}, false, err
 	}
 	b, ok, err := w.ledger.TurnBack(ctx, tx, active.Number)
-	if err != nil || !ok || b.State != turnback.Stuck || req.Resume || resumes(b, req) != nil {
+	if err != nil || !ok || b.State != turnback.Stuck {
 		return turnback.TurnBack{}, false, err
+	}
+	same := !req.Resume && resumes(b, req) == nil
+	if req.Workflow != "" {
+		same = req.Resume && about(b, req.Workflow)
+	}
+	if !same {
+		return turnback.TurnBack{}, false, nil
 	}
 	return b, true, w.reopen(ctx, tx, &b, req, actor)
 }
@@ -104,26 +109,16 @@ func (w *Warehouse) reopen(ctx context.Context, tx pgx.Tx, b *turnback.TurnBack,
 	return w.ledger.ForgetLeft(ctx, tx, b.Tenure.Number)
 }
 
-// held finds what the ledger still holds open of a workflow that cannot speak: the owner of the crossing.
+// held finds which owner a workflow was that cannot speak, where it has stopped in the middle of a change.
 func (w *Warehouse) held(ctx context.Context, q catalog.Querier, req *turnback.Request) error {
 	if req.Workflow == "" {
 		return nil
 	}
-	crossing, err := w.ledger.Crossing(ctx, q, req.Pipeline)
-	if err == nil && effect.Owner(crossing.Owner).Workflow() == req.Workflow {
-		req.Owner = crossing.Owner
+	owner, err := w.half(ctx, q, req.Pipeline, req.Workflow)
+	if owner != "" {
+		req.Owner = owner
 	}
 	return err
-}
-
-// unwatch ends the watch of a workflow that cannot speak, and returns what it watched. That workflow is the one to be stopped.
-func (w *Warehouse) unwatch(ctx context.Context, tx pgx.Tx, req *turnback.Request) (release.Tenure, error) {
-	watched, err := w.ledger.Watched(ctx, tx, req.Pipeline, req.Workflow)
-	if err != nil || watched.Number == 0 {
-		return watched, err
-	}
-	req.Owner = watched.Owner
-	return watched, w.ledger.Unwatch(ctx, tx, req.Pipeline, watched.Owner)
 }
 
 // others says what a request comes to where the open turn-back is about something else. What a workflow did goes back with the
@@ -141,21 +136,6 @@ func (w *Warehouse) others(ctx context.Context, tx pgx.Tx, open turnback.TurnBac
 		open = turnback.TurnBack{}
 	}
 	return open, false, err
-}
-
-// stop ends a workflow that has changed nothing that readers see: it will not.
-func (w *Warehouse) stop(ctx context.Context, tx pgx.Tx, req turnback.Request, actor effect.Owner) error {
-	open, err := w.ledger.OpenOwners(ctx, tx, req.Pipeline)
-	if err != nil {
-		return err
-	}
-	gone := slices.DeleteFunc(open, func(o string) bool {
-		return o != req.Owner && (req.Workflow == "" || effect.Owner(o).Workflow() != req.Workflow)
-	})
-	if req.Owner != "" && !slices.Contains(gone, req.Owner) {
-		gone = append(gone, req.Owner)
-	}
-	return w.fence(ctx, tx, req.Pipeline, actor.Workflow()+" stopped it", gone)
 }
 
 // fence stops workflows, and takes them out of the crossing.
@@ -186,7 +166,12 @@ func resumes(open turnback.TurnBack, req turnback.Request) error {
 		return nil
 	}
 	have := open.Request
-	same := have.Owner == req.Owner && have.Output == req.Output && have.Partition == req.Partition
+	same := have.Output == req.Output && have.Partition == req.Partition
+	if req.Workflow != "" {
+		same = same && effect.Owner(have.Owner).Workflow() == req.Workflow
+	} else {
+		same = same && have.Owner == req.Owner
+	}
 	if same && req.To != "" {
 		_, err := turnback.Choose([]release.Tenure{open.Tenure}, open.Tenure.Number, req.To)
 		same = err == nil || req.To == fmt.Sprint(open.Target) || req.To == turnback.Nothing && open.Tenure.None()
