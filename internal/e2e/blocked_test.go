@@ -46,6 +46,7 @@ func TestABlockedPublishNamesWhoBlocksAndAsks(t *testing.T) {
 	id := workflows.RunID(shop, "dev", middleDay)
 	w.cli(0, "decide", id, "--choice", "retry", "--reason", "perhaps it is done")
 	w.await("the gate to open again", func() bool { return len(w.status(id).Gates) == 2 })
+	w.record(id, "parked")
 	w.cli(0, "decide", id, "--choice", "terminate", "--reason", "nobody reads that report")
 	w.cli(0, "status", id, "--watch")
 	require.Error(t, conn.Ping(t.Context()), "the blocking session is ended")

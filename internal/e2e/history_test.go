@@ -151,15 +151,15 @@ func keep(t *testing.T, name string, body []byte) {
 	require.NoError(t, f.Close())
 }
 
-// recordQuestions keeps one history of every kind of question that was asked.
-func (w *world) recordQuestions() {
+// recordKinds keeps one history of each of these kinds, by what their IDs begin with.
+func (w *world) recordKinds(scenario string, kinds ...string) {
 	w.t.Helper()
 	kept := map[string]bool{}
 	for _, e := range w.executions() {
 		kind, _, _ := strings.Cut(e.GetWorkflowId(), "/")
-		if slices.Contains([]string{"plan", "validate", "inspect"}, kind) && !kept[kind] {
+		if slices.Contains(kinds, kind) && !kept[kind] {
 			kept[kind] = true
-			w.record(e.GetWorkflowId(), "done")
+			w.record(e.GetWorkflowId(), scenario)
 		}
 	}
 }

@@ -138,6 +138,8 @@ func TestAHoldStopsEveryPublishOfAnEnvironmentButWhatTurnsBack(t *testing.T) {
 	w.cli(0, "release-hold", "--env", "dev")
 	w.cli(0, "status", id, "--watch")
 	w.cli(0, "release-hold", "--env", "dev")
+	w.recordKinds("done", "hold", "environment")
+	w.record(id, "held")
 	require.Zero(t, w.number(`SELECT count(*) FROM shop_dev__ledger.hold WHERE released_at IS NULL`))
 
 	_, err := w.db.Exec(t.Context(), `ALTER TABLE lab_dev__ledger.hold RENAME TO away`)

@@ -105,6 +105,7 @@ func TestABreachThatPersistsStaysVisible(t *testing.T) {
 			told++
 		}
 	}
+	w.record(workflows.DeploymentID(shop, "1.1.0"), "breach_kept")
 	require.Positive(t, told)
 	require.Less(t, told, w.status(shop).Crossings[0].Looks)
 	require.Equal(t, "1.1.0", w.active("dev"))

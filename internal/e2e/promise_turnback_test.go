@@ -157,6 +157,7 @@ func TestATerminatedRollbackIsRecovered(t *testing.T) {
 func TestAnOpenTurnBackKeepsOthersOut(t *testing.T) {
 	t.Parallel()
 	l, _, held := tbHalfWay(t, tbFirst(), tbSecond())
+	l.w.record(l.id(), "open")
 	l.w.cli(0, "cancel", l.id())
 	l.w.tbOver(l.id())
 	held.end()

@@ -75,7 +75,7 @@ func TestAReleaseCrossesToProdAndBack(t *testing.T) {
 	w.cli(0, "status", shop, "--watch")
 	w.live(fiveFilled, "1.1.0")
 	require.Equal(t, digest, w.status(shop).Release.Digest)
-	w.recordQuestions()
+	w.recordKinds("done", "plan", "validate", "inspect")
 	w.record(workflows.DeploymentID(shop, "1.1.0"), "to_prod")
 }
 
