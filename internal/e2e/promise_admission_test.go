@@ -275,10 +275,10 @@ func admEverything(target map[string]any, plan string, swaps []map[string]any) m
 func admInputs(activity string, target map[string]any, plan string, swaps []map[string]any) map[string]any {
 	input := admEverything(target, plan, swaps)
 	maps.Copy(input, map[string]map[string]any{
-		"Attest": {"kind": "passed"}, "Enter": {"kind": "deployment"}, "Compute": {"rebuild": map[string]any{"mode": "all"}}, "Inspect": {"kind": "history"}, "Examine": {"kind": "checksum"},
-		"BeginWatch": {"until": "2026-01-31T00:00:00Z"}, "Housekeep": {"house": map[string]any{"schema": "lab_dev"}}, "Survey": {"environment": "dev"}, "SetHold": {"environment": "dev", "reason": "none", "release": true},
+		"Enter": {"kind": "deployment"}, "Compute": {"rebuild": map[string]any{"mode": "all"}}, "Inspect": {"kind": "history"}, "Examine": {"kind": "checksum"},
+		"Housekeep": {"house": map[string]any{"schema": "lab_dev"}}, "Survey": {"environment": "dev"}, "SetHold": {"environment": "dev", "reason": "none", "release": true, "owner": target["owner"]},
 	}[activity])
-	if slices.Contains([]string{"Observe", "ValidateRelease", "MeasureBefore", "Leave"}, activity) {
+	if slices.Contains([]string{"Observe", "ValidateRelease", "MeasureBefore", "Attest", "BeginWatch", "Leave"}, activity) {
 		return target
 	}
 	return input
