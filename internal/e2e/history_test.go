@@ -113,7 +113,7 @@ func (w *world) context() context.Context {
 }
 
 // recordDir is where histories of a release are kept for workflows/replay_test.go, recorded once from the code of that release:
-// DRAWBRIDGE_RECORD=$PWD/workflows/testdata/replay/1.0.0 go test ./internal/e2e
+// DRAWBRIDGE_RECORD=$PWD/workflows/testdata/replay/0.1.0 go test ./internal/e2e
 const recordDir = "DRAWBRIDGE_RECORD"
 
 // fixtureLimit keeps what is recorded small: a history that is larger has grown beyond what a test needs.

@@ -96,6 +96,7 @@ func TestNothingNeedsTheWorkflowOfAnEnvironment(t *testing.T) {
 				w.cli(0, args...)
 			}
 			w.cli(0, "doctor", shop, "--env", "dev")
+			w.recordKinds(strings.ReplaceAll(name, " ", "_"), "inspect")
 			w.await("somebody who asks to have it started again", func() bool {
 				w.cli(0, "history", shop, "--env", "dev")
 				d, err := w.temporal.DescribeWorkflowExecution(t.Context(), workflows.EnvironmentID("dev"), "")
