@@ -144,7 +144,7 @@ func (a *Admitting) BeginWatch(ctx context.Context, t Target) error {
 	if err != nil {
 		return err
 	}
-	return w.Watch(ctx, p.Name, t.Effect("watch", "", 0), p.Watch.For+watchGrace)
+	return w.Watch(ctx, p.Name, t.Effect("watch", "", 0), plan.WatchOf(p, p.Config).For+watchGrace)
 }
 
 // Leave ends a workflow's crossing, and its watch. Twice is once.

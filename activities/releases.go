@@ -101,7 +101,7 @@ func (a *Releases) Attest(ctx context.Context, t Target) error {
 		return err
 	}
 	ticket := a.Site.ticket(t, admission.Attest, nil, nil)
-	ticket.Question.Watch = p.Watch.For
+	ticket.Question.Watch = plan.WatchOf(p, p.Config).For
 	if err := w.Admit(ctx, ticket); err != nil {
 		return err
 	}

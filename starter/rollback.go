@@ -157,7 +157,7 @@ func (a *app) rollback(ctx context.Context, arg string, b turnBack) error {
 
 // preview is a question like any other: it changes nothing, and ends soon whatever died.
 func (a *app) preview(ctx context.Context, desk *dispatch.Desk, o dispatch.Order) error {
-	s, err := dispatch.Ask[workflows.Status](ctx, desk, "preview", o)
+	s, err := dispatch.Ask[workflows.Status](ctx, desk, workflows.RollbackPreview, o)
 	if err != nil {
 		return err
 	}

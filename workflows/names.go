@@ -117,7 +117,7 @@ func Workflows() []Workflow {
 	return []Workflow{
 		{DeploymentName, Deployment, []string{"deploy/"}},
 		{RunName, Run, []string{"run/"}},
-		{RollbackName, Rollback, []string{"rollback/"}},
+		{RollbackName, Rollback, []string{"rollback/", QuestionPrefix(RollbackPreview)}},
 		{RecoveryName, Recovery, []string{RecoveryID("")}},
 		{PlanName, Plan, nil},
 		{ValidationName, Validation, nil},
@@ -259,6 +259,9 @@ const (
 	HoldQuestion    = "hold"
 	ReleaseQuestion = "release-hold"
 )
+
+// RollbackPreview is the kind of the question what a rollback would do.
+const RollbackPreview = "preview"
 
 // QuestionPrefix is what the IDs of all questions of a kind begin with.
 func QuestionPrefix(kind string) string { return kind + "/" }

@@ -86,8 +86,9 @@ func (l *tbLab) widened(day string) {
 // tbStar makes a release whose outputs are all that the files have.
 func (l *tbLab) star(r tbRelease) string {
 	l.w.t.Helper()
-	folder := l.release(r)
+	folder := l.folder(r)
 	l.w.write(folder+"/sql/ta.sql", "SELECT * FROM raw\n")
+	l.w.cli(0, "build", folder)
 	return folder
 }
 

@@ -78,8 +78,7 @@ func TestAnInnocentReleaseIsNotTurnedBackForALaterRun(t *testing.T) {
 	require.Contains(t, command, "--output orders --partition "+middleDay)
 	words := strings.Fields(strings.TrimSpace(command))
 	w.cli(0, words[1:]...)
-	w.cli(0, "decide", shop, "--choice", "keep", "--as", "grace", "--reason", "the run is turned back")
-	w.await("the check to hold again", func() bool { return w.verdictOf(shop, "watch").Outcome == gate.Pass })
+	w.await("the check to hold again, and the question to be withdrawn", func() bool { return w.verdictOf(shop, "watch").Outcome == gate.Pass })
 	require.Equal(t, "1.1.0", w.active("dev"))
 }
 

@@ -156,7 +156,7 @@ func TestALongBuildParksNoOtherPipeline(t *testing.T) {
 	long := w.truFolder("long", "1.0.0", truSpec{sql: "SELECT id, d, v FROM raw WHERE pg_advisory_xact_lock_shared(4712) IS NOT NULL"})
 	w.cli(0, "run", long, "--env", "dev", "--partition", newestDay, "--detach")
 	h.reached()
-	w.cli(0, "run", "quick@1.0.0", "--env", "dev", "--partition", middleDay, "--detach")
+	w.cli(0, "run", "quick", "--env", "dev", "--partition", middleDay, "--detach")
 	id := workflows.RunID("quick", "dev", middleDay)
 	w.becomes(12*time.Second, func() bool {
 		s := w.status(id)

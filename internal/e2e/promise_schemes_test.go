@@ -36,7 +36,7 @@ func (w *world) truScheme(first, second truSpec, says ...string) {
 	c := w.try("run", folder, "--env", "dev", "--partition", "2026-07-03")
 	require.NotZero(w.t, c.code, c.out)
 	require.Equal(w.t, before, w.texts(`SELECT s::text FROM shop_dev.scheme s ORDER BY s::text`))
-	require.Equal(w.t, []string{"1.0.0"}, w.texts(`SELECT version FROM shop_dev__ledger.active a JOIN shop_dev__ledger.tenure ON number = a.tenure WHERE a.pipeline = 'scheme'`))
+	require.Equal(w.t, []string{"1.0.0"}, w.texts(`SELECT split_part(version, '+', 1) FROM shop_dev__ledger.active a JOIN shop_dev__ledger.tenure ON number = a.tenure WHERE a.pipeline = 'scheme'`))
 }
 
 const truDaily = "{by: day, column: at}"

@@ -85,6 +85,14 @@ func (l *tbLab) schema(env string) string { return l.name + "_" + env }
 // release builds a release, and returns the path of its folder.
 func (l *tbLab) release(r tbRelease) string {
 	l.w.t.Helper()
+	folder := l.folder(r)
+	l.w.cli(0, "build", folder)
+	return folder
+}
+
+// folder is the folder of a release that nobody has built.
+func (l *tbLab) folder(r tbRelease) string {
+	l.w.t.Helper()
 	if len(r.outputs) == 0 {
 		r.outputs = []string{"ta"}
 	}
@@ -131,7 +139,6 @@ steps:
 		}
 		l.w.write(folder+"/config."+env+".yaml", "warehouse: warehouse\nwarehouse_schema: "+schema+"\nwrite_mode: replace\nsource_files: "+l.name+"\n")
 	}
-	l.w.cli(0, "build", folder)
 	return folder
 }
 

@@ -84,7 +84,7 @@ func TestProdRefusesWhatStagingHasNotPassed(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.worker("worker", everything()...)
-	folder := w.release("1.0.0", "environments: [dev, staging, prod]", "environments: [dev, prod]")
+	folder := w.folder("1.0.0", "environments: [dev, staging, prod]", "environments: [dev, prod]")
 	require.NoError(t, os.Remove(w.path(folder+"/config.staging.yaml")))
 	a := w.cli(2, "deploy", folder, "--to", "prod")
 	require.Contains(t, a.out+a.err, "staging")

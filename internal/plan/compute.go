@@ -146,7 +146,7 @@ type crossing struct {
 }
 
 func (c crossing) plan() Environment {
-	smoke, watch := c.smoke(), c.watch()
+	smoke, watch := c.smoke(), WatchOf(c.pipeline, c.config)
 	w := c.work(smoke.Latest, c.pipeline.Canary.Latest)
 	e := Environment{
 		Name:         c.observed.Environment,
@@ -201,11 +201,11 @@ func (c crossing) smoke() pipeline.Smoke {
 	return s
 }
 
-// watch is the pipeline's, with the parts that the config replaces.
-func (c crossing) watch() Watch {
-	from := c.pipeline.Watch
+// WatchOf is a pipeline's watch, with the parts that a config replaces.
+func WatchOf(p *pipeline.Pipeline, config pipeline.Config) Watch {
+	from := p.Watch
 	w := Watch{For: from.For, Every: from.Every, Freshness: from.Freshness, OnBreach: string(from.OnBreach)}
-	if over := c.config.Watch; over != nil {
+	if over := config.Watch; over != nil {
 		replace(&w.For, over.For)
 		replace(&w.Every, over.Every)
 		replace(&w.Freshness, over.Freshness)

@@ -154,7 +154,7 @@ func Bends(planned Environment, p *pipeline.Pipeline, policy pipeline.Policy) []
 	if !slices.Equal(planned.Requires, policy.Requires) {
 		say("the environments that a release has to pass first are others than the policy's")
 	}
-	if !bytes.Equal(canonical(planned.Watch), canonical(own.watch())) {
+	if !bytes.Equal(canonical(planned.Watch), canonical(WatchOf(own.pipeline, own.config))) {
 		say("the watch is another one than the release's")
 	}
 	if planned.SmokeMax != own.smoke().MaxRuntime || planned.Lanes != policy.Publish.Lanes {

@@ -191,7 +191,7 @@ func (c crossing) limits(w work) []Problem {
 			Remedy: remedy,
 		})
 	}
-	if watch := c.watch(); watch.For > c.policy.KeepRetired {
+	if watch := WatchOf(c.pipeline, c.config); watch.For > c.policy.KeepRetired {
 		found = append(found, Problem{
 			Rule: "watch", Object: name, Blocking: true,
 			Text:   fmt.Sprintf("it watches for %s, and what it would go back to is kept for %s", durationText(watch.For), durationText(c.policy.KeepRetired)),
