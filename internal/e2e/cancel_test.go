@@ -152,7 +152,7 @@ func TestARecoveryFinishesATerminatedCompensation(t *testing.T) {
 	swapBack.reached()
 	require.NoError(t, w.temporal.TerminateWorkflow(t.Context(), workflows.DeploymentID(shop, "1.1.0"), "", "by hand"))
 	first.kill()
-	w.texts(`SELECT pg_terminate_backend(pid)::text FROM pg_locks WHERE NOT granted AND ` + swapBack.waiting) // where the server has not seen it yet
+	w.texts(`SELECT pg_terminate_backend(pid)::text FROM pg_locks WHERE NOT granted AND database = (SELECT oid FROM pg_database WHERE datname = current_database()) AND ` + swapBack.waiting) // where the server has not seen it yet
 	swapBack.release()
 	w.worker("second", "--env", "dev", "--workflows")
 	require.Equal(t, workflows.Stage("abandoned"), w.status(shop).Stage)

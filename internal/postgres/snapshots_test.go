@@ -3,6 +3,7 @@ package postgres_test
 import (
 	"encoding/binary"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -13,6 +14,7 @@ import (
 	"github.com/jackc/pgx/v5/pgproto3"
 	"github.com/stretchr/testify/require"
 
+	"drawbridge/internal/generation"
 	"drawbridge/internal/postgres"
 	"drawbridge/internal/testdb"
 )
@@ -143,7 +145,8 @@ func TestTheReadersOfAStandbyAreWaitedForByItsFeedback(t *testing.T) {
 		names = append(names, s.Application+" "+s.State)
 	}
 	require.Contains(t, names, name+" standby")
-	require.NoError(t, b.Terminate(t.Context(), held[len(held)-1:]))
+	held = slices.DeleteFunc(held, func(s generation.Session) bool { return s.Application != name }) // the others are other tests'
+	require.NoError(t, b.Terminate(t.Context(), held))
 
 	after, err := strconv.ParseUint(written[0].XID, 10, 64)
 	require.NoError(t, err)
