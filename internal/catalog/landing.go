@@ -27,18 +27,27 @@ type Landing struct {
 	SessionStart time.Time
 }
 
+// lease is how long a loader may be silent: one whose worker was stopped in the middle of a load keeps its session, and would
+// be waited for by builds that take the slots in which its own retry would run.
+const lease = 30 * time.Second
+
 // Land finds the landing that want describes and sets what the ledger knows of it, or enters it for the caller to load, which
-// the answer says. One whose loader is gone is given up for a new one. It never waits for another's load.
+// the answer says. One whose loader is gone or silent is given up for a new one, and its session is ended. It never waits for
+// another's load.
 func (l Ledger) Land(ctx context.Context, tx pgx.Tx, want *Landing) (entered bool, err error) {
 	named := pgx.NamedArgs{
 		"owner": want.Owner, "round": want.Round, "name": want.Name, "file": want.File, "shape": want.Shape,
-		"session": want.Session, "session_start": want.SessionStart,
+		"session": want.Session, "session_start": want.SessionStart, "lease": lease.Seconds(),
 	}
 	if _, err := tx.Exec(ctx, l.sql(`
-		UPDATE ledger.landing
-		SET state = 'over', reason = 'its loader has gone', at = clock_timestamp()
-		WHERE owner = @owner AND round = @round AND name = @name AND shape = @shape
-		  AND state = 'loading'`+loaderGone), named); err != nil {
+		WITH given_up AS (
+		  UPDATE ledger.landing
+		  SET state = 'over', reason = 'its loader has gone', at = clock_timestamp()
+		  WHERE owner = @owner AND round = @round AND name = @name AND shape = @shape AND state = 'loading' AND `+loaderGone+`
+		  RETURNING backend_pid, backend_start)
+		SELECT pg_terminate_backend(a.pid)
+		FROM given_up g
+		JOIN pg_stat_activity a ON a.pid = g.backend_pid AND a.backend_start = g.backend_start`), named); err != nil {
 		return false, fmt.Errorf("give up the landing of %s: %w", want.Name, err)
 	}
 	err = tx.QueryRow(ctx, l.sql(`
@@ -67,12 +76,22 @@ func (l Ledger) Land(ctx context.Context, tx pgx.Tx, want *Landing) (entered boo
 	return true, nil
 }
 
-// loaderGone holds for a landing whose session has ended. A session that may not be looked into may live.
-const loaderGone = `
-		  AND NOT EXISTS (
-		        SELECT
-		        FROM pg_stat_activity a
-		        WHERE a.pid = backend_pid AND coalesce(a.backend_start, landing.backend_start) = landing.backend_start)`
+// loaderGone holds for a landing that is loading and whose session has ended, or was silent for longer than @lease seconds. A
+// session that may not be looked into may live.
+const loaderGone = `(
+		        at < clock_timestamp() - make_interval(secs => @lease)
+		        OR NOT EXISTS (
+		          SELECT
+		          FROM pg_stat_activity a
+		          WHERE a.pid = backend_pid AND coalesce(a.backend_start, landing.backend_start) = landing.backend_start))`
+
+// KeepLanding says that a landing is being loaded still.
+func (l Ledger) KeepLanding(ctx context.Context, q Querier, id int64) error {
+	if _, err := q.Exec(ctx, l.sql(`UPDATE ledger.landing SET at = clock_timestamp() WHERE id = $1 AND state = 'loading'`), id); err != nil {
+		return fmt.Errorf("keep landing %d: %w", id, err)
+	}
+	return nil
+}
 
 // FinishLanding says that a landing is loaded. It returns the digest that the same file had when the owner loaded it in the
 // same round before, if it had another: then the landing stays as it is.
@@ -143,7 +162,7 @@ func (l Ledger) DisposableLandings(ctx context.Context, q Querier, abandoned tim
 	if _, err := q.Exec(ctx, l.sql(`
 		UPDATE ledger.landing
 		SET state = 'over', reason = 'its loader has gone', at = clock_timestamp()
-		WHERE state = 'loading'`+loaderGone)); err != nil {
+		WHERE state = 'loading' AND `+loaderGone), pgx.NamedArgs{"lease": lease.Seconds()}); err != nil {
 		return nil, fmt.Errorf("end landings that nobody loads: %w", err)
 	}
 	rows, err := q.Query(ctx, l.sql(`SELECT id FROM ledger.landing WHERE state = 'over' ORDER BY id`))

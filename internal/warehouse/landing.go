@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -20,8 +21,12 @@ import (
 	"drawbridge/internal/postgres"
 )
 
-// landingLook is how often a build looks whether another has loaded what both need.
-const landingLook = 200 * time.Millisecond
+const (
+	// landingLook is how often a build looks whether another has loaded what both need.
+	landingLook = 200 * time.Millisecond
+	// landingBeat is how often a loader says that it is at work.
+	landingBeat = 5 * time.Second
+)
 
 // land makes a file that is not cut by partition readable in the author's session, as a view of its load's name. The first
 // build of a workflow that needs the file loads it; the others wait for that, and read the same rows.
@@ -84,6 +89,7 @@ func (b *build) shape(load pipeline.Load) (string, error) {
 // writes them any more.
 func (b *build) fillLanding(ctx context.Context, load pipeline.Load, l *catalog.Landing) error {
 	table := b.w.names.landing(l.ID)
+	defer b.keepLanding(ctx, l.ID)()
 	done, err := b.read(ctx, load, partition.AllKey, func(head []string, columns []pipeline.Column, rows io.Reader) (tag pgconn.CommandTag, err error) {
 		if err := b.createLanding(ctx, load, columns, table); err != nil {
 			return tag, err
@@ -115,6 +121,21 @@ func (b *build) fillLanding(ctx context.Context, load pipeline.Load, l *catalog.
 			"the file has changed since this one first loaded it, and what was loaded then is gone")
 	}
 	return nil
+}
+
+// keepLanding says again and again that a landing is being loaded, until stop is called.
+func (b *build) keepLanding(ctx context.Context, id int64) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	var group sync.WaitGroup
+	group.Go(func() {
+		for postgres.Pause(ctx, landingBeat) == nil {
+			_ = b.w.ledger.KeepLanding(ctx, b.w.pool, id) // whoever cannot say it is taken for gone
+		}
+	})
+	return func() {
+		cancel()
+		group.Wait()
+	}
 }
 
 // createLanding makes the table. Types are found where the author's SQL finds them, through a temporary table.

@@ -209,6 +209,37 @@ func TestALoaderThatDiesStopsNobody(t *testing.T) {
 	require.Equal(t, []string{"over", "loaded"}, b.landings(t))
 }
 
+// The session of a worker that was stopped lives, and nothing more comes of it.
+func TestALoaderThatIsSilentStopsNobody(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.whole(1)
+	head, rest, _ := strings.Cut(b.files[wholeFile], "\n")
+	file := &stalled{head: strings.NewReader(head + "\n"), rest: strings.NewReader(rest), reached: make(chan struct{}), resume: make(chan struct{})}
+	reached := file.reached
+	silent := b.spec(uncut(), "2026-01-01")
+	silent.Open = func(context.Context, pipeline.Load, partition.Key) (io.ReadCloser, error) { return file, nil }
+	failed, waits := make(chan error, 1), make(chan error, 1)
+	go func() {
+		_, err := b.Build(context.WithoutCancel(t.Context()), silent)
+		failed <- err
+	}()
+	<-reached
+	spec := b.spec(uncut(), "2026-01-02")
+	go func() {
+		_, err := b.Build(context.WithoutCancel(t.Context()), spec)
+		waits <- err
+	}()
+	require.Eventually(t, func() bool {
+		b.db.Exec(t, `UPDATE `+b.db.Schema+`__ledger.landing SET at = at - interval '1 minute' WHERE id = 1 AND state = 'loading'`)
+		return len(waits) == 1
+	}, time.Minute, 20*time.Millisecond)
+	require.NoError(t, <-waits)
+	close(file.resume)
+	require.Error(t, <-failed, "it was given up")
+	require.Equal(t, []string{"over", "loaded"}, b.landings(t))
+}
+
 func TestAFileThatCannotBeLoadedFailsEveryBuildAndLeavesNothing(t *testing.T) {
 	t.Parallel()
 	b := setup(t)

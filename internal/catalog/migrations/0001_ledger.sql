@@ -160,7 +160,7 @@ CREATE TABLE ledger.landing (
   digest        text NOT NULL DEFAULT '',  -- of the file's bytes
   rows          bigint NOT NULL DEFAULT 0,
   reason        text NOT NULL DEFAULT '',  -- why it is over
-  at            timestamptz NOT NULL DEFAULT now() -- when it reached its state, or was used
+  at            timestamptz NOT NULL DEFAULT now() -- when it reached its state, was used, or was heard of
 );
 CREATE UNIQUE INDEX landing_open ON ledger.landing (owner, round, name, shape) WHERE state IN ('loading', 'loaded');
 CREATE INDEX landing_there ON ledger.landing (id) WHERE state <> 'dropped';
