@@ -85,7 +85,7 @@ func (a *Admitting) Enter(ctx context.Context, in EnterInput) (Entered, error) {
 		return Entered{}, err
 	}
 	if in.Kind == release.ByRun {
-		if err := unobstructed(ctx, p, w); err != nil {
+		if err := unobstructed(ctx, "run", p, w); err != nil {
 			return Entered{}, err
 		}
 	}
@@ -116,8 +116,8 @@ func (a *Admitting) Enter(ctx context.Context, in EnterInput) (Entered, error) {
 	return Entered{Tenure: tenure, Epoch: epoch, Rule: a.Site.Policy.Approval}, err
 }
 
-// unobstructed holds a run to the rules that refuse a plan.
-func unobstructed(ctx context.Context, p *pipeline.Pipeline, w Warehouse) error {
+// unobstructed holds what builds without a plan, a run or a rebuild, to the rules that refuse one.
+func unobstructed(ctx context.Context, op string, p *pipeline.Pipeline, w Warehouse) error {
 	observed, err := w.Observe(ctx, p)
 	if err != nil {
 		return err
@@ -130,7 +130,7 @@ func unobstructed(ctx context.Context, p *pipeline.Pipeline, w Warehouse) error 
 	if first.Rule == "select" { // what can never work is no matter of rules
 		class = fault.Invalid
 	}
-	return fault.Newf(class, "run", p.Name+": "+first.Object, first.Remedy, first.Text)
+	return fault.Newf(class, op, p.Name+": "+first.Object, first.Remedy, first.Text)
 }
 
 // watchGrace is how long after its window a watch keeps what it could go back to, where nobody says that it has ended: a gate

@@ -301,6 +301,8 @@ type turning struct {
 	b   turnback.TurnBack
 	has []turnback.Output
 	p   *pipeline.Pipeline // of the release to go back to; nil: none
+	// hindered is why nothing may be built again, though it may swap back.
+	hindered error
 }
 
 func (a *TurningBack) open(ctx context.Context, in PassInput) (turning, error) {
@@ -457,6 +459,14 @@ func (a *TurningBack) RebuildPass(ctx context.Context, in PassInput) (Pass, erro
 	if err != nil {
 		return Pass{}, err
 	}
+	if t.p != nil && len(in.Rebuild) > 0 {
+		_, stop := pulse(ctx, in.Rebuild[0])
+		t.hindered = unobstructed(ctx, "rebuild", t.p, t.w)
+		stop()
+		if t.hindered != nil && fault.ClassOf(t.hindered) == "" {
+			return Pass{}, t.hindered
+		}
+	}
 	var pass Pass
 	began := a.Now()
 	for i, key := range in.Rebuild {
@@ -504,6 +514,9 @@ func (a *TurningBack) rebuild(ctx context.Context, t turning, key partition.Key)
 	}
 	if d.Action != turnback.Rebuild || t.p == nil {
 		return generation.PublishResult{}, d, nil
+	}
+	if t.hindered != nil {
+		return generation.PublishResult{}, d, t.hindered
 	}
 	var outputs []string
 	var swaps []generation.Swap

@@ -11,6 +11,8 @@ import (
 	"drawbridge/internal/fault"
 	"drawbridge/internal/generation"
 	"drawbridge/internal/partition"
+	"drawbridge/internal/pipeline"
+	"drawbridge/internal/plan"
 	"drawbridge/internal/release"
 	"drawbridge/internal/turnback"
 )
@@ -311,6 +313,16 @@ func (l *ledger) Left(_ context.Context, tenure int64, limit int) (stuck, left i
 		return map[bool]int{true: -1, false: 1}[a.Partition < b.Partition]
 	})
 	return stuck, left, first[:min(limit, len(first))], nil
+}
+
+// Observe finds nothing in the way of what is built without a plan.
+func (*ledger) Observe(_ context.Context, p *pipeline.Pipeline) (plan.Observed, error) {
+	var seen plan.Observed
+	for _, o := range p.Outputs {
+		columns := []generation.Column{{Name: o.Partition.Column, Type: "date"}}
+		seen.Outputs = append(seen.Outputs, plan.ObservedOutput{Table: o.Table, Kind: generation.Managed, Columns: columns, Candidate: columns})
+	}
+	return seen, nil
 }
 
 func (*ledger) DropStoppedShadows(context.Context) error { return nil }

@@ -176,6 +176,32 @@ func TestARunIsHeldToTheRulesOfAPlan(t *testing.T) {
 	}
 }
 
+// What a turn-back builds again is held to the same rules; what only swaps goes back all the same.
+func TestARebuildIsHeldToTheRulesOfAPlan(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.worker("first", "--env", "dev", "--workflows")
+	l := w.tbNewLab("lab", 3)
+	l.deploy(tbFirst())
+	before := l.seen("dev", "ta")
+	l.deploy(tbSecond())
+	w.cli(0, "run", l.name, "--env", "dev", "--partition", l.days[0]) // is built again, as there is no generation of the first release that it replaced
+	_, err := w.db.Exec(t.Context(), `CREATE FUNCTION public.noop() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
+		CREATE TRIGGER somebodys AFTER INSERT ON lab_dev.ta FOR EACH ROW EXECUTE FUNCTION public.noop()`)
+	require.NoError(t, err)
+	a := l.rollback()
+	require.Equal(t, 5, a.code, tbTold(a))
+	require.Contains(t, a.out+a.err, "somebodys")
+	now := l.seen("dev", "ta")
+	require.NotEqual(t, before[l.days[0]], now[l.days[0]])
+	require.Equal(t, before[l.days[1]], now[l.days[1]])
+	_, err = w.db.Exec(t.Context(), `DROP TRIGGER somebodys ON lab_dev.ta`)
+	require.NoError(t, err)
+	a = l.rollback()
+	require.Equal(t, 0, a.code, tbTold(a))
+	require.Equal(t, before, l.seen("dev", "ta"))
+}
+
 // What a person has done to a column is not undone by a run: it is not made again under its old name with half of the rows in
 // each, nor after it was dropped, and no value is forced into another type.
 func TestARunUndoesNothingThatWasDoneToAColumn(t *testing.T) {
