@@ -151,7 +151,7 @@ func TestAParkedPublishAsksWhomThePolicyNames(t *testing.T) {
 	}
 	require.Equal(t, workflows.StageWaiting, l.w.status(id).Stage)
 	require.Equal(t, before, l.child("dev", "ta", l.days[0]))
-	require.Equal(t, 1, l.w.number(`SELECT count(*) FROM pg_stat_activity WHERE application_name = '`+report+`'`))
+	require.Equal(t, 1, l.w.number(`SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name = '`+report+`'`))
 }
 
 // Going back in an emergency needs one of those who may decide, not all of them.
