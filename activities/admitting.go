@@ -89,6 +89,9 @@ func (a *Admitting) Enter(ctx context.Context, in EnterInput) (Entered, error) {
 			return Entered{}, err
 		}
 	}
+	if err := a.settle(ctx, in.Target, p, w); err != nil {
+		return Entered{}, err
+	}
 	outputs := make([]string, len(p.Outputs))
 	for i, o := range p.Outputs {
 		outputs[i] = o.Table
@@ -114,6 +117,15 @@ func (a *Admitting) Enter(ctx context.Context, in EnterInput) (Entered, error) {
 	}
 	epoch, err := w.Epoch(ctx)
 	return Entered{Tenure: tenure, Epoch: epoch, Rule: a.Site.Policy.Approval}, err
+}
+
+// settle lets a ledger in which nothing stands yet join the environment.
+func (a *Admitting) settle(ctx context.Context, t Target, p *pipeline.Pipeline, w Warehouse) error {
+	standing, err := w.Standing(ctx)
+	if err != nil || len(standing.Pipelines) > 0 {
+		return err
+	}
+	return a.Site.join(ctx, t, p.Config, w)
 }
 
 // unobstructed holds what builds without a plan, a run or a rebuild, to the rules that refuse one.

@@ -3,6 +3,7 @@ package activities
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -11,6 +12,7 @@ import (
 
 	"drawbridge/internal/effect"
 	"drawbridge/internal/fault"
+	"drawbridge/internal/partition"
 	"drawbridge/internal/pipeline"
 	"drawbridge/internal/release"
 )
@@ -21,10 +23,14 @@ type Keeper interface {
 	Standing(ctx context.Context) (release.Standing, error)
 	// Housekeep drops what nobody can go back to any more. It may be repeated.
 	Housekeep(ctx context.Context, keep time.Duration) error
-	// Hold stops every publish but what turns back, until ReleaseHold. Twice is once.
+	// Hold stops every publish but what turns back, until ReleaseHold, which says whether one stood. Twice is once.
 	// Both happen once under their keys, whose owner is recorded as who asked.
 	Hold(ctx context.Context, key effect.Key, by, reason string) error
-	ReleaseHold(ctx context.Context, key effect.Key, by string) error
+	ReleaseHold(ctx context.Context, key effect.Key, by string) (stood bool, err error)
+	// Join gives the ledger to the key's environment, and takes over, once under the key, the hold that stands elsewhere there;
+	// nil: none does. While that is looked for nobody sets or releases one here. A ledger of another environment is
+	// fault.Refused.
+	Join(ctx context.Context, key effect.Key, elsewhere func(context.Context) (*release.Hold, error)) error
 }
 
 // Keeping looks after the ledgers of an environment while nobody waits, and holds them.
@@ -35,17 +41,27 @@ type Keeping struct {
 // House is a schema of an environment, in which there may be a ledger.
 type House struct {
 	Connection string `json:"connection"` // as the policy names it
-	Schema     string `json:"schema"`
+	Schema     string `json:"schema"`     // empty: whatever is behind a connection that does not say
 }
 
 // String is the name that people read.
-func (h House) String() string { return h.Schema + " (" + h.Connection + ")" }
+func (h House) String() string {
+	if h.Schema == "" {
+		return "connection " + h.Connection
+	}
+	return h.Schema + " (" + h.Connection + ")"
+}
+
+func (h House) compare(o House) int {
+	return cmp.Or(strings.Compare(h.Connection, o.Connection), strings.Compare(h.Schema, o.Schema))
+}
 
 const (
 	// houseWait bounds what is done in one house: the others go on.
 	houseWait = 15 * time.Second
-	// releasesLooked bounds how many releases of a pipeline are asked where it lives.
-	releasesLooked = 20
+	// joinWait bounds how long a ledger that joins looks for a hold in the others: whoever holds it waits meanwhile, and so
+	// does its own transaction, which a server ends when it pauses for longer.
+	joinWait = 6 * time.Second
 )
 
 // SurveyInput names the environment, so that no worker answers for another.
@@ -66,30 +82,26 @@ func (a *Keeping) Survey(ctx context.Context, in SurveyInput) ([]Surveyed, error
 	if err := a.Site.serves(in.Environment); err != nil {
 		return nil, err
 	}
-	houses, err := a.Site.houses(ctx)
-	if err != nil {
-		return nil, err
-	}
-	seen := each(ctx, houses, func(ctx context.Context, h House) Surveyed {
-		out := Surveyed{House: h}
-		w, err := a.Site.enter(ctx, h)
-		if err == nil {
-			out.Standing, err = w.Standing(ctx)
-		}
-		for i := range out.Standing.Pipelines {
-			if p := &out.Standing.Pipelines[i]; err == nil {
-				err = a.Site.renamed(ctx, p.Name, &p.Active)
+	houses, unseen := a.Site.houses(ctx, a.Site.connections())
+	var seen []Surveyed
+	for i, l := range each(ctx, houses, a.Site.look) {
+		for n := range l.standing.Pipelines {
+			if p := &l.standing.Pipelines[n]; l.err == nil {
+				l.err = a.Site.renamed(ctx, p.Name, &p.Active)
 			}
 		}
-		if err != nil {
-			out.Unreached = fault.Bound(err.Error())
+		switch {
+		case l.err != nil:
+			unseen[houses[i]] = l.err
+		case l.standing.Environment == in.Environment: // a schema of the policy's list may be nobody's yet
+			seen = append(seen, Surveyed{House: houses[i], Standing: l.standing})
 		}
-		return out
-	})
-	// A schema of which only a release speaks may be another environment's.
-	return slices.DeleteFunc(seen, func(s Surveyed) bool {
-		return s.Standing.Environment != in.Environment && s.Unreached == ""
-	}), nil
+	}
+	for h, err := range unseen {
+		seen = append(seen, Surveyed{House: h, Unreached: fault.Bound(err.Error())})
+	}
+	slices.SortFunc(seen, func(a, b Surveyed) int { return a.House.compare(b.House) })
+	return seen, nil
 }
 
 // HousekeepInput is one house of an environment.
@@ -133,7 +145,11 @@ type Held struct {
 }
 
 // Hold sets a hold in the ledger of every house of the environment, or releases it: admission reads it there. One that cannot
-// be reached is named, and keeps no other from having it. Twice is once.
+// be reached is named, and keeps no other from having it. Where nothing keeps a hold it is fault.Refused. Twice is once.
+//
+// It returns when a last look has found nothing left to do: a hold is in every ledger that there is, and a release has found
+// none that still had one. So it does not matter how it meets a ledger that joins: either it finds that ledger, or that ledger
+// has found what it has done.
 func (a *Keeping) Hold(ctx context.Context, in HoldInput) ([]Held, error) {
 	if err := a.Site.serves(in.Environment); err != nil {
 		return nil, err
@@ -144,27 +160,56 @@ func (a *Keeping) Hold(ctx context.Context, in HoldInput) ([]Held, error) {
 	if err := a.Site.calls(ctx, in.Owner); err != nil {
 		return nil, err
 	}
-	houses, err := a.Site.houses(ctx)
-	if err != nil {
-		return nil, err
-	}
-	key := effect.Key{Owner: in.Owner, Environment: in.Environment, Step: "hold"}
 	defer a.Site.changed()
-	return each(ctx, houses, func(ctx context.Context, h House) Held {
-		out := Held{House: h}
-		w, err := a.Site.enter(ctx, h)
-		switch {
-		case err != nil:
-		case in.Release:
-			err = w.ReleaseHold(ctx, key, in.By)
-		default:
-			err = w.Hold(ctx, key, in.By, in.Reason)
+	done := map[House]error{}
+	over := func(h House) bool {
+		err, known := done[h]
+		return err != nil || known && !in.Release
+	}
+	connections := a.Site.connections()
+	for round, left := 0, true; left; round++ {
+		houses, unseen := a.Site.houses(ctx, connections)
+		maps.Copy(done, unseen)
+		connections = slices.DeleteFunc(connections, over)
+		houses, left = slices.DeleteFunc(houses, over), false
+		for i, c := range each(ctx, houses, func(ctx context.Context, h House) change { return a.hold(ctx, h, in, round) }) {
+			done[houses[i]], left = c.err, left || c.made
 		}
-		if err != nil {
+	}
+	if len(done) == 0 && !in.Release {
+		return nil, fault.Newf(fault.Refused, "hold", in.Environment, "deploy something first; until then nothing is published there that could be held",
+			"no schema there has a ledger yet that could keep it")
+	}
+	held := []Held{}
+	for _, h := range slices.SortedFunc(maps.Keys(done), House.compare) {
+		out := Held{House: h}
+		if err := done[h]; err != nil {
 			out.Unreached, out.Hint = fault.Bound(err.Error()), fault.HintOf(err)
 		}
-		return out
-	}), nil
+		held = append(held, out)
+	}
+	return held, nil
+}
+
+// change is what became of a house.
+type change struct {
+	made bool
+	err  error
+}
+
+// hold sets a hold in a house, once, or releases it, once in each round.
+func (a *Keeping) hold(ctx context.Context, h House, in HoldInput, round int) change {
+	w, err := a.Site.enter(ctx, h)
+	if err != nil {
+		return change{err: err}
+	}
+	key := effect.Key{Owner: in.Owner, Environment: in.Environment, Step: "hold"}
+	if !in.Release {
+		return change{made: true, err: w.Hold(ctx, key, in.By, in.Reason)}
+	}
+	key.Round = round
+	stood, err := w.ReleaseHold(ctx, key, in.By)
+	return change{made: stood, err: err}
 }
 
 // each does the same in several houses at the same time, and returns the answers in their order.
@@ -197,60 +242,100 @@ func (s *Site) changed() {
 	}
 }
 
-// houses are the schemas that the environment's policy lets pipelines write. Where a connection leaves that open, they are
-// those that the newest releases of the store have in their config for this environment.
-func (s *Site) houses(ctx context.Context) ([]House, error) {
-	found := map[House]bool{}
-	open := false
-	for name, c := range s.Policy.Connections {
-		for _, schema := range c.Schemas.Write {
-			found[House{Connection: name, Schema: schema}] = true
-		}
-		open = open || len(c.Schemas.Write) == 0
+// connections are the houses of which only the connection is known.
+func (s *Site) connections() []House {
+	var all []House
+	for _, name := range slices.Sorted(maps.Keys(s.Policy.Connections)) {
+		all = append(all, House{Connection: name})
 	}
-	if open {
-		names, err := s.Store.Pipelines(ctx)
-		if err != nil {
-			return nil, err
-		}
-		for _, name := range names {
-			if err := s.released(ctx, name, found); err != nil {
-				return nil, err
-			}
-		}
-	}
-	return slices.SortedFunc(maps.Keys(found), func(a, b House) int {
-		return cmp.Or(strings.Compare(a.Connection, b.Connection), strings.Compare(a.Schema, b.Schema))
-	}), nil
+	return all
 }
 
-// released adds the houses that the newest releases of a pipeline name. A release that is not for this environment, or that
-// its policy refuses, names none.
-func (s *Site) released(ctx context.Context, name string, found map[House]bool) error {
-	left := releasesLooked
-	tried := ""
-	for r, err := range s.Store.Releases(ctx, name) {
-		if err != nil {
-			return err
+// houses are what there is behind connections: the schemas that the policy lists for pipelines to write; where it leaves that
+// open, those that have a ledger of this environment, as the server says. unseen are the connections whose server does not say,
+// and why.
+func (s *Site) houses(ctx context.Context, connections []House) (houses []House, unseen map[House]error) {
+	unseen = map[House]error{}
+	for i, b := range each(ctx, connections, s.behind) {
+		if b.err != nil {
+			unseen[connections[i]] = b.err
 		}
-		if base, _, try := release.CutTry(r.Version); try && base == tried {
-			continue // a version is tried any number of times: the last try speaks for all
-		} else if try {
-			tried = base
-		}
-		if left--; left < 0 {
-			break
-		}
-		p, err := s.read(ctx, r, "")
-		switch {
-		case fault.ClassOf(err) != "":
-			continue
-		case err != nil:
-			return err
-		}
-		if connection, err := s.Policy.ConnectionName(p.Config); err == nil {
-			found[House{Connection: connection, Schema: p.Config.WarehouseSchema}] = true
+		for _, schema := range b.schemas {
+			houses = append(houses, House{Connection: connections[i].Connection, Schema: schema})
 		}
 	}
-	return nil
+	return houses, unseen
+}
+
+// behind is what there is behind a connection.
+type behind struct {
+	schemas []string
+	err     error
+}
+
+func (s *Site) behind(ctx context.Context, connection House) behind {
+	if listed := s.Policy.Connections[connection.Connection].Schemas.Write; len(listed) > 0 {
+		return behind{schemas: listed}
+	}
+	_, stop := pulse(ctx, partition.AllKey)
+	defer stop()
+	schemas, err := s.Ledgers(ctx, connection.Connection)
+	return behind{schemas: schemas, err: err}
+}
+
+// join lets the ledger of a target join the environment: it may not have been there when the hold was set that stands in the
+// others. The ledger is there to be found before it looks for that.
+func (s *Site) join(ctx context.Context, t Target, cfg pipeline.Config, w Warehouse) error {
+	name, err := s.Policy.ConnectionName(cfg)
+	if err != nil {
+		return err
+	}
+	_, stop := pulse(ctx, partition.AllKey)
+	defer stop()
+	return w.Join(ctx, t.Effect("join", "", 0), func(ctx context.Context) (*release.Hold, error) {
+		return s.standing(ctx, House{Connection: name, Schema: cfg.WarehouseSchema})
+	})
+}
+
+// standing is the hold that stands in the environment's ledgers but one; nil: none does. One that cannot be reached is not
+// waited for, unless nothing of the environment can be.
+func (s *Site) standing(ctx context.Context, but House) (*release.Hold, error) {
+	ctx, cancel := context.WithTimeout(ctx, joinWait)
+	defer cancel()
+	houses, failed := s.houses(ctx, s.connections())
+	houses = slices.DeleteFunc(houses, func(h House) bool { return h == but })
+	reached := false
+	for i, seen := range each(ctx, houses, s.look) {
+		switch {
+		case seen.err != nil:
+			failed[houses[i]] = seen.err
+		case seen.standing.Environment != s.Environment: // nobody's yet, or another's
+		case seen.standing.Hold != nil:
+			return seen.standing.Hold, nil
+		default:
+			reached = true
+		}
+	}
+	for _, h := range slices.SortedFunc(maps.Keys(failed), House.compare) {
+		if err := failed[h]; !reached && fault.ClassOf(err) == "" { // what can never be reached holds nothing
+			return nil, fmt.Errorf("look in %s whether %s is on hold: %w", h, s.Environment, err)
+		}
+	}
+	return nil, nil
+}
+
+// looked is a house as it was found.
+type looked struct {
+	standing release.Standing
+	err      error
+}
+
+// look reads how a house stands.
+func (s *Site) look(ctx context.Context, h House) looked {
+	w, err := s.enter(ctx, h)
+	if err != nil {
+		return looked{err: err}
+	}
+	standing, err := w.Standing(ctx)
+	return looked{standing: standing, err: err}
 }

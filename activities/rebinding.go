@@ -17,13 +17,18 @@ type Rebinder interface {
 
 // rebind binds the ledger anew, and says what came of it, a line each.
 func (a *Inspecting) rebind(ctx context.Context, in InspectInput) ([]Checked, error) {
-	_, w, err := a.Site.open(ctx, in.Target)
+	p, w, err := a.Site.open(ctx, in.Target)
 	if err != nil {
 		return nil, err
 	}
 	r, err := w.Rebind(ctx, a.Site.Environment, in.Copied)
 	if err != nil {
 		return nil, err
+	}
+	if in.Copied {
+		if err := a.Site.join(ctx, in.Target, p.Config, w); err != nil {
+			return nil, err
+		}
 	}
 	lines := []Checked{{
 		Subject: "ledger", OK: true,

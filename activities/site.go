@@ -61,8 +61,6 @@ type Store interface {
 	PutBlob(ctx context.Context, mediaType string, body []byte) (string, error)
 	Blob(ctx context.Context, digest string) ([]byte, error)
 	Attach(ctx context.Context, s release.Statement) error
-	// Pipelines lists the pipelines that have a release.
-	Pipelines(ctx context.Context) ([]string, error)
 	// Releases are the releases of a pipeline, newest version first, tried ones too.
 	Releases(ctx context.Context, pipeline string) iter.Seq2[release.Release, error]
 	// Statements returns the verified statements about a release.
@@ -90,7 +88,9 @@ type Site struct {
 	Store       Store
 	// Warehouse opens (or hands out again) the warehouse that a config names; sessions carry the application name.
 	Warehouse func(ctx context.Context, cfg pipeline.Config) (Warehouse, error)
-	Sources   Sources
+	// Ledgers lists the schemas behind a connection of the policy whose ledger is this environment's.
+	Ledgers func(ctx context.Context, connection string) ([]string, error)
+	Sources Sources
 	// Changed is told that something has changed here that housekeeping may look at; it does not wait. nil: nobody is told.
 	Changed func()
 	// FirstRun is the first run of the workflow that calls, as the server says; nil: only its ID is looked at.

@@ -65,8 +65,6 @@ func (s *shelf) Files(_ context.Context, digest string) (map[string][]byte, erro
 	return files, nil
 }
 
-func (s *shelf) Pipelines(context.Context) ([]string, error) { return []string{"shop"}, nil }
-
 func (s *shelf) Releases(context.Context, string) iter.Seq2[release.Release, error] {
 	return maps.All(map[release.Release]error{target("prod").Release: nil})
 }
@@ -115,6 +113,10 @@ func (d *desk) History(context.Context, string, int) (generation.History, error)
 
 func (d *desk) TenureOf(context.Context, string, effect.Owner) (release.Tenure, error) {
 	return d.facts.Tenure, nil
+}
+
+func (d *desk) Standing(context.Context) (release.Standing, error) {
+	return release.Standing{Environment: d.facts.Environment, Pipelines: []release.Pipeline{{Name: "shop"}}}, nil
 }
 
 func (d *desk) Epoch(context.Context) (string, error) { return "epoch", nil }
@@ -167,6 +169,15 @@ func setup(t *testing.T) *bundle {
 		Warehouse: func(context.Context, pipeline.Config) (activities.Warehouse, error) { return b.desk, nil },
 	}
 	return b
+}
+
+// looked lets the desk say what the release's outputs have: nothing is in the way of a run.
+func (b *bundle) looked() {
+	for _, table := range []string{"fct_orders", "dim_channel"} {
+		b.desk.observed.Outputs = append(b.desk.observed.Outputs, plan.ObservedOutput{
+			Table: table, Kind: generation.Absent, Candidate: []generation.Column{{Name: "order_id", Type: "bigint"}},
+		})
+	}
 }
 
 // target is release 1.0.0 in an environment.
@@ -387,11 +398,7 @@ func TestAReleaseClaimsItsVersionWhereItEntersASecondEnvironment(t *testing.T) {
 				b.shelf.claimed["1.0.0"] = c.owner
 			}
 			b.desk.active = c.active
-			for _, table := range []string{"fct_orders", "dim_channel"} {
-				b.desk.observed.Outputs = append(b.desk.observed.Outputs, plan.ObservedOutput{
-					Table: table, Kind: generation.Absent, Candidate: []generation.Column{{Name: "order_id", Type: "bigint"}},
-				})
-			}
+			b.looked()
 			in := target(c.environment)
 			in.Release, in.Tenure = try, 0
 			in.Release.Version = "7.7.7" // a caller calls it what it likes

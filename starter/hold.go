@@ -19,7 +19,8 @@ func (a *app) holdCommand() *cobra.Command {
 		Use:   "hold --env ENV --reason TEXT",
 		Short: "Let nothing be published in an environment, but what turns back",
 		Long: `Writes a hold into the ledger of every schema of the environment, where each publish looks for it: a publish waits, and goes
-on by itself after release-hold. What turns back is never held. Those that could not be reached are named, and do not have it.`,
+on by itself after release-hold. Schemas that come later take it over. What turns back is never held. Those that could not be
+reached are named, and do not have it.`,
 		Example: "  drawbridge hold --env prod --reason 'quarter end'",
 		GroupID: groupDecide,
 		Args:    between(0, 0, ""),

@@ -123,7 +123,8 @@ func newMonth(t *testing.T) *month {
 	m := &month{t: t, name: "month_" + strings.ReplaceAll(uuid.NewString(), "-", "")[:8], root: t.TempDir(), db: testdb.New(t), ran: map[int]bool{}}
 	t.Setenv("DRAWBRIDGE_WAREHOUSE", m.db.URL)
 	policies := filepath.Join(t.TempDir(), "policies")
-	m.write(filepath.Join(policies, "policy.prod.yaml"), "approval: {required: false}\n")
+	m.write(filepath.Join(policies, "policy.prod.yaml"), "approval: {required: false}\n"+
+		"connections: {warehouse: {url: '${env:DRAWBRIDGE_WAREHOUSE}', schemas: {write: ["+m.name+"_prod]}}}\n") // other tests' prods are not its houses
 	o := options{policies: policies, sourceRoot: m.root, store: t.TempDir(), key: filepath.Join(t.TempDir(), "key.pem"), builds: 2}
 	s, err := openStore(t.Context(), o, zap.NewNop())
 	require.NoError(t, err)

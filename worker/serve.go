@@ -182,6 +182,6 @@ func newSite(env string, o options, s signedStore, warehouses *warehouses) (*act
 	}
 	files := source.Below(roots...)
 	return &activities.Site{
-		Environment: env, Policy: policy, Store: s, Sources: files, Warehouse: warehouses.opener(policy, files),
+		Environment: env, Policy: policy, Store: s, Sources: files, Warehouse: warehouses.opener(policy, files), Ledgers: warehouses.ledgers(policy),
 	}, nil
 }

@@ -64,6 +64,17 @@ func (w *warehouses) opener(policy pipeline.Policy, files source.Files) func(con
 	}
 }
 
+// ledgers lists the schemas behind a connection of the policy whose ledger is the environment's.
+func (w *warehouses) ledgers(policy pipeline.Policy) func(ctx context.Context, connection string) ([]string, error) {
+	return func(ctx context.Context, connection string) ([]string, error) {
+		pool, err := w.get(ctx, policy, connection)
+		if err != nil {
+			return nil, err
+		}
+		return warehouse.Ledgers(ctx, pool, policy.Environment)
+	}
+}
+
 // get hands out the sessions of a connection's login, or opens them: once for all who ask meanwhile, and without keeping from
 // theirs those who ask for others. Who gives up waiting leaves the others to it.
 func (w *warehouses) get(ctx context.Context, policy pipeline.Policy, connection string) (*postgres.Pool, error) {

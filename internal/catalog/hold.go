@@ -42,13 +42,15 @@ func (l Ledger) SetHold(ctx context.Context, q Querier, by, reason string, asked
 	return nil
 }
 
-// ReleaseHold ends the hold that stands; where none does it changes nothing.
-func (l Ledger) ReleaseHold(ctx context.Context, q Querier, by string, asked effect.Owner) error {
-	if _, err := q.Exec(ctx, l.sql(`
+// ReleaseHold ends the hold that stands, and says whether one did. The caller holds ExcludeChange, so that none is about to be
+// taken over.
+func (l Ledger) ReleaseHold(ctx context.Context, q Querier, by string, asked effect.Owner) (stood bool, err error) {
+	tag, err := q.Exec(ctx, l.sql(`
 		UPDATE ledger.hold
 		SET released_by = $1, released_in = $2, released_at = now()
-		WHERE released_at IS NULL`), fault.Bound(by), string(asked)); err != nil {
-		return fmt.Errorf("release the hold: %w", err)
+		WHERE released_at IS NULL`), fault.Bound(by), string(asked))
+	if err != nil {
+		return false, fmt.Errorf("release the hold: %w", err)
 	}
-	return nil
+	return tag.RowsAffected() > 0, nil
 }

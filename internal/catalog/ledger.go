@@ -27,11 +27,17 @@ type Querier interface {
 // Ledger is the ledger of one warehouse schema. The zero Ledger is of no schema: use New.
 type Ledger struct{ schema string }
 
+// suffix is what a ledger's schema is called after that of its warehouse.
+const suffix = "__ledger"
+
 // New names the ledger of a warehouse schema. It does not look whether it is there.
-func New(schema string) Ledger { return Ledger{schema: schema + "__ledger"} }
+func New(schema string) Ledger { return Ledger{schema: schema + suffix} }
 
 // Schema is the name of the ledger's own schema.
 func (l Ledger) Schema() string { return l.schema }
+
+// of is the schema whose ledger it is.
+func (l Ledger) of() string { return strings.TrimSuffix(l.schema, suffix) }
 
 // sql puts the ledger's schema into a static statement, which writes it `ledger.`.
 func (l Ledger) sql(text string) string {

@@ -2,9 +2,12 @@ package catalog
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
+	"github.com/jackc/pgerrcode"
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"drawbridge/internal/fault"
 )
@@ -23,7 +26,7 @@ func (l Ledger) BindEnvironment(ctx context.Context, q Querier, environment stri
 		return err
 	}
 	if name != environment {
-		return fault.Newf(fault.Refused, "use schema", l.schema[:len(l.schema)-len("__ledger")], "give config."+environment+".yaml a warehouse_schema of its own",
+		return fault.Newf(fault.Refused, "use schema", l.of(), "give config."+environment+".yaml a warehouse_schema of its own",
 			fmt.Sprintf("it belongs to the environment %s, and this is %s", name, environment))
 	}
 	return nil
@@ -37,6 +40,41 @@ func (l Ledger) Environment(ctx context.Context, q Querier) (name string, err er
 
 func readEnvironment(name *string) statement {
 	return statement{what: "read the ledger's environment", sql: `SELECT name FROM ledger.environment`, into: []any{name}}
+}
+
+// OfEnvironment lists the schemas of the database whose ledger belongs to an environment. Only ledgers count that belong to the
+// session's own role, or to one whose rights it has: what anybody else calls a ledger could run SQL of theirs when it is read.
+func OfEnvironment(ctx context.Context, q Querier, environment string) ([]string, error) {
+	rows, err := q.Query(ctx, `
+		SELECT n.nspname
+		FROM pg_namespace n
+		JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = 'environment' AND c.relkind = 'r'
+		WHERE right(n.nspname, length($1)) = $1
+		  AND pg_has_role(n.nspowner, 'USAGE')
+		  AND pg_has_role(c.relowner, 'USAGE')
+		ORDER BY n.nspname`, suffix)
+	if err != nil {
+		return nil, fmt.Errorf("list ledgers: %w", err)
+	}
+	ledgers, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		return nil, fmt.Errorf("list ledgers: %w", err)
+	}
+	var schemas []string
+	for _, name := range ledgers {
+		l := Ledger{schema: name}
+		of, err := l.Environment(ctx, q)
+		if pg, ok := errors.AsType[*pgconn.PgError](err); ok && pg.Code == pgerrcode.UndefinedTable {
+			continue // dropped meanwhile
+		}
+		if err != nil {
+			return nil, err
+		}
+		if of == environment {
+			schemas = append(schemas, l.of())
+		}
+	}
+	return schemas, nil
 }
 
 // Epoch tells this ledger from a copy of it and from one that was restored to an earlier point.

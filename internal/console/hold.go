@@ -1,6 +1,7 @@
 package console
 
 import (
+	"cmp"
 	"slices"
 
 	"drawbridge/activities"
@@ -27,7 +28,7 @@ func (s Screen) Held(h Held) string {
 	}
 	switch {
 	case len(h.Houses) == 0:
-		p.line("%s has no schema yet: nothing is there to hold", s.bold(h.Environment))
+		p.line("%s has no ledger yet: nothing is held", s.bold(h.Environment))
 	case h.Complete():
 		p.line("%s is %s", s.bold(h.Environment), done)
 	default:
@@ -35,9 +36,10 @@ func (s Screen) Held(h Held) string {
 	}
 	rows := make([][]any, len(h.Houses))
 	for i, x := range h.Houses {
-		rows[i] = []any{x.House.Schema, x.House.Connection, done, ""}
+		schema := cmp.Or(x.House.Schema, "every schema")
+		rows[i] = []any{schema, x.House.Connection, done, ""}
 		if x.Unreached != "" {
-			rows[i] = []any{x.House.Schema, x.House.Connection, undone, x.Unreached}
+			rows[i] = []any{schema, x.House.Connection, undone, x.Unreached}
 		}
 	}
 	p.table("", rows...)

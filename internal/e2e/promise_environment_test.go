@@ -152,3 +152,99 @@ func TestAHoldStopsEveryPublishOfAnEnvironmentButWhatTurnsBack(t *testing.T) {
 	_, err = w.db.Exec(context.WithoutCancel(t.Context()), `ALTER TABLE lab_dev__ledger.away RENAME TO hold`)
 	require.NoError(t, err)
 }
+
+// A schema that has no ledger yet when a hold is set, and one that only the config of a deployment names, are held as the others
+// are, and released with them.
+func TestALedgerThatIsMadeUnderAHoldTakesItOver(t *testing.T) {
+	t.Parallel()
+	w, _ := liveInDev(t)
+	w.cli(0, "hold", "--env", "dev", "--reason", "quarter end")
+	fresh := w.tbNewLab("lab", 1)
+	w.cli(0, "deploy", fresh.release(tbFirst()), "--to", "dev", "--detach")
+	w.write("elsewhere.yaml", "warehouse: warehouse\nwarehouse_schema: shop_elsewhere\nwrite_mode: replace\nsource_files: .\nwatch: {for: 0s}\n")
+	w.cli(0, "deploy", w.withCurrency("1.1.0"), "--to", "dev", "--config", "dev="+w.path("elsewhere.yaml"), "--detach")
+	ids := []string{workflows.DeploymentID("lab", "1.0.0"), workflows.DeploymentID(shop, "1.1.0")}
+	for _, id := range ids {
+		w.await(id+" to wait for the hold", func() bool { return envTold(w.status(id), "on hold: quarter end") })
+	}
+	standing := func() (n int) {
+		for _, schema := range []string{"shop_dev", "lab_dev", "shop_elsewhere"} {
+			n += w.number(`SELECT count(*) FROM ` + schema + `__ledger.hold WHERE released_at IS NULL`)
+		}
+		return n
+	}
+	require.Equal(t, 3, standing())
+	require.Zero(t, w.number(`SELECT count(*) FROM lab_dev__ledger.swap`)+w.number(`SELECT count(*) FROM shop_elsewhere__ledger.swap`))
+	a := w.cli(0, "release-hold", "--env", "dev")
+	require.Contains(t, a.out, "lab_dev")
+	require.Contains(t, a.out, "shop_elsewhere")
+	for _, id := range ids {
+		w.cli(0, "status", id, "--watch")
+	}
+	a = w.cli(0, "hold", "--env", "dev", "--reason", "again")
+	require.Contains(t, a.out, "shop_elsewhere")
+	require.Equal(t, 3, standing())
+	w.cli(0, "release-hold", "--env", "dev")
+	require.Zero(t, standing())
+}
+
+// Deployments of new pipelines begin right before a hold and right after it. However they meet it: what has not published by then
+// publishes when it is released, and not before.
+func TestAHoldAndNewPipelinesMeet(t *testing.T) {
+	t.Parallel()
+	w, _ := liveInDev(t)
+	var labs []*tbLab
+	begun := 0
+	for _, name := range []string{"lab_a", "lab_b", "lab_c", "lab_d", "lab_e"} {
+		l := w.tbNewLab(name, 1)
+		l.release(tbFirst())
+		labs = append(labs, l)
+	}
+	begin := func(n int) {
+		for _, l := range labs[begun : begun+n] {
+			w.cli(0, "deploy", l.name+"@1.0.0", "--to", "dev", "--detach")
+		}
+		begun += n
+	}
+	begin(3)
+	w.await("a ledger to be made", func() bool {
+		return w.number(`SELECT count(*) FROM pg_namespace WHERE nspname LIKE 'lab\_%\_\_ledger'`) > 0
+	})
+	w.cli(0, "hold", "--env", "dev", "--reason", "quarter end")
+	published := map[string]int{}
+	swaps := func(l *tbLab) int {
+		if w.number(`SELECT count(*) FROM pg_namespace WHERE nspname = $1`, l.schema("dev")+"__ledger") == 0 {
+			return 0
+		}
+		return w.number(`SELECT count(*) FROM ` + l.schema("dev") + `__ledger.swap`)
+	}
+	for _, l := range labs {
+		published[l.name] = swaps(l)
+	}
+	begin(2)
+	for _, l := range labs {
+		id := workflows.DeploymentID(l.name, "1.0.0")
+		w.await(id+" to end or to wait", func() bool {
+			s := w.status(id)
+			return s.Stage.Finished() || envTold(s, "on hold: quarter end")
+		})
+		require.Equal(t, 1, w.number(`SELECT count(*) FROM `+l.schema("dev")+`__ledger.hold WHERE released_at IS NULL`), l.name)
+		require.Equal(t, published[l.name], swaps(l), l.name)
+	}
+	w.cli(0, "release-hold", "--env", "dev")
+	for _, l := range labs {
+		w.cli(0, "status", workflows.DeploymentID(l.name, "1.0.0"), "--watch")
+		require.Zero(t, w.number(`SELECT count(*) FROM `+l.schema("dev")+`__ledger.hold WHERE released_at IS NULL`), l.name)
+	}
+}
+
+// Where nothing keeps a hold, nobody is told that there is one.
+func TestAHoldThatNothingKeepsIsRefused(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.worker("first", "--env", "dev", "--workflows")
+	a := w.cli(2, "hold", "--env", "dev", "--reason", "quarter end")
+	require.Contains(t, a.err, "no schema there has a ledger yet")
+	a = w.cli(0, "release-hold", "--env", "dev")
+	require.Contains(t, a.out, "nothing is held")
+}

@@ -22,7 +22,7 @@ const (
 	openTimeout    = 10 * time.Second
 	connectTimeout = 8 * time.Second
 	// idleInTransaction ends a transaction whose worker has stopped between two statements. None of ours pauses there
-	// for longer than a round trip.
+	// for nearly so long.
 	idleInTransaction = "10s"
 	// idleSession is how long a session that nobody needs is kept: sessions are the whole server's.
 	idleSession = time.Minute

@@ -311,15 +311,6 @@ func (s *Store) Releases(ctx context.Context, name string) iter.Seq2[release.Rel
 	}
 }
 
-// Pipelines returns the names of all pipelines that have a release in the store, in order.
-func (s *Store) Pipelines(ctx context.Context) ([]string, error) {
-	tags, err := s.backend.tags(ctx)
-	if err != nil {
-		return nil, s.explain("list pipelines of", s.Location(), err)
-	}
-	return pipelinesOf(tags), nil
-}
-
 // Load returns a release by the digest of its manifest, with every byte verified.
 func (s *Store) Load(ctx context.Context, releaseDigest string) (Artifact, error) {
 	_, m, err := s.loadManifest(ctx, releaseDigest, TypeRelease)

@@ -97,18 +97,6 @@ func named(tag string) (name string, v *semver.Version, ok bool) {
 	return "", nil, false
 }
 
-// pipelinesOf picks the pipelines out of a store's tags, in order.
-func pipelinesOf(tags []string) []string {
-	var names []string
-	for _, t := range tags {
-		if name, _, ok := named(t); ok {
-			names = append(names, name)
-		}
-	}
-	slices.Sort(names)
-	return slices.Compact(names)
-}
-
 // versionsOf picks the versions of a pipeline out of a store's tags, as people know them, oldest first: before a version
 // stand its tries, in the order of the tags.
 func versionsOf(name string, tags []string) []string {

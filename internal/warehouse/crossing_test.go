@@ -2,6 +2,7 @@ package warehouse_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -17,7 +18,10 @@ import (
 	"drawbridge/internal/fault"
 	"drawbridge/internal/gate"
 	"drawbridge/internal/generation"
+	"drawbridge/internal/postgres"
 	"drawbridge/internal/release"
+	"drawbridge/internal/testdb"
+	"drawbridge/internal/warehouse"
 )
 
 func TestOneDeploymentCrossesAtATime(t *testing.T) {
@@ -265,7 +269,8 @@ func TestAHoldEndsWhenAPersonReleasesIt(t *testing.T) {
 	require.False(t, result.Done)
 	require.Contains(t, result.Why, "quarter end (set by ann)")
 	for range 2 { // twice is once
-		require.NoError(t, b.ReleaseHold(t.Context(), anew(workflow("release-hold/prod/1")), "ann"))
+		_, err := b.ReleaseHold(t.Context(), anew(workflow("release-hold/prod/1")), "ann")
+		require.NoError(t, err)
 	}
 	b.done(t, held)
 }
@@ -277,7 +282,9 @@ func TestAStoppedAttemptEntersWatchesAndHoldsNothingAgain(t *testing.T) {
 	owner := workflow("deploy/shop/late")
 	hold, enter, watch := anew(workflow("hold/prod/1")), anew(owner), anew(owner)
 	require.NoError(t, b.Hold(t.Context(), hold, "ann", "quarter end"))
-	require.NoError(t, b.ReleaseHold(t.Context(), anew(workflow("release-hold/prod/1")), "ann"))
+	stood, err := b.ReleaseHold(t.Context(), anew(workflow("release-hold/prod/1")), "ann")
+	require.NoError(t, err)
+	require.True(t, stood)
 	require.NoError(t, b.Leave(t.Context(), "shop", string(b.owner)))
 	first, err := b.Enter(t.Context(), deployment(owner, "1.1.0"), enter, outputs(), false)
 	require.NoError(t, err)
@@ -415,9 +422,111 @@ func TestATableGetsNoColumnWhileAHoldStands(t *testing.T) {
 	require.False(t, r.Done)
 	require.Contains(t, r.Held, "quarter end")
 	require.Zero(t, columns())
-	require.NoError(t, b.ReleaseHold(t.Context(), anew(workflow("release-hold/prod/1")), "ann"))
+	_, err = b.ReleaseHold(t.Context(), anew(workflow("release-hold/prod/1")), "ann")
+	require.NoError(t, err)
 	b.expand(t, wider)
 	require.Equal(t, 1, columns())
+}
+
+// A ledger says whose it is. What others call a ledger is not read: to read it could be to run their SQL.
+func TestTheLedgersOfAnEnvironmentAreThoseOfOurOwnThatSaySo(t *testing.T) {
+	t.Parallel()
+	b, author := authored(t)
+	pool, err := postgres.Open(t.Context(), postgres.Options{URL: b.db.URL, Object: "test"})
+	require.NoError(t, err)
+	defer pool.Close()
+	admin, err := pgx.Connect(t.Context(), onDatabase(t, testdb.Superuser(t), b.db.URL))
+	require.NoError(t, err)
+	defer func() { _ = admin.Close(t.Context()) }()
+	mine, forged := "of_"+b.db.Schema, b.db.Schema+"_x__ledger"
+	b.db.Exec(t, `UPDATE `+b.db.Schema+`__ledger.environment SET name = $1`, mine)
+	_, err = admin.Exec(t.Context(), fmt.Sprintf(`
+		CREATE SCHEMA %[1]s AUTHORIZATION %[2]s;
+		CREATE TABLE %[1]s.environment AS SELECT '%[3]s'::text AS name;
+		ALTER TABLE %[1]s.environment OWNER TO %[2]s;
+		GRANT USAGE ON SCHEMA %[1]s TO PUBLIC;
+		GRANT SELECT ON %[1]s.environment TO PUBLIC`, forged, author, mine))
+	require.NoError(t, err)
+	found, err := warehouse.Ledgers(t.Context(), pool, mine)
+	require.NoError(t, err)
+	require.Equal(t, []string{b.db.Schema}, found)
+	other := open(t, testdb.New(t)) // whose nobody is yet
+	require.NoError(t, other.EnsureLedger(t.Context()))
+	found, err = warehouse.Ledgers(t.Context(), pool, mine)
+	require.NoError(t, err)
+	require.NotContains(t, found, other.Schema())
+	none := func(context.Context) (*release.Hold, error) { return nil, nil }
+	require.NoError(t, other.Join(t.Context(), anew(workflow("deploy/shop/1"), mine), none))
+	found, err = warehouse.Ledgers(t.Context(), pool, mine)
+	require.NoError(t, err)
+	require.ElementsMatch(t, []string{b.db.Schema, other.Schema()}, found)
+	require.Equal(t, fault.Refused, fault.ClassOf(other.Join(t.Context(), anew(workflow("deploy/shop/1"), "another"), none)))
+}
+
+// Whoever sets or releases a hold finds a ledger that joins, or is found by it: in the middle of its look the ledger is listed, and
+// whoever changes a hold here waits for what comes of it.
+func TestALedgerJoinsAndHoldsOneAfterTheOther(t *testing.T) {
+	t.Parallel()
+	there := &release.Hold{By: "ann", Reason: "quarter end"}
+	for name, c := range map[string]struct {
+		found *release.Hold
+		do    func(context.Context, *warehouse.Warehouse, effect.Key) (bool, error)
+		holds bool
+	}{
+		"what it takes over is released by who comes meanwhile": {found: there, do: func(ctx context.Context, w *warehouse.Warehouse, key effect.Key) (bool, error) {
+			return w.ReleaseHold(ctx, key, "ben")
+		}},
+		"a hold that is set meanwhile stands": {do: func(ctx context.Context, w *warehouse.Warehouse, key effect.Key) (bool, error) {
+			return true, w.Hold(ctx, key, "ben", "lunch")
+		}, holds: true},
+		"one that is set twice is one": {found: there, do: func(ctx context.Context, w *warehouse.Warehouse, key effect.Key) (bool, error) {
+			return true, w.Hold(ctx, key, "ben", "lunch")
+		}, holds: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			db := testdb.New(t)
+			w := open(t, db)
+			require.NoError(t, w.EnsureLedger(t.Context()))
+			pool, err := postgres.Open(t.Context(), postgres.Options{URL: db.URL, Object: "test"})
+			require.NoError(t, err)
+			t.Cleanup(pool.Close)
+			mine := "of_" + db.Schema
+			ended := make(chan error, 1)
+			join := anew(workflow("deploy/shop/1"), mine)
+			looks := 0
+			elsewhere := func(ctx context.Context) (*release.Hold, error) {
+				looks++
+				listed, err := warehouse.Ledgers(ctx, pool, mine)
+				require.NoError(t, err)
+				require.Equal(t, []string{db.Schema}, listed)
+				go func() {
+					did, err := c.do(context.WithoutCancel(ctx), w, anew(workflow("hold/1"), mine))
+					if err == nil && !did {
+						err = errors.New("it found no hold")
+					}
+					ended <- err
+				}()
+				for waits := false; !waits; {
+					require.NoError(t, db.Pool.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_locks WHERE relation = $1::text::regclass AND NOT granted) FROM pg_sleep(0.01)`,
+						db.Schema+"__ledger.change").Scan(&waits))
+					select {
+					case err := <-ended:
+						require.Fail(t, "it did not wait", "%v", err)
+					default:
+					}
+				}
+				return c.found, nil
+			}
+			require.NoError(t, w.Join(t.Context(), join, elsewhere))
+			require.NoError(t, <-ended)
+			require.NoError(t, w.Join(t.Context(), join, elsewhere), "twice is once")
+			require.Equal(t, 1, looks)
+			standing, err := w.Standing(t.Context())
+			require.NoError(t, err)
+			require.Equal(t, c.holds, standing.Hold != nil)
+		})
+	}
 }
 
 // The rule is the environment's own, whatever a caller says: what it has to find is the recorded answers.

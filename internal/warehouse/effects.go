@@ -162,6 +162,26 @@ func (w *Warehouse) Standing(ctx context.Context) (release.Standing, error) {
 	return out, postgres.Classify("look at", w.names.schema, err)
 }
 
+// Join gives the ledger to an environment, where it has none yet, and takes over the hold that stands elsewhere there, once
+// under its key. The ledger is seen to be the environment's before it looks, and from there on nobody sets or releases a hold
+// here until it is done: whoever does so elsewhere finds the ledger afterwards. One of another environment is fault.Refused.
+func (w *Warehouse) Join(ctx context.Context, key effect.Key, elsewhere func(context.Context) (*release.Hold, error)) error {
+	if err := w.ledger.BindEnvironment(ctx, w.pool, key.Environment); err != nil {
+		return postgres.Classify("join", w.names.schema, err)
+	}
+	_, err := settle(ctx, w, key, "join", func(tx pgx.Tx) (struct{}, error) {
+		if err := w.ledger.ExcludeChange(ctx, tx); err != nil {
+			return struct{}{}, err
+		}
+		hold, err := elsewhere(ctx)
+		if err != nil || hold == nil {
+			return struct{}{}, err
+		}
+		return struct{}{}, w.ledger.SetHold(ctx, tx, hold.By, hold.Reason, key.Owner)
+	})
+	return postgres.Classify("join", w.names.schema, err)
+}
+
 // Hold sets a hold in the ledger of an environment; while it stands nothing is published but what turns back, and when it
 // returns nothing is under way that has not seen it. A ledger of another environment is fault.Refused.
 //
@@ -185,14 +205,18 @@ func (w *Warehouse) Hold(ctx context.Context, key effect.Key, by, reason string)
 	return postgres.Classify("hold", w.names.schema, err)
 }
 
-// ReleaseHold ends the hold, once under its key. Where none stands, and where there is no ledger, it changes nothing.
-func (w *Warehouse) ReleaseHold(ctx context.Context, key effect.Key, by string) error {
+// ReleaseHold ends the hold, once under its key, and says whether one stood. Where none does, and where there is no ledger, it
+// changes nothing.
+func (w *Warehouse) ReleaseHold(ctx context.Context, key effect.Key, by string) (stood bool, err error) {
 	version, err := w.ledger.Version(ctx, w.pool)
 	if err != nil || version == 0 {
-		return postgres.Classify("release hold of", w.names.schema, err)
+		return false, postgres.Classify("release hold of", w.names.schema, err)
 	}
-	_, err = settle(ctx, w, key, "release hold", func(tx pgx.Tx) (struct{}, error) {
-		return struct{}{}, w.ledger.ReleaseHold(ctx, tx, by, key.Owner)
+	stood, err = settle(ctx, w, key, "release hold", func(tx pgx.Tx) (bool, error) {
+		if err := w.ledger.ExcludeChange(ctx, tx); err != nil { // who joins may be about to take one over
+			return false, err
+		}
+		return w.ledger.ReleaseHold(ctx, tx, by, key.Owner)
 	})
-	return postgres.Classify("release hold of", w.names.schema, err)
+	return stood, postgres.Classify("release hold of", w.names.schema, err)
 }

@@ -52,6 +52,12 @@ func On(pool *postgres.Pool, schema string, read ...string) (*Warehouse, error) 
 // object is what errors call a warehouse.
 func object(schema string) string { return "warehouse " + schema }
 
+// Ledgers lists the schemas of a database whose ledger belongs to an environment and is the login's own.
+func Ledgers(ctx context.Context, pool *postgres.Pool, environment string) ([]string, error) {
+	schemas, err := catalog.OfEnvironment(ctx, pool, environment)
+	return schemas, postgres.Classify("look for ledgers of", environment, err)
+}
+
 // Close waits for the sessions in use, and closes all, also those that other schemas share.
 func (w *Warehouse) Close() { w.pool.Close() }
 
