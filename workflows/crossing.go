@@ -3,6 +3,7 @@ package workflows
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"go.temporal.io/sdk/workflow"
 
@@ -194,12 +195,15 @@ func (x *crossing) control(ctx workflow.Context, need []activities.Piece) ([]act
 }
 
 // approval asks, with the canary's evidence, and records the answer where publish reads it.
-func (x *crossing) approval(ctx workflow.Context) error {
+func (x *crossing) approval(ctx workflow.Context) error { return x.approve(ctx, "") }
+
+// approve asks for an approval; why is empty the first time.
+func (x *crossing) approve(ctx workflow.Context, why string) error {
 	at := x.at("approval")
 	g, err := x.Ask(ctx, at, gate.Gate{
 		Earlier: x.earlier(),
 		Name:    gate.ApprovalOf(x.env.Name), Choices: []gate.Choice{gate.Approve, gate.Reject},
-		Question: fmt.Sprintf("publish %s@%s to %s?", x.target.Release.Pipeline, x.target.Release.Version, x.env.Name),
+		Question: strings.TrimSpace(fmt.Sprintf("publish %s@%s to %s? %s", x.target.Release.Pipeline, x.target.Release.Version, x.env.Name, why)),
 		Verdict:  x.shown.verdict("canary"),
 	})
 	if err != nil {
@@ -213,7 +217,7 @@ func (x *crossing) approval(ctx workflow.Context) error {
 }
 
 func (x *crossing) makeRoom(ctx workflow.Context) error {
-	return expand(ctx, x.Conductor, activities.ExpandInput{Target: x.target})
+	return expand(ctx, x.Conductor, activities.ExpandInput{Target: x.target}, x.approve)
 }
 
 func (x *crossing) publishCanary(ctx workflow.Context) error {
@@ -248,7 +252,7 @@ func (x *crossing) publish(ctx workflow.Context, in activities.PublishInput, pie
 	in.Target, in.By, in.Reason = x.target, x.in.By, x.in.Reason
 	for round := 0; ; round++ {
 		in.Round, in.Swaps = round, swaps(pieces)
-		moved, err := publish(ctx, x.Conductor, in)
+		moved, err := publish(ctx, x.Conductor, in, x.approve)
 		if err == nil && len(moved) == 0 {
 			x.progress.Swaps += len(in.Swaps)
 			x.target.Swaps = x.progress.Swaps

@@ -12,6 +12,7 @@ import (
 	"drawbridge/activities"
 	"drawbridge/internal/breach"
 	"drawbridge/internal/gate"
+	"drawbridge/internal/generation"
 	"drawbridge/internal/pipeline"
 	"drawbridge/internal/plan"
 	"drawbridge/workflows"
@@ -261,5 +262,69 @@ func TestAnOpenQuestionOfTheWatchFollowsWhatIsSeen(t *testing.T) {
 			require.Contains(t, s.Gates[0].Why, c.why)
 			require.Equal(t, 1, s.Asked)
 		})
+	}
+}
+
+// An approval counts for as long as its gate would have been open. What waits longer, for a hold or for sessions, is not published
+// under it, and is asked about again.
+func TestAnApprovalThatExpiresBeforeItsPublishIsAskedForAgain(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		again func(t *testing.T) func(*testsuite.TestWorkflowEnvironment)
+		stage workflows.Stage
+	}{
+		"and given": {func(t *testing.T) func(*testsuite.TestWorkflowEnvironment) {
+			t.Helper()
+			return decide(160*time.Hour, yes("approval-prod-2"), answered(t))
+		}, workflows.StageDone},
+		"and refused": {func(t *testing.T) func(*testsuite.TestWorkflowEnvironment) {
+			t.Helper()
+			no := yes("approval-prod-2")
+			no.Choice = gate.Reject
+			return decide(160*time.Hour, no, answered(t))
+		}, workflows.StageRefused},
+		"and not answered": {func(*testing.T) func(*testsuite.TestWorkflowEnvironment) {
+			return func(*testsuite.TestWorkflowEnvironment) {}
+		}, workflows.StageRefused},
+	} {
+		for step, hold := range map[string]func(*ledger, bool){
+			"before the schema is expanded": func(l *ledger, stands bool) {
+				if l.hold = ""; stands {
+					l.hold = "quarter end (set by ann)"
+				}
+			},
+			"before the first publish": func(l *ledger, stands bool) {
+				if l.meddle = nil; stands {
+					l.meddle = func(generation.PublishSpec, []generation.Swap) (generation.PublishResult, error) {
+						return generation.PublishResult{WaitingFor: generation.ForHold, Why: "quarter end"}, nil
+					}
+				}
+			},
+		} {
+			t.Run(name+" "+step, func(t *testing.T) {
+				t.Parallel()
+				x := crossing("prod")
+				x.Slices, x.Approval = 1, gate.Approval{Required: true}
+				e := smooth(t, x)
+				l := e.ledgers["prod"]
+				hold(l, true)
+				var waits workflows.Status
+				s, err := e.deploy(t, decide(time.Minute, yes("approval-prod"), answered(t)), c.again(t), func(env *testsuite.TestWorkflowEnvironment) {
+					l.clock = env.Now
+					env.RegisterDelayedCallback(func() {
+						l.mu.Lock()
+						defer l.mu.Unlock()
+						hold(l, false)
+					}, 100*time.Hour)
+					env.RegisterDelayedCallback(func() { waits = now(t, env) }, 150*time.Hour)
+				})
+				require.NoError(t, err)
+				open, _ := waits.Open()
+				require.Equal(t, "approval-prod-2", open.Name)
+				require.Contains(t, open.Question, "the approval of bob expired at ")
+				require.Equal(t, c.stage, s.Stage, s.Sentence)
+				require.Equal(t, c.stage == workflows.StageDone, l.tenure(l.active).Release == candidate(), "only what was approved again is published")
+			})
+		}
 	}
 }

@@ -36,6 +36,7 @@ type ledger struct {
 	watching    string            // the deployment that watches
 	fences      map[string]string // owner -> why
 	hold        string
+	clock       func() time.Time
 	said        map[effect.Owner][]gate.Gate // what people answered to a workflow
 	outputs     map[string]string            // output -> pipeline
 	generations []made                       // by ID, from 1
@@ -73,7 +74,7 @@ type slot struct {
 
 func newLedger(environment string) *ledger {
 	return &ledger{
-		environment: environment, fences: map[string]string{}, said: map[effect.Owner][]gate.Gate{}, outputs: map[string]string{},
+		clock: time.Now, environment: environment, fences: map[string]string{}, said: map[effect.Owner][]gate.Gate{}, outputs: map[string]string{},
 		slots: map[admission.Slot]*slot{}, builds: map[effect.Key][]activities.Built{}, effects: map[effect.Key]generation.PublishResult{},
 		left: map[int64]map[admission.Slot]turnback.LeftOver{}, begun: map[int64]bool{}, ends: map[effect.Key]turnback.State{}, counted: map[int64]int{},
 	}
@@ -115,7 +116,7 @@ func (l *ledger) facts(q admission.Question) admission.Facts {
 	f := admission.Facts{
 		Environment: l.environment, Active: l.tenure(l.active), Tenure: l.tenure(q.Tenure), Fenced: l.fences[string(q.Owner)], Hold: l.hold,
 		Crossing: l.crossing, Exclusive: l.exclusive, Owners: l.outputs, Generations: map[int64]admission.Generation{}, Live: map[admission.Slot]int64{},
-		Now: time.Now(),
+		Now: l.clock(),
 	}
 	if b := l.open(); b != nil {
 		f.TurnBack = b.Tenure.Number
@@ -318,6 +319,9 @@ func (l *ledger) Expand(_ context.Context, _ *pipeline.Pipeline, _ generation.Ex
 		if held, ok := errors.AsType[admission.HeldError](err); ok {
 			return generation.ExpandResult{Held: held.Reason}, nil
 		}
+		if lapsed, ok := errors.AsType[admission.LapsedError](err); ok {
+			return generation.ExpandResult{Lapsed: lapsed.Reason()}, nil
+		}
 		return generation.ExpandResult{Done: err == nil}, err
 	})
 }
@@ -337,6 +341,9 @@ func (l *ledger) Publish(_ context.Context, spec generation.PublishSpec, t admis
 		err := t.Decide(l.facts(t.Question))
 		if held, ok := errors.AsType[admission.HeldError](err); ok {
 			return generation.PublishResult{WaitingFor: generation.ForHold, Why: held.Reason}, nil
+		}
+		if lapsed, ok := errors.AsType[admission.LapsedError](err); ok {
+			return generation.PublishResult{WaitingFor: generation.ForApproval, Why: lapsed.Reason()}, nil
 		}
 		if err != nil {
 			return generation.PublishResult{}, err

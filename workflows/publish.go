@@ -21,8 +21,9 @@ const (
 
 // publish swaps, and parks when somebody holds it up: it names who, and asks. While the environment is on hold it waits.
 // Nothing is visible until it is done. What it returns are the partitions in which others were faster: then nothing is
-// done, and what was built there is of no use any more. What a person answers is recorded where the publish looks for it.
-func publish(ctx workflow.Context, c *conduct.Conductor, in activities.PublishInput) ([]generation.Swap, error) {
+// done, and what was built there is of no use any more. What a person answers is recorded where the publish looks for it. An
+// approval that has expired meanwhile is asked for again.
+func publish(ctx workflow.Context, c *conduct.Conductor, in activities.PublishInput, approve approving) ([]generation.Swap, error) {
 	at := conduct.Scope{Environment: in.Target.Environment, Step: in.Step}
 	for wait := (holding{}); ; {
 		if err := c.Checkpoint(ctx); err != nil { // nothing of it is visible yet
@@ -44,6 +45,11 @@ func publish(ctx workflow.Context, c *conduct.Conductor, in activities.PublishIn
 				return nil, err
 			}
 			continue
+		case generation.ForApproval:
+			if err := approve(ctx, res.Why); err != nil {
+				return nil, err
+			}
+			continue
 		}
 		g, err := c.Ask(ctx, at, parked(in.Step, in.About(), in.Target, res))
 		if err != nil {
@@ -54,6 +60,9 @@ func publish(ctx workflow.Context, c *conduct.Conductor, in activities.PublishIn
 		}
 	}
 }
+
+// approving asks for the approval of a release, and says why: an error is that it was not given.
+type approving func(ctx workflow.Context, why string) error
 
 // goesOn records what was answered about something that is held up, and refuses to go on where a person said no.
 func goesOn(ctx workflow.Context, c *conduct.Conductor, at conduct.Scope, t activities.Target, g gate.Gate) error {
@@ -98,7 +107,7 @@ func (h *holding) out(ctx workflow.Context, c *conduct.Conductor, at conduct.Sco
 }
 
 // expand makes room for a release's columns, and waits and parks like a publish.
-func expand(ctx workflow.Context, c *conduct.Conductor, in activities.ExpandInput) error {
+func expand(ctx workflow.Context, c *conduct.Conductor, in activities.ExpandInput, approve approving) error {
 	at := conduct.Scope{Environment: in.Target.Environment, Step: "expand"}
 	for wait := (holding{}); ; {
 		res, err := Expand.Do(ctx, c, at, "expand schema", in)
@@ -113,6 +122,12 @@ func expand(ctx workflow.Context, c *conduct.Conductor, in activities.ExpandInpu
 		}
 		if res.Held != "" {
 			if err := wait.out(ctx, c, at, res.Held); err != nil {
+				return err
+			}
+			continue
+		}
+		if res.Lapsed != "" {
+			if err := approve(ctx, res.Lapsed); err != nil {
 				return err
 			}
 			continue

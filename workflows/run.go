@@ -102,15 +102,18 @@ func (r *run) once(ctx workflow.Context, target activities.Target, round int, fi
 		return nil, err
 	}
 	if first {
-		if err := expand(ctx, r.Conductor, activities.ExpandInput{Target: target}); err != nil {
+		if err := expand(ctx, r.Conductor, activities.ExpandInput{Target: target}, unplanned); err != nil {
 			return nil, err
 		}
 	}
 	r.At(ctx, StageCrossing, r.at("publish"), "publishing "+string(in.Partition))
 	return publish(ctx, r.Conductor, activities.PublishInput{
 		Target: target, Step: "publish", Round: round, Swaps: swaps(built.Pieces), Activate: first, By: in.By,
-	})
+	}, unplanned)
 }
+
+// unplanned refuses to ask for an approval: a run has no plan that it could be about.
+func unplanned(_ workflow.Context, why string) error { return conduct.Refused("publish", why) }
 
 // pass holds the run to its audit: a failed one refuses, an inconclusive one asks.
 func (r *run) pass(ctx workflow.Context, t activities.Target, pieces []activities.Piece) error {

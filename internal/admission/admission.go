@@ -4,6 +4,7 @@
 package admission
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -83,14 +84,30 @@ type HeldError struct{ Reason string }
 
 func (h HeldError) Error() string { return "it waits: " + h.Reason }
 
+// LapsedError is the refusal of what was approved, where the approval has expired: it may be asked for again.
+type LapsedError struct{ Refusal *fault.Error }
+
+func (l LapsedError) Error() string { return l.Refusal.Error() }
+
+func (l LapsedError) Unwrap() error { return l.Refusal }
+
+// Reason is why, without what was to be done.
+func (l LapsedError) Reason() string { return l.Refusal.Err.Error() }
+
 // clocks is the part of a watch by which the ledger's clock may run behind the one that the watch went by.
 const clocks = 100
 
-// Decide admits a question, or says why not: a HeldError, or a fault. rule is the approval that this environment's own policy
+// Decide admits a question, or says why not: a HeldError, a LapsedError, or a fault. rule is the approval that this environment's own policy
 // wants, whatever a plan or a caller says of it.
 func Decide(q Question, f Facts, rule gate.Approval) error {
+	var lapsed error
 	for _, check := range []func(Question, Facts, gate.Approval) error{bound, unfenced, undisturbed, entitled, owned, fitting} {
-		if err := check(q, f, rule); err != nil {
+		err := check(q, f, rule)
+		if _, again := errors.AsType[LapsedError](err); again {
+			lapsed = err // people are asked only about what could be done now
+			continue
+		}
+		if err != nil {
 			return err
 		}
 	}
@@ -100,7 +117,7 @@ func Decide(q Question, f Facts, rule gate.Approval) error {
 	if f.Exclusive && f.Crossing != string(q.Owner) && q.What == Publish && !q.TurnBack {
 		return HeldError{Reason: effect.Owner(f.Crossing).Workflow() + " publishes first"}
 	}
-	return nil
+	return lapsed
 }
 
 func (q Question) refuse(class fault.Class, reason, hint string) error {
@@ -190,11 +207,20 @@ func (q Question) opening(f Facts, rule gate.Approval) error {
 	if q.What == Build || !rule.Required {
 		return nil
 	}
-	if f.Tenure.Plan != "" && gate.Satisfied(rule, gate.ApprovalOf(q.Environment), f.Answers, f.Now, f.Begun) {
+	name, answers := gate.ApprovalOf(q.Environment), f.Answers
+	if f.Tenure.Plan == "" {
+		answers = nil // of no plan, so about nothing
+	}
+	if gate.Satisfied(rule, name, answers, f.Now, f.Begun) {
 		return nil
 	}
-	return q.refuse(fault.Refused, q.Environment+" wants an approval by its own rule, and none is recorded for this release and plan",
-		"deploy it: drawbridge deploy "+q.Release.String()+" --to "+q.Environment)
+	why, lapsed := gate.Lack(rule, name, answers, f.Now)
+	refusal := fault.Newf(fault.Refused, string(q.What), q.Release.String()+" in "+q.Environment,
+		"deploy it: drawbridge deploy "+q.Release.String()+" --to "+q.Environment, q.Environment+" wants an approval by its own rule, and "+why)
+	if lapsed {
+		return LapsedError{Refusal: refusal}
+	}
+	return refusal
 }
 
 func nameOf(t release.Tenure) string {

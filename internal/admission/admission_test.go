@@ -118,6 +118,7 @@ func TestAdmission(t *testing.T) {
 		but   []change
 		class fault.Class // empty: admitted
 		held  bool
+		again bool // it may be approved again
 	}{
 		"a deployment that was approved": {of: crossing},
 		"a run with what is active":      {of: nightly},
@@ -202,7 +203,18 @@ func TestAdmission(t *testing.T) {
 		"a rejection": {of: crossing, but: []change{func(w *world) { w.f.Answers = []gate.Gate{answered("grace", gate.Reject)} }}, class: fault.Refused},
 		"an approval that has expired": {of: crossing, but: []change{func(w *world) {
 			w.f.Now = now.Add(72 * time.Hour)
-		}}, class: fault.Refused},
+		}}, class: fault.Refused, again: true},
+		"an approval that has expired on hold": {of: crossing, but: []change{func(w *world) {
+			w.f.Now, w.f.Hold = now.Add(72*time.Hour), "disk is full"
+		}}, held: true},
+		"an approval that has expired is looked for after all that can never be": {of: crossing, but: []change{func(w *world) {
+			w.f.Now, w.f.Crossing = now.Add(72*time.Hour), ""
+		}}, class: fault.Conflict},
+		"an approval that has expired, and one that was given again": {of: crossing, but: []change{func(w *world) {
+			again := answered("linus", gate.Approve)
+			again.Name, again.Answers[0].Gate, again.Answers[0].At = "approval-prod-2", "approval-prod-2", now.Add(71*time.Hour)
+			w.f.Now, w.f.Answers = now.Add(72*time.Hour), append(w.f.Answers, again)
+		}}},
 		"an approval that expired after it began": {of: crossing, but: []change{func(w *world) {
 			w.f.Now, w.f.Begun = now.Add(72*time.Hour), true
 		}}},
@@ -313,6 +325,8 @@ func TestAdmission(t *testing.T) {
 			_, held := errors.AsType[admission.HeldError](err)
 			require.Equal(t, c.held, held, "%v", err)
 			require.Equal(t, c.class, fault.ClassOf(err), "%v", err)
+			_, again := errors.AsType[admission.LapsedError](err)
+			require.Equal(t, c.again, again, "%v", err)
 			if c.class != "" {
 				require.NotEmpty(t, fault.HintOf(err), "a refusal says what to do next")
 			} else if !c.held {

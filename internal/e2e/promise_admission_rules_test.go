@@ -265,3 +265,28 @@ func TestASchemaHasOneEnvironment(t *testing.T) {
 		l.are("staging", 1, "ta")
 	}
 }
+
+// An approval expires while its publish waits for a hold. Nothing is published under it, and it is asked for again: once the hold
+// has ended, and with the reason.
+func TestAnApprovalThatExpiresOnHoldIsAskedForAgain(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.impatient("dev", "approval: {required: true, approvers: [grace, linus], quorum: 2, expires: 20s}\n", "5s")
+	w.worker("first", "--env", "dev", "--workflows")
+	l := w.tbNewLab("lab", 2)
+	l.approved(tbFirst("ta"))
+	s := l.asks(tbSecond("ta"))
+	w.cli(0, "hold", "--env", "dev", "--reason", "quarter end")
+	l.agree(s.ID)
+	w.await("it to wait for the hold", func() bool { return envTold(w.status(s.ID), "on hold: quarter end") })
+	w.await("the approval to expire", func() bool {
+		return w.number(`SELECT count(*) FROM lab_dev__ledger.answer WHERE at > now() - interval '20 seconds'`) == 0
+	})
+	w.cli(0, "release-hold", "--env", "dev")
+	w.await("it to ask again", func() bool { return envTold(w.status(s.ID), "waits at gate approval-dev-2") })
+	require.True(t, envTold(w.status(s.ID), "the approval of grace and linus expired at "))
+	l.are("dev", tbFirst().factor, "ta")
+	l.agree(s.ID)
+	require.Equal(t, workflows.StageDone, l.w.tbEnds(s.ID).Stage)
+	l.are("dev", tbSecond().factor, "ta")
+}

@@ -32,7 +32,7 @@ type PublishResult struct {
 	Blocked    []Session `json:"blocked,omitempty"`
 	More       int       `json:"more,omitempty"`        // sessions that Blocked does not name
 	WaitingFor string    `json:"waiting_for,omitempty"` // when not done
-	Why        string    `json:"why,omitempty"`         // of a hold
+	Why        string    `json:"why,omitempty"`         // of a hold, or of an approval that is to be asked for again
 	// Moved are the swaps whose From is not live any more: somebody else published there meanwhile.
 	Moved  []Swap  `json:"moved,omitempty"`
 	HoldMS float64 `json:"hold_ms,omitempty"` // how long readers were kept out, but for the commit
@@ -43,7 +43,8 @@ const (
 	ForSnapshots = "snapshots"
 	ForLocks     = "locks"
 	ForHold      = "hold"
-	ForOthers    = "others" // who were faster: Moved
+	ForApproval  = "approval" // the one that there was has expired
+	ForOthers    = "others"   // who were faster: Moved
 )
 
 // ExpandSpec says how an expansion waits.
@@ -58,6 +59,7 @@ type ExpandResult struct {
 	Done    bool      `json:"done"`
 	Changes []string  `json:"changes,omitempty"` // "create fct_orders", "add fct_orders.currency_code text"
 	Blocked []Session `json:"blocked,omitempty"`
-	More    int       `json:"more,omitempty"` // sessions that Blocked does not name
-	Held    string    `json:"held,omitempty"` // why nothing that readers see is changed for now
+	More    int       `json:"more,omitempty"`   // sessions that Blocked does not name
+	Held    string    `json:"held,omitempty"`   // why nothing that readers see is changed for now
+	Lapsed  string    `json:"lapsed,omitempty"` // why an approval is to be asked for again
 }

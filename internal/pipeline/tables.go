@@ -231,7 +231,7 @@ func policyShape() strictyaml.Shape {
 			strictyaml.Key{Name: "approvers", Shape: strictyaml.ListOf(strictyaml.Sentence()), Doc: "Who may answer; anyone by default.", Examples: []string{"[ann, bob]", "[ann, eve]"}},
 			strictyaml.Key{Name: "quorum", Shape: strictyaml.Shape{Kind: strictyaml.Integer, Min: 1}, Doc: "How many distinct approvers are needed; 1 by default.", Examples: []string{"1", "2"}},
 			strictyaml.Key{Name: "four_eyes", Shape: strictyaml.Shape{Kind: strictyaml.Boolean}, Doc: "Whether the requester may not approve.", Examples: []string{"true", "false"}},
-			strictyaml.Key{Name: "expires", Shape: strictyaml.Shape{Kind: strictyaml.Duration}, Doc: "After how long an open gate rejects; 72h by default.", Examples: []string{"24h", "48h"}},
+			strictyaml.Key{Name: "expires", Shape: strictyaml.Shape{Kind: strictyaml.Duration}, Doc: "After how long an open gate rejects, and an approval under which nothing was published yet is asked for again; 72h by default.", Examples: []string{"24h", "48h"}},
 		)},
 		strictyaml.Key{Name: "requires", Shape: strictyaml.ListOf(environment), Doc: "Environments that a release must have passed before it is published here.", Examples: []string{"[staging]", "[dev, staging]"}},
 		strictyaml.Key{Name: "connections", Shape: strictyaml.DictOf(connectionShape()).AtLeastOne(), Preset: defaultConnections, Doc: "The warehouses that a config may name, by name. By default one, made of the worker's DRAWBRIDGE_WAREHOUSE."},

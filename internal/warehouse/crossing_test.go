@@ -569,5 +569,16 @@ func TestAPublishFindsTheAnswersThatItsRuleWants(t *testing.T) {
 	answer(workflow("deploy/shop/other"), "sha256:plan", "cy")
 	refused("one of the two answered another deployment")
 	answer(b.owner, "sha256:plan", "cy")
+	late := first
+	late.ticket.Rule.Expires = time.Nanosecond
+	result, err := b.attempt(t.Context(), late, beat)
+	require.NoError(t, err)
+	require.Equal(t, generation.PublishResult{WaitingFor: generation.ForApproval, Why: result.Why}, result, "it may be asked for again")
+	require.Contains(t, result.Why, "the approval of ben and cy expired at ")
+	expand.Rule.Expires = time.Nanosecond
+	room, err := b.Expand(t.Context(), mart("1.0.0"), generation.ExpandSpec{LockBudget: time.Second}, expand, func(time.Duration) {})
+	require.NoError(t, err)
+	require.False(t, room.Done)
+	require.Equal(t, result.Why, room.Lapsed)
 	b.done(t, first)
 }

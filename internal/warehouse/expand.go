@@ -22,11 +22,16 @@ import (
 // each output has and its parent lacks: one table per transaction. It goes by what was built, not by what a SELECT says,
 // so an output that the release has not built yet is left. It only adds, so every reader of today goes on; a column of
 // another type is fault.Refused. Where nothing is missing it changes nothing. While it waits, beat is told how long it has
-// waited for locks, earlier attempts included. While the environment is on hold it changes nothing, and says so.
+// waited for locks, earlier attempts included. While the environment is on hold, or where the release's
+// approval has expired, it changes nothing, and says so.
 func (w *Warehouse) Expand(ctx context.Context, p *pipeline.Pipeline, spec generation.ExpandSpec, ticket admission.Ticket, beat func(locks time.Duration)) (generation.ExpandResult, error) {
 	result, err := w.expand(ctx, p, spec, ticket, beat)
 	if held, ok := errors.AsType[admission.HeldError](err); ok {
 		result.Held = held.Reason
+		return result, nil
+	}
+	if lapsed, ok := errors.AsType[admission.LapsedError](err); ok {
+		result.Lapsed = lapsed.Reason()
 		return result, nil
 	}
 	return result, err

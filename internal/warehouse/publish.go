@@ -32,6 +32,9 @@ func (w *Warehouse) Publish(ctx context.Context, spec generation.PublishSpec, ti
 	if held, ok := errors.AsType[admission.HeldError](err); ok {
 		return generation.PublishResult{WaitingFor: generation.ForHold, Why: held.Reason}, nil
 	}
+	if lapsed, ok := errors.AsType[admission.LapsedError](err); ok {
+		return generation.PublishResult{WaitingFor: generation.ForApproval, Why: lapsed.Reason()}, nil
+	}
 	return result, postgres.Classify("publish", p.object(), err)
 }
 

@@ -171,10 +171,10 @@ func (c *Conductor) unique(base string) string {
 	name, n := base, 2
 	if c.head.Asked > len(c.head.Gates)+len(c.open) {
 		n = c.head.Asked + 1
-		name = fmt.Sprintf("%s-%d", base, n)
+		name = gate.Numbered(base, n)
 	}
 	for ; taken(name); n++ {
-		name = fmt.Sprintf("%s-%d", base, n)
+		name = gate.Numbered(base, n)
 	}
 	return name
 }
