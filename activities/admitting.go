@@ -142,7 +142,7 @@ func unobstructed(ctx context.Context, op string, p *pipeline.Pipeline, w Wareho
 	if first.Rule == "select" { // what can never work is no matter of rules
 		class = fault.Invalid
 	}
-	return fault.Newf(class, op, p.Name+": "+first.Object, first.Remedy, first.Text)
+	return fault.Newf(class, op, strings.TrimSuffix(p.Name+": "+first.Object, ": "), first.Remedy, first.Text)
 }
 
 // watchGrace is how long after its window a watch keeps what it could go back to, where nobody says that it has ended: a gate

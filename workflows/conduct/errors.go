@@ -20,11 +20,15 @@ func Failure(op string, err error) error {
 	if err == nil || workflow.IsContinueAsNewError(err) || temporal.IsCanceledError(err) {
 		return err
 	}
+	text := Reason(err)
+	if head := op + ": "; !strings.HasPrefix(text, head) { // a fault may say already what was being done
+		text = head + text
+	}
 	class, detail := faultOf(err)
 	if class == "" {
-		return temporal.NewNonRetryableApplicationError(op+": "+Reason(err), FailedType, err)
+		return temporal.NewNonRetryableApplicationError(text, FailedType, err)
 	}
-	return temporal.NewApplicationErrorWithOptions(op+": "+Reason(err), string(class), temporal.ApplicationErrorOptions{
+	return temporal.NewApplicationErrorWithOptions(text, string(class), temporal.ApplicationErrorOptions{
 		NonRetryable: true, Details: []any{detail},
 	})
 }
