@@ -208,33 +208,39 @@ func (d *deployment) target(ctx workflow.Context, environment string) activities
 	return activities.Target{Environment: environment, Release: d.Release(), Config: d.in.Configs[environment], Owner: owner(ctx)}
 }
 
-// compensate turns back whatever was touched, newest environment first.
+// compensate turns back whatever was touched, newest environment first. One that fails stops no other, and is named.
 func (d *deployment) compensate(ctx workflow.Context, cause error) (conduct.Outcome, error) {
 	everywhere := d.in.CompensateAll || d.SaidAll() || (d.index < len(d.summary.Environments) && d.summary.Environments[d.index].Compensate == pipeline.CompensateAll)
 	var all conduct.Outcome
 	for i := min(d.index, len(d.progress)-1); i >= 0; i-- {
-		env := d.summary.Environments[i].Name
-		if !d.progress[i].Touched || (i < d.index && !everywhere) {
-			if err := d.leave(ctx, env, &d.progress[i]); err != nil {
-				return all, err
-			}
-			continue
-		}
-		d.At(ctx, StageCompensating, conduct.Scope{Environment: env, Step: "compensate"}, "turning back in "+env+": "+conduct.Reason(cause))
-		out, err := d.turnBack(ctx, env, &d.progress[i], cause)
+		out, err := d.uncross(ctx, i, i == d.index || everywhere, cause)
 		all.Changed, all.Left = all.Changed || out.Changed, append(all.Left, out.Left...)
 		if err != nil {
-			return all, err
-		}
-		if err := d.leave(ctx, env, &d.progress[i]); err != nil {
-			return all, err
-		}
-		d.crossings[i].State = "refused"
-		if out.Changed {
-			d.crossings[i].State = "turned_back"
+			all.Left = append(all.Left, d.summary.Environments[i].Name+": turning back stopped: "+conduct.Reason(err))
 		}
 	}
 	return all, nil
+}
+
+// uncross turns back what was touched in an environment, if it is to go back, and leaves it.
+func (d *deployment) uncross(ctx workflow.Context, i int, back bool, cause error) (conduct.Outcome, error) {
+	env, p := d.summary.Environments[i].Name, &d.progress[i]
+	if !p.Touched || !back {
+		return conduct.Outcome{}, d.leave(ctx, env, p)
+	}
+	d.At(ctx, StageCompensating, conduct.Scope{Environment: env, Step: "compensate"}, "turning back in "+env+": "+conduct.Reason(cause))
+	out, err := d.turnBack(ctx, env, p, cause)
+	if err == nil {
+		err = d.leave(ctx, env, p)
+	}
+	if err != nil {
+		return out, err
+	}
+	d.crossings[i].State = "refused"
+	if out.Changed {
+		d.crossings[i].State = "turned_back"
+	}
+	return out, nil
 }
 
 // turnBack takes back what the deployment changed in an environment, and its shadow. Where the watch found another tenure

@@ -11,6 +11,7 @@ import (
 
 	"drawbridge/activities"
 	"drawbridge/internal/breach"
+	"drawbridge/internal/fault"
 	"drawbridge/internal/gate"
 	"drawbridge/internal/generation"
 	"drawbridge/internal/pipeline"
@@ -210,6 +211,48 @@ func TestARejectionMayTakeTheEarlierEnvironmentsBack(t *testing.T) {
 			if c.all {
 				e.unchanged(t, "dev")
 			}
+		})
+	}
+}
+
+// An environment in which turning back stops stops no other one, and is named.
+func TestADeploymentTurnsBackInTheOtherEnvironmentsWhereOneFails(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		person bool
+		policy pipeline.Compensate
+		back   bool
+	}{
+		"all, by the person's word": {true, pipeline.CompensateFailed, true},
+		"all, by the policy":        {false, pipeline.CompensateAll, true},
+		"only the one that failed":  {false, pipeline.CompensateFailed, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dev, staging, prod := crossing("dev"), crossing("staging"), crossing("prod")
+			dev.Slices, staging.Slices, prod.Slices = 1, 1, 1
+			prod.Approval, prod.Compensate = gate.Approval{Required: true}, c.policy
+			e := smooth(t, dev, staging, prod)
+			no := yes("approval-prod")
+			no.Choice, no.CompensateAll = gate.Reject, c.person
+			s, err := e.deploy(t, func(env *testsuite.TestWorkflowEnvironment) {
+				env.RegisterDelayedCallback(func() {
+					l := e.ledgers["prod"]
+					l.mu.Lock()
+					defer l.mu.Unlock()
+					l.stays = fault.Newf(fault.Refused, "leave", "prod", "look", "its ledger is gone")
+				}, time.Hour)
+			}, decide(2*time.Hour, no, answered(t)))
+			require.NoError(t, err)
+			require.Equal(t, workflows.StageStuck, s.Stage, s.Sentence)
+			require.Contains(t, s.Sentence, "prod: turning back stopped: leave prod: its ledger is gone")
+			if !c.back {
+				require.Equal(t, "live", s.Crossings[0].State)
+				return
+			}
+			e.unchanged(t, "dev")
+			e.unchanged(t, "staging")
+			require.Equal(t, []string{"turned_back", "turned_back"}, []string{s.Crossings[0].State, s.Crossings[1].State})
 		})
 	}
 }

@@ -51,7 +51,8 @@ type ledger struct {
 	begun       map[int64]bool                                 // tenures under which something was published
 	counted     map[int64]int                                  // how many swaps were, by tenure
 
-	away error // why it cannot be read
+	away  error // why it cannot be read
+	stays error // why nobody can leave
 
 	// meddle stands in a publish's way; spoil is what is wrong with a build. They are called with the ledger held.
 	meddle func(generation.PublishSpec, []generation.Swap) (generation.PublishResult, error)
@@ -191,6 +192,9 @@ func (l *ledger) Remembers(_ context.Context, told admission.Told) error {
 func (l *ledger) Leave(_ context.Context, _, owner string) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.stays != nil {
+		return l.stays
+	}
 	l.leave(owner)
 	if l.watching == owner {
 		l.watching = ""
