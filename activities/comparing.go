@@ -3,15 +3,21 @@ package activities
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 
 	"go.temporal.io/sdk/activity"
 
+	"drawbridge/internal/admission"
 	"drawbridge/internal/canary"
 	"drawbridge/internal/check"
+	"drawbridge/internal/effect"
 	"drawbridge/internal/fault"
 	"drawbridge/internal/gate"
+	"drawbridge/internal/generation"
 	"drawbridge/internal/partition"
 	"drawbridge/internal/pipeline"
+	"drawbridge/internal/plan"
 	"drawbridge/internal/release"
 )
 
@@ -22,6 +28,15 @@ type Comparer interface {
 	Compare(ctx context.Context, in Comparison) (canary.Diff, error)
 	// Live returns the live generation of a partition and the digest of the inputs it was built from; 0 when none is.
 	Live(ctx context.Context, output string, key partition.Key) (id int64, inputs string, err error)
+	// Tried reads generations by ID; an unknown one is fault.Invalid.
+	Tried(ctx context.Context, ids ...int64) (map[int64]generation.Tried, error)
+	// TriedUnder reads the last generation of an output that was built and audited under a key, whatever became of it since; its
+	// ID is 0 where there is none.
+	TriedUnder(ctx context.Context, key effect.Key, output string) (generation.Tried, error)
+	// Judged reads what a look under a key has found, by stage; none where there was none.
+	Judged(ctx context.Context, key effect.Key) (map[admission.Stage]admission.Verdict, error)
+	// Judge writes what a look under a key has found of a tenure, once, and returns what the ledger has.
+	Judge(ctx context.Context, t release.Tenure, key effect.Key, verdicts ...admission.Verdict) (map[admission.Stage]admission.Verdict, error)
 }
 
 // Comparison is a candidate against a baseline.
@@ -38,11 +53,16 @@ type Comparison struct {
 
 // CompareInput is what a canary built, and the controls that were built for those whose live generation saw other inputs.
 type CompareInput struct {
-	Target  Target           `json:"target"`
-	Pieces  []Piece          `json:"pieces"`
-	Control []Piece          `json:"control,omitempty"`
-	Active  *release.Release `json:"active,omitempty"`
+	Target  Target  `json:"target"`
+	Round   int     `json:"round,omitempty"` // of the builds
+	Pieces  []Piece `json:"pieces"`
+	Control []Piece `json:"control,omitempty"`
 }
+
+func (in CompareInput) effect() effect.Key { return in.Target.Effect("compare", "", in.Round) }
+
+// About names what is found in what people decide about it, where it is inconclusive.
+func (in CompareInput) About() string { return admission.AboutVerdict(in.effect()) }
 
 // CompareResult is the canary's verdict.
 type CompareResult struct {
@@ -71,83 +91,231 @@ func (a *Builds) ChooseBaseline(ctx context.Context, in BaselineInput) (Baseline
 	}
 	var out BaselineResult
 	for _, piece := range in.Pieces {
-		live, same, err := liveOf(ctx, w, piece)
+		live, inputs, err := w.Live(ctx, piece.Swap.Output, piece.Swap.Partition)
 		if err != nil {
 			return BaselineResult{}, err
 		}
-		if live != 0 && !same {
+		if live != 0 && !sameInputs(inputs, piece.Inputs) {
 			out.NeedControl = append(out.NeedControl, piece)
 		}
 	}
 	return out, nil
 }
 
-// liveOf is the live generation of a piece's partition, and whether it was built from the inputs that the piece was.
-func liveOf(ctx context.Context, w Warehouse, piece Piece) (id int64, same bool, err error) {
-	id, inputs, err := w.Live(ctx, piece.Swap.Output, piece.Swap.Partition)
-	return id, inputs != "" && inputs == piece.Inputs, err
-}
+// sameInputs says that two generations were built from the same inputs, as far as is known.
+func sameInputs(a, b string) bool { return a != "" && a == b }
 
-// CompareCanary compares every piece with its baseline and judges the differences by the release's budgets. A piece with
-// no baseline is listed: its verdict rests on its audit. It reads only, but for the samples that it leaves in the ledger.
+// CompareCanary judges what smoke and canary have built, and writes both verdicts into the ledger, where admission holds the
+// publish to them: once under target + round. It trusts no caller: what has to be tried is what the plan of the owner's tenure
+// says, and what it is compared with is what the ledger has of it. Every piece is compared with its baseline, by the
+// release's budgets; one without a baseline is listed, and its verdict rests on its audit.
 func (a *Builds) CompareCanary(ctx context.Context, in CompareInput) (CompareResult, error) {
 	p, w, err := a.Site.open(ctx, in.Target)
 	if err != nil {
 		return CompareResult{}, err
 	}
-	control := map[string]int64{}
-	for _, c := range in.Control {
-		control[c.name()] = c.Swap.To
+	found, err := w.Judged(ctx, in.effect())
+	if err == nil && len(found) == 0 {
+		found, err = a.Site.judge(ctx, in, p, w)
 	}
-	c := comparing{warehouse: w, pipeline: p, control: control}
-	if in.Active != nil {
-		c.active = in.Active.Digest
+	if err != nil {
+		return CompareResult{}, err
 	}
-	for _, piece := range in.Pieces {
-		if err := c.compare(ctx, piece); err != nil {
-			return CompareResult{}, fmt.Errorf("compare %s: %w", piece.name(), err)
+	smoke, compared := found[admission.Smoke], found[admission.Canary]
+	out := CompareResult{Verdict: compared.Verdict}
+	if smoke.Outcome == gate.Fail {
+		out.Verdict = smoke.Verdict
+	}
+	for _, c := range compared.Compared {
+		if c.Baseline == 0 {
+			out.NoBaseline = append(out.NoBaseline, c.Name())
 		}
 	}
-	return CompareResult{Verdict: canary.Fold(c.verdicts, c.alone, in.Active), NoBaseline: c.alone}, nil
+	return out, nil
+}
+
+// judge looks at all that a canary has to try, and records what it finds.
+func (s *Site) judge(ctx context.Context, in CompareInput, p *pipeline.Pipeline, w Warehouse) (map[admission.Stage]admission.Verdict, error) {
+	c, err := s.comparing(ctx, in, p, w)
+	if err != nil {
+		return nil, err
+	}
+	smoke, err := c.smoke(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, t := range c.tried {
+		if err := c.compare(ctx, t); err != nil {
+			return nil, fmt.Errorf("compare %s: %w", t.Name(), err)
+		}
+	}
+	var active *release.Release
+	if !c.active.None() {
+		active = &c.active.Release
+	}
+	return w.Judge(ctx, c.tenure, in.effect(), smoke, admission.Verdict{
+		Stage: admission.Canary, Round: in.Round, Verdict: canary.Fold(c.verdicts, c.alone, active), Compared: c.compared, About: []string{in.About()},
+	})
 }
 
 // comparing is one canary's comparisons.
 type comparing struct {
+	in        CompareInput
+	site      *Site
 	warehouse Warehouse
 	pipeline  *pipeline.Pipeline
-	control   map[string]int64
-	active    string
+	plan      plan.Environment
+	tenure    release.Tenure // of who compares
+	active    release.Tenure
+	tried     []generation.Tried
+	control   map[string]generation.Tried // by name
 	verdicts  []canary.Named
 	alone     []string
+	compared  []admission.Compared
 }
 
-// compare holds one piece against its control, or else against what is live and saw the same inputs.
-func (c *comparing) compare(ctx context.Context, piece Piece) error {
-	output, ok := c.pipeline.Output(piece.Swap.Output)
-	if !ok {
-		return fault.Newf(fault.Invalid, "compare", piece.name(), "plan again: drawbridge plan", "the release has no such output")
+// comparing takes from the caller which generations it means, and no more: they are what its own workflow has built of the
+// release under its tenure, all that its plan publishes first, and controls of the active release.
+func (s *Site) comparing(ctx context.Context, in CompareInput, p *pipeline.Pipeline, w Warehouse) (*comparing, error) {
+	refuse := func(reason string) error {
+		return fault.Newf(fault.Refused, "compare", in.Target.Release.String(), "deploy it again: drawbridge deploy "+in.Target.Release.String()+" --to "+s.Environment, reason)
 	}
-	live, same, err := liveOf(ctx, c.warehouse, piece)
+	c := &comparing{in: in, site: s, warehouse: w, pipeline: p, control: map[string]generation.Tried{}}
+	var err error
+	if c.tenure, err = w.TenureOf(ctx, in.Target.Release.Pipeline, in.Target.Owner); err != nil {
+		return nil, err
+	}
+	if c.tenure.Number == 0 || c.tenure.Number != in.Target.Tenure || c.tenure.Kind != release.ByDeployment {
+		return nil, refuse(fmt.Sprintf("tenure %d is no deployment of its own", in.Target.Tenure))
+	}
+	if c.plan, _, err = s.planned(ctx, in.Target, c.tenure.Plan); err != nil {
+		return nil, err
+	}
+	if c.active, err = w.Active(ctx, in.Target.Release.Pipeline); err != nil {
+		return nil, err
+	}
+	var ids []int64
+	for _, piece := range append(slices.Clone(in.Pieces), in.Control...) {
+		ids = append(ids, piece.Swap.To)
+	}
+	known, err := w.Tried(ctx, ids...)
+	if err != nil {
+		return nil, err
+	}
+	missing := map[generation.Item]bool{}
+	if len(c.plan.Slices) > 0 {
+		for _, item := range c.plan.Slices[0].Items {
+			missing[item] = true
+		}
+	}
+	for _, piece := range in.Pieces {
+		t := known[piece.Swap.To]
+		if why := t.Unlike(in.Target.Owner, in.Target.Release, in.Target.Config, c.tenure.Number); why != "" {
+			return nil, refuse(why)
+		}
+		item := generation.Item{Output: t.Output, Partition: t.Partition}
+		if t.Control || !missing[item] {
+			return nil, refuse(fmt.Sprintf("generation %d is none that the plan publishes first", t.ID))
+		}
+		delete(missing, item)
+		c.tried = append(c.tried, t)
+	}
+	for item := range missing {
+		return nil, refuse(fmt.Sprintf("%s[%s] was not tried, which the plan publishes first", item.Output, item.Partition))
+	}
+	for _, piece := range in.Control {
+		t := known[piece.Swap.To]
+		if why := t.Unlike(in.Target.Owner, c.active.Release, in.Target.Config, c.tenure.Number); why != "" {
+			return nil, refuse(why)
+		}
+		c.control[t.Name()] = t
+	}
+	return c, nil
+}
+
+// smoke judges the audits of all that smoke has built, also of what it built to be audited only, and the time that it took.
+func (c *comparing) smoke(ctx context.Context) (admission.Verdict, error) {
+	tried, timed := slices.Clone(c.tried), slices.Clone(c.tried)
+	for _, item := range c.plan.Aside {
+		t, err := c.warehouse.TriedUnder(ctx, c.in.Target.Effect("smoke", item.Partition, 0), item.Output)
+		if err != nil {
+			return admission.Verdict{}, err
+		}
+		if why := t.Unlike(c.in.Target.Owner, c.in.Target.Release, c.in.Target.Config, c.tenure.Number); why != "" || t.ID == 0 {
+			return admission.Verdict{}, fault.Newf(fault.Refused, "compare", c.in.Target.Release.String(), "deploy it again",
+				fmt.Sprintf("%s[%s] was not tried, which the plan's smoke builds aside", item.Output, item.Partition))
+		}
+		tried = append(tried, t)
+		if c.in.Round == 0 { // a later round builds only what has moved
+			timed = append(timed, t)
+		}
+	}
+	out := admission.Verdict{Stage: admission.Smoke, Round: c.in.Round}
+	var outcomes []gate.Outcome
+	var reasons []string
+	for _, t := range tried {
+		outcomes = append(outcomes, t.Audit)
+		out.Compared = append(out.Compared, admission.Compared{Output: t.Output, Partition: t.Partition, Candidate: t.ID, Live: t.Baseline})
+		if t.Audit != gate.Pass {
+			reasons, out.About = append(reasons, t.Name()+": "+t.Reason), append(out.About, admission.AboutGeneration(t.ID))
+		}
+	}
+	seconds, builds := 0.0, map[string]float64{}
+	for _, t := range timed { // the outputs of a build are built one after the other
+		builds[t.Key] = max(builds[t.Key], t.Seconds)
+	}
+	for _, took := range builds {
+		seconds += took
+	}
+	out.Verdict = canary.Timed(gate.Verdict{Outcome: gate.Worst(outcomes...), Reason: strings.Join(reasons, "; ")}, seconds, c.plan.SmokeMax)
+	return out, nil
+}
+
+// compare holds one generation against its control, or else against what is live and saw the same inputs.
+func (c *comparing) compare(ctx context.Context, t generation.Tried) error {
+	output, ok := c.pipeline.Output(t.Output)
+	if !ok {
+		return fault.Newf(fault.Invalid, "compare", t.Name(), "plan again: drawbridge plan", "the release has no such output")
+	}
+	live, inputs, err := c.warehouse.Live(ctx, t.Output, t.Partition)
 	if err != nil {
 		return err
 	}
 	in := Comparison{
-		Output: output.Table, Key: output.Key, Metrics: metrics(output.Checks), Candidate: piece.Swap.To,
-		Baseline: live, Origin: canary.Live, Active: c.active,
+		Output: output.Table, Key: output.Key, Metrics: metrics(output.Checks), Candidate: t.ID, Baseline: live, Origin: canary.Live,
+		Active: c.active.Release.Digest,
 	}
-	if id, ok := c.control[piece.name()]; ok {
-		in.Baseline, in.Origin = id, canary.Control
-	} else if live == 0 || !same {
-		c.alone = append(c.alone, piece.name())
-		return nil
+	about := admission.Compared{Output: t.Output, Partition: t.Partition, Candidate: t.ID, Live: t.Baseline}
+	if control, ok := c.control[t.Name()]; ok {
+		in.Baseline, in.Origin = control.ID, canary.Control
+	} else if live == 0 || !sameInputs(inputs, t.Inputs) {
+		c.alone, c.compared = append(c.alone, t.Name()), append(c.compared, about)
+		return c.mayBeAlone(ctx, t, live)
 	}
-	activity.RecordHeartbeat(ctx, piece.name())
+	activity.RecordHeartbeat(ctx, t.Name())
 	diff, err := c.warehouse.Compare(ctx, in)
 	if err != nil {
 		return err
 	}
-	c.verdicts = append(c.verdicts, canary.Named{Name: piece.name(), Verdict: canary.Judge(diff, c.pipeline.Canary.Expect)})
+	about.Baseline = in.Baseline
+	c.compared = append(c.compared, about)
+	c.verdicts = append(c.verdicts, canary.Named{Name: t.Name(), Verdict: canary.Judge(diff, c.pipeline.Canary.Expect)})
 	return nil
+}
+
+// mayBeAlone refuses to leave out a comparison that could have been made. What has moved since it was built is never published.
+func (c *comparing) mayBeAlone(ctx context.Context, t generation.Tried, live int64) error {
+	if live == 0 || live != t.Baseline || c.active.None() {
+		return nil
+	}
+	p, err := c.site.other(ctx, c.in.Target, c.active.Release)
+	if err != nil {
+		return err
+	}
+	if _, has := p.Output(t.Output); !has {
+		return nil
+	}
+	return fault.Newf(fault.Refused, "compare", t.Name(), "deploy it again", "what is live saw other inputs, and no control was built")
 }
 
 // metrics are the checks that are numbers to compare.

@@ -500,6 +500,11 @@ func TestAStatementIsAttachedOnceAndOnlyAboutWhatIsActive(t *testing.T) {
 	require.False(t, err.NonRetryable(), "nothing is wrong, and it has to wait")
 	require.Empty(t, b.shelf.statements)
 	b.desk.facts.Now = opened().Add(p.Watch.For)
+	err = attest()
+	require.NotNil(t, err, "nobody has tried it")
+	require.Equal(t, string(fault.Refused), err.Type())
+	pass := admission.Verdict{Verdict: gate.Verdict{Outcome: gate.Pass}}
+	b.desk.facts.Verdicts = map[admission.Stage]admission.Verdict{admission.Smoke: pass, admission.Canary: pass}
 	for range 2 {
 		require.Nil(t, attest())
 	}

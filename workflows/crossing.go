@@ -8,6 +8,7 @@ import (
 	"go.temporal.io/sdk/workflow"
 
 	"drawbridge/activities"
+	"drawbridge/internal/canary"
 	"drawbridge/internal/fault"
 	"drawbridge/internal/gate"
 	"drawbridge/internal/generation"
@@ -137,19 +138,11 @@ func (x *crossing) smokeAgain(ctx workflow.Context, round int) error {
 		}
 		built.Pieces, built.Seconds = slices.Concat(built.Pieces, aside.Pieces), built.Seconds+aside.Seconds
 	}
-	v := audit(built.Pieces)
-	if limit := x.env.SmokeMax.Seconds(); limit > 0 {
-		e := gate.Evidence{Name: "runtime", Value: fmt.Sprintf("%.1fs", built.Seconds), Limit: x.env.SmokeMax.String(), Outcome: gate.Pass}
-		if built.Seconds > limit {
-			e.Outcome = gate.Fail
-			v = gate.Verdict{Outcome: gate.Fail, Reason: fmt.Sprintf("the smoke run took %.1f s, more than %s", built.Seconds, x.env.SmokeMax), Evidence: v.Evidence}
-		}
-		v.Evidence = append(v.Evidence, e)
-	}
+	v := canary.Timed(audit(built.Pieces), built.Seconds, x.env.SmokeMax)
 	for _, p := range built.Pieces {
 		x.progress.Tried = append(x.progress.Tried, p.Swap.To)
 	}
-	return x.pass(ctx, "smoke", "smoke", v, built.Pieces...)
+	return x.pass(ctx, "smoke", "smoke", v, unsure(built.Pieces)...)
 }
 
 // canary compares what smoke built with what is live, beside it, in a shadow: what is not published from there is given up
@@ -172,13 +165,21 @@ func (x *crossing) canary(ctx workflow.Context) error {
 	if err != nil {
 		return err
 	}
-	res, err := CompareCanary.Do(ctx, x.Conductor, at.At("compare"), "compare with live",
-		activities.CompareInput{Target: x.now(ctx), Pieces: x.progress.Canary, Control: control, Active: x.env.Active})
+	in := activities.CompareInput{Target: x.now(ctx), Round: x.progress.Round, Pieces: x.progress.Canary, Control: control}
+	res, err := CompareCanary.Do(ctx, x.Conductor, at.At("compare"), "compare with live", in)
 	if err != nil {
 		return err
 	}
-	return x.pass(ctx, "canary", "canary", res.Verdict)
+	var about []string
+	if res.Verdict.Outcome == gate.Inconclusive && workflow.GetVersion(ctx, changeCanaryAnswers, workflow.DefaultVersion, 1) != workflow.DefaultVersion {
+		about = []string{in.About()}
+	}
+	return x.pass(ctx, "canary", "canary", res.Verdict, about...)
 }
+
+// changeCanaryAnswers, 2026-11-26: what people answer about an inconclusive canary is recorded, because a publish looks for it. The old
+// branch may go when no deployment is open that asked before.
+const changeCanaryAnswers = "record-canary-answers"
 
 // control runs the active release again on the candidate's inputs and in its place, for the pieces whose live generation saw
 // other inputs.
@@ -292,12 +293,12 @@ func (x *crossing) publishRest(ctx workflow.Context) error {
 				return built, err
 			}
 			if v := audit(built.Pieces); v.Outcome == gate.Fail {
-				return built, x.pass(ctx, "slices", slice(item), v, built.Pieces...)
+				return built, x.pass(ctx, "slices", slice(item), v, unsure(built.Pieces)...)
 			}
 			return built, nil
 		},
 		Deliver: func(ctx workflow.Context, item int, built activities.SliceResult) error {
-			if err := x.pass(ctx, "slices", slice(item), audit(built.Pieces), built.Pieces...); err != nil {
+			if err := x.pass(ctx, "slices", slice(item), audit(built.Pieces), unsure(built.Pieces)...); err != nil {
 				return err
 			}
 			in := activities.PublishInput{Step: "publish-" + slice(item), Activate: item == total-1}
@@ -307,7 +308,7 @@ func (x *crossing) publishRest(ctx workflow.Context) error {
 				if err != nil {
 					return nil, err
 				}
-				return built.Pieces, x.pass(ctx, "slices", slice(item), audit(built.Pieces), built.Pieces...)
+				return built.Pieces, x.pass(ctx, "slices", slice(item), audit(built.Pieces), unsure(built.Pieces)...)
 			})
 			if err != nil {
 				return err
@@ -380,9 +381,9 @@ func (x *crossing) sweep(ctx workflow.Context) error {
 	return DropShadow.Tidy(ctx, x.Conductor, x.at("sweep"), "drop shadow", activities.ShadowInput{Target: x.target})
 }
 
-// pass notes a gate's verdict: fail ends the crossing, inconclusive asks, and records the answer about what was audited where
+// pass notes a gate's verdict: fail ends the crossing, inconclusive asks, and records the answer, with what it is about, where
 // publish reads it. Many steps may share a gate.
-func (x *crossing) pass(ctx workflow.Context, name, step string, v gate.Verdict, audited ...activities.Piece) error {
+func (x *crossing) pass(ctx workflow.Context, name, step string, v gate.Verdict, about ...string) error {
 	x.shown.note(GateVerdict{Gate: name, Verdict: v, At: workflow.Now(ctx)})
 	v.Evidence = worstFirst(v.Evidence)
 	x.Tell(ctx, x.at(step), fmt.Sprintf("%s: %s: %s", step, v.Outcome, v.Reason))
@@ -394,7 +395,7 @@ func (x *crossing) pass(ctx workflow.Context, name, step string, v gate.Verdict,
 	case gate.Inconclusive:
 	}
 	g, err := x.Ask(ctx, x.at(step), gate.Gate{
-		Earlier: x.earlier(), About: unsure(audited),
+		Earlier: x.earlier(), About: about,
 		Name: step + "-" + x.env.Name, Verdict: v, Choices: []gate.Choice{gate.Approve, gate.Reject},
 		Question: fmt.Sprintf("the %s gate of %s is inconclusive: go on?", step, x.env.Name),
 	})

@@ -68,7 +68,8 @@ func TestAControlIsTheActiveReleaseInTheCandidatesPlace(t *testing.T) {
 	require.Equal(t, previous(), *control.Control)
 	require.Equal(t, candidate(), control.Target.Release, "the place is the crossing's: its config, its files, its warehouse")
 	require.Equal(t, compared.Target.Config, control.Target.Config)
-	require.Equal(t, previous(), *compared.Active)
+	require.Len(t, compared.Control, 1)
+	require.NotEqual(t, compared.Pieces[0].Swap.To, compared.Control[0].Swap.To)
 }
 
 func TestACanaryWithNothingToCompareIsNoQuestionAndNoPass(t *testing.T) {
@@ -76,6 +77,7 @@ func TestACanaryWithNothingToCompareIsNoQuestionAndNoPass(t *testing.T) {
 	x := crossing("prod")
 	x.Slices, x.Active = 1, nil
 	e := smooth(t, x)
+	e.ledgers["prod"].active = 0
 	e.compare = func(activities.CompareInput) (activities.CompareResult, error) {
 		return activities.CompareResult{Verdict: gate.Verdict{Outcome: gate.None, Reason: "no baseline"}}, nil
 	}

@@ -457,7 +457,11 @@ func (e *effects) bound() (control, build []conduct.Bound) {
 		}),
 		workflows.CompareCanary.Bind(func(_ context.Context, in activities.CompareInput) (activities.CompareResult, error) {
 			e.called("CompareCanary " + in.Target.Environment)
-			return e.compare(in)
+			res, err := e.compare(in)
+			if err == nil {
+				e.ledgers[in.Target.Environment].judged(in, res.Verdict)
+			}
+			return res, err
 		}),
 	}
 	return control, build

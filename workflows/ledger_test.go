@@ -47,9 +47,10 @@ type ledger struct {
 	effects     map[effect.Key]generation.PublishResult
 	backs       []*turnback.TurnBack
 	ends        map[effect.Key]turnback.State
-	left        map[int64]map[admission.Slot]turnback.LeftOver // by turn-back
-	begun       map[int64]bool                                 // tenures under which something was published
-	counted     map[int64]int                                  // how many swaps were, by tenure
+	left        map[int64]map[admission.Slot]turnback.LeftOver  // by turn-back
+	begun       map[int64]bool                                  // tenures under which something was published
+	counted     map[int64]int                                   // how many swaps were, by tenure
+	verdicts    map[int64]map[admission.Stage]admission.Verdict // by tenure
 
 	away  error // why it cannot be read
 	stays error // why nobody can leave
@@ -78,6 +79,7 @@ func newLedger(environment string) *ledger {
 		clock: time.Now, environment: environment, fences: map[string]string{}, said: map[effect.Owner][]gate.Gate{}, outputs: map[string]string{},
 		slots: map[admission.Slot]*slot{}, builds: map[effect.Key][]activities.Built{}, effects: map[effect.Key]generation.PublishResult{},
 		left: map[int64]map[admission.Slot]turnback.LeftOver{}, begun: map[int64]bool{}, ends: map[effect.Key]turnback.State{}, counted: map[int64]int{},
+		verdicts: map[int64]map[admission.Stage]admission.Verdict{},
 	}
 }
 
@@ -117,7 +119,7 @@ func (l *ledger) facts(q admission.Question) admission.Facts {
 	f := admission.Facts{
 		Environment: l.environment, Active: l.tenure(l.active), Tenure: l.tenure(q.Tenure), Fenced: l.fences[string(q.Owner)], Hold: l.hold,
 		Crossing: l.crossing, Exclusive: l.exclusive, Owners: l.outputs, Generations: map[int64]admission.Generation{}, Live: map[admission.Slot]int64{},
-		Now: l.clock(),
+		Now: l.clock(), Verdicts: l.verdicts[q.Tenure],
 	}
 	if b := l.open(); b != nil {
 		f.TurnBack = b.Tenure.Number
@@ -284,6 +286,23 @@ func (l *ledger) Build(_ context.Context, spec activities.BuildSpec, _ func(acti
 		l.builds[spec.Key] = out
 		return out, nil
 	})
+}
+
+// judged keeps what smoke and canary found, as who compares does.
+func (l *ledger) judged(in activities.CompareInput, found gate.Verdict) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	smoke := admission.Verdict{Stage: admission.Smoke, Verdict: gate.Verdict{Outcome: gate.Pass}}
+	verdict := admission.Verdict{Stage: admission.Canary, Verdict: found, About: []string{in.About()}}
+	for _, p := range in.Pieces {
+		if p.Audit != gate.Pass {
+			smoke.Outcome, smoke.About = p.Audit, append(smoke.About, admission.AboutGeneration(p.Swap.To))
+		}
+		verdict.Compared = append(verdict.Compared, admission.Compared{
+			Output: p.Swap.Output, Partition: p.Swap.Partition, Candidate: p.Swap.To, Live: p.Swap.From, Baseline: p.Swap.From,
+		})
+	}
+	l.verdicts[in.Target.Tenure] = map[admission.Stage]admission.Verdict{admission.Smoke: smoke, admission.Canary: verdict}
 }
 
 // audited says what a generation's checks found.

@@ -55,9 +55,10 @@ type Facts struct {
 	// Generations are those that go live, Live the tenures of what is live in the question's partitions.
 	Generations map[int64]Generation
 	Live        map[Slot]int64
-	Answers     []gate.Gate // recorded answers about the tenure's plan and release
-	Accepted    []gate.Gate // recorded answers to the question's owner about the generations
-	Begun       bool        // something was published under the tenure already
+	Answers     []gate.Gate       // recorded answers about the tenure's plan and release
+	Accepted    []gate.Gate       // recorded answers to the question's owner about the generations, and about verdicts of the tenure
+	Verdicts    map[Stage]Verdict // the last of the tenure and its plan
+	Begun       bool              // something was published under the tenure already
 	Now         time.Time
 }
 
@@ -101,7 +102,7 @@ const clocks = 100
 // wants, whatever a plan or a caller says of it.
 func Decide(q Question, f Facts, rule gate.Approval) error {
 	var lapsed error
-	for _, check := range []func(Question, Facts, gate.Approval) error{bound, unfenced, undisturbed, entitled, owned, fitting} {
+	for _, check := range []func(Question, Facts, gate.Approval) error{bound, unfenced, undisturbed, entitled, owned, fitting, judged} {
 		err := check(q, f, rule)
 		if _, again := errors.AsType[LapsedError](err); again {
 			lapsed = err // people are asked only about what could be done now
@@ -279,7 +280,7 @@ func fitting(q Question, f Facts, rule gate.Approval) error {
 		case g.Audit == gate.Pass:
 		case g.Audit != gate.Inconclusive:
 			return q.refuse(fault.Refused, fmt.Sprintf("the audit of generation %d of %s failed: %s", s.To, slot, g.Reason), "correct the data or the check, and build again")
-		case !accepted(rule, s.To, f.Accepted):
+		case !accepted(rule, AboutGeneration(s.To), f.Accepted):
 			return q.refuse(fault.Refused, fmt.Sprintf("the audit of generation %d of %s is inconclusive: %s", s.To, slot, g.Reason), "mend the check, or let a person accept it at the gate")
 		}
 	}

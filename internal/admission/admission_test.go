@@ -54,6 +54,13 @@ func crossing() *world {
 			},
 			Live:    map[admission.Slot]int64{{Output: "orders", Partition: day}: 1},
 			Answers: []gate.Gate{answered("grace", gate.Approve), answered("linus", gate.Approve)},
+			Verdicts: map[admission.Stage]admission.Verdict{
+				admission.Smoke: {Stage: admission.Smoke, Verdict: gate.Verdict{Outcome: gate.Pass}},
+				admission.Canary: {
+					Stage: admission.Canary, Verdict: gate.Verdict{Outcome: gate.Pass}, About: []string{"verdict of the canary"},
+					Compared: []admission.Compared{{Output: "orders", Partition: day, Candidate: 12, Live: 11, Baseline: 11}},
+				},
+			},
 		},
 		rule: gate.Approval{Required: true, Approvers: []string{"grace", "linus"}},
 	}
@@ -87,8 +94,11 @@ func answered(by string, choice gate.Choice) gate.Gate {
 }
 
 // accepting is what one person answered about the audit of a generation.
-func accepting(id int64, by string) gate.Gate {
-	g := gate.Gate{Name: "audit-prod", Requester: "ada", About: []string{admission.AboutGeneration(id)}}
+func accepting(id int64, by string) gate.Gate { return about(admission.AboutGeneration(id), by) }
+
+// about is what one person accepted.
+func about(what, by string) gate.Gate {
+	g := gate.Gate{Name: "audit-prod", Requester: "ada", About: []string{what}}
 	g.Answers = []gate.Answer{{Decision: gate.Decision{Gate: g.Name, Choice: gate.Approve, By: by, Reason: "looked"}, At: now}}
 	return g
 }
@@ -100,6 +110,130 @@ func together(gates ...gate.Gate) gate.Gate {
 		g.Answers = append(g.Answers, o.Answers...)
 	}
 	return g
+}
+
+// looked is what a stage has found.
+func looked(stage admission.Stage, outcome gate.Outcome) func(*world) {
+	return func(w *world) {
+		v := w.f.Verdicts[stage]
+		v.Outcome = outcome
+		w.f.Verdicts[stage] = v
+	}
+}
+
+// watched is the deployment's statement that its release has passed.
+func watched() *world {
+	w := crossing()
+	w.q.What, w.q.Swaps, w.f.Tenure.Activated = admission.Attest, nil, true
+	w.f.Active = w.f.Tenure
+	return w
+}
+
+func TestWhatReplacesAReleaseHasPassedSmokeAndCanary(t *testing.T) {
+	t.Parallel()
+	type change = func(*world)
+	expanding := func() *world {
+		w := crossing()
+		w.q.What, w.q.Swaps = admission.Expand, nil
+		return w
+	}
+	another := func() *world {
+		w := crossing()
+		w.q.Swaps[0].Partition, w.f.Live = "2026-01-03", nil
+		return w
+	}
+	for name, c := range map[string]struct {
+		but     []change
+		refused bool
+	}{
+		"that both passed":              {},
+		"that nobody has tried":         {but: []change{func(w *world) { w.f.Verdicts = nil }}, refused: true},
+		"that smoke has not tried":      {but: []change{func(w *world) { delete(w.f.Verdicts, admission.Smoke) }}, refused: true},
+		"that was compared by nobody":   {but: []change{func(w *world) { delete(w.f.Verdicts, admission.Canary) }}, refused: true},
+		"that failed its smoke":         {but: []change{looked(admission.Smoke, gate.Fail)}, refused: true},
+		"that the canary refused":       {but: []change{looked(admission.Canary, gate.Fail)}, refused: true},
+		"that could not be compared":    {but: []change{looked(admission.Canary, gate.Inconclusive)}, refused: true},
+		"with an outcome that is unset": {but: []change{looked(admission.Canary, "")}, refused: true},
+		"that a person accepted": {but: []change{looked(admission.Canary, gate.Inconclusive), func(w *world) {
+			w.f.Accepted = []gate.Gate{about("verdict of the canary", "grace")}
+		}}},
+		"that somebody accepted who may not": {but: []change{looked(admission.Canary, gate.Inconclusive), func(w *world) {
+			w.f.Accepted = []gate.Gate{about("verdict of the canary", "mallory")}
+		}}, refused: true},
+		"where another verdict was accepted": {but: []change{looked(admission.Canary, gate.Inconclusive), func(w *world) {
+			w.f.Accepted = []gate.Gate{about("verdict of an earlier canary", "grace")}
+		}}, refused: true},
+		"that failed, whoever accepts it": {but: []change{looked(admission.Canary, gate.Fail), func(w *world) {
+			w.f.Accepted = []gate.Gate{about("verdict of the canary", "grace")}
+		}}, refused: true},
+		"where only one of two unsure generations was accepted": {but: []change{looked(admission.Smoke, gate.Inconclusive), func(w *world) {
+			v := w.f.Verdicts[admission.Smoke]
+			v.About = []string{admission.AboutGeneration(12), admission.AboutGeneration(13)}
+			w.f.Verdicts[admission.Smoke] = v
+			w.f.Accepted = []gate.Gate{accepting(12, "grace")}
+		}}, refused: true},
+		"that is inconclusive about nothing that a person could accept": {but: []change{looked(admission.Smoke, gate.Inconclusive)}, refused: true},
+	} {
+		for what, of := range map[string]func() *world{"published": crossing, "published where nothing was compared": another, "given room": expanding, "attested": watched} {
+			t.Run("what is "+what+" "+name, func(t *testing.T) {
+				t.Parallel()
+				w := of()
+				require.NoError(t, admission.Decide(w.q, w.f, w.rule), "without the change it is admitted")
+				for _, change := range c.but {
+					change(w)
+				}
+				err := admission.Decide(w.q, w.f, w.rule)
+				if !c.refused {
+					require.NoError(t, err)
+					return
+				}
+				require.Equal(t, fault.Refused, fault.ClassOf(err), "%v", err)
+				require.NotEmpty(t, fault.HintOf(err), "a refusal says what to do next")
+			})
+		}
+	}
+}
+
+func TestAVerdictIsAboutWhatWasCompared(t *testing.T) {
+	t.Parallel()
+	untried := func(w *world) { w.f.Verdicts = nil }
+	for name, c := range map[string]struct {
+		of    func() *world
+		but   func(*world)
+		class fault.Class // empty: admitted
+	}{
+		"another generation than the canary's": {of: crossing, but: func(w *world) {
+			w.f.Generations[13], w.q.Swaps[0].To = w.f.Generations[12], 13
+		}, class: fault.Conflict},
+		"in the place of another generation":                               {of: crossing, but: func(w *world) { w.q.Swaps[0].From = 10 }, class: fault.Conflict},
+		"what was compared with nothing, where something is active by now": {of: crossing, but: looked(admission.Canary, gate.None), class: fault.Refused},
+		"a first release": {of: crossing, but: func(w *world) { w.f.Active, w.f.Verdicts = release.Tenure{}, nil }},
+		"a first release, where all was taken away": {of: crossing, but: func(w *world) {
+			w.f.Active, w.f.Verdicts = release.Tenure{Number: 1, Kind: release.ByTurnBack, Activated: true}, nil
+		}},
+		"the statement of a first release":                {of: watched, but: looked(admission.Canary, gate.None)},
+		"the statement of a first release, tried by none": {of: watched, but: untried, class: fault.Refused},
+		"the statement of a first release, of which a partition went back": {of: watched, but: func(w *world) {
+			looked(admission.Canary, gate.None)(w)
+			w.f.Active.Number, w.f.Active.Kind = 3, release.ByTurnBack
+		}},
+		"a build": {of: crossing, but: func(w *world) {
+			w.q.What, w.q.Swaps = admission.Build, nil
+			untried(w)
+		}},
+		"a run":                      {of: nightly, but: untried},
+		"a turn-back":                {of: back, but: untried},
+		"more of what is active now": {of: crossing, but: func(w *world) { untried(w); w.f.Active = w.f.Tenure }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := c.of()
+			c.but(w)
+			err := admission.Decide(w.q, w.f, w.rule)
+			require.Equal(t, c.class, fault.ClassOf(err), "%v", err)
+			require.Equal(t, c.class == "", err == nil, "%v", err)
+		})
+	}
 }
 
 func TestAdmission(t *testing.T) {

@@ -20,10 +20,10 @@ func AboutSession(s generation.Session) string {
 	return fmt.Sprintf("session %d %s", s.PID, s.Transaction)
 }
 
-// accepted says that people have accepted a generation, by this environment's own rule.
-func accepted(rule gate.Approval, id int64, recorded []gate.Gate) bool {
+// accepted says that people have accepted what they were asked about, by this environment's own rule.
+func accepted(rule gate.Approval, about string, recorded []gate.Gate) bool {
 	return slices.ContainsFunc(recorded, func(g gate.Gate) bool {
-		return slices.Contains(g.About, AboutGeneration(id)) && gate.Decide(rule, g, gate.Approve, gate.Reject) == gate.Approve
+		return slices.Contains(g.About, about) && gate.Decide(rule, g, gate.Approve, gate.Reject) == gate.Approve
 	})
 }
 

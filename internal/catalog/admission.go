@@ -27,7 +27,7 @@ func (l Ledger) FactsToStay(ctx context.Context, q Querier, question admission.Q
 // facts reads them after what comes first.
 func (l Ledger) facts(ctx context.Context, q Querier, question admission.Question, first ...statement) (admission.Facts, error) {
 	pipeline := question.Release.Pipeline
-	f := admission.Facts{Owners: map[string]string{}, Generations: map[int64]admission.Generation{}, Live: map[admission.Slot]int64{}}
+	f := admission.Facts{Owners: map[string]string{}, Generations: map[int64]admission.Generation{}, Live: map[admission.Slot]int64{}, Verdicts: map[admission.Stage]admission.Verdict{}}
 	var hold Hold
 	var crossing Crossing
 	err := l.together(ctx, q, append(first,
@@ -46,6 +46,7 @@ func (l Ledger) facts(ctx context.Context, q Querier, question admission.Questio
 		readLiveTenures(question, f.Live),
 		readAnswers(question.Tenure, &f.Answers),
 		readAccepted(question, &f.Accepted),
+		readVerdicts(question.Tenure, f.Verdicts),
 		statement{
 			what: fmt.Sprintf("look at tenure %d", question.Tenure),
 			sql:  `SELECT EXISTS (SELECT FROM ledger.swap WHERE tenure = $1), clock_timestamp()`,
@@ -80,13 +81,15 @@ func readCandidates(question admission.Question, found map[int64]admission.Gener
 	}
 }
 
-// readAccepted reads what people answered to the question's owner about the generations that are to go live.
+// readAccepted reads what people answered to the question's owner about the generations that are to go live, and about what smoke
+// and canary found of its tenure.
 func readAccepted(question admission.Question, found *[]gate.Gate) statement {
 	about := make([]string, 0, len(question.Swaps))
 	for _, s := range question.Swaps {
 		about = append(about, admission.AboutGeneration(s.To))
 	}
-	return readDecisions(string(question.Owner), about, found)
+	return answered(found, `WHERE a.owner = $1 AND a.about && ($2 || ARRAY(SELECT unnest(v.about) FROM ledger.verdict v WHERE v.tenure = $3))`,
+		string(question.Owner), about, question.Tenure)
 }
 
 // readLiveTenures reads the tenures of what is live in the place of swaps.

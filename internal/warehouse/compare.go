@@ -6,12 +6,15 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"drawbridge/internal/admission"
 	"drawbridge/internal/canary"
 	"drawbridge/internal/catalog"
 	"drawbridge/internal/check"
+	"drawbridge/internal/effect"
 	"drawbridge/internal/fault"
 	"drawbridge/internal/generation"
 	"drawbridge/internal/postgres"
+	"drawbridge/internal/release"
 )
 
 // Comparison is a candidate against a baseline, both generations of one partition.
@@ -70,6 +73,41 @@ func (w *Warehouse) Compare(ctx context.Context, in Comparison) (canary.Diff, er
 		}
 	}
 	return compiled.Read(values)
+}
+
+// Tried reads generations as smoke and canary have to know them; an unknown ID is fault.Invalid.
+func (w *Warehouse) Tried(ctx context.Context, ids ...int64) (map[int64]generation.Tried, error) {
+	found, err := w.ledger.Tried(ctx, w.pool, ids)
+	return found, postgres.Classify("look at", "what was tried", err)
+}
+
+// TriedUnder reads the last generation of an output that was built and audited under a key, whatever became of it since; its ID
+// is 0 where there is none.
+func (w *Warehouse) TriedUnder(ctx context.Context, key effect.Key, output string) (generation.Tried, error) {
+	found, err := w.ledger.TriedUnder(ctx, w.pool, key, output)
+	return found, postgres.Classify("look at", output+" "+string(key.Partition), err)
+}
+
+// Judged reads what a look under a key has found, by stage; none where there was none.
+func (w *Warehouse) Judged(ctx context.Context, key effect.Key) (map[admission.Stage]admission.Verdict, error) {
+	found, err := w.ledger.Verdicts(ctx, w.pool, key)
+	return found, postgres.Classify("read verdicts of", key.Owner.Workflow(), err)
+}
+
+// Judge writes what a look under a key has found of a tenure, once, and returns what the ledger has: of two attempts the first
+// counts.
+func (w *Warehouse) Judge(ctx context.Context, t release.Tenure, key effect.Key, verdicts ...admission.Verdict) (found map[admission.Stage]admission.Verdict, err error) {
+	err = pgx.BeginFunc(ctx, w.pool, func(tx pgx.Tx) error {
+		if err := postgres.Bound(ctx, tx, ledgerWait); err != nil {
+			return err
+		}
+		if err := w.ledger.RecordVerdicts(ctx, tx, t, key, verdicts); err != nil {
+			return err
+		}
+		found, err = w.ledger.Verdicts(ctx, tx, key)
+		return err
+	})
+	return found, postgres.Classify("record verdicts of", key.Owner.Workflow(), err)
 }
 
 // showAuthor lets the authors' login read generations: one may be older than the login.

@@ -13,13 +13,15 @@ import (
 const (
 	// sampleAge is how long keys of failing rows are kept.
 	sampleAge = 30 * 24 * time.Hour
+	// verdictAge is how long what smoke and canary found is kept, at least.
+	verdictAge = 30 * 24 * time.Hour
 	// abandonedAge is after how long a generation that was never published is given up: longer than a gate stays open.
 	abandonedAge = 14 * 24 * time.Hour
 )
 
 // Housekeep drops the shadows of stopped deployments, landings that nobody needs, and the children that nobody can go back to any more: rejected ones,
 // abandoned ones, and retired ones beyond keep that no open change could go back to. It never drops what is attached to any table. It
-// forgets old samples, and refreshes statistics. It may be repeated; what is in the way today goes the next time.
+// forgets old samples and verdicts, and refreshes statistics. It may be repeated; what is in the way today goes the next time.
 func (w *Warehouse) Housekeep(ctx context.Context, keep time.Duration) error {
 	failed := w.DropStoppedShadows(ctx) // the others still go
 	gone, err := w.ledger.Disposable(ctx, w.pool, keep, abandonedAge)
@@ -44,6 +46,9 @@ func (w *Warehouse) Housekeep(ctx context.Context, keep time.Duration) error {
 		failed = postgres.Classify("housekeep", w.names.schema, err)
 	}
 	if _, err := w.ledger.ForgetSamples(ctx, w.pool, sampleAge); err != nil {
+		return postgres.Classify("housekeep", w.names.schema, err)
+	}
+	if err := w.ledger.ForgetVerdicts(ctx, w.pool, verdictAge); err != nil {
 		return postgres.Classify("housekeep", w.names.schema, err)
 	}
 	if err := w.analyze(ctx); err != nil {

@@ -66,7 +66,17 @@ func (b *bundle) enter(t *testing.T, owner effect.Owner, version string) release
 	t.Helper()
 	tenure, err := b.Enter(t.Context(), deployment(owner, version), anew(owner), []string{"fct_orders"}, false)
 	require.NoError(t, err)
+	passed(t, b.Warehouse, tenure)
 	return tenure
+}
+
+// passed records that a deployment's smoke and canary have passed.
+func passed(t *testing.T, w *warehouse.Warehouse, tenure release.Tenure) {
+	t.Helper()
+	pass := gate.Verdict{Outcome: gate.Pass}
+	_, err := w.Judge(t.Context(), tenure, anew(effect.Owner(tenure.Owner)),
+		admission.Verdict{Stage: admission.Smoke, Verdict: pass}, admission.Verdict{Stage: admission.Canary, Verdict: pass})
+	require.NoError(t, err)
 }
 
 // deployment is the tenure that a deployment of a version wants.

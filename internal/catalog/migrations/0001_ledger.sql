@@ -243,6 +243,25 @@ CREATE TABLE ledger.answer (
   PRIMARY KEY (owner, plan, gate, person, choice)
 );
 
+-- What smoke and canary found of a tenure's release, each time that they looked: the last time counts. Whoever looks writes it.
+CREATE TABLE ledger.verdict (
+  id         bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  effect_key text NOT NULL,
+  stage      text NOT NULL CHECK (stage IN ('smoke', 'canary')),
+  tenure     bigint NOT NULL REFERENCES ledger.tenure,
+  owner      text NOT NULL,                -- the workflow that looked, with its first run
+  plan       text NOT NULL,
+  round      int NOT NULL,
+  outcome    text NOT NULL CHECK (outcome IN ('pass', 'fail', 'inconclusive', 'none')),
+  reason     text NOT NULL,
+  evidence   jsonb NOT NULL,
+  compared   jsonb NOT NULL,               -- the generations that it is about, with what each replaces and was compared with
+  about      text[] NOT NULL,              -- what people have to accept where it is inconclusive
+  at         timestamptz NOT NULL DEFAULT clock_timestamp(),
+  UNIQUE (effect_key, stage)
+);
+CREATE INDEX verdict_tenure ON ledger.verdict (tenure, stage, id);
+
 -- What each output of a release read when it was built, as the server saw it.
 CREATE TABLE ledger.read_set (
   digest text NOT NULL,
