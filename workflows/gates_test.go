@@ -88,6 +88,47 @@ func TestACanaryWithNothingToCompareIsNoQuestionAndNoPass(t *testing.T) {
 	require.Equal(t, gate.None, s.Crossings[0].Verdicts[1].Verdict.Outcome)
 }
 
+func TestAnInconclusiveCanaryIsPublishedWithAPersonsWordAboutThatOne(t *testing.T) {
+	t.Parallel()
+	unsure := func(activities.CompareInput) (activities.CompareResult, error) {
+		return activities.CompareResult{Verdict: gate.Verdict{Outcome: gate.Inconclusive, Reason: "nothing could be compared"}}, nil
+	}
+	for name, c := range map[string]struct {
+		runs    int      // how often a run moves what was compared
+		answers []string // to which gates
+		stage   workflows.Stage
+	}{
+		"once":                                {answers: []string{"canary-prod"}, stage: workflows.StageDone},
+		"again, when it was compared again":   {runs: 1, answers: []string{"canary-prod", "canary-prod-2"}, stage: workflows.StageDone},
+		"and not with one about what is gone": {runs: 1, answers: []string{"canary-prod"}, stage: workflows.StageRefused},
+		"and not without any":                 {stage: workflows.StageRefused},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			x := crossing("prod")
+			x.Slices = 1
+			e := smooth(t, x)
+			e.compare = unsure
+			tries := 0
+			publish := e.publish
+			e.publish = func(ctx context.Context, in activities.PublishInput) (generation.PublishResult, error) {
+				if tries++; tries <= c.runs {
+					require.True(t, e.runs(ctx, t, "prod", day("canary"), tries).Done)
+				}
+				return publish(ctx, in)
+			}
+			s, err := e.deploy(t, func(env *testsuite.TestWorkflowEnvironment) {
+				for i, name := range c.answers {
+					decide(time.Duration(i+1)*time.Minute, yes(name), answered(t))(env)
+				}
+			})
+			require.NoError(t, err)
+			require.Equal(t, c.stage, s.Stage, s.Sentence)
+			require.Equal(t, c.stage == workflows.StageDone, e.ledgers["prod"].now().Release == candidate())
+		})
+	}
+}
+
 // fell is a look at which a check failed, and who is to blame.
 func fell(reason string, cause breach.Cause) activities.Look {
 	b := breach.Breach{Check: "revenue", Cause: cause, Why: "why"}

@@ -66,6 +66,14 @@ func TestACanaryThatComparedNothingAsks(t *testing.T) {
 	s := w.status(shop)
 	require.Equal(t, workflows.StageWaiting, s.Stage)
 	require.Equal(t, gate.Inconclusive, s.Gates[0].Verdict.Outcome)
+	w.cli(0, "approve", s.ID, "--as", "grace", "--reason", "nothing of it is left")
+	require.Equal(t, workflows.StageDone, w.tbEnds(s.ID).Stage, "the publish finds her answer")
+	require.Equal(t, "1.1.0", w.active("dev"))
+	require.Equal(t, []string{"inconclusive grace"}, w.texts(`
+		SELECT v.outcome || ' ' || a.person
+		FROM shop_dev__ledger.verdict v
+		JOIN shop_dev__ledger.answer a ON a.about = v.about
+		WHERE v.stage = 'canary' AND v.owner = a.owner`))
 }
 
 // With a config from outside the control runs where the candidate does, and is not the candidate.
