@@ -117,9 +117,6 @@ type Piece struct {
 	Samples string `json:"samples,omitempty"`
 }
 
-// name is the piece's output and partition, as people read it.
-func (p Piece) name() string { return fmt.Sprintf("%s[%s]", p.Swap.Output, p.Swap.Partition) }
-
 // SliceResult is what a slice built, or what a call built of it.
 type SliceResult struct {
 	Pieces  []Piece `json:"pieces"`

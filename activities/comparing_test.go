@@ -106,7 +106,7 @@ func laid(t *testing.T) (*activities.Builds, *bench) {
 	require.Len(t, planned.Environments[0].Aside, 1)
 	s.shelf.blobs["sha256:plan"], err = json.Marshal(planned)
 	require.NoError(t, err)
-	s.Site.Warehouse = func(context.Context, pipeline.Config) (activities.Warehouse, error) { return b, nil }
+	s.Warehouse = func(context.Context, pipeline.Config) (activities.Warehouse, error) { return b, nil }
 	return &activities.Builds{Site: s.Site, Now: opened}, b
 }
 
