@@ -2,6 +2,7 @@ package plan_test
 
 import (
 	"encoding/json"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -10,6 +11,7 @@ import (
 
 	"drawbridge/internal/gate"
 	"drawbridge/internal/generation"
+	"drawbridge/internal/partition"
 	"drawbridge/internal/plan"
 )
 
@@ -41,7 +43,15 @@ func TestAPlanThatBendsTheEnvironmentsRules(t *testing.T) {
 			}
 			e.Slices = append(e.Slices, more)
 		}, "the policy allows 8"},
-		"a step less": {func(e *plan.Environment) { e.Steps = e.Steps[1:] }, "its steps"},
+		"a canary of nothing": {func(e *plan.Environment) { e.Canary = nil }, "what has to be tried"},
+		"a first step without an output": {func(e *plan.Environment) {
+			e.Slices[0].Items = slices.DeleteFunc(slices.Clone(e.Slices[0].Items), func(it generation.Item) bool { return it.Output == "fct_orders" })
+		}, "what has to be tried: fct_orders"},
+		"a first step without the whole of one": {func(e *plan.Environment) {
+			e.Slices[0].Items = slices.DeleteFunc(slices.Clone(e.Slices[0].Items), func(it generation.Item) bool { return it.Partition == partition.AllKey })
+		}, "what has to be tried: "},
+		"no step at all to publish": {func(e *plan.Environment) { e.Slices, e.Canary = nil, nil }, "its steps"},
+		"a step less":               {func(e *plan.Environment) { e.Steps = e.Steps[1:] }, "its steps"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

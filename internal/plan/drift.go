@@ -163,10 +163,34 @@ func Bends(planned Environment, p *pipeline.Pipeline, policy pipeline.Policy) []
 	if n := Partitions(planned.Slices); policy.MaxPartitions > 0 && n > policy.MaxPartitions {
 		say("%d partitions would be built, the policy allows %d", n, policy.MaxPartitions)
 	}
+	if left := own.untried(planned); left != "" {
+		say("what it publishes first leaves out what has to be tried: %s", left)
+	}
 	if !slices.Equal(stepIDs(planned.Steps), stepIDs(steps(planned))) {
 		say("its steps are not those that follow from what it does")
 	}
 	return bent
+}
+
+// untried names what a plan publishes untried: of the partitions of its canary it has to try every output. Empty: nothing.
+func (c crossing) untried(planned Environment) string {
+	if len(planned.Slices) == 0 {
+		return ""
+	}
+	if len(planned.Canary) == 0 {
+		return "any partition"
+	}
+	everything := func(pipeline.Output) bool { return true }
+	wanted := c.wholeItems()
+	for _, key := range planned.Canary {
+		wanted = append(wanted, c.cutItems(key, everything)...)
+	}
+	for _, item := range wanted {
+		if !slices.Contains(planned.Slices[0].Items, item) {
+			return item.Output + " " + string(item.Partition)
+		}
+	}
+	return ""
 }
 
 func stepIDs(steps []Step) []string {

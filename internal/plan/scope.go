@@ -59,11 +59,7 @@ func (c crossing) work(smoke, canary int) work {
 			w.aside = append(w.aside, c.cutItems(key, everything)...)
 		}
 	}
-	for _, o := range c.pipeline.Outputs {
-		if o.Partition.By == partition.All && scheme.By != partition.All {
-			first.Items = append(first.Items, generation.Item{Output: o.Table, Partition: partition.AllKey})
-		}
-	}
+	first.Items = append(first.Items, c.wholeItems()...)
 	w.slices = append(w.slices, first)
 
 	var rest Slice
@@ -112,6 +108,17 @@ func (c crossing) cutItems(key partition.Key, wanted func(pipeline.Output) bool)
 	for _, o := range c.pipeline.Outputs {
 		if o.Partition.By == c.pipeline.Partition.By && wanted(o) {
 			items = append(items, generation.Item{Output: o.Table, Partition: key})
+		}
+	}
+	return items
+}
+
+// wholeItems are the outputs that are one partition, beside those that are cut.
+func (c crossing) wholeItems() []generation.Item {
+	var items []generation.Item
+	for _, o := range c.pipeline.Outputs {
+		if o.Partition.By == partition.All && c.pipeline.Partition.By != partition.All {
+			items = append(items, generation.Item{Output: o.Table, Partition: partition.AllKey})
 		}
 	}
 	return items
