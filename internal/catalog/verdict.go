@@ -41,10 +41,11 @@ func (l Ledger) Verdicts(ctx context.Context, q Querier, key effect.Key) (map[ad
 	return found, err
 }
 
-// readVerdicts reads the last verdict of each stage that a tenure's own workflow has found under its plan.
+// readVerdicts reads the last verdict of each stage that a tenure's own workflow has found under its plan, without the evidence:
+// readers may wait for it.
 func readVerdicts(tenure int64, found map[admission.Stage]admission.Verdict) statement {
 	return verdicts(found, `
-			SELECT DISTINCT ON (v.stage) v.*
+			SELECT DISTINCT ON (v.stage) v.stage, v.round, v.outcome, v.reason, '[]'::jsonb AS evidence, v.compared, v.about
 			FROM ledger.verdict v
 			JOIN ledger.tenure t ON t.number = v.tenure AND t.owner = v.owner AND t.plan = v.plan
 			WHERE v.tenure = $1
