@@ -568,14 +568,14 @@ func (a *TurningBack) build(ctx context.Context, t turning, key partition.Key, o
 
 // newest is the partition whose inputs an output of grain `all` is built with.
 func (a *TurningBack) newest(ctx context.Context, p *pipeline.Pipeline, w Warehouse) (partition.Key, error) {
-	keys, err := a.Site.partitions(ctx, p, w)
+	sources, err := a.Site.sources(ctx, p, w)
 	if err != nil {
 		return "", err
 	}
-	if len(keys) == 0 {
+	if len(sources.Keys) == 0 {
 		return partition.AllKey, nil
 	}
-	return keys[len(keys)-1], nil
+	return sources.Keys[len(sources.Keys)-1], nil
 }
 
 // EndInput ends a turn-back.

@@ -2,9 +2,12 @@ package activities
 
 import (
 	"context"
+	"errors"
+	"io/fs"
 
 	"drawbridge/internal/fault"
 	"drawbridge/internal/partition"
+	"drawbridge/internal/pipeline"
 	"drawbridge/internal/strictyaml"
 )
 
@@ -39,10 +42,7 @@ func (a *Builds) ValidateRelease(ctx context.Context, t Target) (ValidateResult,
 	if err != nil {
 		return ValidateResult{}, a.Site.atOnce(err)
 	}
-	_, stop := pulse(ctx, partition.AllKey)
-	defer stop()
-	lines, err := w.Validate(ctx, p)
-	return ValidateResult{Lines: lines}, a.Site.atOnce(err)
+	return a.validate(ctx, p, w)
 }
 
 // ValidateSourceInput names a folder's source blob.
@@ -72,9 +72,24 @@ func (a *Builds) ValidateSource(ctx context.Context, in ValidateSourceInput) (Va
 	if err != nil {
 		return ValidateResult{}, a.Site.atOnce(err)
 	}
+	return a.validate(ctx, p, w)
+}
+
+// validate looks at a pipeline here. What its source files leave out is said; it makes no pipeline wrong.
+func (a *Builds) validate(ctx context.Context, p *pipeline.Pipeline, w Warehouse) (ValidateResult, error) {
 	_, stop := pulse(ctx, partition.AllKey)
 	defer stop()
 	lines, err := w.Validate(ctx, p)
+	if err != nil {
+		return ValidateResult{Lines: lines}, a.Site.atOnce(err)
+	}
+	found, err := a.Site.Sources.Partitions(p.Config, p)
+	if errors.Is(err, fs.ErrNotExist) {
+		return ValidateResult{Lines: lines}, nil // a pipeline may be right before its first file is there
+	}
+	for _, problem := range found.Problems(p.Partition) {
+		lines = append(lines, Validation{Subject: problem.Object, OK: true, Text: problem.Text, Hint: problem.Remedy})
+	}
 	return ValidateResult{Lines: lines}, a.Site.atOnce(err)
 }
 

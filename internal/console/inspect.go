@@ -162,7 +162,7 @@ func (s Screen) Validation(arg string, r Report) string {
 	p := s.page()
 	for _, l := range r.Lines {
 		p.hang("", "  ", inkf("%s %s: %s", s.ok(l.OK), l.Subject, cmp.Or(l.Text, "ok")))
-		if !l.OK {
+		if l.Hint != "" {
 			p.hint("  ", l.Hint)
 		}
 	}

@@ -269,3 +269,23 @@ func TestAnErrorOverRowsHoldsNoValue(t *testing.T) {
 	w.truNotInLedger(planted)
 	w.never(planted)
 }
+
+// A file that no load reads, because its name says no partition, is named wherever somebody looks; so is a day of which one of
+// two files is missing. What can be built is built.
+func TestFilesThatNothingReadsAreNamed(t *testing.T) {
+	t.Parallel()
+	w, _ := truWorld(t)
+	w.truDays("names", "x", newestDay, "20260106", "2026-1-7")
+	w.write("source/data/names_\x1b[2J.csv", "id,d,v\n")
+	folder := w.truFolder("names", "1.0.0", truSpec{})
+	for _, args := range [][]string{{"plan", folder, "--to", "dev"}, {"plan", folder, "--to", "dev", "--format", "json"}, {"validate", folder, "--env", "dev"}, {"doctor", folder, "--env", "dev"}} {
+		a, ended := w.truWithin(truBrief, args...)
+		require.True(t, ended, args)
+		for _, text := range []string{"3 files are called", "names_20260106.csv", "names_2026-1-7.csv", "Write the day as 2026-01-31"} {
+			require.Contains(t, strings.Join(strings.Fields(a.out), " "), text, "%s\n%s", args, a.out+a.err)
+		}
+		require.NotContains(t, a.out, "\x1b[2J", args)
+	}
+	w.cli(0, "deploy", folder, "--to", "dev")
+	require.Equal(t, 3, w.truRows("names"))
+}

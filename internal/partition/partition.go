@@ -170,10 +170,11 @@ func (s Scheme) neighbour(k Key, by int) (Key, error) {
 }
 
 func (s Scheme) keyFault(text string, err error) error {
-	return fault.New(fault.Invalid, "read partition", strconv.Quote(text), s.spelling(), err)
+	return fault.New(fault.Invalid, "read partition", strconv.Quote(text), s.Spelling(), err)
 }
 
-func (s Scheme) spelling() string {
+// Spelling says how a key of the scheme is written.
+func (s Scheme) Spelling() string {
 	switch s.By {
 	case Hour:
 		return "Write the hour as 2026-01-31T05."
