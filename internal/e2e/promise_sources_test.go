@@ -289,3 +289,31 @@ func TestFilesThatNothingReadsAreNamed(t *testing.T) {
 	w.cli(0, "deploy", folder, "--to", "dev")
 	require.Equal(t, 3, w.truRows("names"))
 }
+
+// Rows of a file of many partitions that are in none of them are counted and refused before anything is built, and so is a
+// partition column that the data does not say.
+func TestRowsInNoPartitionAreCountedAndRefused(t *testing.T) {
+	t.Parallel()
+	w, _ := truWorld(t)
+	w.write("source/data/uncut.csv", "id,d\n1,2026-01-05\n2,\n3,infinity\n4,2026-01-06\n")
+	for i, c := range []struct{ sql, says string }{
+		{"SELECT id, d FROM raw WHERE d >= @partition_start AND d < @partition_end", "2 of 4 rows are in no partition: column d"},
+		{"SELECT id, @partition_start::date AS d FROM raw", "4 of 4 rows are in no partition: column d"},
+	} {
+		folder := w.truFolder("uncut", fmt.Sprintf("1.0.%d", i), truSpec{file: "data/uncut.csv", columns: "{id: int, d: date}", sql: c.sql})
+		for _, args := range [][]string{{"validate", folder, "--env", "dev"}, {"plan", folder, "--to", "dev"}, {"deploy", folder, "--to", "dev"}} {
+			a, ended := w.truWithin(truBrief, args...)
+			require.True(t, ended, args)
+			require.Equal(t, 1, a.code, "%s\n%s", args, a.out+a.err)
+			said := strings.Join(strings.Fields(a.out+a.err), " ")
+			require.Contains(t, said, c.says, args)
+			require.Contains(t, said, "sql/out.sql", args)
+		}
+	}
+	folder := w.truFolder("uncut", "1.0.2", truSpec{
+		file: "data/uncut.csv", columns: "{id: int, d: date}",
+		sql: "SELECT id, d FROM raw WHERE d >= @partition_start AND d < @partition_end AND isfinite(d)",
+	})
+	w.cli(0, "deploy", folder, "--to", "dev", "--rebuild", "all")
+	require.Equal(t, 2, w.truRows("uncut"))
+}

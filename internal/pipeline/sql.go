@@ -40,6 +40,75 @@ func Bind(sql string) (text string, params []string) {
 	return b.String() + sql[from:], params
 }
 
+// Unbounded is an output's SQL in which no comparison with a placeholder leaves a row out, not even one that every value of a
+// bound does: NULL, or what is at the end of its type. x >= @partition_start becomes
+// x || '' IS DISTINCT FROM '~' || @partition_start, which always holds, because no x is written like that. Where the SQL
+// compares in another way it is as it was.
+func Unbounded(sql string) string {
+	tokens, _ := sqltext.Scan(sql)
+	var b strings.Builder
+	from := 0
+	for i, t := range tokens {
+		if t.Kind != sqltext.Placeholder {
+			continue
+		}
+		by := " || '' IS DISTINCT FROM '~' || "
+		start, end := comparisonBefore(sql, tokens[:i], t.Start)
+		if start < from || end == 0 {
+			by = " || '~' IS DISTINCT FROM '' || "
+			start, end = comparisonAfter(sql, tokens[i+1:], t.End)
+		}
+		if end > from {
+			b.WriteString(sql[from:start] + by)
+			from = end
+		}
+	}
+	return b.String() + sql[from:]
+}
+
+// comparisonBefore finds the comparison that ends where a placeholder begins, but for blanks; end is 0 where there is none.
+func comparisonBefore(sql string, tokens []sqltext.Token, place int) (start, end int) {
+	at := len(tokens)
+	for at > 0 && isOperator(tokens[at-1]) && (at == len(tokens) || tokens[at-1].End == tokens[at].Start) {
+		at--
+	}
+	if at == len(tokens) {
+		return 0, 0
+	}
+	start, end = tokens[at].Start, tokens[len(tokens)-1].End
+	if !isComparison(sql[start:end]) || strings.TrimSpace(sql[end:place]) != "" {
+		return 0, 0
+	}
+	return start, end
+}
+
+// comparisonAfter finds the comparison that begins where a placeholder ends, but for blanks and one cast.
+func comparisonAfter(sql string, tokens []sqltext.Token, place int) (start, end int) {
+	if len(tokens) > 2 && tokens[0].Text == ":" && tokens[1].Text == ":" && tokens[2].Kind == sqltext.Word {
+		place, tokens = tokens[2].End, tokens[3:]
+	}
+	at := 0
+	for at < len(tokens) && isOperator(tokens[at]) && (at == 0 || tokens[at-1].End == tokens[at].Start) {
+		at++
+	}
+	if at == 0 {
+		return 0, 0
+	}
+	start, end = tokens[0].Start, tokens[at-1].End
+	if !isComparison(sql[start:end]) || strings.TrimSpace(sql[place:start]) != "" {
+		return 0, 0
+	}
+	return start, end
+}
+
+func isOperator(t sqltext.Token) bool {
+	return t.Kind == sqltext.Punctuation && strings.Contains("+-*/<>=~!@#%^&|`?", t.Text)
+}
+
+func isComparison(operator string) bool {
+	return slices.Contains([]string{"<", "<=", "=", ">=", ">"}, operator)
+}
+
 // Loads returns those of loads that the output's SQL names.
 func (o Output) Loads(loads []Load) []Load {
 	names := sqltext.Identifiers(o.SQL)

@@ -37,3 +37,20 @@ func TestBind(t *testing.T) {
 		})
 	}
 }
+
+func TestUnboundedLeavesOutNoRow(t *testing.T) {
+	t.Parallel()
+	for sql, want := range map[string]string{
+		"SELECT d FROM raw":                                  "SELECT d FROM raw",
+		"SELECT @partition_start::date AS d FROM raw":        "SELECT @partition_start::date AS d FROM raw",
+		"a + b >= @partition_start::date - 6 AND e":          "a + b  || '' IS DISTINCT FROM '~' ||  @partition_start::date - 6 AND e",
+		"d< @partition_end":                                  "d || '' IS DISTINCT FROM '~' ||  @partition_end",
+		"@partition_start::date <= d AND @partition_end > d": "@partition_start::date  || '~' IS DISTINCT FROM '' ||  d AND @partition_end  || '~' IS DISTINCT FROM '' ||  d",
+		"d >= /* from */ @partition_start":                   "d >= /* from */ @partition_start",
+		"r <@ @partition_start AND s <> @partition_end":      "r <@ @partition_start AND s <> @partition_end",
+		"d BETWEEN @partition_start AND '2026-01-31'":        "d BETWEEN @partition_start AND '2026-01-31'",
+		"k = @partition AND '= @partition'":                  "k  || '' IS DISTINCT FROM '~' ||  @partition AND '= @partition'",
+	} {
+		require.Equal(t, want, pipeline.Unbounded(sql))
+	}
+}
