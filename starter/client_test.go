@@ -359,6 +359,7 @@ func TestRollbackNamesAReleaseAndARequest(t *testing.T) {
 		"what is open":        {[]string{"--resume"}, turnback.Request{Resume: true}},
 		"a partition":         {[]string{"--output", "o", "--partition", "p"}, turnback.Request{Output: "o", Partition: "p"}},
 		"its last good one":   {[]string{"--output", "o", "--partition", "p", "--to", "last-good"}, turnback.Request{Output: "o", Partition: "p"}},
+		"a whole partition":   {[]string{"--partition", "p", "--to", "nothing"}, turnback.Request{Partition: "p", To: "nothing"}},
 		"one of its old ones": {[]string{"--output", "o", "--partition", "p", "--to", "41"}, turnback.Request{Output: "o", Partition: "p", Generation: 41}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -395,6 +396,8 @@ func TestARollbackThatCannotBeMeantIsRefusedAtOnce(t *testing.T) {
 		"without a reason":                 {[]string{"--env", "prod"}, "--reason TEXT"},
 		"without an environment":           {[]string{"--reason", "bad"}, "--env prod"},
 		"an output without a partition":    {[]string{"--env", "prod", "--reason", "bad", "--output", "o"}, "--partition P"},
+		"a partition without an output":    {[]string{"--env", "prod", "--reason", "bad", "--partition", "p"}, "--to nothing"},
+		"one output of a partition away":   {[]string{"--env", "prod", "--reason", "bad", "--output", "o", "--partition", "p", "--to", "nothing"}, "taken away together"},
 		"a release's last good one":        {[]string{"--env", "prod", "--reason", "bad", "--to", "last-good"}, "a generation belongs to a partition"},
 		"a partition to a version":         {[]string{"--env", "prod", "--reason", "bad", "--output", "o", "--partition", "p", "--to", "1.0.0"}, "it is no generation"},
 		"what is open, and to another end": {[]string{"--env", "prod", "--resume", "--to", "1.0.0"}, "what is open says where to"},

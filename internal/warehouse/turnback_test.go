@@ -573,6 +573,56 @@ func TestOnePartitionIsTurnedBack(t *testing.T) {
 	require.Equal(t, fault.Refused, fault.ClassOf(err), "%v", err)
 }
 
+// What a run of a wrong file has published where nothing was goes away again, all outputs of it, and comes back.
+func TestAPartitionIsTakenAwayAndComesBack(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.deploy(t, "1.0.0", 1, "2026-01-01")
+	b.scheduled(t, 2, "2026-01-02")
+	there := b.live(t)
+	number := b.tenure.Number
+	one := rollback("")
+	one.Output, one.Partition = "fct_orders", "2026-01-02"
+	_, _, err := b.BeginTurnBack(t.Context(), one, anew(workflow("rollback/1")))
+	require.ErrorContains(t, err, "no other generation")
+	require.Contains(t, fault.HintOf(err), "--partition 2026-01-02 --to nothing")
+
+	away := rollback(turnback.Nothing)
+	away.Partition = "2026-01-02"
+	half := b.begins(t, away)
+	for name, req := range map[string]turnback.Request{"everything": rollback(turnback.Nothing), "the release before": rollback("1.0.0"), "one output": one} {
+		_, _, err := b.BeginTurnBack(t.Context(), req, anew(workflow("rollback/2")))
+		require.Equal(t, fault.Conflict, fault.ClassOf(err), "%s is another turn-back than the open one: %v", name, err)
+	}
+	decided := half.decisions(t)
+	require.Len(t, decided, 1)
+	require.Len(t, decided[0].Items, 2, "the outputs of a partition go together")
+	state, left := b.begins(t, away).finish(t)
+	require.Equal(t, turnback.Done, state, "%v", left)
+	require.Equal(t, seen("1.0.0/2.50", "1.0.0/1.50"), b.live(t), "nothing else has moved")
+	require.Equal(t, "1.0.0", b.activeVersion(t))
+	_, _, err = b.BeginTurnBack(t.Context(), away, anew(workflow("rollback/3")))
+	require.ErrorContains(t, err, "nothing is live there")
+	one.To = turnback.Nothing
+	_, _, err = b.BeginTurnBack(t.Context(), one, anew(workflow("rollback/4")))
+	require.ErrorContains(t, err, "taken away together")
+
+	state, _ = b.begins(t, rollback(fmt.Sprint(number))).finish(t)
+	require.Equal(t, turnback.Done, state)
+	require.Equal(t, there, b.live(t), "whatever is turned back can be brought back")
+}
+
+// A turn-back that is open is not taken for another one because both end with a release that was active.
+func TestATurnBackToAReleaseIsNotResumedByOneToNothing(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.deploy(t, "1.0.0", 1, "2026-01-01")
+	b.deploy(t, "1.1.0", 2, "2026-01-01")
+	b.begins(t, rollback("1.0.0"))
+	_, _, err := b.BeginTurnBack(t.Context(), rollback(turnback.Nothing), anew(workflow("rollback/1")))
+	require.Equal(t, fault.Conflict, fault.ClassOf(err), "%v", err)
+}
+
 func TestAFirstReleaseIsTakenAwayByAPersonOnlyAndComesBack(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
