@@ -341,6 +341,9 @@ func TestRunOfAFolder(t *testing.T) {
 	in := s.inputs[0].(workflows.RunInput)
 	require.Equal(t, "staging", in.Environment)
 	require.NotEmpty(t, in.Source)
+	require.Equal(t, int(exitInvalid), x.run(t, "run", dir, "--partition", "2026-W01"))
+	require.Contains(t, x.errOut.String(), "Write the day as 2026-01-31")
+	require.Len(t, s.started, 1, "the key is read before anything has its name")
 	require.Equal(t, int(exitInvalid), x.run(t, "run", dir, "--partition", "2026-01-01", "--env", "nowhere"))
 	require.Contains(t, x.errOut.String(), "choose one of dev, staging, prod")
 }
@@ -400,6 +403,8 @@ func TestARollbackThatCannotBeMeantIsRefusedAtOnce(t *testing.T) {
 		"one output of a partition away":   {[]string{"--env", "prod", "--reason", "bad", "--output", "o", "--partition", "p", "--to", "nothing"}, "taken away together"},
 		"a release's last good one":        {[]string{"--env", "prod", "--reason", "bad", "--to", "last-good"}, "a generation belongs to a partition"},
 		"a partition to a version":         {[]string{"--env", "prod", "--reason", "bad", "--output", "o", "--partition", "p", "--to", "1.0.0"}, "it is no generation"},
+		"to what is no release":            {[]string{"--env", "prod", "--reason", "bad", "--to", "postgres://u:hunter2@h/x"}, "the name of the release is none"},
+		"in what is no environment":        {[]string{"--env", "postgres://u:hunter2@h/x", "--reason", "bad"}, "the name of the environment is none"},
 		"what is open, and to another end": {[]string{"--env", "prod", "--resume", "--to", "1.0.0"}, "what is open says where to"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -408,6 +413,7 @@ func TestARollbackThatCannotBeMeantIsRefusedAtOnce(t *testing.T) {
 			x := newTerminal(t).with(s)
 			require.Equal(t, int(exitInvalid), x.run(t, append([]string{"rollback", "shop"}, tc.args...)...))
 			require.Contains(t, x.errOut.String(), tc.says)
+			require.NotContains(t, x.errOut.String(), "hunter2")
 			require.Empty(t, s.started)
 		})
 	}

@@ -75,6 +75,11 @@ func (b turnBack) request() (turnback.Request, activities.Verify, error) {
 		return turnback.Request{}, "", fault.Newf(fault.Invalid, "read", flag, hint, reason)
 	}
 	req := turnback.Request{Output: b.output, Partition: partition.Key(b.partition), Detach: b.detachNew, Resume: b.resume}
+	if b.partition != "" {
+		if _, err := partition.Typed(b.partition); err != nil {
+			return turnback.Request{}, "", err
+		}
+	}
 	switch {
 	case b.env == "":
 		return refuse("--env", "name the environment: --env prod", "it is missing")
