@@ -317,3 +317,38 @@ func TestRowsInNoPartitionAreCountedAndRefused(t *testing.T) {
 	w.cli(0, "deploy", folder, "--to", "dev", "--rebuild", "all")
 	require.Equal(t, 2, w.truRows("uncut"))
 }
+
+// A file without a header, of a load that declares no column, gives no row away as names of columns.
+func TestAFileWithoutAHeaderShowsNoRowWhereNothingIsDeclared(t *testing.T) {
+	t.Parallel()
+	w, _ := truWorld(t)
+	hidden := []string{"4111-1111-1113", "bob2@example.com"}
+	row := strings.Join(hidden, ",") + "\n"
+	w.write("source/data/bare.csv", row+row)
+	w.write("source/data/bare_"+newestDay+".csv", row+row)
+	for i, c := range []struct{ file, sql string }{
+		{"data/bare_@partition.csv", "SELECT raw.*, @partition_start::date AS pd FROM raw"},
+		{"data/bare.csv", "WITH x AS (SELECT * FROM raw) SELECT x.*, DATE '2026-01-01' AS pd FROM x"},
+		{"data/bare_@partition.csv", "SELECT id, email, @partition_start::date AS pd FROM raw"},
+	} {
+		folder := w.truFolder("bare", fmt.Sprintf("1.0.%d", i), truSpec{
+			partition: "{by: day, column: pd}", file: c.file, columns: "{}", sql: c.sql, output: "    checks:\n      - row_count: {min: 0}\n",
+		})
+		for _, args := range [][]string{
+			{"validate", folder, "--env", "dev"}, {"plan", folder, "--to", "dev"}, {"run", folder, "--env", "dev", "--partition", newestDay}, {"deploy", folder, "--to", "dev"},
+		} {
+			a, ended := w.truWithin(truBrief, args...)
+			require.True(t, ended, args)
+			require.NotZero(t, a.code, "%s\n%s", args, a.out+a.err)
+			if i < 2 && args[0] != "deploy" {
+				require.Contains(t, strings.Join(strings.Fields(a.out+a.err), " "), "all columns of load raw, of which none is declared", args)
+			}
+			for _, text := range hidden {
+				require.NotContains(t, a.out+a.err, text, args)
+			}
+		}
+	}
+	require.Zero(t, w.truRows("bare"))
+	w.truNotInLedger(hidden...)
+	w.never(hidden...)
+}

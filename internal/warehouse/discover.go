@@ -36,7 +36,7 @@ func (w *Warehouse) Discover(ctx context.Context, p *pipeline.Pipeline, open Ope
 			if o.Partition.By == partition.All {
 				continue
 			}
-			keys, err := w.discover(ctx, author.Conn, o)
+			keys, err := w.discover(ctx, author.Conn, p, o)
 			if err != nil {
 				return postgres.Classify("find partitions of", o.Table, err)
 			}
@@ -59,8 +59,8 @@ func (w *Warehouse) Discover(ctx context.Context, p *pipeline.Pipeline, open Ope
 
 // discover lists the partitions of the rows that an output's SELECT returns without bounds. Rows that are in none of them would
 // be published nowhere, and nobody would know: they are refused.
-func (w *Warehouse) discover(ctx context.Context, conn *pgx.Conn, o pipeline.Output) ([]partition.Key, error) {
-	columns, err := w.describeOutput(ctx, conn, o)
+func (w *Warehouse) discover(ctx context.Context, conn *pgx.Conn, p *pipeline.Pipeline, o pipeline.Output) ([]partition.Key, error) {
+	columns, err := w.describeOutput(ctx, conn, p.Loads, o)
 	if err != nil {
 		return nil, err
 	}
