@@ -495,12 +495,16 @@ func (a *TurningBack) RebuildPass(ctx context.Context, in PassInput) (Pass, erro
 	return pass, nil
 }
 
-// stuck are the rows of a partition that could not go back.
+// stuck are the rows of a partition that could not go back: why, and what a person can do about it.
 func stuck(d turnback.Decision, cause error) []turnback.LeftOver {
+	reason := cause.Error()
+	if hint := fault.HintOf(cause); hint != "" {
+		reason += " → " + hint
+	}
 	var left []turnback.LeftOver
 	for _, it := range d.Items {
 		if it.Action != turnback.Keep && it.Action != turnback.Leave {
-			left = append(left, turnback.LeftOver{Output: it.Output, Partition: d.Partition, Stuck: true, Reason: cause.Error()})
+			left = append(left, turnback.LeftOver{Output: it.Output, Partition: d.Partition, Stuck: true, Reason: reason})
 		}
 	}
 	return left

@@ -338,3 +338,26 @@ func TestAPartitionThatWasPublishedFirstIsTakenAway(t *testing.T) {
 	l.w.cli(0, "run", l.name, "--env", "dev", "--partition", day)
 	others("1")
 }
+
+// What the administrator of a warehouse demands of a table since does not keep earlier data from going back, where its rows obey;
+// where they do not, the end names the demand and the statement that takes it away, and the same command goes on.
+func TestARollbackGoesBackUnderWhatATableHasGainedSince(t *testing.T) {
+	t.Parallel()
+	l, _ := tbWorld(t, 3)
+	l.deploy(tbFirst())
+	l.deploy(tbSecond())
+	_, err := l.w.db.Exec(t.Context(), `ALTER TABLE `+l.schema("dev")+`.ta ALTER COLUMN v SET NOT NULL, ADD CONSTRAINT positive CHECK (v > 0), ADD CONSTRAINT large CHECK (v >= 10)`)
+	require.NoError(t, err)
+	a := l.rollback()
+	require.Equal(t, 5, a.code, tbTold(a))
+	said := strings.Join(strings.Fields(a.out+a.err), " ")
+	require.Contains(t, said, "break constraint large")
+	drop := `ALTER TABLE "` + l.schema("dev") + `"."ta" DROP CONSTRAINT "large"`
+	require.Contains(t, said, drop)
+	require.NotContains(t, said, "constraint positive")
+	_, err = l.w.db.Exec(t.Context(), drop)
+	require.NoError(t, err)
+	a = l.rollback()
+	require.Equal(t, 0, a.code, tbTold(a))
+	l.are("dev", 1, "ta")
+}

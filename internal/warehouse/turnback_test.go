@@ -672,6 +672,55 @@ func TestAFinishedFirstReleaseIsTakenAwayByWhoeverSaysSo(t *testing.T) {
 	require.Equal(t, there, b.live(t), "whatever is turned back can be brought back")
 }
 
+// Who administers a warehouse may demand more of a table than its generations of earlier days promise. Those whose rows obey go
+// back all the same, and the table demands it of them too; of the others the refusal says what they break.
+func TestAGenerationGoesBackUnderWhatItsTableHasGainedSince(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct{ add, says, remedy string }{
+		"a CHECK that it obeys":         {"ADD CONSTRAINT few CHECK (amount < 100)", "", ""},
+		"one that is not proven itself": {"ADD CONSTRAINT many CHECK (amount > 2) NOT VALID", "", ""},
+		"NOT NULL that it obeys":        {"ALTER COLUMN channel SET NOT NULL", "", ""},
+		"a CHECK of a column that it lacks": {
+			"ADD COLUMN later int, ADD CONSTRAINT few CHECK (later > 0 OR amount < 100)", "", "",
+		},
+		"a CHECK that it breaks": {
+			"ADD CONSTRAINT many CHECK (amount > 2)", "10 of its rows break constraint many", `DROP CONSTRAINT "many"`,
+		},
+		"NOT NULL that it breaks": {"ALTER COLUMN note SET NOT NULL", "10 of its rows break NOT NULL of column note", `ALTER COLUMN "note" DROP NOT NULL`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := setup(t)
+			p := shop()
+			p.Outputs[0].SQL = "SELECT order_id, ordered_at::date AS order_date, channel, amount, CASE WHEN amount > 2 THEN 'new' END AS note FROM raw_orders"
+			b.orders("2026-01-01", 10, 1)
+			old := b.build(t, p, "2026-01-01").Generation
+			b.expand(t, p)
+			b.publish(t, swap(old, 0))
+			b.orders("2026-01-01", 10, 2)
+			b.publish(t, swap(b.build(t, p, "2026-01-01").Generation, old.ID))
+			b.db.Exec(t, "ALTER TABLE fct_orders "+c.add)
+			result, err := b.back(t, old)
+			if c.says == "" {
+				require.NoError(t, err)
+				require.True(t, result.Done)
+			} else {
+				require.Equal(t, fault.Refused, fault.ClassOf(err), "%v", err)
+				require.ErrorContains(t, err, c.says)
+				require.Contains(t, fault.HintOf(err), c.remedy)
+				require.EqualValues(t, 0, b.number(t, `SELECT count(*) FROM pg_constraint WHERE contype = 'c' AND conrelid = '`+b.child(old.ID)+`'::regclass AND conname NOT LIKE '%_bounds'`),
+					"what could not be promised is gone")
+				b.db.Exec(t, "ALTER TABLE fct_orders "+c.remedy)
+				result, err = b.back(t, old)
+				require.NoError(t, err)
+				require.True(t, result.Done)
+			}
+			require.EqualValues(t, 10, b.number(t, `SELECT count(*) FROM fct_orders WHERE amount < 2`))
+			require.Zero(t, b.number(t, `SELECT count(*) FROM pg_constraint WHERE conname LIKE '%\_nn%' AND conrelid = '`+b.child(old.ID)+`'::regclass`))
+		})
+	}
+}
+
 func TestWhatCannotGoBackIsNamed(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
