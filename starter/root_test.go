@@ -144,7 +144,7 @@ func TestWrongUsageSaysWhatToType(t *testing.T) {
 			}
 			require.Equal(t, int(exitInvalid), x.run(t, tc.args...))
 			require.Contains(t, x.errOut.String(), tc.text)
-			require.True(t, !strings.Contains(x.errOut.String(), "hunter2"))
+			require.NotContains(t, x.errOut.String(), "hunter2")
 			_, hint, found := strings.Cut(x.errOut.String(), "\n→ ")
 			require.True(t, found, "the hint has its own line")
 			require.Contains(t, hint, tc.hint)

@@ -102,7 +102,8 @@ func comparisonAfter(sql string, tokens []sqltext.Token, place int) (start, end 
 }
 
 func isOperator(t sqltext.Token) bool {
-	return t.Kind == sqltext.Punctuation && strings.Contains("+-*/<>=~!@#%^&|`?", t.Text)
+	const operators = "+-*/<>=~!@#%^&|`?"
+	return t.Kind == sqltext.Punctuation && strings.Contains(operators, t.Text)
 }
 
 func isComparison(operator string) bool {

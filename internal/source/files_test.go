@@ -74,26 +74,43 @@ func TestFilesThatFitNoPartitionAreNamed(t *testing.T) {
 		incomplete []string
 	}{
 		"days": {
-			day, []string{"o_@partition.csv"},
+			day,
+			[]string{"o_@partition.csv"},
 			[]string{"o_2026-01-31.csv", "o_20260131.csv", "o_2026-1-30.csv", "o_2026-02-30.csv", "o_2026-01-08 (1).csv", "O_2026-01-09.csv", "o_2026-01-10.CSV", "other.csv"},
 			[]partition.Key{"2026-01-31"},
-			[]string{"O_2026-01-09.csv", "o_2026-01-08 (1).csv", "o_2026-01-10.CSV", "o_2026-02-30.csv", "o_2026-1-30.csv", "o_20260131.csv"}, nil,
+			[]string{"O_2026-01-09.csv", "o_2026-01-08 (1).csv", "o_2026-01-10.CSV", "o_2026-02-30.csv", "o_2026-1-30.csv", "o_20260131.csv"},
+			nil,
 		},
 		"ranges": {
-			hundred, []string{"o_@partition.csv"}, []string{"o_0100.csv", "o_+300.csv", "o_450.csv", "o_-0.csv", "o_200.csv"},
-			[]partition.Key{"200"}, []string{"o_+300.csv", "o_-0.csv", "o_0100.csv", "o_450.csv"}, nil,
+			hundred,
+			[]string{"o_@partition.csv"},
+			[]string{"o_0100.csv", "o_+300.csv", "o_450.csv", "o_-0.csv", "o_200.csv"},
+			[]partition.Key{"200"},
+			[]string{"o_+300.csv", "o_-0.csv", "o_0100.csv", "o_450.csv"},
+			nil,
 		},
 		"another load's files": {
-			day, []string{"@partition.csv", "o_@partition.csv", "zones.csv"}, []string{"2026-01-31.csv", "o_2026-01-31.csv", "zones.csv"},
-			[]partition.Key{"2026-01-31"}, nil, nil,
+			day,
+			[]string{"@partition.csv", "o_@partition.csv", "zones.csv"},
+			[]string{"2026-01-31.csv", "o_2026-01-31.csv", "zones.csv"},
+			[]partition.Key{"2026-01-31"},
+			nil, nil,
 		},
 		"one of two": {
-			day, []string{"o_@partition.csv", "p_@partition.csv"}, []string{"o_2026-01-01.csv", "p_2026-01-01.csv", "o_2026-01-02.csv", "p_2026-01-03.csv"},
-			[]partition.Key{"2026-01-01"}, nil, []string{"2026-01-02", "2026-01-03"},
+			day,
+			[]string{"o_@partition.csv", "p_@partition.csv"},
+			[]string{"o_2026-01-01.csv", "p_2026-01-01.csv", "o_2026-01-02.csv", "p_2026-01-03.csv"},
+			[]partition.Key{"2026-01-01"},
+			nil,
+			[]string{"2026-01-02", "2026-01-03"},
 		},
 		"names of any kind": {
-			day, []string{"o_@partition.csv"}, []string{"o_\x1b[2J.csv", "o_" + strings.Repeat("x", 200) + ".csv", "o_\xff.csv", "o_\u202e.csv"}, nil,
-			[]string{`"o_\x1b[2J.csv"`, "o_" + strings.Repeat("x", 55) + "…", `"o_\u202e.csv"`, "o_\ufffd.csv"}, nil,
+			day,
+			[]string{"o_@partition.csv"},
+			[]string{"o_\x1b[2J.csv", "o_" + strings.Repeat("x", 200) + ".csv", "o_\xff.csv", "o_\u202e.csv"},
+			nil,
+			[]string{`"o_\x1b[2J.csv"`, "o_" + strings.Repeat("x", 55) + "…", `"o_\u202e.csv"`, "o_\ufffd.csv"},
+			nil,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

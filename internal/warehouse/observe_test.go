@@ -221,7 +221,8 @@ func TestDiscoverRefusesRowsThatAreInNoPartition(t *testing.T) {
 			day, "date", []string{"2026-01-31"}, "SELECT v AS at FROM raw WHERE v::text = @partition", "1 of 1 rows", "",
 		},
 		"a window that looks back": {
-			day, "date", []string{"2026-01-31", "2026-01-31"},
+			day, "date",
+			[]string{"2026-01-31", "2026-01-31"},
 			"WITH w AS (SELECT v, count(*) OVER (ORDER BY v) AS n FROM raw WHERE v >= @partition_start::date - 6 AND v < @partition_end) SELECT v AS at, n FROM w WHERE v >= @partition_start",
 			"", "2026-01-31",
 		},
