@@ -60,16 +60,17 @@ func TestAllColumnsOfALoadAreTakenOnlyWhereOneIsDeclared(t *testing.T) {
 	t.Parallel()
 	raw, declared := pipeline.Load{Name: "raw"}, pipeline.Load{Name: "raw", Columns: []pipeline.Column{{Name: "id", Type: "int"}}}
 	for sql, line := range map[string]int{
-		"SELECT * FROM raw":                                                                     1,
-		"SELECT d,\n  /* all */ r.* FROM raw r":                                                 2,
-		"SELECT DISTINCT * FROM raw":                                                            1,
-		"SELECT DISTINCT ON (id, (a)) -- the newest\n* FROM raw":                                2,
-		"WITH x AS (TABLE raw)\nSELECT id FROM x":                                               1,
-		"WITH x AS (SELECT *, 1 AS one FROM raw) SELECT * FROM x":                               1,
-		"SELECT id, d FROM raw":                                                                 0,
-		"SELECT count(*) AS n, a * b AS c, 2 * a AS d, (a) * 3 AS e, '' || a * 2 AS f FROM raw": 0,
-		"SELECT * FROM elsewhere":                                                               0,
-		"SELECT id, 'SELECT * FROM raw' AS text FROM raw -- *":                                  0,
+		"SELECT * FROM raw":                                       1,
+		"SELECT d,\n  /* all */ r.* FROM raw r":                   2,
+		"SELECT DISTINCT * FROM raw":                              1,
+		"SELECT DISTINCT ON (id, (a)) -- the newest\n* FROM raw":  2,
+		"WITH x AS (TABLE raw)\nSELECT id FROM x":                 1,
+		"WITH x AS (SELECT *, 1 AS one FROM raw) SELECT * FROM x": 1,
+		"SELECT id, d FROM raw":                                   0,
+		"SELECT count(*) AS n, a * b AS c, 2 * a AS d FROM raw":   0,
+		"SELECT (a) * 3 AS e, '' || a * 2 AS f FROM raw":          0,
+		"SELECT * FROM elsewhere":                                 0,
+		"SELECT id, 'SELECT * FROM raw' AS text FROM raw -- *":    0,
 	} {
 		o := pipeline.Output{SQLFile: "sql/t.sql", SQL: sql}
 		load, at, ok := o.Undeclared([]pipeline.Load{raw})
