@@ -8,6 +8,7 @@ import (
 	"drawbridge/internal/check"
 	"drawbridge/internal/effect"
 	"drawbridge/internal/partition"
+	"drawbridge/internal/turnback"
 )
 
 // attribution finds out who is to blame for one failed watch check.
@@ -60,8 +61,7 @@ func (a attribution) try(ctx context.Context, owner string, bare bool) (breach.T
 // commandsShown bounds the commands of one question.
 const commandsShown = 4
 
-// commands turn back what a later workflow published: a partition to what was live before, or, where nothing was, by running
-// it again from a mended file.
+// commands turn back what a later workflow published: a partition to what was live before, or to nothing, where nothing was.
 func commands(l breach.Later, environment string) []string {
 	var out []string
 	again := map[partition.Key]bool{}
@@ -71,7 +71,7 @@ func commands(l breach.Later, environment string) []string {
 			out = append(out, fmt.Sprintf("drawbridge rollback %s --env %s --output %s --partition %s --to %d --reason TEXT", l.Pipeline, environment, p.Output, p.Partition, p.Before))
 		case !again[p.Partition]:
 			again[p.Partition] = true
-			out = append(out, fmt.Sprintf("drawbridge run %s --env %s --partition %s (when its file is mended: nothing was there before)", l.Pipeline, environment, p.Partition))
+			out = append(out, fmt.Sprintf("drawbridge rollback %s --env %s --partition %s --to %s --reason TEXT", l.Pipeline, environment, p.Partition, turnback.Nothing))
 		}
 	}
 	return out[:min(len(out), commandsShown)]

@@ -209,16 +209,24 @@ func (a *Inspecting) doctor(ctx context.Context, t Target) []Checked {
 	}
 	lines = append(lines, rights...)
 	lines = append(lines, a.boundLine(ctx, p.Name, w))
-	keys, named, err := a.Site.Sources.Partitions(p.Config, p)
+	return append(lines, a.sourceLines(p)...)
+}
+
+func (a *Inspecting) sourceLines(p *pipeline.Pipeline) []Checked {
+	found, err := a.Site.Sources.Partitions(p.Config, p)
+	var lines []Checked
 	switch {
 	case err != nil:
-		lines = append(lines, unwell("sources", err))
-	case !named:
-		lines = append(lines, Checked{Subject: "sources", OK: true, Text: "no file is named by partition: the data says which there are"})
-	case len(keys) == 0:
+		return []Checked{unwell("sources", err)}
+	case !found.Named:
+		return []Checked{{Subject: "sources", OK: true, Text: "no file is named by partition: the data says which there are"}}
+	case len(found.Keys) == 0:
 		lines = append(lines, Checked{Subject: "sources", Text: "no partition has all its files", Remedy: "put files where source_files of config." + a.Site.Environment + ".yaml says"})
 	default:
-		lines = append(lines, Checked{Subject: "sources", OK: true, Text: strconv.Itoa(len(keys)) + " partitions, newest " + string(keys[len(keys)-1])})
+		lines = append(lines, Checked{Subject: "sources", OK: true, Text: strconv.Itoa(len(found.Keys)) + " partitions, newest " + string(found.Keys[len(found.Keys)-1])})
+	}
+	for _, problem := range found.Problems(p.Partition) {
+		lines = append(lines, Checked{Subject: "sources", Text: problem.Text, Remedy: problem.Remedy})
 	}
 	return lines
 }

@@ -81,23 +81,25 @@ func (a *Planning) observe(ctx context.Context, t Target) (plan.EnvironmentInput
 		return plan.EnvironmentInput{}, err
 	}
 	observed.Problems = append(observed.Problems, taken...)
-	observed.Sources, err = a.Site.partitions(ctx, p, w)
+	sources, err := a.Site.sources(ctx, p, w)
 	if err != nil {
 		return plan.EnvironmentInput{}, err
 	}
+	observed.Sources, observed.Problems = sources.Keys, append(observed.Problems, sources.Problems(p.Partition)...)
 	return plan.EnvironmentInput{Config: p.Config, Policy: a.Site.Policy, Observed: observed}, nil
 }
 
-// partitions are those that can be built: the load files name them, or else the data does.
-func (s *Site) partitions(ctx context.Context, p *pipeline.Pipeline, w Warehouse) ([]partition.Key, error) {
-	keys, named, err := s.Sources.Partitions(p.Config, p)
-	if err != nil || named {
-		return keys, err
+// sources are the partitions that can be built: the load files name them, or else the data does.
+func (s *Site) sources(ctx context.Context, p *pipeline.Pipeline, w Warehouse) (plan.Sources, error) {
+	found, err := s.Sources.Partitions(p.Config, p)
+	if err != nil || found.Named {
+		return found, err
 	}
 	if p.Partition.By == partition.All {
-		return []partition.Key{partition.AllKey}, nil
+		return plan.Sources{Keys: []partition.Key{partition.AllKey}}, nil
 	}
-	return w.Discover(ctx, p)
+	found.Keys, err = w.Discover(ctx, p)
+	return found, err
 }
 
 // ComputeInput names the observations, in the order of crossing.

@@ -19,6 +19,7 @@ import (
 	"drawbridge/internal/fault"
 	"drawbridge/internal/partition"
 	"drawbridge/internal/pipeline"
+	"drawbridge/internal/plan"
 	"drawbridge/internal/release"
 )
 
@@ -102,9 +103,8 @@ type Site struct {
 
 // Sources are the files that loads read, as far as activities look at them themselves.
 type Sources interface {
-	// Partitions are those for which every load file that is named by partition is there, in order; named is false when
-	// no load is, and only the data can say.
-	Partitions(cfg pipeline.Config, p *pipeline.Pipeline) (keys []partition.Key, named bool, err error)
+	// Partitions are what the names of files say of a pipeline's partitions.
+	Partitions(cfg pipeline.Config, p *pipeline.Pipeline) (plan.Sources, error)
 }
 
 // rememberedPipelines bounds the memory of parsed releases; they are a few kilobytes each.

@@ -21,7 +21,6 @@ import (
 	"drawbridge/internal/fault"
 	"drawbridge/internal/gate"
 	"drawbridge/internal/generation"
-	"drawbridge/internal/partition"
 	"drawbridge/internal/pipeline"
 	"drawbridge/internal/pipeline/scaffold"
 	"drawbridge/internal/plan"
@@ -460,8 +459,8 @@ func TestATryIsShownByItsVersionOnceItHasClaimedIt(t *testing.T) {
 // everyDay are sources of which nothing is named by partition.
 type everyDay struct{}
 
-func (everyDay) Partitions(pipeline.Config, *pipeline.Pipeline) ([]partition.Key, bool, error) {
-	return nil, true, nil
+func (everyDay) Partitions(pipeline.Config, *pipeline.Pipeline) (plan.Sources, error) {
+	return plan.Sources{Named: true}, nil
 }
 
 func TestARunIsHeldToWhatRefusesAPlan(t *testing.T) {

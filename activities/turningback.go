@@ -495,12 +495,16 @@ func (a *TurningBack) RebuildPass(ctx context.Context, in PassInput) (Pass, erro
 	return pass, nil
 }
 
-// stuck are the rows of a partition that could not go back.
+// stuck are the rows of a partition that could not go back: why, and what a person can do about it.
 func stuck(d turnback.Decision, cause error) []turnback.LeftOver {
+	reason := cause.Error()
+	if hint := fault.HintOf(cause); hint != "" {
+		reason += " → " + hint
+	}
 	var left []turnback.LeftOver
 	for _, it := range d.Items {
 		if it.Action != turnback.Keep && it.Action != turnback.Leave {
-			left = append(left, turnback.LeftOver{Output: it.Output, Partition: d.Partition, Stuck: true, Reason: cause.Error()})
+			left = append(left, turnback.LeftOver{Output: it.Output, Partition: d.Partition, Stuck: true, Reason: reason})
 		}
 	}
 	return left
@@ -568,14 +572,14 @@ func (a *TurningBack) build(ctx context.Context, t turning, key partition.Key, o
 
 // newest is the partition whose inputs an output of grain `all` is built with.
 func (a *TurningBack) newest(ctx context.Context, p *pipeline.Pipeline, w Warehouse) (partition.Key, error) {
-	keys, err := a.Site.partitions(ctx, p, w)
+	sources, err := a.Site.sources(ctx, p, w)
 	if err != nil {
 		return "", err
 	}
-	if len(keys) == 0 {
+	if len(sources.Keys) == 0 {
 		return partition.AllKey, nil
 	}
-	return keys[len(keys)-1], nil
+	return sources.Keys[len(sources.Keys)-1], nil
 }
 
 // EndInput ends a turn-back.

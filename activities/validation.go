@@ -2,9 +2,12 @@ package activities
 
 import (
 	"context"
+	"errors"
+	"io/fs"
 
 	"drawbridge/internal/fault"
 	"drawbridge/internal/partition"
+	"drawbridge/internal/pipeline"
 	"drawbridge/internal/strictyaml"
 )
 
@@ -33,16 +36,14 @@ func (r ValidateResult) Failures() int {
 }
 
 // ValidateRelease prepares every SELECT against the environment, compares its columns with the parents', and runs the
-// unit tests in transactions that are rolled back. It changes nothing, and may be repeated.
+// unit tests in transactions that are rolled back. Where the data says which partitions there are, it is loaded. It changes
+// nothing, and may be repeated.
 func (a *Builds) ValidateRelease(ctx context.Context, t Target) (ValidateResult, error) {
 	p, w, err := a.Site.open(ctx, t)
 	if err != nil {
 		return ValidateResult{}, a.Site.atOnce(err)
 	}
-	_, stop := pulse(ctx, partition.AllKey)
-	defer stop()
-	lines, err := w.Validate(ctx, p)
-	return ValidateResult{Lines: lines}, a.Site.atOnce(err)
+	return a.validate(ctx, p, w)
 }
 
 // ValidateSourceInput names a folder's source blob.
@@ -72,10 +73,30 @@ func (a *Builds) ValidateSource(ctx context.Context, in ValidateSourceInput) (Va
 	if err != nil {
 		return ValidateResult{}, a.Site.atOnce(err)
 	}
+	return a.validate(ctx, p, w)
+}
+
+// validate looks at a pipeline here, and at its source files: rows that are in no partition make it wrong, and files that no
+// load reads are said.
+func (a *Builds) validate(ctx context.Context, p *pipeline.Pipeline, w Warehouse) (ValidateResult, error) {
 	_, stop := pulse(ctx, partition.AllKey)
 	defer stop()
 	lines, err := w.Validate(ctx, p)
-	return ValidateResult{Lines: lines}, a.Site.atOnce(err)
+	if err != nil {
+		return ValidateResult{Lines: lines}, a.Site.atOnce(err)
+	}
+	found, err := a.Site.sources(ctx, p, w)
+	switch broken, ok := errors.AsType[*fault.Error](err); {
+	case errors.Is(err, fs.ErrNotExist): // a pipeline may be right before its first file is there
+	case ok:
+		lines = append(lines, Validation{Subject: "sources", Text: broken.Error(), Hint: fault.HintOf(err)})
+	case err != nil:
+		return ValidateResult{Lines: lines}, a.Site.atOnce(err)
+	}
+	for _, problem := range found.Problems(p.Partition) {
+		lines = append(lines, Validation{Subject: problem.Object, OK: true, Text: problem.Text, Hint: problem.Remedy})
+	}
+	return ValidateResult{Lines: lines}, nil
 }
 
 // problemsOf turns the parser's problems into lines, so that they are shown with the rest and not as one error.

@@ -341,6 +341,9 @@ func TestRunOfAFolder(t *testing.T) {
 	in := s.inputs[0].(workflows.RunInput)
 	require.Equal(t, "staging", in.Environment)
 	require.NotEmpty(t, in.Source)
+	require.Equal(t, int(exitInvalid), x.run(t, "run", dir, "--partition", "2026-W01"))
+	require.Contains(t, x.errOut.String(), "Write the day as 2026-01-31")
+	require.Len(t, s.started, 1, "the key is read before anything has its name")
 	require.Equal(t, int(exitInvalid), x.run(t, "run", dir, "--partition", "2026-01-01", "--env", "nowhere"))
 	require.Contains(t, x.errOut.String(), "choose one of dev, staging, prod")
 }
@@ -359,6 +362,7 @@ func TestRollbackNamesAReleaseAndARequest(t *testing.T) {
 		"what is open":        {[]string{"--resume"}, turnback.Request{Resume: true}},
 		"a partition":         {[]string{"--output", "o", "--partition", "p"}, turnback.Request{Output: "o", Partition: "p"}},
 		"its last good one":   {[]string{"--output", "o", "--partition", "p", "--to", "last-good"}, turnback.Request{Output: "o", Partition: "p"}},
+		"a whole partition":   {[]string{"--partition", "p", "--to", "nothing"}, turnback.Request{Partition: "p", To: "nothing"}},
 		"one of its old ones": {[]string{"--output", "o", "--partition", "p", "--to", "41"}, turnback.Request{Output: "o", Partition: "p", Generation: 41}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -395,8 +399,12 @@ func TestARollbackThatCannotBeMeantIsRefusedAtOnce(t *testing.T) {
 		"without a reason":                 {[]string{"--env", "prod"}, "--reason TEXT"},
 		"without an environment":           {[]string{"--reason", "bad"}, "--env prod"},
 		"an output without a partition":    {[]string{"--env", "prod", "--reason", "bad", "--output", "o"}, "--partition P"},
+		"a partition without an output":    {[]string{"--env", "prod", "--reason", "bad", "--partition", "p"}, "--to nothing"},
+		"one output of a partition away":   {[]string{"--env", "prod", "--reason", "bad", "--output", "o", "--partition", "p", "--to", "nothing"}, "taken away together"},
 		"a release's last good one":        {[]string{"--env", "prod", "--reason", "bad", "--to", "last-good"}, "a generation belongs to a partition"},
 		"a partition to a version":         {[]string{"--env", "prod", "--reason", "bad", "--output", "o", "--partition", "p", "--to", "1.0.0"}, "it is no generation"},
+		"to what is no release":            {[]string{"--env", "prod", "--reason", "bad", "--to", "postgres://u:hunter2@h/x"}, "the name of the release is none"},
+		"in what is no environment":        {[]string{"--env", "postgres://u:hunter2@h/x", "--reason", "bad"}, "the name of the environment is none"},
 		"what is open, and to another end": {[]string{"--env", "prod", "--resume", "--to", "1.0.0"}, "what is open says where to"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -405,6 +413,7 @@ func TestARollbackThatCannotBeMeantIsRefusedAtOnce(t *testing.T) {
 			x := newTerminal(t).with(s)
 			require.Equal(t, int(exitInvalid), x.run(t, append([]string{"rollback", "shop"}, tc.args...)...))
 			require.Contains(t, x.errOut.String(), tc.says)
+			require.NotContains(t, x.errOut.String(), "hunter2")
 			require.Empty(t, s.started)
 		})
 	}

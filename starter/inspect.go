@@ -11,6 +11,7 @@ import (
 	"drawbridge/internal/console"
 	"drawbridge/internal/dispatch"
 	"drawbridge/internal/fault"
+	"drawbridge/internal/partition"
 	"drawbridge/internal/release"
 )
 
@@ -42,7 +43,11 @@ func (p place) need(flags ...string) error {
 			return fault.Newf(fault.Invalid, "read", "the command line", "give it: --"+f+" VALUE", "--"+f+" is missing")
 		}
 	}
-	return nil
+	if p.partition == "" {
+		return nil
+	}
+	_, err := partition.Typed(p.partition)
+	return err
 }
 
 // shown is the place as screens name it.

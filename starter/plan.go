@@ -55,7 +55,8 @@ func rebuildOf(text string) (plan.Rebuild, error) {
 		if value == "" {
 			return refuse("since needs a partition")
 		}
-		return plan.Rebuild{Mode: plan.RebuildSince, Since: partition.Key(value)}, nil
+		since, err := partition.Typed(value)
+		return plan.Rebuild{Mode: plan.RebuildSince, Since: since}, err
 	}
 	return refuse("there is no such scope")
 }

@@ -44,9 +44,10 @@ func (a *app) rollbackCommand() *cobra.Command {
 		Short: "Turn back what is finished: a release, or one partition",
 		Long: `Makes an earlier release active again, and its data with it: partitions swap back in a time that does not depend on their
 size; those that were rebuilt since are built again by the earlier release. With --output and --partition only that
-partition goes back. Whatever stops it, the same command goes on with exactly what is left. --dry-run says what would happen
+partition goes back; with --partition and --to nothing all outputs of it are taken away, and --to NUMBER of the tenure before
+brings them back. Whatever stops it, the same command goes on with exactly what is left. --dry-run says what would happen
 to each partition, and changes nothing.`,
-		Example: "  drawbridge rollback shop --env prod --dry-run --reason 'amounts doubled'\n  drawbridge rollback shop --env prod --to 1.1.0 --reason 'amounts doubled'\n  drawbridge rollback shop --env prod --output fct_orders --partition 2026-01-31 --to last-good --reason 'late file'",
+		Example: "  drawbridge rollback shop --env prod --dry-run --reason 'amounts doubled'\n  drawbridge rollback shop --env prod --to 1.1.0 --reason 'amounts doubled'\n  drawbridge rollback shop --env prod --output fct_orders --partition 2026-01-31 --to last-good --reason 'late file'\n  drawbridge rollback shop --env prod --partition 2026-01-31 --to nothing --reason 'wrong file'",
 		GroupID: groupChange,
 		Args:    between(1, 1, "PIPELINE"),
 		RunE:    func(cmd *cobra.Command, args []string) error { return a.rollback(cmd.Context(), args[0], b) },
@@ -54,9 +55,9 @@ to each partition, and changes nothing.`,
 	a.asFlag(cmd)
 	f := cmd.Flags()
 	f.StringVar(&b.env, "env", "", "environment")
-	f.StringVar(&b.to, "to", "", "version (of a try: 1.4.0+0123abcd), or number of a tenure, to go back to (default: the one before), or nothing: all that was published is taken away; of a partition: last-good (default) or a generation")
+	f.StringVar(&b.to, "to", "", "version (of a try: 1.4.0+0123abcd), or number of a tenure, to go back to (default: the one before), or nothing: what was published is taken away, all of it, or of --partition; of one output's partition: last-good (default) or a generation")
 	f.StringVar(&b.output, "output", "", "only this output; with --partition")
-	f.StringVar(&b.partition, "partition", "", "only this partition; with --output")
+	f.StringVar(&b.partition, "partition", "", "only this partition; with --output, or with --to nothing")
 	f.StringVar(&b.data, "data", "rebuild", "of partitions that were rebuilt since: rebuild, or snapshot (the retained data; what is lost is listed)")
 	f.StringVar(&b.verify, "verify", "quick", "before anything is locked: quick, or full (recount rows and checksums)")
 	f.BoolVar(&b.detachNew, "detach-new-outputs", false, "detach outputs that the release to go back to does not have; else they stay, and are listed")
@@ -74,15 +75,24 @@ func (b turnBack) request() (turnback.Request, activities.Verify, error) {
 		return turnback.Request{}, "", fault.Newf(fault.Invalid, "read", flag, hint, reason)
 	}
 	req := turnback.Request{Output: b.output, Partition: partition.Key(b.partition), Detach: b.detachNew, Resume: b.resume}
+	if b.partition != "" {
+		if _, err := partition.Typed(b.partition); err != nil {
+			return turnback.Request{}, "", err
+		}
+	}
 	switch {
 	case b.env == "":
 		return refuse("--env", "name the environment: --env prod", "it is missing")
-	case b.resume && (b.to != "" || b.output != ""):
+	case b.resume && (b.to != "" || b.output != "" || b.partition != ""):
 		return refuse("--resume", "leave out --to, --output and --partition: what is open says where to", "it goes on with what is open")
 	case b.reason == "" && !b.resume:
 		return refuse("--reason", "say why: --reason TEXT", "it is missing")
+	case b.to == turnback.Nothing && b.output != "":
+		return refuse("--output", "leave it out: --partition P --to "+turnback.Nothing, "the outputs of a partition are taken away together")
+	case b.to == turnback.Nothing && b.partition != "":
+		req.To = b.to
 	case (b.output == "") != (b.partition == ""):
-		return refuse("--output and --partition", "give both: --output TABLE --partition P", "one of them is missing")
+		return refuse("--output and --partition", "give both: --output TABLE --partition P; or --partition P --to "+turnback.Nothing, "one of them is missing")
 	case b.output == "":
 		if b.to == lastGood {
 			return refuse("--to "+b.to, "name one: --output TABLE --partition P", "a generation belongs to a partition")
@@ -129,8 +139,11 @@ func (a *app) rollback(ctx context.Context, arg string, b turnBack) error {
 		return err
 	}
 	what := cmp.Or(b.to, "the release before")
-	if b.output != "" {
+	switch {
+	case b.output != "":
 		what = fmt.Sprintf("%s[%s] to %s", b.output, b.partition, cmp.Or(b.to, lastGood))
+	case b.partition != "":
+		what = fmt.Sprintf("all outputs of %s to %s", b.partition, b.to)
 	}
 	desk, err := a.desk(ctx)
 	if err != nil {

@@ -111,6 +111,10 @@ func TestWrongUsageSaysWhatToType(t *testing.T) {
 		"a decision without a reason":    {[]string{"approve", "shop"}, "the reason is missing", "--reason TEXT"},
 		"a decision without a choice":    {[]string{"decide", "shop", "--reason", "r"}, "the choice is missing", "drawbridge inbox"},
 		"half of a place to go back to":  {[]string{"rollback", "shop", "--env", "prod", "--reason", "r", "--output", "o"}, "one of them is missing", "--partition P"},
+		"a run of no partition":          {[]string{"run", "shop@1.0.0", "--partition", "postgres://u:hunter2@h/x"}, "no partition is called like that", "2026-01-31"},
+		"a rollback of no partition":     {[]string{"rollback", "shop", "--env", "prod", "--reason", "r", "--output", "o", "--partition", "postgres://u:hunter2@h/x"}, "no partition is called like that", "2026-01-31"},
+		"a history of no partition":      {[]string{"history", "shop", "--env", "prod", "--output", "o", "--partition", "postgres://u:hunter2@h/x"}, "no partition is called like that", "2026-01-31"},
+		"a rebuild since no partition":   {[]string{"plan", "shop@1.0.0", "--to", "dev", "--rebuild", "since=postgres://u:hunter2@h/x"}, "no partition is called like that", "2026-01-31"},
 		"a rollback without environment": {[]string{"rollback", "shop", "--reason", "r"}, "--env", "--env prod"},
 		"a rollback without reason":      {[]string{"rollback", "shop", "--env", "prod"}, "--reason", "--reason TEXT"},
 		"last-good without a partition":  {[]string{"rollback", "shop", "--env", "prod", "--reason", "r", "--to", "last-good"}, "belongs to a partition", "--partition"},
@@ -140,6 +144,7 @@ func TestWrongUsageSaysWhatToType(t *testing.T) {
 			}
 			require.Equal(t, int(exitInvalid), x.run(t, tc.args...))
 			require.Contains(t, x.errOut.String(), tc.text)
+			require.NotContains(t, x.errOut.String(), "hunter2")
 			_, hint, found := strings.Cut(x.errOut.String(), "\n→ ")
 			require.True(t, found, "the hint has its own line")
 			require.Contains(t, hint, tc.hint)

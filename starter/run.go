@@ -34,7 +34,11 @@ environment as --env dev does.`,
 			if key == "" {
 				return fault.Newf(fault.Invalid, "run", args[0], "name one: --partition 2026-01-31", "the partition is missing")
 			}
-			return a.runPartition(cmd.Context(), args[0], chosen, partition.Key(key), configs, detach)
+			typed, err := partition.Typed(key)
+			if err != nil {
+				return err
+			}
+			return a.runPartition(cmd.Context(), args[0], chosen, typed, configs, detach)
 		},
 	}
 	a.asFlag(cmd)
@@ -65,6 +69,9 @@ func (a *app) runPartition(ctx context.Context, arg, env string, key partition.K
 		if s, err = a.active(ctx, s.pipeline, place{env: env, configs: configs}); err != nil {
 			return err
 		}
+	}
+	if key, err = s.scheme.Parse(string(key)); err != nil {
+		return err
 	}
 	replaced, err := a.configs(ctx, configs)
 	if err != nil {

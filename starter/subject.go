@@ -12,6 +12,7 @@ import (
 	"drawbridge/internal/dispatch"
 	"drawbridge/internal/fault"
 	"drawbridge/internal/gate"
+	"drawbridge/internal/partition"
 	"drawbridge/internal/pipeline"
 	"drawbridge/internal/plan"
 	"drawbridge/internal/release"
@@ -28,6 +29,7 @@ type subject struct {
 	title        string // for messages
 	source       string
 	release      release.Release
+	scheme       partition.Scheme // of a folder and of a release
 	plan         string
 	environments []string // all that the pipeline knows, in the order of crossing; of a plan: those that it crosses
 }
@@ -87,7 +89,7 @@ func (a *app) folderSubject(ctx context.Context, dir string) (subject, error) {
 	r, err := s.Named(ctx, packed.Release)
 	return subject{
 		pipeline: p.Name, version: r.Version, digest: r.Digest, title: fmt.Sprintf("%s from %s", r, dir), source: digest,
-		environments: p.Environments,
+		scheme: p.Partition, environments: p.Environments,
 	}, err
 }
 
@@ -115,7 +117,7 @@ func (a *app) kept(ctx context.Context, s *store.Store, digest string) (subject,
 	}
 	r, err := s.Named(ctx, artifact.Release)
 	return subject{
-		pipeline: r.Pipeline, version: r.Version, digest: r.Digest, title: r.String(), release: r, environments: p.Environments,
+		pipeline: r.Pipeline, version: r.Version, digest: r.Digest, title: r.String(), release: r, scheme: p.Partition, environments: p.Environments,
 	}, err
 }
 

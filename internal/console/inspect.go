@@ -21,7 +21,10 @@ type Place struct {
 func (pl Place) flags() string {
 	text := word(pl.Pipeline) + " --env " + word(pl.Environment)
 	if pl.Output != "" {
-		text += " --output " + word(pl.Output) + " --partition " + word(pl.Partition)
+		text += " --output " + word(pl.Output)
+	}
+	if pl.Partition != "" {
+		text += " --partition " + word(pl.Partition)
 	}
 	return text
 }
@@ -57,8 +60,29 @@ func (s Screen) Generations(at Place, all []generation.Generation) string {
 	}
 	p.table("", rows...)
 	p.blank()
-	p.next("drawbridge diff "+at.flags(), "drawbridge rollback "+at.flags()+" --to last-good --reason TEXT")
+	p.next("drawbridge diff "+at.flags(), backward(at, all))
 	return p.String()
+}
+
+// backward is the command that turns one partition back: to what was live before, to nothing where nothing was, and again to
+// what was taken away.
+func backward(at Place, all []generation.Generation) string {
+	var live bool
+	var retired int64
+	for _, g := range all {
+		live = live || g.State == generation.Live
+		if retired == 0 && g.State == generation.Retired && g.NotReattachable == "" {
+			retired = g.ID
+		}
+	}
+	to := "last-good"
+	switch {
+	case !live && retired != 0:
+		to = strconv.FormatInt(retired, 10)
+	case retired == 0:
+		at.Output, to = "", "nothing"
+	}
+	return "drawbridge rollback " + at.flags() + " --to " + to + " --reason TEXT"
 }
 
 // Diff is what lies between two generations: counts and metrics, never a row's values.
@@ -162,7 +186,7 @@ func (s Screen) Validation(arg string, r Report) string {
 	p := s.page()
 	for _, l := range r.Lines {
 		p.hang("", "  ", inkf("%s %s: %s", s.ok(l.OK), l.Subject, cmp.Or(l.Text, "ok")))
-		if !l.OK {
+		if l.Hint != "" {
 			p.hint("  ", l.Hint)
 		}
 	}

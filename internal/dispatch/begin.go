@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"time"
+	"unicode"
 
 	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/serviceerror"
@@ -70,6 +71,9 @@ func (d *Desk) Begin(ctx context.Context, o Order) (Talk, error) {
 
 // start starts a workflow. Where the search attributes are not registered it starts without, and says so.
 func (d *Desk) start(ctx context.Context, o Order) (Talk, error) {
+	if err := o.check(); err != nil {
+		return Talk{}, err
+	}
 	options := client.StartWorkflowOptions{
 		ID: o.ID, TaskQueue: workflows.Queue,
 		WorkflowIDConflictPolicy:                 enumspb.WORKFLOW_ID_CONFLICT_POLICY_FAIL,
@@ -95,6 +99,24 @@ func (d *Desk) start(ctx context.Context, o Order) (Talk, error) {
 	}
 	return Talk{client: d.Client, ID: o.ID, Run: run.GetRunID()}, nil
 }
+
+// check refuses what is no name. Names go into IDs and search attributes, which everybody reads and nothing takes back: what was
+// pasted there by mistake may be a secret, and is not repeated.
+func (o Order) check() error {
+	for what, names := range map[string][]string{"pipeline": {o.Pipeline}, "release": {o.Release}, "environment": o.Environments} {
+		for _, name := range names {
+			if len(name) > longestName || strings.ContainsFunc(name, func(r rune) bool {
+				return !unicode.IsLetter(r) && !unicode.IsDigit(r) && !strings.ContainsRune("_-.+", r)
+			}) {
+				return fault.Newf(fault.Invalid, "start", o.Workflow, "write it with letters, digits and one of _ - . +", "the name of the "+what+" is none")
+			}
+		}
+	}
+	return nil
+}
+
+// longestName bounds the names of pipelines, releases and environments.
+const longestName = 128
 
 // memo is what the server says of the workflow while no worker answers.
 func (o Order) memo() map[string]any {

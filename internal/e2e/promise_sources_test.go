@@ -269,3 +269,86 @@ func TestAnErrorOverRowsHoldsNoValue(t *testing.T) {
 	w.truNotInLedger(planted)
 	w.never(planted)
 }
+
+// A file that no load reads, because its name says no partition, is named wherever somebody looks; so is a day of which one of
+// two files is missing. What can be built is built.
+func TestFilesThatNothingReadsAreNamed(t *testing.T) {
+	t.Parallel()
+	w, _ := truWorld(t)
+	w.truDays("names", "x", newestDay, "20260106", "2026-1-7")
+	w.write("source/data/names_\x1b[2J.csv", "id,d,v\n")
+	folder := w.truFolder("names", "1.0.0", truSpec{})
+	for _, args := range [][]string{{"plan", folder, "--to", "dev"}, {"plan", folder, "--to", "dev", "--format", "json"}, {"validate", folder, "--env", "dev"}, {"doctor", folder, "--env", "dev"}} {
+		a, ended := w.truWithin(truBrief, args...)
+		require.True(t, ended, args)
+		for _, text := range []string{"3 files are called", "names_20260106.csv", "names_2026-1-7.csv", "Write the day as 2026-01-31"} {
+			require.Contains(t, strings.Join(strings.Fields(a.out), " "), text, "%s\n%s", args, a.out+a.err)
+		}
+		require.NotContains(t, a.out, "\x1b[2J", args)
+	}
+	w.cli(0, "deploy", folder, "--to", "dev")
+	require.Equal(t, 3, w.truRows("names"))
+}
+
+// Rows of a file of many partitions that are in none of them are counted and refused before anything is built, and so is a
+// partition column that the data does not say.
+func TestRowsInNoPartitionAreCountedAndRefused(t *testing.T) {
+	t.Parallel()
+	w, _ := truWorld(t)
+	w.write("source/data/uncut.csv", "id,d\n1,2026-01-05\n2,\n3,infinity\n4,2026-01-06\n")
+	for i, c := range []struct{ sql, says string }{
+		{"SELECT id, d FROM raw WHERE d >= @partition_start AND d < @partition_end", "2 of 4 rows are in no partition: column d"},
+		{"SELECT id, @partition_start::date AS d FROM raw", "4 of 4 rows are in no partition: column d"},
+	} {
+		folder := w.truFolder("uncut", fmt.Sprintf("1.0.%d", i), truSpec{file: "data/uncut.csv", columns: "{id: int, d: date}", sql: c.sql})
+		for _, args := range [][]string{{"validate", folder, "--env", "dev"}, {"plan", folder, "--to", "dev"}, {"deploy", folder, "--to", "dev"}} {
+			a, ended := w.truWithin(truBrief, args...)
+			require.True(t, ended, args)
+			require.Equal(t, 1, a.code, "%s\n%s", args, a.out+a.err)
+			said := strings.Join(strings.Fields(a.out+a.err), " ")
+			require.Contains(t, said, c.says, args)
+			require.Contains(t, said, "sql/out.sql", args)
+		}
+	}
+	folder := w.truFolder("uncut", "1.0.2", truSpec{
+		file: "data/uncut.csv", columns: "{id: int, d: date}",
+		sql: "SELECT id, d FROM raw WHERE d >= @partition_start AND d < @partition_end AND isfinite(d)",
+	})
+	w.cli(0, "deploy", folder, "--to", "dev", "--rebuild", "all")
+	require.Equal(t, 2, w.truRows("uncut"))
+}
+
+// A file without a header, of a load that declares no column, gives no row away as names of columns.
+func TestAFileWithoutAHeaderShowsNoRowWhereNothingIsDeclared(t *testing.T) {
+	t.Parallel()
+	w, _ := truWorld(t)
+	hidden := []string{"4111-1111-1113", "bob2@example.com"}
+	row := strings.Join(hidden, ",") + "\n"
+	w.write("source/data/bare.csv", row+row)
+	w.write("source/data/bare_"+newestDay+".csv", row+row)
+	for i, c := range []struct{ file, sql string }{
+		{"data/bare_@partition.csv", "SELECT raw.*, @partition_start::date AS pd FROM raw"},
+		{"data/bare.csv", "WITH x AS (SELECT * FROM raw) SELECT x.*, DATE '2026-01-01' AS pd FROM x"},
+		{"data/bare_@partition.csv", "SELECT id, email, @partition_start::date AS pd FROM raw"},
+	} {
+		folder := w.truFolder("bare", fmt.Sprintf("1.0.%d", i), truSpec{
+			partition: "{by: day, column: pd}", file: c.file, columns: "{}", sql: c.sql, output: "    checks:\n      - row_count: {min: 0}\n",
+		})
+		for _, args := range [][]string{
+			{"validate", folder, "--env", "dev"}, {"plan", folder, "--to", "dev"}, {"run", folder, "--env", "dev", "--partition", newestDay}, {"deploy", folder, "--to", "dev"},
+		} {
+			a, ended := w.truWithin(truBrief, args...)
+			require.True(t, ended, args)
+			require.NotZero(t, a.code, "%s\n%s", args, a.out+a.err)
+			if i < 2 && args[0] != "deploy" {
+				require.Contains(t, strings.Join(strings.Fields(a.out+a.err), " "), "all columns of load raw, of which none is declared", args)
+			}
+			for _, text := range hidden {
+				require.NotContains(t, a.out+a.err, text, args)
+			}
+		}
+	}
+	require.Zero(t, w.truRows("bare"))
+	w.truNotInLedger(hidden...)
+	w.never(hidden...)
+}

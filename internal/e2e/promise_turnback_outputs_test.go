@@ -305,3 +305,59 @@ func TestAFirstReleaseThatWasTakenAwayComesBack(t *testing.T) {
 	l.are("dev", 1, "ta")
 	require.Equal(t, "1.0.0", l.active("dev"))
 }
+
+// A day that a run has published first, from a wrong file, is taken away by a person's word, also where that is stopped half way;
+// all its outputs together, and nothing else. Then it is run again.
+func TestAPartitionThatWasPublishedFirstIsTakenAway(t *testing.T) {
+	t.Parallel()
+	l, _ := tbWorld(t, 2)
+	two := []string{"ta", "tb"}
+	l.deploy(tbFirst(two...))
+	l.runsLater()
+	day := l.days[len(l.days)-1]
+	others := func(want string) {
+		for _, o := range two {
+			seen := l.seen("dev", o)
+			require.Equal(t, want, seen[day], o)
+			require.Equal(t, "1", seen[l.days[0]], o)
+		}
+	}
+	others("1")
+	a := l.rollback("--output", "ta", "--partition", day)
+	require.Equal(t, 2, a.code, tbTold(a))
+	require.Contains(t, strings.Join(strings.Fields(a.out+a.err), " "), "--partition "+day+" --to nothing")
+	a = l.w.cli(0, "history", l.name, "--env", "dev", "--output", "ta", "--partition", day)
+	require.Contains(t, a.out, "drawbridge rollback "+l.name+" --env dev --partition "+day+" --to nothing")
+	a = l.rollback("--partition", day, "--to", "nothing", "--dry-run")
+	require.Equal(t, 0, a.code, tbTold(a))
+	require.Contains(t, a.out, "detached: 1")
+	others("1")
+	l.half("tb", day, "--partition", day, "--to", "nothing")
+	others("")
+	require.Equal(t, "1.0.0", l.active("dev"))
+	l.w.cli(0, "run", l.name, "--env", "dev", "--partition", day)
+	others("1")
+}
+
+// What the administrator of a warehouse demands of a table since does not keep earlier data from going back, where its rows obey;
+// where they do not, the end names the demand and the statement that takes it away, and the same command goes on.
+func TestARollbackGoesBackUnderWhatATableHasGainedSince(t *testing.T) {
+	t.Parallel()
+	l, _ := tbWorld(t, 3)
+	l.deploy(tbFirst())
+	l.deploy(tbSecond())
+	_, err := l.w.db.Exec(t.Context(), `ALTER TABLE `+l.schema("dev")+`.ta ALTER COLUMN v SET NOT NULL, ADD CONSTRAINT positive CHECK (v > 0), ADD CONSTRAINT large CHECK (v >= 10)`)
+	require.NoError(t, err)
+	a := l.rollback()
+	require.Equal(t, 5, a.code, tbTold(a))
+	said := strings.Join(strings.Fields(a.out+a.err), " ")
+	require.Contains(t, said, "break constraint large")
+	drop := `ALTER TABLE "` + l.schema("dev") + `"."ta" DROP CONSTRAINT "large"`
+	require.Contains(t, said, drop)
+	require.NotContains(t, said, "constraint positive")
+	_, err = l.w.db.Exec(t.Context(), drop)
+	require.NoError(t, err)
+	a = l.rollback()
+	require.Equal(t, 0, a.code, tbTold(a))
+	l.are("dev", 1, "ta")
+}

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"drawbridge/internal/fault"
 )
@@ -170,10 +171,39 @@ func (s Scheme) neighbour(k Key, by int) (Key, error) {
 }
 
 func (s Scheme) keyFault(text string, err error) error {
-	return fault.New(fault.Invalid, "read partition", strconv.Quote(text), s.spelling(), err)
+	return fault.New(fault.Invalid, "read partition", shown(text), s.Spelling(), err)
 }
 
-func (s Scheme) spelling() string {
+// longestKey bounds a key: an integer of 20 characters is the longest.
+const longestKey = 24
+
+// Typed is a key as somebody typed it, for a scheme that is not known yet. What is no key of any scheme is refused and not
+// repeated: it may be a secret that was pasted into the wrong place, and keys go into names and histories.
+func Typed(text string) (Key, error) {
+	if !formed(text) {
+		return "", fault.Newf(fault.Invalid, "read partition", shown(text), "write it as history shows it, such as 2026-01-31",
+			"no partition is called like that")
+	}
+	return Key(text), nil
+}
+
+// formed says that a text has the form of a key of some scheme.
+func formed(text string) bool {
+	return text != "" && len(text) <= longestKey && !strings.ContainsFunc(text, func(r rune) bool {
+		return r != '-' && (r < '0' || r > '9') && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z')
+	})
+}
+
+// shown is a text as a fault repeats it: as it is, where it could be a key.
+func shown(text string) string {
+	if formed(text) {
+		return strconv.Quote(text)
+	}
+	return fmt.Sprintf("of %d characters", utf8.RuneCountInString(text))
+}
+
+// Spelling says how a key of the scheme is written.
+func (s Scheme) Spelling() string {
 	switch s.By {
 	case Hour:
 		return "Write the hour as 2026-01-31T05."

@@ -40,6 +40,76 @@ func Bind(sql string) (text string, params []string) {
 	return b.String() + sql[from:], params
 }
 
+// Unbounded is an output's SQL in which no comparison with a placeholder leaves a row out, not even one that every value of a
+// bound does: NULL, or what is at the end of its type. x >= @partition_start becomes
+// x || ” IS DISTINCT FROM '~' || @partition_start, which always holds, because no x is written like that. Where the SQL
+// compares in another way it is as it was.
+func Unbounded(sql string) string {
+	tokens, _ := sqltext.Scan(sql)
+	var b strings.Builder
+	from := 0
+	for i, t := range tokens {
+		if t.Kind != sqltext.Placeholder {
+			continue
+		}
+		by := " || '' IS DISTINCT FROM '~' || "
+		start, end := comparisonBefore(sql, tokens[:i], t.Start)
+		if start < from || end == 0 {
+			by = " || '~' IS DISTINCT FROM '' || "
+			start, end = comparisonAfter(sql, tokens[i+1:], t.End)
+		}
+		if end > from {
+			b.WriteString(sql[from:start] + by)
+			from = end
+		}
+	}
+	return b.String() + sql[from:]
+}
+
+// comparisonBefore finds the comparison that ends where a placeholder begins, but for blanks; end is 0 where there is none.
+func comparisonBefore(sql string, tokens []sqltext.Token, place int) (start, end int) {
+	at := len(tokens)
+	for at > 0 && isOperator(tokens[at-1]) && (at == len(tokens) || tokens[at-1].End == tokens[at].Start) {
+		at--
+	}
+	if at == len(tokens) {
+		return 0, 0
+	}
+	start, end = tokens[at].Start, tokens[len(tokens)-1].End
+	if !isComparison(sql[start:end]) || strings.TrimSpace(sql[end:place]) != "" {
+		return 0, 0
+	}
+	return start, end
+}
+
+// comparisonAfter finds the comparison that begins where a placeholder ends, but for blanks and one cast.
+func comparisonAfter(sql string, tokens []sqltext.Token, place int) (start, end int) {
+	if len(tokens) > 2 && tokens[0].Text == ":" && tokens[1].Text == ":" && tokens[2].Kind == sqltext.Word {
+		place, tokens = tokens[2].End, tokens[3:]
+	}
+	at := 0
+	for at < len(tokens) && isOperator(tokens[at]) && (at == 0 || tokens[at-1].End == tokens[at].Start) {
+		at++
+	}
+	if at == 0 {
+		return 0, 0
+	}
+	start, end = tokens[0].Start, tokens[at-1].End
+	if !isComparison(sql[start:end]) || strings.TrimSpace(sql[place:start]) != "" {
+		return 0, 0
+	}
+	return start, end
+}
+
+func isOperator(t sqltext.Token) bool {
+	const operators = "+-*/<>=~!@#%^&|`?"
+	return t.Kind == sqltext.Punctuation && strings.Contains(operators, t.Text)
+}
+
+func isComparison(operator string) bool {
+	return slices.Contains([]string{"<", "<=", "=", ">=", ">"}, operator)
+}
+
 // Loads returns those of loads that the output's SQL names.
 func (o Output) Loads(loads []Load) []Load {
 	names := sqltext.Identifiers(o.SQL)
@@ -50,6 +120,78 @@ func (o Output) Loads(loads []Load) []Load {
 		}
 	}
 	return read
+}
+
+// Undeclared finds a load of which the output's SQL takes every column, SELECT * or TABLE, although none is declared. Then nothing
+// says that the first line of its file is a header, and the names of columns, which plans and histories hold, might be a row.
+// line is where in the SQL; ok is false where there is no such load.
+func (o Output) Undeclared(loads []Load) (load string, line int, ok bool) {
+	at := slices.IndexFunc(o.Loads(loads), func(l Load) bool { return len(l.Columns) == 0 })
+	if at < 0 {
+		return "", 0, false
+	}
+	tokens, _ := sqltext.Scan(o.SQL)
+	for i, t := range tokens {
+		if takesAll(o.SQL, tokens[:i], t) {
+			return o.Loads(loads)[at].Name, placeIn(o.SQLFile, o.SQL, t.Start).Line, true
+		}
+	}
+	return "", 0, false
+}
+
+// takesAll says that a token stands for every column of a relation. A multiplication has something else before it, and count(*)
+// a parenthesis.
+func takesAll(sql string, before []sqltext.Token, t sqltext.Token) bool {
+	if t.Kind == sqltext.Word {
+		return t.Text == "table"
+	}
+	if t.Kind != sqltext.Punctuation || t.Text != "*" || len(before) == 0 {
+		return false
+	}
+	last := before[len(before)-1]
+	if !blank(sql[last.End:t.Start]) {
+		return false
+	}
+	return last.Text == "," || last.Text == "." || last.Text == ")" && distinctOn(before) || last.Kind == sqltext.Word && slices.Contains([]string{"select", "distinct", "all"}, last.Text)
+}
+
+// distinctOn says that tokens end with DISTINCT ON (…).
+func distinctOn(tokens []sqltext.Token) bool {
+	depth := 0
+	for i, t := range slices.Backward(tokens) {
+		switch {
+		case t.Kind != sqltext.Punctuation:
+		case t.Text == ")":
+			depth++
+		case t.Text == "(":
+			depth--
+		}
+		if depth == 0 {
+			return i > 1 && tokens[i-1].Text == "on" && tokens[i-2].Text == "distinct"
+		}
+	}
+	return false
+}
+
+// blank says that nothing but blanks and comments stands in a piece of SQL between two tokens.
+func blank(between string) bool {
+	for {
+		between = strings.TrimSpace(between)
+		switch {
+		case between == "":
+			return true
+		case strings.HasPrefix(between, "--"):
+			_, between, _ = strings.Cut(between, "\n")
+		case strings.HasPrefix(between, "/*"):
+			at := strings.LastIndex(between, "*/")
+			if at < 0 {
+				return false
+			}
+			between = between[at+2:]
+		default:
+			return false
+		}
+	}
 }
 
 // selectStatement records what keeps an SQL file from being one SELECT that can be bound and embedded.

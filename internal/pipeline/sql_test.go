@@ -37,3 +37,47 @@ func TestBind(t *testing.T) {
 		})
 	}
 }
+
+func TestUnboundedLeavesOutNoRow(t *testing.T) {
+	t.Parallel()
+	for sql, want := range map[string]string{
+		"SELECT d FROM raw":                                  "SELECT d FROM raw",
+		"SELECT @partition_start::date AS d FROM raw":        "SELECT @partition_start::date AS d FROM raw",
+		"a + b >= @partition_start::date - 6 AND e":          "a + b  || '' IS DISTINCT FROM '~' ||  @partition_start::date - 6 AND e",
+		"d< @partition_end":                                  "d || '' IS DISTINCT FROM '~' ||  @partition_end",
+		"@partition_start::date <= d AND @partition_end > d": "@partition_start::date  || '~' IS DISTINCT FROM '' ||  d AND @partition_end  || '~' IS DISTINCT FROM '' ||  d",
+		"d >= /* from */ @partition_start":                   "d >= /* from */ @partition_start",
+		"r <@ @partition_start AND s <> @partition_end":      "r <@ @partition_start AND s <> @partition_end",
+		"d BETWEEN @partition_start AND '2026-01-31'":        "d BETWEEN @partition_start AND '2026-01-31'",
+		"k = @partition AND '= @partition'":                  "k  || '' IS DISTINCT FROM '~' ||  @partition AND '= @partition'",
+	} {
+		require.Equal(t, want, pipeline.Unbounded(sql))
+	}
+}
+
+// Names of columns are told to everybody; without a declared one the first line of a file might be a row.
+func TestAllColumnsOfALoadAreTakenOnlyWhereOneIsDeclared(t *testing.T) {
+	t.Parallel()
+	raw, declared := pipeline.Load{Name: "raw"}, pipeline.Load{Name: "raw", Columns: []pipeline.Column{{Name: "id", Type: "int"}}}
+	for sql, line := range map[string]int{
+		"SELECT * FROM raw":                                       1,
+		"SELECT d,\n  /* all */ r.* FROM raw r":                   2,
+		"SELECT DISTINCT * FROM raw":                              1,
+		"SELECT DISTINCT ON (id, (a)) -- the newest\n* FROM raw":  2,
+		"WITH x AS (TABLE raw)\nSELECT id FROM x":                 1,
+		"WITH x AS (SELECT *, 1 AS one FROM raw) SELECT * FROM x": 1,
+		"SELECT id, d FROM raw":                                   0,
+		"SELECT count(*) AS n, a * b AS c, 2 * a AS d FROM raw":   0,
+		"SELECT (a) * 3 AS e, '' || a * 2 AS f FROM raw":          0,
+		"SELECT * FROM elsewhere":                                 0,
+		"SELECT id, 'SELECT * FROM raw' AS text FROM raw -- *":    0,
+	} {
+		o := pipeline.Output{SQLFile: "sql/t.sql", SQL: sql}
+		load, at, ok := o.Undeclared([]pipeline.Load{raw})
+		require.Equal(t, line, at, sql)
+		require.Equal(t, line > 0, ok, sql)
+		require.True(t, !ok || load == "raw", sql)
+		_, _, ok = o.Undeclared([]pipeline.Load{declared})
+		require.False(t, ok, "%s: a file that has the declared column has a header", sql)
+	}
+}

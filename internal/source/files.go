@@ -16,6 +16,7 @@ import (
 	"drawbridge/internal/fault"
 	"drawbridge/internal/partition"
 	"drawbridge/internal/pipeline"
+	"drawbridge/internal/plan"
 )
 
 // Files are the files below an environment's roots.
@@ -27,60 +28,66 @@ type Files struct {
 // that has it is the one.
 func Below(roots ...string) Files { return Files{roots: roots} }
 
-// Partitions lists the partitions for which every load's file that is named by partition is there, in order; named is
-// false when no load is, and only the data can say.
-func (f Files) Partitions(cfg pipeline.Config, p *pipeline.Pipeline) (keys []partition.Key, named bool, err error) {
-	var common map[partition.Key]bool
+// Partitions lists what the names of files say of a pipeline's partitions. A file that is called as those of a load are, upper
+// and lower case apart, and is read by no load, is said: nobody else would notice.
+func (f Files) Partitions(cfg pipeline.Config, p *pipeline.Pipeline) (plan.Sources, error) {
+	loads := 0
+	having := map[partition.Key]int{} // how many loads have a file of the partition
+	read, alike := map[string]bool{}, map[string]bool{}
 	for _, load := range p.Loads {
 		if !load.Partitioned() {
+			read[path.Clean(load.File)] = true
 			continue
 		}
-		found, err := f.keys(cfg, load, p.Partition)
-		if err != nil {
-			return nil, false, err
-		}
-		if common == nil {
-			common = found
-			continue
-		}
-		for key := range common {
-			if !found[key] {
-				delete(common, key)
+		loads++
+		if err := f.match(cfg, load, func(name, text string, exact bool) {
+			key, err := p.Partition.Parse(text)
+			if !exact || err != nil {
+				alike[name] = true
+				return
 			}
+			read[name] = true
+			having[key]++
+		}); err != nil {
+			return plan.Sources{}, err
 		}
 	}
-	if common == nil {
-		return nil, false, nil
+	found := plan.Sources{Named: loads > 0}
+	var incomplete, unfit []string
+	for key, n := range having {
+		if n == loads {
+			found.Keys = append(found.Keys, key)
+		} else {
+			incomplete = append(incomplete, string(key))
+		}
 	}
-	for key := range common {
-		keys = append(keys, key)
+	p.Partition.Sort(found.Keys)
+	for name := range alike {
+		if !read[name] {
+			unfit = append(unfit, path.Base(name))
+		}
 	}
-	p.Partition.Sort(keys)
-	return keys, true, nil
+	found.Incomplete, found.Unfit = plan.NamesOf(incomplete), plan.NamesOf(unfit)
+	return found, nil
 }
 
-// keys are the partitions whose file of one load is there.
-func (f Files) keys(cfg pipeline.Config, load pipeline.Load, scheme partition.Scheme) (map[partition.Key]bool, error) {
+// match gives the files that are called as those of a load are, each with the text in the place of its partition; exact is
+// false where only upper and lower case differ.
+func (f Files) match(cfg pipeline.Config, load pipeline.Load, each func(name, text string, exact bool)) error {
 	folder, before, after := load.Pattern()
 	entries, err := f.list(cfg, folder)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	found := map[partition.Key]bool{}
 	for _, e := range entries {
-		rest, ok := strings.CutPrefix(e.Name(), before)
-		if !ok || e.IsDir() {
+		name := e.Name()
+		end := len(name) - len(after)
+		if e.IsDir() || end < len(before) || !strings.EqualFold(name[:len(before)], before) || !strings.EqualFold(name[end:], after) {
 			continue
 		}
-		text, ok := strings.CutSuffix(rest, after)
-		if !ok {
-			continue
-		}
-		if key, err := scheme.Parse(text); err == nil {
-			found[key] = true
-		}
+		each(path.Join(folder, name), name[len(before):end], strings.HasPrefix(name, before) && strings.HasSuffix(name, after))
 	}
-	return found, nil
+	return nil
 }
 
 func (f Files) list(cfg pipeline.Config, folder string) ([]fs.DirEntry, error) {
@@ -170,12 +177,12 @@ func (missingError) Is(target error) bool { return target == fs.ErrNotExist }
 // has none: then only the declared columns are known.
 func (f Files) Headers(cfg pipeline.Config, p *pipeline.Pipeline) (map[string][]string, error) {
 	newest := partition.AllKey
-	keys, _, err := f.Partitions(cfg, p)
+	sources, err := f.Partitions(cfg, p)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
-	if len(keys) > 0 {
-		newest = keys[len(keys)-1]
+	if len(sources.Keys) > 0 {
+		newest = sources.Keys[len(sources.Keys)-1]
 	}
 	found := map[string][]string{}
 	for _, load := range p.Loads {

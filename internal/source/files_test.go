@@ -40,10 +40,10 @@ func TestFilesAreListedAndOpenedBelowTheRoot(t *testing.T) {
 	}
 	load := pipeline.Load{Name: "raw", File: "data/o_@partition.csv"}
 	files := source.Below(root)
-	keys, named, err := files.Partitions(config("shop"), orders(load))
+	found, err := files.Partitions(config("shop"), orders(load))
 	require.NoError(t, err)
-	require.True(t, named)
-	require.Equal(t, []partition.Key{"2026-01-01", "2026-01-02"}, keys)
+	require.True(t, found.Named)
+	require.Equal(t, []partition.Key{"2026-01-01", "2026-01-02"}, found.Keys)
 
 	file, err := files.Open(config("shop"), load, "2026-01-01")
 	require.NoError(t, err)
@@ -58,6 +58,83 @@ func TestFilesAreListedAndOpenedBelowTheRoot(t *testing.T) {
 	heads, err := files.Headers(config("shop"), orders(load, pipeline.Load{Name: "absent", File: "absent.csv"}))
 	require.NoError(t, err)
 	require.Equal(t, map[string][]string{"raw": {"id", "day"}}, heads)
+}
+
+// Whoever puts a file there under a name that means nothing is told, and so is who forgot one of two.
+func TestFilesThatFitNoPartitionAreNamed(t *testing.T) {
+	t.Parallel()
+	day := partition.Scheme{By: partition.Day, Column: "day"}
+	hundred := partition.Scheme{By: partition.Range, Column: "id", Size: 100}
+	for name, c := range map[string]struct {
+		scheme     partition.Scheme
+		loads      []string
+		files      []string
+		keys       []partition.Key
+		unfit      []string
+		incomplete []string
+	}{
+		"days": {
+			day,
+			[]string{"o_@partition.csv"},
+			[]string{"o_2026-01-31.csv", "o_20260131.csv", "o_2026-1-30.csv", "o_2026-02-30.csv", "o_2026-01-08 (1).csv", "O_2026-01-09.csv", "o_2026-01-10.CSV", "other.csv"},
+			[]partition.Key{"2026-01-31"},
+			[]string{"O_2026-01-09.csv", "o_2026-01-08 (1).csv", "o_2026-01-10.CSV", "o_2026-02-30.csv", "o_2026-1-30.csv", "o_20260131.csv"},
+			nil,
+		},
+		"ranges": {
+			hundred,
+			[]string{"o_@partition.csv"},
+			[]string{"o_0100.csv", "o_+300.csv", "o_450.csv", "o_-0.csv", "o_200.csv"},
+			[]partition.Key{"200"},
+			[]string{"o_+300.csv", "o_-0.csv", "o_0100.csv", "o_450.csv"},
+			nil,
+		},
+		"another load's files": {
+			day,
+			[]string{"@partition.csv", "o_@partition.csv", "zones.csv"},
+			[]string{"2026-01-31.csv", "o_2026-01-31.csv", "zones.csv"},
+			[]partition.Key{"2026-01-31"},
+			nil, nil,
+		},
+		"one of two": {
+			day,
+			[]string{"o_@partition.csv", "p_@partition.csv"},
+			[]string{"o_2026-01-01.csv", "p_2026-01-01.csv", "o_2026-01-02.csv", "p_2026-01-03.csv"},
+			[]partition.Key{"2026-01-01"},
+			nil,
+			[]string{"2026-01-02", "2026-01-03"},
+		},
+		"names of any kind": {
+			day,
+			[]string{"o_@partition.csv"},
+			[]string{"o_\x1b[2J.csv", "o_" + strings.Repeat("x", 200) + ".csv", "o_\xff.csv", "o_\u202e.csv"},
+			nil,
+			[]string{`"o_\x1b[2J.csv"`, "o_" + strings.Repeat("x", 55) + "…", `"o_\u202e.csv"`, "o_\ufffd.csv"},
+			nil,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			root := t.TempDir()
+			for _, file := range c.files {
+				write(t, filepath.Join(root, "shop", file), "id,day\n")
+			}
+			p := &pipeline.Pipeline{Name: "shop", Partition: c.scheme}
+			for _, file := range c.loads {
+				p.Loads = append(p.Loads, pipeline.Load{Name: "raw", File: file})
+			}
+			found, err := source.Below(root).Partitions(config("shop"), p)
+			require.NoError(t, err)
+			require.Equal(t, c.keys, found.Keys)
+			require.Equal(t, len(c.unfit), found.Unfit.Count)
+			require.Equal(t, c.unfit[:min(5, len(c.unfit))], found.Unfit.First)
+			require.Equal(t, c.incomplete, found.Incomplete.First)
+			problems := found.Problems(c.scheme)
+			for _, named := range found.Unfit.First {
+				require.Contains(t, problems[0].Text, named)
+			}
+		})
+	}
 }
 
 func TestNoPathLeadsOutOfTheRoots(t *testing.T) {
@@ -93,10 +170,10 @@ func TestNoPathLeadsOutOfTheRoots(t *testing.T) {
 			require.NotContains(t, err.Error(), secret)
 		}
 		load.File += "_@partition"
-		_, _, err = files.Partitions(config(c.folder), orders(load))
+		_, err = files.Partitions(config(c.folder), orders(load))
 		require.True(t, err != nil || c.file == "pgpass" || c.file == "link.csv", "%s of %s was listed", c.file, c.folder)
 	}
-	_, _, err := files.Partitions(config("shop"), orders(pipeline.Load{Name: "raw", File: "folder/@partition"}))
+	_, err := files.Partitions(config("shop"), orders(pipeline.Load{Name: "raw", File: "folder/@partition"}))
 	require.Error(t, err, "a folder outside was listed")
 }
 

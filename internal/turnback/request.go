@@ -10,6 +10,7 @@ import (
 type Request struct {
 	Pipeline string `json:"pipeline"`
 	// To names the tenure to go back to: a version, version+digest8 or a tenure's number; empty is the one before the present.
+	// Nothing takes away what is live; of one partition all outputs of it.
 	To string `json:"to,omitempty"`
 	// Owner is the workflow (effect.Owner) whose changes go back: compensation, recovery.
 	Owner string `json:"owner,omitempty"`
@@ -18,7 +19,8 @@ type Request struct {
 	// Resume goes on with whatever turn-back is open, and opens none; of a workflow that cannot speak also with the one that has
 	// ended as stuck.
 	Resume bool `json:"resume,omitempty"`
-	// Output and Partition narrow to one partition; then Generation names the one to go back to, 0 the last good one.
+	// Output and Partition narrow to one output's partition; then Generation names the one to go back to, 0 the last good one.
+	// Partition without Output narrows to all outputs of it, which can only be taken away.
 	Output     string        `json:"output,omitempty"`
 	Partition  partition.Key `json:"partition,omitempty"`
 	Generation int64         `json:"generation,omitempty"`
@@ -31,6 +33,12 @@ type Request struct {
 	By       string `json:"by"`
 	Reason   string `json:"reason"`
 }
+
+// Single says that one partition goes back, and the release stays.
+func (r Request) Single() bool { return r.Output != "" || r.Partition != "" }
+
+// TakesAway says that all outputs of one partition are taken away.
+func (r Request) TakesAway() bool { return r.Output == "" && r.Partition != "" }
 
 // State is where a turn-back is.
 type State string

@@ -278,7 +278,7 @@ func (b *build) output(ctx context.Context, o pipeline.Output, g *catalog.Genera
 	for _, load := range o.Loads(b.spec.Pipeline.Loads) {
 		g.Loaded += b.staged[load.Name].rows
 	}
-	candidate, err := b.w.describeOutput(ctx, b.author.Conn, o)
+	candidate, err := b.w.describeOutput(ctx, b.author.Conn, b.spec.Pipeline.Loads, o)
 	if err != nil {
 		return BuiltOutput{}, postgres.Classify("build", o.Table, err)
 	}

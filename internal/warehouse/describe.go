@@ -32,7 +32,7 @@ func (w *Warehouse) Describe(ctx context.Context, p *pipeline.Pipeline, o pipeli
 				return err
 			}
 			var err error
-			columns, err = w.describeOutput(ctx, tx.Conn(), o)
+			columns, err = w.describeOutput(ctx, tx.Conn(), p.Loads, o)
 			return err
 		})
 	})
@@ -68,7 +68,12 @@ func createLoads(ctx context.Context, tx pgx.Tx, p *pipeline.Pipeline, h Headers
 
 // describeOutput prepares an output's SELECT in its author's session. What comes from there are names and numbers; what the
 // types are called is read in ours, because that text becomes part of our DDL.
-func (w *Warehouse) describeOutput(ctx context.Context, conn *pgx.Conn, o pipeline.Output) ([]generation.Column, error) {
+func (w *Warehouse) describeOutput(ctx context.Context, conn *pgx.Conn, loads []pipeline.Load, o pipeline.Output) ([]generation.Column, error) {
+	if load, line, ok := o.Undeclared(loads); ok {
+		return nil, fault.Newf(fault.Invalid, "describe", fmt.Sprintf("%s:%d", o.SQLFile, line),
+			"name the columns in the SELECT, or declare one of them under columns: of the load, which shows that its file has a header",
+			"the SELECT takes all columns of load "+load+", of which none is declared")
+	}
 	text, _ := pipeline.Bind(o.SQL)
 	prepared, err := conn.PgConn().Prepare(ctx, "", text, nil)
 	if err != nil {

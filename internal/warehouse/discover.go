@@ -36,7 +36,7 @@ func (w *Warehouse) Discover(ctx context.Context, p *pipeline.Pipeline, open Ope
 			if o.Partition.By == partition.All {
 				continue
 			}
-			keys, err := w.discover(ctx, author.Conn, o)
+			keys, err := w.discover(ctx, author.Conn, p, o)
 			if err != nil {
 				return postgres.Classify("find partitions of", o.Table, err)
 			}
@@ -57,9 +57,10 @@ func (w *Warehouse) Discover(ctx context.Context, p *pipeline.Pipeline, open Ope
 	return keys, nil
 }
 
-// discover lists the partitions of the rows that an output's SELECT returns without bounds.
-func (w *Warehouse) discover(ctx context.Context, conn *pgx.Conn, o pipeline.Output) ([]partition.Key, error) {
-	columns, err := w.describeOutput(ctx, conn, o)
+// discover lists the partitions of the rows that an output's SELECT returns without bounds. Rows that are in none of them would
+// be published nowhere, and nobody would know: they are refused.
+func (w *Warehouse) discover(ctx context.Context, conn *pgx.Conn, p *pipeline.Pipeline, o pipeline.Output) ([]partition.Key, error) {
+	columns, err := w.describeOutput(ctx, conn, p.Loads, o)
 	if err != nil {
 		return nil, err
 	}
@@ -68,28 +69,92 @@ func (w *Warehouse) discover(ctx context.Context, conn *pgx.Conn, o pipeline.Out
 		return nil, fault.Newf(fault.Invalid, "find partitions of", o.Table, "select it in "+o.SQLFile, "the SELECT does not return the partition column "+o.Partition.Column)
 	}
 	text, params := pipeline.Bind(o.SQL)
-	sql := fmt.Sprintf("SELECT DISTINCT %s FROM (\n%s\n) AS output WHERE %s IS NOT NULL", keyOf(o.Partition, columns[at].Type), text, postgres.Ident(o.Partition.Column))
+	grouped := fmt.Sprintf("SELECT %s, count(*) FROM (\n%s\n) AS output GROUP BY 1", keyOf(o.Partition, columns[at].Type), text)
+	types, err := prepare(ctx, conn, o, grouped)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := query(ctx, conn, o, grouped, types, params)
+	if err != nil {
+		return nil, err
+	}
+	var keys []partition.Key
+	var all, placed int64
+	for _, row := range rows {
+		n, err := strconv.ParseInt(string(row[1]), 10, 64)
+		if err != nil {
+			return nil, fmt.Errorf("count rows of %s: %w", o.SQLFile, err)
+		}
+		all += n
+		if key, err := o.Partition.Parse(string(row[0])); err == nil {
+			keys, placed = append(keys, key), placed+n
+		}
+	}
+	if loose := pipeline.Unbounded(o.SQL); loose != o.SQL {
+		n, err := countRows(ctx, conn, o, loose)
+		if err != nil {
+			return nil, err
+		}
+		all = max(all, n)
+	}
+	if all > placed {
+		return nil, unplaced(o, all-placed, all)
+	}
+	return keys, nil
+}
+
+// unplaced refuses rows that are in no partition. What they hold is nobody's business.
+func unplaced(o pipeline.Output, rows, all int64) error {
+	hint := fmt.Sprintf("correct the source, or leave such rows out by a condition of its own, such as %s IS NOT NULL", o.Partition.Column)
+	if rows == all {
+		hint = "take it from the data: where no file is named by partition, the placeholders say nothing until the partitions are known"
+	}
+	return fault.Newf(fault.Invalid, "find partitions of", o.Table+" in "+o.SQLFile, hint,
+		fmt.Sprintf("%d of %d rows are in no partition: column %s is NULL, infinite, or beyond what a partition can be called", rows, all, o.Partition.Column))
+}
+
+// countRows counts the rows of an output's SQL; 0 where the server finds something wrong with it.
+func countRows(ctx context.Context, conn *pgx.Conn, o pipeline.Output, sql string) (int64, error) {
+	text, params := pipeline.Bind(sql)
+	counting := "SELECT count(*) FROM (\n" + text + "\n) AS output"
+	types, err := prepare(ctx, conn, o, counting)
+	if fault.ClassOf(err) == fault.Invalid {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	rows, err := query(ctx, conn, o, counting, types, params)
+	if err != nil {
+		return 0, err
+	}
+	n, err := strconv.ParseInt(string(rows[0][0]), 10, 64)
+	if err != nil {
+		return 0, fmt.Errorf("count rows of %s: %w", o.SQLFile, err)
+	}
+	return n, nil
+}
+
+// prepare finds the types of the parameters of an author's SQL.
+func prepare(ctx context.Context, conn *pgx.Conn, o pipeline.Output, sql string) ([]uint32, error) {
 	prepared, err := conn.PgConn().Prepare(ctx, "", sql, nil)
 	if err != nil {
 		return nil, postgres.Classify("prepare", o.SQLFile, err)
 	}
+	return prepared.ParamOIDs, nil
+}
+
+// query runs SQL of an author with bounds that leave nothing out.
+func query(ctx context.Context, conn *pgx.Conn, o pipeline.Output, sql string, types []uint32, params []string) ([][][]byte, error) {
 	args := make([][]byte, len(params))
 	for i, name := range params {
-		args[i] = unbounded(name, prepared.ParamOIDs[i])
+		args[i] = unbounded(name, types[i])
 	}
-	result := conn.PgConn().ExecParams(ctx, sql, args, prepared.ParamOIDs, nil, nil).Read()
+	result := conn.PgConn().ExecParams(ctx, sql, args, types, nil, nil).Read()
 	if result.Err != nil {
 		return nil, postgres.ClassifyRun("run", o.SQLFile, result.Err)
 	}
-	var keys []partition.Key
-	for _, row := range result.Rows {
-		key, err := o.Partition.Parse(string(row[0]))
-		if err != nil {
-			return nil, err
-		}
-		keys = append(keys, key)
-	}
-	return keys, nil
+	return result.Rows, nil
 }
 
 // keyOf renders the canonical key of a row's partition: dates and timestamps are wall clock already, a timestamptz is

@@ -2,6 +2,7 @@ package warehouse_test
 
 import (
 	"context"
+	"fmt"
 	"net/url"
 	"slices"
 	"strings"
@@ -182,6 +183,73 @@ func TestDiscoverFindsThePartitionsOfTheData(t *testing.T) {
 			}
 			require.NoError(t, err)
 			require.Equal(t, c.want, keys)
+		})
+	}
+}
+
+// Where the data says which partitions there are, every row of the SELECT is in one of them, or a sentence says how many are not.
+func TestDiscoverRefusesRowsThatAreInNoPartition(t *testing.T) {
+	t.Parallel()
+	day := partition.Scheme{By: partition.Day, Column: "at"}
+	ten := partition.Scheme{By: partition.Range, Size: 10, Column: "at"}
+	const filter = " WHERE v >= @partition_start AND v < @partition_end"
+	for name, c := range map[string]struct {
+		scheme partition.Scheme
+		kind   string // of v in the file
+		values []string
+		sql    string
+		says   string // empty: the partition of 'good' is found
+		good   partition.Key
+	}{
+		"NULL, returned":             {day, "date", []string{"2026-01-31", ""}, "SELECT v AS at FROM raw", "1 of 2 rows", ""},
+		"NULL, filtered by the ends": {day, "date", []string{"2026-01-31", "", ""}, "SELECT v AS at FROM raw" + filter, "2 of 3 rows", ""},
+		"NULL, left out on purpose":  {day, "date", []string{"2026-01-31", ""}, "SELECT v AS at FROM raw" + filter + " AND v IS NOT NULL", "", "2026-01-31"},
+		"NULL, with the operands turned around": {
+			day, "timestamptz", []string{"2026-01-31", ""}, "SELECT v AS at FROM raw WHERE @partition_start::timestamptz <= v AND @partition_end > v", "1 of 2 rows", "",
+		},
+		"infinity":            {day, "date", []string{"2026-01-31", "infinity"}, "SELECT v AS at FROM raw" + filter, "1 of 2 rows", ""},
+		"minus infinity":      {day, "timestamptz", []string{"2026-01-31", "-infinity"}, "SELECT v AS at FROM raw" + filter, "1 of 2 rows", ""},
+		"before our era":      {day, "date", []string{"2026-01-31", "0044-03-15 BC"}, "SELECT v AS at FROM raw" + filter, "1 of 2 rows", ""},
+		"after the year 9998": {day, "date", []string{"2026-01-31", "12345-01-31"}, "SELECT v AS at FROM raw" + filter, "1 of 2 rows", ""},
+		"no number":           {ten, "numeric", []string{"31", "NaN"}, "SELECT v AS at FROM raw" + filter, "1 of 2 rows", ""},
+		"endless numbers":     {ten, "numeric", []string{"31", "Infinity", "-Infinity"}, "SELECT v AS at FROM raw" + filter, "2 of 3 rows", ""},
+		"the ends of bigint": {
+			ten, "bigint", []string{"31", "9223372036854775807", "-9223372036854775808"}, "SELECT v AS at FROM raw" + filter, "2 of 3 rows", "",
+		},
+		"made of a placeholder": {day, "date", []string{"2026-01-31"}, "SELECT @partition_start::date AS at FROM raw", "1 of 1 rows", ""},
+		"equal to a placeholder": {
+			day, "date", []string{"2026-01-31"}, "SELECT v AS at FROM raw WHERE v::text = @partition", "1 of 1 rows", "",
+		},
+		"a window that looks back": {
+			day, "date",
+			[]string{"2026-01-31", "2026-01-31"},
+			"WITH w AS (SELECT v, count(*) OVER (ORDER BY v) AS n FROM raw WHERE v >= @partition_start::date - 6 AND v < @partition_end) SELECT v AS at, n FROM w WHERE v >= @partition_start",
+			"", "2026-01-31",
+		},
+		"everything in its place": {ten, "bigint", []string{"31", "39"}, "SELECT v AS at FROM raw" + filter, "", "30"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := setup(t)
+			b.files["all.csv"] = "id,v\n"
+			for i, v := range c.values {
+				b.files["all.csv"] += fmt.Sprintf("%d,%s\n", i, v)
+			}
+			p := shop()
+			p.Loads = []pipeline.Load{{Name: "raw", File: "all.csv", Columns: []pipeline.Column{{Name: "id", Type: "int"}, {Name: "v", Type: c.kind}}}}
+			p.Partition, p.Outputs[0].Partition, p.Outputs[0].SQL = c.scheme, c.scheme, c.sql
+			keys, err := b.Discover(t.Context(), p, b.open)
+			if c.says == "" {
+				require.NoError(t, err)
+				require.Equal(t, []partition.Key{c.good}, keys)
+				return
+			}
+			require.Equal(t, fault.Invalid, fault.ClassOf(err), "%v: rows that have no partition are lost without a word", err)
+			require.ErrorContains(t, err, c.says+" are in no partition: column at")
+			require.ErrorContains(t, err, p.Outputs[0].SQLFile)
+			for _, v := range c.values[1:] {
+				require.True(t, v == "" || v == "infinity" || !strings.Contains(err.Error(), v), "%v", err)
+			}
 		})
 	}
 }

@@ -70,7 +70,7 @@ func tableRules() []tableRule {
 			sql: `SELECT conrelid::regclass::text, conname
 			      FROM pg_constraint
 			      WHERE contype = 'c' AND conrelid = ANY($1)`,
-			text:   "constraint {} is on the table as a whole, so no partition that is built without it can be published or go back",
+			text:   "constraint {} is on the table as a whole: rows that break it are found when they are to be published only",
 			remedy: "drop constraint {}, and declare it as a check of the output",
 		},
 	}

@@ -67,11 +67,18 @@ func (p *publication) publish(ctx context.Context, beat func(snapshots, locks ti
 	if err := p.terminateHolders(ctx); err != nil {
 		return none, err
 	}
+	done, blocked, err := p.settle(ctx, func(waited time.Duration) { beat(snapshots, p.spec.WaitedLocks+waited) })
+	if err != nil {
+		return none, err
+	}
+	if !done {
+		return heldUp(generation.ForLocks, blocked), nil
+	}
 	ladder := postgres.Ladder{
 		Pool: p.w.pool, Relations: p.relations(), Budget: p.spec.LockBudget - p.spec.WaitedLocks,
 		Beat: func(waited time.Duration) { beat(snapshots, p.spec.WaitedLocks+waited) },
 	}
-	done, blocked, err := ladder.Climb(ctx, func(ctx context.Context, rung postgres.Rung) error {
+	done, blocked, err = ladder.Climb(ctx, func(ctx context.Context, rung postgres.Rung) error {
 		var err error
 		result, err = p.attempt(ctx, rung)
 		return err

@@ -124,7 +124,7 @@ func (w *Warehouse) held(ctx context.Context, q catalog.Querier, req *turnback.R
 // others says what a request comes to where the open turn-back is about something else. What a workflow did goes back with the
 // whole pipeline, when that is what stopped it.
 func (w *Warehouse) others(ctx context.Context, tx pgx.Tx, open turnback.TurnBack, req turnback.Request, different error) (turnback.TurnBack, bool, error) {
-	if req.Owner == "" || open.Request.Output != "" {
+	if req.Owner == "" || open.Request.Single() {
 		return open, false, different
 	}
 	why, err := w.ledger.Fenced(ctx, tx, req.Owner)
@@ -172,9 +172,13 @@ func resumes(open turnback.TurnBack, req turnback.Request) error {
 	} else {
 		same = same && have.Owner == req.Owner
 	}
-	if same && req.To != "" {
+	switch {
+	case !same || req.To == "" || req.Single():
+	case req.To == turnback.Nothing:
+		same = open.Tenure.None()
+	default:
 		_, err := turnback.Choose([]release.Tenure{open.Tenure}, open.Tenure.Number, req.To)
-		same = err == nil || req.To == fmt.Sprint(open.Target) || req.To == turnback.Nothing && open.Tenure.None()
+		same = err == nil || req.To == fmt.Sprint(open.Target)
 	}
 	if same {
 		return nil
@@ -203,7 +207,14 @@ func (w *Warehouse) planTurnBack(ctx context.Context, q catalog.Querier, req tur
 	switch {
 	case req.Workflow != "" && req.Owner == "":
 		return b, false, nil
-	case req.Output != "":
+	case req.Single() && req.TakesAway() != (req.To == turnback.Nothing):
+		return b, false, fault.Newf(fault.Refused, "roll back", string(req.Partition), "leave --output out: --partition "+string(req.Partition)+" --to "+turnback.Nothing,
+			"the outputs of a partition are taken away together, and go back one by one")
+	case req.TakesAway():
+		if err := w.there(ctx, q, req); err != nil {
+			return b, false, err
+		}
+	case req.Single():
 		// Fixed here: asked again after it was done, the last good one would be another.
 		if b.Request.Generation, err = w.lastGood(ctx, q, b); err != nil {
 			return b, false, err
@@ -243,7 +254,7 @@ func (w *Warehouse) choose(ctx context.Context, q catalog.Querier, tenures []rel
 	if err != nil {
 		return to, err
 	}
-	if ok && last.State == turnback.Stuck && last.Request.Output == "" && active.Back != 0 {
+	if ok && last.State == turnback.Stuck && !last.Request.Single() && active.Back != 0 {
 		return w.ledger.Tenure(ctx, q, active.Back)
 	}
 	return to, refused
@@ -301,7 +312,7 @@ func (w *Warehouse) stopOthers(ctx context.Context, tx pgx.Tx, b turnback.TurnBa
 		return err
 	}
 	var watching string
-	if b.Request.Output != "" {
+	if b.Request.Single() {
 		tenures, err := w.ledger.Tenures(ctx, tx, b.Request.Pipeline)
 		if err != nil {
 			return err
@@ -338,7 +349,7 @@ func (w *Warehouse) DecideTurnBack(ctx context.Context, b turnback.TurnBack, has
 		if len(keys) == limit {
 			page.Last = keys[len(keys)-1]
 		}
-		if b.Request.Output != "" {
+		if b.Request.Single() {
 			keys = slices.DeleteFunc(keys, func(k partition.Key) bool { return k != b.Request.Partition })
 		}
 		page.Decisions, err = w.decide(ctx, tx, b, has, outputs, keys, live)
@@ -393,7 +404,11 @@ func (w *Warehouse) decide(ctx context.Context, q catalog.Querier, b turnback.Tu
 	}
 	decisions := make([]turnback.Decision, 0, len(keys))
 	for _, key := range keys {
-		if b.Request.Output != "" {
+		switch {
+		case b.Request.TakesAway():
+			decisions = append(decisions, toNothing(key, slots[key]))
+			continue
+		case b.Request.Single():
 			decisions = append(decisions, toGeneration(b.Request, slots[key]))
 			continue
 		}
@@ -465,7 +480,8 @@ func (w *Warehouse) lastGood(ctx context.Context, q catalog.Querier, b turnback.
 	}
 	refuse := func(reason string) (int64, error) {
 		return 0, fault.Newf(fault.Refused, "roll back", req.Output+" "+string(req.Partition),
-			"drawbridge history lists the generations of a partition; or run it with the release that you want", reason)
+			"drawbridge history lists the generations of a partition; or run it with the release that you want; or take all outputs of it away: --partition "+
+				string(req.Partition)+" --to "+turnback.Nothing+", without --output", reason)
 	}
 	if len(swaps) == 0 {
 		return refuse("nothing was ever published there")
@@ -487,6 +503,36 @@ func (w *Warehouse) lastGood(ctx context.Context, q catalog.Querier, b turnback.
 		return refuse(fmt.Sprintf("generation %d was not live there, is live now, or cannot be again", req.Generation))
 	}
 	return refuse("there is no other generation that was live and can be again")
+}
+
+// there refuses to take a partition away of which nothing is live.
+func (w *Warehouse) there(ctx context.Context, q catalog.Querier, req turnback.Request) error {
+	outputs, err := w.ledger.OutputsOf(ctx, q, req.Pipeline)
+	if err != nil {
+		return err
+	}
+	live, err := w.ledger.LiveAt(ctx, q, outputs, req.Partition)
+	if err != nil {
+		return err
+	}
+	for _, l := range live {
+		if l.Generation != 0 {
+			return nil
+		}
+	}
+	return fault.Newf(fault.Refused, "roll back", string(req.Partition), "see what is: drawbridge history "+req.Pipeline, "nothing is live there")
+}
+
+// toNothing takes what is live of a partition away, all outputs of it.
+func toNothing(key partition.Key, slots []turnback.Slot) turnback.Decision {
+	d := turnback.Decision{Partition: key, Action: turnback.Keep}
+	for _, s := range slots {
+		if s.Live != 0 {
+			d.Action = turnback.Detach
+			d.Items = append(d.Items, turnback.Item{Output: s.Output, Action: turnback.Detach, From: s.Live, Reason: "a person takes the partition away"})
+		}
+	}
+	return d
 }
 
 // toGeneration turns one output's partition back to the generation that the turn-back has fixed.

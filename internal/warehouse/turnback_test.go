@@ -573,6 +573,56 @@ func TestOnePartitionIsTurnedBack(t *testing.T) {
 	require.Equal(t, fault.Refused, fault.ClassOf(err), "%v", err)
 }
 
+// What a run of a wrong file has published where nothing was goes away again, all outputs of it, and comes back.
+func TestAPartitionIsTakenAwayAndComesBack(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.deploy(t, "1.0.0", 1, "2026-01-01")
+	b.scheduled(t, 2, "2026-01-02")
+	there := b.live(t)
+	number := b.tenure.Number
+	one := rollback("")
+	one.Output, one.Partition = "fct_orders", "2026-01-02"
+	_, _, err := b.BeginTurnBack(t.Context(), one, anew(workflow("rollback/1")))
+	require.ErrorContains(t, err, "no other generation")
+	require.Contains(t, fault.HintOf(err), "--partition 2026-01-02 --to nothing")
+
+	away := rollback(turnback.Nothing)
+	away.Partition = "2026-01-02"
+	half := b.begins(t, away)
+	for name, req := range map[string]turnback.Request{"everything": rollback(turnback.Nothing), "the release before": rollback("1.0.0"), "one output": one} {
+		_, _, err := b.BeginTurnBack(t.Context(), req, anew(workflow("rollback/2")))
+		require.Equal(t, fault.Conflict, fault.ClassOf(err), "%s is another turn-back than the open one: %v", name, err)
+	}
+	decided := half.decisions(t)
+	require.Len(t, decided, 1)
+	require.Len(t, decided[0].Items, 2, "the outputs of a partition go together")
+	state, left := b.begins(t, away).finish(t)
+	require.Equal(t, turnback.Done, state, "%v", left)
+	require.Equal(t, seen("1.0.0/2.50", "1.0.0/1.50"), b.live(t), "nothing else has moved")
+	require.Equal(t, "1.0.0", b.activeVersion(t))
+	_, _, err = b.BeginTurnBack(t.Context(), away, anew(workflow("rollback/3")))
+	require.ErrorContains(t, err, "nothing is live there")
+	one.To = turnback.Nothing
+	_, _, err = b.BeginTurnBack(t.Context(), one, anew(workflow("rollback/4")))
+	require.ErrorContains(t, err, "taken away together")
+
+	state, _ = b.begins(t, rollback(fmt.Sprint(number))).finish(t)
+	require.Equal(t, turnback.Done, state)
+	require.Equal(t, there, b.live(t), "whatever is turned back can be brought back")
+}
+
+// A turn-back that is open is not taken for another one because both end with a release that was active.
+func TestATurnBackToAReleaseIsNotResumedByOneToNothing(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.deploy(t, "1.0.0", 1, "2026-01-01")
+	b.deploy(t, "1.1.0", 2, "2026-01-01")
+	b.begins(t, rollback("1.0.0"))
+	_, _, err := b.BeginTurnBack(t.Context(), rollback(turnback.Nothing), anew(workflow("rollback/1")))
+	require.Equal(t, fault.Conflict, fault.ClassOf(err), "%v", err)
+}
+
 func TestAFirstReleaseIsTakenAwayByAPersonOnlyAndComesBack(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
@@ -620,6 +670,55 @@ func TestAFinishedFirstReleaseIsTakenAwayByWhoeverSaysSo(t *testing.T) {
 	state, _ = b.begins(t, rollback("1.0.0")).finish(t)
 	require.Equal(t, turnback.Done, state)
 	require.Equal(t, there, b.live(t), "whatever is turned back can be brought back")
+}
+
+// Who administers a warehouse may demand more of a table than its generations of earlier days promise. Those whose rows obey go
+// back all the same, and the table demands it of them too; of the others the refusal says what they break.
+func TestAGenerationGoesBackUnderWhatItsTableHasGainedSince(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct{ add, says, remedy string }{
+		"a CHECK that it obeys":         {"ADD CONSTRAINT few CHECK (amount < 100)", "", ""},
+		"one that is not proven itself": {"ADD CONSTRAINT many CHECK (amount > 2) NOT VALID", "", ""},
+		"NOT NULL that it obeys":        {"ALTER COLUMN channel SET NOT NULL", "", ""},
+		"a CHECK of a column that it lacks": {
+			"ADD COLUMN later int, ADD CONSTRAINT few CHECK (later > 0 OR amount < 100)", "", "",
+		},
+		"a CHECK that it breaks": {
+			"ADD CONSTRAINT many CHECK (amount > 2)", "10 of its rows break constraint many", `DROP CONSTRAINT "many"`,
+		},
+		"NOT NULL that it breaks": {"ALTER COLUMN note SET NOT NULL", "10 of its rows break NOT NULL of column note", `ALTER COLUMN "note" DROP NOT NULL`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := setup(t)
+			p := shop()
+			p.Outputs[0].SQL = "SELECT order_id, ordered_at::date AS order_date, channel, amount, CASE WHEN amount > 2 THEN 'new' END AS note FROM raw_orders"
+			b.orders("2026-01-01", 10, 1)
+			old := b.build(t, p, "2026-01-01").Generation
+			b.expand(t, p)
+			b.publish(t, swap(old, 0))
+			b.orders("2026-01-01", 10, 2)
+			b.publish(t, swap(b.build(t, p, "2026-01-01").Generation, old.ID))
+			b.db.Exec(t, "ALTER TABLE fct_orders "+c.add)
+			result, err := b.back(t, old)
+			if c.says == "" {
+				require.NoError(t, err)
+				require.True(t, result.Done)
+			} else {
+				require.Equal(t, fault.Refused, fault.ClassOf(err), "%v", err)
+				require.ErrorContains(t, err, c.says)
+				require.Contains(t, fault.HintOf(err), c.remedy)
+				require.EqualValues(t, 0, b.number(t, `SELECT count(*) FROM pg_constraint WHERE contype = 'c' AND conrelid = '`+b.child(old.ID)+`'::regclass AND conname NOT LIKE '%_bounds'`),
+					"what could not be promised is gone")
+				b.db.Exec(t, "ALTER TABLE fct_orders "+c.remedy)
+				result, err = b.back(t, old)
+				require.NoError(t, err)
+				require.True(t, result.Done)
+			}
+			require.EqualValues(t, 10, b.number(t, `SELECT count(*) FROM fct_orders WHERE amount < 2`))
+			require.Zero(t, b.number(t, `SELECT count(*) FROM pg_constraint WHERE conname LIKE '%\_nn%' AND conrelid = '`+b.child(old.ID)+`'::regclass`))
+		})
+	}
 }
 
 func TestWhatCannotGoBackIsNamed(t *testing.T) {

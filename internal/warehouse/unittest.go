@@ -116,7 +116,7 @@ func fixture(value any) string {
 // expect runs an output's SELECT on the given rows and compares it with the expected ones. It returns the difference in
 // words; "" where there is none.
 func (v *validation) expect(ctx context.Context, tx pgx.Tx, t pipeline.UnitTest, o pipeline.Output, rows []pipeline.Row) (string, error) {
-	columns, err := v.w.describeOutput(ctx, tx.Conn(), o)
+	columns, err := v.w.describeOutput(ctx, tx.Conn(), v.p.Loads, o)
 	if err != nil {
 		return "", err
 	}

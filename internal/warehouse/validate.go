@@ -106,7 +106,7 @@ func (v *validation) selects(ctx context.Context, tx pgx.Tx, o pipeline.Output) 
 	if err := createLoads(ctx, tx, v.p, v.headers); err != nil {
 		return "", err
 	}
-	columns, err := v.w.describeOutput(ctx, tx.Conn(), o)
+	columns, err := v.w.describeOutput(ctx, tx.Conn(), v.p.Loads, o)
 	if err != nil {
 		return "", err
 	}
