@@ -2,6 +2,7 @@ package activities
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"time"
 
@@ -10,6 +11,7 @@ import (
 	"drawbridge/internal/fault"
 	"drawbridge/internal/gate"
 	"drawbridge/internal/generation"
+	"drawbridge/internal/partition"
 	"drawbridge/internal/pipeline"
 	"drawbridge/internal/plan"
 	"drawbridge/internal/release"
@@ -76,8 +78,9 @@ func (a *Admitting) Enter(ctx context.Context, in EnterInput) (Entered, error) {
 	if err := w.EnsureLedger(ctx); err != nil {
 		return Entered{}, err
 	}
+	var builds plan.Environment
 	if in.Kind == release.ByDeployment {
-		if _, _, err := a.Site.planned(ctx, in.Target, in.Plan); err != nil {
+		if builds, _, err = a.Site.planned(ctx, in.Target, in.Plan); err != nil {
 			return Entered{}, err
 		}
 	}
@@ -110,6 +113,10 @@ func (a *Admitting) Enter(ctx context.Context, in EnterInput) (Entered, error) {
 	if err != nil {
 		return Entered{}, err
 	}
+	// Looked at once it crosses: a backfill that begins later finds the crossing.
+	if err := a.besideBackfills(ctx, w, p, builds); err != nil {
+		return Entered{}, err
+	}
 	if a.Site.beyond(p) && tenure.Release.Digest == called.Digest { // a run is not let in beside another release
 		if err := a.Site.Store.Claim(ctx, called); err != nil {
 			return Entered{}, err
@@ -126,6 +133,30 @@ func (a *Admitting) settle(ctx context.Context, t Target, p *pipeline.Pipeline, 
 		return err
 	}
 	return a.Site.join(ctx, t, p.Config, w)
+}
+
+// besideBackfills keeps a deployment from building what an open backfill builds.
+func (a *Admitting) besideBackfills(ctx context.Context, w Warehouse, p *pipeline.Pipeline, builds plan.Environment) error {
+	if len(builds.Slices) == 0 {
+		return nil
+	}
+	open, err := w.OpenBackfills(ctx, p.Name)
+	if err != nil {
+		return err
+	}
+	for _, b := range open {
+		for _, s := range builds.Slices {
+			for _, it := range s.Items {
+				if it.Partition != partition.AllKey && b.Has(p.Partition, it.Partition) {
+					workflow := b.Owner.Workflow()
+					return fault.Newf(fault.Conflict, "enter", p.Name,
+						fmt.Sprintf("wait for it: drawbridge status %s; or end it: drawbridge cancel %s; where it was terminated: drawbridge recover %s", workflow, workflow, workflow),
+						fmt.Sprintf("%s builds %s to %s here, and this deployment builds %s", workflow, b.First, b.Last, it.Partition))
+				}
+			}
+		}
+	}
+	return nil
 }
 
 // unobstructed holds what builds without a plan, a run or a rebuild, to the rules that refuse one.

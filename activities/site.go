@@ -77,6 +77,7 @@ type Warehouse interface {
 	Publisher
 	Keeper
 	TurnBacker
+	Filler
 	Watcher
 	Inspector
 	Rebinder
@@ -105,6 +106,8 @@ type Site struct {
 type Sources interface {
 	// Partitions are what the names of files say of a pipeline's partitions.
 	Partitions(cfg pipeline.Config, p *pipeline.Pipeline) (plan.Sources, error)
+	// Changed is when the newest file of each of some partitions was last written, where there is one.
+	Changed(cfg pipeline.Config, p *pipeline.Pipeline, keys []partition.Key) (map[partition.Key]time.Time, error)
 }
 
 // rememberedPipelines bounds the memory of parsed releases; they are a few kilobytes each.

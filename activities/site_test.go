@@ -463,6 +463,10 @@ func (everyDay) Partitions(pipeline.Config, *pipeline.Pipeline) (plan.Sources, e
 	return plan.Sources{Named: true}, nil
 }
 
+func (everyDay) Changed(pipeline.Config, *pipeline.Pipeline, []partition.Key) (map[partition.Key]time.Time, error) {
+	return nil, nil
+}
+
 func TestARunIsHeldToWhatRefusesAPlan(t *testing.T) {
 	t.Parallel()
 	b := setup(t)

@@ -108,11 +108,33 @@ type Began struct {
 // turned back publishes any more. It happens once for a workflow: an attempt that comes back when it has ended opens none.
 func (a *TurningBack) Begin(ctx context.Context, in BeginInput) (Began, error) {
 	req := in.Request
+	if req.Owner == "" && effect.IsBackfill(req.Workflow) {
+		return a.unfill(ctx, in)
+	}
 	if req.Owner != "" || req.Workflow != "" {
 		return Began{}, fault.Newf(fault.Refused, "roll back", cmp.Or(req.Workflow, effect.Owner(req.Owner).Workflow()),
 			"cancel it: drawbridge cancel; where it was terminated: drawbridge recover", "what a workflow did is turned back by itself, or by its recovery")
 	}
 	req.ByPerson = true
+	return a.begin(ctx, beginning{target: in.Target, req: req, dry: in.DryRun})
+}
+
+// unfill opens the turn-back of a backfill: of the latest of its starts that has published something which is not turned back.
+func (a *TurningBack) unfill(ctx context.Context, in BeginInput) (Began, error) {
+	target, _, w, err := a.Site.locate(ctx, in.Target)
+	if err != nil {
+		return Began{}, a.Site.atOnce(err)
+	}
+	owners, err := w.BackfillsOf(ctx, target.Release.Pipeline, in.Request.Workflow)
+	if err != nil {
+		return Began{}, err
+	}
+	if len(owners) == 0 {
+		return Began{}, fault.Newf(fault.Refused, "roll back", in.Request.Workflow, "see what it did: drawbridge history "+target.Release.Pipeline+" --env "+a.Site.Environment,
+			"nothing that it has published is left to turn back")
+	}
+	req := in.Request
+	req.Workflow, req.Owner, req.ByPerson = "", string(owners[0]), true
 	return a.begin(ctx, beginning{target: in.Target, req: req, dry: in.DryRun})
 }
 

@@ -9,12 +9,10 @@ import (
 	"github.com/spf13/cobra"
 
 	"drawbridge/activities"
-	"drawbridge/internal/console"
 	"drawbridge/internal/dispatch"
 	"drawbridge/internal/fault"
 	"drawbridge/internal/partition"
 	"drawbridge/internal/turnback"
-	"drawbridge/internal/view"
 	"drawbridge/workflows"
 )
 
@@ -32,6 +30,7 @@ type turnBack struct {
 	detach    bool
 	detachNew bool
 	resume    bool
+	workflow  string // a backfill, instead of a release
 }
 
 // lastGood names the newest retired generation that can go live again.
@@ -74,7 +73,7 @@ func (b turnBack) request() (turnback.Request, activities.Verify, error) {
 	refuse := func(flag, hint, reason string) (turnback.Request, activities.Verify, error) {
 		return turnback.Request{}, "", fault.Newf(fault.Invalid, "read", flag, hint, reason)
 	}
-	req := turnback.Request{Output: b.output, Partition: partition.Key(b.partition), Detach: b.detachNew, Resume: b.resume}
+	req := turnback.Request{Output: b.output, Partition: partition.Key(b.partition), Detach: b.detachNew, Resume: b.resume, Workflow: b.workflow}
 	if b.partition != "" {
 		if _, err := partition.Typed(b.partition); err != nil {
 			return turnback.Request{}, "", err
@@ -122,6 +121,14 @@ func (b turnBack) request() (turnback.Request, activities.Verify, error) {
 }
 
 func (a *app) rollback(ctx context.Context, arg string, b turnBack) error {
+	name, err := named(arg)
+	if err != nil {
+		return err
+	}
+	return a.turnBack(ctx, name, b)
+}
+
+func (a *app) turnBack(ctx context.Context, name string, b turnBack) error {
 	req, verify, err := b.request()
 	if err != nil {
 		return err
@@ -130,15 +137,11 @@ func (a *app) rollback(ctx context.Context, arg string, b turnBack) error {
 	if err != nil {
 		return err
 	}
-	name, err := named(arg)
-	if err != nil {
-		return err
-	}
 	configs, err := a.configs(ctx, b.config)
 	if err != nil {
 		return err
 	}
-	what := cmp.Or(b.to, "the release before")
+	what := cmp.Or(b.workflow, b.to, "the release before")
 	switch {
 	case b.output != "":
 		what = fmt.Sprintf("%s[%s] to %s", b.output, b.partition, cmp.Or(b.to, lastGood))
@@ -159,25 +162,11 @@ func (a *app) rollback(ctx context.Context, arg string, b turnBack) error {
 		},
 	}
 	if b.dryRun {
-		return a.preview(ctx, desk, order)
+		return a.preview(ctx, desk, workflows.RollbackPreview, order)
 	}
 	t, err := desk.Begin(ctx, order)
 	if err != nil {
 		return err
 	}
 	return a.followUnless(ctx, b.detach, t, b.env)
-}
-
-// preview is a question like any other: it changes nothing, and ends soon whatever died.
-func (a *app) preview(ctx context.Context, desk *dispatch.Desk, o dispatch.Order) error {
-	s, err := dispatch.Ask[workflows.Status](ctx, desk, workflows.RollbackPreview, o)
-	if err != nil {
-		return err
-	}
-	desk.Listener.Status(s, nil)
-	v := view.View{ID: o.ID, Status: s}
-	if err := a.answer(v, func(x console.Screen) string { return x.Ending(v) }); err != nil {
-		return err
-	}
-	return exitOf(s).err()
 }

@@ -18,6 +18,7 @@ func controlActivities(site *activities.Site) []conduct.Bound {
 	watching := &activities.Watching{Site: site}
 	keeping := &activities.Keeping{Site: site}
 	inspecting := &activities.Inspecting{Site: site}
+	backfilling := &activities.Filling{Site: site, Now: time.Now}
 	return []conduct.Bound{
 		workflows.BuildRelease.Bind(releases.BuildRelease),
 		conduct.Effect(workflows.Attest, releases.Attest),
@@ -44,6 +45,9 @@ func controlActivities(site *activities.Site) []conduct.Bound {
 		workflows.FindRemains.Bind(turning.Remains),
 		workflows.MeasureBefore.Bind(watching.MeasureBefore),
 		workflows.Look.Bind(watching.Look),
+		workflows.PlanBackfill.Bind(backfilling.Plan),
+		workflows.BeginBackfill.Bind(backfilling.Begin),
+		workflows.EndBackfill.Bind(backfilling.End),
 		workflows.Inspect.Bind(inspecting.Inspect),
 		workflows.Examine.Bind(inspecting.Inspect),
 	}
@@ -58,6 +62,7 @@ func buildActivities(site *activities.Site) []conduct.Bound {
 		workflows.ValidateSource.Bind(b.ValidateSource),
 		workflows.ChooseBaseline.Bind(b.ChooseBaseline),
 		workflows.CompareCanary.Bind(b.CompareCanary),
+		workflows.FillSlice.Bind((&activities.Filling{Site: site, Now: time.Now}).Fill),
 		workflows.RebuildPass.Bind((&activities.TurningBack{Site: site, Now: time.Now}).RebuildPass),
 	}
 }

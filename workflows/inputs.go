@@ -2,6 +2,7 @@ package workflows
 
 import (
 	"drawbridge/activities"
+	"drawbridge/internal/backfill"
 	"drawbridge/internal/partition"
 	"drawbridge/internal/plan"
 	"drawbridge/internal/release"
@@ -34,6 +35,18 @@ type RunInput struct {
 	Config      string          `json:"config,omitempty"`
 	Partition   partition.Key   `json:"partition"`
 	By          string          `json:"by"`
+}
+
+// BackfillInput starts a Backfill: a span of partitions, in one environment, with the release that is active there.
+type BackfillInput struct {
+	Pipeline    string         `json:"pipeline"`
+	Environment string         `json:"environment"`
+	Config      string         `json:"config,omitempty"`
+	Ask         backfill.Ask   `json:"ask"`
+	DryRun      bool           `json:"dry_run,omitempty"`
+	By          string         `json:"by"`
+	Reason      string         `json:"reason,omitempty"`
+	State       *BackfillState `json:"state,omitempty"` // carried across continue-as-new
 }
 
 // RollbackInput starts a Rollback of what is finished.

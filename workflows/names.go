@@ -24,6 +24,7 @@ const (
 
 	DeploymentName  = "drawbridge.Deployment"
 	RunName         = "drawbridge.Run"
+	BackfillName    = "drawbridge.Backfill"
 	RollbackName    = "drawbridge.Rollback"
 	RecoveryName    = "drawbridge.Recovery"
 	PlanName        = "drawbridge.Plan"
@@ -61,6 +62,11 @@ const (
 	Leave         conduct.Call[control, activities.Target, conduct.None]            = "Leave"
 	RecordAnswers conduct.Call[control, activities.RecordInput, conduct.None]       = "RecordAnswers"
 
+	PlanBackfill  conduct.Call[observing, activities.PlanFillInput, activities.FillPlan] = "PlanBackfill"
+	BeginBackfill conduct.Call[settling, activities.BeginFillInput, activities.Entered]  = "BeginBackfill"
+	FillSlice     conduct.Call[building, activities.FillInput, activities.Filled]        = "FillSlice"
+	EndBackfill   conduct.Call[settling, activities.EndFillInput, activities.EndedFill]  = "EndBackfill"
+
 	Expand       conduct.Call[swapping, activities.ExpandInput, generation.ExpandResult]   = "Expand"
 	Publish      conduct.Call[swapping, activities.PublishInput, generation.PublishResult] = "Publish"
 	AttachShadow conduct.Call[control, activities.ShadowInput, conduct.None]               = "AttachShadow"
@@ -93,7 +99,8 @@ func Activities() []conduct.Activity {
 		ValidateRelease.By(DeploymentName, ValidationName), ValidateSource.By(ValidationName),
 		BuildSlice.By(DeploymentName, RunName), ChooseBaseline.By(DeploymentName), CompareCanary.By(DeploymentName),
 		Enter.By(DeploymentName, RunName), BeginWatch.By(DeploymentName), Leave.By(DeploymentName, RunName),
-		RecordAnswers.By(DeploymentName, RunName, RollbackName, RecoveryName),
+		RecordAnswers.By(DeploymentName, RunName, BackfillName, RollbackName, RecoveryName),
+		PlanBackfill.By(BackfillName), BeginBackfill.By(BackfillName), FillSlice.By(BackfillName), EndBackfill.By(BackfillName),
 		Expand.By(DeploymentName, RunName), Publish.By(DeploymentName, RunName), AttachShadow.By(DeploymentName), DropShadow.By(DeploymentName),
 		Survey.By(EnvironmentName), Housekeep.By(EnvironmentName), SetHold.By(HoldName),
 		BeginTurnBack.By(RollbackName), BeginCompensation.By(DeploymentName), BeginRecovery.By(RecoveryName),
@@ -117,6 +124,7 @@ func Workflows() []Workflow {
 	return []Workflow{
 		{DeploymentName, Deployment, []string{"deploy/"}},
 		{RunName, Run, []string{"run/"}},
+		{BackfillName, Backfill, []string{"backfill/", QuestionPrefix(BackfillPreview)}},
 		{RollbackName, Rollback, []string{"rollback/", QuestionPrefix(RollbackPreview)}},
 		{RecoveryName, Recovery, []string{RecoveryID("")}},
 		{PlanName, Plan, nil},
@@ -134,6 +142,8 @@ func Takes(name string) []conduct.Kind {
 		return []conduct.Kind{conduct.Pause, conduct.Resume, conduct.Cancel, conduct.SetLanes}
 	case RollbackName:
 		return []conduct.Kind{conduct.Pause, conduct.Resume, conduct.Cancel}
+	case BackfillName:
+		return []conduct.Kind{conduct.Pause, conduct.Resume, conduct.Cancel, conduct.SetLanes, conduct.RetryFailed, conduct.Skip}
 	case RunName: // it is one partition, so there is no edge at which it could be held
 		return []conduct.Kind{conduct.Cancel}
 	}
@@ -226,10 +236,10 @@ func Deployed(id string) (pipeline, version string, ok bool) {
 	return pipeline, release.OfSlug(version), ok
 }
 
-// PipelineOf reads which pipeline a deployment, run or rollback is about out of its ID; ok is false for the ID of anything else.
+// PipelineOf reads which pipeline a deployment, run, backfill or rollback is about out of its ID; ok is false for the ID of anything else.
 func PipelineOf(id string) (pipeline string, ok bool) {
 	parts := strings.SplitN(id, "/", 3)
-	if len(parts) < 3 || !slices.Contains([]string{"deploy", "run", "rollback"}, parts[0]) {
+	if len(parts) < 3 || !slices.Contains([]string{"deploy", "run", "backfill", "rollback"}, parts[0]) {
 		return "", false
 	}
 	return parts[1], parts[1] != ""
@@ -238,6 +248,20 @@ func PipelineOf(id string) (pipeline string, ok bool) {
 // RunID is the one run that a partition may have at a time in an environment.
 func RunID(pipeline, environment string, key partition.Key) string {
 	return fmt.Sprintf("run/%s/%s/%s", pipeline, environment, key)
+}
+
+// BackfillID is the one backfill that a span may have at a time in an environment: the same command again is the same one.
+func BackfillID(pipeline, environment string, from, to partition.Key) string {
+	return fmt.Sprintf("backfill/%s/%s/%s..%s", pipeline, environment, from, to)
+}
+
+// Backfilled reads a backfill's ID: the pipeline and environment that BackfillID made it of. ok is false for the ID of anything else.
+func Backfilled(id string) (pipeline, environment string, ok bool) {
+	parts := strings.Split(id, "/")
+	if len(parts) != 4 || parts[0] != "backfill" || parts[1] == "" || parts[2] == "" {
+		return "", "", false
+	}
+	return parts[1], parts[2], true
 }
 
 // RollbackID is the one rollback that a pipeline may have at a time in an environment.
@@ -259,6 +283,9 @@ const (
 	HoldQuestion    = "hold"
 	ReleaseQuestion = "release-hold"
 )
+
+// BackfillPreview is the kind of the question what a backfill would do.
+const BackfillPreview = "backfill-plan"
 
 // RollbackPreview is the kind of the question what a rollback would do.
 const RollbackPreview = "preview"

@@ -35,7 +35,8 @@ const (
 // Status is the answer of StatusQuery, and what a workflow's result repeats when it ends.
 type Status struct {
 	conduct.Header
-	Crossings []Crossing `json:"crossings,omitempty"` // of a deployment
+	Crossings []Crossing      `json:"crossings,omitempty"` // of a deployment
+	Backfill  *BackfillStatus `json:"backfill,omitempty"`
 }
 
 // plain is the face of a workflow that adds nothing to its header.

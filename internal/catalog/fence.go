@@ -66,7 +66,7 @@ func readFenced(owner string, reason *string) statement {
 }
 
 // OpenOwners lists the workflows that have something under way for a pipeline: what they build, have built and not
-// published, or the crossing.
+// published, the crossing, or a backfill's span.
 func (l Ledger) OpenOwners(ctx context.Context, q Querier, pipeline string) ([]string, error) {
 	rows, err := q.Query(ctx, l.sql(`
 		SELECT owner_key
@@ -76,6 +76,10 @@ func (l Ledger) OpenOwners(ctx context.Context, q Querier, pipeline string) ([]s
 		SELECT owner
 		FROM ledger.crossing
 		WHERE pipeline = $1
+		UNION
+		SELECT owner
+		FROM ledger.backfill
+		WHERE pipeline = $1 AND ended_at IS NULL
 		ORDER BY 1`), pipeline)
 	if err != nil {
 		return nil, fmt.Errorf("list what is open of %s: %w", pipeline, err)

@@ -74,7 +74,7 @@ const generationColumns = `
 // Plan is the part of the row that crosses boundaries.
 func (g Generation) Plan() generation.Generation {
 	return generation.Generation{
-		ID: g.ID, Output: g.Output, Partition: g.Partition, State: g.State, Release: g.Release(),
+		ID: g.ID, Output: g.Output, Partition: g.Partition, State: g.State, Release: g.Release(), Config: g.Config, Began: g.StartedAt,
 		Rows: g.Rows, Checksum: g.Checksum, Inputs: g.Inputs, NotReattachable: g.NotReattachable, At: g.At,
 	}
 }

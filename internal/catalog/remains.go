@@ -20,7 +20,7 @@ func (l Ledger) Knows(ctx context.Context, q Querier, pipeline string) (bool, er
 }
 
 // OpenOf lists the owners that one workflow was, of whichever of its starts, and of which the ledger still holds something
-// open: the crossing, a watch, what it builds, has built or has loaded.
+// open: the crossing, a backfill's span, a watch, what it builds, has built or has loaded.
 func (l Ledger) OpenOf(ctx context.Context, q Querier, pipeline, workflow string) ([]string, error) {
 	return l.ownersOf(ctx, q, pipeline, workflow, `
 		SELECT owner_key
@@ -34,6 +34,10 @@ func (l Ledger) OpenOf(ctx context.Context, q Querier, pipeline, workflow string
 		SELECT owner
 		FROM ledger.tenure
 		WHERE pipeline = $1 AND watched_until IS NOT NULL AND starts_with(owner, $2)
+		UNION
+		SELECT owner
+		FROM ledger.backfill
+		WHERE pipeline = $1 AND ended_at IS NULL AND starts_with(owner, $2)
 		UNION
 		SELECT owner
 		FROM ledger.landing

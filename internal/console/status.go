@@ -51,6 +51,7 @@ func (s Screen) status(v view.View, events []workflows.Event) string {
 	p.hint("", v.Hint)
 	p.blank()
 	p.crossings(v.Status)
+	p.backfill(v.Status)
 	p.retries(v.Retries)
 	for _, line := range v.RefusedDecisions {
 		p.line("decision refused: %s", line)

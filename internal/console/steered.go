@@ -3,6 +3,7 @@ package console
 import (
 	"cmp"
 	"fmt"
+	"strings"
 	"time"
 
 	"drawbridge/internal/view"
@@ -50,7 +51,11 @@ func (s Screen) Steered(x Steered, startWorker string) string {
 		if x.Now.Paused != nil {
 			text += inkf("; it is %s", pausedBy(*x.Now.Paused))
 		}
-	case conduct.Cancel, conduct.RetryFailed, conduct.Skip:
+	case conduct.RetryFailed:
+		text = "tries again what has failed"
+	case conduct.Skip:
+		text = inkf("leaves out %s", strings.Join(x.Command.Items, ", "))
+	case conduct.Cancel:
 	}
 	p.line("%s %s", s.bold(x.ID), text)
 	if x.Now.Paused != nil {

@@ -108,6 +108,9 @@ func (s Screen) progress(spin string, x workflows.Status, retries []view.Retry) 
 			text += inkf(" · %s %s", s.bar(c.SlicesDone, c.Slices), slicesText(c))
 		}
 	}
+	if b := x.Backfill; b != nil && b.Partitions > 0 {
+		text += inkf(" · %s %s", s.bar(b.Published, b.Partitions), backfillText(*b))
+	}
 	for _, r := range retries {
 		text += inkf(" · %s attempt %d", r.Activity, r.Attempt)
 	}

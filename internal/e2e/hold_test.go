@@ -39,14 +39,25 @@ func (w *world) hold(env, table, when string) *hold {
 	return w.holdOn(env, table, "INSERT OR UPDATE", when)
 }
 
+// holdIn is hold in a schema of another pipeline.
+func (w *world) holdIn(schema, table, when string) *hold {
+	w.t.Helper()
+	return w.holdEvents(schema, table, "INSERT OR UPDATE", when)
+}
+
 // holdOn is hold for other events than those that write a row.
 func (w *world) holdOn(env, table, event, when string) *hold {
+	w.t.Helper()
+	return w.holdEvents(schemaOf(env), table, event, when)
+}
+
+func (w *world) holdEvents(schema, table, event, when string) *hold {
 	w.t.Helper()
 	w.held++
 	h := w.newHold()
 	h.waiting = fmt.Sprintf("locktype = 'advisory' AND objid = %d", w.held)
 	h.unlock = fmt.Sprintf(`SELECT pg_advisory_unlock(%d)`, w.held)
-	h.undo = fmt.Sprintf(`DROP TRIGGER hold_%d ON %s__ledger.%s`, w.held, schemaOf(env), table)
+	h.undo = fmt.Sprintf(`DROP TRIGGER hold_%d ON %s__ledger.%s`, w.held, schema, table)
 	h.exec(fmt.Sprintf(`SELECT pg_advisory_lock(%d)`, w.held))
 	// Whoever is stopped stays so until released, however short it would wait for a lock.
 	h.exec(`CREATE OR REPLACE FUNCTION public.hold() RETURNS trigger LANGUAGE plpgsql SET lock_timeout = 0 AS $$
@@ -57,7 +68,7 @@ func (w *world) holdOn(env, table, event, when string) *hold {
 	h.exec(fmt.Sprintf(`
 		CREATE CONSTRAINT TRIGGER hold_%d AFTER %s ON %s__ledger.%s
 		DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (%s) EXECUTE FUNCTION public.hold(%d)`,
-		w.held, event, schemaOf(env), table, when, w.held))
+		w.held, event, schema, table, when, w.held))
 	return h
 }
 

@@ -31,6 +31,9 @@ func (o Owner) Workflow() string {
 // RecoveryID is the ID of the recovery of a workflow that ended without finishing: no other one acts for it.
 func RecoveryID(workflowID string) string { return "recover/" + workflowID }
 
+// IsBackfill says whether an ID is that of a backfill.
+func IsBackfill(workflowID string) bool { return strings.HasPrefix(workflowID, "backfill/") }
+
 // Key names one effect of a workflow in an environment. Partition is empty for effects that are about no partition; a
 // person's retry of a step is a new round.
 type Key struct {

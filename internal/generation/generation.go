@@ -33,12 +33,15 @@ type Generation struct {
 	Partition partition.Key   `json:"partition"`
 	State     State           `json:"state"`
 	Release   release.Release `json:"release"`
-	Rows      int64           `json:"rows"`
+	// Config is the digest of the config that replaced the packed one when it was built.
+	Config string `json:"config,omitempty"`
+	Rows   int64  `json:"rows"`
 	// Checksum is the sum of row hashes over the recorded, ordered columns, as decimal text.
 	Checksum string `json:"checksum,omitempty"`
 	// Inputs is the digest of what was loaded; empty when it is unknown (the SQL read more than the loads).
 	Inputs string `json:"inputs,omitempty"`
 	// NotReattachable says why a retired generation cannot be made live again; empty when it can.
 	NotReattachable string    `json:"not_reattachable,omitempty"`
+	Began           time.Time `json:"began,omitzero"` // when its build did
 	At              time.Time `json:"at"` // when it reached State
 }

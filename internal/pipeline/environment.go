@@ -102,7 +102,7 @@ func (b *builder) watchOverride(v strictyaml.Value, over WatchOverride, watch Wa
 func (b *builder) policy(file string, content []byte) Policy {
 	environment := b.environment(file, policyFilePattern, "policy.<env>.yaml")
 	root := b.problems.Read(PolicyDocument.shape(), file, content)
-	approval, publish := root.Get("approval"), root.Get("publish")
+	approval, publish, backfill := root.Get("approval"), root.Get("publish"), root.Get("backfill")
 	p := Policy{
 		Environment: environment,
 		Approval: gate.Approval{
@@ -124,8 +124,17 @@ func (b *builder) policy(file string, content []byte) Policy {
 		KeepRetired:   strictyaml.As[time.Duration](root.Get("keep_retired")),
 		Compensate:    Compensate(strictyaml.As[string](root.Get("compensate"))),
 		MaxPartitions: int(strictyaml.As[int64](root.Get("max_partitions"))),
+		Backfill: BackfillPolicy{
+			MaxPartitions: int(strictyaml.As[int64](backfill.Get("max_partitions"))),
+			MaxRows:       strictyaml.As[int64](backfill.Get("max_rows")),
+			MaxTime:       strictyaml.As[time.Duration](backfill.Get("max_time")),
+			MaxFailures:   int(strictyaml.As[int64](backfill.Get("max_failures"))),
+		},
 	}
 	b.approval(approval, p.Approval)
+	if p.Backfill.MaxFailures > mostFailures {
+		b.problems.Add(backfill.Get("max_failures").At, fmt.Sprintf("at most %d failures can be listed", mostFailures), "lower it: what fails that often is not a matter of single partitions")
+	}
 	b.distinct(root.Get("requires"), "requires")
 	for _, required := range root.Get("requires").Items() {
 		if required.Data == environment && environment != "" {
@@ -134,6 +143,9 @@ func (b *builder) policy(file string, content []byte) Policy {
 	}
 	return p
 }
+
+// mostFailures bounds what a backfill carries of partitions that failed.
+const mostFailures = 100
 
 // approval refuses rules that nothing can meet, and rules that would be read and ignored.
 func (b *builder) approval(v strictyaml.Value, a gate.Approval) {

@@ -23,7 +23,18 @@ type Policy struct {
 	// or all, those that it crossed before too.
 	Compensate Compensate `json:"compensate,omitempty"`
 	// MaxPartitions bounds what one deployment may rebuild without being planned with a narrower scope; 0 is no bound.
-	MaxPartitions int `json:"max_partitions,omitempty"`
+	MaxPartitions int            `json:"max_partitions,omitempty"`
+	Backfill      BackfillPolicy `json:"backfill"`
+}
+
+// BackfillPolicy says how large a backfill may be without people being asked; 0 is no bound. What the ledger's history cannot
+// estimate counts as above a bound.
+type BackfillPolicy struct {
+	MaxPartitions int           `json:"max_partitions,omitempty"`
+	MaxRows       int64         `json:"max_rows,omitempty"`
+	MaxTime       time.Duration `json:"max_time,omitempty"`
+	// MaxFailures is how many partitions may fail while the others go on; one more holds all of them, and asks. Default 10.
+	MaxFailures int `json:"max_failures"`
 }
 
 // Sources say where load files may be.

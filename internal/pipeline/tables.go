@@ -247,6 +247,12 @@ func policyShape() strictyaml.Shape {
 		strictyaml.Key{Name: "keep_retired", Shape: strictyaml.Shape{Kind: strictyaml.Duration}, Preset: "7d", Doc: "How long a retired generation stays re-attachable: the rollback horizon.", Examples: []string{"7d", "14d"}},
 		strictyaml.Key{Name: "compensate", Shape: strictyaml.OneOf("failed", "all"), Preset: "failed", Doc: "What is taken back when a deployment is rejected or fails here: failed (this environment) or all (those that it crossed before too).", Examples: []string{"failed", "all"}},
 		strictyaml.Key{Name: "max_partitions", Shape: strictyaml.Shape{Kind: strictyaml.Integer, Min: 1}, Doc: "How many partitions one deployment may rebuild; no bound by default.", Examples: []string{"100", "200"}},
+		strictyaml.Key{Name: "backfill", Preset: "{}", Doc: "How large a backfill may be without people being asked. What the ledger's history cannot estimate counts as more.", Shape: strictyaml.ObjectOf(
+			strictyaml.Key{Name: "max_partitions", Shape: strictyaml.Shape{Kind: strictyaml.Integer, Min: 1}, Doc: "How many partitions; no bound by default.", Examples: []string{"31", "90"}},
+			strictyaml.Key{Name: "max_rows", Shape: strictyaml.Shape{Kind: strictyaml.Integer, Min: 1}, Doc: "About how many rows; no bound by default.", Examples: []string{"10000000", "50000000"}},
+			strictyaml.Key{Name: "max_time", Shape: strictyaml.Shape{Kind: strictyaml.Duration}, Doc: "About how long; no bound by default.", Examples: []string{"30m", "2h"}},
+			strictyaml.Key{Name: "max_failures", Shape: strictyaml.Shape{Kind: strictyaml.Integer, Min: 1}, Preset: "10", Doc: "How many partitions may fail while the others go on; one more holds all of them, and asks.", Examples: []string{"1", "20"}},
+		)},
 		strictyaml.Key{Name: "freeze", Later: true},
 		strictyaml.Key{Name: "limits", Later: true},
 		strictyaml.Key{Name: "commands", Later: true},

@@ -7,6 +7,7 @@
 package turnback
 
 import (
+	"drawbridge/internal/effect"
 	"drawbridge/internal/generation"
 	"drawbridge/internal/release"
 )
@@ -52,6 +53,10 @@ type Target struct {
 	Tenure int64  `json:"tenure,omitempty"`
 	Owner  string `json:"owner,omitempty"`
 }
+
+// refills says that it is a backfill's: what that published is of the release that stays active, so only who published it tells
+// what goes back from what somebody else has published since.
+func (t Target) refills() bool { return effect.IsBackfill(effect.Owner(t.Owner).Workflow()) }
 
 // Facts is what a turn-back knows besides the partitions themselves. Decide does not change it.
 type Facts struct {

@@ -42,6 +42,8 @@ func (v view) decide() Item {
 	mine := v.Target.Owner != "" && v.path.owned(origin)
 	live := v.Generations[v.Live]
 	switch {
+	case v.Live != 0 && v.Target.refills() && !mine && origin.Kind == KindPublish:
+		return Item{Action: Leave, Case: 3, Reason: fmt.Sprintf("%s by another workflow since", says(v.Live))}
 	case v.Live != 0 && !v.K.None() && live.Digest == v.K.Release.Digest && live.Config == v.K.Config && made > e.at &&
 		(v.Target.Owner == "" || origin.Kind != KindPublish || origin.Owner != v.Target.Owner):
 		return Item{Action: Keep, Case: 2, Reason: fmt.Sprintf("generation %d is of %s already", v.Live, v.K.Release.Version)}

@@ -138,12 +138,15 @@ func (w *Warehouse) others(ctx context.Context, tx pgx.Tx, open turnback.TurnBac
 	return open, false, err
 }
 
-// fence stops workflows, and takes them out of the crossing.
+// fence stops workflows, and takes them out of the crossing and of the spans that they build again.
 func (w *Warehouse) fence(ctx context.Context, tx pgx.Tx, pipeline, why string, owners []string) error {
 	for _, o := range owners {
 		if err := w.ledger.LeaveCrossing(ctx, tx, pipeline, o); err != nil {
 			return err
 		}
+	}
+	if err := w.ledger.EndBackfills(ctx, tx, owners...); err != nil {
+		return err
 	}
 	return w.ledger.Fence(ctx, tx, why, owners...)
 }

@@ -1,10 +1,14 @@
 package conduct
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 
 	"go.temporal.io/sdk/workflow"
+
+	"drawbridge/internal/gate"
 )
 
 // Line is work over a cursor: its items are handed to lanes in order, are done beside each other, and are delivered one by
@@ -18,6 +22,9 @@ type Line[R any] struct {
 	// Do runs in a lane; Deliver runs outside of them, never twice at the same time.
 	Do      func(ctx workflow.Context, at Scope, item int) (R, error)
 	Deliver func(ctx workflow.Context, item int, result R) error
+	// Parts are what has failed of an item that was delivered: each is tried again or left out by itself, as an item that no other
+	// one has. Such items are negative. nil: an item fails as a whole.
+	Parts func(result R) []Failed
 	// MaxFailures is how many items may fail while the others go on. One more stops the line. 0: the first one does, and is
 	// the line's error.
 	MaxFailures int
@@ -30,6 +37,7 @@ type LineState struct {
 	Failed  []Failed `json:"failed,omitempty"`
 	Again   []int    `json:"again,omitempty"` // failed before, to be tried again
 	Skipped int      `json:"skipped,omitempty"`
+	Retries int      `json:"retries,omitempty"` // how often a person had it tried again
 }
 
 // Failed is an item that failed.
@@ -48,7 +56,38 @@ func (s *LineState) Retry() {
 		s.Again = append(s.Again, f.Item)
 	}
 	s.Failed = nil
+	s.Retries++
 }
+
+// Skip leaves out what failed, by name; no name is all of it. each is told every item that is left out; it may be nil.
+func (s *LineState) Skip(names []string, each func(item int)) {
+	s.Failed = slices.DeleteFunc(s.Failed, func(f Failed) bool {
+		if len(names) > 0 && !slices.Contains(names, f.Name) {
+			return false
+		}
+		if each != nil {
+			each(f.Item)
+		}
+		s.Skipped++
+		return true
+	})
+}
+
+// Names are the names of what failed.
+func (s *LineState) Names() []string {
+	names := make([]string, len(s.Failed))
+	for i, f := range s.Failed {
+		names[i] = f.Name
+	}
+	return names
+}
+
+// Fatal makes an error end a line, however many items may fail: it is about none of them.
+func Fatal(err error) error { return fatalError{err} }
+
+type fatalError struct{ error }
+
+func (e fatalError) Unwrap() error { return e.error }
 
 // lined is a line that runs.
 type lined[R any] struct {
@@ -108,8 +147,13 @@ func (r *lined[R]) deliver(ctx, lanes workflow.Context) error {
 					return err
 				}
 				r.fail(ctx, item, err)
-			} else if item == r.Next {
+				break
+			}
+			if item == r.Next {
 				r.Next++
+			}
+			if r.Parts != nil {
+				r.failed(ctx, r.Parts(result)...)
 			}
 		case r.idle():
 			return nil
@@ -216,14 +260,22 @@ func (r *lined[R]) deliverable() (int, bool) {
 
 // fail notes a failed item; one too many halts the line.
 func (r *lined[R]) fail(ctx workflow.Context, item int, err error) {
-	if r.MaxFailures == 0 {
-		if r.fatal == nil {
-			r.fatal = err
+	if fatal, ok := errors.AsType[fatalError](err); ok || r.MaxFailures == 0 {
+		if ok {
+			err = fatal.error
 		}
+		r.fatal = cmp.Or(r.fatal, err)
 		return
 	}
-	r.Failed = append(r.Failed, Failed{Item: item, Name: r.Name(item), Why: cut(Reason(err), cellLimit)})
-	r.c.Tell(ctx, r.At, fmt.Sprintf("%s failed: %s", r.Name(item), Reason(err)))
+	r.failed(ctx, Failed{Item: item, Name: r.Name(item), Why: Reason(err)})
+}
+
+func (r *lined[R]) failed(ctx workflow.Context, all ...Failed) {
+	for _, f := range all {
+		r.c.Tell(ctx, r.At, fmt.Sprintf("%s failed: %s", f.Name, f.Why))
+		f.Why = cut(f.Why, cellLimit)
+		r.Failed = append(r.Failed, f)
+	}
 	r.halted = r.halted || len(r.Failed) > r.MaxFailures
 }
 
@@ -241,25 +293,47 @@ func (r *lined[R]) gone(item int) bool {
 
 func (r *lined[R]) lanes() int { return len(r.working) }
 
-func (r *lined[R]) failures() []string {
-	names := make([]string, len(r.Failed))
-	for i, f := range r.Failed {
-		names[i] = f.Name
-	}
-	return names
-}
+func (r *lined[R]) failures() []string { return r.Names() }
 
 func (r *lined[R]) retry() { r.Retry() }
 
 func (r *lined[R]) skip(names []string) {
-	r.Failed = slices.DeleteFunc(r.Failed, func(f Failed) bool {
-		if len(names) > 0 && !slices.Contains(names, f.Name) {
-			return false
+	r.Skip(names, func(item int) {
+		if item >= r.Next {
+			r.skipped[item] = true
 		}
-		if f.Item >= r.Next {
-			r.skipped[f.Item] = true
-		}
-		r.Skipped++
-		return true
 	})
+}
+
+// rested is a line that has been halted, or is over, and of which something has failed: retry-failed and skip answer the question
+// what is to become of that.
+type rested struct {
+	*LineState
+	q *question
+}
+
+func (rested) lanes() int { return 0 }
+
+func (r rested) failures() []string { return r.Names() }
+
+func (r rested) retry() {
+	r.Retry()
+	r.q.Decided, r.q.Why = gate.Withdrawn, "what failed is tried again"
+}
+
+func (r rested) skip(names []string) {
+	if r.Skip(names, nil); len(r.Failed) == 0 {
+		r.q.Decided, r.q.Why = gate.Withdrawn, "what failed is left out"
+	}
+}
+
+// AskFailed asks what is to become of what failed. retry-failed and skip withdraw the question, as they answer it.
+func (c *Conductor) AskFailed(ctx workflow.Context, at Scope, g gate.Gate, s *LineState) (gate.Gate, error) {
+	q, err := c.put(ctx, at, g)
+	if err != nil {
+		return gate.Gate{}, err
+	}
+	c.line = rested{LineState: s, q: q}
+	defer func() { c.line = nil }()
+	return c.answer(ctx, q)
 }

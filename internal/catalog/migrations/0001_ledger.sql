@@ -50,6 +50,23 @@ CREATE TABLE ledger.crossing (
   since    timestamptz NOT NULL DEFAULT now()
 );
 
+-- A backfill, from before its first publish: it holds its span against others. The row stays open until its workflow has ended, in
+-- whatever way.
+CREATE TABLE ledger.backfill (
+  owner    text PRIMARY KEY,
+  pipeline text NOT NULL,
+  tenure   bigint NOT NULL REFERENCES ledger.tenure,
+  plan     text NOT NULL,                  -- digest of what is built
+  first    text NOT NULL,                  -- of the span, both ends included
+  last     text NOT NULL,
+  asks     boolean NOT NULL,               -- it is above a limit: people have to approve its plan
+  asked_by text NOT NULL DEFAULT '',
+  reason   text NOT NULL DEFAULT '',
+  since    timestamptz NOT NULL DEFAULT now(),
+  ended_at timestamptz
+);
+CREATE INDEX backfill_open ON ledger.backfill (pipeline) WHERE ended_at IS NULL;
+
 -- A turn-back, from before its first swap: the same command resumes an open one, and nothing else changes the pipeline.
 CREATE TABLE ledger.turn_back (
   tenure        bigint PRIMARY KEY REFERENCES ledger.tenure,

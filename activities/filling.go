@@ -1,0 +1,439 @@
+package activities
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"drawbridge/internal/admission"
+	"drawbridge/internal/backfill"
+	"drawbridge/internal/check"
+	"drawbridge/internal/effect"
+	"drawbridge/internal/fault"
+	"drawbridge/internal/gate"
+	"drawbridge/internal/generation"
+	"drawbridge/internal/partition"
+	"drawbridge/internal/pipeline"
+	"drawbridge/internal/release"
+)
+
+const backfillMedia = "application/vnd.drawbridge.backfill.v1+json"
+
+// Filler keeps backfills in the ledger.
+type Filler interface {
+	// BeginBackfill enters a backfill, once under its key, and returns the tenure under which it publishes.
+	BeginBackfill(ctx context.Context, e backfill.Entry, key effect.Key) (release.Tenure, error)
+	// Backfill is the one that an owner has entered; its plan is empty where there is none.
+	Backfill(ctx context.Context, owner effect.Owner) (backfill.Open, error)
+	// OpenBackfills are those of a pipeline that have not ended.
+	OpenBackfills(ctx context.Context, pipeline string) ([]backfill.Open, error)
+	// BackfillsOf are the starts of one backfill that have published what is not turned back, the latest first.
+	BackfillsOf(ctx context.Context, pipeline, workflow string) ([]effect.Owner, error)
+	// Crosses is who crosses a pipeline, and by which plan; empty: nobody.
+	Crosses(ctx context.Context, pipeline string) (owner, plan string, err error)
+	// Filled is how many partitions an owner has published that are live.
+	Filled(ctx context.Context, owner effect.Owner) (int, error)
+}
+
+// Filling are the activities of a backfill. Which partitions it builds, with which release, is its plan's; what is done of it is
+// the ledger's: so any of them may be repeated, resumed or taken over, and does exactly what is left.
+type Filling struct {
+	Site *Site
+	Now  func() time.Time
+}
+
+// PlanFillInput asks for a plan. The target names the pipeline, and no release: what is active is built.
+type PlanFillInput struct {
+	Target Target       `json:"target"`
+	Ask    backfill.Ask `json:"ask"`
+}
+
+// FillPlan is a plan, as workflows carry it, and where the pipeline is.
+type FillPlan struct {
+	Target  Target           `json:"target"`
+	Summary backfill.Summary `json:"summary"`
+	Rule    gate.Approval    `json:"rule"` // of every gate there
+}
+
+// Plan computes a plan and keeps it under its digest. It changes nothing, and may be repeated.
+func (a *Filling) Plan(ctx context.Context, in PlanFillInput) (FillPlan, error) {
+	target, _, w, err := a.Site.locate(ctx, in.Target)
+	if err != nil {
+		return FillPlan{}, a.Site.atOnce(err)
+	}
+	_, stop := pulse(ctx, partition.AllKey) // to find partitions in the data takes as long as to load it
+	defer stop()
+	active, err := w.Active(ctx, target.Release.Pipeline)
+	if err != nil {
+		return FillPlan{}, err
+	}
+	if !active.None() {
+		target.Release, target.Config = active.Release, active.Config
+	}
+	p, w, err := a.Site.open(ctx, target)
+	if err != nil {
+		return FillPlan{}, err
+	}
+	if err := unobstructed(ctx, "backfill", p, w); err != nil {
+		return FillPlan{}, err
+	}
+	observed, err := w.Observe(ctx, p)
+	if err != nil {
+		return FillPlan{}, err
+	}
+	sources, err := a.Site.sources(ctx, p, w)
+	if err != nil {
+		return FillPlan{}, err
+	}
+	observed.Sources = sources.Keys
+	changed, err := a.Site.Sources.Changed(p.Config, p, observed.Sources)
+	if err != nil {
+		return FillPlan{}, err
+	}
+	computed, err := backfill.Compute(backfill.Input{
+		Ask: in.Ask, Environment: a.Site.Environment, Pipeline: p, Active: active, Policy: a.Site.Policy, Observed: observed, Changed: changed,
+	})
+	if err != nil {
+		return FillPlan{}, err
+	}
+	digest, err := a.Site.Store.PutBlob(ctx, backfillMedia, backfill.Canonical(computed))
+	if err != nil {
+		return FillPlan{}, fmt.Errorf("keep plan: %w", err)
+	}
+	if digest != backfill.Digest(computed) {
+		return FillPlan{}, fault.Newf(fault.Invalid, "keep plan", backfill.Digest(computed), "report this", "the store knows it by another digest: "+digest)
+	}
+	return FillPlan{Target: target, Summary: backfill.Summarize(computed, p.Partition), Rule: a.Site.Policy.Approval}, nil
+}
+
+// BeginFillInput is a backfill that begins by a plan.
+type BeginFillInput struct {
+	Target Target `json:"target"`
+	Plan   string `json:"plan"` // digest
+	Round  int    `json:"round"`
+	By     string `json:"by"`
+	Reason string `json:"reason"`
+}
+
+// Begin enters a backfill: from here on no other one builds partitions of its span, and no deployment that would. It happens once
+// in a round; another round goes on by another plan.
+func (a *Filling) Begin(ctx context.Context, in BeginFillInput) (Entered, error) {
+	p, w, err := a.Site.open(ctx, in.Target)
+	if err != nil {
+		return Entered{}, err
+	}
+	pl, err := a.plan(ctx, in.Target, in.Plan)
+	if err != nil {
+		return Entered{}, err
+	}
+	if err := a.bends(pl); err != nil {
+		return Entered{}, err
+	}
+	beside, err := a.beside(ctx, in.Target, w, p, pl)
+	if err != nil {
+		return Entered{}, err
+	}
+	outputs := make([]string, len(p.Outputs))
+	for i, o := range p.Outputs {
+		outputs[i] = o.Table
+	}
+	tenure, err := w.BeginBackfill(ctx, backfill.Entry{
+		Plan: pl, Scheme: p.Partition, Outputs: outputs, Beside: beside, By: in.By, Reason: in.Reason,
+	}, in.Target.Effect("begin-backfill", "", in.Round))
+	if err != nil {
+		return Entered{}, err
+	}
+	epoch, err := w.Epoch(ctx)
+	return Entered{Tenure: tenure, Epoch: epoch, Rule: a.Site.Policy.Approval}, err
+}
+
+// bends holds a plan to this environment's own limits: whoever wrote the blob may have written anything, and how much it builds is
+// counted here. What it estimates is the ledger's word, which it cannot better by another plan of the same span.
+func (a *Filling) bends(pl backfill.Plan) error {
+	limits := a.Site.Policy.Backfill
+	over := limits.MaxPartitions > 0 && len(pl.Partitions) > limits.MaxPartitions ||
+		limits.MaxRows > 0 && (pl.Estimate.Unknown || pl.Estimate.Rows > limits.MaxRows) ||
+		limits.MaxTime > 0 && (pl.Estimate.Unknown || pl.Estimate.Took > limits.MaxTime)
+	if len(pl.Partitions) == 0 || over == (len(pl.Over) > 0) && pl.MaxFailures == limits.MaxFailures && pl.Slice > 0 {
+		return nil
+	}
+	return fault.Newf(fault.Conflict, "apply plan", gate.Short(backfill.Digest(pl)), "start the backfill again: it is planned anew",
+		"it is not what the policy of "+a.Site.Environment+" says")
+}
+
+// beside is the owner of the crossing, if what that builds is none of the span.
+func (a *Filling) beside(ctx context.Context, t Target, w Warehouse, p *pipeline.Pipeline, pl backfill.Plan) (string, error) {
+	owner, digest, err := w.Crosses(ctx, p.Name)
+	if err != nil || owner == "" {
+		return "", err
+	}
+	builds, err := a.Site.plan(ctx, digest)
+	if err != nil {
+		return "", err
+	}
+	span := backfill.Open{First: pl.Ask.From, Last: pl.Ask.To}
+	for _, env := range builds.Environments {
+		if env.Name != t.Environment {
+			continue
+		}
+		for _, s := range env.Slices {
+			for _, it := range s.Items {
+				if it.Partition != partition.AllKey && span.Has(p.Partition, it.Partition) {
+					workflow := effect.Owner(owner).Workflow()
+					return "", fault.Newf(fault.Conflict, "backfill", p.Name, "wait for it: drawbridge status "+workflow,
+						fmt.Sprintf("%s crosses here and builds %s too", workflow, it.Partition))
+				}
+			}
+		}
+	}
+	return owner, nil
+}
+
+// plan reads a plan by its digest, which the store verifies, and holds it to a target.
+func (a *Filling) plan(ctx context.Context, t Target, digest string) (backfill.Plan, error) {
+	var pl backfill.Plan
+	body, err := a.Site.Store.Blob(ctx, digest)
+	if err != nil {
+		return pl, fmt.Errorf("fetch plan %s: %w", digest, err)
+	}
+	if err := json.Unmarshal(body, &pl); err != nil {
+		return pl, fault.New(fault.Invalid, "read plan", digest, "start the backfill again", err)
+	}
+	if pl.Environment != t.Environment || pl.Release.Digest != t.Release.Digest || pl.Config != t.Config {
+		return pl, fault.Newf(fault.Refused, "apply plan", digest, "start the backfill again: it is planned anew", "the plan is about another release or environment")
+	}
+	return pl, nil
+}
+
+// FillInput is a slice of a backfill's plan.
+type FillInput struct {
+	Target Target `json:"target"`
+	Plan   string `json:"plan"`  // digest
+	Slice  int    `json:"slice"` // as the plan counts them; a negative one is a single partition, to be tried again
+	From   int    `json:"from"`  // to go on with, as the call before said
+	Round  int    `json:"round"` // a person's retry is a new one
+	// Failures is how many partitions may fail until it hands over.
+	Failures int    `json:"failures"`
+	By       string `json:"by"`
+	Reason   string `json:"reason"`
+}
+
+// Unfilled is a partition that could not be built or published, and why.
+type Unfilled struct {
+	Index     int           `json:"index"` // in the plan
+	Partition partition.Key `json:"partition"`
+	Why       string        `json:"why"`
+}
+
+// Filled is what a call did of a slice: counts, and what failed.
+type Filled struct {
+	// Next is the partition of the slice to go on with; 0: none is left.
+	Next      int        `json:"next,omitempty"`
+	Published int        `json:"published"`
+	Swaps     int        `json:"swaps"`
+	Rows      int64      `json:"rows"`
+	Failed    []Unfilled `json:"failed,omitempty"`
+	// Parked is why Next could not be published yet, Moved that the environment is not as it was when it began.
+	Parked generation.PublishResult `json:"parked,omitzero"`
+	About  string                   `json:"about,omitempty"`
+	Moved  bool                     `json:"moved,omitempty"`
+}
+
+// fillRounds is how often a partition is built again because others published there meanwhile.
+const fillRounds = 5
+
+// Fill builds, audits and publishes the partitions of a slice, one after another. When that takes long it hands over at the edge of
+// a partition, and the next call goes on from there. Each is done at most once under target + partition + round. One that cannot
+// be done is named in the answer and stops no other. It heartbeats, and each attempt makes generations of its own.
+func (a *Filling) Fill(ctx context.Context, in FillInput) (Filled, error) {
+	p, w, err := a.Site.open(ctx, in.Target)
+	if err != nil {
+		return Filled{}, err
+	}
+	f := filling{Filling: a, in: in, p: p, w: w}
+	if f.plan, err = a.plan(ctx, in.Target, in.Plan); err != nil {
+		return Filled{}, err
+	}
+	if err := f.entitled(ctx); err != nil {
+		return Filled{}, err
+	}
+	items := f.plan.Items(in.Slice)
+	var out Filled
+	began := a.Now()
+	for i := in.From; i < len(items); i++ {
+		if i > in.From && a.Now().Sub(began) >= edgeEvery || len(out.Failed) >= max(1, in.Failures) {
+			out.Next = i
+			return out, nil
+		}
+		active, err := w.Active(ctx, p.Name)
+		if err != nil {
+			return out, err
+		}
+		if active.Number != in.Target.Tenure {
+			out.Moved, out.Next = true, i
+			return out, nil
+		}
+		done, rows, err := f.fill(ctx, items[i])
+		switch {
+		case fault.ClassOf(err) != "":
+			if stopped := f.stopped(ctx); stopped != nil {
+				return out, stopped // it is not about a partition
+			}
+			out.Failed = append(out.Failed, Unfilled{Index: items[i].Index, Partition: items[i].Partition, Why: fault.Bound(err.Error())})
+		case err != nil:
+			return out, err // another attempt may do better; what was published is not done again
+		case !done.Done:
+			out.Parked, out.About, out.Next = done, f.about(items[i]), i
+			return out, nil
+		default:
+			out.Published++
+			out.Swaps += done.Swapped
+			out.Rows += rows
+		}
+	}
+	return out, nil
+}
+
+// filling is one slice as one activity works on it.
+type filling struct {
+	*Filling
+	in   FillInput
+	p    *pipeline.Pipeline
+	w    Warehouse
+	plan backfill.Plan
+}
+
+// entitled holds a slice to the backfill that its owner has entered, and that to the approval which its plan wants.
+func (f filling) entitled(ctx context.Context) error {
+	refuse := func(reason string) error {
+		return fault.Newf(fault.Refused, "backfill", f.p.Name, "start it again: drawbridge backfill "+f.p.Name+" --env "+f.Site.Environment, reason)
+	}
+	entered, err := f.w.Backfill(ctx, f.in.Target.Owner)
+	if err != nil {
+		return err
+	}
+	switch {
+	case entered.Plan != f.in.Plan || entered.Ended || entered.Tenure != f.in.Target.Tenure:
+		if stopped := f.stopped(ctx); stopped != nil {
+			return stopped
+		}
+		return refuse("its workflow has not begun it by this plan")
+	case !entered.Asks:
+		return nil
+	}
+	said, err := f.w.Said(ctx, f.in.Target.Owner)
+	if err != nil {
+		return err
+	}
+	var about []gate.Gate
+	for _, g := range said {
+		if g.Plan == f.in.Plan {
+			about = append(about, g)
+		}
+	}
+	if !gate.Satisfied(f.Site.Policy.Approval, gate.ApprovalOf(f.Site.Environment), about, f.Now(), true) {
+		return refuse("it is above the limits of " + f.Site.Environment + ", and no approval is recorded for its plan")
+	}
+	return nil
+}
+
+// stopped is why the backfill may go on with nothing at all; nil: it may.
+func (f filling) stopped(ctx context.Context) error {
+	return f.w.Admit(ctx, f.Site.ticket(f.in.Target, admission.Build, nil, nil))
+}
+
+func (f filling) step(round int) (PublishInput, int) {
+	round += f.in.Round * fillRounds
+	return PublishInput{Target: f.in.Target, Step: "backfill", Round: round, By: f.in.By, Reason: f.in.Reason}, round
+}
+
+// about names a publish in what people decide about it while it is held up.
+func (f filling) about(it backfill.Item) string {
+	return admission.AboutEffect(f.in.Target.Effect("backfill", it.Partition, f.in.Round))
+}
+
+// fill does one item: the answer says whether it is live, or what holds it up.
+func (f filling) fill(ctx context.Context, it backfill.Item) (generation.PublishResult, int64, error) {
+	for round := range fillRounds {
+		in, key := f.step(round)
+		built, err := f.build(ctx, it, key)
+		if err != nil {
+			return generation.PublishResult{}, 0, err
+		}
+		var rows int64
+		for _, b := range built {
+			rows += b.Generation.Rows
+			in.Swaps = append(in.Swaps, generation.Swap{Output: b.Generation.Output, Partition: b.Generation.Partition, From: b.From, To: b.Generation.ID})
+		}
+		spec := f.Site.publishSpec(ctx, in)
+		spec.Key.Partition, spec.About = it.Partition, f.about(it)
+		_, stop := pulse(ctx, it.Partition)
+		res, err := f.w.Publish(ctx, spec, f.Site.ticket(f.in.Target, admission.Publish, nil, in.Swaps), func(time.Duration, time.Duration) {})
+		stop()
+		if err != nil || res.WaitingFor != generation.ForOthers {
+			return res, rows, err
+		}
+	}
+	return generation.PublishResult{}, 0, fault.Newf(fault.Conflict, "backfill", string(it.Partition), "try it again when the other runs have ended", "other runs were faster, again and again")
+}
+
+// build builds an item, and holds it to its audit: only what passed is published without a person, and a run asks one.
+func (f filling) build(ctx context.Context, it backfill.Item, round int) ([]Built, error) {
+	spec := BuildSpec{
+		Key: f.in.Target.Effect("backfill", it.Partition, round), Config: f.in.Target.Config, Tenure: f.in.Target.Tenure, Pipeline: f.p,
+		Release: f.in.Target.Release, Partition: it.Partition, Application: application(ctx, "backfill"), Moment: f.in.Target.Now,
+	}
+	if it.Whole {
+		spec.Partition, spec.Outputs = f.plan.Last, f.plan.Whole
+	} else {
+		for _, o := range f.p.Outputs {
+			if o.Partition.By == f.p.Partition.By {
+				spec.Outputs = append(spec.Outputs, o.Table)
+			}
+		}
+	}
+	report, stop := pulse(ctx, it.Partition)
+	defer stop()
+	built, err := f.w.Build(ctx, spec, report)
+	if err != nil {
+		return nil, err
+	}
+	for _, b := range built {
+		v := check.Verdict(b.Results)
+		switch v.Outcome {
+		case gate.Pass, gate.None:
+			continue
+		case gate.Inconclusive:
+			return nil, fault.Newf(fault.Refused, "audit", b.Generation.Output, "let a person decide: drawbridge run "+f.p.Name+" --env "+f.Site.Environment+" --partition "+string(it.Partition),
+				"inconclusive: "+v.Reason)
+		case gate.Fail:
+		}
+		return nil, fault.Newf(fault.Refused, "audit", b.Generation.Output, "mend the data or the SQL, then: drawbridge retry-failed", v.Reason)
+	}
+	return built, nil
+}
+
+// EndFillInput ends a backfill.
+type EndFillInput struct {
+	Target Target `json:"target"`
+}
+
+// EndedFill is what a backfill has come to: how many partitions of it are live.
+type EndedFill struct {
+	Live int `json:"live"`
+}
+
+// End closes a backfill: its span is free, and what it has loaded goes. Twice is once.
+func (a *Filling) End(ctx context.Context, in EndFillInput) (EndedFill, error) {
+	_, w, err := a.Site.open(ctx, in.Target)
+	if err != nil {
+		return EndedFill{}, err
+	}
+	defer a.Site.changed()
+	if err := w.Leave(ctx, in.Target.Release.Pipeline, string(in.Target.Owner)); err != nil {
+		return EndedFill{}, err
+	}
+	live, err := w.Filled(ctx, in.Target.Owner)
+	return EndedFill{Live: live}, err
+}

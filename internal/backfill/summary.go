@@ -1,0 +1,97 @@
+package backfill
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"drawbridge/internal/partition"
+	"drawbridge/internal/release"
+)
+
+// Summary is what a workflow carries of a plan, however many partitions that has.
+type Summary struct {
+	Digest      string          `json:"digest"`
+	Release     release.Release `json:"release"`
+	Config      string          `json:"config,omitempty"`
+	Tenure      int64           `json:"tenure"`
+	Lanes       int             `json:"lanes"`
+	Slices      int             `json:"slices"`
+	Slice       int             `json:"slice"`
+	Partitions  int             `json:"partitions"` // what is one partition included
+	First       partition.Key   `json:"first,omitempty"`
+	Last        partition.Key   `json:"last,omitempty"`
+	MaxFailures int             `json:"max_failures"`
+	Current     int             `json:"current,omitempty"`
+	Missing     int             `json:"missing,omitempty"`
+	Estimate    Estimate        `json:"estimate"`
+	Over        []string        `json:"over,omitempty"`
+	// Lines are the plan in words, bounded.
+	Lines []string `json:"lines,omitempty"`
+}
+
+// spansNamed bounds how many spans a line names.
+const spansNamed = 6
+
+// Summarize bounds a plan.
+func Summarize(p Plan, scheme partition.Scheme) Summary {
+	s := Summary{
+		Digest: Digest(p), Release: p.Release, Config: p.Config, Tenure: p.Tenure, Lanes: p.Lanes, Slices: p.Slices(), Slice: p.Slice,
+		Partitions: len(p.Partitions), MaxFailures: p.MaxFailures, Current: total(p.Current), Missing: total(p.Missing),
+		Estimate: p.Estimate, Over: p.Over,
+	}
+	if len(p.Whole) > 0 {
+		s.Partitions++
+	}
+	if n := len(p.Partitions); n > 0 {
+		s.First, s.Last = p.Partitions[0], p.Partitions[n-1]
+	}
+	sorted := append([]partition.Key(nil), p.Partitions...)
+	scheme.Sort(sorted)
+	say := func(format string, args ...any) { s.Lines = append(s.Lines, fmt.Sprintf(format, args...)) }
+	say("build with %s: %s", p.Release, spansText(Spans(scheme, sorted)))
+	if len(p.Whole) > 0 {
+		say("and once, at the end, from the inputs of %s: %s", p.Last, strings.Join(p.Whole, ", "))
+	}
+	if len(p.Current) > 0 {
+		say("left as they are, of this release and no older than their files: %s", spansText(p.Current))
+	}
+	if len(p.Missing) > 0 {
+		say("without load files: %s", spansText(p.Missing))
+	}
+	say("estimate: %s, in %d lanes", p.Estimate, p.Lanes)
+	for _, over := range p.Over {
+		say("above a limit of %s: %s", p.Environment, over)
+	}
+	return s
+}
+
+func (e Estimate) String() string {
+	if e.Unknown {
+		return "unknown: the ledger has no build to go by"
+	}
+	return fmt.Sprintf("about %d rows, %s", e.Rows, max(e.Took, time.Second))
+}
+
+func total(spans []Span) int {
+	n := 0
+	for _, s := range spans {
+		n += s.Count
+	}
+	return n
+}
+
+func spansText(spans []Span) string {
+	if len(spans) == 0 {
+		return "nothing"
+	}
+	texts := make([]string, 0, spansNamed+1)
+	for i, s := range spans {
+		if i == spansNamed {
+			texts = append(texts, fmt.Sprintf("and %d more spans", len(spans)-i))
+			break
+		}
+		texts = append(texts, s.String())
+	}
+	return strings.Join(texts, ", ")
+}

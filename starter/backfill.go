@@ -1,0 +1,209 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"drawbridge/internal/backfill"
+	"drawbridge/internal/console"
+	"drawbridge/internal/dispatch"
+	"drawbridge/internal/fault"
+	"drawbridge/internal/partition"
+	"drawbridge/internal/view"
+	"drawbridge/workflows"
+	"drawbridge/workflows/conduct"
+)
+
+// span is the flags of backfill.
+type span struct {
+	env, from, to, order, reason string
+	config                       []string
+	lanes                        int
+	force, dryRun, detach        bool
+}
+
+func (a *app) backfillCommand() *cobra.Command {
+	var s span
+	cmd := &cobra.Command{
+		Use:   "backfill PIPELINE --env ENV --from KEY --to KEY",
+		Short: "Build a span of partitions again, with the release that is active",
+		Long: `Builds every partition from one key to another, both included, with the release that is active in the environment: each is built
+aside, audited and published on its own, in lanes. What is of that release already and no older than its files is left as it is,
+unless --force. Outputs that are one partition are built once, at the end.
+
+One that fails stops no other: at the end, or when too many have failed, it asks. drawbridge retry-failed tries them again, skip
+leaves them out. pause, resume, set-lanes and cancel steer it; what is published stays. Above the limits of the environment's policy
+(backfill:) people approve its plan first. The same command again goes on with what is left; --dry-run shows the plan.`,
+		Example: "  drawbridge backfill shop --env prod --from 2026-01-01 --to 2026-01-31 --dry-run\n  drawbridge backfill shop --env prod --from 2026-01-01 --to 2026-01-31 --reason 'the files were corrected'\n  drawbridge backfill rollback backfill/shop/prod/2026-01-01..2026-01-31 --reason 'the correction was wrong'",
+		GroupID: groupChange,
+		Args:    between(1, 1, "PIPELINE"),
+		RunE:    func(cmd *cobra.Command, args []string) error { return a.backfill(cmd.Context(), args[0], s) },
+	}
+	a.asFlag(cmd)
+	f := cmd.Flags()
+	f.StringVar(&s.env, "env", "", "environment")
+	f.StringVar(&s.from, "from", "", "the first partition, such as 2026-01-01")
+	f.StringVar(&s.to, "to", "", "the last partition, such as 2026-01-31")
+	f.StringVar(&s.order, "order", string(backfill.Oldest), "which are built first: oldest or newest")
+	f.IntVar(&s.lanes, "lanes", 0, "how many slices are built at the same time (default: publish.lanes of the policy)")
+	f.BoolVar(&s.force, "force", false, "build what is current as well")
+	f.StringVar(&s.reason, "reason", "", "why, for the history")
+	f.StringArrayVar(&s.config, "config", nil, "ENV=FILE: a config that says where the pipeline is, in place of the packed one")
+	f.BoolVar(&s.dryRun, "dry-run", false, "show the plan, and change nothing")
+	f.BoolVar(&s.detach, "detach", false, "return when it has started")
+	cmd.AddCommand(a.backfillRollbackCommand())
+	return cmd
+}
+
+// ask reads the flags into what is asked for. The keys are read by the environment's worker, which knows the pipeline; here they are
+// only held to what may be part of an ID.
+func (s span) ask() (backfill.Ask, error) {
+	refuse := func(flag, hint, reason string) (backfill.Ask, error) {
+		return backfill.Ask{}, fault.Newf(fault.Invalid, "read", flag, hint, reason)
+	}
+	ask := backfill.Ask{Order: backfill.Order(s.order), Force: s.force, Lanes: s.lanes}
+	switch {
+	case s.env == "":
+		return refuse("--env", "name the environment: --env prod", "it is missing")
+	case s.from == "" || s.to == "":
+		return refuse("--from and --to", "give both: --from 2026-01-01 --to 2026-01-31", "one of them is missing")
+	case ask.Order != backfill.Oldest && ask.Order != backfill.Newest:
+		return refuse("--order", "write oldest or newest", "there is no such order")
+	case s.lanes < 0 || s.lanes > conduct.MaxLanes:
+		return refuse("--lanes", fmt.Sprintf("give 1 to %d", conduct.MaxLanes), "it is no number of lanes")
+	}
+	var err error
+	if ask.From, err = partition.Typed(s.from); err != nil {
+		return ask, err
+	}
+	ask.To, err = partition.Typed(s.to)
+	return ask, err
+}
+
+func (a *app) backfill(ctx context.Context, arg string, s span) error {
+	ask, err := s.ask()
+	if err != nil {
+		return err
+	}
+	by, err := a.by()
+	if err != nil {
+		return err
+	}
+	name, err := named(arg)
+	if err != nil {
+		return err
+	}
+	configs, err := a.configs(ctx, s.config)
+	if err != nil {
+		return err
+	}
+	desk, err := a.desk(ctx)
+	if err != nil {
+		return err
+	}
+	order := dispatch.Order{
+		ID: workflows.BackfillID(name, s.env, ask.From, ask.To), Workflow: workflows.BackfillName,
+		Pipeline: name, By: by, Environments: []string{s.env},
+		Summary: fmt.Sprintf("build %s in %s again, %s to %s", name, s.env, ask.From, ask.To), Details: quoted(s.reason),
+		Input: workflows.BackfillInput{
+			Pipeline: name, Environment: s.env, Config: configs[s.env], Ask: ask, DryRun: s.dryRun, By: by, Reason: s.reason,
+		},
+	}
+	if s.dryRun {
+		return a.preview(ctx, desk, workflows.BackfillPreview, order)
+	}
+	t, err := desk.Begin(ctx, order)
+	if err != nil {
+		return err
+	}
+	return a.followUnless(ctx, s.detach, t, s.env)
+}
+
+// quoted is a reason as a workflow's details show it.
+func quoted(reason string) string {
+	if reason == "" {
+		return ""
+	}
+	return "> " + reason
+}
+
+func (a *app) backfillRollbackCommand() *cobra.Command {
+	var reason, verify string
+	var dryRun, detach bool
+	cmd := &cobra.Command{
+		Use:   "rollback ID --reason TEXT",
+		Short: "Turn a backfill back",
+		Long: `Every partition that the backfill has published returns to what was live there before. One that somebody published since stays, and
+is listed. Whatever stops it, the same command goes on with exactly what is left. Where the backfill was started more than once, each
+start is turned back by itself, the latest first: run it again for the one before.`,
+		Example: "  drawbridge backfill rollback backfill/shop/prod/2026-01-01..2026-01-31 --reason 'the correction was wrong'",
+		Args:    between(1, 1, "ID of a backfill"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			name, env, ok := workflows.Backfilled(args[0])
+			if !ok {
+				return fault.Newf(fault.Invalid, "roll back", args[0], "name one, such as backfill/shop/prod/2026-01-01..2026-01-31; drawbridge status lists them", "it is no backfill")
+			}
+			return a.turnBack(cmd.Context(), name, turnBack{env: env, reason: reason, verify: verify, data: "rebuild", dryRun: dryRun, detach: detach, workflow: args[0]})
+		},
+	}
+	a.asFlag(cmd)
+	f := cmd.Flags()
+	f.StringVar(&reason, "reason", "", "why, for the history")
+	f.StringVar(&verify, "verify", "quick", "before anything is locked: quick, or full (recount rows and checksums)")
+	f.BoolVar(&dryRun, "dry-run", false, "say what would happen, and change nothing")
+	f.BoolVar(&detach, "detach", false, "return when it has started")
+	return cmd
+}
+
+func (a *app) retryFailedCommand() *cobra.Command {
+	m := conduct.Command{Kind: conduct.RetryFailed}
+	cmd := &cobra.Command{
+		Use:     "retry-failed ID",
+		Short:   "Try the failed partitions of a backfill again",
+		Long:    "Builds what has failed again, from the files as they are now.\n\n" + steeringHelp,
+		Example: "  drawbridge retry-failed backfill/shop/prod/2026-01-01..2026-01-31",
+		GroupID: groupChange,
+		Args:    between(1, 1, "ID"),
+		RunE:    func(cmd *cobra.Command, args []string) error { return a.steer(cmd.Context(), args[0], m) },
+	}
+	a.steerFlags(cmd, &m)
+	return cmd
+}
+
+func (a *app) skipCommand() *cobra.Command {
+	m := conduct.Command{Kind: conduct.Skip}
+	cmd := &cobra.Command{
+		Use:     "skip ID PARTITION… --reason TEXT",
+		Short:   "Leave failed partitions of a backfill out",
+		Long:    "Leaves what has failed as it was before the backfill.\n\n" + steeringHelp,
+		Example: "  drawbridge skip backfill/shop/prod/2026-01-01..2026-01-31 2026-01-17 --reason 'the shop was closed'",
+		GroupID: groupChange,
+		Args:    cobra.MinimumNArgs(2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if m.Reason == "" {
+				return fault.Newf(fault.Invalid, "skip", strings.Join(args[1:], ", "), "say why: --reason TEXT", "the reason is missing")
+			}
+			m.Items = args[1:]
+			return a.steer(cmd.Context(), args[0], m)
+		},
+	}
+	a.steerFlags(cmd, &m)
+	return cmd
+}
+
+// preview is a question like any other: it changes nothing, and ends soon whatever died.
+func (a *app) preview(ctx context.Context, desk *dispatch.Desk, kind string, o dispatch.Order) error {
+	s, err := dispatch.Ask[workflows.Status](ctx, desk, kind, o)
+	if err != nil {
+		return err
+	}
+	desk.Listener.Status(s, nil)
+	v := view.View{ID: o.ID, Status: s}
+	if err := a.answer(v, func(x console.Screen) string { return x.Ending(v) }); err != nil {
+		return err
+	}
+	return exitOf(s).err()
+}

@@ -1,0 +1,479 @@
+package workflows
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/workflow"
+
+	"drawbridge/activities"
+	"drawbridge/internal/backfill"
+	"drawbridge/internal/gate"
+	"drawbridge/internal/generation"
+	"drawbridge/workflows/conduct"
+)
+
+// Backfill builds a span of partitions again, with the release that is active.
+//
+//	planning → waiting (above a limit) → crossing ⇄ waiting, paused → done | stuck | refused (nothing was published)
+//
+// It promises: every partition is built aside, audited and published on its own, at most once in a round; one that fails stops no
+// other, and is named; whatever stops it, what is published stays, whole, and the same command goes on with what is left; nothing
+// is published of a release that is not the active one.
+func Backfill(ctx workflow.Context, in BackfillInput) (Status, error) {
+	head := conduct.Header{Kind: "backfill", Pipeline: in.Pipeline, By: in.By, Stage: StagePlanning, Environment: in.Environment}
+	b := &filling{in: in, state: &BackfillState{}}
+	if in.State != nil {
+		b.state = in.State
+		head = in.State.Header
+	}
+	c, err := conduct.Open(ctx, head, b, Takes(BackfillName)...)
+	if err != nil {
+		return Status{}, err
+	}
+	b.Conductor = c
+	err = c.Run(ctx, "backfill "+in.Pipeline, b.run, b.back)
+	return Status{Header: c.Header(), Backfill: b.shown()}, err
+}
+
+// BackfillState is what a backfill carries across continue-as-new: counts and a cursor, however many partitions there are.
+type BackfillState struct {
+	Header conduct.Header    `json:"header"`
+	Target activities.Target `json:"target"`
+	Plan   backfill.Summary  `json:"plan"`
+	Rule   gate.Approval     `json:"rule"`
+	// Round counts the plans: the effects of each have keys of their own.
+	Round int               `json:"round"`
+	Line  conduct.LineState `json:"line"`
+	// Tries counts the rounds of building that are behind it: those of the plans before this one.
+	Tries int `json:"tries"`
+	// MaxFailures is how many may fail until people are asked.
+	MaxFailures int       `json:"max_failures"`
+	Published   int       `json:"published"`
+	Rows        int64     `json:"rows"`
+	Since       time.Time `json:"since"`
+	Speed       float64   `json:"speed"` // partitions a second, an exponential average
+	Last        time.Time `json:"last"`  // when the last of them were published
+}
+
+// filling is one backfill.
+type filling struct {
+	*conduct.Conductor
+	in    BackfillInput
+	state *BackfillState
+	over  bool
+}
+
+func (b *filling) at(step string) conduct.Scope {
+	return conduct.Scope{Environment: b.in.Environment, Step: step}
+}
+
+func (b *filling) run(ctx workflow.Context) error {
+	if b.in.State != nil {
+		b.Rule(b.in.Environment, b.state.Rule)
+	} else if over, err := b.begin(ctx); err != nil || over {
+		return err
+	}
+	for {
+		moved, err := b.fill(ctx)
+		if err != nil {
+			return err
+		}
+		if !moved {
+			break
+		}
+		if over, err := b.goOn(ctx); err != nil || over {
+			return err
+		}
+	}
+	return b.end(ctx)
+}
+
+// begin plans, asks where it is more than the environment lets through, and enters. over says that there is nothing to do.
+func (b *filling) begin(ctx workflow.Context) (over bool, err error) {
+	b.At(ctx, StagePlanning, b.at("plan"), fmt.Sprintf("looking at %s to %s in %s", b.in.Ask.From, b.in.Ask.To, b.in.Environment))
+	if err := b.plan(ctx); err != nil {
+		return false, err
+	}
+	for _, line := range b.state.Plan.Lines {
+		b.Tell(ctx, b.at("plan"), line)
+	}
+	p := b.state.Plan
+	switch {
+	case p.Partitions == 0:
+		b.Finish(ctx, StageDone, b.at(""), fmt.Sprintf("nothing to do: %s of this release and no older than their files%s", count(p.Current, "partition"), missing(p)))
+		return true, nil
+	case b.in.DryRun:
+		b.Finish(ctx, StageDone, b.at(""), fmt.Sprintf("dry run: %s would be built with %s, %s%s", count(p.Partitions, "partition"), p.Release, p.Estimate, missing(p)))
+		return true, nil
+	}
+	return false, b.enter(ctx)
+}
+
+func missing(p backfill.Summary) string {
+	if p.Missing == 0 {
+		return ""
+	}
+	return fmt.Sprintf("; %s without load files", count(p.Missing, "partition"))
+}
+
+// plan computes a plan by what is active now.
+func (b *filling) plan(ctx workflow.Context) error {
+	target := activities.Target{Environment: b.in.Environment, Config: b.in.Config, Owner: owner(ctx)}
+	target.Release.Pipeline = b.in.Pipeline
+	planned, err := PlanBackfill.Do(ctx, b.Conductor, b.at("plan"), "plan backfill", activities.PlanFillInput{Target: target, Ask: b.in.Ask})
+	if err != nil {
+		return err
+	}
+	b.state.Target, b.state.Plan, b.state.Rule = planned.Target, planned.Summary, planned.Rule
+	b.state.Target.Owner = owner(ctx)
+	if b.state.Round > 0 {
+		b.state.Tries += b.state.Line.Retries + 1
+	}
+	b.state.Line = conduct.LineState{}
+	b.state.MaxFailures = planned.Summary.MaxFailures
+	b.Rule(b.in.Environment, planned.Rule)
+	b.About(planned.Summary.Release, planned.Summary.Digest)
+	return nil
+}
+
+// enter takes the span, and asks for the approval that its size wants.
+func (b *filling) enter(ctx workflow.Context) error {
+	entered, err := BeginBackfill.Do(ctx, b.Conductor, b.at("begin"), "begin backfill", activities.BeginFillInput{
+		Target: b.state.Target, Plan: b.state.Plan.Digest, Round: b.state.Round, By: b.in.By, Reason: b.in.Reason,
+	})
+	b.state.Round++
+	if err != nil {
+		return err
+	}
+	if b.state.Since.IsZero() {
+		b.state.Since = workflow.Now(ctx)
+	}
+	b.state.Last = workflow.Now(ctx)
+	b.state.Target.Tenure, b.state.Target.Epoch, b.state.Target.Swaps = entered.Tenure.Number, entered.Epoch, 0
+	if len(b.state.Plan.Over) == 0 {
+		return nil
+	}
+	at := b.at("approval")
+	g, err := b.Ask(ctx, at, gate.Gate{
+		Name: gate.ApprovalOf(b.in.Environment), Choices: []gate.Choice{gate.Approve, gate.Reject},
+		Question: fmt.Sprintf("build %s of %s in %s again, %s?", count(b.state.Plan.Partitions, "partition"), b.state.Plan.Release, b.in.Environment, b.state.Plan.Estimate),
+		Verdict:  gate.Verdict{Outcome: gate.Inconclusive, Reason: strings.Join(b.state.Plan.Over, "; ")},
+	})
+	if err != nil {
+		return err
+	}
+	if err := record(ctx, b.Conductor, at, b.state.Target, g); err != nil {
+		return err
+	}
+	if g.Decided != gate.Approve {
+		return conduct.Refused(at.Step, g.Why)
+	}
+	return nil
+}
+
+// errMoved says that the environment is not as it was when the backfill began.
+var errMoved = errors.New("another release is active")
+
+// fill builds slices in lanes until all are done or what failed is left by a person's word. moved says that something else became
+// active meanwhile.
+func (b *filling) fill(ctx workflow.Context) (moved bool, err error) {
+	s := b.state
+	for !s.Line.Over(s.Plan.Slices) || len(s.Line.Failed) > 0 {
+		b.At(ctx, StageCrossing, b.at("backfill"), fmt.Sprintf("building %s with %s", count(s.Plan.Partitions, "partition"), s.Plan.Release.Version))
+		err := b.line().Run(ctx, b.Conductor, &s.Line)
+		switch {
+		case errors.Is(err, errMoved):
+			return true, nil
+		case err != nil:
+			return false, err
+		case workflow.GetInfo(ctx).GetContinueAsNewSuggested() && !s.Line.Over(s.Plan.Slices):
+			return false, b.continueAsNew(ctx)
+		case len(s.Line.Failed) == 0:
+			continue
+		case !s.Line.Over(s.Plan.Slices) && len(s.Line.Failed) <= s.MaxFailures:
+			continue // somebody had some of it tried again while the lanes were drained
+		}
+		if left, err := b.failed(ctx); err != nil || left {
+			return false, err
+		}
+	}
+	return false, nil
+}
+
+func (b *filling) continueAsNew(ctx workflow.Context) error {
+	return b.ContinueAsNew(ctx, BackfillName, func(carried conduct.Header) any {
+		in := b.in
+		state := *b.state
+		state.Header = carried
+		in.State = &state
+		return in
+	})
+}
+
+func (b *filling) line() conduct.Line[activities.Filled] {
+	s := b.state
+	return conduct.Line[activities.Filled]{
+		At: b.at("backfill"), Total: s.Plan.Slices, Lanes: s.Plan.Lanes, MaxFailures: s.MaxFailures,
+		Name: func(item int) string { return slice(item) },
+		Do:   b.slice,
+		Deliver: func(ctx workflow.Context, _ int, done activities.Filled) error {
+			if done.Published > 0 {
+				b.Tell(ctx, b.at("backfill"), fmt.Sprintf("%d of %d published", s.Published, s.Plan.Partitions))
+			}
+			return nil
+		},
+		Parts: func(done activities.Filled) []conduct.Failed {
+			failed := make([]conduct.Failed, len(done.Failed))
+			for i, f := range done.Failed {
+				failed[i] = conduct.Failed{Item: backfill.Single(f.Index), Name: string(f.Partition), Why: f.Why}
+			}
+			return failed
+		},
+	}
+}
+
+// slice has one slice built and published, from edge to edge, and parks where something holds it up.
+func (b *filling) slice(ctx workflow.Context, at conduct.Scope, item int) (activities.Filled, error) {
+	s := b.state
+	in := activities.FillInput{Plan: s.Plan.Digest, Slice: item, Round: s.Tries, By: b.in.By, Reason: b.in.Reason}
+	if item < 0 {
+		in.Round += s.Line.Retries
+	}
+	name := fmt.Sprintf("build slice %d of %d", item+1, s.Plan.Slices)
+	if item < 0 {
+		name = "build again what failed"
+	}
+	var all activities.Filled
+	for wait := (holding{}); ; {
+		in.Target = s.Target
+		in.Target.Now = workflow.Now(ctx)
+		in.Failures = s.MaxFailures + 1 - len(s.Line.Failed) - len(all.Failed)
+		done, err := FillSlice.Do(ctx, b.Conductor, at.At("backfill"), name, in)
+		if err != nil {
+			if temporal.IsCanceledError(err) {
+				return all, err
+			}
+			return all, conduct.Fatal(err)
+		}
+		b.note(ctx, done)
+		all.Published, all.Failed = all.Published+done.Published, append(all.Failed, done.Failed...)
+		if done.Next == 0 && !done.Moved && done.Parked.WaitingFor == "" {
+			return all, nil
+		}
+		in.From = done.Next
+		switch {
+		case done.Moved:
+			return all, conduct.Fatal(errMoved)
+		case done.Parked.WaitingFor == generation.ForHold:
+			if err := wait.out(ctx, b.Conductor, at, done.Parked.Why); err != nil {
+				return all, err
+			}
+		case done.Parked.WaitingFor != "":
+			if err := b.park(ctx, at, done); err != nil {
+				return all, err
+			}
+		}
+		if err := b.Checkpoint(ctx); err != nil {
+			return all, err
+		}
+	}
+}
+
+// park asks what to do about whoever holds a publish up.
+func (b *filling) park(ctx workflow.Context, at conduct.Scope, held activities.Filled) error {
+	g, err := b.Ask(ctx, at, parked("backfill", held.About, b.state.Target, held.Parked))
+	if err != nil {
+		return err
+	}
+	if err := goesOn(ctx, b.Conductor, at, b.state.Target, g); err != nil {
+		return conduct.Fatal(err)
+	}
+	return nil
+}
+
+// speedOf is how much the last call counts in the average speed.
+const speedOf = 0.2
+
+// note counts what a call has done.
+func (b *filling) note(ctx workflow.Context, done activities.Filled) {
+	s, now := b.state, workflow.Now(ctx)
+	s.Published += done.Published
+	s.Rows += done.Rows
+	s.Target.Swaps += done.Swaps
+	if took := now.Sub(s.Last).Seconds(); done.Published > 0 && took > 0 {
+		speed := float64(done.Published) / took
+		if s.Speed == 0 {
+			s.Speed = speed
+		}
+		s.Speed += speedOf * (speed - s.Speed)
+		s.Last = now
+	}
+}
+
+// failed asks what is to become of what failed: too much of it, or all the others are done. left says that it is left as it is.
+func (b *filling) failed(ctx workflow.Context) (left bool, err error) {
+	s := b.state
+	names := strings.Join(firstOf(s.Line.Names()), ", ")
+	question := gate.Gate{
+		Name: "failed-" + b.in.Environment, Endless: true, Choices: []gate.Choice{gate.Retry, gate.Keep},
+		Question: fmt.Sprintf("%s failed, all others are published: try again (drawbridge retry-failed), leave out (drawbridge skip), or end with them as they are (keep)?", count(len(s.Line.Failed), "partition")),
+		Verdict:  gate.Verdict{Outcome: gate.Inconclusive, Reason: names},
+	}
+	if !s.Line.Over(s.Plan.Slices) {
+		question.Choices = []gate.Choice{gate.Retry, gate.Proceed, gate.Keep}
+		question.Question = fmt.Sprintf("%s failed, more than %d: try again (drawbridge retry-failed), go on with the others (proceed), or end here (keep)?", count(len(s.Line.Failed), "partition"), s.MaxFailures)
+	}
+	for _, f := range s.Line.Failed {
+		question.Verdict.Evidence = append(question.Verdict.Evidence, gate.Evidence{Name: f.Name, Note: f.Why, Outcome: gate.Fail})
+	}
+	question.Verdict.Evidence = worstFirst(question.Verdict.Evidence)
+	g, err := b.AskFailed(ctx, b.at("backfill"), question, &s.Line)
+	if err != nil {
+		return false, err
+	}
+	switch g.Decided {
+	case gate.Retry:
+		s.Line.Retry()
+	case gate.Proceed:
+		s.MaxFailures = len(s.Line.Failed) + s.Plan.MaxFailures
+	case gate.Keep:
+		return true, nil
+	case gate.Approve, gate.Reject, gate.Rollback, gate.Terminate, gate.Withdrawn:
+	}
+	return false, nil
+}
+
+// goOn asks whether to go on with what is active now, under a new plan. The same release, of which single partitions went back, is
+// no question. over says that it ends here.
+func (b *filling) goOn(ctx workflow.Context) (over bool, err error) {
+	was := b.state.Plan
+	if err := b.plan(ctx); err != nil {
+		return false, err
+	}
+	now := b.state.Plan
+	if now.Release.Digest != was.Release.Digest || now.Config != was.Config {
+		g, err := b.Ask(ctx, b.at("backfill"), gate.Gate{
+			Name: "moved-" + b.in.Environment, Endless: true, Choices: []gate.Choice{gate.Proceed, gate.Keep},
+			Question: fmt.Sprintf("%s is active since, not %s: go on with it, %s again (proceed), or end here (keep)?", now.Release, was.Release, count(now.Partitions, "partition")),
+			Verdict:  gate.Verdict{Outcome: gate.Inconclusive, Reason: fmt.Sprintf("%s published with %s", count(b.state.Published, "partition"), was.Release)},
+		})
+		if err != nil {
+			return false, err
+		}
+		if g.Decided != gate.Proceed {
+			return true, b.end(ctx)
+		}
+	}
+	b.state.Published, b.state.Rows = 0, 0
+	if now.Partitions == 0 {
+		return true, b.end(ctx)
+	}
+	return false, b.enter(ctx)
+}
+
+// end frees the span and says what it came to.
+func (b *filling) end(ctx workflow.Context) error {
+	s := b.state
+	ended, err := EndBackfill.Do(ctx, b.Conductor, b.at("end"), "end backfill", activities.EndFillInput{Target: s.Target})
+	if err != nil {
+		return err
+	}
+	b.over = true
+	sentence := fmt.Sprintf("%s published with %s", count(ended.Live, "partition"), s.Plan.Release)
+	if s.Line.Skipped > 0 {
+		sentence += fmt.Sprintf("; left out: %d", s.Line.Skipped)
+	}
+	if s.Plan.Current > 0 {
+		sentence += fmt.Sprintf("; current already: %d", s.Plan.Current)
+	}
+	sentence += missing(s.Plan)
+	stage := StageDone
+	if n := len(s.Line.Failed); n > 0 {
+		stage = StageStuck
+		sentence += fmt.Sprintf("; failed: %s", strings.Join(firstOf(s.Line.Names()), ", "))
+	} else if !s.Line.Over(s.Plan.Slices) {
+		stage = StageStuck
+		sentence += "; it ended before the others were built: another release is active"
+	}
+	b.Finish(ctx, stage, b.at(""), sentence)
+	return nil
+}
+
+// namesShown bounds how many names a sentence has.
+const namesShown = 12
+
+func firstOf(names []string) []string {
+	if more := len(names) - namesShown; more > 0 {
+		return append(names[:namesShown:namesShown], fmt.Sprintf("and %d more", more))
+	}
+	return names
+}
+
+// back says what stays when it was stopped: every partition that it has published, whole. Nothing is turned back unasked.
+func (b *filling) back(ctx workflow.Context, cause error) (conduct.Outcome, error) {
+	if b.state.Target.Tenure == 0 || b.over {
+		return conduct.Outcome{}, nil
+	}
+	ended, err := EndBackfill.Soon(ctx, b.in.Environment, "end backfill", activities.EndFillInput{Target: b.state.Target})
+	if err != nil {
+		return conduct.Outcome{}, err
+	}
+	if ended.Live == 0 {
+		return conduct.Outcome{}, nil
+	}
+	id := workflow.GetInfo(ctx).WorkflowExecution.ID
+	return conduct.Outcome{Left: []string{fmt.Sprintf("%s that it has published (drawbridge backfill rollback %s)", count(ended.Live, "partition"), id)}}, nil
+}
+
+// BackfillStatus is a backfill as status shows it.
+type BackfillStatus struct {
+	From       string  `json:"from"`
+	To         string  `json:"to"`
+	Partitions int     `json:"partitions"`
+	Published  int     `json:"published"`
+	Failed     int     `json:"failed,omitempty"`
+	Skipped    int     `json:"skipped,omitempty"`
+	Current    int     `json:"current,omitempty"`
+	Missing    int     `json:"missing,omitempty"`
+	Rows       int64   `json:"rows"`
+	Lanes      int     `json:"lanes"`
+	Speed      float64 `json:"partitions_per_second,omitempty"`
+	// Left is how long the rest will take at that speed.
+	Left string `json:"left,omitempty"`
+	// Failures are what failed, with why.
+	Failures []conduct.Failed `json:"failures,omitempty"`
+}
+
+func (b *filling) shown() *BackfillStatus {
+	s := b.state
+	out := &BackfillStatus{
+		From: string(b.in.Ask.From), To: string(b.in.Ask.To), Partitions: s.Plan.Partitions, Published: s.Published,
+		Failed: len(s.Line.Failed), Skipped: s.Line.Skipped, Current: s.Plan.Current, Missing: s.Plan.Missing,
+		Rows: s.Rows, Lanes: s.Plan.Lanes, Speed: s.Speed, Failures: s.Line.Failed[:min(len(s.Line.Failed), evidenceLimit)],
+	}
+	if left := out.Partitions - out.Published - out.Failed - out.Skipped; left > 0 && s.Speed > 0 {
+		out.Left = time.Duration(float64(left) / s.Speed * float64(time.Second)).Round(time.Second).String()
+	}
+	return out
+}
+
+// Status implements conduct.Face.
+func (b *filling) Status(h conduct.Header) any { return Status{Header: h, Backfill: b.shown()} }
+
+// Details implements conduct.Face.
+func (b *filling) Details() []string {
+	s := b.shown()
+	lines := []string{fmt.Sprintf("**%d of %d partitions** published, %d failed, %d left out, %d lanes; %s left", s.Published, s.Partitions, s.Failed, s.Skipped, s.Lanes, s.Left), ""}
+	if len(s.Failures) == 0 {
+		return lines
+	}
+	lines = append(lines, "| partition | why |", "|---|---|")
+	for _, f := range s.Failures {
+		lines = append(lines, fmt.Sprintf("| %s | %s |", conduct.Cell(f.Name), conduct.Cell(f.Why)))
+	}
+	return append(lines, "")
+}
