@@ -21,6 +21,7 @@ import (
 	"drawbridge/internal/fault"
 	"drawbridge/internal/gate"
 	"drawbridge/internal/generation"
+	"drawbridge/internal/partition"
 	"drawbridge/internal/pipeline"
 	"drawbridge/internal/pipeline/scaffold"
 	"drawbridge/internal/plan"

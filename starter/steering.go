@@ -25,8 +25,8 @@ func (a *app) pauseCommand() *cobra.Command {
 	m := conduct.Command{Kind: conduct.Pause}
 	cmd := &cobra.Command{
 		Use:   "pause PIPELINE[@VERSION]|ID --reason TEXT",
-		Short: "Hold a deployment or a rollback at the next edge of a partition",
-		Long: `Holds a deployment or a rollback: no further partition is begun, until resume. What has begun goes on to the edge of its
+		Short: "Hold a deployment, a backfill or a rollback at the next edge of a partition",
+		Long: `Holds a deployment, a backfill or a rollback: no further partition is begun, until resume. What has begun goes on to the edge of its
 partition, and what is published stays; status shows who paused it and why, and how long it took until the pause held. A
 deployment that watches has no work to hold, and a run is one partition: both are refused. A paused one can be cancelled.
 
@@ -64,8 +64,8 @@ func (a *app) setLanesCommand() *cobra.Command {
 	m := conduct.Command{Kind: conduct.SetLanes}
 	cmd := &cobra.Command{
 		Use:   "set-lanes PIPELINE[@VERSION]|ID N",
-		Short: "Build more or fewer slices of a deployment at the same time",
-		Long: fmt.Sprintf(`Sets how many slices a deployment builds at the same time, 1 to %d, in place of the plan's number. A lane more begins at
+		Short: "Build more or fewer slices of a deployment or a backfill at the same time",
+		Long: fmt.Sprintf(`Sets how many slices a deployment or a backfill builds at the same time, 1 to %d, in place of the plan's number. A lane more begins at
 once; a lane less ends when its slice is built. More lanes than the workers' --builds wait for a slot.
 
 `, conduct.MaxLanes) + steeringHelp,

@@ -218,7 +218,7 @@ func (b *filling) line() conduct.Line[activities.Filled] {
 	s := b.state
 	return conduct.Line[activities.Filled]{
 		At: b.at("backfill"), Total: s.Plan.Slices, Lanes: s.Plan.Lanes, MaxFailures: s.MaxFailures,
-		Name: func(item int) string { return slice(item) },
+		Name: slice,
 		Do:   b.slice,
 		Deliver: func(ctx workflow.Context, _ int, done activities.Filled) error {
 			if done.Published > 0 {

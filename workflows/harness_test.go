@@ -53,6 +53,7 @@ type effects struct {
 	housekeep func(activities.House) error
 	hold      func(activities.HoldInput) ([]activities.Held, error)
 	clock     func() time.Time // of turn-backs
+	filler    *filler          // of backfills
 	shelf     *shelf
 	sites     map[string]*activities.Site
 	ledgers   map[string]*ledger
@@ -432,6 +433,19 @@ func (e *effects) bound() (control, build []conduct.Bound) {
 			e.called("Housekeep " + in.House.Schema)
 			return activities.ApplicationError(e.housekeep(in.House))
 		}),
+		workflows.PlanBackfill.Bind(func(_ context.Context, in activities.PlanFillInput) (activities.FillPlan, error) {
+			e.called("PlanBackfill " + in.Target.Environment)
+			planned, err := e.filler.plan(in)
+			return planned, activities.ApplicationError(err)
+		}),
+		workflows.BeginBackfill.Bind(func(_ context.Context, in activities.BeginFillInput) (activities.Entered, error) {
+			e.called("BeginBackfill " + in.Target.Environment)
+			return e.filler.begin(in), nil
+		}),
+		workflows.EndBackfill.Bind(func(_ context.Context, in activities.EndFillInput) (activities.EndedFill, error) {
+			e.called("EndBackfill " + in.Target.Environment)
+			return activities.EndedFill{Live: e.filler.live()}, nil
+		}),
 		workflows.SetHold.Bind(func(_ context.Context, in activities.HoldInput) ([]activities.Held, error) {
 			e.called("SetHold " + in.Environment)
 			return e.hold(in)
@@ -446,6 +460,10 @@ func (e *effects) bound() (control, build []conduct.Bound) {
 			e.called("Rebuild " + in.Target.Environment)
 			pass, err := e.turning(in.Target).RebuildPass(ctx, in)
 			return pass, activities.ApplicationError(err)
+		}),
+		workflows.FillSlice.Bind(func(_ context.Context, in activities.FillInput) (activities.Filled, error) {
+			done, err := e.filler.fill(in)
+			return done, activities.ApplicationError(err)
 		}),
 		workflows.BuildSlice.Bind(func(ctx context.Context, in activities.SliceInput) (activities.SliceResult, error) {
 			e.called("BuildSlice " + in.Target.Environment + " " + in.Step)

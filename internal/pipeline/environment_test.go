@@ -24,6 +24,7 @@ func TestDefaultPolicyAsksOnePerson(t *testing.T) {
 		},
 		KeepRetired: 7 * 24 * time.Hour,
 		Compensate:  pipeline.CompensateFailed,
+		Backfill:    pipeline.BackfillPolicy{MaxFailures: 10},
 	}, p)
 }
 
@@ -43,6 +44,7 @@ func TestParsePolicyRefuses(t *testing.T) {
 		"a schema of the server":              {"policy.prod.yaml", "connections: {main: {url: 'postgres://u@h/d', schemas: {write: [pg_catalog]}}}", "pg_catalog is the server's own"},
 		"a relative root":                     {"policy.prod.yaml", "sources: {roots: [files]}", "must be an absolute path"},
 		"a freeze window":                     {"policy.prod.yaml", "freeze: []", "not supported yet: freeze"},
+		"more failures than can be listed":    {"policy.prod.yaml", "backfill: {max_failures: 101}", "at most 100 failures can be listed"},
 		"limits":                              {"policy.prod.yaml", "limits: {}", "not supported yet: limits"},
 		"connections as a list":               {"policy.prod.yaml", "connections: []", "connections: must be a mapping"},
 		"commands":                            {"policy.prod.yaml", "commands: true", "not supported yet: commands"},

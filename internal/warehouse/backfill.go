@@ -8,13 +8,12 @@ import (
 
 	"drawbridge/internal/admission"
 	"drawbridge/internal/backfill"
+	"drawbridge/internal/catalog"
 	"drawbridge/internal/effect"
 	"drawbridge/internal/fault"
 	"drawbridge/internal/gate"
 	"drawbridge/internal/postgres"
 	"drawbridge/internal/release"
-
-	"drawbridge/internal/catalog"
 )
 
 // BeginBackfill enters a backfill under the active tenure: while it is open no other one builds partitions of its span. An

@@ -1,0 +1,292 @@
+package workflows_test
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/converter"
+	"go.temporal.io/sdk/testsuite"
+	"go.temporal.io/sdk/workflow"
+
+	"drawbridge/activities"
+	"drawbridge/internal/backfill"
+	"drawbridge/internal/fault"
+	"drawbridge/internal/gate"
+	"drawbridge/internal/generation"
+	"drawbridge/internal/partition"
+	"drawbridge/internal/release"
+	"drawbridge/workflows"
+	"drawbridge/workflows/conduct"
+)
+
+// filler is an environment that backfills build in: partitions of numbers, each published under the key of its effect, once.
+type filler struct {
+	mu     sync.Mutex
+	active release.Tenure
+	asked  backfill.Plan
+	done   map[string]partition.Key                                    // effects that have happened
+	times  map[partition.Key]int                                       // how often a partition was published
+	by     map[partition.Key]string                                    // the release that it is of
+	poison map[partition.Key]bool                                      // what cannot be built
+	before func(activities.FillInput) (activities.Filled, bool, error) // instead of a call; false: nothing is in the way
+	edge   int                                                         // partitions until a call hands over
+}
+
+func newFiller(partitions int) *filler {
+	f := &filler{
+		active: release.Tenure{Number: 7, Release: candidate()}, done: map[string]partition.Key{}, times: map[partition.Key]int{},
+		by: map[partition.Key]string{}, poison: map[partition.Key]bool{}, edge: 100,
+	}
+	for i := range partitions {
+		f.asked.Partitions = append(f.asked.Partitions, key(i))
+	}
+	f.asked.Slice, f.asked.Lanes, f.asked.MaxFailures = 250, 4, 3
+	return f
+}
+
+func key(i int) partition.Key { return partition.Key(fmt.Sprintf("%07d", i)) }
+
+func (f *filler) plan(in activities.PlanFillInput) (activities.FillPlan, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.asked.Ask, f.asked.Environment, f.asked.Release, f.asked.Tenure = in.Ask, in.Target.Environment, f.active.Release, f.active.Number
+	target := in.Target
+	target.Release = f.active.Release
+	return activities.FillPlan{Target: target, Summary: backfill.Summarize(f.asked, partition.Scheme{By: partition.Range, Column: "n", Size: 1})}, nil
+}
+
+func (f *filler) begin(activities.BeginFillInput) activities.Entered {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return activities.Entered{Tenure: f.active, Epoch: "e"}
+}
+
+func (f *filler) live() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.times)
+}
+
+func (f *filler) fill(in activities.FillInput) (activities.Filled, error) {
+	if f.before != nil {
+		if done, instead, err := f.before(in); instead {
+			return done, err
+		}
+	}
+	return f.apply(in), nil
+}
+
+// apply does what a call asks for.
+func (f *filler) apply(in activities.FillInput) activities.Filled {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var out activities.Filled
+	items := f.asked.Items(in.Slice)
+	for i := in.From; i < len(items); i++ {
+		if i-in.From == f.edge || len(out.Failed) >= max(1, in.Failures) {
+			out.Next = i
+			return out
+		}
+		if in.Target.Tenure != f.active.Number {
+			out.Moved, out.Next = true, i
+			return out
+		}
+		k := items[i].Partition
+		effect := in.Target.Effect("backfill", k, in.Round).String()
+		switch {
+		case f.poison[k]:
+			out.Failed = append(out.Failed, activities.Unfilled{Index: items[i].Index, Partition: k, Why: "its file is broken"})
+			continue
+		case f.done[effect] == "":
+			f.done[effect] = k
+			f.times[k]++
+			f.by[k] = in.Target.Release.Version
+		}
+		out.Published++
+		out.Swaps++
+		out.Rows += 10
+	}
+	return out
+}
+
+func (e *effects) backfillInput() workflows.BackfillInput {
+	return workflows.BackfillInput{
+		Pipeline: "shop", Environment: "prod", By: "ann", Reason: "corrected files",
+		Ask: backfill.Ask{From: key(0), To: key(len(e.filler.asked.Partitions) - 1), Order: backfill.Oldest},
+	}
+}
+
+// fillsOn runs a backfill to its end, over every continue-as-new, and counts those.
+func (e *effects) fillsOn(t *testing.T, prepare func(*testsuite.TestWorkflowEnvironment)) (s workflows.Status, continued int) {
+	t.Helper()
+	in := e.backfillInput()
+	for {
+		env := e.environment(t)
+		prepare(env)
+		env.ExecuteWorkflow(workflows.BackfillName, in)
+		require.True(t, env.IsWorkflowCompleted())
+		next, ok := errors.AsType[*workflow.ContinueAsNewError](env.GetWorkflowError())
+		if !ok {
+			s, err := result(t, env)
+			require.NoError(t, err)
+			return s, continued
+		}
+		continued++
+		in = workflows.BackfillInput{}
+		require.NoError(t, converter.GetDefaultDataConverter().FromPayloads(next.Input, &in))
+		body, err := json.Marshal(in)
+		require.NoError(t, err)
+		require.LessOrEqual(t, len(body), carriedLimit)
+		require.Positive(t, in.State.Line.Next, "it goes on where it was")
+	}
+}
+
+func TestABackfillOfManyPartitionsPublishesEachOnceWhateverStopsIt(t *testing.T) {
+	t.Parallel()
+	const many = 100_000
+	e := smooth(t, crossing("prod"))
+	e.filler = newFiller(many)
+	var env *testsuite.TestWorkflowEnvironment
+	var calls atomic.Int64
+	e.filler.before = func(in activities.FillInput) (activities.Filled, bool, error) {
+		n := calls.Add(1)
+		if n%250 == 0 {
+			env.SetContinueAsNewSuggested(true)
+		}
+		switch {
+		case n%97 == 0: // its worker is lost when it has done its work
+			e.filler.apply(in)
+			return activities.Filled{}, true, errors.New("the connection was lost")
+		case n%61 == 0:
+			return activities.Filled{Next: in.From, Parked: generation.PublishResult{WaitingFor: generation.ForHold, Why: "quarter end"}}, true, nil
+		}
+		return activities.Filled{}, false, nil
+	}
+	s, continued := e.fillsOn(t, func(next *testsuite.TestWorkflowEnvironment) { env = next })
+	require.Equal(t, workflows.StageDone, s.Stage, s.Sentence)
+	require.GreaterOrEqual(t, continued, 3)
+	require.Len(t, e.filler.times, many)
+	for k, n := range e.filler.times {
+		require.Equal(t, 1, n, k)
+	}
+	require.Equal(t, many, s.Backfill.Published)
+	require.Equal(t, many, s.Backfill.Partitions)
+}
+
+// steer sends a command some time after the start.
+func steer(after time.Duration, m conduct.Command) func(*testsuite.TestWorkflowEnvironment) {
+	return func(env *testsuite.TestWorkflowEnvironment) {
+		env.RegisterDelayedCallback(func() { env.SignalWorkflow(workflows.Steer, m) }, after)
+	}
+}
+
+func TestABackfillHoldsWhenTooManyPartitionsFail(t *testing.T) {
+	t.Parallel()
+	e := smooth(t, crossing("prod"))
+	e.filler = newFiller(2_000)
+	e.filler.asked.Slice = 20
+	for _, i := range []int{10, 600, 1100, 1101, 1102, 1900} {
+		e.filler.poison[key(i)] = true
+	}
+	var at []workflows.Status
+	s, _ := e.fillsOn(t, func(env *testsuite.TestWorkflowEnvironment) {
+		env.RegisterDelayedCallback(func() { // more than three have failed: it goes on by a person's word only
+			at = append(at, now(t, env))
+			env.UpdateWorkflow(workflows.Decide, "1", answered(t), gate.Decision{Gate: at[0].Gates[0].Name, Choice: gate.Proceed, By: "bob", Reason: "they are few", Plan: at[0].Plan})
+		}, time.Hour)
+		env.RegisterDelayedCallback(func() { // all others are done
+			at = append(at, now(t, env))
+			delete(e.filler.poison, key(600))
+			env.SignalWorkflow(workflows.Steer, conduct.Command{Kind: conduct.RetryFailed, By: "bob"})
+		}, 2*time.Hour)
+		steer(3*time.Hour, conduct.Command{Kind: conduct.Skip, By: "bob", Reason: "closed", Items: []string{string(key(10)), string(key(1900))}})(env)
+		env.RegisterDelayedCallback(func() { // what is left is left as it is
+			at = append(at, now(t, env))
+			env.UpdateWorkflow(workflows.Decide, "2", answered(t), gate.Decision{Gate: at[2].Gates[0].Name, Choice: gate.Keep, By: "bob", Reason: "later", Plan: at[2].Plan})
+		}, 4*time.Hour)
+	})
+	require.Equal(t, workflows.StageWaiting, at[0].Stage)
+	require.Greater(t, at[0].Backfill.Failed, 3)
+	require.Less(t, at[0].Backfill.Published, 1_994)
+	require.Equal(t, 6, at[1].Backfill.Failed)
+	require.Equal(t, 1_994, at[1].Backfill.Published)
+	require.Equal(t, 3, at[2].Backfill.Failed)
+	require.Equal(t, workflows.StageStuck, s.Stage)
+	require.Contains(t, s.Sentence, string(key(1101)))
+	require.Equal(t, 2, s.Backfill.Skipped)
+	require.Len(t, e.filler.times, 1_995)
+	for k, n := range e.filler.times {
+		require.Equal(t, 1, n, k)
+	}
+}
+
+func TestABackfillPublishesNothingOfAReleaseThatIsNotActive(t *testing.T) {
+	t.Parallel()
+	for choice, want := range map[gate.Choice]workflows.Stage{gate.Proceed: workflows.StageDone, gate.Keep: workflows.StageStuck} {
+		t.Run(string(choice), func(t *testing.T) {
+			t.Parallel()
+			e := smooth(t, crossing("prod"))
+			e.filler = newFiller(2_000)
+			calls, old := 0, 0
+			e.filler.before = func(activities.FillInput) (activities.Filled, bool, error) {
+				if calls++; calls == 5 {
+					old = e.filler.live()
+					e.filler.active = release.Tenure{Number: 8, Release: previous()}
+				}
+				return activities.Filled{}, false, nil
+			}
+			s, _ := e.fillsOn(t, func(env *testsuite.TestWorkflowEnvironment) {
+				env.RegisterDelayedCallback(func() {
+					waits := now(t, env)
+					require.Contains(t, waits.Sentence, "shop@1.0.0 is active since")
+					env.UpdateWorkflow(workflows.Decide, "1", answered(t), gate.Decision{Gate: waits.Gates[0].Name, Choice: choice, By: "bob", Reason: "so", Plan: waits.Plan})
+				}, time.Hour)
+			})
+			require.Equal(t, want, s.Stage, s.Sentence)
+			left := map[string]int{}
+			for _, version := range e.filler.by {
+				left[version]++
+			}
+			if choice == gate.Proceed {
+				require.Equal(t, map[string]int{"1.0.0": 2_000}, left)
+				return
+			}
+			require.Equal(t, map[string]int{"1.1.0": old}, left)
+		})
+	}
+}
+
+func TestACancelledBackfillSaysWhatItLeaves(t *testing.T) {
+	t.Parallel()
+	e := smooth(t, crossing("prod"))
+	e.filler = newFiller(2_000)
+	calls := 0
+	e.filler.before = func(in activities.FillInput) (activities.Filled, bool, error) {
+		calls++
+		return activities.Filled{Next: in.From, Parked: generation.PublishResult{WaitingFor: generation.ForHold, Why: "quarter end"}}, calls > 8, nil
+	}
+	s, _ := e.fillsOn(t, steer(time.Hour, conduct.Command{Kind: conduct.Cancel, By: "bob", Reason: "enough"}))
+	require.Equal(t, workflows.StageStuck, s.Stage)
+	require.Contains(t, s.Sentence, "cancelled by bob: enough")
+	require.Contains(t, s.Sentence, "backfill rollback")
+	require.Contains(t, strings.Join(e.seen(), " "), "EndBackfill prod", "its span is free")
+}
+
+func TestABackfillThatMayNotGoOnEndsRefused(t *testing.T) {
+	t.Parallel()
+	e := smooth(t, crossing("prod"))
+	e.filler = newFiller(500)
+	e.filler.before = func(activities.FillInput) (activities.Filled, bool, error) {
+		return activities.Filled{}, true, fault.Newf(fault.Conflict, "build", "shop", "see what happened", "its workflow was stopped: a turn-back")
+	}
+	s, _ := e.fillsOn(t, func(*testsuite.TestWorkflowEnvironment) {})
+	require.Equal(t, workflows.StageRefused, s.Stage)
+	require.Contains(t, s.Sentence, "a turn-back")
+}
