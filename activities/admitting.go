@@ -165,7 +165,11 @@ func unobstructed(ctx context.Context, op string, p *pipeline.Pipeline, w Wareho
 	if err != nil {
 		return err
 	}
-	found := plan.Obstacles(p, observed)
+	return refused(op, p.Name, plan.Obstacles(p, observed))
+}
+
+// refused is the first of some problems, as a refusal; nil: there is none.
+func refused(op, name string, found []plan.Problem) error {
 	if len(found) == 0 {
 		return nil
 	}
@@ -173,7 +177,7 @@ func unobstructed(ctx context.Context, op string, p *pipeline.Pipeline, w Wareho
 	if first.Rule == "select" { // what can never work is no matter of rules
 		class = fault.Invalid
 	}
-	return fault.Newf(class, op, strings.TrimSuffix(p.Name+": "+first.Object, ": "), first.Remedy, first.Text)
+	return fault.Newf(class, op, strings.TrimSuffix(name+": "+first.Object, ": "), first.Remedy, first.Text)
 }
 
 // watchGrace is how long after its window a watch keeps what it could go back to, where nobody says that it has ended: a gate

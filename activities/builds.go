@@ -92,6 +92,8 @@ type SliceInput struct {
 	Aside bool `json:"aside,omitempty"`
 	// From is the partition to begin with, as the call before said; 0 is the first.
 	From int `json:"from,omitempty"`
+	// Waited says that the call before was throttled.
+	Waited bool `json:"waited,omitempty"`
 	// Control is a release that is built in the target's place, only to be compared with.
 	Control *release.Release `json:"control,omitempty"`
 }
@@ -123,6 +125,8 @@ type SliceResult struct {
 	Seconds float64 `json:"seconds"`
 	// Next is the partition to go on with; 0: none is left.
 	Next int `json:"next,omitempty"`
+	// Throttled is why the warehouse has enough to do, where that is so: nothing of Next, which may be 0, is built yet.
+	Throttled []string `json:"throttled,omitempty"`
 }
 
 // edgeEvery is how long an activity goes on from partition to partition before it hands over at an edge: what a pause waits
@@ -162,7 +166,17 @@ func (a *Builds) BuildSlice(ctx context.Context, in SliceInput) (SliceResult, er
 	started := a.Now()
 	var result SliceResult
 	all := batches(p, items)
+	load := throttled{site: a.Site, w: w, waited: in.Waited}
 	for i := in.From; i < len(all) && result.Next == 0; i++ {
+		if in.Plan != "" { // a run, and what is only compared, is one partition, and somebody waits for it
+			if result.Throttled, err = load.why(ctx); err != nil {
+				return SliceResult{}, err
+			}
+		}
+		if len(result.Throttled) > 0 {
+			result.Next = i
+			break
+		}
 		batch := all[i]
 		pieces, err := a.run(ctx, w, p, in, batch)
 		if err != nil {

@@ -1,6 +1,7 @@
 package activities
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -77,6 +78,9 @@ func (a *Filling) Plan(ctx context.Context, in PlanFillInput) (FillPlan, error) 
 	}
 	if err := unobstructed(ctx, "backfill", p, w); err != nil {
 		return FillPlan{}, err
+	}
+	if blind, err := a.Site.blind(ctx, w); err != nil || len(blind) > 0 {
+		return FillPlan{}, cmp.Or(err, refused("backfill", p.Name, blind))
 	}
 	observed, err := w.Observe(ctx, p)
 	if err != nil {
@@ -214,9 +218,11 @@ type FillInput struct {
 	From   int    `json:"from"`  // to go on with, as the call before said
 	Round  int    `json:"round"` // a person's retry is a new one
 	// Failures is how many partitions may fail until it hands over.
-	Failures int    `json:"failures"`
-	By       string `json:"by"`
-	Reason   string `json:"reason"`
+	Failures int `json:"failures"`
+	// Waited says that the call before was throttled.
+	Waited bool   `json:"waited,omitempty"`
+	By     string `json:"by"`
+	Reason string `json:"reason"`
 }
 
 // Unfilled is a partition that could not be built or published, and why.
@@ -238,6 +244,8 @@ type Filled struct {
 	Parked generation.PublishResult `json:"parked,omitzero"`
 	About  string                   `json:"about,omitempty"`
 	Moved  bool                     `json:"moved,omitempty"`
+	// Throttled is why the warehouse has enough to do: nothing of Next is built yet.
+	Throttled []string `json:"throttled,omitempty"`
 }
 
 // fillRounds is how often a partition is built again because others published there meanwhile.
@@ -259,6 +267,7 @@ func (a *Filling) Fill(ctx context.Context, in FillInput) (Filled, error) {
 		return Filled{}, err
 	}
 	items := f.plan.Items(in.Slice)
+	load := throttled{site: a.Site, w: w, waited: in.Waited}
 	var out Filled
 	began := a.Now()
 	for i := in.From; i < len(items); i++ {
@@ -272,6 +281,13 @@ func (a *Filling) Fill(ctx context.Context, in FillInput) (Filled, error) {
 		}
 		if active.Number != in.Target.Tenure {
 			out.Moved, out.Next = true, i
+			return out, nil
+		}
+		if out.Throttled, err = load.why(ctx); err != nil {
+			return out, err
+		}
+		if len(out.Throttled) > 0 {
+			out.Next = i
 			return out, nil
 		}
 		done, rows, err := f.fill(ctx, items[i])

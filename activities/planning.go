@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 
 	"drawbridge/internal/fault"
@@ -80,7 +81,11 @@ func (a *Planning) observe(ctx context.Context, t Target) (plan.EnvironmentInput
 	if err != nil {
 		return plan.EnvironmentInput{}, err
 	}
-	observed.Problems = append(observed.Problems, taken...)
+	blind, err := a.Site.blind(ctx, w)
+	if err != nil {
+		return plan.EnvironmentInput{}, err
+	}
+	observed.Problems = append(observed.Problems, slices.Concat(taken, blind)...)
 	sources, err := a.Site.sources(ctx, p, w)
 	if err != nil {
 		return plan.EnvironmentInput{}, err

@@ -78,6 +78,7 @@ type Warehouse interface {
 	Keeper
 	TurnBacker
 	Filler
+	Throttler
 	Watcher
 	Inspector
 	Rebinder
@@ -99,6 +100,7 @@ type Site struct {
 	FirstRun func(ctx context.Context) (string, error)
 
 	mu    sync.Mutex
+	wal   written                       // of the last look
 	known map[string]*pipeline.Pipeline // by release digest and config digest: immutable
 }
 

@@ -1,6 +1,7 @@
 package workflows
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"strings"
@@ -57,6 +58,7 @@ type BackfillState struct {
 	Since       time.Time `json:"since"`
 	Speed       float64   `json:"speed"` // partitions a second, an exponential average
 	Last        time.Time `json:"last"`  // when the last of them were published
+	Load        throttled `json:"load,omitzero"`
 }
 
 // filling is one backfill.
@@ -217,7 +219,7 @@ func (b *filling) continueAsNew(ctx workflow.Context) error {
 func (b *filling) line() conduct.Line[activities.Filled] {
 	s := b.state
 	return conduct.Line[activities.Filled]{
-		At: b.at("backfill"), Total: s.Plan.Slices, Lanes: s.Plan.Lanes, MaxFailures: s.MaxFailures,
+		At: b.at("backfill"), Total: s.Plan.Slices, Lanes: s.Plan.Lanes, Narrow: s.Load.narrow, MaxFailures: s.MaxFailures,
 		Name: slice,
 		Do:   b.slice,
 		Deliver: func(ctx workflow.Context, _ int, done activities.Filled) error {
@@ -261,11 +263,19 @@ func (b *filling) slice(ctx workflow.Context, at conduct.Scope, item int) (activ
 		}
 		b.note(ctx, done)
 		all.Published, all.Failed = all.Published+done.Published, append(all.Failed, done.Failed...)
-		if done.Next == 0 && !done.Moved && done.Parked.WaitingFor == "" {
+		in.Waited = len(done.Throttled) > 0
+		if !in.Waited {
+			s.Load.went(at.Lane, b.lanes())
+		}
+		if done.Next == 0 && !done.Moved && done.Parked.WaitingFor == "" && !in.Waited {
 			return all, nil
 		}
 		in.From = done.Next
 		switch {
+		case in.Waited:
+			if err := s.Load.out(ctx, b.Conductor, at, b.lanes(), done.Throttled); err != nil {
+				return all, err
+			}
 		case done.Moved:
 			return all, conduct.Fatal(errMoved)
 		case done.Parked.WaitingFor == generation.ForHold:
@@ -282,6 +292,9 @@ func (b *filling) slice(ctx workflow.Context, at conduct.Scope, item int) (activ
 		}
 	}
 }
+
+// lanes are those of the plan, or those that a person set.
+func (b *filling) lanes() int { return cmp.Or(b.Header().Lanes, b.state.Plan.Lanes, 1) }
 
 // park asks what to do about whoever holds a publish up.
 func (b *filling) park(ctx workflow.Context, at conduct.Scope, held activities.Filled) error {
@@ -444,6 +457,8 @@ type BackfillStatus struct {
 	Speed      float64 `json:"partitions_per_second,omitempty"`
 	// Left is how long the rest will take at that speed.
 	Left string `json:"left,omitempty"`
+	// Throttled is why it waits for the warehouse.
+	Throttled string `json:"throttled,omitempty"`
 	// Failures are what failed, with why.
 	Failures []conduct.Failed `json:"failures,omitempty"`
 }
@@ -453,7 +468,7 @@ func (b *filling) shown() *BackfillStatus {
 	out := &BackfillStatus{
 		From: string(b.in.Ask.From), To: string(b.in.Ask.To), Partitions: s.Plan.Partitions, Published: s.Published,
 		Failed: len(s.Line.Failed), Skipped: s.Line.Skipped, Current: s.Plan.Current, Missing: s.Plan.Missing,
-		Rows: s.Rows, Lanes: s.Plan.Lanes, Speed: s.Speed, Failures: s.Line.Failed[:min(len(s.Line.Failed), evidenceLimit)],
+		Rows: s.Rows, Throttled: s.Load.Why, Lanes: s.Load.narrow(s.Plan.Lanes), Speed: s.Speed, Failures: s.Line.Failed[:min(len(s.Line.Failed), evidenceLimit)],
 	}
 	if left := out.Partitions - out.Published - out.Failed - out.Skipped; left > 0 && s.Speed > 0 {
 		out.Left = time.Duration(float64(left) / s.Speed * float64(time.Second)).Round(time.Second).String()
@@ -468,6 +483,9 @@ func (b *filling) Status(h conduct.Header) any { return Status{Header: h, Backfi
 func (b *filling) Details() []string {
 	s := b.shown()
 	lines := []string{fmt.Sprintf("**%d of %d partitions** published, %d failed, %d left out, %d lanes; %s left", s.Published, s.Partitions, s.Failed, s.Skipped, s.Lanes, s.Left), ""}
+	if s.Throttled != "" {
+		lines = append(lines, "**Throttled:** "+conduct.Cell(s.Throttled), "")
+	}
 	if len(s.Failures) == 0 {
 		return lines
 	}

@@ -290,3 +290,30 @@ func TestABackfillThatMayNotGoOnEndsRefused(t *testing.T) {
 	require.Equal(t, workflows.StageRefused, s.Stage)
 	require.Contains(t, s.Sentence, "a turn-back")
 }
+
+func TestAThrottledBackfillWorksInFewerLanes(t *testing.T) {
+	t.Parallel()
+	e := smooth(t, crossing("prod"))
+	e.filler = newFiller(4_000)
+	e.filler.asked.Slice = 50
+	var calls atomic.Int64
+	e.filler.before = func(in activities.FillInput) (activities.Filled, bool, error) {
+		n := calls.Add(1)
+		if n <= 12 { // every lane meets it, again and again
+			return activities.Filled{Next: in.From, Throttled: []string{"jobs is 6, the limit is 5"}}, true, nil
+		}
+		return activities.Filled{}, false, nil
+	}
+	s, _ := e.fillsOn(t, func(env *testsuite.TestWorkflowEnvironment) {
+		env.RegisterDelayedCallback(func() {
+			waits := now(t, env)
+			require.Equal(t, workflows.StageCrossing, waits.Stage, "nobody is asked")
+			require.Equal(t, "jobs is 6, the limit is 5", waits.Backfill.Throttled)
+			require.Equal(t, 1, waits.Backfill.Lanes)
+		}, 6*time.Second)
+	})
+	require.Equal(t, workflows.StageDone, s.Stage, s.Sentence)
+	require.Empty(t, s.Backfill.Throttled)
+	require.Equal(t, 4, s.Backfill.Lanes, "they grow again")
+	require.Len(t, e.filler.times, 4_000)
+}

@@ -57,6 +57,7 @@ type crossing struct {
 	target   activities.Target
 	progress *Progress
 	shown    *Crossing
+	load     throttled
 }
 
 // earlier are the environments that were crossed before this one, and have something to take back.
@@ -284,7 +285,7 @@ func (x *crossing) publish(ctx workflow.Context, in activities.PublishInput, pie
 func (x *crossing) publishRest(ctx workflow.Context) error {
 	total := x.env.Slices - 1 // the first is the canary's
 	line := conduct.Line[activities.SliceResult]{
-		At: x.at(plan.StepPublishRest), Total: total, Lanes: x.env.Lanes,
+		At: x.at(plan.StepPublishRest), Total: total, Lanes: x.env.Lanes, Narrow: x.load.narrow,
 		Name: slice,
 		Do: func(ctx workflow.Context, at conduct.Scope, item int) (activities.SliceResult, error) {
 			built, err := x.build(ctx, at.At(slice(item)), "build "+slice(item),
@@ -336,8 +337,22 @@ func (x *crossing) build(ctx workflow.Context, at conduct.Scope, summary string,
 	for {
 		built, err := BuildSlice.Do(ctx, x.Conductor, at, summary, in)
 		all.Pieces, all.Seconds = append(all.Pieces, built.Pieces...), all.Seconds+built.Seconds
-		if err != nil || built.Next == 0 {
+		in.Waited = len(built.Throttled) > 0
+		switch {
+		case err != nil:
 			return all, err
+		case in.Waited:
+			err := x.load.out(ctx, x.Conductor, at, x.env.Lanes, built.Throttled)
+			x.shown.Throttled = x.load.Why
+			if err != nil {
+				return all, err
+			}
+		default:
+			x.load.went(at.Lane, x.env.Lanes)
+			x.shown.Throttled = x.load.Why
+			if built.Next == 0 {
+				return all, nil
+			}
 		}
 		if err := x.Checkpoint(ctx); err != nil {
 			return all, err

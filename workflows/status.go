@@ -55,9 +55,11 @@ type Crossing struct {
 	State    string        `json:"state"`
 	Verdicts []GateVerdict `json:"verdicts,omitempty"`
 	// Slices and SlicesDone count the publishing steps.
-	Slices     int        `json:"slices,omitempty"`
-	SlicesDone int        `json:"slices_done,omitempty"`
-	Lanes      int        `json:"lanes,omitempty"` // the plan's, unless a person set others
+	Slices     int `json:"slices,omitempty"`
+	SlicesDone int `json:"slices_done,omitempty"`
+	Lanes      int `json:"lanes,omitempty"` // the plan's, unless a person set others
+	// Throttled is why its builds wait for the warehouse.
+	Throttled  string     `json:"throttled,omitempty"`
 	WatchUntil *time.Time `json:"watch_until,omitempty"`
 	NextLook   *time.Time `json:"next_look,omitempty"`
 	// Looks counts the looks of the watch.

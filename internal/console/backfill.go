@@ -14,6 +14,9 @@ func (p *page) backfill(s workflows.Status) {
 	}
 	p.line("%s %s", p.bar(b.Published, b.Partitions), backfillText(*b))
 	p.line("%s to %s, %d rows, %s", b.From, b.To, b.Rows, lanes(cmp.Or(s.Lanes, b.Lanes, 1)))
+	if b.Throttled != "" {
+		p.line("%s %s", p.yellow("throttled:"), b.Throttled)
+	}
 	var rows [][]any
 	for _, f := range b.Failures {
 		rows = append(rows, []any{p.red("✘"), f.Name, f.Why})

@@ -23,6 +23,9 @@ func (p *page) crossings(s workflows.Status) {
 		}
 		p.hang(branch, stem, inkf("%s %-10s %s", p.crossingGlyph(c.State), c.Environment, p.crossingText(c, s.Lanes)))
 		twigs := p.twigs(c)
+		if c.Throttled != "" {
+			twigs = append(twigs, twig{text: inkf("%s %s", p.yellow("throttled:"), c.Throttled)})
+		}
 		for j, t := range twigs {
 			twig, below := ink("├── "), ink("│   ")
 			if j == len(twigs)-1 {

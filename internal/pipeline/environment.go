@@ -10,6 +10,7 @@ import (
 	"drawbridge/internal/fault"
 	"drawbridge/internal/gate"
 	"drawbridge/internal/strictyaml"
+	"drawbridge/internal/throttle"
 )
 
 var policyFilePattern = regexp.MustCompile(`^policy\.([^./]+)\.yaml$`)
@@ -131,6 +132,7 @@ func (b *builder) policy(file string, content []byte) Policy {
 			MaxFailures:   int(strictyaml.As[int64](backfill.Get("max_failures"))),
 		},
 	}
+	p.Throttle = limits(root.Get("throttle"))
 	b.approval(approval, p.Approval)
 	if p.Backfill.MaxFailures > mostFailures {
 		b.problems.Add(backfill.Get("max_failures").At, fmt.Sprintf("at most %d failures can be listed", mostFailures), "lower it: what fails that often is not a matter of single partitions")
@@ -142,6 +144,27 @@ func (b *builder) policy(file string, content []byte) Policy {
 		}
 	}
 	return p
+}
+
+// limits reads the limits of signals, each in its unit.
+func limits(v strictyaml.Value) []throttle.Limit {
+	var all []throttle.Limit
+	for _, s := range []throttle.Signal{throttle.ReplicaLag, throttle.OldestTransaction} {
+		if most := strictyaml.As[time.Duration](v.Get(string(s))); most > 0 {
+			all = append(all, throttle.Limit{Signal: s, Max: most.Seconds()})
+		}
+	}
+	for _, s := range []throttle.Signal{throttle.ReplicaBytes, throttle.WALRate, throttle.WaitingLocks, throttle.ActiveSessions, throttle.Size} {
+		if most := v.Get(string(s)); most.OK() {
+			all = append(all, throttle.Limit{Signal: s, Max: float64(strictyaml.As[int64](most))})
+		}
+	}
+	for _, q := range v.Get("queries").Items() {
+		all = append(all, throttle.Limit{
+			Signal: throttle.Query, Name: strictyaml.As[string](q.Get("name")), SQL: strictyaml.As[string](q.Get("sql")), Max: strictyaml.As[float64](q.Get("max")),
+		})
+	}
+	return all
 }
 
 // mostFailures bounds what a backfill carries of partitions that failed.

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"drawbridge/internal/gate"
+	"drawbridge/internal/throttle"
 )
 
 // Policy is policy.<env>.yaml: a file of the environment's worker, out of a pipeline author's reach. A pipeline
@@ -25,6 +26,8 @@ type Policy struct {
 	// MaxPartitions bounds what one deployment may rebuild without being planned with a narrower scope; 0 is no bound.
 	MaxPartitions int            `json:"max_partitions,omitempty"`
 	Backfill      BackfillPolicy `json:"backfill"`
+	// Throttle are the limits of the warehouse's signals above which what builds waits, in the order in which they are written.
+	Throttle []throttle.Limit `json:"throttle,omitempty"`
 }
 
 // BackfillPolicy says how large a backfill may be without people being asked; 0 is no bound. What the ledger's history cannot

@@ -108,24 +108,30 @@ func TestASelectThatFailsIsAProblemOfThePlan(t *testing.T) {
 	require.Equal(t, "select", blocking(observed)[0].Rule)
 }
 
-func TestARoleThatMayNotIsToldTheGrant(t *testing.T) {
-	t.Parallel()
-	super := testdb.Superuser(t)
-	db := testdb.New(t)
-	conn, err := pgx.Connect(t.Context(), super)
+// poorLogin is a warehouse under a role of its own, which nobody has granted anything.
+func poorLogin(t *testing.T, db *testdb.DB) (w *warehouse.Warehouse, role string) {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), testdb.Superuser(t))
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = conn.Close(context.WithoutCancel(t.Context())) })
-	role := "poor_" + db.Schema
+	role = "poor_" + db.Schema
 	_, err = conn.Exec(t.Context(), "CREATE ROLE "+role+" LOGIN PASSWORD 'poor'")
 	require.NoError(t, err)
 	t.Cleanup(func() { _, _ = conn.Exec(context.WithoutCancel(t.Context()), "DROP ROLE "+role) })
 	login, err := url.Parse(db.URL)
 	require.NoError(t, err)
 	login.User = url.UserPassword(role, "poor")
-	w, err := warehouse.Open(t.Context(), warehouse.Options{URL: login.String(), Schema: db.Schema})
+	w, err = warehouse.Open(t.Context(), warehouse.Options{URL: login.String(), Schema: db.Schema})
 	require.NoError(t, err)
 	t.Cleanup(w.Close)
-	err = w.EnsureLedger(t.Context())
+	return w, role
+}
+
+func TestARoleThatMayNotIsToldTheGrant(t *testing.T) {
+	t.Parallel()
+	db := testdb.New(t)
+	w, role := poorLogin(t, db)
+	err := w.EnsureLedger(t.Context())
 	require.Equal(t, fault.Refused, fault.ClassOf(err), "%v", err)
 	require.Contains(t, fault.HintOf(err), "CREATE SCHEMA")
 	observed, err := w.Observe(t.Context(), shop(), header())

@@ -18,7 +18,9 @@ type Line[R any] struct {
 	Total int
 	// Lanes is how many work, unless a person set another number.
 	Lanes int
-	Name  func(item int) string
+	// Narrow is how many of so many may work now; nil: all of them.
+	Narrow func(lanes int) int
+	Name   func(item int) string
 	// Do runs in a lane; Deliver runs outside of them, never twice at the same time.
 	Do      func(ctx workflow.Context, at Scope, item int) (R, error)
 	Deliver func(ctx workflow.Context, item int, result R) error
@@ -163,10 +165,14 @@ func (r *lined[R]) deliver(ctx, lanes workflow.Context) error {
 
 // width is how many lanes there should be now.
 func (r *lined[R]) width() int {
+	n := max(1, r.Lanes)
 	if r.c.head.Lanes > 0 {
-		return r.c.head.Lanes
+		n = r.c.head.Lanes
 	}
-	return max(1, r.Lanes)
+	if r.Narrow != nil {
+		n = max(1, r.Narrow(n))
+	}
+	return n
 }
 
 // short says that a lane is missing for which there is work.

@@ -1,0 +1,106 @@
+package activities
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"drawbridge/internal/plan"
+	"drawbridge/internal/throttle"
+)
+
+// Throttler looks at how much a warehouse has to do.
+type Throttler interface {
+	// Sample reads signals, in the order of their limits. Of the WAL it is what was written in all.
+	Sample(ctx context.Context, limits []throttle.Limit) ([]throttle.Reading, error)
+}
+
+const (
+	// sampleEvery is how often one activity looks at the signals.
+	sampleEvery = 2 * time.Second
+	// rateOver is what a rate is measured over at least, and rateFor how old an earlier look may be.
+	rateOver = time.Second
+	rateFor  = time.Minute
+)
+
+// written is what was written of the WAL at a moment.
+type written struct {
+	bytes float64
+	at    time.Time
+}
+
+// throttled looks, for one activity, whether its warehouse has enough to do.
+type throttled struct {
+	site   *Site
+	w      Warehouse
+	waited bool // it had to wait before
+	last   time.Time
+}
+
+// why says why nothing is to be built right now; nothing: it may go on. Where no limit is set nothing is looked at.
+func (t *throttled) why(ctx context.Context) ([]string, error) {
+	if len(t.site.Policy.Throttle) == 0 || time.Since(t.last) < sampleEvery {
+		return nil, nil
+	}
+	readings, err := t.site.sample(ctx, t.w)
+	if err != nil {
+		return nil, err
+	}
+	t.last = time.Now()
+	return throttle.Stops(readings, t.waited), nil
+}
+
+// sample reads the signals of the policy, the WAL as a rate: since the look before, of whichever activity, or over a second.
+func (s *Site) sample(ctx context.Context, w Warehouse) ([]throttle.Reading, error) {
+	limits := s.Policy.Throttle
+	readings, err := w.Sample(ctx, limits)
+	if err != nil {
+		return nil, err
+	}
+	at := slices.IndexFunc(readings, func(r throttle.Reading) bool { return r.Limit.Signal == throttle.WALRate })
+	if at < 0 || readings[at].Unseen != "" {
+		return readings, nil
+	}
+	now := written{readings[at].Value, time.Now()}
+	s.mu.Lock()
+	before := s.wal
+	s.mu.Unlock()
+	if age := now.at.Sub(before.at); age < rateOver || age > rateFor || now.bytes < before.bytes {
+		before = now
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-time.After(rateOver):
+		}
+		again, err := w.Sample(ctx, limits[at:at+1])
+		if err != nil {
+			return nil, err
+		}
+		now = written{again[0].Value, time.Now()}
+	}
+	readings[at].Value = (now.bytes - before.bytes) / now.at.Sub(before.at).Seconds()
+	s.mu.Lock()
+	s.wal = now
+	s.mu.Unlock()
+	return readings, nil
+}
+
+// blind are the signals of the policy that cannot be observed: while it is so nothing would be built.
+func (s *Site) blind(ctx context.Context, w Warehouse) ([]plan.Problem, error) {
+	if len(s.Policy.Throttle) == 0 {
+		return nil, nil
+	}
+	readings, err := w.Sample(ctx, s.Policy.Throttle)
+	if err != nil {
+		return nil, err
+	}
+	var found []plan.Problem
+	for _, r := range readings {
+		if r.Unseen != "" {
+			found = append(found, plan.Problem{
+				Rule: "throttle", Object: string(r.Limit.Signal), Text: throttle.Stops([]throttle.Reading{r}, false)[0] + ": nothing would be built", Remedy: r.Remedy, Blocking: true,
+			})
+		}
+	}
+	return found, nil
+}
