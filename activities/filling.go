@@ -57,118 +57,133 @@ type FillPlan struct {
 	Rule    gate.Approval    `json:"rule"` // of every gate there
 }
 
-// Plan computes a plan and keeps it under its digest. It changes nothing, and may be repeated.
+// Plan computes a plan. It changes nothing, and may be repeated.
 func (a *Filling) Plan(ctx context.Context, in PlanFillInput) (FillPlan, error) {
-	target, _, w, err := a.Site.locate(ctx, in.Target)
-	if err != nil {
-		return FillPlan{}, a.Site.atOnce(err)
+	c, err := a.compute(ctx, in.Target, in.Ask)
+	return FillPlan{Target: c.target, Summary: backfill.Summarize(c.plan, c.scheme()), Rule: a.Site.Policy.Approval}, err
+}
+
+// computed is a plan, and what it was computed from.
+type computed struct {
+	target Target
+	p      *pipeline.Pipeline
+	w      Warehouse
+	plan   backfill.Plan
+}
+
+func (c computed) scheme() partition.Scheme {
+	if c.p == nil {
+		return partition.Scheme{}
+	}
+	return c.p.Partition
+}
+
+// compute plans by what is active, live and there now.
+func (a *Filling) compute(ctx context.Context, t Target, ask backfill.Ask) (c computed, err error) {
+	if c.target, _, c.w, err = a.Site.locate(ctx, t); err != nil {
+		return c, a.Site.atOnce(err)
 	}
 	_, stop := pulse(ctx, partition.AllKey) // to find partitions in the data takes as long as to load it
 	defer stop()
-	active, err := w.Active(ctx, target.Release.Pipeline)
+	active, err := c.w.Active(ctx, c.target.Release.Pipeline)
 	if err != nil {
-		return FillPlan{}, err
+		return c, err
 	}
 	if !active.None() {
-		target.Release, target.Config = active.Release, active.Config
+		c.target.Release, c.target.Config = active.Release, active.Config
 	}
-	p, w, err := a.Site.open(ctx, target)
+	if c.p, c.w, err = a.Site.open(ctx, c.target); err != nil {
+		return c, err
+	}
+	if err := unobstructed(ctx, "backfill", c.p, c.w); err != nil {
+		return c, err
+	}
+	if blind, err := a.Site.blind(ctx, c.w); err != nil || len(blind) > 0 {
+		return c, cmp.Or(err, refused("backfill", c.p.Name, blind))
+	}
+	observed, err := c.w.Observe(ctx, c.p)
 	if err != nil {
-		return FillPlan{}, err
+		return c, err
 	}
-	if err := unobstructed(ctx, "backfill", p, w); err != nil {
-		return FillPlan{}, err
-	}
-	if blind, err := a.Site.blind(ctx, w); err != nil || len(blind) > 0 {
-		return FillPlan{}, cmp.Or(err, refused("backfill", p.Name, blind))
-	}
-	observed, err := w.Observe(ctx, p)
+	sources, err := a.Site.sources(ctx, c.p, c.w)
 	if err != nil {
-		return FillPlan{}, err
-	}
-	sources, err := a.Site.sources(ctx, p, w)
-	if err != nil {
-		return FillPlan{}, err
+		return c, err
 	}
 	observed.Sources = sources.Keys
-	changed, err := a.Site.Sources.Changed(p.Config, p, observed.Sources)
+	changed, err := a.Site.Sources.Changed(c.p.Config, c.p, observed.Sources)
 	if err != nil {
-		return FillPlan{}, err
+		return c, err
 	}
-	computed, err := backfill.Compute(backfill.Input{
-		Ask: in.Ask, Environment: a.Site.Environment, Pipeline: p, Active: active, Policy: a.Site.Policy, Observed: observed, Changed: changed,
+	c.plan, err = backfill.Compute(backfill.Input{
+		Ask: ask, Environment: a.Site.Environment, Pipeline: c.p, Active: active, Policy: a.Site.Policy, Observed: observed, Changed: changed,
 	})
-	if err != nil {
-		return FillPlan{}, err
-	}
-	digest, err := a.Site.Store.PutBlob(ctx, backfillMedia, backfill.Canonical(computed))
-	if err != nil {
-		return FillPlan{}, fmt.Errorf("keep plan: %w", err)
-	}
-	if digest != backfill.Digest(computed) {
-		return FillPlan{}, fault.Newf(fault.Invalid, "keep plan", backfill.Digest(computed), "report this", "the store knows it by another digest: "+digest)
-	}
-	return FillPlan{Target: target, Summary: backfill.Summarize(computed, p.Partition), Rule: a.Site.Policy.Approval}, nil
+	return c, err
 }
 
-// BeginFillInput is a backfill that begins by a plan.
+// BeginFillInput is a backfill that begins. The target names the pipeline, and no release.
 type BeginFillInput struct {
-	Target Target `json:"target"`
-	Plan   string `json:"plan"` // digest
-	Round  int    `json:"round"`
-	By     string `json:"by"`
-	Reason string `json:"reason"`
+	Target Target       `json:"target"`
+	Ask    backfill.Ask `json:"ask"`
+	Round  int          `json:"round"`
+	By     string       `json:"by"`
+	Reason string       `json:"reason"`
 }
 
-// Begin enters a backfill: from here on no other one builds partitions of its span, and no deployment that would. It happens once
+// BegunFill is a backfill that has begun, and by which plan.
+type BegunFill struct {
+	FillPlan
+	Tenure release.Tenure `json:"tenure"`
+	Epoch  string         `json:"epoch"`
+}
+
+// Begin computes the plan by which a backfill is done, and enters it: from here on no other one builds partitions of its span, and no
+// deployment that would. The plan is the environment's own: nothing is built by one that somebody else has written. It happens once
 // in a round; another round goes on by another plan.
-func (a *Filling) Begin(ctx context.Context, in BeginFillInput) (Entered, error) {
-	p, w, err := a.Site.open(ctx, in.Target)
+func (a *Filling) Begin(ctx context.Context, in BeginFillInput) (BegunFill, error) {
+	c, err := a.compute(ctx, in.Target, in.Ask)
 	if err != nil {
-		return Entered{}, err
+		return BegunFill{}, err
 	}
-	pl, err := a.plan(ctx, in.Target, in.Plan)
+	digest, err := a.Site.Store.PutBlob(ctx, backfillMedia, backfill.Canonical(c.plan))
 	if err != nil {
-		return Entered{}, err
+		return BegunFill{}, fmt.Errorf("keep plan: %w", err)
 	}
-	if err := a.bends(pl); err != nil {
-		return Entered{}, err
+	if digest != backfill.Digest(c.plan) {
+		return BegunFill{}, fault.Newf(fault.Invalid, "keep plan", backfill.Digest(c.plan), "report this", "the store knows it by another digest: "+digest)
 	}
-	beside, err := a.beside(ctx, in.Target, w, p, pl)
+	beside, err := a.beside(ctx, c)
 	if err != nil {
-		return Entered{}, err
+		return BegunFill{}, err
 	}
-	outputs := make([]string, len(p.Outputs))
-	for i, o := range p.Outputs {
+	outputs := make([]string, len(c.p.Outputs))
+	for i, o := range c.p.Outputs {
 		outputs[i] = o.Table
 	}
-	tenure, err := w.BeginBackfill(ctx, backfill.Entry{
-		Plan: pl, Scheme: p.Partition, Outputs: outputs, Beside: beside, By: in.By, Reason: in.Reason,
+	tenure, err := c.w.BeginBackfill(ctx, backfill.Entry{
+		Plan: c.plan, Scheme: c.p.Partition, Outputs: outputs, Beside: beside, By: in.By, Reason: in.Reason,
 	}, in.Target.Effect("begin-backfill", "", in.Round))
 	if err != nil {
-		return Entered{}, err
+		return BegunFill{}, err
 	}
-	epoch, err := w.Epoch(ctx)
-	return Entered{Tenure: tenure, Epoch: epoch, Rule: a.Site.Policy.Approval}, err
-}
-
-// bends holds a plan to this environment's own limits: whoever wrote the blob may have written anything, and how much it builds is
-// counted here. What it estimates is the ledger's word, which it cannot better by another plan of the same span.
-func (a *Filling) bends(pl backfill.Plan) error {
-	limits := a.Site.Policy.Backfill
-	over := limits.MaxPartitions > 0 && len(pl.Partitions) > limits.MaxPartitions ||
-		limits.MaxRows > 0 && (pl.Estimate.Unknown || pl.Estimate.Rows > limits.MaxRows) ||
-		limits.MaxTime > 0 && (pl.Estimate.Unknown || pl.Estimate.Took > limits.MaxTime)
-	if len(pl.Partitions) == 0 || over == (len(pl.Over) > 0) && pl.MaxFailures == limits.MaxFailures && pl.Slice > 0 {
-		return nil
+	// An attempt that came back too late has computed another one than that by which it has begun.
+	entered, err := c.w.Backfill(ctx, in.Target.Owner)
+	if err != nil {
+		return BegunFill{}, err
 	}
-	return fault.Newf(fault.Conflict, "apply plan", gate.Short(backfill.Digest(pl)), "start the backfill again: it is planned anew",
-		"it is not what the policy of "+a.Site.Environment+" says")
+	c.target.Release, c.target.Config = tenure.Release, tenure.Config
+	if c.plan, err = a.plan(ctx, c.target, entered.Plan); err != nil {
+		return BegunFill{}, err
+	}
+	epoch, err := c.w.Epoch(ctx)
+	return BegunFill{
+		FillPlan: FillPlan{Target: c.target, Summary: backfill.Summarize(c.plan, c.p.Partition), Rule: a.Site.Policy.Approval},
+		Tenure:   tenure, Epoch: epoch,
+	}, err
 }
 
 // beside is the owner of the crossing, if what that builds is none of the span.
-func (a *Filling) beside(ctx context.Context, t Target, w Warehouse, p *pipeline.Pipeline, pl backfill.Plan) (string, error) {
-	owner, digest, err := w.Crosses(ctx, p.Name)
+func (a *Filling) beside(ctx context.Context, c computed) (string, error) {
+	owner, digest, err := c.w.Crosses(ctx, c.p.Name)
 	if err != nil || owner == "" {
 		return "", err
 	}
@@ -176,16 +191,16 @@ func (a *Filling) beside(ctx context.Context, t Target, w Warehouse, p *pipeline
 	if err != nil {
 		return "", err
 	}
-	span := backfill.Open{First: pl.Ask.From, Last: pl.Ask.To}
+	span := backfill.Open{First: c.plan.Ask.From, Last: c.plan.Ask.To}
 	for _, env := range builds.Environments {
-		if env.Name != t.Environment {
+		if env.Name != a.Site.Environment {
 			continue
 		}
 		for _, s := range env.Slices {
 			for _, it := range s.Items {
-				if it.Partition != partition.AllKey && span.Has(p.Partition, it.Partition) {
+				if it.Partition != partition.AllKey && span.Has(c.p.Partition, it.Partition) {
 					workflow := effect.Owner(owner).Workflow()
-					return "", fault.Newf(fault.Conflict, "backfill", p.Name, "wait for it: drawbridge status "+workflow,
+					return "", fault.Newf(fault.Conflict, "backfill", c.p.Name, "wait for it: drawbridge status "+workflow,
 						fmt.Sprintf("%s crosses here and builds %s too", workflow, it.Partition))
 				}
 			}
@@ -275,13 +290,9 @@ func (a *Filling) Fill(ctx context.Context, in FillInput) (Filled, error) {
 			out.Next = i
 			return out, nil
 		}
-		active, err := w.Active(ctx, p.Name)
-		if err != nil {
+		if moved, err := f.moved(ctx); err != nil || moved {
+			out.Moved, out.Next = moved, i
 			return out, err
-		}
-		if active.Number != in.Target.Tenure {
-			out.Moved, out.Next = true, i
-			return out, nil
 		}
 		if out.Throttled, err = load.why(ctx); err != nil {
 			return out, err
@@ -293,8 +304,9 @@ func (a *Filling) Fill(ctx context.Context, in FillInput) (Filled, error) {
 		done, rows, err := f.fill(ctx, items[i])
 		switch {
 		case fault.ClassOf(err) != "":
-			if stopped := f.stopped(ctx); stopped != nil {
-				return out, stopped // it is not about a partition
+			if moved, lost := f.moved(ctx); lost != nil || moved { // it is not about a partition
+				out.Moved, out.Next = moved, i
+				return out, lost
 			}
 			out.Failed = append(out.Failed, Unfilled{Index: items[i].Index, Partition: items[i].Partition, Why: fault.Bound(err.Error())})
 		case err != nil:
@@ -330,7 +342,7 @@ func (f filling) entitled(ctx context.Context) error {
 		return err
 	}
 	switch {
-	case entered.Plan != f.in.Plan || entered.Ended || entered.Tenure != f.in.Target.Tenure:
+	case entered.Plan != f.in.Plan || entered.Ended:
 		if stopped := f.stopped(ctx); stopped != nil {
 			return stopped
 		}
@@ -354,9 +366,20 @@ func (f filling) entitled(ctx context.Context) error {
 	return nil
 }
 
-// stopped is why the backfill may go on with nothing at all; nil: it may.
+// stopped is why the backfill may go on with nothing at all, whatever is active; nil: it may.
 func (f filling) stopped(ctx context.Context) error {
-	return f.w.Admit(ctx, f.Site.ticket(f.in.Target, admission.Build, nil, nil))
+	ticket := f.Site.ticket(f.in.Target, admission.Build, nil, nil)
+	ticket.Question.Tenure = 0
+	return f.w.Admit(ctx, ticket)
+}
+
+// moved says that something else is active than when the backfill began. An error is why it may go on with nothing at all.
+func (f filling) moved(ctx context.Context) (bool, error) {
+	active, err := f.w.Active(ctx, f.p.Name)
+	if err != nil || active.Number == f.in.Target.Tenure {
+		return false, err
+	}
+	return true, f.stopped(ctx)
 }
 
 func (f filling) step(round int) (PublishInput, int) {

@@ -49,6 +49,8 @@ type BackfillState struct {
 	// Round counts the plans: the effects of each have keys of their own.
 	Round int               `json:"round"`
 	Line  conduct.LineState `json:"line"`
+	// Whole says that the partitions are done, and what is one partition is built.
+	Whole bool `json:"whole,omitempty"`
 	// Tries counts the rounds of building that are behind it: those of the plans before this one.
 	Tries int `json:"tries"`
 	// MaxFailures is how many may fail until people are asked.
@@ -124,38 +126,46 @@ func missing(p backfill.Summary) string {
 
 // plan computes a plan by what is active now.
 func (b *filling) plan(ctx workflow.Context) error {
+	planned, err := PlanBackfill.Do(ctx, b.Conductor, b.at("plan"), "plan backfill", activities.PlanFillInput{Target: b.target(ctx), Ask: b.in.Ask})
+	if err == nil {
+		b.by(planned)
+	}
+	return err
+}
+
+// target names the pipeline, and no release.
+func (b *filling) target(ctx workflow.Context) activities.Target {
 	target := activities.Target{Environment: b.in.Environment, Config: b.in.Config, Owner: owner(ctx)}
 	target.Release.Pipeline = b.in.Pipeline
-	planned, err := PlanBackfill.Do(ctx, b.Conductor, b.at("plan"), "plan backfill", activities.PlanFillInput{Target: target, Ask: b.in.Ask})
-	if err != nil {
-		return err
-	}
-	b.state.Target, b.state.Plan, b.state.Rule = planned.Target, planned.Summary, planned.Rule
-	b.state.Target.Owner = owner(ctx)
+	return target
+}
+
+// by goes on by a plan.
+func (b *filling) by(p activities.FillPlan) {
+	b.state.Target, b.state.Plan, b.state.Rule, b.state.MaxFailures = p.Target, p.Summary, p.Rule, p.Summary.MaxFailures
+	b.Rule(b.in.Environment, p.Rule)
+	b.About(p.Summary.Release, p.Summary.Digest)
+}
+
+// enter takes the span, and asks for the approval that its size wants. What it is done by is the plan of that moment.
+func (b *filling) enter(ctx workflow.Context) error {
 	if b.state.Round > 0 {
 		b.state.Tries += b.state.Line.Retries + 1
 	}
-	b.state.Line = conduct.LineState{}
-	b.state.MaxFailures = planned.Summary.MaxFailures
-	b.Rule(b.in.Environment, planned.Rule)
-	b.About(planned.Summary.Release, planned.Summary.Digest)
-	return nil
-}
-
-// enter takes the span, and asks for the approval that its size wants.
-func (b *filling) enter(ctx workflow.Context) error {
-	entered, err := BeginBackfill.Do(ctx, b.Conductor, b.at("begin"), "begin backfill", activities.BeginFillInput{
-		Target: b.state.Target, Plan: b.state.Plan.Digest, Round: b.state.Round, By: b.in.By, Reason: b.in.Reason,
+	b.state.Line, b.state.Whole = conduct.LineState{}, false
+	begun, err := BeginBackfill.Do(ctx, b.Conductor, b.at("begin"), "begin backfill", activities.BeginFillInput{
+		Target: b.target(ctx), Ask: b.in.Ask, Round: b.state.Round, By: b.in.By, Reason: b.in.Reason,
 	})
 	b.state.Round++
 	if err != nil {
 		return err
 	}
+	b.by(begun.FillPlan)
 	if b.state.Since.IsZero() {
 		b.state.Since = workflow.Now(ctx)
 	}
 	b.state.Last = workflow.Now(ctx)
-	b.state.Target.Tenure, b.state.Target.Epoch, b.state.Target.Swaps = entered.Tenure.Number, entered.Epoch, 0
+	b.state.Target.Tenure, b.state.Target.Epoch, b.state.Target.Swaps = begun.Tenure.Number, begun.Epoch, 0
 	if len(b.state.Plan.Over) == 0 {
 		return nil
 	}
@@ -185,6 +195,7 @@ var errMoved = errors.New("another release is active")
 func (b *filling) fill(ctx workflow.Context) (moved bool, err error) {
 	s := b.state
 	for !s.Line.Over(s.Plan.Slices) || len(s.Line.Failed) > 0 {
+		s.Whole = s.Whole || s.Line.Over(b.slices()) && len(s.Line.Failed) == 0
 		b.At(ctx, StageCrossing, b.at("backfill"), fmt.Sprintf("building %s with %s", count(s.Plan.Partitions, "partition"), s.Plan.Release.Version))
 		err := b.line().Run(ctx, b.Conductor, &s.Line)
 		switch {
@@ -192,11 +203,11 @@ func (b *filling) fill(ctx workflow.Context) (moved bool, err error) {
 			return true, nil
 		case err != nil:
 			return false, err
-		case workflow.GetInfo(ctx).GetContinueAsNewSuggested() && !s.Line.Over(s.Plan.Slices):
+		case workflow.GetInfo(ctx).GetContinueAsNewSuggested() && !s.Line.Over(b.slices()):
 			return false, b.continueAsNew(ctx)
 		case len(s.Line.Failed) == 0:
 			continue
-		case !s.Line.Over(s.Plan.Slices) && len(s.Line.Failed) <= s.MaxFailures:
+		case !s.Line.Over(b.slices()) && len(s.Line.Failed) <= s.MaxFailures:
 			continue // somebody had some of it tried again while the lanes were drained
 		}
 		if left, err := b.failed(ctx); err != nil || left {
@@ -216,10 +227,18 @@ func (b *filling) continueAsNew(ctx workflow.Context) error {
 	})
 }
 
+// slices are those that are built now: what is one partition comes when all others are done.
+func (b *filling) slices() int {
+	if b.state.Plan.Whole && !b.state.Whole {
+		return b.state.Plan.Slices - 1
+	}
+	return b.state.Plan.Slices
+}
+
 func (b *filling) line() conduct.Line[activities.Filled] {
 	s := b.state
 	return conduct.Line[activities.Filled]{
-		At: b.at("backfill"), Total: s.Plan.Slices, Lanes: s.Plan.Lanes, Narrow: s.Load.narrow, MaxFailures: s.MaxFailures,
+		At: b.at("backfill"), Total: b.slices(), Lanes: s.Plan.Lanes, Narrow: s.Load.narrow, MaxFailures: s.MaxFailures,
 		Name: slice,
 		Do:   b.slice,
 		Deliver: func(ctx workflow.Context, _ int, done activities.Filled) error {
@@ -336,7 +355,7 @@ func (b *filling) failed(ctx workflow.Context) (left bool, err error) {
 		Question: fmt.Sprintf("%s failed, all others are published: try again (drawbridge retry-failed), leave out (drawbridge skip), or end with them as they are (keep)?", count(len(s.Line.Failed), "partition")),
 		Verdict:  gate.Verdict{Outcome: gate.Inconclusive, Reason: names},
 	}
-	if !s.Line.Over(s.Plan.Slices) {
+	if !s.Line.Over(b.slices()) {
 		question.Choices = []gate.Choice{gate.Retry, gate.Proceed, gate.Keep}
 		question.Question = fmt.Sprintf("%s failed, more than %d: try again (drawbridge retry-failed), go on with the others (proceed), or end here (keep)?", count(len(s.Line.Failed), "partition"), s.MaxFailures)
 	}
@@ -364,10 +383,11 @@ func (b *filling) failed(ctx workflow.Context) (left bool, err error) {
 // no question. over says that it ends here.
 func (b *filling) goOn(ctx workflow.Context) (over bool, err error) {
 	was := b.state.Plan
-	if err := b.plan(ctx); err != nil {
+	planned, err := PlanBackfill.Do(ctx, b.Conductor, b.at("plan"), "plan backfill", activities.PlanFillInput{Target: b.target(ctx), Ask: b.in.Ask})
+	if err != nil {
 		return false, err
 	}
-	now := b.state.Plan
+	now := planned.Summary
 	if now.Release.Digest != was.Release.Digest || now.Config != was.Config {
 		g, err := b.Ask(ctx, b.at("backfill"), gate.Gate{
 			Name: "moved-" + b.in.Environment, Endless: true, Choices: []gate.Choice{gate.Proceed, gate.Keep},
@@ -381,10 +401,11 @@ func (b *filling) goOn(ctx workflow.Context) (over bool, err error) {
 			return true, b.end(ctx)
 		}
 	}
-	b.state.Published, b.state.Rows = 0, 0
-	if now.Partitions == 0 {
+	if now.Partitions == 0 { // what was left is current by now
+		b.state.Line = conduct.LineState{Next: b.state.Plan.Slices, Skipped: b.state.Line.Skipped}
 		return true, b.end(ctx)
 	}
+	b.state.Published, b.state.Rows = 0, 0
 	return false, b.enter(ctx)
 }
 

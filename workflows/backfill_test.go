@@ -62,10 +62,9 @@ func (f *filler) plan(in activities.PlanFillInput) (activities.FillPlan, error) 
 	return activities.FillPlan{Target: target, Summary: backfill.Summarize(f.asked, partition.Scheme{By: partition.Range, Column: "n", Size: 1})}, nil
 }
 
-func (f *filler) begin(activities.BeginFillInput) activities.Entered {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return activities.Entered{Tenure: f.active, Epoch: "e"}
+func (f *filler) begin(in activities.BeginFillInput) (activities.BegunFill, error) {
+	planned, err := f.plan(activities.PlanFillInput{Target: in.Target, Ask: in.Ask})
+	return activities.BegunFill{FillPlan: planned, Tenure: f.active, Epoch: "e"}, err
 }
 
 func (f *filler) live() int {

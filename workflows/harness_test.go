@@ -438,9 +438,10 @@ func (e *effects) bound() (control, build []conduct.Bound) {
 			planned, err := e.filler.plan(in)
 			return planned, activities.ApplicationError(err)
 		}),
-		workflows.BeginBackfill.Bind(func(_ context.Context, in activities.BeginFillInput) (activities.Entered, error) {
+		workflows.BeginBackfill.Bind(func(_ context.Context, in activities.BeginFillInput) (activities.BegunFill, error) {
 			e.called("BeginBackfill " + in.Target.Environment)
-			return e.filler.begin(in), nil
+			begun, err := e.filler.begin(in)
+			return begun, activities.ApplicationError(err)
 		}),
 		workflows.EndBackfill.Bind(func(_ context.Context, in activities.EndFillInput) (activities.EndedFill, error) {
 			e.called("EndBackfill " + in.Target.Environment)

@@ -62,10 +62,10 @@ const (
 	Leave         conduct.Call[control, activities.Target, conduct.None]            = "Leave"
 	RecordAnswers conduct.Call[control, activities.RecordInput, conduct.None]       = "RecordAnswers"
 
-	PlanBackfill  conduct.Call[observing, activities.PlanFillInput, activities.FillPlan] = "PlanBackfill"
-	BeginBackfill conduct.Call[settling, activities.BeginFillInput, activities.Entered]  = "BeginBackfill"
-	FillSlice     conduct.Call[building, activities.FillInput, activities.Filled]        = "FillSlice"
-	EndBackfill   conduct.Call[settling, activities.EndFillInput, activities.EndedFill]  = "EndBackfill"
+	PlanBackfill  conduct.Call[observing, activities.PlanFillInput, activities.FillPlan]  = "PlanBackfill"
+	BeginBackfill conduct.Call[entering, activities.BeginFillInput, activities.BegunFill] = "BeginBackfill"
+	FillSlice     conduct.Call[building, activities.FillInput, activities.Filled]         = "FillSlice"
+	EndBackfill   conduct.Call[settling, activities.EndFillInput, activities.EndedFill]   = "EndBackfill"
 
 	Expand       conduct.Call[swapping, activities.ExpandInput, generation.ExpandResult]   = "Expand"
 	Publish      conduct.Call[swapping, activities.PublishInput, generation.PublishResult] = "Publish"

@@ -61,6 +61,15 @@ func (observing) In(environment, summary string) workflow.ActivityOptions {
 	}
 }
 
+// entering is observing whose outcome the workflow has to know. A cancelled one is waited for.
+type entering struct{ observing }
+
+func (entering) In(environment, summary string) workflow.ActivityOptions {
+	opts := observing{}.In(environment, summary)
+	opts.WaitForCancellation = true
+	return opts
+}
+
 // swapping waits for locks and snapshots within the policy's budgets and heartbeats meanwhile. A cancelled publish is waited
 // for, so that a compensation never overtakes it.
 type swapping struct{}

@@ -17,6 +17,7 @@ type Summary struct {
 	Tenure      int64           `json:"tenure"`
 	Lanes       int             `json:"lanes"`
 	Slices      int             `json:"slices"`
+	Whole       bool            `json:"whole,omitempty"` // the last slice is what is one partition
 	Slice       int             `json:"slice"`
 	Partitions  int             `json:"partitions"` // what is one partition included
 	First       partition.Key   `json:"first,omitempty"`
@@ -40,7 +41,7 @@ func Summarize(p Plan, scheme partition.Scheme) Summary {
 		Partitions: len(p.Partitions), MaxFailures: p.MaxFailures, Current: total(p.Current), Missing: total(p.Missing),
 		Estimate: p.Estimate, Over: p.Over,
 	}
-	if len(p.Whole) > 0 {
+	if s.Whole = len(p.Whole) > 0; s.Whole {
 		s.Partitions++
 	}
 	if n := len(p.Partitions); n > 0 {

@@ -77,6 +77,25 @@ func TestABackfillBuildsWhatIsOlderThanItsFiles(t *testing.T) {
 	l.w.record(l.backfillID(), "forced")
 }
 
+// What is one partition is built from all of them, so it comes last.
+func TestABackfillBuildsWhatIsOnePartitionAtTheEnd(t *testing.T) {
+	t.Parallel()
+	l, _ := tbWorld(t, 5)
+	first := tbFirst("ta")
+	first.dim = true
+	l.deploy(first)
+	l.corrected(3, l.days...)
+	l.w.remove("source/" + l.name + "/dim.csv")
+	l.w.write("source/"+l.name+"/dim.csv", "c,n\na,3\nb,15\n")
+	said := l.backfill("--lanes", "4")
+	require.Zero(t, said.code, tbTold(said))
+	l.are("dev", 3, "ta", "dim")
+	order := l.w.texts(`SELECT output FROM ` + l.schema("dev") + `__ledger.swap WHERE starts_with(owner, '` + l.backfillID() + `') ORDER BY id`)
+	require.Equal(t, []string{"ta", "ta", "ta", "ta", "ta", "dim"}, order)
+	l.w.cli(0, "backfill", "rollback", l.backfillID(), "--reason", "wrong")
+	l.are("dev", 1, "ta", "dim")
+}
+
 func TestABackfillIsTurnedBackWhole(t *testing.T) {
 	t.Parallel()
 	l, _ := tbWorld(t, 5)
@@ -144,6 +163,9 @@ func TestABackfillAboveALimitWantsAnApproval(t *testing.T) {
 	require.Equal(t, 4, said.code, tbTold(said))
 	require.Contains(t, said.out, "4 partitions, more than 2")
 	l.are("dev", 1, "ta")
+	for _, list := range []string{"inbox", "status"} {
+		require.Contains(t, w.try(list).out, l.backfillID(), list)
+	}
 	w.cli(0, "reject", l.backfillID(), "--reason", "not today")
 	require.Equal(t, workflows.StageRefused, w.tbOver(l.backfillID()).Stage)
 	require.Equal(t, 4, l.backfill().code)

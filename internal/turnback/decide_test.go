@@ -516,3 +516,52 @@ func TestAReleaseThatCameWithANewOutput(t *testing.T) {
 	h.turnsBack(f, 3, "u")
 	require.False(t, h.decide(f, day).Changes())
 }
+
+// What a backfill published goes back to exactly what was there. The same release would build the same again, so nothing is rebuilt,
+// and what somebody published since stays, and is said.
+func TestABackfillGoesBackToWhatWasThere(t *testing.T) {
+	t.Parallel()
+	const fill = "backfill/shop/prod/2026-01-01..2026-01-31/run"
+	for name, c := range map[string]struct {
+		history func(h *history) (was int64)
+		change  func(h *history, was int64)
+		want    func(was int64) want
+		open    bool
+	}{
+		"it goes back": {
+			history: func(h *history) int64 { return h.publishes(day, 1, "w1", "ta") },
+			want:    func(was int64) want { return want{turnback.SwapBack, 4, was} },
+		},
+		"what was live is dropped": {
+			history: func(h *history) int64 { return h.publishes(day, 1, "w1", "ta") },
+			change: func(h *history, was int64) {
+				h.change(was, func(g *turnback.Generation) { g.State = generation.Dropped })
+			},
+			want: func(int64) want { return want{turnback.Leave, 5, none} }, open: true,
+		},
+		"nothing was live": {
+			history: func(*history) int64 { return none },
+			want:    func(int64) want { return want{turnback.Detach, 6, none} },
+		},
+		"a run published since": {
+			history: func(h *history) int64 { return h.publishes(day, 1, "w1", "ta") },
+			change:  func(h *history, _ int64) { h.publishes(day, 1, "run/shop/prod/2026-01-02/run", "ta") },
+			want:    func(int64) want { return want{turnback.Leave, 3, none} },
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h := newHistory()
+			h.deploys(1, "w1", "1.0.0")
+			was := c.history(h)
+			h.publishes(day, 1, fill, "ta")
+			if c.change != nil {
+				c.change(h, was)
+			}
+			f := h.without(fill, 1, "ta")
+			f.ByPerson = true
+			wants(t, h, f, day, map[string]want{"ta": c.want(was)})
+			require.Equal(t, c.open, h.decide(f, day).Open())
+		})
+	}
+}

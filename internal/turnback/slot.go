@@ -72,6 +72,9 @@ func (v view) toGeneration(e before) Item {
 	if newer != 0 {
 		why = fmt.Sprintf("generation %d was published by a later run: its data is newer than what is retained", newer)
 	}
+	if v.Target.refills() { // the same release would build the same again
+		return Item{Action: Leave, Case: 5, Open: true, Reason: why + "; put its files back as they were, and run it"}
+	}
 	if v.builds(v.Output) {
 		if v.all {
 			why += "; it will be newer than the other partitions"
@@ -91,6 +94,8 @@ func (v view) toNothing(e before) Item {
 		return Item{Action: Detach, Case: 6, Reason: "no release was active, and nothing was live"}
 	case v.K.None():
 		return Item{Action: Leave, Case: 6, Open: true, Reason: "no release was active before: a first release is detached by a person only"}
+	case v.Target.refills() && v.ByPerson:
+		return Item{Action: Detach, Case: 6, Reason: "nothing was live before the backfill"}
 	case e.detached:
 		return Item{Action: Detach, Case: 8, Reason: "a person had detached what was there"}
 	case v.builds(v.Output) && v.Snapshot:

@@ -1,0 +1,153 @@
+package activities_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"drawbridge/activities"
+	"drawbridge/internal/admission"
+	"drawbridge/internal/backfill"
+	"drawbridge/internal/check"
+	"drawbridge/internal/effect"
+	"drawbridge/internal/fault"
+	"drawbridge/internal/gate"
+	"drawbridge/internal/generation"
+	"drawbridge/internal/partition"
+	"drawbridge/internal/pipeline"
+	"drawbridge/internal/release"
+)
+
+// filled is a warehouse in which a backfill has begun.
+type filled struct {
+	desk
+	open   backfill.Open
+	said   []gate.Gate
+	fails  map[partition.Key]error
+	during func(partition.Key) // while it is built
+	built  []partition.Key
+}
+
+func (f *filled) Backfill(context.Context, effect.Owner) (backfill.Open, error) { return f.open, nil }
+
+func (f *filled) Said(context.Context, effect.Owner) ([]gate.Gate, error) { return f.said, nil }
+
+func (f *filled) Admit(_ context.Context, t admission.Ticket) error { return t.Decide(f.facts) }
+
+func (f *filled) Build(_ context.Context, spec activities.BuildSpec, _ func(activities.Progress)) ([]activities.Built, error) {
+	if f.during != nil {
+		f.during(spec.Partition)
+	}
+	if err := f.fails[spec.Partition]; err != nil {
+		return nil, err
+	}
+	f.built = append(f.built, spec.Partition)
+	var all []activities.Built
+	for _, table := range spec.Outputs {
+		all = append(all, activities.Built{Generation: generation.Generation{ID: 9, Output: table, Partition: spec.Partition, Rows: 10}, Results: []check.Result{{Name: "row_count", Outcome: check.Passed}}})
+	}
+	return all, nil
+}
+
+func (f *filled) Publish(_ context.Context, _ generation.PublishSpec, ticket admission.Ticket, _ func(time.Duration, time.Duration)) (generation.PublishResult, error) {
+	f.swapped = append(f.swapped, ticket.Question.Swaps...)
+	return generation.PublishResult{Done: true, Swapped: len(ticket.Question.Swaps)}, nil
+}
+
+// filling is a backfill of three days that has begun by the plan of the answer.
+func filling(t *testing.T) (*activities.Filling, *filled, activities.FillInput) {
+	t.Helper()
+	b := setup(t)
+	pl := backfill.Plan{Environment: "prod", Release: target("prod").Release, Tenure: 7, Slice: 10, Lanes: 1, Partitions: []partition.Key{"2026-01-01", "2026-01-02", "2026-01-03"}}
+	digest := backfill.Digest(pl)
+	b.shelf.blobs[digest] = backfill.Canonical(pl)
+	f := &filled{desk: *b.desk, open: backfill.Open{Owner: owner, Plan: digest, Tenure: 7}, fails: map[partition.Key]error{}}
+	f.facts.Active = release.Tenure{Number: 7, Release: target("prod").Release}
+	b.Warehouse = func(context.Context, pipeline.Config) (activities.Warehouse, error) { return f, nil }
+	return &activities.Filling{Site: b.Site, Now: opened}, f, activities.FillInput{Target: target("prod"), Plan: digest, Failures: 2}
+}
+
+// Nothing is built but by the plan that the environment has computed itself, for whom it did, and as far as people approved it.
+func TestNothingIsFilledButByThePlanThatHasBegun(t *testing.T) {
+	t.Parallel()
+	approved := func(plan string) []gate.Gate {
+		return []gate.Gate{{Name: gate.ApprovalOf("prod"), Plan: plan, Requester: "ann", Answers: []gate.Answer{{
+			Decision: gate.Decision{Gate: gate.ApprovalOf("prod"), Plan: plan, Choice: gate.Approve, By: "bob", Reason: "it is right"}, At: opened(),
+		}}}}
+	}
+	for name, c := range map[string]struct {
+		change func(*filled, *activities.FillInput)
+		says   string
+	}{
+		"as it began":                     {func(*filled, *activities.FillInput) {}, ""},
+		"by another plan":                 {func(f *filled, _ *activities.FillInput) { f.open.Plan = "sha256:other" }, "not begun it by this plan"},
+		"by none":                         {func(f *filled, _ *activities.FillInput) { f.open = backfill.Open{} }, "not begun it by this plan"},
+		"it has ended":                    {func(f *filled, _ *activities.FillInput) { f.open.Ended = true }, "not begun it by this plan"},
+		"it was stopped":                  {func(f *filled, _ *activities.FillInput) { f.open.Ended, f.facts.Fenced = true, "a turn-back" }, "its workflow was stopped: a turn-back"},
+		"it is of another config":         {func(_ *filled, in *activities.FillInput) { in.Target.Config = "sha256:other" }, "read pipeline"},
+		"nobody has approved it":          {func(f *filled, _ *activities.FillInput) { f.open.Asks = true }, "no approval is recorded"},
+		"another plan was approved":       {func(f *filled, _ *activities.FillInput) { f.open.Asks, f.said = true, approved("sha256:other") }, "no approval is recorded"},
+		"somebody has approved this plan": {func(f *filled, in *activities.FillInput) { f.open.Asks, f.said = true, approved(in.Plan) }, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			a, f, in := filling(t)
+			c.change(f, &in)
+			done, err := call(t, a.Fill, in)
+			if c.says == "" {
+				require.Nil(t, err)
+				require.Equal(t, 3, done.Published)
+				return
+			}
+			require.NotNil(t, err)
+			require.Contains(t, err.Message(), c.says)
+			require.Empty(t, f.built)
+		})
+	}
+}
+
+func TestWhatFailsOfASliceIsNamedAndTheOthersGoOn(t *testing.T) {
+	t.Parallel()
+	a, f, in := filling(t)
+	f.fails["2026-01-02"] = fault.Newf(fault.Invalid, "load", "o.csv", "mend it", "line 3 is broken")
+	done, err := call(t, a.Fill, in)
+	require.Nil(t, err)
+	require.Equal(t, 2, done.Published)
+	require.Equal(t, []activities.Unfilled{{Index: 1, Partition: "2026-01-02", Why: "load o.csv: line 3 is broken"}}, done.Failed)
+	require.Equal(t, []partition.Key{"2026-01-01", "2026-01-03"}, f.built)
+
+	in.Failures = 1 // then it hands over
+	done, err = call(t, a.Fill, in)
+	require.Nil(t, err)
+	require.Equal(t, 2, done.Next)
+}
+
+// Whenever another release becomes active, also in the middle of a build, it is no fault of the partition, and nothing more is built.
+func TestAnotherReleaseEndsASliceAtAnyMoment(t *testing.T) {
+	t.Parallel()
+	for _, at := range []partition.Key{"2026-01-01", "2026-01-02"} {
+		a, f, in := filling(t)
+		f.during = func(key partition.Key) {
+			if key == at {
+				f.facts.Active.Number = 8
+				f.fails[key] = fault.Newf(fault.Conflict, "build", "shop", "run it again", "it is not active any more")
+			}
+		}
+		done, err := call(t, a.Fill, in)
+		require.Nil(t, err)
+		require.True(t, done.Moved)
+		require.Empty(t, done.Failed)
+		require.Equal(t, len(f.built), done.Published)
+		require.Equal(t, len(f.built), done.Next)
+	}
+	a, f, in := filling(t)
+	f.during = func(partition.Key) {
+		f.facts.Active.Number, f.facts.Fenced = 8, "a rollback"
+		f.fails["2026-01-01"] = fault.Newf(fault.Conflict, "build", "shop", "run it again", "its workflow was stopped")
+	}
+	_, err := call(t, a.Fill, in)
+	require.NotNil(t, err, "a turn-back stops it for good")
+	require.Contains(t, err.Message(), "its workflow was stopped: a rollback")
+}
