@@ -254,8 +254,6 @@ func (a *TurningBack) outputs(ctx context.Context, t Target, b turnback.TurnBack
 const (
 	// pageSize is how many partitions are decided about at a time: reading them is cheap, and most stay as they are.
 	pageSize = 500
-	// partitionsPerPublish bounds how many partitions go back in one transaction: it bounds what readers wait for.
-	partitionsPerPublish = 8
 	// passTime is how long one activity goes on: then it says how far it is.
 	passTime = 30 * time.Second
 )
@@ -377,7 +375,7 @@ func (a *TurningBack) swapPage(ctx context.Context, t turning, page turnback.Pag
 				return true, err
 			}
 			pass.Rebuild, pass.After = append(pass.Rebuild, d.Partition), d.Partition
-			if len(pass.Rebuild) == partitionsPerPublish {
+			if len(pass.Rebuild) == generation.PartitionsPerPublish {
 				return true, nil
 			}
 			continue
@@ -386,7 +384,7 @@ func (a *TurningBack) swapPage(ctx context.Context, t turning, page turnback.Pag
 		if d.Changes() {
 			batch = append(batch, d)
 		}
-		if len(batch) == partitionsPerPublish {
+		if len(batch) == generation.PartitionsPerPublish {
 			if done, err := flush(); err != nil || done {
 				return true, err
 			}

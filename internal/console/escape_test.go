@@ -12,7 +12,7 @@ import (
 
 	"drawbridge/activities"
 	"drawbridge/internal/canary"
-	"drawbridge/internal/filled"
+	"drawbridge/internal/fieldtest"
 	"drawbridge/internal/gate"
 	"drawbridge/internal/generation"
 	"drawbridge/internal/view"
@@ -62,7 +62,7 @@ func poison(v reflect.Value) bool {
 
 func poisoned[T any]() T {
 	var v T
-	filled.Value(reflect.ValueOf(&v).Elem(), poison)
+	fieldtest.Value(reflect.ValueOf(&v).Elem(), poison)
 	return v
 }
 

@@ -2,8 +2,10 @@ package console
 
 import (
 	"cmp"
+	"strings"
 
 	"drawbridge/internal/gate"
+	"drawbridge/internal/release"
 	"drawbridge/internal/view"
 	"drawbridge/workflows"
 )
@@ -87,15 +89,16 @@ func nextAfter(v view.View) []string {
 	}
 	switch v.Stage {
 	case workflows.StageDone:
-		if env == "" {
-			return []string{history}
-		}
-		return []string{history, "drawbridge rollback " + word(v.Pipeline) + " --env " + word(env) + " --reason TEXT"}
+		return append([]string{history}, undoes(v, env)...)
 	case workflows.StageRefused:
-		if v.Kind == view.Deployment {
-			return []string{"mend it, raise the version, then: drawbridge plan DIR --to " + word(cmp.Or(env, "ENV"))}
+		if v.Kind != view.Deployment {
+			return []string{"drawbridge status"}
 		}
-		return []string{"drawbridge status"}
+		raise := "raise the version, " // of a release: what is claimed does not change
+		if _, _, try := release.CutTry(v.Release.Version); try || v.Release.Version == "" {
+			raise = ""
+		}
+		return []string{"mend it, " + raise + "then: drawbridge plan DIR --to " + word(cmp.Or(env, "ENV"))}
 	case workflows.StageRolledBack, workflows.StageStuck:
 		return []string{history}
 	case view.Abandoned:
@@ -105,6 +108,19 @@ func nextAfter(v view.View) []string {
 	case workflows.StagePlanning, workflows.StageValidating, workflows.StageCrossing, workflows.StageWaiting, workflows.StageWatching, workflows.StageCompensating:
 	}
 	return []string{"drawbridge status " + word(v.ID) + " --watch", "drawbridge cancel " + word(v.ID)}
+}
+
+// undoes is the command that takes back what a workflow has done, and no more than that; none where nothing was, or where that needs
+// more than its screen knows.
+func undoes(v view.View, env string) []string {
+	switch {
+	case env == "" || strings.HasPrefix(v.Sentence, "dry run"):
+	case v.Kind == view.Deployment:
+		return []string{"drawbridge rollback " + word(v.Pipeline) + " --env " + word(env) + " --reason TEXT"}
+	case v.Backfill != nil && v.Backfill.Published > 0:
+		return []string{"drawbridge backfill rollback " + word(v.ID) + " --reason TEXT"}
+	}
+	return nil
 }
 
 // List is one line per workflow, in the order given.

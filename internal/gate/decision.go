@@ -110,11 +110,9 @@ func (g Gate) Check(d Decision, now time.Time) error {
 		return refuse(fault.Conflict, fmt.Sprintf("the gate was decided: %s", g.Decided), "see what followed: drawbridge status")
 	case !g.Endless && now.After(g.Deadline()):
 		return refuse(fault.Refused, "the gate has expired", "deploy again")
-	case len(g.Rule.Approvers) > 0 && !isOneOf(g.Rule.Approvers, d.By):
-		return refuse(fault.Refused, fmt.Sprintf("%s is not an approver of this environment", d.By),
-			"ask one of: "+strings.Join(g.Rule.Approvers, ", "))
-	case g.Rule.FourEyes && Same(d.By, g.Requester) && d.Choice.forward():
-		return refuse(fault.Refused, "the policy wants four eyes: the requester may turn back but not approve", "ask somebody else to approve")
+	}
+	if reason, hint := g.Rule.bars(d.By, g.Requester, d.Choice); reason != "" {
+		return refuse(fault.Refused, reason, hint)
 	}
 	return nil
 }

@@ -100,11 +100,3 @@ func SaidNo(rule Approval, recorded []Gate) bool {
 		return Decide(rule, g, Reject, Rollback) != ""
 	})
 }
-
-// patience is how long a gate under the rule stays open.
-func (a Approval) patience() time.Duration {
-	if a.Expires == 0 {
-		return 72 * time.Hour
-	}
-	return a.Expires
-}

@@ -12,7 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"drawbridge/internal/fault"
-	"drawbridge/internal/filled"
+	"drawbridge/internal/fieldtest"
 	"drawbridge/internal/plan"
 )
 
@@ -48,7 +48,7 @@ func TestVerify(t *testing.T) {
 func TestEveryDecidedFieldIsDigested(t *testing.T) {
 	t.Parallel()
 	var p plan.Plan
-	filled.Value(reflect.ValueOf(&p).Elem(), set)
+	fieldtest.Value(reflect.ValueOf(&p).Elem(), set)
 	plan.Seal(&p)
 	sealed := p.Digest
 	decided, shown := 0, 0

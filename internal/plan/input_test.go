@@ -8,7 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"drawbridge/internal/check"
-	"drawbridge/internal/filled"
+	"drawbridge/internal/fieldtest"
 	"drawbridge/internal/pipeline"
 	"drawbridge/internal/plan"
 )
@@ -38,14 +38,14 @@ func TestEveryInputChangesThePlan(t *testing.T) {
 	}
 	in := input()
 	in.Pipeline = &pipeline.Pipeline{}
-	filled.Value(reflect.ValueOf(in.Pipeline).Elem(), set)
+	fieldtest.Value(reflect.ValueOf(in.Pipeline).Elem(), set)
 	in.Pipeline.Partition, in.Pipeline.Outputs[0].Partition = byDay, byDay
 	in.Pipeline.Outputs[0].Table = "fct_orders"
 	in.Pipeline.Smoke.Latest, in.Pipeline.Canary.Latest = 1, 1
 	in.Pipeline.Outputs[0].Checks = make([]check.Check, 2)
 	for i, kind := range []check.Kind{check.AcceptedValues, check.Expression} {
 		c := &in.Pipeline.Outputs[0].Checks[i]
-		filled.Value(reflect.ValueOf(c).Elem(), set)
+		fieldtest.Value(reflect.ValueOf(c).Elem(), set)
 		c.Kind, c.Severity = kind, check.Fail
 	}
 	in.Pipeline.Watch.Checks[0].Severity = check.Fail
@@ -56,8 +56,8 @@ func TestEveryInputChangesThePlan(t *testing.T) {
 		Config   pipeline.Config
 		Policy   pipeline.Policy
 	}{Pipeline: in.Pipeline}
-	filled.Value(reflect.ValueOf(&whole.Config).Elem(), set)
-	filled.Value(reflect.ValueOf(&whole.Policy).Elem(), set)
+	fieldtest.Value(reflect.ValueOf(&whole.Config).Elem(), set)
+	fieldtest.Value(reflect.ValueOf(&whole.Policy).Elem(), set)
 	digest := func() string {
 		env := &in.Environments[0]
 		env.Config, env.Policy = whole.Config, whole.Policy

@@ -136,7 +136,7 @@ func (c crossing) schemaProblems(change SchemaChange) []Problem {
 			p.Text, p.Remedy = conflict, "drawbridge validate "+c.pipeline.Name+" says what its SQL cannot do there"
 		default:
 			p.Text = conflict + ": this needs a migration, which is not supported yet"
-			p.Remedy = "keep the column as it is and add one under another name, or give the output another table"
+			p.Remedy = "cast it to the type that the column has, such as (total * 1.1)::numeric(12,2), where the values fit; else keep the column as it is and add one under another name"
 		}
 		problems = append(problems, p)
 	}

@@ -9,10 +9,6 @@ import (
 	"drawbridge/internal/pipeline"
 )
 
-// partitionsPerPublish bounds one publishing transaction: what it swaps it holds locked until it commits, and eight
-// partitions keep that hold in the milliseconds that readers do not notice.
-const partitionsPerPublish = 8
-
 // lockRule is the rule of the lock table's size, which preflight holds against what is live, and the planner against
 // what will be.
 const lockRule = "lock-table"
@@ -74,7 +70,7 @@ func (c crossing) work(smoke, canary int) work {
 		if len(items) == 0 {
 			continue
 		}
-		if partitions == partitionsPerPublish {
+		if partitions == generation.PartitionsPerPublish {
 			w.slices = append(w.slices, rest)
 			rest, partitions = Slice{}, 0
 		}

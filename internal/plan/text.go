@@ -185,7 +185,11 @@ func sliceText(s Slice) string {
 }
 
 func planCommand(p Plan) string {
-	command := fmt.Sprintf("drawbridge plan %s@%s", p.Release.Pipeline, p.Release.Version)
+	what := p.Release.Pipeline + "@" + p.Release.Version
+	if _, _, try := release.CutTry(p.Release.Version); try { // what is mended is its folder
+		what = "DIR"
+	}
+	command := "drawbridge plan " + what
 	if n := len(p.Environments); n > 0 {
 		command += " --to " + p.Environments[n-1].Name
 	}

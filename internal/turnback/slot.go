@@ -132,6 +132,9 @@ func (v view) beforeWorkflow() (before, bool) {
 		return before{}, false
 	}
 	undone := func(s Swap) bool {
+		if v.Target.refills() { // back to what readers saw, whoever had left it there
+			return v.path.owned(s)
+		}
 		return s.Kind == KindPublish && (v.path.owned(s) || v.TurnedBack[s.Owner] || !v.counts(s))
 	}
 	e := v.Swaps[at].From

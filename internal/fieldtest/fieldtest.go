@@ -1,6 +1,6 @@
-// Package filled makes values of which every part is there, so that a test finds the field that is added later too. Only tests
+// Package fieldtest makes values of which every part is there, so that a test finds the field that is added later too. Only tests
 // import it.
-package filled
+package fieldtest
 
 import "reflect"
 
