@@ -249,7 +249,7 @@ func (e *effects) environment(t *testing.T) *testsuite.TestWorkflowEnvironment {
 	t.Helper()
 	var suite testsuite.WorkflowTestSuite
 	env := suite.NewTestWorkflowEnvironment()
-	env.SetTestTimeout(time.Minute)
+	env.SetTestTimeout(5 * time.Minute) // of a busy machine: time itself is skipped
 	env.SetWorkerOptions(worker.Options{Interceptors: []interceptor.WorkerInterceptor{&started{}, activities.NewCallerInterceptor(mayCall)}})
 	workflows.RegisterWorkflows(env)
 	control, build := e.bound()

@@ -162,7 +162,7 @@ func TestNoLockThatAnAuthorCanTakeStopsTheOthers(t *testing.T) {
 	_, err = conn.Exec(t.Context(), `BEGIN; LOCK TABLE `+ledger+`.change IN ACCESS EXCLUSIVE MODE`)
 	require.ErrorContains(t, err, "permission denied")
 	var gone atomic.Bool
-	patience := time.AfterFunc(20*time.Second, func() {
+	patience := time.AfterFunc(time.Minute, func() {
 		gone.Store(true)
 		_ = conn.Close(context.Background())
 	})
