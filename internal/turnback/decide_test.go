@@ -525,6 +525,7 @@ func TestABackfillGoesBackToWhatWasThere(t *testing.T) {
 	for name, c := range map[string]struct {
 		history func(h *history) (was int64)
 		change  func(h *history, was int64)
+		turned  string // a workflow that was turned back before
 		want    func(was int64) want
 		open    bool
 	}{
@@ -543,6 +544,11 @@ func TestABackfillGoesBackToWhatWasThere(t *testing.T) {
 			history: func(*history) int64 { return none },
 			want:    func(int64) want { return want{turnback.Detach, 6, none} },
 		},
+		"a turn-back had left what was live": {
+			history: func(h *history) int64 { return h.publishes(day, 1, "w1", "ta") },
+			turned:  "w1",
+			want:    func(was int64) want { return want{turnback.SwapBack, 4, was} },
+		},
 		"a run published since": {
 			history: func(h *history) int64 { return h.publishes(day, 1, "w1", "ta") },
 			change:  func(h *history, _ int64) { h.publishes(day, 1, "run/shop/prod/2026-01-02/run", "ta") },
@@ -560,6 +566,9 @@ func TestABackfillGoesBackToWhatWasThere(t *testing.T) {
 			}
 			f := h.without(fill, 1, "ta")
 			f.ByPerson = true
+			if c.turned != "" {
+				f.TurnedBack = map[string]bool{c.turned: true}
+			}
 			wants(t, h, f, day, map[string]want{"ta": c.want(was)})
 			require.Equal(t, c.open, h.decide(f, day).Open())
 		})
