@@ -379,8 +379,7 @@ func (b *filling) failed(ctx workflow.Context) (left bool, err error) {
 	return false, nil
 }
 
-// goOn asks whether to go on with what is active now, under a new plan. The same release, of which single partitions went back, is
-// no question. over says that it ends here.
+// goOn asks whether to go on with what is active now, under a new plan. The same release under another tenure is no question. over says that it ends here.
 func (b *filling) goOn(ctx workflow.Context) (over bool, err error) {
 	was := b.state.Plan
 	planned, err := PlanBackfill.Do(ctx, b.Conductor, b.at("plan"), "plan backfill", activities.PlanFillInput{Target: b.target(ctx), Ask: b.in.Ask})

@@ -84,7 +84,7 @@ func (b *builder) config(file string, content []byte, p *Pipeline) Config {
 
 func (b *builder) watchOverride(v strictyaml.Value, over WatchOverride, watch Watch) {
 	if watch.For == 0 {
-		b.problems.Add(v.At, "the pipeline has no watch to override", "add watch to "+File)
+		b.problems.Add(v.At, "the pipeline has no watch to override", "add watch to "+File+", or remove it here")
 		return
 	}
 	length, every := watch.For, watch.Every
