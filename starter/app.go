@@ -17,7 +17,6 @@ import (
 	"drawbridge/internal/fault"
 	"drawbridge/internal/store"
 	"drawbridge/internal/temporalx"
-	"drawbridge/workflows"
 )
 
 // app is one invocation: the flags that every command has, and the connections that they lead to, made when first used.
@@ -54,12 +53,12 @@ func (a *app) desk(ctx context.Context) (*dispatch.Desk, error) {
 			return nil, err
 		}
 	}
-	return a.deskFor(nil), nil
+	return a.deskOf(a.teller(nil)), nil
 }
 
-// deskFor is the desk of the connection; the story that it tells begins after an event, or at its beginning.
-func (a *app) deskFor(told *workflows.Event) *dispatch.Desk {
-	return &dispatch.Desk{Client: a.connected, Now: a.Now, Listener: a.teller(told)}
+// deskOf is the desk of the connection; what it has to tell it tells the teller.
+func (a *app) deskOf(t *teller) *dispatch.Desk {
+	return &dispatch.Desk{Client: a.connected, Now: a.Now, Listener: t}
 }
 
 // store opens the artifact store. Worker and CLI must use the same one: they hand each other digests.

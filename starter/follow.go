@@ -15,7 +15,9 @@ import (
 // follow shows a workflow until it ends or asks, and returns the exit code as an error. The story begins after the event
 // that was told last; nil is its beginning.
 func (a *app) follow(ctx context.Context, t dispatch.Talk, environments []string, p dispatch.Patience, told *workflows.Event) error {
-	s, err := a.deskFor(told).Follow(ctx, t, environments, p)
+	tells := a.teller(told)
+	tells.story.ID, tells.story.Through = t.ID, p == dispatch.UntilDone
+	s, err := a.deskOf(tells).Follow(ctx, t, environments, p)
 	if dispatch.Interrupted(ctx, err) {
 		a.say(func(s console.Screen) string { return s.Left(t.ID) })
 		return exitInterrupt.err()
@@ -40,7 +42,7 @@ func (a *app) followUnless(ctx context.Context, detach bool, t dispatch.Talk, en
 
 // detached says that a workflow has started, and which of its workers are missing.
 func (a *app) detached(ctx context.Context, t dispatch.Talk, environments []string, digest string) error {
-	if missing := a.deskFor(nil).Missing(ctx, environments); len(missing) > 0 {
+	if missing := a.deskOf(a.teller(nil)).Missing(ctx, environments); len(missing) > 0 {
 		a.sayMissing(missing)
 	}
 	started := console.Started{ID: t.ID, Run: t.Run, Plan: digest}
@@ -54,6 +56,7 @@ type teller struct {
 	story console.Story
 }
 
+// teller tells a story that begins after an event, or, for nil, at its beginning.
 func (a *app) teller(told *workflows.Event) *teller {
 	t := &teller{app: a, out: a.Stdout}
 	if a.json {

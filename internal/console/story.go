@@ -1,6 +1,7 @@
 package console
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
@@ -19,7 +20,12 @@ type Story struct {
 	Live bool
 	// Told is the last event that was told; nil is the beginning of the story.
 	Told *workflows.Event
+	// ID is the workflow's, for the commands to type while it waits for a person.
+	ID string
+	// Through says that following goes on at an open gate: then the story says how to decide it. Else a screen follows that does.
+	Through bool
 
+	asked   map[string]bool // what a person was told to type something about
 	turn    int
 	transit bool              // the last line on the screen is to be written over
 	retried map[string]string // activity -> the error that was told
@@ -40,6 +46,7 @@ func (t *Story) Status(s workflows.Status, retries []view.Retry) string {
 		p.line("%s  %-9s %-15s %s", t.clock(e.At, "15:04:05"), e.Environment, e.Step, e.Text)
 	}
 	p.newRetries(t, retries)
+	p.newWaits(t, s)
 	text := p.String()
 	if text != "" {
 		text = t.End() + text
@@ -63,6 +70,35 @@ func (p *page) newRetries(t *Story, retries []view.Retry) {
 		}
 	}
 	t.retried = now
+}
+
+// newWaits tells what to type about each gate that has opened, and about a pause that has begun to hold, once.
+func (p *page) newWaits(t *Story, s workflows.Status) {
+	now := map[string]bool{}
+	wait := func(what string, commands ...string) {
+		if now[what] = true; !t.asked[what] {
+			p.next(commands...)
+		}
+	}
+	if s.Stage.Finished() {
+		return
+	}
+	for _, g := range s.Gates {
+		if t.Through && g.Decided == "" {
+			wait(fmt.Sprint("gate ", g.Name, g.Plan, g.OpenedAt.UnixNano()), decideLines(t.ID, g)...)
+		}
+	}
+	if s.Paused != nil && s.Paused.Held != nil {
+		wait(fmt.Sprint("pause ", s.Paused.At.UnixNano()), resumeLines(t.ID)...)
+	}
+	t.asked = now
+}
+
+// resumeLines are the commands about a workflow that is paused.
+func resumeLines(id string) []string {
+	paused := view.View{ID: id}
+	paused.Stage = workflows.StagePaused
+	return nextAfter(paused)
 }
 
 // End clears what is shown only while following.

@@ -9,6 +9,7 @@ import (
 	"charm.land/lipgloss/v2"
 	"github.com/stretchr/testify/require"
 
+	"drawbridge/internal/gate"
 	"drawbridge/internal/view"
 	"drawbridge/workflows"
 	"drawbridge/workflows/conduct"
@@ -72,4 +73,32 @@ func TestTheProgressFitsOneLine(t *testing.T) {
 	wide := paper()
 	wide.Width = 30
 	require.Equal(t, 29, lipgloss.Width(string(wide.progress("*", s, nil))))
+}
+
+func TestAStoryThatGoesOnSaysWhatToTypeWhenAPersonIsAskedOnce(t *testing.T) {
+	t.Parallel()
+	story := Story{Screen: paper(), ID: "deploy/shop/1.1.0", Through: true}
+	approval := gate.Gate{Name: "approval-prod", Choices: []gate.Choice{gate.Approve, gate.Reject}, OpenedAt: noon()}
+	s := workflows.Status{Header: conduct.Header{Stage: workflows.StageWaiting, Gates: []gate.Gate{approval}}}
+	lines := "Next: drawbridge approve shop@1.1.0 --gate approval-prod --reason TEXT\n" +
+		"      drawbridge reject shop@1.1.0 --gate approval-prod --reason TEXT\n"
+	require.Equal(t, lines, story.Status(s, nil))
+	require.Empty(t, story.Status(s, nil), "it is said once")
+	s.Gates[0].Decided = gate.Approve
+	require.Empty(t, story.Status(s, nil), "it is decided")
+	again := approval
+	again.OpenedAt = noon().Add(time.Hour)
+	s.Gates = []gate.Gate{again}
+	require.Equal(t, lines, story.Status(s, nil), "it asks anew")
+
+	held := noon()
+	s = workflows.Status{Header: conduct.Header{Stage: workflows.StagePaused, Paused: &conduct.Paused{By: "ana", At: noon()}}}
+	require.Empty(t, story.Status(s, nil), "what has begun goes on to its edge")
+	s.Paused.Held = &held
+	require.Equal(t, "Next: drawbridge resume shop@1.1.0\n      drawbridge cancel deploy/shop/1.1.0\n", story.Status(s, nil))
+	require.Empty(t, story.Status(s, nil))
+
+	short := Story{Screen: paper(), ID: "deploy/shop/1.1.0"}
+	require.Empty(t, short.Status(workflows.Status{Header: conduct.Header{Stage: workflows.StageWaiting, Gates: []gate.Gate{approval}}}, nil),
+		"the screen that follows says it")
 }
