@@ -78,7 +78,7 @@ func (a *app) decide(ctx context.Context, arg string, d decision) error {
 	if err != nil {
 		return err
 	}
-	id, err := desk.Find(ctx, arg)
+	id, err := desk.FindAsking(ctx, arg)
 	if err != nil {
 		return err
 	}

@@ -31,6 +31,21 @@ const (
 // for its deployment that is open, else its newest. A version that no deployment has by itself means those of its tries, in
 // the same way. Where several are open nothing is chosen: the error names them.
 func (d *Desk) Find(ctx context.Context, arg string) (string, error) {
+	return d.find(ctx, arg, func(context.Context, string) (bool, error) { return true, nil }, "are open")
+}
+
+// FindAsking is Find for a decision: where several are open, the one that asks a person is meant. What no worker answers for
+// asks if the server says that it waits.
+func (d *Desk) FindAsking(ctx context.Context, arg string) (string, error) {
+	return d.find(ctx, arg, func(ctx context.Context, id string) (bool, error) {
+		v, err := d.View(ctx, id)
+		_, open := v.Open()
+		return open || v.Stage == workflows.StageWaiting, err
+	}, "wait for a decision")
+}
+
+// find looks for what is meant. Of several open ones those are meant that are; said is what they do, where that is not one.
+func (d *Desk) find(ctx context.Context, arg string, are func(ctx context.Context, id string) (bool, error), said string) (string, error) {
 	if strings.Contains(arg, "/") {
 		return arg, nil
 	}
@@ -80,9 +95,25 @@ func (d *Desk) Find(ctx context.Context, arg string) (string, error) {
 	case 1:
 		return open[0], nil
 	}
-	_, version, _ = workflows.Deployed(open[0])
+	var those []string
+	for _, id := range open {
+		is, err := are(ctx, id)
+		if err != nil {
+			return "", err
+		}
+		if is {
+			those = append(those, id)
+		}
+	}
+	switch len(those) {
+	case 0:
+		those, said = open, "are open, and none is known to "+said
+	case 1:
+		return those[0], nil
+	}
+	_, version, _ = workflows.Deployed(those[0])
 	return "", fault.Newf(fault.Invalid, "find a deployment of", arg, "name one of them, such as "+name+"@"+version,
-		fmt.Sprintf("%d are open: %s", len(open), strings.Join(open, ", ")))
+		fmt.Sprintf("%d %s: %s", len(those), said, strings.Join(those, ", ")))
 }
 
 // deployments are the deployments of a pipeline that the server still lists, the latest run of each.

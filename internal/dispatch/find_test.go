@@ -7,13 +7,16 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
-	enumspb "go.temporal.io/api/enums/v1"
+	commonpb "go.temporal.io/api/common/v1"
 	"go.temporal.io/api/serviceerror"
 	workflowpb "go.temporal.io/api/workflow/v1"
 	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/converter"
 
 	"drawbridge/internal/fault"
+	"drawbridge/internal/gate"
+	"drawbridge/workflows"
 )
 
 // shelf is a server that lists workflows. What it says of one is newer than what it lists.
@@ -22,6 +25,8 @@ type shelf struct {
 	lists [][]*workflowpb.WorkflowExecutionInfo // one after the other; the last stays
 	ended map[string]bool                       // though they are listed as running
 	never string                                // an ID that nothing has
+	asks  map[string]bool                       // those in which a gate is open
+	mute  bool                                  // no worker answers
 	query string
 }
 
@@ -38,11 +43,68 @@ func (s *shelf) DescribeWorkflowExecution(_ context.Context, id, _ string) (*wor
 	if s.never != "" && id == s.never {
 		return nil, serviceerror.NewNotFound("no such workflow")
 	}
-	status := enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING
+	now := execution(id, runs, time.Hour)
 	if s.ended[id] {
-		status = completed
+		now.Status = completed
 	}
-	return &workflowservice.DescribeWorkflowExecutionResponse{WorkflowExecutionInfo: &workflowpb.WorkflowExecutionInfo{Status: status}}, nil
+	if s.asks[id] {
+		waiting, err := converter.GetDefaultDataConverter().ToPayload(workflows.StageWaiting)
+		if err != nil {
+			return nil, err
+		}
+		now.SearchAttributes = &commonpb.SearchAttributes{IndexedFields: map[string]*commonpb.Payload{workflows.StageAttribute: waiting}}
+	}
+	return &workflowservice.DescribeWorkflowExecutionResponse{WorkflowExecutionInfo: now}, nil
+}
+
+func (s *shelf) QueryWorkflow(_ context.Context, id, _, _ string, _ ...any) (converter.EncodedValue, error) {
+	if s.mute {
+		return nil, serviceerror.NewFailedPrecondition("no worker polled lately")
+	}
+	now := at(workflows.StageWatching, gate.Gate{Name: "approval-prod", Decided: gate.Approve})
+	if s.asks[id] {
+		now = at(workflows.StageWaiting, gate.Gate{Name: "approval-prod"})
+	}
+	payloads, err := converter.GetDefaultDataConverter().ToPayloads(now)
+	return client.NewValue(payloads), err
+}
+
+func TestADecisionMeansTheOneThatAsks(t *testing.T) {
+	t.Parallel()
+	const older, newer, third = "deploy/shop/1.0.0", "deploy/shop/1.1.0", "deploy/shop/1.2.0"
+	for name, tc := range map[string]struct {
+		open []string
+		asks []string
+		mute bool
+		want string
+		says string
+	}{
+		"one of two":                     {open: []string{newer, older}, asks: []string{newer}, want: newer},
+		"the older one":                  {open: []string{newer, older}, asks: []string{older}, want: older},
+		"only one is open":               {open: []string{older}, want: older},
+		"one waits, and no worker is up": {open: []string{newer, older}, asks: []string{newer}, mute: true, want: newer},
+		"several ask":                    {open: []string{third, newer, older}, asks: []string{newer, older}, says: "2 wait for a decision: " + newer + ", " + older},
+		"none asks":                      {open: []string{newer, older}, says: "2 are open, and none is known to wait for a decision: " + newer + ", " + older},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := &shelf{lists: [][]*workflowpb.WorkflowExecutionInfo{nil}, asks: map[string]bool{}, mute: tc.mute}
+			for _, id := range tc.open {
+				s.lists[0] = append(s.lists[0], execution(id, runs, time.Hour))
+			}
+			for _, id := range tc.asks {
+				s.asks[id] = true
+			}
+			id, err := (&Desk{Client: s}).FindAsking(t.Context(), "shop")
+			if tc.says != "" {
+				require.ErrorContains(t, err, tc.says)
+				require.Equal(t, fault.Invalid, fault.ClassOf(err))
+				return
+			}
+			require.NoError(t, err)
+			require.Equal(t, tc.want, id)
+		})
+	}
 }
 
 func TestANameMeansTheOpenDeploymentOrElseTheNewest(t *testing.T) {
