@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 
 	"drawbridge/internal/canary"
 	"drawbridge/internal/fault"
@@ -140,6 +141,9 @@ func (a *Inspecting) inspect(ctx context.Context, in InspectInput) (InspectResul
 		return InspectResult{History: &h}, a.Site.renamed(ctx, p.Name, named...)
 	case InspectGenerations:
 		g, err := w.Generations(ctx, in.Output, in.Partition)
+		if err == nil && len(g) == 0 {
+			err = possible(p, in.Output, in.Partition)
+		}
 		if err != nil {
 			return InspectResult{}, err
 		}
@@ -159,12 +163,30 @@ func (a *Inspecting) inspect(ctx context.Context, in InspectInput) (InspectResul
 	return InspectResult{}, fault.Newf(fault.Invalid, "inspect", string(in.Kind), "ask for one of: history, generations, diff, checksum, doctor, rebind", "there is no such question")
 }
 
+// possible refuses an output that the pipeline does not have, and a partition that cannot be. What an earlier release had is
+// in the ledger still, so only who found nothing there asks.
+func possible(p *pipeline.Pipeline, output string, key partition.Key) error {
+	if err := hasOutput(p, "list generations", output); err != nil {
+		return err
+	}
+	_, err := p.Partition.Parse(string(key))
+	return err
+}
+
+// hasOutput refuses a table that is no output, and says which are.
+func hasOutput(p *pipeline.Pipeline, op, table string) error {
+	if _, ok := p.Output(table); ok {
+		return nil
+	}
+	return fault.Newf(fault.Invalid, op, table, "name an output of "+p.Name+": "+strings.Join(p.Tables(), ", "), "the pipeline has no such output")
+}
+
 // diff compares two generations of one partition; by default the newest retired one with the live one.
 func (a *Inspecting) diff(ctx context.Context, p *pipeline.Pipeline, w Warehouse, in InspectInput) (*canary.Diff, error) {
-	output, ok := p.Output(in.Output)
-	if !ok {
-		return nil, fault.Newf(fault.Invalid, "compare", in.Output, "name an output of "+p.Name, "the pipeline has no such output")
+	if err := hasOutput(p, "compare", in.Output); err != nil {
+		return nil, err
 	}
+	output, _ := p.Output(in.Output)
 	if in.Left == 0 || in.Right == 0 {
 		all, err := w.Generations(ctx, in.Output, in.Partition)
 		if err != nil {

@@ -93,6 +93,7 @@ type desk struct {
 	lost     error           // what of it the ledger does not know any more
 	active   release.Release // what a run finds
 	history  generation.History
+	kept     map[string][]generation.Generation // by output
 	entered  []release.Tenure
 	observed plan.Observed
 	swapped  []generation.Swap
@@ -109,6 +110,10 @@ func (d *desk) Observe(context.Context, *pipeline.Pipeline) (plan.Observed, erro
 
 func (d *desk) History(context.Context, string, int) (generation.History, error) {
 	return d.history, nil
+}
+
+func (d *desk) Generations(_ context.Context, output string, _ partition.Key) ([]generation.Generation, error) {
+	return d.kept[output], nil
 }
 
 func (d *desk) TenureOf(context.Context, string, effect.Owner) (release.Tenure, error) {
