@@ -3,6 +3,7 @@ package source
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"encoding/csv"
 	"errors"
 	"fmt"
@@ -87,6 +88,12 @@ func headerFault(err error, load pipeline.Load, key partition.Key) error {
 // positions, counts and declared names: a file without a header has a row in its place.
 func Columns(load pipeline.Load, key partition.Key, head []string) ([]pipeline.Column, error) {
 	invalid := func(hint, reason string) error {
+		for _, usual := range []string{";", "\t", "|", ","} { // what one column holds may be all of them
+			if len(head) == 1 && usual != cmp.Or(load.Delimiter, ",") && strings.Contains(head[0], usual) {
+				hint = fmt.Sprintf("is the file separated by %s? Then say so at the load: delimiter: %q", strings.Replace(usual, "\t", "a tab", 1), usual)
+				break
+			}
+		}
 		return fault.Newf(fault.Invalid, "load", load.Path(key), hint, reason)
 	}
 	declared := func(name string) bool {
