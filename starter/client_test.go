@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -20,7 +21,9 @@ import (
 	"go.temporal.io/sdk/temporal"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"drawbridge/activities"
 	"drawbridge/internal/dispatch"
+	"drawbridge/internal/fault"
 	"drawbridge/internal/plan"
 	"drawbridge/internal/release"
 	"drawbridge/internal/turnback"
@@ -38,6 +41,7 @@ type server struct {
 	result  func(ctx context.Context, answer any) error
 	pending []*workflowpb.PendingActivityInfo
 	open    string // ID of what runs
+	never   string // ID that nothing has had
 	is      *workflowpb.WorkflowExecutionInfo
 	update  func(o client.UpdateWorkflowOptions) (any, error)
 	left    []any // signals
@@ -56,6 +60,9 @@ func (s *server) DescribeTaskQueue(_ context.Context, name string, _ enumspb.Tas
 }
 
 func (s *server) DescribeWorkflowExecution(_ context.Context, id, _ string) (*workflowservice.DescribeWorkflowExecutionResponse, error) {
+	if id == s.never {
+		return nil, serviceerror.NewNotFound("no such workflow")
+	}
 	now := &workflowservice.DescribeWorkflowExecutionResponse{PendingActivities: s.pending, WorkflowExecutionInfo: s.is}
 	if id == s.open {
 		now.WorkflowExecutionInfo = &workflowpb.WorkflowExecutionInfo{Status: enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING}
@@ -346,6 +353,23 @@ func TestRunOfAFolder(t *testing.T) {
 	require.Len(t, s.started, 1, "the key is read before anything has its name")
 	require.Equal(t, int(exitInvalid), x.run(t, "run", dir, "--partition", "2026-01-01", "--env", "nowhere"))
 	require.Contains(t, x.errOut.String(), "choose one of dev, staging, prod")
+}
+
+func TestAWorkflowThatFailsIsNamedWithItsError(t *testing.T) {
+	t.Parallel()
+	s := staffed("dev")
+	s.result = func(context.Context, any) error {
+		return fmt.Errorf("workflow execution error: %w", activities.ApplicationError(fault.Newf(fault.Invalid, "load", "data/orders.csv", "add the column", "its header lacks id")))
+	}
+	x := newTerminal(t).with(s)
+	dir := shop(t, x)
+	require.Equal(t, int(exitInvalid), x.run(t, "run", dir, "--partition", "2026-01-01"))
+	require.Equal(t, "error: load data/orders.csv: its header lacks id\n→ add the column\nNext: drawbridge status run/shop/dev/2026-01-01\n", x.errOut.String())
+	require.Equal(t, int(exitInvalid), x.run(t, "run", dir, "--partition", "2026-01-01", "--json"))
+	var p problem
+	require.NoError(t, json.Unmarshal(x.errOut.Bytes(), &p))
+	require.Equal(t, "run/shop/dev/2026-01-01", p.ID)
+	require.Empty(t, x.out.String(), "stdout is for the answer")
 }
 
 func TestRollbackNamesAReleaseAndARequest(t *testing.T) {

@@ -35,6 +35,14 @@ type exitError struct{ code exit }
 
 func (e exitError) Error() string { return fmt.Sprintf("exit code %d", int(e.code)) }
 
+// brokenOffError is why a workflow could not be followed to an ending of its own: it failed, or nobody could be asked.
+type brokenOffError struct {
+	id string
+	error
+}
+
+func (b brokenOffError) Unwrap() error { return b.error }
+
 // err is nil for a command that is done.
 func (e exit) err() error {
 	if e == exitDone {
@@ -71,6 +79,7 @@ type problem struct {
 	Text  string `json:"error"`
 	Class string `json:"class"` // invalid, refused, conflict, ambiguous or transient
 	Hint  string `json:"hint,omitempty"`
+	ID    string `json:"id,omitempty"` // of the workflow that was followed
 }
 
 // transient is the class of what a retry may mend.
@@ -126,12 +135,15 @@ func (m *Main) finish(ctx context.Context, err error, asJSON bool) exit {
 		return exitInterrupt
 	}
 	p := describe(err)
+	if b, ok := errors.AsType[brokenOffError](err); ok {
+		p.ID = b.id
+	}
 	if asJSON {
 		if line, encodeErr := console.Line(p); encodeErr == nil {
 			fmt.Fprint(m.Stderr, line)
 			return p.exit()
 		}
 	}
-	m.say(func(s console.Screen) string { return s.Failed(p.Text, p.Hint) })
+	m.say(func(s console.Screen) string { return s.Failed(p.Text, p.Hint, p.ID) })
 	return p.exit()
 }

@@ -23,7 +23,7 @@ func (a *app) follow(ctx context.Context, t dispatch.Talk, environments []string
 		return exitInterrupt.err()
 	}
 	if err != nil {
-		return err
+		return brokenOffError{id: t.ID, error: err}
 	}
 	v := view.View{ID: t.ID, Status: s}
 	if err := a.answer(v, func(s console.Screen) string { return s.Ending(v) }); err != nil {

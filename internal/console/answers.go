@@ -126,7 +126,7 @@ func (s Screen) Unregistered(register string) string {
 
 // Failed is an error and what to do about it. An error may have several lines, such as one per problem of a file; those
 // after the first are indented, so that none passes for a line of ours.
-func (s Screen) Failed(text, hint string) string {
+func (s Screen) Failed(text, hint, id string) string {
 	p := s.page()
 	first, rest, more := strings.Cut(strings.TrimRight(text, "\n"), "\n")
 	p.line("%s %s", s.red("error:"), first)
@@ -136,6 +136,9 @@ func (s Screen) Failed(text, hint string) string {
 		}
 	}
 	p.hint("", hint)
+	if id != "" {
+		p.next("drawbridge status " + word(id))
+	}
 	return p.String()
 }
 

@@ -254,7 +254,8 @@ func TestAnswersOfCommands(t *testing.T) {
 		"left":         s.Left("deploy/shop/1.1.0"),
 		"missing":      s.Missing([]string{"drawbridge-dev", "drawbridge-dev-build"}, []string{"drawbridge-worker --env dev"}),
 		"unregistered": s.Unregistered("temporal operator search-attribute create --name X --type Keyword"),
-		"failed":       s.Failed("read pipeline: \npipeline.yaml:1:1: one\npipeline.yaml:2:1: two", "Mend the lines."),
+		"failed":       s.Failed("read pipeline: \npipeline.yaml:1:1: one\npipeline.yaml:2:1: two", "Mend the lines.", ""),
+		"broken-off":   s.Failed("publish orders: it moved", "plan again", "run/shop/dev/all"),
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -94,7 +94,7 @@ func TestNoScreenLetsATextReachTheTerminal(t *testing.T) {
 			"decided": s.Decided(d, evil), "waits": s.Decided(waits, evil), "recorded": s.Decided(recorded, evil), "look": s.LookAgain(evil),
 			"scaffold": s.Scaffold(poisoned[Scaffold]()), "built": s.Built(poisoned[Built]()), "started": s.Started(poisoned[Started]()),
 			"asked": s.Asked(evil), "left": s.Left(evil), "missing": s.Missing([]string{evil}, []string{evil}),
-			"unregistered": s.Unregistered(evil), "failed": s.Failed(evil, evil), "document": s.Document(evil),
+			"unregistered": s.Unregistered(evil), "failed": s.Failed(evil, evil, evil), "document": s.Document(evil),
 			"story": story.Status(v.Status, v.Retries), "progress": string(s.progress("", v.Status, v.Retries)),
 		} {
 			require.NotEmpty(t, text, name)
