@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -63,6 +64,11 @@ func (a *app) hold(ctx context.Context, in activities.HoldInput) error {
 	desk, err := a.desk(ctx)
 	if err != nil {
 		return err
+	}
+	if desk.Unheard(ctx, in.Environment) {
+		return fault.Newf(fault.Invalid, "find environment", strconv.Quote(in.Environment),
+			"check the name; if it is right, start a worker for it: "+dispatch.StartLines(dispatch.Queues([]string{in.Environment})[1:])[0],
+			"no worker is there, and there is no trace of it")
 	}
 	kind := workflows.HoldQuestion
 	if in.Release {

@@ -51,3 +51,17 @@ func TestAHoldNamesWhoWhyAndWhatCouldNotBeReached(t *testing.T) {
 		})
 	}
 }
+
+func TestAHoldOfAnEnvironmentThatNobodyHasHeardOfAsksForItsName(t *testing.T) {
+	t.Parallel()
+	s := staffed("prod")
+	s.never = "environment/prd"
+	x := newTerminal(t).with(s)
+	require.Equal(t, int(exitInvalid), x.run(t, "hold", "--env", "prd", "--reason", "quarter end"))
+	require.Contains(t, x.errOut.String(), `find environment "prd": no worker is there, and there is no trace of it`)
+	require.Contains(t, x.errOut.String(), "check the name; if it is right, start a worker for it: drawbridge-worker --env prd")
+
+	require.Equal(t, int(exitRefused), x.run(t, "hold", "--env", "staging", "--reason", "quarter end"))
+	require.Contains(t, x.errOut.String(), "start one: drawbridge-worker --env staging", "it was there")
+	require.Empty(t, s.started)
+}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -70,7 +71,23 @@ func (a *app) inspect(ctx context.Context, arg string, p place, in activities.In
 		return res, name, err
 	}
 	res, err = a.answerOf(ctx, desk, in, string(in.Kind)+" of "+name+" in "+p.env)
+	if err != nil && in.Target.Config == "" {
+		err = cmp.Or(a.misnamed(ctx, desk, name, p.env), err)
+	}
 	return res, name, err
+}
+
+// misnamed says that no worker is missing but the environment is none: nobody works there, and the newest release of the pipeline
+// does not know it. One that an older release knew may have a worker still.
+func (a *app) misnamed(ctx context.Context, desk *dispatch.Desk, name, env string) error {
+	if len(desk.Missing(ctx, []string{env})) == 0 {
+		return nil
+	}
+	s, err := a.newest(ctx, name)
+	if err != nil {
+		return nil //nolint:nilerr // then nothing is known, and the first error stands
+	}
+	return s.in(env)
 }
 
 // answerOf asks, and reads a large answer from the store.

@@ -130,6 +130,19 @@ func (t Talk) answer(ctx context.Context, number int) (answer workflows.Answer, 
 	return answer, value.Get(&answer)
 }
 
+// Unheard says that nobody works in an environment, and that there is no trace of it: its workflow, which never ends, was never
+// started.
+func (d *Desk) Unheard(ctx context.Context, environment string) bool {
+	if len(d.Missing(ctx, []string{environment})) == 0 {
+		return false
+	}
+	short, cancel := context.WithTimeout(ctx, queryTimeout)
+	defer cancel()
+	_, err := d.Client.DescribeWorkflowExecution(short, workflows.EnvironmentID(environment), "")
+	_, unheard := errors.AsType[*serviceerror.NotFound](err)
+	return unheard
+}
+
 // open says whether this very run is open. Where the server does not say, it is taken to be.
 func (t Talk) open(ctx context.Context) bool {
 	ctx, cancel := context.WithTimeout(ctx, queryTimeout)
