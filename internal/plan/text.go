@@ -30,7 +30,7 @@ func Text(p Plan) string {
 		fmt.Fprintf(&s, "This plan cannot be deployed: %s.\n", verb(n, "problem", "refuses it", "refuse it"))
 		s.field("Next", "mend what is listed as REFUSED, then: "+planCommand(p))
 	} else {
-		s.field("Next", fmt.Sprintf("drawbridge deploy %s --watch", gate.Short(p.Digest)))
+		s.field("Next", fmt.Sprintf("drawbridge deploy %s", gate.Short(p.Digest)))
 	}
 	return s.String()
 }
