@@ -74,6 +74,8 @@ func Open(ctx context.Context, o Options) (*Pool, error) {
 		config.MaxConns = 8
 	}
 	configure(config.ConnConfig, p.application, "pg_catalog, pg_temp")
+	// What the ledger is asked is asked again and again, and returns the same columns: the server reads and plans it once in a session.
+	config.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeCacheStatement
 	config.MaxConnIdleTime = idleSession
 	configure(p.author, p.application, "pg_temp")
 	if p.Pool, err = pgxpool.NewWithConfig(ctx, config); err != nil {
@@ -137,7 +139,7 @@ func (p *Pool) meetAuthor(ctx context.Context) error {
 // them back by a RESET.
 func configure(c *pgx.ConnConfig, application, path string) {
 	c.ConnectTimeout = connectTimeout
-	c.DefaultQueryExecMode = pgx.QueryExecModeDescribeExec // nothing is cached: tables change under the sessions
+	c.DefaultQueryExecMode = pgx.QueryExecModeDescribeExec // nothing is cached: authors' tables change under the sessions
 	c.BuildContextWatcherHandler = func(conn *pgconn.PgConn) ctxwatch.Handler {
 		return &pgconn.CancelRequestContextWatcherHandler{Conn: conn, DeadlineDelay: CancelGrace}
 	}
