@@ -34,6 +34,8 @@ type Comparer interface {
 	// ID is 0 where there is none.
 	TriedUnder(ctx context.Context, key effect.Key, output string) (generation.Tried, error)
 	// Judged reads what a look under a key has found, by stage; none where there was none.
+	// LiveBefore are the partitions of some outputs that are live, and were published before a tenure was reserved.
+	LiveBefore(ctx context.Context, outputs []string, tenure int64) ([]partition.Key, error)
 	Judged(ctx context.Context, key effect.Key) (map[admission.Stage]admission.Verdict, error)
 	// Judge writes what a look under a key has found of a tenure, once, and returns what the ledger has.
 	Judge(ctx context.Context, t release.Tenure, key effect.Key, verdicts ...admission.Verdict) (map[admission.Stage]admission.Verdict, error)
@@ -152,6 +154,9 @@ func (s *Site) judge(ctx context.Context, in CompareInput, p *pipeline.Pipeline,
 	var active *release.Release
 	if !c.active.None() {
 		active = &c.active.Release
+		if err := c.choice(ctx); err != nil {
+			return nil, err
+		}
 	}
 	return w.Judge(ctx, c.tenure, in.effect(), smoke, admission.Verdict{
 		Stage: admission.Canary, Round: in.Round, Verdict: canary.Fold(c.verdicts, c.alone, active), Compared: c.compared, About: []string{in.About()},
@@ -269,6 +274,42 @@ func (c *comparing) smoke(ctx context.Context) (admission.Verdict, error) {
 	}
 	out.Verdict = canary.Timed(gate.Verdict{Outcome: gate.Worst(outcomes...), Reason: strings.Join(reasons, "; ")}, seconds, c.plan.SmokeMax)
 	return out, nil
+}
+
+// choice holds the plan to the partitions that a canary has to try: a plan is a blob that anybody may have written, and one in which
+// the release changes nothing is easily found. Where it tries older ones than it could have when it was let in, people decide.
+func (c *comparing) choice(ctx context.Context) error {
+	var outputs []string
+	for _, o := range c.pipeline.Outputs {
+		if o.Partition.By == c.pipeline.Partition.By {
+			outputs = append(outputs, o.Table)
+		}
+	}
+	live, err := c.warehouse.LiveBefore(ctx, outputs, c.tenure.Number)
+	if err != nil || len(live) == 0 {
+		return err
+	}
+	all := func(partition.Key) bool { return true }
+	left := func(keys []partition.Key) []partition.Key {
+		return slices.DeleteFunc(keys, func(key partition.Key) bool { return slices.Contains(c.plan.Canary, key) })
+	}
+	if len(left(plan.CanaryOf(c.pipeline, live, all))) == 0 {
+		return nil
+	}
+	_, stop := pulse(ctx, partition.AllKey) // to find partitions in the data takes as long as to load it
+	defer stop()
+	sources, err := c.site.sources(ctx, c.pipeline, c.warehouse)
+	if err != nil {
+		return err
+	}
+	missing := left(plan.CanaryOf(c.pipeline, sources.Keys, func(key partition.Key) bool { return slices.Contains(live, key) }))
+	if len(missing) == 0 {
+		return nil
+	}
+	c.verdicts = append(c.verdicts, canary.Named{Name: "choice of partitions", Verdict: gate.Verdict{
+		Outcome: gate.Inconclusive, Reason: fmt.Sprintf("the plan tries %v, and not %v, which is newer and could have been compared", c.plan.Canary, missing),
+	}})
+	return nil
 }
 
 // compare holds one generation against its control, or else against what is live and saw the same inputs.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -30,6 +31,11 @@ type bench struct {
 	diff     canary.Diff
 	compared []activities.Comparison
 	verdicts map[admission.Stage]admission.Verdict
+	before   []partition.Key // live when it was let in
+}
+
+func (b *bench) LiveBefore(context.Context, []string, int64) ([]partition.Key, error) {
+	return b.before, nil
 }
 
 func (b *bench) Tried(_ context.Context, ids ...int64) (map[int64]generation.Tried, error) {
@@ -245,4 +251,47 @@ func TestACanaryIsJudgedOnce(t *testing.T) {
 	later := in
 	later.Round = 1
 	require.NotEqual(t, in.About(), later.About(), "what people accept is one look")
+}
+
+// days are sources whose files name their partitions.
+type days []partition.Key
+
+func (d days) Partitions(pipeline.Config, *pipeline.Pipeline) (plan.Sources, error) {
+	return plan.Sources{Named: true, Keys: d}, nil
+}
+
+func (days) Changed(pipeline.Config, *pipeline.Pipeline, []partition.Key) (map[partition.Key]time.Time, error) {
+	return nil, nil
+}
+
+// A plan is a blob that anybody may have written: one whose canary is of partitions that the release does not change passes by
+// nobody's word but a person's.
+func TestACanaryOfOlderPartitionsThanItCouldTryIsAPersonsToDecide(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		live    []partition.Key // when it was let in
+		sources days
+		passes  bool
+	}{
+		"it tries the newest":                     {[]partition.Key{"2026-01-02", "2026-01-03"}, days{"2026-01-02", "2026-01-03"}, true},
+		"a newer one was live when it was let in": {[]partition.Key{"2026-01-03", "2026-01-04"}, days{"2026-01-03", "2026-01-04"}, false},
+		"a newer one was live, and has no file":   {[]partition.Key{"2026-01-03", "2026-01-04"}, days{"2026-01-03"}, true},
+		"a newer file is there, and nothing live": {[]partition.Key{"2026-01-03"}, days{"2026-01-03", "2026-01-04"}, true},
+		"nothing was live":                        {nil, days{"2026-01-03", "2026-01-04"}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			a, b := laid(t)
+			a.Site.Sources, b.before = c.sources, c.live
+			res, err := call(t, a.CompareCanary, activities.CompareInput{Target: target("prod"), Pieces: pieces(2)})
+			require.Nil(t, err)
+			if c.passes {
+				require.Equal(t, gate.Pass, res.Verdict.Outcome, res.Verdict.Reason)
+				return
+			}
+			require.Equal(t, gate.Inconclusive, res.Verdict.Outcome)
+			require.Contains(t, res.Verdict.Reason, "2026-01-04")
+			require.Equal(t, gate.Inconclusive, b.verdicts[admission.Canary].Outcome, "admission wants a person's word")
+		})
+	}
 }

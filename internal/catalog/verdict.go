@@ -6,9 +6,12 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"drawbridge/internal/admission"
 	"drawbridge/internal/effect"
 	"drawbridge/internal/generation"
+	"drawbridge/internal/partition"
 	"drawbridge/internal/release"
 )
 
@@ -71,6 +74,27 @@ func verdicts(found map[admission.Stage]admission.Verdict, from string, args ...
 			return nil
 		},
 	}
+}
+
+// LiveBefore lists the partitions of some outputs that are live, and were published before a tenure was reserved.
+func (l Ledger) LiveBefore(ctx context.Context, q Querier, outputs []string, tenure int64) ([]partition.Key, error) {
+	rows, err := q.Query(ctx, l.sql(`
+		SELECT DISTINCT v.partition
+		FROM ledger.live v
+		WHERE v.output = ANY($1) AND v.generation IS NOT NULL
+		  AND EXISTS (
+		        SELECT
+		        FROM ledger.swap s
+		        WHERE s.output = v.output AND s.partition = v.partition
+		          AND s.at < (SELECT reserved_at FROM ledger.tenure WHERE number = $2))`), outputs, tenure)
+	if err != nil {
+		return nil, fmt.Errorf("list what was live before tenure %d: %w", tenure, err)
+	}
+	keys, err := pgx.CollectRows(rows, pgx.RowTo[partition.Key])
+	if err != nil {
+		return nil, fmt.Errorf("list what was live before tenure %d: %w", tenure, err)
+	}
+	return keys, nil
 }
 
 // ForgetVerdicts deletes verdicts older than age that admission asks for no more: their deployment neither crosses nor

@@ -24,11 +24,13 @@ type work struct {
 
 func (c crossing) work(smoke, canary int) work {
 	scheme := c.pipeline.Partition
-	smoke, canary = max(1, smoke), max(1, canary) // nothing is published untried
+	smoke = max(1, smoke) // nothing is published untried
 	sources, live := scheme.Latest(c.observed.Sources, len(c.observed.Sources)), c.live()
 	w := work{
-		smoke:  scheme.Latest(sources, min(smoke, maxTrial)),
-		canary: scheme.Latest(c.comparable(sources, live), min(canary, maxTrial)),
+		smoke: scheme.Latest(sources, min(smoke, maxTrial)),
+		canary: CanaryOf(c.pipeline, sources, func(key partition.Key) bool {
+			return slices.ContainsFunc(c.pipeline.Outputs, func(o pipeline.Output) bool { return live[generation.Item{Output: o.Table, Partition: key}] })
+		}),
 	}
 	if most := max(smoke, canary); most > maxTrial {
 		w.oversized = most
@@ -83,19 +85,19 @@ func (c crossing) work(smoke, canary int) work {
 	return w
 }
 
-// comparable are the partitions that a canary can be compared in: they are live, and can be built again. Where there is none
-// it is tried on what can be built.
-func (c crossing) comparable(sources []partition.Key, live map[generation.Item]bool) []partition.Key {
+// CanaryOf are the partitions that a release's canary tries: the newest that can be compared, which are live and can be built again.
+// Where there is none it tries the newest that can be built.
+func CanaryOf(p *pipeline.Pipeline, sources []partition.Key, live func(partition.Key) bool) []partition.Key {
 	var both []partition.Key
 	for _, key := range sources {
-		if slices.ContainsFunc(c.pipeline.Outputs, func(o pipeline.Output) bool { return live[generation.Item{Output: o.Table, Partition: key}] }) {
+		if live(key) {
 			both = append(both, key)
 		}
 	}
 	if len(both) == 0 {
-		return sources
+		both = sources
 	}
-	return both
+	return p.Partition.Latest(both, min(max(1, p.Canary.Latest), maxTrial))
 }
 
 // cutItems are the wanted outputs that are cut as the pipeline is, in one partition.

@@ -13,6 +13,7 @@ import (
 	"drawbridge/internal/effect"
 	"drawbridge/internal/fault"
 	"drawbridge/internal/generation"
+	"drawbridge/internal/partition"
 	"drawbridge/internal/postgres"
 	"drawbridge/internal/release"
 )
@@ -92,6 +93,12 @@ func (w *Warehouse) TriedUnder(ctx context.Context, key effect.Key, output strin
 func (w *Warehouse) Judged(ctx context.Context, key effect.Key) (map[admission.Stage]admission.Verdict, error) {
 	found, err := w.ledger.Verdicts(ctx, w.pool, key)
 	return found, postgres.Classify("read verdicts of", key.Owner.Workflow(), err)
+}
+
+// LiveBefore lists the partitions of some outputs that are live, and were published before a tenure was reserved.
+func (w *Warehouse) LiveBefore(ctx context.Context, outputs []string, tenure int64) ([]partition.Key, error) {
+	keys, err := w.ledger.LiveBefore(ctx, w.pool, outputs, tenure)
+	return keys, postgres.Classify("read what is live of", w.names.schema, err)
 }
 
 // Judge writes what a look under a key has found of a tenure, once, and returns what the ledger has: of two attempts the first

@@ -10,6 +10,7 @@ import (
 	"drawbridge/internal/fault"
 	"drawbridge/internal/gate"
 	"drawbridge/internal/generation"
+	"drawbridge/internal/partition"
 )
 
 // untried is a deployment of 1.1.0 that nobody has judged, beside 1.0.0 which is active, with two generations of the day.
@@ -164,4 +165,27 @@ func TestWhatWasTriedIsFoundWhateverBecameOfIt(t *testing.T) {
 	}
 	_, err = b.Tried(t.Context(), 1_000_000)
 	require.Equal(t, fault.Invalid, fault.ClassOf(err))
+}
+
+func TestWhatWasLiveBeforeADeploymentWasLetInIsKnown(t *testing.T) {
+	t.Parallel()
+	b, _, candidate, _ := untried(t)
+	later := b.tenure.Number
+	b.judges(t, gate.Pass, "")
+	live, _, err := b.Live(t.Context(), candidate.Output, candidate.Partition)
+	require.NoError(t, err)
+	b.publish(t, swap(candidate, live))
+	b.orders("2026-01-02", 5, 1)
+	next := b.build(t, mart("1.1.0"), "2026-01-02")
+	b.publish(t, swap(next.Generation, next.From))
+	keys, err := b.LiveBefore(t.Context(), []string{"fct_orders"}, later)
+	require.NoError(t, err)
+	require.Equal(t, []partition.Key{"2026-01-01"}, keys, "what the deployment itself has brought does not count")
+	b.cross(t, "1.2.0")
+	keys, err = b.LiveBefore(t.Context(), []string{"fct_orders"}, b.tenure.Number)
+	require.NoError(t, err)
+	require.ElementsMatch(t, []partition.Key{"2026-01-01", "2026-01-02"}, keys)
+	keys, err = b.LiveBefore(t.Context(), []string{"fct_other"}, b.tenure.Number)
+	require.NoError(t, err)
+	require.Empty(t, keys)
 }
