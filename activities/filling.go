@@ -60,7 +60,10 @@ type FillPlan struct {
 // Plan computes a plan. It changes nothing, and may be repeated.
 func (a *Filling) Plan(ctx context.Context, in PlanFillInput) (FillPlan, error) {
 	c, err := a.compute(ctx, in.Target, in.Ask)
-	return FillPlan{Target: c.target, Summary: backfill.Summarize(c.plan, c.scheme()), Rule: a.Site.Policy.Approval}, err
+	if err != nil {
+		return FillPlan{}, err
+	}
+	return FillPlan{Target: c.target, Summary: backfill.Summarize(c.plan, c.p.Partition), Rule: a.Site.Policy.Approval}, nil
 }
 
 // computed is a plan, and what it was computed from.
@@ -69,13 +72,6 @@ type computed struct {
 	p      *pipeline.Pipeline
 	w      Warehouse
 	plan   backfill.Plan
-}
-
-func (c computed) scheme() partition.Scheme {
-	if c.p == nil {
-		return partition.Scheme{}
-	}
-	return c.p.Partition
 }
 
 // compute plans by what is active, live and there now.

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/converter"
 	"go.temporal.io/sdk/testsuite"
 	"go.temporal.io/sdk/workflow"
@@ -165,14 +166,9 @@ func TestABackfillOfManyPartitionsPublishesEachOnceWhateverStopsIt(t *testing.T)
 	}
 	e := smooth(t, crossing("prod"))
 	e.filler = newFiller(many)
-	var env *testsuite.TestWorkflowEnvironment
 	var calls atomic.Int64
 	e.filler.before = func(in activities.FillInput) (activities.Filled, bool, error) {
-		n := calls.Add(1)
-		if n%25 == 0 {
-			env.SetContinueAsNewSuggested(true)
-		}
-		switch {
+		switch n := calls.Add(1); {
 		case n%97 == 0: // its worker is lost when it has done its work
 			e.filler.apply(in)
 			return activities.Filled{}, true, errors.New("the connection was lost")
@@ -181,7 +177,14 @@ func TestABackfillOfManyPartitionsPublishesEachOnceWhateverStopsIt(t *testing.T)
 		}
 		return activities.Filled{}, false, nil
 	}
-	s, continued := e.fillsOn(t, func(next *testsuite.TestWorkflowEnvironment) { env = next })
+	s, continued := e.fillsOn(t, func(env *testsuite.TestWorkflowEnvironment) {
+		worked := 0
+		env.SetOnActivityCompletedListener(func(*activity.Info, converter.EncodedValue, error) { // where workflow code runs, and not beside it
+			if worked++; worked == 25 {
+				env.SetContinueAsNewSuggested(true)
+			}
+		})
+	})
 	require.Equal(t, workflows.StageDone, s.Stage, s.Sentence)
 	require.GreaterOrEqual(t, continued, 3)
 	require.Len(t, e.filler.times, many)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/converter"
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
@@ -365,10 +366,13 @@ func TestWhatFailedIsTriedAgainOrSkipped(t *testing.T) {
 func TestLanesAreDrainedBeforeAWorkflowContinuesAsNew(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
-	s.work = func(item, _ int) error {
-		if item == 10 {
+	worked := 0
+	s.SetOnActivityCompletedListener(func(*activity.Info, converter.EncodedValue, error) { // where workflow code runs, and not beside it
+		if worked++; worked == 10 {
 			s.SetContinueAsNewSuggested(true)
 		}
+	})
+	s.work = func(item, _ int) error {
 		if item == 3 {
 			return invalid()
 		}
