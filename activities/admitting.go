@@ -11,7 +11,6 @@ import (
 	"drawbridge/internal/fault"
 	"drawbridge/internal/gate"
 	"drawbridge/internal/generation"
-	"drawbridge/internal/partition"
 	"drawbridge/internal/pipeline"
 	"drawbridge/internal/plan"
 	"drawbridge/internal/release"
@@ -95,10 +94,6 @@ func (a *Admitting) Enter(ctx context.Context, in EnterInput) (Entered, error) {
 	if err := a.settle(ctx, in.Target, p, w); err != nil {
 		return Entered{}, err
 	}
-	outputs := make([]string, len(p.Outputs))
-	for i, o := range p.Outputs {
-		outputs[i] = o.Table
-	}
 	called, err := a.Site.called(ctx, p, in.Target.Release.Digest)
 	if err != nil {
 		return Entered{}, err
@@ -109,7 +104,7 @@ func (a *Admitting) Enter(ctx context.Context, in EnterInput) (Entered, error) {
 	}
 	tenure, err := w.Enter(ctx, release.Tenure{
 		Release: called, Config: in.Target.Config, Kind: in.Kind, Owner: string(in.Target.Owner), Plan: in.Plan, By: in.By, Reason: in.Reason,
-	}, in.Target.Effect(step, "", 0), outputs, in.Exclusive)
+	}, in.Target.Effect(step, "", 0), p.Tables(), in.Exclusive)
 	if err != nil {
 		return Entered{}, err
 	}
@@ -145,15 +140,11 @@ func (a *Admitting) besideBackfills(ctx context.Context, w Warehouse, p *pipelin
 		return err
 	}
 	for _, b := range open {
-		for _, s := range builds.Slices {
-			for _, it := range s.Items {
-				if it.Partition != partition.AllKey && b.Has(p.Partition, it.Partition) {
-					workflow := b.Owner.Workflow()
-					return fault.Newf(fault.Conflict, "enter", p.Name,
-						fmt.Sprintf("wait for it: drawbridge status %s; or end it: drawbridge cancel %s; where it was terminated: drawbridge recover %s", workflow, workflow, workflow),
-						fmt.Sprintf("%s builds %s to %s here, and this deployment builds %s", workflow, b.First, b.Last, it.Partition))
-				}
-			}
+		if key := b.Meets(p.Partition, builds); key != "" {
+			workflow := b.Owner.Workflow()
+			return fault.Newf(fault.Conflict, "enter", p.Name,
+				fmt.Sprintf("wait for it: drawbridge status %s; or end it: drawbridge cancel %s; where it was terminated: drawbridge recover %s", workflow, workflow, workflow),
+				fmt.Sprintf("%s builds %s to %s here, and this deployment builds %s", workflow, b.First, b.Last, key))
 		}
 	}
 	return nil

@@ -151,12 +151,8 @@ func (a *Filling) Begin(ctx context.Context, in BeginFillInput) (BegunFill, erro
 	if err != nil {
 		return BegunFill{}, err
 	}
-	outputs := make([]string, len(c.p.Outputs))
-	for i, o := range c.p.Outputs {
-		outputs[i] = o.Table
-	}
 	tenure, err := c.w.BeginBackfill(ctx, backfill.Entry{
-		Plan: c.plan, Scheme: c.p.Partition, Outputs: outputs, Beside: beside, By: in.By, Reason: in.Reason,
+		Plan: c.plan, Scheme: c.p.Partition, Outputs: c.p.Tables(), Beside: beside, By: in.By, Reason: in.Reason,
 	}, in.Target.Effect("begin-backfill", "", in.Round))
 	if err != nil {
 		return BegunFill{}, err
@@ -192,14 +188,10 @@ func (a *Filling) beside(ctx context.Context, c computed) (string, error) {
 		if env.Name != a.Site.Environment {
 			continue
 		}
-		for _, s := range env.Slices {
-			for _, it := range s.Items {
-				if it.Partition != partition.AllKey && span.Has(c.p.Partition, it.Partition) {
-					workflow := effect.Owner(owner).Workflow()
-					return "", fault.Newf(fault.Conflict, "backfill", c.p.Name, "wait for it: drawbridge status "+workflow,
-						fmt.Sprintf("%s crosses here and builds %s too", workflow, it.Partition))
-				}
-			}
+		if key := span.Meets(c.p.Partition, env); key != "" {
+			workflow := effect.Owner(owner).Workflow()
+			return "", fault.Newf(fault.Conflict, "backfill", c.p.Name, "wait for it: drawbridge status "+workflow,
+				fmt.Sprintf("%s crosses here and builds %s too", workflow, key))
 		}
 	}
 	return owner, nil

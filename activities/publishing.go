@@ -37,11 +37,7 @@ func (a *Publishing) Expand(ctx context.Context, in ExpandInput) (generation.Exp
 	if err != nil {
 		return generation.ExpandResult{}, err
 	}
-	outputs := make([]string, len(p.Outputs))
-	for i, o := range p.Outputs {
-		outputs[i] = o.Table
-	}
-	ticket := a.Site.ticket(in.Target, admission.Expand, outputs, nil)
+	ticket := a.Site.ticket(in.Target, admission.Expand, p.Tables(), nil)
 	before, beat := patience(ctx)
 	return w.Expand(ctx, p, generation.ExpandSpec{
 		LockBudget: a.Site.Policy.Publish.LockBudget, WaitedLocks: before.Locks, Application: application(ctx, "expand"),

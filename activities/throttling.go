@@ -47,7 +47,9 @@ func (t *throttled) why(ctx context.Context) ([]string, error) {
 		return nil, err
 	}
 	t.last = time.Now()
-	return throttle.Stops(readings, t.waited), nil
+	why := throttle.Stops(readings, t.waited)
+	t.waited = len(why) > 0
+	return why, nil
 }
 
 // sample reads the signals of the policy, the WAL as a rate: since the look before, of whichever activity, or over a second.

@@ -3,16 +3,13 @@ package main
 import (
 	"context"
 	"fmt"
-	"strings"
 
 	"github.com/spf13/cobra"
 
 	"drawbridge/internal/backfill"
-	"drawbridge/internal/console"
 	"drawbridge/internal/dispatch"
 	"drawbridge/internal/fault"
 	"drawbridge/internal/partition"
-	"drawbridge/internal/view"
 	"drawbridge/workflows"
 	"drawbridge/workflows/conduct"
 )
@@ -156,54 +153,4 @@ start is turned back by itself, the latest first: run it again for the one befor
 	f.BoolVar(&dryRun, "dry-run", false, "say what would happen, and change nothing")
 	f.BoolVar(&detach, "detach", false, "return when it has started")
 	return cmd
-}
-
-func (a *app) retryFailedCommand() *cobra.Command {
-	m := conduct.Command{Kind: conduct.RetryFailed}
-	cmd := &cobra.Command{
-		Use:     "retry-failed ID",
-		Short:   "Try the failed partitions of a backfill again",
-		Long:    "Builds what has failed again, from the files as they are now.\n\n" + steeringHelp,
-		Example: "  drawbridge retry-failed backfill/shop/prod/2026-01-01..2026-01-31",
-		GroupID: groupChange,
-		Args:    between(1, 1, "ID"),
-		RunE:    func(cmd *cobra.Command, args []string) error { return a.steer(cmd.Context(), args[0], m) },
-	}
-	a.steerFlags(cmd, &m)
-	return cmd
-}
-
-func (a *app) skipCommand() *cobra.Command {
-	m := conduct.Command{Kind: conduct.Skip}
-	cmd := &cobra.Command{
-		Use:     "skip ID PARTITION… --reason TEXT",
-		Short:   "Leave failed partitions of a backfill out",
-		Long:    "Leaves what has failed as it was before the backfill.\n\n" + steeringHelp,
-		Example: "  drawbridge skip backfill/shop/prod/2026-01-01..2026-01-31 2026-01-17 --reason 'the shop was closed'",
-		GroupID: groupChange,
-		Args:    cobra.MinimumNArgs(2),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if m.Reason == "" {
-				return fault.Newf(fault.Invalid, "skip", strings.Join(args[1:], ", "), "say why: --reason TEXT", "the reason is missing")
-			}
-			m.Items = args[1:]
-			return a.steer(cmd.Context(), args[0], m)
-		},
-	}
-	a.steerFlags(cmd, &m)
-	return cmd
-}
-
-// preview is a question like any other: it changes nothing, and ends soon whatever died.
-func (a *app) preview(ctx context.Context, desk *dispatch.Desk, kind string, o dispatch.Order) error {
-	s, err := dispatch.Ask[workflows.Status](ctx, desk, kind, o)
-	if err != nil {
-		return err
-	}
-	desk.Listener.Status(s, nil)
-	v := view.View{ID: o.ID, Status: s}
-	if err := a.answer(v, func(x console.Screen) string { return x.Ending(v) }); err != nil {
-		return err
-	}
-	return exitOf(s).err()
 }

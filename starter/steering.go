@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strconv"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -13,7 +14,7 @@ import (
 	"drawbridge/workflows/conduct"
 )
 
-// steeringHelp is what the three commands of steering share.
+// steeringHelp is what the commands of steering share.
 const steeringHelp = `PIPELINE is its deployment that is open; where several are open, name one: PIPELINE@VERSION. When no worker answers within
 ten seconds the command is recorded, and applied when one returns; should it not count then, status says why. The same
 command twice is once.
@@ -77,6 +78,42 @@ once; a lane less ends when its slice is built. More lanes than the workers' --b
 			if m.Lanes, err = strconv.Atoi(args[1]); err != nil || m.Lanes < 1 || m.Lanes > conduct.MaxLanes {
 				return fault.Newf(fault.Invalid, "set-lanes", strconv.Quote(args[1]), fmt.Sprintf("give 1 to %d", conduct.MaxLanes), "it is no number of lanes")
 			}
+			return a.steer(cmd.Context(), args[0], m)
+		},
+	}
+	a.steerFlags(cmd, &m)
+	return cmd
+}
+
+func (a *app) retryFailedCommand() *cobra.Command {
+	m := conduct.Command{Kind: conduct.RetryFailed}
+	cmd := &cobra.Command{
+		Use:     "retry-failed ID",
+		Short:   "Try the failed partitions of a backfill again",
+		Long:    "Builds what has failed again, from the files as they are now.\n\n" + steeringHelp,
+		Example: "  drawbridge retry-failed backfill/shop/prod/2026-01-01..2026-01-31",
+		GroupID: groupChange,
+		Args:    between(1, 1, "ID"),
+		RunE:    func(cmd *cobra.Command, args []string) error { return a.steer(cmd.Context(), args[0], m) },
+	}
+	a.steerFlags(cmd, &m)
+	return cmd
+}
+
+func (a *app) skipCommand() *cobra.Command {
+	m := conduct.Command{Kind: conduct.Skip}
+	cmd := &cobra.Command{
+		Use:     "skip ID PARTITION… --reason TEXT",
+		Short:   "Leave failed partitions of a backfill out",
+		Long:    "Leaves what has failed as it was before the backfill.\n\n" + steeringHelp,
+		Example: "  drawbridge skip backfill/shop/prod/2026-01-01..2026-01-31 2026-01-17 --reason 'the shop was closed'",
+		GroupID: groupChange,
+		Args:    cobra.MinimumNArgs(2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if m.Reason == "" {
+				return fault.Newf(fault.Invalid, "skip", strings.Join(args[1:], ", "), "say why: --reason TEXT", "the reason is missing")
+			}
+			m.Items = args[1:]
 			return a.steer(cmd.Context(), args[0], m)
 		},
 	}

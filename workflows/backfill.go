@@ -57,7 +57,6 @@ type BackfillState struct {
 	MaxFailures int       `json:"max_failures"`
 	Published   int       `json:"published"`
 	Rows        int64     `json:"rows"`
-	Since       time.Time `json:"since"`
 	Speed       float64   `json:"speed"` // partitions a second, an exponential average
 	Last        time.Time `json:"last"`  // when the last of them were published
 	Load        throttled `json:"load,omitzero"`
@@ -99,9 +98,11 @@ func (b *filling) run(ctx workflow.Context) error {
 // begin plans, asks where it is more than the environment lets through, and enters. over says that there is nothing to do.
 func (b *filling) begin(ctx workflow.Context) (over bool, err error) {
 	b.At(ctx, StagePlanning, b.at("plan"), fmt.Sprintf("looking at %s to %s in %s", b.in.Ask.From, b.in.Ask.To, b.in.Environment))
-	if err := b.plan(ctx); err != nil {
+	planned, err := b.plan(ctx)
+	if err != nil {
 		return false, err
 	}
+	b.by(planned)
 	for _, line := range b.state.Plan.Lines {
 		b.Tell(ctx, b.at("plan"), line)
 	}
@@ -125,12 +126,8 @@ func missing(p backfill.Summary) string {
 }
 
 // plan computes a plan by what is active now.
-func (b *filling) plan(ctx workflow.Context) error {
-	planned, err := PlanBackfill.Do(ctx, b.Conductor, b.at("plan"), "plan backfill", activities.PlanFillInput{Target: b.target(ctx), Ask: b.in.Ask})
-	if err == nil {
-		b.by(planned)
-	}
-	return err
+func (b *filling) plan(ctx workflow.Context) (activities.FillPlan, error) {
+	return PlanBackfill.Do(ctx, b.Conductor, b.at("plan"), "plan backfill", activities.PlanFillInput{Target: b.target(ctx), Ask: b.in.Ask})
 }
 
 // target names the pipeline, and no release.
@@ -161,9 +158,6 @@ func (b *filling) enter(ctx workflow.Context) error {
 		return err
 	}
 	b.by(begun.FillPlan)
-	if b.state.Since.IsZero() {
-		b.state.Since = workflow.Now(ctx)
-	}
 	b.state.Last = workflow.Now(ctx)
 	b.state.Target.Tenure, b.state.Target.Epoch, b.state.Target.Swaps = begun.Tenure.Number, begun.Epoch, 0
 	if len(b.state.Plan.Over) == 0 {
@@ -379,10 +373,11 @@ func (b *filling) failed(ctx workflow.Context) (left bool, err error) {
 	return false, nil
 }
 
-// goOn asks whether to go on with what is active now, under a new plan. The same release under another tenure is no question. over says that it ends here.
+// goOn asks whether to go on with what is active now, under a new plan. The same release under another tenure is no question.
+// over says that it ends here.
 func (b *filling) goOn(ctx workflow.Context) (over bool, err error) {
 	was := b.state.Plan
-	planned, err := PlanBackfill.Do(ctx, b.Conductor, b.at("plan"), "plan backfill", activities.PlanFillInput{Target: b.target(ctx), Ask: b.in.Ask})
+	planned, err := b.plan(ctx)
 	if err != nil {
 		return false, err
 	}
@@ -460,58 +455,4 @@ func (b *filling) back(ctx workflow.Context, cause error) (conduct.Outcome, erro
 	}
 	id := workflow.GetInfo(ctx).WorkflowExecution.ID
 	return conduct.Outcome{Left: []string{fmt.Sprintf("%s that it has published (drawbridge backfill rollback %s)", count(ended.Live, "partition"), id)}}, nil
-}
-
-// BackfillStatus is a backfill as status shows it.
-type BackfillStatus struct {
-	From       string  `json:"from"`
-	To         string  `json:"to"`
-	Partitions int     `json:"partitions"`
-	Published  int     `json:"published"`
-	Failed     int     `json:"failed,omitempty"`
-	Skipped    int     `json:"skipped,omitempty"`
-	Current    int     `json:"current,omitempty"`
-	Missing    int     `json:"missing,omitempty"`
-	Rows       int64   `json:"rows"`
-	Lanes      int     `json:"lanes"`
-	Speed      float64 `json:"partitions_per_second,omitempty"`
-	// Left is how long the rest will take at that speed.
-	Left string `json:"left,omitempty"`
-	// Throttled is why it waits for the warehouse.
-	Throttled string `json:"throttled,omitempty"`
-	// Failures are what failed, with why.
-	Failures []conduct.Failed `json:"failures,omitempty"`
-}
-
-func (b *filling) shown() *BackfillStatus {
-	s := b.state
-	out := &BackfillStatus{
-		From: string(b.in.Ask.From), To: string(b.in.Ask.To), Partitions: s.Plan.Partitions, Published: s.Published,
-		Failed: len(s.Line.Failed), Skipped: s.Line.Skipped, Current: s.Plan.Current, Missing: s.Plan.Missing,
-		Rows: s.Rows, Throttled: s.Load.Why, Lanes: s.Load.narrow(s.Plan.Lanes), Speed: s.Speed, Failures: s.Line.Failed[:min(len(s.Line.Failed), evidenceLimit)],
-	}
-	if left := out.Partitions - out.Published - out.Failed - out.Skipped; left > 0 && s.Speed > 0 {
-		out.Left = time.Duration(float64(left) / s.Speed * float64(time.Second)).Round(time.Second).String()
-	}
-	return out
-}
-
-// Status implements conduct.Face.
-func (b *filling) Status(h conduct.Header) any { return Status{Header: h, Backfill: b.shown()} }
-
-// Details implements conduct.Face.
-func (b *filling) Details() []string {
-	s := b.shown()
-	lines := []string{fmt.Sprintf("**%d of %d partitions** published, %d failed, %d left out, %d lanes; %s left", s.Published, s.Partitions, s.Failed, s.Skipped, s.Lanes, s.Left), ""}
-	if s.Throttled != "" {
-		lines = append(lines, "**Throttled:** "+conduct.Cell(s.Throttled), "")
-	}
-	if len(s.Failures) == 0 {
-		return lines
-	}
-	lines = append(lines, "| partition | why |", "|---|---|")
-	for _, f := range s.Failures {
-		lines = append(lines, fmt.Sprintf("| %s | %s |", conduct.Cell(f.Name), conduct.Cell(f.Why)))
-	}
-	return append(lines, "")
 }

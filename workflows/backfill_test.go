@@ -1,7 +1,6 @@
 package workflows_test
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -15,7 +14,6 @@ import (
 	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/converter"
 	"go.temporal.io/sdk/testsuite"
-	"go.temporal.io/sdk/workflow"
 
 	"drawbridge/activities"
 	"drawbridge/internal/backfill"
@@ -133,29 +131,12 @@ func (e *effects) backfillInput() workflows.BackfillInput {
 	}
 }
 
-// fillsOn runs a backfill to its end, over every continue-as-new, and counts those.
+// fillsOn is a backfill over all.
 func (e *effects) fillsOn(t *testing.T, prepare func(*testsuite.TestWorkflowEnvironment)) (s workflows.Status, continued int) {
 	t.Helper()
-	in := e.backfillInput()
-	for {
-		env := e.environment(t)
-		prepare(env)
-		env.ExecuteWorkflow(workflows.BackfillName, in)
-		require.True(t, env.IsWorkflowCompleted())
-		next, ok := errors.AsType[*workflow.ContinueAsNewError](env.GetWorkflowError())
-		if !ok {
-			s, err := result(t, env)
-			require.NoError(t, err)
-			return s, continued
-		}
-		continued++
-		in = workflows.BackfillInput{}
-		require.NoError(t, converter.GetDefaultDataConverter().FromPayloads(next.Input, &in))
-		body, err := json.Marshal(in)
-		require.NoError(t, err)
-		require.LessOrEqual(t, len(body), carriedLimit)
+	return overAll(t, e, workflows.BackfillName, e.backfillInput(), prepare, func(in workflows.BackfillInput) {
 		require.Positive(t, in.State.Line.Next, "it goes on where it was")
-	}
+	})
 }
 
 func TestABackfillOfManyPartitionsPublishesEachOnceWhateverStopsIt(t *testing.T) {

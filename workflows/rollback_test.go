@@ -27,13 +27,14 @@ import (
 // carriedLimit bounds what a workflow carries across continue-as-new, however many partitions there are.
 const carriedLimit = 64 << 10
 
-// rollsOn runs a rollback to its end, over every continue-as-new, and counts those. Each attempt's environment is prepared.
-func (e *effects) rollsOn(t *testing.T, in workflows.RollbackInput, prepare func(*testsuite.TestWorkflowEnvironment)) (s workflows.Status, continued int) {
+// overAll runs a workflow to its end, over every continue-as-new, and counts those. Each attempt's environment is prepared; what it
+// carries is bounded, and looked at.
+func overAll[In any](t *testing.T, e *effects, name string, in In, prepare func(*testsuite.TestWorkflowEnvironment), look func(In)) (s workflows.Status, continued int) {
 	t.Helper()
 	for {
 		env := e.environment(t)
 		prepare(env)
-		env.ExecuteWorkflow(workflows.RollbackName, in)
+		env.ExecuteWorkflow(name, in)
 		require.True(t, env.IsWorkflowCompleted())
 		next, ok := errors.AsType[*workflow.ContinueAsNewError](env.GetWorkflowError())
 		if !ok {
@@ -42,13 +43,22 @@ func (e *effects) rollsOn(t *testing.T, in workflows.RollbackInput, prepare func
 			return s, continued
 		}
 		continued++
-		in = workflows.RollbackInput{}
-		require.NoError(t, converter.GetDefaultDataConverter().FromPayloads(next.Input, &in))
-		body, err := json.Marshal(in)
+		var carried In
+		require.NoError(t, converter.GetDefaultDataConverter().FromPayloads(next.Input, &carried))
+		body, err := json.Marshal(carried)
 		require.NoError(t, err)
 		require.LessOrEqual(t, len(body), carriedLimit)
-		require.NotEmpty(t, in.State.TurnBack.Pass.After, "it goes on where it was")
+		look(carried)
+		in = carried
 	}
+}
+
+// rollsOn is a rollback over all.
+func (e *effects) rollsOn(t *testing.T, in workflows.RollbackInput, prepare func(*testsuite.TestWorkflowEnvironment)) (s workflows.Status, continued int) {
+	t.Helper()
+	return overAll(t, e, workflows.RollbackName, in, prepare, func(in workflows.RollbackInput) {
+		require.NotEmpty(t, in.State.TurnBack.Pass.After, "it goes on where it was")
+	})
 }
 
 func TestARollbackOfManyPartitionsTurnsEachBackOnceWhateverStopsIt(t *testing.T) {

@@ -41,12 +41,11 @@ func (t *throttled) out(ctx workflow.Context, c *conduct.Conductor, at conduct.S
 	if t.wait == nil {
 		t.wait = map[int]int{}
 	}
-	if text := strings.Join(why, "; "); t.Why == "" {
+	text := strings.Join(why, "; ")
+	if t.Why == "" {
 		c.Tell(ctx, at, "throttled: "+text)
-		t.Why = text
-	} else {
-		t.Why = text
 	}
+	t.Why = text
 	if t.wait[at.Lane] == 0 {
 		t.Lanes = t.Lanes.Waited(most)
 	}

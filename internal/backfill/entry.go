@@ -3,6 +3,7 @@ package backfill
 import (
 	"drawbridge/internal/effect"
 	"drawbridge/internal/partition"
+	"drawbridge/internal/plan"
 )
 
 // Entry is a backfill that is to begin in an environment.
@@ -27,7 +28,14 @@ type Open struct {
 	Ended bool
 }
 
-// Has says whether a key is in the span.
-func (o Open) Has(scheme partition.Scheme, key partition.Key) bool {
-	return scheme.Compare(o.First, key) <= 0 && scheme.Compare(key, o.Last) <= 0
+// Meets is a partition of the span that a deployment's plan builds too; empty: there is none.
+func (o Open) Meets(scheme partition.Scheme, builds plan.Environment) partition.Key {
+	for _, s := range builds.Slices {
+		for _, it := range s.Items {
+			if it.Partition != partition.AllKey && scheme.Compare(o.First, it.Partition) <= 0 && scheme.Compare(it.Partition, o.Last) <= 0 {
+				return it.Partition
+			}
+		}
+	}
+	return ""
 }

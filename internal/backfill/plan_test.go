@@ -222,3 +222,21 @@ func TestASpanMeetsWhatItHasAPartitionInCommonWith(t *testing.T) {
 		})
 	}
 }
+
+func TestABackfillMeetsWhatADeploymentBuildsOfItsSpan(t *testing.T) {
+	t.Parallel()
+	builds := func(keys ...partition.Key) plan.Environment {
+		var s plan.Slice
+		for _, key := range keys {
+			s.Items = append(s.Items, generation.Item{Output: "fct_orders", Partition: key})
+		}
+		return plan.Environment{Slices: []plan.Slice{{}, s}}
+	}
+	span := backfill.Open{First: "2026-01-02", Last: "2026-01-04"}
+	for key, want := range map[partition.Key]partition.Key{
+		"2026-01-01": "", "2026-01-02": "2026-01-02", "2026-01-04": "2026-01-04", "2026-01-05": "",
+		partition.AllKey: "", // every run of the pipeline builds that
+	} {
+		require.Equal(t, want, span.Meets(byDay, builds("2025-01-01", key)), key)
+	}
+}

@@ -280,3 +280,28 @@ func TestABackfillAsksWhenAnotherReleaseBecomesActive(t *testing.T) {
 		})
 	}
 }
+
+// What somebody terminated keeps its span until it is recovered; what it has published stays.
+func TestATerminatedBackfillIsRecovered(t *testing.T) {
+	t.Parallel()
+	l, first := tbWorld(t, 4)
+	l.deploy(tbFirst("ta", "tb"))
+	l.corrected(3, l.days...)
+	h := l.w.holdIn(l.schema("dev"), "generation", "NEW.state = 'built' AND NEW.partition = '"+l.days[2]+"'")
+	require.Zero(t, l.backfill("--detach", "--lanes", "1").code)
+	h.reached()
+	first.kill()
+	require.NoError(t, l.w.temporal.TerminateWorkflow(t.Context(), l.backfillID(), "", "a test"))
+	h.release()
+	l.w.worker("second", "--env", "dev", "--workflows")
+	part := []string{"backfill", l.name, "--env", "dev", "--from", l.days[1], "--to", l.days[3]}
+	said := l.w.try(part...)
+	require.Equal(t, 2, said.code, tbTold(said))
+	require.Contains(t, said.out+said.err, "drawbridge recover "+l.backfillID())
+	said = l.w.try("recover", l.backfillID())
+	require.Zero(t, said.code, tbTold(said))
+	l.together("dev", "ta", "tb")
+	require.Equal(t, "3", l.seen("dev", "ta")[l.days[0]])
+	l.w.cli(0, part...)
+	l.are("dev", 3, "ta", "tb")
+}
