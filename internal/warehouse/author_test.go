@@ -156,7 +156,10 @@ func TestNoLockThatAnAuthorCanTakeStopsTheOthers(t *testing.T) {
 	require.NoError(t, err)
 	b.db.Exec(t, "GRANT SELECT ON seen TO "+author)
 	_, err = conn.Exec(t.Context(), `
-		SELECT CASE objsubid WHEN 1 THEN pg_advisory_lock((classid::bigint << 32) | objid::bigint) ELSE pg_advisory_lock(classid::bigint::int, objid::bigint::int) END
+		SELECT CASE objsubid
+		  WHEN 1 THEN pg_advisory_lock((classid::bigint << 32) | objid::bigint)
+		  ELSE pg_advisory_lock(classid::bigint::bit(32)::int, objid::bigint::bit(32)::int) -- keys are signed, pg_locks shows them unsigned
+		END
 		FROM (SELECT DISTINCT * FROM `+b.db.Schema+`.seen) AS s`)
 	require.NoError(t, err)
 	_, err = conn.Exec(t.Context(), `BEGIN; LOCK TABLE `+ledger+`.change IN ACCESS EXCLUSIVE MODE`)
