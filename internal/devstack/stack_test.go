@@ -222,7 +222,7 @@ func TestShortTimersAreShort(t *testing.T) {
 // long a step takes says little of that on a busy machine; what the server reads from the settings does.
 func TestNoQueueWaitsForItsNextRead(t *testing.T) {
 	t.Parallel()
-	settings := dynamicconfig.NewCollection(dynamicSettings(), log.NewNoopLogger())
+	settings := dynamicconfig.NewCollection(dynamicSettings(lasting), log.NewNoopLogger())
 	rates := map[string]int{
 		"transfer":   dynamicconfig.TransferProcessorMaxPollRPS.Get(settings)(),
 		"timer":      dynamicconfig.TimerProcessorMaxPollRPS.Get(settings)(),

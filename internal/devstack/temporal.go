@@ -67,7 +67,7 @@ func newTemporal(file string, port int, k kind, services []string) (temporal.Ser
 		temporal.WithStaticHosts(hosts(settings)),
 		temporal.WithLogger(log.NewZapLogger(log.BuildZapLogger(log.Config{Stdout: true, Level: "warn"}))),
 		temporal.WithAuthorizer(authorization.NewNoopAuthorizer()),
-		temporal.WithDynamicConfigClient(dynamicSettings()),
+		temporal.WithDynamicConfigClient(dynamicSettings(k)),
 	)
 	if err != nil {
 		return nil, fmt.Errorf("configure Temporal: %w", err)
@@ -90,8 +90,12 @@ func hosts(settings *config.Config) map[primitives.ServiceName]static.Hosts {
 // Reads follow tasks: an idle stack has none.
 const pollRate = 1000
 
-func dynamicSettings() dynamicconfig.StaticClient {
-	return dynamicconfig.StaticClient{
+// grown is how many events a workflow of a passing stack has when it is told that its history has grown: tests of what
+// follows do not need the thousands that it takes elsewhere.
+const grown = 320
+
+func dynamicSettings(k kind) dynamicconfig.StaticClient {
+	settings := dynamicconfig.StaticClient{
 		// Task priorities need it; newer servers have it on.
 		dynamicconfig.MatchingUseNewMatcher.Key(): true,
 		// As on newer servers; it spares a round trip per activity of the worker that asked for it.
@@ -107,6 +111,10 @@ func dynamicSettings() dynamicconfig.StaticClient {
 		// No timer fires sooner than this. It allows for clocks of hosts that differ, by a second unless said otherwise.
 		dynamicconfig.TimerProcessorMaxTimeShift.Key(): 10 * time.Millisecond,
 	}
+	if k == passing {
+		settings[dynamicconfig.HistoryCountSuggestContinueAsNew.Key()] = grown
+	}
+	return settings
 }
 
 // createStore makes the file with its schema and namespace. The file appears under its name when it is whole: a crash

@@ -126,11 +126,17 @@ var who = regexp.MustCompile(`"identity":\s*"[^"]*"`)
 // recorded already stays as it is: a history is a promise to workflows that are running.
 func (w *world) record(id, scenario string) {
 	w.t.Helper()
+	w.recordRun(id, "", scenario)
+}
+
+// recordRun is record for one run of several.
+func (w *world) recordRun(id, run, scenario string) {
+	w.t.Helper()
 	dir := os.Getenv(recordDir)
 	if dir == "" {
 		return
 	}
-	h := w.history(id, "")
+	h := w.history(id, run)
 	started := h.GetEvents()[0].GetWorkflowExecutionStartedEventAttributes()
 	kind := strings.ToLower(strings.TrimPrefix(started.GetWorkflowType().GetName(), "drawbridge."))
 	body, err := temporalproto.CustomJSONMarshalOptions{Indent: " "}.Marshal(h)

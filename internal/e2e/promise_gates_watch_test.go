@@ -164,3 +164,31 @@ func TestARejectionTakesAllBackWhereItSaysSo(t *testing.T) {
 	w.holds("dev", fiveEmpty)
 	w.holds("staging", fiveEmpty)
 }
+
+// A watch of days fills a history: it goes on in a new one, with what it has seen.
+func TestAWatchGoesOnWhenItsHistoryHasGrown(t *testing.T) {
+	t.Parallel()
+	w, _ := liveInDev(t)
+	w.cli(0, "deploy", w.watched("1.1.0", "SELECT sum(amount) FROM orders"), "--to", "dev", "--rebuild", "all", "--detach")
+	w.watching(1)
+	id := workflows.DeploymentID(shop, "1.1.0")
+	var runs []string
+	w.await("a second run", func() bool {
+		runs = nil
+		for _, e := range w.executions() {
+			if e.GetWorkflowId() == id {
+				runs = append(runs, e.GetRunId())
+			}
+		}
+		return len(runs) > 1
+	})
+	before := w.status(shop).Crossings[0]
+	w.watching(before.Looks + 2)
+	after := w.status(shop).Crossings[0]
+	require.Equal(t, before.WatchUntil, after.WatchUntil, "a new history is no new watch")
+	w.recordRun(id, w.history(id, "").GetEvents()[0].GetWorkflowExecutionStartedEventAttributes().GetContinuedExecutionRunId(), "continued")
+	w.record(id, "carried_on")
+	w.times(middleDay)
+	w.cli(0, "run", shop, "--env", "dev", "--partition", middleDay)
+	require.Contains(t, w.asked().Verdict.Reason, "fails without this release too", "the baseline is that of the first run")
+}
