@@ -298,7 +298,7 @@ func (c *comparing) choice(ctx context.Context) error {
 	}
 	_, stop := pulse(ctx, partition.AllKey) // to find partitions in the data takes as long as to load it
 	defer stop()
-	sources, err := c.site.sources(ctx, c.pipeline, c.warehouse)
+	sources, err := c.site.buildable(ctx, c.pipeline, c.warehouse)
 	if err != nil {
 		return err
 	}

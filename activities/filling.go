@@ -101,7 +101,7 @@ func (a *Filling) compute(ctx context.Context, t Target, ask backfill.Ask) (c co
 	if err != nil {
 		return c, err
 	}
-	sources, err := a.Site.sources(ctx, c.p, c.w)
+	sources, err := a.Site.buildable(ctx, c.p, c.w)
 	if err != nil {
 		return c, err
 	}

@@ -86,25 +86,12 @@ func (a *Planning) observe(ctx context.Context, t Target) (plan.EnvironmentInput
 		return plan.EnvironmentInput{}, err
 	}
 	observed.Problems = append(observed.Problems, slices.Concat(taken, blind)...)
-	sources, err := a.Site.sources(ctx, p, w)
+	sources, err := a.Site.buildable(ctx, p, w)
 	if err != nil {
 		return plan.EnvironmentInput{}, err
 	}
 	observed.Sources, observed.Problems = sources.Keys, append(observed.Problems, sources.Problems(p.Partition)...)
 	return plan.EnvironmentInput{Config: p.Config, Policy: a.Site.Policy, Observed: observed}, nil
-}
-
-// sources are the partitions that can be built: the load files name them, or else the data does.
-func (s *Site) sources(ctx context.Context, p *pipeline.Pipeline, w Warehouse) (plan.Sources, error) {
-	found, err := s.Sources.Partitions(p.Config, p)
-	if err != nil || found.Named {
-		return found, err
-	}
-	if p.Partition.By == partition.All {
-		return plan.Sources{Keys: []partition.Key{partition.AllKey}}, nil
-	}
-	found.Keys, err = w.Discover(ctx, p)
-	return found, err
 }
 
 // ComputeInput names the observations, in the order of crossing.

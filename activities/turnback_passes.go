@@ -357,7 +357,7 @@ func (a *TurningBack) build(ctx context.Context, t turning, key partition.Key, o
 
 // newest is the partition whose inputs an output of grain `all` is built with.
 func (a *TurningBack) newest(ctx context.Context, p *pipeline.Pipeline, w Warehouse) (partition.Key, error) {
-	sources, err := a.Site.sources(ctx, p, w)
+	sources, err := a.Site.buildable(ctx, p, w)
 	if err != nil {
 		return "", err
 	}

@@ -85,7 +85,7 @@ func (a *Builds) validate(ctx context.Context, p *pipeline.Pipeline, w Warehouse
 	if err != nil {
 		return ValidateResult{Lines: lines}, a.Site.atOnce(err)
 	}
-	found, err := a.Site.sources(ctx, p, w)
+	found, err := a.Site.buildable(ctx, p, w)
 	switch broken, ok := errors.AsType[*fault.Error](err); {
 	case errors.Is(err, fs.ErrNotExist): // a pipeline may be right before its first file is there
 	case ok:

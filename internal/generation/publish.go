@@ -6,10 +6,6 @@ import (
 	"drawbridge/internal/effect"
 )
 
-// PartitionsPerPublish bounds how many partitions go live, or back, in one transaction: what it swaps it holds locked until it
-// commits, and eight partitions keep that hold in the milliseconds that readers do not notice.
-const PartitionsPerPublish = 8
-
 // PublishSpec says how swaps become visible, all in one transaction, at most once under Key.
 type PublishSpec struct {
 	Key effect.Key
