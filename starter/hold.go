@@ -72,10 +72,10 @@ func (a *app) hold(ctx context.Context, in activities.HoldInput) error {
 	}
 	kind := workflows.HoldQuestion
 	if in.Release {
-		kind = workflows.ReleaseQuestion
+		kind = "release-" + kind
 	}
-	held, err := dispatch.Ask[[]activities.Held](ctx, desk, kind, dispatch.Order{
-		Workflow: workflows.HoldName, Pipeline: in.Environment, By: in.By, Environments: []string{in.Environment}, Input: in,
+	held, err := dispatch.Ask[[]activities.Held](ctx, desk, workflows.HoldQuestion, dispatch.Order{
+		Turn: workflows.HoldID(in.Environment), Workflow: workflows.HoldName, Pipeline: in.Environment, By: in.By, Environments: []string{in.Environment}, Input: in,
 		Summary: strings.TrimSuffix(kind+" "+in.Environment+": "+in.Reason, ": "),
 	})
 	if err != nil {

@@ -131,7 +131,7 @@ func Workflows() []Workflow {
 		{ValidationName, Validation, nil},
 		{InspectionName, Inspection, nil},
 		{EnvironmentName, Environment, []string{EnvironmentID("")}},
-		{HoldName, Hold, []string{QuestionPrefix(HoldQuestion), QuestionPrefix(ReleaseQuestion)}},
+		{HoldName, Hold, []string{QuestionPrefix(HoldQuestion)}},
 	}
 }
 
@@ -278,11 +278,12 @@ func Recovered(id string) (of string, ok bool) { return strings.CutPrefix(id, ef
 // EnvironmentID is the one workflow that answers questions about an environment.
 func EnvironmentID(environment string) string { return "environment/" + environment }
 
-// The kinds of those questions that change something.
-const (
-	HoldQuestion    = "hold"
-	ReleaseQuestion = "release-hold"
-)
+// HoldQuestion is the kind of the question that changes something: it sets a hold, or releases it.
+const HoldQuestion = "hold"
+
+// HoldID is the one change of an environment's hold at a time: of two that are asked for at once, one comes after the other in
+// every ledger.
+func HoldID(environment string) string { return QuestionID(HoldQuestion, environment, "change") }
 
 // BackfillPreview is the kind of the question what a backfill would do.
 const BackfillPreview = "backfill-plan"

@@ -3,6 +3,7 @@ package dispatch
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -16,16 +17,26 @@ import (
 // questionTimeout ends a question that no worker could answer.
 const questionTimeout = 30 * time.Minute
 
-// Ask starts a workflow that only reads and returns its answer. Where no worker polls it says so at once and asks nothing.
-// Interrupted, it withdraws the question.
+// Ask starts a workflow that only answers, under the ID of its turn or one of its own, and returns its answer. Where no worker polls
+// it says so at once and asks nothing. Interrupted, it withdraws the question.
 func Ask[T any](ctx context.Context, d *Desk, kind string, o Order) (T, error) {
 	var answer T
 	if missing := d.Missing(ctx, o.Environments); len(missing) > 0 {
 		return answer, noWorker(missing)
 	}
-	o.ID = workflows.QuestionID(kind, o.Pipeline, strings.ToLower(rand.Text()[:8]))
+	o.ID = o.Turn
+	if o.ID == "" {
+		o.ID = workflows.QuestionID(kind, o.Pipeline, strings.ToLower(rand.Text()[:8]))
+	}
 	o.timeout = questionTimeout
 	t, err := d.start(ctx, o)
+	for errors.Is(err, errRunning) {
+		// Its end is waited for, whatever it is: what is asked under one ID is asked one after the other.
+		if err := d.Client.GetWorkflow(ctx, o.ID, "").Get(ctx, nil); ctx.Err() != nil {
+			return answer, err
+		}
+		t, err = d.start(ctx, o)
+	}
 	if err != nil {
 		return answer, err
 	}

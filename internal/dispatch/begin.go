@@ -31,6 +31,8 @@ type Order struct {
 	Environments []string
 	// Twin is an ID under which the same may run already; empty: there is none.
 	Twin string
+	// Turn is the ID under which questions are asked one after the other; empty: this one waits for no other.
+	Turn string
 	// timeout ends a workflow that only answers a question; 0 is no end.
 	timeout time.Duration
 	// untaken is how long a question may lie; 0: the usual time.

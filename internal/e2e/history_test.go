@@ -50,7 +50,7 @@ func (w *world) history(id, run string) *historypb.History {
 
 // named is what the input of every workflow names.
 func named(id string) string {
-	for _, kind := range []string{"environment/", "hold/", "release-hold/"} {
+	for _, kind := range []string{"environment/", "hold/"} {
 		if strings.HasPrefix(id, kind) {
 			return `"environment"`
 		}

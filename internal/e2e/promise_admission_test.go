@@ -365,7 +365,7 @@ func TestAHoldIsTheWorkflowsThatMayAndRecorded(t *testing.T) {
 	l.w.cli(0, "hold", "--env", "dev", "--reason", "quarter end")
 	require.Equal(t, 1, l.w.number(`SELECT count(*) FROM lab_dev__ledger.hold WHERE set_by = 'ada' AND set_in LIKE 'hold/dev/%/%'`))
 	forged["release"] = true
-	require.Contains(t, f.startAs(admAs{"somebody.Else", "release-hold/dev/"}, workflows.ControlQueue("dev"), "SetHold", forged)(), "is not for")
+	require.Contains(t, f.startAs(admAs{"somebody.Else", "hold/dev/"}, workflows.ControlQueue("dev"), "SetHold", forged)(), "is not for")
 	require.Equal(t, 1, standing())
 
 	target := l.admUnder(live.Release, 0)

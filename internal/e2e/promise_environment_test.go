@@ -3,6 +3,7 @@ package e2e_test
 import (
 	"context"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -247,4 +248,21 @@ func TestAHoldThatNothingKeepsIsRefused(t *testing.T) {
 	require.Contains(t, a.err, "no schema there has a ledger yet")
 	a = w.cli(0, "release-hold", "--env", "dev")
 	require.Contains(t, a.out, "nothing is held")
+}
+
+// Of a hold and a release that are asked for at once one comes after the other, and every schema ends as the last one said.
+func TestAHoldAndItsReleaseAtOnceEndTheSameInEverySchema(t *testing.T) {
+	t.Parallel()
+	w, _ := liveInDev(t)
+	w.tbNewLab("lab", 1).deploy(tbFirst())
+	standing := `SELECT (SELECT count(*) FROM shop_dev__ledger.hold WHERE released_at IS NULL) - (SELECT count(*) FROM lab_dev__ledger.hold WHERE released_at IS NULL)`
+	for range 3 {
+		var both sync.WaitGroup
+		for range 2 {
+			both.Go(func() { w.cli(0, "hold", "--env", "dev", "--reason", "quarter end") })
+			both.Go(func() { w.cli(0, "release-hold", "--env", "dev") })
+		}
+		both.Wait()
+		require.Zero(t, w.number(standing))
+	}
 }

@@ -269,7 +269,7 @@ func TestAHoldEndsWhenAPersonReleasesIt(t *testing.T) {
 	require.False(t, result.Done)
 	require.Contains(t, result.Why, "quarter end (set by ann)")
 	for range 2 { // twice is once
-		_, err := b.ReleaseHold(t.Context(), anew(workflow("release-hold/prod/1")), "ann")
+		_, err := b.ReleaseHold(t.Context(), anew(workflow("hold/prod/2")), "ann")
 		require.NoError(t, err)
 	}
 	b.done(t, held)
@@ -282,7 +282,7 @@ func TestAStoppedAttemptEntersWatchesAndHoldsNothingAgain(t *testing.T) {
 	owner := workflow("deploy/shop/late")
 	hold, enter, watch := anew(workflow("hold/prod/1")), anew(owner), anew(owner)
 	require.NoError(t, b.Hold(t.Context(), hold, "ann", "quarter end"))
-	stood, err := b.ReleaseHold(t.Context(), anew(workflow("release-hold/prod/1")), "ann")
+	stood, err := b.ReleaseHold(t.Context(), anew(workflow("hold/prod/2")), "ann")
 	require.NoError(t, err)
 	require.True(t, stood)
 	require.NoError(t, b.Leave(t.Context(), "shop", string(b.owner)))
@@ -307,7 +307,7 @@ func TestAStoppedAttemptEntersWatchesAndHoldsNothingAgain(t *testing.T) {
 	}
 	var asked string
 	require.NoError(t, b.db.Pool.QueryRow(t.Context(), `SELECT set_in || ' ' || released_in FROM `+b.db.Schema+`__ledger.hold`).Scan(&asked))
-	require.Equal(t, string(workflow("hold/prod/1"))+" "+string(workflow("release-hold/prod/1")), asked, "the ledger knows which workflows asked")
+	require.Equal(t, string(workflow("hold/prod/1"))+" "+string(workflow("hold/prod/2")), asked, "the ledger knows which workflows asked")
 }
 
 // When a hold stands, nothing is on its way any more that has looked for one before.
@@ -422,7 +422,7 @@ func TestATableGetsNoColumnWhileAHoldStands(t *testing.T) {
 	require.False(t, r.Done)
 	require.Contains(t, r.Held, "quarter end")
 	require.Zero(t, columns())
-	_, err = b.ReleaseHold(t.Context(), anew(workflow("release-hold/prod/1")), "ann")
+	_, err = b.ReleaseHold(t.Context(), anew(workflow("hold/prod/2")), "ann")
 	require.NoError(t, err)
 	b.expand(t, wider)
 	require.Equal(t, 1, columns())
