@@ -37,6 +37,8 @@ type Watching struct {
 // is still empty) is absent.
 type WatchBaseline struct {
 	Values map[string]float64 `json:"values,omitempty"`
+	// Lost says of metrics why they gave no value, though there was one to give.
+	Lost map[string]string `json:"lost,omitempty"`
 	// Reads are the tables and views that each metric read.
 	Reads map[string][]string `json:"reads,omitempty"`
 }
@@ -49,7 +51,7 @@ func (a *Watching) MeasureBefore(ctx context.Context, t Target) (WatchBaseline, 
 	}
 	_, stop := pulse(ctx, partition.AllKey)
 	defer stop()
-	out := WatchBaseline{Values: map[string]float64{}, Reads: map[string][]string{}}
+	out := WatchBaseline{Values: map[string]float64{}, Lost: map[string]string{}, Reads: map[string][]string{}}
 	for _, m := range p.Watch.Checks {
 		found, ok, err := w.MeasureBefore(ctx, m, p.Tables())
 		switch {
@@ -58,6 +60,8 @@ func (a *Watching) MeasureBefore(ctx context.Context, t Target) (WatchBaseline, 
 			out.Values[m.Name], out.Reads[m.Name] = found.Value, found.Reads[:min(len(found.Reads), readsShown)]
 		case fault.ClassOf(err) == "":
 			return WatchBaseline{}, fmt.Errorf("evaluate %s: %w", m.Name, err)
+		default:
+			out.Lost[m.Name] = fault.Bound(err.Error())
 		}
 	}
 	return out, nil
@@ -70,6 +74,7 @@ const readsShown = 50
 type LookInput struct {
 	Target   Target             `json:"target"`
 	Baseline map[string]float64 `json:"baseline,omitempty"`
+	Lost     map[string]string  `json:"lost,omitempty"` // of the baseline
 }
 
 // Look is what one look of a watch saw.
@@ -98,7 +103,7 @@ func (a *Watching) Look(ctx context.Context, in LookInput) (Look, error) {
 	out := Look{Values: map[string]float64{}}
 	for _, m := range p.Watch.Checks {
 		beat(Progress{Stage: "watch", Check: m.Name, Middle: true})
-		judge := judging(m, in.Baseline)
+		judge := judging(m, in.Baseline, in.Lost[m.Name])
 		found, err := w.Measure(ctx, m)
 		if err != nil && fault.ClassOf(err) == "" {
 			return Look{}, fmt.Errorf("evaluate %s: %w", m.Name, err)
@@ -131,8 +136,8 @@ func (a *Watching) Look(ctx context.Context, in LookInput) (Look, error) {
 }
 
 // judging holds a value of one metric against its limits and the value before the publish. One that could not be evaluated
-// is a lost value, which judges as an error.
-func judging(m check.Metric, baseline map[string]float64) func(value float64, failed error) (check.Result, error) {
+// is a lost value, which judges as an error; so is one whose earlier value was lost: what it is now is nothing to compare with.
+func judging(m check.Metric, baseline map[string]float64, lost string) func(value float64, failed error) (check.Result, error) {
 	var history []float64
 	if before, ok := baseline[m.Name]; ok {
 		history = []float64{before}
@@ -143,6 +148,9 @@ func judging(m check.Metric, baseline map[string]float64) func(value float64, fa
 			return check.Result{}, err
 		}
 		var values check.Values
+		if failed == nil && lost != "" && m.VsHistory != nil {
+			failed = fmt.Errorf("it gave no value right before the publish, so there is nothing to compare with: %s", lost)
+		}
 		if failed != nil {
 			values.Lose(statement, failed.Error())
 			return check.JudgeMetric(m, values, history), nil

@@ -254,7 +254,7 @@ func (x *crossing) publish(ctx workflow.Context, in activities.PublishInput, pie
 	in.Target, in.By, in.Reason = x.target, x.in.By, x.in.Reason
 	for round := 0; ; round++ {
 		in.Round, in.Swaps = round, swaps(pieces)
-		moved, err := publish(ctx, x.Conductor, in, x.approve)
+		moved, err := publish(ctx, x.Conductor, in, x.approve, x.measureBefore)
 		if err == nil && len(moved) == 0 {
 			x.progress.Swaps += len(in.Swaps)
 			x.target.Swaps = x.progress.Swaps

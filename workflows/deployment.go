@@ -49,6 +49,7 @@ type Progress struct {
 	Rest conduct.LineState `json:"rest"`
 	// Baseline are the watch metrics before the publish, and Reads the tables and views that each of them read.
 	Baseline map[string]float64  `json:"baseline,omitempty"`
+	Lost     map[string]string   `json:"lost,omitempty"` // why a metric has no value in Baseline
 	Reads    map[string][]string `json:"reads,omitempty"`
 	// UnsureLooks counts the looks in a row that could not be evaluated; Asked is what the watch has asked about.
 	UnsureLooks int      `json:"unsure_looks,omitempty"`

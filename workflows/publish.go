@@ -20,14 +20,19 @@ const (
 )
 
 // publish swaps, and parks when somebody holds it up: it names who, and asks. While the environment is on hold it waits.
-// Nothing is visible until it is done. What it returns are the partitions in which others were faster: then nothing is
+// Nothing is visible until it is done; anew runs before each attempt that follows a wait. What it returns are the partitions in which others were faster: then nothing is
 // done, and what was built there is of no use any more. What a person answers is recorded where the publish looks for it. An
 // approval that has expired meanwhile is asked for again.
-func publish(ctx workflow.Context, c *conduct.Conductor, in activities.PublishInput, approve approving) ([]generation.Swap, error) {
+func publish(ctx workflow.Context, c *conduct.Conductor, in activities.PublishInput, approve approving, anew func(workflow.Context) error) ([]generation.Swap, error) {
 	at := conduct.Scope{Environment: in.Target.Environment, Step: in.Step}
-	for wait := (holding{}); ; {
+	for wait, first := (holding{}), true; ; first = false {
 		if err := c.Checkpoint(ctx); err != nil { // nothing of it is visible yet
 			return nil, err
+		}
+		if !first {
+			if err := anew(ctx); err != nil {
+				return nil, err
+			}
 		}
 		res, err := Publish.Do(ctx, c, at, in.Step, in)
 		if err != nil {

@@ -109,7 +109,7 @@ func (r *run) once(ctx workflow.Context, target activities.Target, round int, fi
 	r.At(ctx, StageCrossing, r.at("publish"), "publishing "+string(in.Partition))
 	return publish(ctx, r.Conductor, activities.PublishInput{
 		Target: target, Step: "publish", Round: round, Swaps: swaps(built.Pieces), Activate: first, By: in.By,
-	}, unplanned)
+	}, unplanned, func(workflow.Context) error { return nil })
 }
 
 // unplanned refuses to ask for an approval: a run has no plan that it could be about.

@@ -56,20 +56,20 @@ func (x *crossing) watch(ctx workflow.Context) error {
 	return nil
 }
 
-// measureBefore takes what the watch compares with, right before the first publish: scheduled runs publish while gates are
-// open.
+// measureBefore takes what the watch compares with, right before the first publish, and again after whatever that waits for:
+// scheduled runs publish meanwhile.
 func (x *crossing) measureBefore(ctx workflow.Context) error {
-	if x.env.Watch.For == 0 {
+	if x.env.Watch.For == 0 || x.progress.Swaps > 0 {
 		return nil
 	}
 	before, err := MeasureBefore.Do(ctx, x.Conductor, x.at("baseline"), "watch metrics before", x.now(ctx))
-	x.progress.Baseline, x.progress.Reads = before.Values, before.Reads
+	x.progress.Baseline, x.progress.Lost, x.progress.Reads = before.Values, before.Lost, before.Reads
 	return err
 }
 
 // see evaluates the watch once. Where another tenure than its own is active, the watch is over.
 func (x *crossing) see(ctx workflow.Context) (seen activities.Look, over bool, err error) {
-	in := activities.LookInput{Target: x.now(ctx), Baseline: x.progress.Baseline}
+	in := activities.LookInput{Target: x.now(ctx), Baseline: x.progress.Baseline, Lost: x.progress.Lost}
 	seen, err = Look.Do(ctx, x.Conductor, x.at(plan.StepWatch), "look at "+x.env.Name, in)
 	if err != nil {
 		return seen, false, err

@@ -90,7 +90,14 @@ func (s Screen) Started(x Started) string {
 // Asked says that a workflow was asked to stop.
 func (s Screen) Asked(id string) string {
 	p := s.page()
-	p.line("Asked %s to stop. What it published is turned back first.", id)
+	what := "What it published is turned back first."
+	switch kind, _, _ := strings.Cut(id, "/"); kind {
+	case "backfill":
+		what = "What it published stays, whole."
+	case "rollback":
+		what = "What it has turned back stays so, and the same command finishes it."
+	}
+	p.line("Asked %s to stop. %s", id, what)
 	p.next("drawbridge status " + word(id) + " --watch")
 	return p.String()
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -139,4 +140,24 @@ func TestANewerWorkerGoesOnWhereAnOlderOneWaited(t *testing.T) {
 	w.workerOf(built.newer, "new", "--env", "dev", "--workflows")
 	w.cli(0, "approve", shop, "--as", "grace", "--reason", "looks right")
 	w.done(four, "1.0.0")
+}
+
+// While no worker runs nothing expires: what was decided until one came counts, also after the gate's time.
+func TestWhatIsDecidedWhileNoWorkerRunsCounts(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.policy("dev", "approval: {required: true, approvers: [grace, linus], quorum: 2, expires: 20s}\n")
+	p := w.worker("first", "--env", "dev", "--workflows")
+	w.cli(4, "deploy", w.release("1.0.0"), "--to", "dev")
+	g := w.status(shop).Gates[0]
+	p.kill()
+	for _, who := range []string{"grace", "linus"} {
+		w.cli(0, "approve", workflows.DeploymentID(shop, "1.0.0"), "--gate", g.Name, "--plan", g.Plan, "--as", who, "--reason", "looks right")
+	}
+	w.await("the gate's time to end", func() bool { return time.Now().After(g.Deadline()) })
+	w.worker("second", "--env", "dev", "--workflows")
+	w.await("the gate to be decided", func() bool { return w.status(shop).Gates[0].Decided != "" })
+	decided := w.status(shop).Gates[0]
+	require.Equal(t, gate.Approve, decided.Decided, decided.Why)
+	require.Len(t, decided.Answers, 2)
 }

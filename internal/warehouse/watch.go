@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/jackc/pgerrcode"
 	"github.com/jackc/pgx/v5"
 
 	"drawbridge/internal/breach"
@@ -26,15 +27,25 @@ func (w *Warehouse) Measure(ctx context.Context, m check.Metric) (breach.Measure
 	return w.measure(ctx, m, nil)
 }
 
-// MeasureBefore is Measure before a publish. ok is false where the check reads one of outputs of which nothing is live: what
-// it finds in an empty table is nothing to compare with.
+// MeasureBefore is Measure before a publish. ok is false where there is nothing to compare with: the check reads one of outputs of
+// which nothing is live, or something that is not there yet. An error is that of a check that has a value, and did not give it.
 func (w *Warehouse) MeasureBefore(ctx context.Context, m check.Metric, outputs []string) (found breach.Measured, ok bool, err error) {
-	if found, err = w.Measure(ctx, m); err != nil {
-		return found, false, err
-	}
+	found, failed := w.Measure(ctx, m)
 	blank, err := w.ledger.Blank(ctx, w.pool, outputs)
 	if err != nil {
 		return found, false, postgres.Classify("evaluate", m.Name, err)
+	}
+	if failed != nil {
+		switch postgres.SQLState(failed) {
+		case pgerrcode.UndefinedTable, pgerrcode.UndefinedColumn, pgerrcode.InvalidSchemaName:
+			return found, false, nil
+		case pgerrcode.QueryCanceled:
+			failed = fault.New(fault.Invalid, "evaluate", m.Name, "make the check cheaper", failed)
+		}
+		if len(blank) > 0 && fault.ClassOf(failed) != "" {
+			return found, false, nil
+		}
+		return found, false, failed
 	}
 	return found, !slices.ContainsFunc(blank, func(output string) bool { return slices.Contains(found.Reads, w.names.schema+"."+output) }), nil
 }

@@ -111,6 +111,7 @@ func (c *Conductor) answer(ctx workflow.Context, q *question) (gate.Gate, error)
 	case err != nil && !decided():
 		q.Decided, q.Why = gate.Reject, "the workflow was cancelled"
 	case !decided():
+		sweep(ctx, Decide, c.heard) // what came while no worker ran
 		q.Expire()
 	}
 	if (q.Decided == gate.Reject || q.Decided == gate.Rollback) && len(q.Answers) > 0 {
@@ -185,7 +186,17 @@ func (c *Conductor) mayDecide(ctx workflow.Context, d gate.Decision) error {
 	if err != nil {
 		return activities.ApplicationError(err)
 	}
-	return activities.ApplicationError(g.Check(d, workflow.Now(ctx)))
+	return activities.ApplicationError(g.Check(d, hearing(ctx, *g)))
+}
+
+// hearing is when a decision about a gate counts as given. One that is not closed yet has not expired, whatever the clock says: while
+// no worker runs nothing expires, and what was decided until one comes counts.
+func hearing(ctx workflow.Context, g gate.Gate) time.Time {
+	now := workflow.Now(ctx)
+	if g.Decided == "" && now.After(g.Deadline()) {
+		return g.Deadline()
+	}
+	return now
 }
 
 // decide counts a decision that arrived as an update.
@@ -194,7 +205,7 @@ func (c *Conductor) decide(ctx workflow.Context, d gate.Decision) (gate.Gate, er
 	if err != nil {
 		return gate.Gate{}, activities.ApplicationError(err)
 	}
-	if err := g.Apply(d, workflow.Now(ctx)); err != nil {
+	if err := g.Apply(d, hearing(ctx, *g)); err != nil {
 		return gate.Gate{}, activities.ApplicationError(err)
 	}
 	c.show(ctx)
