@@ -13,8 +13,8 @@ func (l Ledger) Facts(ctx context.Context, q Querier, question admission.Questio
 	return l.facts(ctx, q, question)
 }
 
-// FactsToStay reads the same in the effect's own transaction, and keeps the pipeline from being fenced and holds from being set:
-// what it reads stays true until the commit. It never waits: shared is false where somebody fences right now, and the
+// FactsToStay reads the same in the effect's own transaction, after its table locks, and keeps the pipeline from being
+// fenced: what it reads stays true until the commit. It never waits: shared is false where somebody fences right now, and the
 // transaction has ended.
 func (l Ledger) FactsToStay(ctx context.Context, q Querier, question admission.Question) (f admission.Facts, shared bool, err error) {
 	f, err = l.facts(ctx, q, question, shareChange())
