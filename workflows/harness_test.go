@@ -53,6 +53,7 @@ type effects struct {
 	housekeep func(activities.House) error
 	hold      func(activities.HoldInput) ([]activities.Held, error)
 	clock     func() time.Time // of turn-backs
+	revenue   float64          // before a publish
 	filler    *filler          // of backfills
 	shelf     *shelf
 	sites     map[string]*activities.Site
@@ -140,8 +141,8 @@ func smooth(t *testing.T, environments ...plan.EnvironmentSummary) *effects {
 	files, err := scaffold.New("shop")
 	require.NoError(t, err)
 	e := &effects{
-		validate: activities.ValidateResult{Lines: []activities.Validation{{Subject: "fct_orders", OK: true}}},
-		shelf:    &shelf{files: files}, sites: map[string]*activities.Site{}, ledgers: map[string]*ledger{}, clock: time.Now,
+		revenue: 100, validate: activities.ValidateResult{Lines: []activities.Validation{{Subject: "fct_orders", OK: true}}},
+		shelf: &shelf{files: files}, sites: map[string]*activities.Site{}, ledgers: map[string]*ledger{}, clock: time.Now,
 	}
 	seeds := []partition.Key{day("canary"), "2026-01-30", "2026-01-31"}
 	for i := range 9 {
@@ -321,7 +322,7 @@ func (e *effects) bound() (control, build []conduct.Bound) {
 			return activities.ApplicationError(e.recheck(in))
 		}),
 		workflows.MeasureBefore.Bind(func(context.Context, activities.Target) (activities.WatchBaseline, error) {
-			return activities.WatchBaseline{Values: map[string]float64{"revenue": 100}}, nil
+			return activities.WatchBaseline{Values: map[string]float64{"revenue": e.revenue}}, nil
 		}),
 		workflows.Enter.Bind(func(ctx context.Context, in activities.EnterInput) (activities.Entered, error) {
 			defer e.called("Enter " + in.Target.Environment)

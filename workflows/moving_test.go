@@ -220,6 +220,34 @@ func watched(name string) plan.EnvironmentSummary {
 	return x
 }
 
+// A publish may wait for a hold for days, while others publish: what the watch compares with is how it was at the end of that.
+func TestABaselineIsTakenAfterWhatThePublishWaitsFor(t *testing.T) {
+	t.Parallel()
+	e := smooth(t, watched("prod"))
+	l := e.ledgers["prod"]
+	l.meddle = func(generation.PublishSpec, []generation.Swap) (generation.PublishResult, error) {
+		return generation.PublishResult{WaitingFor: generation.ForHold, Why: "month end"}, nil
+	}
+	var baselines []float64
+	e.look = func(in activities.LookInput) (activities.Look, error) {
+		baselines = append(baselines, in.Baseline["revenue"])
+		return activities.Look{Verdict: gate.Verdict{Outcome: gate.Pass}}, nil
+	}
+	s, err := e.deploy(t, func(env *testsuite.TestWorkflowEnvironment) {
+		env.RegisterDelayedCallback(func() {
+			l.mu.Lock()
+			defer l.mu.Unlock()
+			l.meddle, e.revenue = nil, 150
+		}, time.Hour)
+	})
+	require.NoError(t, err)
+	require.Equal(t, workflows.StageDone, s.Stage, s.Sentence)
+	require.NotEmpty(t, baselines)
+	for _, b := range baselines {
+		require.InDelta(t, 150, b, 0)
+	}
+}
+
 func TestAWatchThatReadsATurnBackEndsAndTurnsNothingBackAgain(t *testing.T) {
 	t.Parallel()
 	e := smooth(t, watched("prod"))

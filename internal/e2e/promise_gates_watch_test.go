@@ -193,24 +193,6 @@ func TestAWatchGoesOnWhenItsHistoryHasGrown(t *testing.T) {
 	require.Contains(t, w.asked().Verdict.Reason, "fails without this release too", "the baseline is that of the first run")
 }
 
-// A publish may wait for a hold for days, while runs publish: what it is compared with is how it was at the end of that.
-func TestABaselineIsTakenAfterWhatThePublishWaitsFor(t *testing.T) {
-	t.Parallel()
-	w, _ := liveInDev(t)
-	w.cli(0, "hold", "--env", "dev", "--reason", "month end")
-	w.cli(0, "deploy", w.watched("1.1.0", "SELECT count(*) FROM orders"), "--to", "dev", "--detach")
-	w.await("the deployment to wait for the hold", func() bool { return envTold(w.status(shop), "month end") })
-	w.cli(0, "release-hold", "--env", "dev")
-	for _, day := range []string{"2026-01-06", "2026-01-07"} {
-		w.days = append(w.days, day)
-		w.write(sourceOf(day), csv(day, ordersPerDay))
-		w.cli(0, "run", "shop@1.0.0", "--env", "dev", "--partition", day)
-	}
-	w.watching(2)
-	require.Equal(t, "1.1.0", w.active("dev"))
-	require.Empty(t, w.verdictOf(shop, "watch").Outcome, "250 rows became 350 while it waited, and none since")
-}
-
 // A check that had a value before the publish, and did not give it, has nothing to compare with: the release's own rows are no
 // baseline, and a person is asked.
 func TestALostBaselineIsNoFirstLook(t *testing.T) {
