@@ -244,6 +244,7 @@ func TestAHoldThatNothingKeepsIsRefused(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.worker("first", "--env", "dev", "--workflows")
+	w.await("the worker to be seen", func() bool { return w.try("release-hold", "--env", "dev").code == 0 })
 	a := w.cli(2, "hold", "--env", "dev", "--reason", "quarter end")
 	require.Contains(t, a.err, "no schema there has a ledger yet")
 	a = w.cli(0, "release-hold", "--env", "dev")
