@@ -136,7 +136,8 @@ func (a *Watching) Look(ctx context.Context, in LookInput) (Look, error) {
 }
 
 // judging holds a value of one metric against its limits and the value before the publish. One that could not be evaluated
-// is a lost value, which judges as an error; so is one whose earlier value was lost: what it is now is nothing to compare with.
+// is a lost value, which judges as an error; so is one within its limits whose earlier value was lost: there is nothing to compare
+// it with.
 func judging(m check.Metric, baseline map[string]float64, lost string) func(value float64, failed error) (check.Result, error) {
 	var history []float64
 	if before, ok := baseline[m.Name]; ok {
@@ -148,9 +149,6 @@ func judging(m check.Metric, baseline map[string]float64, lost string) func(valu
 			return check.Result{}, err
 		}
 		var values check.Values
-		if failed == nil && lost != "" && m.VsHistory != nil {
-			failed = fmt.Errorf("it gave no value right before the publish, so there is nothing to compare with: %s", lost)
-		}
 		if failed != nil {
 			values.Lose(statement, failed.Error())
 			return check.JudgeMetric(m, values, history), nil
@@ -159,7 +157,13 @@ func judging(m check.Metric, baseline map[string]float64, lost string) func(valu
 		if err := values.Put(statement, []*string{&text}); err != nil {
 			return check.Result{}, err
 		}
-		return check.JudgeMetric(m, values, history), nil
+		result := check.JudgeMetric(m, values, history)
+		if lost != "" && m.VsHistory != nil && result.Outcome != check.Failed {
+			var none check.Values
+			none.Lose(statement, "it gave no value right before the publish, so there is nothing to compare with: "+lost)
+			result = check.JudgeMetric(m, none, nil)
+		}
+		return result, nil
 	}
 }
 

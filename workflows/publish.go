@@ -20,9 +20,9 @@ const (
 )
 
 // publish swaps, and parks when somebody holds it up: it names who, and asks. While the environment is on hold it waits.
-// Nothing is visible until it is done; anew runs before each attempt that follows a wait. What it returns are the partitions in which others were faster: then nothing is
-// done, and what was built there is of no use any more. What a person answers is recorded where the publish looks for it. An
-// approval that has expired meanwhile is asked for again.
+// Nothing is visible until it is done; anew runs before each attempt that follows a wait. What it returns are the partitions in
+// which others were faster: then nothing is done, and what was built there is of no use any more. What a person answers is
+// recorded where the publish looks for it. An approval that has expired meanwhile is asked for again.
 func publish(ctx workflow.Context, c *conduct.Conductor, in activities.PublishInput, approve approving, anew func(workflow.Context) error) ([]generation.Swap, error) {
 	at := conduct.Scope{Environment: in.Target.Environment, Step: in.Step}
 	for wait, first := (holding{}), true; ; first = false {

@@ -30,12 +30,18 @@ func Ask[T any](ctx context.Context, d *Desk, kind string, o Order) (T, error) {
 	}
 	o.timeout = questionTimeout
 	t, err := d.start(ctx, o)
-	for errors.Is(err, errRunning) {
-		// Its end is waited for, whatever it is: what is asked under one ID is asked one after the other.
-		if err := d.Client.GetWorkflow(ctx, o.ID, "").Get(ctx, nil); ctx.Err() != nil {
-			return answer, err
+	for until := d.Now().Add(turn); errors.Is(err, errRunning) && d.Now().Before(until); {
+		waiting, stop := context.WithTimeout(ctx, turn)
+		_ = d.Client.GetWorkflow(waiting, o.ID, "").Get(waiting, nil) // however it ends, its turn is over
+		stop()
+		if ctx.Err() != nil {
+			return answer, ctx.Err()
 		}
 		t, err = d.start(ctx, o)
+	}
+	if errors.Is(err, errRunning) {
+		return answer, fault.Newf(fault.Conflict, "ask", o.ID, "say it again when that has ended; where no worker runs, "+startHint(Queues(o.Environments)),
+			fmt.Sprintf("another is asked since more than %s", turn))
 	}
 	if err != nil {
 		return answer, err
@@ -72,6 +78,8 @@ func Ask[T any](ctx context.Context, d *Desk, kind string, o Order) (T, error) {
 }
 
 const (
+	// turn is how long a question waits for the one before it.
+	turn = 30 * time.Second
 	// idleEvery is how often it is looked whether anybody works on a question.
 	idleEvery = time.Second
 	// untaken is how long a question lies until nobody counts as working on it: a worker that died is on the books for longer.

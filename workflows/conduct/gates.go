@@ -193,7 +193,7 @@ func (c *Conductor) mayDecide(ctx workflow.Context, d gate.Decision) error {
 // no worker runs nothing expires, and what was decided until one comes counts.
 func hearing(ctx workflow.Context, g gate.Gate) time.Time {
 	now := workflow.Now(ctx)
-	if g.Decided == "" && now.After(g.Deadline()) {
+	if g.Decided == "" && !g.Endless && now.After(g.Deadline()) {
 		return g.Deadline()
 	}
 	return now
