@@ -308,13 +308,18 @@ func (s *Site) open(ctx context.Context, t Target) (*pipeline.Pipeline, Warehous
 	if err != nil {
 		return nil, nil, err
 	}
-	if t.Tenure != 0 {
-		told := admission.Told{Pipeline: t.Release.Pipeline, Owner: t.Owner, Tenure: t.Tenure, Epoch: t.Epoch, Swaps: t.Swaps}
-		if err := w.Remembers(ctx, told); err != nil {
-			return nil, nil, err
-		}
+	if err := remembers(ctx, w, t); err != nil {
+		return nil, nil, err
 	}
 	return p.At(t.Now), w, nil
+}
+
+// remembers is an error where a ledger does not know what it has told the target's owner.
+func remembers(ctx context.Context, w Warehouse, t Target) error {
+	if t.Tenure == 0 {
+		return nil
+	}
+	return w.Remembers(ctx, admission.Told{Pipeline: t.Release.Pipeline, Owner: t.Owner, Tenure: t.Tenure, Epoch: t.Epoch, Swaps: t.Swaps})
 }
 
 // warehouse opens the warehouse of a config. A server that does not answer is waited for longer than a heartbeat may be late.

@@ -131,8 +131,11 @@ func (a *Watching) Look(ctx context.Context, in LookInput) (Look, error) {
 			return Look{}, err
 		}
 	}
-	out.Active, err = w.Active(ctx, in.Target.Release.Pipeline)
-	return out, err
+	if out.Active, err = w.Active(ctx, in.Target.Release.Pipeline); err != nil {
+		return Look{}, err
+	}
+	// The checks may have waited until somebody had restored an older ledger: what is active there is no word about this watch.
+	return out, remembers(ctx, w, in.Target)
 }
 
 // judging holds a value of one metric against its limits and the value before the publish. One that could not be evaluated

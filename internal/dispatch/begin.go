@@ -84,7 +84,7 @@ func (d *Desk) start(ctx context.Context, o Order) (Talk, error) {
 		WorkflowExecutionTimeout:                 o.timeout,
 		StaticSummary:                            cut(o.Summary, longestSummary),
 		StaticDetails:                            cut(o.Details, longestDetails),
-		Memo:                                     o.memo(),
+		Memo:                                     o.memo(d.Now()),
 		TypedSearchAttributes:                    o.attributes(),
 	}
 	run, err := d.Client.ExecuteWorkflow(ctx, options, o.Workflow, o.Input)
@@ -121,8 +121,9 @@ func (o Order) check() error {
 const longestName = 128
 
 // memo is what the server says of the workflow while no worker answers.
-func (o Order) memo() map[string]any {
+func (o Order) memo(now time.Time) map[string]any {
 	return map[string]any{
+		since:      now.UTC().Format(time.RFC3339Nano),
 		"pipeline": o.Pipeline, "release": o.Release, "plan": o.Plan, "by": o.By, "environments": strings.Join(o.Environments, ","),
 	}
 }

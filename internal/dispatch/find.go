@@ -152,7 +152,7 @@ func (d *Desk) open(ctx context.Context, all []*workflowpb.WorkflowExecutionInfo
 func newest(all []*workflowpb.WorkflowExecutionInfo) *workflowpb.WorkflowExecutionInfo {
 	last := all[0]
 	for _, e := range all[1:] {
-		if e.GetStartTime().AsTime().After(last.GetStartTime().AsTime()) {
+		if begun(e).After(begun(last)) {
 			last = e
 		}
 	}

@@ -153,3 +153,16 @@ func TestANameMeansTheOpenDeploymentOrElseTheNewest(t *testing.T) {
 		})
 	}
 }
+
+// A watch goes on in new histories, days after a newer deployment has begun: it is no newer for that.
+func TestADeploymentIsAsOldAsItsFirstHistory(t *testing.T) {
+	t.Parallel()
+	at, err := converter.GetDefaultDataConverter().ToPayload(noon().Add(-72 * time.Hour).Format(time.RFC3339Nano))
+	require.NoError(t, err)
+	watched := execution("deploy/shop/1.0.0", completed, time.Hour)
+	watched.Memo = &commonpb.Memo{Fields: map[string]*commonpb.Payload{since: at}}
+	newer := execution("deploy/shop/1.1.0", completed, 2*time.Hour)
+	for _, all := range [][]*workflowpb.WorkflowExecutionInfo{{watched, newer}, {newer, watched}} {
+		require.Equal(t, newer, newest(all))
+	}
+}

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	commonpb "go.temporal.io/api/common/v1"
 	enumspb "go.temporal.io/api/enums/v1"
@@ -95,6 +96,18 @@ func latest(all []*workflowpb.WorkflowExecutionInfo) []*workflowpb.WorkflowExecu
 	})
 }
 
+// since is the field of the memo that says when a workflow was started: what the server gives is the start of the history that it
+// has gone on in last.
+const since = "since"
+
+// begun is when a workflow was started.
+func begun(e *workflowpb.WorkflowExecutionInfo) time.Time {
+	if at, err := time.Parse(time.RFC3339Nano, texts(e.GetMemo())[since]); err == nil {
+		return at
+	}
+	return e.GetStartTime().AsTime()
+}
+
 // View is one workflow as it is now.
 func (d *Desk) View(ctx context.Context, id string) (view.View, error) {
 	t := d.Talk(id)
@@ -145,7 +158,7 @@ func look(ctx context.Context, c client.Client, all []*workflowpb.WorkflowExecut
 // and how it ended.
 func lookAt(ctx context.Context, c conversation, e *workflowpb.WorkflowExecutionInfo) view.View {
 	v := view.View{ID: e.GetExecution().GetWorkflowId()}
-	started := e.GetStartTime().AsTime()
+	started := begun(e)
 	v.Started = &started
 	if e.GetCloseTime() != nil {
 		closed := e.GetCloseTime().AsTime()

@@ -171,7 +171,7 @@ func TestAWatchGoesOnWhenItsHistoryHasGrown(t *testing.T) {
 	w, _ := liveInDev(t)
 	w.cli(0, "deploy", w.watched("1.1.0", "SELECT sum(amount) FROM orders"), "--to", "dev", "--rebuild", "all", "--detach")
 	w.watching(1)
-	id := workflows.DeploymentID(shop, "1.1.0")
+	id, began := workflows.DeploymentID(shop, "1.1.0"), w.status(shop).Started
 	var runs []string
 	w.await("a second run", func() bool {
 		runs = nil
@@ -186,6 +186,7 @@ func TestAWatchGoesOnWhenItsHistoryHasGrown(t *testing.T) {
 	w.watching(before.Looks + 2)
 	after := w.status(shop).Crossings[0]
 	require.Equal(t, before.WatchUntil, after.WatchUntil, "a new history is no new watch")
+	require.Equal(t, began, w.status(shop).Started, "nor a new deployment")
 	w.recordRun(id, w.history(id, "").GetEvents()[0].GetWorkflowExecutionStartedEventAttributes().GetContinuedExecutionRunId(), "continued")
 	w.record(id, "carried_on")
 	w.times(middleDay)
@@ -204,5 +205,7 @@ func TestALostBaselineIsNoFirstLook(t *testing.T) {
 	w.watching(1)
 	_, err = w.db.Exec(t.Context(), `UPDATE public.rate SET n = 1`)
 	require.NoError(t, err)
-	require.Contains(t, w.asked().Verdict.Reason, "gave no value right before the publish")
+	w.await("a question about what there is nothing to compare with", func() bool {
+		return strings.Contains(w.asked().Verdict.Reason, "gave no value right before the publish")
+	})
 }

@@ -212,7 +212,8 @@ func (w *world) status(id string) status {
 
 // status is the answer of drawbridge status --json.
 type status struct {
-	ID string `json:"id"`
+	ID      string     `json:"id"`
+	Started *time.Time `json:"started"`
 	workflows.Status
 	code int
 }
