@@ -160,7 +160,7 @@ func (s *scheduled) wait(ctx workflow.Context, due activities.Due) error {
 		left := end.Sub(workflow.Now(ctx))
 		if left <= 0 {
 			return fault.Newf(fault.Refused, "run", string(due.Key), fmt.Sprintf("put it there, then: drawbridge run %s --env %s --partition %s", s.in.Pipeline, s.in.Environment, due.Key),
-				fmt.Sprintf("%s, %s after %s", notThere(missing), due.WaitFor, s.time()))
+				fmt.Sprintf("%s, %s after %s", notThere(missing), schedule.Short(due.WaitFor), s.time()))
 		}
 		if first {
 			s.At(ctx, StageCrossing, s.scope("wait"), fmt.Sprintf("waits until %s: %s", end.UTC().Format("2006-01-02 15:04 MST"), notThere(missing)))

@@ -83,7 +83,7 @@ func (s Schedule) Words(scheme partition.Scheme) string {
 	parts := []string{s.When(scheme)}
 	which := "the partition of its time"
 	if s.Lag > 0 {
-		which = "the partition of " + short(s.Lag) + " before"
+		which = "the partition of " + Short(s.Lag) + " before"
 	}
 	if scheme.By == partition.All {
 		which = "the one partition"
@@ -93,16 +93,16 @@ func (s Schedule) Words(scheme partition.Scheme) string {
 	}
 	parts = append(parts, which)
 	if s.WaitFor > 0 {
-		parts = append(parts, "waits "+short(s.WaitFor)+" for its files")
+		parts = append(parts, "waits "+Short(s.WaitFor)+" for its files")
 	}
-	return strings.Join(append(parts, "overlap: "+string(s.Overlap), "catchup: "+short(s.Catchup)), "; ")
+	return strings.Join(append(parts, "overlap: "+string(s.Overlap), "catchup: "+Short(s.Catchup)), "; ")
 }
 
 // When is the cron expression with its zone.
 func (s Schedule) When(scheme partition.Scheme) string { return s.Cron + " (" + s.Zone(scheme) + ")" }
 
-// short prints a duration as people write it.
-func short(d time.Duration) string {
+// Short prints a duration as people write it.
+func Short(d time.Duration) string {
 	const day = 24 * time.Hour
 	if d >= day && d%day == 0 {
 		return fmt.Sprintf("%dd", d/day)

@@ -307,4 +307,3 @@ func (s Schedules) explain(verb, id string, err error) error {
 	}
 	return fault.New(fault.Refused, verb, id, hint, err)
 }
-
