@@ -52,6 +52,8 @@ type effects struct {
 	survey    []activities.Surveyed
 	housekeep func(activities.House) error
 	hold      func(activities.HoldInput) ([]activities.Held, error)
+	due       func(activities.DueInput) (activities.Due, error)
+	missing   func(activities.MissingInput) (activities.Missing, error)
 	clock     func() time.Time // of turn-backs
 	filler    *filler          // of backfills
 	shelf     *shelf
@@ -446,6 +448,15 @@ func (e *effects) bound() (control, build []conduct.Bound) {
 		workflows.EndBackfill.Bind(func(_ context.Context, in activities.EndFillInput) (activities.EndedFill, error) {
 			e.called("EndBackfill " + in.Target.Environment)
 			return activities.EndedFill{Live: e.filler.live()}, nil
+		}),
+		workflows.Due.Bind(func(_ context.Context, in activities.DueInput) (activities.Due, error) {
+			e.called("Due " + in.Target.Environment)
+			due, err := e.due(in)
+			return due, activities.ApplicationError(err)
+		}),
+		workflows.MissingFiles.Bind(func(_ context.Context, in activities.MissingInput) (activities.Missing, error) {
+			e.called("Missing " + string(in.Partition))
+			return e.missing(in)
 		}),
 		workflows.SetHold.Bind(func(_ context.Context, in activities.HoldInput) ([]activities.Held, error) {
 			e.called("SetHold " + in.Environment)
