@@ -36,13 +36,14 @@ func (g Gaps) None() bool {
 func FindGaps(in Input, due partition.Key) (Gaps, error) {
 	var g Gaps
 	scheme := in.Pipeline.Partition
-	cut, whole := false, map[string]bool{}
+	outputs, whole := 0, map[string]bool{} // outputs are those that are cut
 	for _, o := range in.Pipeline.Outputs {
-		cut = cut || o.Partition.By != partition.All
 		whole[o.Table] = o.Partition.By == partition.All
+		if !whole[o.Table] {
+			outputs++
+		}
 	}
 	live, began := map[partition.Key]int{}, map[partition.Key]time.Time{}
-	outputs := 0
 	for _, o := range in.Observed.Outputs {
 		of, ours := whole[o.Table]
 		if !ours {
@@ -54,7 +55,6 @@ func FindGaps(in Input, due partition.Key) (Gaps, error) {
 			}
 			continue
 		}
-		outputs++
 		for _, x := range o.Live {
 			live[x.Partition]++
 			if at, ok := began[x.Partition]; !ok || x.Began.Before(at) {
@@ -62,7 +62,7 @@ func FindGaps(in Input, due partition.Key) (Gaps, error) {
 			}
 		}
 	}
-	if !cut || scheme.By == partition.All {
+	if outputs == 0 || scheme.By == partition.All {
 		return g, nil
 	}
 	sources := map[partition.Key]bool{}
