@@ -140,11 +140,11 @@ type Due struct {
 
 // Due says what is due at a time, by what is active now. It may be repeated.
 func (a *Scheduling) Due(ctx context.Context, in DueInput) (Due, error) {
-	target, _, w, err := a.Site.locate(ctx, in.Target)
-	if err != nil {
+	if err := a.Site.calls(ctx, in.Target.Owner); err != nil {
 		return Due{}, err
 	}
-	if err := a.Site.calls(ctx, in.Target.Owner); err != nil {
+	target, _, w, err := a.Site.locate(ctx, in.Target)
+	if err != nil {
 		return Due{}, err
 	}
 	active, turnBack, err := a.Site.wanted(ctx, w, target.Release.Pipeline)
