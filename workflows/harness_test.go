@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 	"go.temporal.io/sdk/interceptor"
 	"go.temporal.io/sdk/temporal"
@@ -299,6 +300,9 @@ type startedOutbound struct {
 func (o *startedOutbound) GetInfo(ctx workflow.Context) *workflow.Info {
 	info := *o.Next.GetInfo(ctx)
 	info.FirstRunID = "00000000-0000-4000-8000-000000000001"
+	if info.ParentWorkflowExecution != nil { // the same ID may be started again
+		info.FirstRunID = uuid.NewSHA1(uuid.Nil, []byte(info.WorkflowExecution.RunID)).String()
+	}
 	return &info
 }
 

@@ -50,6 +50,9 @@ func FindGaps(in Input, due partition.Key) (Gaps, error) {
 			continue
 		}
 		if of {
+			if len(o.Live) > 0 && scheme.By == partition.All {
+				g.First, g.Last, g.Live = partition.AllKey, partition.AllKey, 1
+			}
 			if len(o.Live) > 0 && in.newest().After(o.Live[0].Began) {
 				g.Whole = append(g.Whole, o.Table)
 			}

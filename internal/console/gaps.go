@@ -35,7 +35,10 @@ const gapsShown = 8
 func (s Screen) Gaps(g Gaps) string {
 	p := s.page()
 	where := ink("nothing is live")
-	if g.Live > 0 {
+	switch {
+	case g.First == g.Last && g.Live > 0:
+		where = inkf("%s is live", g.First)
+	case g.Live > 0:
 		where = inkf("%s partitions are live, %s to %s", check.FormatCount(int64(g.Live)), g.First, g.Last)
 	}
 	p.line("%s in %s: %s", s.bold(g.Pipeline), g.Environment, where)

@@ -65,7 +65,7 @@ func TestAScheduleFitsHowThePipelineIsCut(t *testing.T) {
 			}
 			files := map[string][]byte{
 				"pipeline.yaml": []byte("name: shop\nversion: 1.0.0\nowner: sales\npartition: " + c.partition + "\nsteps:\n  - load: {name: raw, file: o.csv" + file + "}\n" +
-					"outputs:\n  - table: fct\n    sql: fct.sql\n    checks: [{row_count: {min: 1}}]\n"),
+					"outputs:\n  - table: fct\n    sql: fct.sql\n    key: [order_id]\n    checks: [{row_count: {min: 1}}]\n"),
 				"fct.sql":         []byte("SELECT * FROM raw\n"),
 				"config.dev.yaml": []byte("warehouse_schema: shop\nschedule: " + c.schedule + "\n"),
 			}
