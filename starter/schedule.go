@@ -79,7 +79,15 @@ func (a *app) scheduleNextCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			next, err := console.NextOf(s, a.Now(), count)
+			desk, err := a.desk(cmd.Context())
+			if err != nil {
+				return err
+			}
+			times, err := desk.NextTimes(cmd.Context(), s, count)
+			if err != nil {
+				return err
+			}
+			next, err := console.NextOf(s, times)
 			if err != nil {
 				return err
 			}

@@ -81,19 +81,15 @@ type Next struct {
 	Before    []partition.Key `json:"before,omitempty"`
 }
 
-// NextOf are the next times of a schedule after a moment.
-func NextOf(x schedule.Standing, after time.Time, count int) ([]Next, error) {
-	times, err := x.Schedule.Times(x.Scheme)
-	if err != nil {
-		return nil, err
-	}
+// NextOf says what is due at some times of a schedule.
+func NextOf(x schedule.Standing, times []time.Time) ([]Next, error) {
 	next := []Next{}
-	for at := times.Next(after); !at.IsZero() && len(next) < count; at = times.Next(at) {
-		n := Next{At: at}
-		if n.Partition, n.Before, err = x.Schedule.Keys(x.Scheme, at); err != nil {
+	for _, at := range times {
+		key, before, err := x.Schedule.Keys(x.Scheme, at)
+		if err != nil {
 			return nil, fmt.Errorf("what is due at %s: %w", at, err)
 		}
-		next = append(next, n)
+		next = append(next, Next{At: at, Partition: key, Before: before})
 	}
 	return next, nil
 }

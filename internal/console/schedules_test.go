@@ -30,7 +30,7 @@ func TestScreensOfSchedules(t *testing.T) {
 	prod.Pause = &schedule.Pause{By: "ann", Reason: "the supplier is late", Since: noon()}
 	staging.Pause = &schedule.Pause{TurnBack: "rollback/shop/staging", Since: noon()}
 	staging.Skipped, staging.Missed = 3, 1
-	next, err := NextOf(dev, noon(), 3)
+	next, err := NextOf(dev, []time.Time{noon().Add(17 * time.Hour), noon().Add(41 * time.Hour), noon().Add(65 * time.Hour)})
 	require.NoError(t, err)
 	for name, text := range map[string]string{
 		"schedules":               paper().Schedules([]schedule.Standing{dev, prod, staging}),

@@ -50,6 +50,20 @@ func (d *Desk) Schedule(ctx context.Context, pipeline, environment string) (sche
 	return *found, nil
 }
 
+// farthest is how far ahead the next times are looked for: a 29 February is at most eight years away.
+const farthest = 9 * 366 * 24 * time.Hour
+
+// NextTimes are the next times of a schedule, at most count, as Temporal reads them.
+func (d *Desk) NextTimes(ctx context.Context, of schedule.Standing, count int) ([]time.Time, error) {
+	s, err := d.allSchedules()
+	if err != nil {
+		return nil, err
+	}
+	now := d.Now()
+	times, err := s.Times(ctx, of.Pipeline, of.Environment, now, now.Add(farthest))
+	return times[:min(len(times), count)], err
+}
+
 // pauseTries is how often a pause is written when somebody else changes the schedule meanwhile.
 const pauseTries = 10
 

@@ -185,8 +185,8 @@ func (c Cron) on(t time.Time) bool {
 	return c.month.has(int(t.Month())) && (c.either && (day || weekday) || day && weekday)
 }
 
-// Times are those of an expression in a zone. Where the clocks skip a time there is none that day; where they repeat one there are
-// two.
+// Times are those of an expression in a zone. Where the clocks skip a time there is none that day; where they repeat one there are two,
+// of which Temporal may start one.
 type Times struct {
 	cron Cron
 	zone *time.Location
