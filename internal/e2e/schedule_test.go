@@ -377,7 +377,9 @@ func TestGapsAreFoundAndFilled(t *testing.T) {
 // twice it may start once or twice: the partition is the same.
 func TestTheTimesOfAScheduleAreTemporals(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
+	l, _ := tbWorld(t, 1)
+	w := l.w
+	l.deploy(tbFirst())
 	all := temporalx.NewSchedules(w.temporal, w.namespace, workflows.ScheduledName, workflows.Queue, workflows.ScheduledAttributes)
 	from := time.Date(2026, 1, 1, 0, 0, 30, 0, time.UTC)
 	for i, c := range []struct{ cron, zone string }{
