@@ -145,7 +145,7 @@ func TestOneDayThatFailsStopsNoOther(t *testing.T) {
 	build := m.build
 	m.build = func(ctx context.Context, in activities.SliceInput) (activities.SliceResult, error) {
 		if in.Partition == "2026-01-29" {
-			return m.effects.built(ctx, in, gate.Fail)
+			return m.built(ctx, in, gate.Fail)
 		}
 		return build(ctx, in)
 	}

@@ -40,9 +40,21 @@ type field struct {
 	names    []string // of the values, from min on
 }
 
-var macros = map[string]string{
-	"@hourly": "0 * * * *", "@daily": "0 0 * * *", "@midnight": "0 0 * * *", "@weekly": "0 0 * * 0", "@monthly": "0 0 1 * *",
-	"@yearly": "0 0 1 1 *", "@annually": "0 0 1 1 *",
+// macro is what a word stands for; anything else stands for itself.
+func macro(text string) string {
+	switch text {
+	case "@hourly":
+		return "0 * * * *"
+	case "@daily", "@midnight":
+		return "0 0 * * *"
+	case "@weekly":
+		return "0 0 * * 0"
+	case "@monthly":
+		return "0 0 1 * *"
+	case "@yearly", "@annually":
+		return "0 0 1 1 *"
+	}
+	return text
 }
 
 // Parse reads an expression strictly.
@@ -51,11 +63,7 @@ func Parse(text string) (Cron, error) {
 		return Cron{}, fault.New(fault.Invalid, "read cron expression", strconv.Quote(text),
 			"write minute, hour, day of the month, month and day of the week: 0 6 * * *", err)
 	}
-	written := strings.ToLower(strings.TrimSpace(text))
-	if macro, ok := macros[written]; ok {
-		written = macro
-	}
-	parts := strings.Fields(written)
+	parts := strings.Fields(macro(strings.ToLower(strings.TrimSpace(text))))
 	if len(parts) != 5 {
 		return refuse(fmt.Errorf("it has %d fields, not 5", len(parts)))
 	}
