@@ -264,6 +264,10 @@ func (days) Changed(pipeline.Config, *pipeline.Pipeline, []partition.Key) (map[p
 	return nil, nil
 }
 
+func (days) Missing(pipeline.Config, *pipeline.Pipeline, partition.Key) ([]string, error) {
+	return nil, nil
+}
+
 // A plan is a blob that anybody may have written: one whose canary is of partitions that the release does not change passes by
 // nobody's word but a person's.
 func TestACanaryOfOlderPartitionsThanItCouldTryIsAPersonsToDecide(t *testing.T) {

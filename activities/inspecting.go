@@ -7,7 +7,9 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
+	"drawbridge/internal/backfill"
 	"drawbridge/internal/canary"
 	"drawbridge/internal/fault"
 	"drawbridge/internal/generation"
@@ -60,11 +62,14 @@ const (
 	InspectDiff        InspectKind = "diff"
 	InspectChecksum    InspectKind = "checksum"
 	InspectDoctor      InspectKind = "doctor"
+	InspectGaps        InspectKind = "gaps"
 	InspectRebind      InspectKind = "rebind" // binds the ledger to a restored warehouse: the only one that changes anything
 )
 
 // Long says that the answer takes as long as tables are large.
-func (k InspectKind) Long() bool { return k == InspectDiff || k == InspectChecksum }
+func (k InspectKind) Long() bool {
+	return k == InspectDiff || k == InspectChecksum || k == InspectGaps // which loads the files where their names do not say
+}
 
 // InspectResult is the answer; the field of the question's kind is set.
 type InspectResult struct {
@@ -73,9 +78,10 @@ type InspectResult struct {
 	Diff        *canary.Diff            `json:"diff,omitempty"`
 	Rows        int64                   `json:"rows,omitempty"`
 	// Blob is the digest of a large answer in the store: nothing else is set.
-	Blob     string    `json:"blob,omitempty"`
-	Checksum string    `json:"checksum,omitempty"`
-	Checked  []Checked `json:"checked,omitempty"`
+	Blob     string         `json:"blob,omitempty"`
+	Checksum string         `json:"checksum,omitempty"`
+	Checked  []Checked      `json:"checked,omitempty"`
+	Gaps     *backfill.Gaps `json:"gaps,omitempty"`
 }
 
 // Inspect answers a question. It reads only, but for a rebind, which writes the ledger.
@@ -158,9 +164,45 @@ func (a *Inspecting) inspect(ctx context.Context, in InspectInput) (InspectResul
 	case InspectDiff:
 		d, err := a.diff(ctx, p, w, in)
 		return InspectResult{Diff: d}, err
+	case InspectGaps:
+		g, err := a.gaps(ctx, p, w)
+		return InspectResult{Gaps: g}, err
 	case InspectDoctor, InspectRebind:
 	}
-	return InspectResult{}, fault.Newf(fault.Invalid, "inspect", string(in.Kind), "ask for one of: history, generations, diff, checksum, doctor, rebind", "there is no such question")
+	return InspectResult{}, fault.Newf(fault.Invalid, "inspect", string(in.Kind), "ask for one of: history, generations, diff, checksum, gaps, doctor, rebind", "there is no such question")
+}
+
+// gaps looks for what is missing, by what is active: ledger, files and schedule.
+func (a *Inspecting) gaps(ctx context.Context, p *pipeline.Pipeline, w Warehouse) (*backfill.Gaps, error) {
+	_, stop := pulse(ctx, partition.AllKey)
+	defer stop()
+	observed, err := w.Observe(ctx, p)
+	if err != nil {
+		return nil, err
+	}
+	sources, err := a.Site.buildable(ctx, p, w)
+	if err != nil {
+		return nil, err
+	}
+	observed.Sources = sources.Keys
+	changed, err := a.Site.Sources.Changed(p.Config, p, observed.Sources)
+	if err != nil {
+		return nil, err
+	}
+	var due partition.Key
+	if s := p.Config.Schedule; s != nil {
+		times, err := s.Times(p.Partition)
+		if err != nil {
+			return nil, err
+		}
+		if last := times.Last(time.Now()); !last.IsZero() {
+			if due, _, err = s.Keys(p.Partition, last); err != nil {
+				return nil, err
+			}
+		}
+	}
+	g, err := backfill.FindGaps(backfill.Input{Pipeline: p, Observed: observed, Changed: changed}, due)
+	return &g, err
 }
 
 // possible refuses an output that the pipeline does not have, and a partition that cannot be. What an earlier release had is

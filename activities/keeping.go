@@ -108,9 +108,12 @@ func (a *Keeping) Survey(ctx context.Context, in SurveyInput) ([]Surveyed, error
 type HousekeepInput struct {
 	Environment string `json:"environment"`
 	House       House  `json:"house"`
+	// Owner is the workflow that asks.
+	Owner effect.Owner `json:"owner,omitempty"`
 }
 
-// Housekeep drops what nobody can go back to any more, within the policy's horizon. It may be repeated.
+// Housekeep drops what nobody can go back to any more, within the policy's horizon, and brings the schedules up to what is active. It
+// may be repeated.
 func (a *Keeping) Housekeep(ctx context.Context, in HousekeepInput) error {
 	if err := a.Site.serves(in.Environment); err != nil {
 		return err
@@ -123,7 +126,30 @@ func (a *Keeping) Housekeep(ctx context.Context, in HousekeepInput) error {
 	if err != nil || standing.Environment != in.Environment {
 		return err
 	}
-	return w.Housekeep(ctx, a.Site.Policy.KeepRetired)
+	if err := w.Housekeep(ctx, a.Site.Policy.KeepRetired); err != nil {
+		return err
+	}
+	for _, p := range standing.Pipelines { // who should have done it may have been terminated
+		if err := a.keepSchedule(ctx, Target{Environment: in.Environment, Release: release.Release{Pipeline: p.Name}, Owner: in.Owner}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// keepSchedule brings the schedule of a pipeline up to what is active in the ledger that counts for it: it may have moved from another.
+func (a *Keeping) keepSchedule(ctx context.Context, t Target) error {
+	if a.Site.Schedules == nil {
+		return nil
+	}
+	_, _, w, err := a.Site.locate(ctx, t)
+	if err == nil {
+		_, err = a.Site.reschedule(ctx, w, t.Release.Pipeline)
+	}
+	if fault.ClassOf(err) != "" { // what is wrong with a release keeps nobody's house from being kept
+		return nil
+	}
+	return err
 }
 
 // HoldInput holds an environment, or releases its hold.

@@ -77,6 +77,9 @@ func (a *Planning) observe(ctx context.Context, t Target) (plan.EnvironmentInput
 	observed.Environment = t.Environment
 	observed.ConfigDigest = p.Config.Digest()
 	observed.PolicyDigest = a.Site.Policy.Digest()
+	if observed.Schedule, err = a.Site.scheduleOf(ctx, w, p); err != nil {
+		return plan.EnvironmentInput{}, err
+	}
 	taken, err := a.Site.taken(ctx, p, t.Release.Digest)
 	if err != nil {
 		return plan.EnvironmentInput{}, err

@@ -89,7 +89,8 @@ func (in PublishInput) About() string {
 // Publish swaps in one transaction, at most once under target + step + round; a second call returns the recorded result. It
 // trusts no caller: what it says of tenure and release is held against ledger and policy, in the transaction. What people have
 // accepted, and whom they want ended, is what the ledger has of their answers, under this environment's own rule. When locks, older snapshots, a hold
-// or others who were faster are in the way, nothing is changed, and the result says so.
+// or others who were faster are in the way, nothing is changed, and the result says so. Where it makes its release the active one, the
+// schedule is that release's afterwards, whenever an attempt of it ends.
 func (a *Publishing) Publish(ctx context.Context, in PublishInput) (generation.PublishResult, error) {
 	_, w, err := a.Site.open(ctx, in.Target)
 	if err != nil {
@@ -108,8 +109,12 @@ func (a *Publishing) Publish(ctx context.Context, in PublishInput) (generation.P
 	before, beat := patience(ctx)
 	spec.Activate, spec.WaitedSnapshots, spec.WaitedLocks = in.Activate, before.Snapshots, before.Locks
 	res, err := w.Publish(ctx, spec, a.Site.ticket(in.Target, admission.Publish, nil, in.Swaps), beat)
-	if res.Done {
-		a.Site.changed()
+	if err != nil || !res.Done {
+		return res, err
+	}
+	a.Site.changed()
+	if in.Activate {
+		res.Schedule, err = a.Site.reschedule(ctx, w, in.Target.Release.Pipeline)
 	}
 	return res, err
 }

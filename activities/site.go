@@ -94,6 +94,8 @@ type Site struct {
 	// Ledgers lists the schemas behind a connection of the policy whose ledger is this environment's.
 	Ledgers func(ctx context.Context, connection string) ([]string, error)
 	Sources Sources
+	// Schedules are those of Temporal; nil: nothing runs by itself.
+	Schedules Schedules
 	// Changed is told that something has changed here that housekeeping may look at; it does not wait. nil: nobody is told.
 	Changed func()
 	// FirstRun is the first run of the workflow that calls, as the server says; nil: only its ID is looked at.
@@ -110,6 +112,8 @@ type Sources interface {
 	Partitions(cfg pipeline.Config, p *pipeline.Pipeline) (plan.Sources, error)
 	// Changed is when the newest file of each of some partitions was last written, where there is one.
 	Changed(cfg pipeline.Config, p *pipeline.Pipeline, keys []partition.Key) (map[partition.Key]time.Time, error)
+	// Missing are the load files of a partition that are not there.
+	Missing(cfg pipeline.Config, p *pipeline.Pipeline, key partition.Key) ([]string, error)
 }
 
 // rememberedPipelines bounds the memory of parsed releases; they are a few kilobytes each.

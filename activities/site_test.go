@@ -473,6 +473,10 @@ func (everyDay) Changed(pipeline.Config, *pipeline.Pipeline, []partition.Key) (m
 	return nil, nil
 }
 
+func (everyDay) Missing(pipeline.Config, *pipeline.Pipeline, partition.Key) ([]string, error) {
+	return nil, nil
+}
+
 func TestARunIsHeldToWhatRefusesAPlan(t *testing.T) {
 	t.Parallel()
 	b := setup(t)

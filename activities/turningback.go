@@ -100,6 +100,8 @@ type Began struct {
 	// Lines are the first of what would happen; Counts all of it, by action. Of a dry run only.
 	Lines  []string                `json:"lines,omitempty"`
 	Counts map[turnback.Action]int `json:"counts,omitempty"`
+	// Schedule is what became of the pipeline's schedule.
+	Schedule string `json:"schedule,omitempty"`
 }
 
 // Begin opens a rollback, or finds the open one that the same request has opened. From its commit on nothing of what is
@@ -197,8 +199,12 @@ func (a *TurningBack) begin(ctx context.Context, b beginning) (Began, error) {
 	}
 	out.TurnBack, ok, err = w.BeginTurnBack(ctx, b.req, b.target.Effect("begin-turn-back", "", b.round))
 	out.Nothing = !ok
-	if err == nil && !ok {
+	switch {
+	case err != nil:
+	case !ok:
 		sweep(ctx, w)
+	default: // before the first swap
+		out.Schedule, err = a.Site.reschedule(ctx, w, target.Release.Pipeline)
 	}
 	return out, err
 }
@@ -262,6 +268,8 @@ type Ended struct {
 	Stuck int            `json:"stuck,omitempty"`
 	Left  int            `json:"left,omitempty"`
 	Lines []string       `json:"lines,omitempty"`
+	// Schedule is what became of the pipeline's schedule.
+	Schedule string `json:"schedule,omitempty"`
 }
 
 // endLines bounds how many partitions an end names; the others are rows of the ledger.
@@ -283,7 +291,11 @@ func (a *TurningBack) End(ctx context.Context, in EndInput) (Ended, error) {
 		out.Lines = append(out.Lines, fmt.Sprintf("%s[%s]: %s", one.Output, one.Partition, one.Reason))
 	}
 	key := in.Target.Effect(fmt.Sprintf("end-turn-back-%d", in.Tenure), "", in.Round)
-	if out.State, err = w.Ended(ctx, key); err != nil || out.State != "" {
+	if out.State, err = w.Ended(ctx, key); err != nil {
+		return out, err
+	}
+	if out.State != "" {
+		out.Schedule, err = a.Site.reschedule(ctx, w, in.Target.Release.Pipeline)
 		return out, err
 	}
 	t, err := a.open(ctx, PassInput{Target: in.Target, Tenure: in.Tenure})
@@ -305,7 +317,8 @@ func (a *TurningBack) End(ctx context.Context, in EndInput) (Ended, error) {
 		return out, err
 	}
 	sweep(ctx, w)
-	return out, nil
+	out.Schedule, err = a.Site.reschedule(ctx, w, in.Target.Release.Pipeline)
+	return out, err
 }
 
 // over refuses to end a turn-back that has something left to do.

@@ -79,11 +79,11 @@ paused), 5 stuck (turned back in part), 130 interrupted while following (what wa
 	)
 	root.AddCommand(
 		a.initCommand(), a.validateCommand(), a.buildCommand(), a.planCommand(), a.deployCommand(), a.runCommand(),
-		a.backfillCommand(), a.retryFailedCommand(), a.skipCommand(),
+		a.backfillCommand(), a.retryFailedCommand(), a.skipCommand(), a.scheduleCommand(),
 		a.rollbackCommand(), a.recoverCommand(),
 		a.pauseCommand(), a.resumeCommand(), a.setLanesCommand(), a.cancelCommand(),
 		a.approveCommand(), a.rejectCommand(), a.decideCommand(), a.inboxCommand(), a.holdCommand(), a.releaseHoldCommand(),
-		a.statusCommand(), a.historyCommand(), a.diffCommand(), a.checksumCommand(),
+		a.statusCommand(), a.gapsCommand(), a.historyCommand(), a.diffCommand(), a.checksumCommand(),
 		a.doctorCommand(), a.setupCommand(), a.envCommand(), a.versionCommand(),
 	)
 	root.SetHelpCommandGroupID(groupSetup)

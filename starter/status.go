@@ -7,6 +7,8 @@ import (
 
 	"drawbridge/internal/console"
 	"drawbridge/internal/dispatch"
+	"drawbridge/internal/fault"
+	"drawbridge/internal/schedule"
 	"drawbridge/internal/view"
 	"drawbridge/workflows"
 )
@@ -16,7 +18,7 @@ func (a *app) statusCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "status [PIPELINE[@VERSION]|ID]",
 		Short: "Show what is going on, or one workflow",
-		Long: `Without an argument: everything that runs and the last that ended. With one: where it is and why, its gates with verdicts,
+		Long: `Without an argument: everything that runs and the last that ended, and what runs by itself. With one: where it is and why, its gates with verdicts,
 and what to type next; the exit code is 0 while it goes well, 2 refused, 3 rolled back, 4 waiting for a
 person (at a gate, or paused), 5 stuck.
 A deployment that somebody terminated is abandoned: recover turns back what it left.`,
@@ -44,12 +46,19 @@ func (a *app) statusOfAll(ctx context.Context, watch bool) error {
 	if err != nil {
 		return err
 	}
+	schedules, err := d.Schedules(ctx)
+	if err != nil && fault.ClassOf(err) == "" { // who may not read them sees the rest
+		return err
+	}
 	if watch {
 		for _, v := range views {
 			if v.Ended == nil {
 				return a.status(ctx, v.ID, true)
 			}
 		}
+	}
+	for _, s := range schedules {
+		views = append(views, view.OfSchedule(s))
 	}
 	if views == nil {
 		views = []view.View{}
@@ -61,6 +70,13 @@ func (a *app) status(ctx context.Context, arg string, watch bool) error {
 	d, err := a.desk(ctx)
 	if err != nil {
 		return err
+	}
+	if pipeline, env, ok := schedule.OfID(arg); ok {
+		s, err := d.Schedule(ctx, pipeline, env)
+		if err != nil {
+			return err
+		}
+		return a.answer(view.OfSchedule(s), func(screen console.Screen) string { return screen.Schedules([]schedule.Standing{s}) })
 	}
 	id, err := d.Find(ctx, arg)
 	if err != nil {

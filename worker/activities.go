@@ -19,6 +19,7 @@ func controlActivities(site *activities.Site) []conduct.Bound {
 	keeping := &activities.Keeping{Site: site}
 	inspecting := &activities.Inspecting{Site: site}
 	backfilling := &activities.Filling{Site: site, Now: time.Now}
+	scheduling := &activities.Scheduling{Site: site}
 	return []conduct.Bound{
 		workflows.BuildRelease.Bind(releases.BuildRelease),
 		conduct.Effect(workflows.Attest, releases.Attest),
@@ -48,6 +49,8 @@ func controlActivities(site *activities.Site) []conduct.Bound {
 		workflows.PlanBackfill.Bind(backfilling.Plan),
 		workflows.BeginBackfill.Bind(backfilling.Begin),
 		workflows.EndBackfill.Bind(backfilling.End),
+		workflows.Due.Bind(scheduling.Due),
+		workflows.MissingFiles.Bind(scheduling.Missing),
 		workflows.Inspect.Bind(inspecting.Inspect),
 		workflows.Examine.Bind(inspecting.Inspect),
 	}

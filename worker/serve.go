@@ -107,6 +107,9 @@ func serve(ctx context.Context, o options, log *zap.Logger) error {
 		changes := newBell(c, env, log)
 		go changes.serve(ctx)
 		site.Changed, site.FirstRun = changes.ring, callers.of
+		if site.Schedules, err = newSchedules(c, env); err != nil {
+			return err
+		}
 		if err := start(workflows.ControlQueue(env), activityOptions(controls, known), func(w worker.Worker) error {
 			return workflows.RegisterActivities(w, conduct.ControlQueue, controlActivities(site))
 		}); err != nil {

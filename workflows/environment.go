@@ -184,7 +184,7 @@ func (e *environment) keep(ctx workflow.Context) error {
 		if s.Unreached != "" {
 			continue
 		}
-		_, err := Housekeep.Try(ctx, e.in.Environment, "keep house in "+s.House.Schema, activities.HousekeepInput{Environment: e.in.Environment, House: s.House})
+		_, err := Housekeep.Try(ctx, e.in.Environment, "keep house in "+s.House.Schema, activities.HousekeepInput{Environment: e.in.Environment, House: s.House, Owner: owner(ctx)})
 		if temporal.IsCanceledError(err) {
 			return err
 		}

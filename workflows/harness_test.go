@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 	"go.temporal.io/sdk/interceptor"
 	"go.temporal.io/sdk/temporal"
@@ -52,6 +53,8 @@ type effects struct {
 	survey    []activities.Surveyed
 	housekeep func(activities.House) error
 	hold      func(activities.HoldInput) ([]activities.Held, error)
+	due       func(activities.DueInput) (activities.Due, error)
+	missing   func(activities.MissingInput) (activities.Missing, error)
 	clock     func() time.Time // of turn-backs
 	revenue   float64          // before a publish
 	filler    *filler          // of backfills
@@ -298,6 +301,9 @@ type startedOutbound struct {
 func (o *startedOutbound) GetInfo(ctx workflow.Context) *workflow.Info {
 	info := *o.Next.GetInfo(ctx)
 	info.FirstRunID = "00000000-0000-4000-8000-000000000001"
+	if info.ParentWorkflowExecution != nil { // the same ID may be started again
+		info.FirstRunID = uuid.NewSHA1(uuid.Nil, []byte(info.WorkflowExecution.RunID)).String()
+	}
 	return &info
 }
 
@@ -447,6 +453,15 @@ func (e *effects) bound() (control, build []conduct.Bound) {
 		workflows.EndBackfill.Bind(func(_ context.Context, in activities.EndFillInput) (activities.EndedFill, error) {
 			e.called("EndBackfill " + in.Target.Environment)
 			return activities.EndedFill{Live: e.filler.live()}, nil
+		}),
+		workflows.Due.Bind(func(_ context.Context, in activities.DueInput) (activities.Due, error) {
+			e.called("Due " + in.Target.Environment)
+			due, err := e.due(in)
+			return due, activities.ApplicationError(err)
+		}),
+		workflows.MissingFiles.Bind(func(_ context.Context, in activities.MissingInput) (activities.Missing, error) {
+			e.called("Missing " + string(in.Partition))
+			return e.missing(in)
 		}),
 		workflows.SetHold.Bind(func(_ context.Context, in activities.HoldInput) ([]activities.Held, error) {
 			e.called("SetHold " + in.Environment)

@@ -14,6 +14,7 @@ import (
 	"drawbridge/internal/generation"
 	"drawbridge/internal/partition"
 	"drawbridge/internal/release"
+	"drawbridge/internal/schedule"
 	"drawbridge/workflows/conduct"
 )
 
@@ -31,6 +32,7 @@ const (
 	ValidationName  = "drawbridge.Validation"
 	InspectionName  = "drawbridge.Inspection"
 	EnvironmentName = "drawbridge.Environment"
+	ScheduledName   = "drawbridge.Scheduled"
 	HoldName        = "drawbridge.Hold"
 
 	// StatusQuery answers a Status.
@@ -83,6 +85,9 @@ const (
 	RebuildPass       conduct.Call[building, activities.PassInput, activities.Pass]        = "RebuildPass"
 	EndTurnBack       conduct.Call[settling, activities.EndInput, activities.Ended]        = "EndTurnBack"
 
+	Due          conduct.Call[control, activities.DueInput, activities.Due]         = "Due"
+	MissingFiles conduct.Call[control, activities.MissingInput, activities.Missing] = "MissingFiles"
+
 	FindRemains conduct.Call[control, activities.RemainsInput, activities.Remains] = "FindRemains"
 
 	MeasureBefore conduct.Call[observing, activities.Target, activities.WatchBaseline]       = "MeasureBefore"
@@ -106,6 +111,7 @@ func Activities() []conduct.Activity {
 		BeginTurnBack.By(RollbackName), BeginCompensation.By(DeploymentName), BeginRecovery.By(RecoveryName),
 		SwapPass.By(DeploymentName, RollbackName, RecoveryName), RebuildPass.By(DeploymentName, RollbackName, RecoveryName),
 		EndTurnBack.By(DeploymentName, RollbackName, RecoveryName), FindRemains.By(RecoveryName),
+		Due.By(ScheduledName), MissingFiles.By(ScheduledName),
 		MeasureBefore.By(DeploymentName), Look.By(DeploymentName),
 		Inspect.By(InspectionName, EnvironmentName), Examine.By(EnvironmentName),
 	}
@@ -131,6 +137,7 @@ func Workflows() []Workflow {
 		{ValidationName, Validation, nil},
 		{InspectionName, Inspection, nil},
 		{EnvironmentName, Environment, []string{EnvironmentID("")}},
+		{ScheduledName, Scheduled, []string{schedule.RunsPrefix}},
 		{HoldName, Hold, []string{QuestionPrefix(HoldQuestion)}},
 	}
 }
@@ -144,6 +151,8 @@ func Takes(name string) []conduct.Kind {
 		return []conduct.Kind{conduct.Pause, conduct.Resume, conduct.Cancel}
 	case BackfillName:
 		return []conduct.Kind{conduct.Pause, conduct.Resume, conduct.Cancel, conduct.SetLanes, conduct.RetryFailed, conduct.Skip}
+	case ScheduledName:
+		return []conduct.Kind{conduct.Cancel}
 	case RunName: // it is one partition, so there is no edge at which it could be held
 		return []conduct.Kind{conduct.Cancel}
 	}
@@ -214,6 +223,14 @@ const (
 	GateAttribute        = conduct.GateAttribute
 )
 
+// ScheduledAttributes are the search attributes that a scheduled run begins with.
+func ScheduledAttributes(in schedule.Input) map[string]string {
+	return map[string]string{
+		PipelineAttribute: in.Pipeline, EnvironmentAttribute: in.Environment, ReleaseAttribute: in.Release.Version,
+		StageAttribute: string(StagePlanning), GateAttribute: "",
+	}
+}
+
 // Attributes lists the search attributes.
 func Attributes() []string { return conduct.Attributes() }
 
@@ -236,10 +253,10 @@ func Deployed(id string) (pipeline, version string, ok bool) {
 	return pipeline, release.OfSlug(version), ok
 }
 
-// PipelineOf reads which pipeline a deployment, run, backfill or rollback is about out of its ID; ok is false for the ID of anything else.
+// PipelineOf reads which pipeline a deployment, run, scheduled run, backfill or rollback is about out of its ID; ok is false for the ID of anything else.
 func PipelineOf(id string) (pipeline string, ok bool) {
 	parts := strings.SplitN(id, "/", 3)
-	if len(parts) < 3 || !slices.Contains([]string{"deploy", "run", "backfill", "rollback"}, parts[0]) {
+	if len(parts) < 3 || !slices.Contains([]string{"deploy", "run", "scheduled", "backfill", "rollback"}, parts[0]) {
 		return "", false
 	}
 	return parts[1], parts[1] != ""

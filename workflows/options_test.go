@@ -16,7 +16,9 @@ import (
 
 	"drawbridge/activities"
 	"drawbridge/internal/gate"
+	"drawbridge/internal/partition"
 	"drawbridge/internal/release"
+	"drawbridge/internal/schedule"
 	"drawbridge/workflows"
 )
 
@@ -52,6 +54,8 @@ func TestEveryActivityIsTakenOverWithinSeconds(t *testing.T) {
 	no.Choice = gate.Reject
 	filled := smooth(t, crossing("prod"))
 	filled.filler = newFiller(2)
+	missed := newMorning(t)
+	missed.absent = func(partition.Key) bool { return true }
 	left := smooth(t, crossing("dev"))
 	left.terminated("dev", "2026-01-30")
 	recovery := workflows.RecoveryInput{Pipeline: "shop", Workflow: earlier.Workflow(), Environments: []string{"dev"}, By: "bob"}
@@ -74,6 +78,7 @@ func TestEveryActivityIsTakenOverWithinSeconds(t *testing.T) {
 		{house, workflows.EnvironmentName, workflows.EnvironmentInput{Environment: "dev"}, []func(*testsuite.TestWorkflowEnvironment){
 			ask(activities.InspectHistory), ask(activities.InspectChecksum),
 		}},
+		{missed.effects, workflows.ScheduledName, schedule.Input{Pipeline: "shop", Environment: "prod"}, nil},
 		{smooth(t, crossing("dev")), workflows.HoldName, activities.HoldInput{Environment: "dev", By: "ann", Reason: "quarter end"}, nil},
 	} {
 		env := s.of.environment(t)

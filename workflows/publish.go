@@ -40,6 +40,7 @@ func publish(ctx workflow.Context, c *conduct.Conductor, in activities.PublishIn
 		}
 		if res.Done {
 			c.Tell(ctx, at, fmt.Sprintf("%s: %s, readers waited at most %.0f ms", in.Step, count(res.Swapped, "swap"), res.HoldMS))
+			tellSchedule(ctx, c, at, res.Schedule)
 			return nil, nil
 		}
 		switch res.WaitingFor {

@@ -118,6 +118,7 @@ func (r *rollback) begin(ctx workflow.Context) error {
 			count(began.Counts[turnback.SwapBack], "partition"), began.Counts[turnback.Rebuild], began.Counts[turnback.Detach], began.Counts[turnback.Leave]))
 		return nil
 	}
+	tellSchedule(ctx, r.Conductor, r.at("begin"), began.Schedule)
 	r.At(ctx, StageCompensating, r.at("swap-back"), fmt.Sprintf("%s is active again, under tenure %d; turning back its data", nameOf(began), began.TurnBack.Tenure.Number))
 	return nil
 }

@@ -106,8 +106,10 @@ func (t turnBack) park(ctx workflow.Context, next activities.PassInput, blocked 
 func (t turnBack) end(ctx workflow.Context) (activities.Ended, error) {
 	target := t.state.Began.Target
 	target.Owner = t.owner
-	return EndTurnBack.Do(ctx, t.Conductor, t.at("end"), "end turn-back",
+	ended, err := EndTurnBack.Do(ctx, t.Conductor, t.at("end"), "end turn-back",
 		activities.EndInput{Target: target, Tenure: t.state.Began.TurnBack.Tenure.Number, Round: t.state.Round})
+	tellSchedule(ctx, t.Conductor, t.at("end"), ended.Schedule)
+	return ended, err
 }
 
 // compensation turns back what one workflow changed in one environment: a deployment's own, or that of one that cannot speak.
@@ -177,6 +179,7 @@ func (c *compensation) attempt(ctx workflow.Context, out *conduct.Outcome) error
 	}
 	c.Rule(at.Environment, began.Rule)
 	out.Changed = true
+	tellSchedule(ctx, c.Conductor, at, began.Schedule)
 	t := turnBack{Conductor: c.Conductor, state: &TurnBackState{Began: began, Round: c.round}, owner: c.target.Owner, grown: func(workflow.Context) error { return nil }}
 	err = t.run(ctx)
 	c.round = t.state.Round

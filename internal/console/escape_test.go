@@ -15,6 +15,7 @@ import (
 	"drawbridge/internal/fieldtest"
 	"drawbridge/internal/gate"
 	"drawbridge/internal/generation"
+	"drawbridge/internal/schedule"
 	"drawbridge/internal/view"
 	"drawbridge/workflows"
 )
@@ -72,6 +73,8 @@ func TestNoScreenLetsATextReachTheTerminal(t *testing.T) {
 	v.Stage = workflows.StageWaiting
 	v.Gates[0].Decided = ""
 	v.Crossings[0].Slices, v.Crossings[0].SlicesDone = 3, 1
+	scheduled := v
+	v.Schedule = nil
 	over := v
 	over.Stage = workflows.StageDone
 	open, mute := Questions([]view.View{v, {ID: evil}})
@@ -87,12 +90,14 @@ func TestNoScreenLetsATextReachTheTerminal(t *testing.T) {
 	for _, s := range []Screen{paper(), {Now: noon(), Width: 60}} {
 		story := Story{Screen: s}
 		for name, text := range map[string]string{
-			"status": s.Status(v), "over": s.Status(over), "ending": s.Ending(v), "list": s.List([]view.View{v}), "inbox": s.Inbox(open, mute, []string{evil}),
+			"status": s.Status(v), "over": s.Status(over), "ending": s.Ending(v), "list": s.List([]view.View{v, scheduled}), "inbox": s.Inbox(open, mute, []string{evil}),
 			"history": s.History(at, poisoned[generation.History]()), "generations": s.Generations(at, poisoned[[]generation.Generation]()),
 			"diff": s.Diff(at, keyed), "multiset": s.Diff(at, poisoned[canary.Diff]()), "sum": s.Sum(poisoned[Sum]()),
 			"doctor": s.Diagnosis(wrong), "validation": s.Validation(evil, poisoned[Report]()),
 			"decided": s.Decided(d, evil), "waits": s.Decided(waits, evil), "recorded": s.Decided(recorded, evil), "look": s.LookAgain(evil),
 			"scaffold": s.Scaffold(poisoned[Scaffold]()), "built": s.Built(poisoned[Built]()), "started": s.Started(poisoned[Started]()),
+			"schedules": s.Schedules(poisoned[[]schedule.Standing]()), "next": s.Next(poisoned[schedule.Standing](), poisoned[[]Next]()),
+			"steered schedule": s.SteeredSchedule(poisoned[SteeredSchedule]()), "gaps": s.Gaps(poisoned[Gaps]()),
 			"asked": s.Asked(evil), "left": s.Left(evil), "missing": s.Missing([]string{evil}, []string{evil}),
 			"unregistered": s.Unregistered(evil), "failed": s.Failed(evil, evil, evil), "document": s.Document(evil),
 			"story": story.Status(v.Status, v.Retries), "progress": string(s.progress("", v.Status, v.Retries)),

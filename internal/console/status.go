@@ -135,6 +135,8 @@ func (s Screen) List(views []view.View) string {
 	for _, v := range views {
 		at := "just now"
 		switch {
+		case v.Schedule != nil:
+			at = s.scheduled(*v.Schedule)
 		case v.Ended != nil:
 			at = "ended " + s.ago(*v.Ended)
 		case v.Started != nil:
@@ -158,6 +160,9 @@ const listed = 200
 // nextOf is the command for the first workflow of a list that needs somebody.
 func nextOf(views []view.View) string {
 	for _, v := range views {
+		if v.Schedule != nil {
+			continue
+		}
 		switch v.Stage {
 		case view.Abandoned:
 			return "drawbridge recover " + word(v.ID)
@@ -167,6 +172,9 @@ func nextOf(views []view.View) string {
 			return "drawbridge resume " + word(typed(v.ID))
 		default: // it goes on, or has ended
 		}
+	}
+	if views[0].Schedule != nil {
+		return "drawbridge schedule list"
 	}
 	return "drawbridge status " + word(views[0].ID)
 }

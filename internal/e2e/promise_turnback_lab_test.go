@@ -34,6 +34,7 @@ type tbRelease struct {
 	watch        string // the watch of the pipeline; default: none
 	schema       string // of dev, where it is not the usual one
 	environments []string
+	schedule     string // of every config; default: none
 }
 
 // The releases of most labs, oldest first.
@@ -137,9 +138,16 @@ steps:
 		if env == "dev" && r.schema != "" {
 			schema = r.schema
 		}
-		l.w.write(folder+"/config."+env+".yaml", "warehouse: warehouse\nwarehouse_schema: "+schema+"\nwrite_mode: replace\nsource_files: "+l.name+"\n")
+		l.w.write(folder+"/config."+env+".yaml", "warehouse: warehouse\nwarehouse_schema: "+schema+"\nwrite_mode: replace\nsource_files: "+l.name+"\n"+r.scheduled())
 	}
 	return folder
+}
+
+func (r tbRelease) scheduled() string {
+	if r.schedule == "" {
+		return ""
+	}
+	return "schedule: " + r.schedule + "\n"
 }
 
 // deploy brings a release to dev, all its partitions built anew, and holds it to that.

@@ -36,6 +36,8 @@ type PublishResult struct {
 	// Moved are the swaps whose From is not live any more: somebody else published there meanwhile.
 	Moved  []Swap  `json:"moved,omitempty"`
 	HoldMS float64 `json:"hold_ms,omitempty"` // how long readers were kept out, but for the commit
+	// Schedule is what became of the pipeline's schedule, where its release became the active one.
+	Schedule string `json:"schedule,omitempty"`
 }
 
 // What a publish that is not done waits for.

@@ -20,6 +20,9 @@ type calendar struct {
 	loc *time.Location
 }
 
+// Zone reads the name of an IANA timezone; empty is UTC.
+func Zone(name string) (*time.Location, error) { return location(name) }
+
 // location refuses "Local", which would mean another zone on another machine.
 func location(name string) (*time.Location, error) {
 	if name == "Local" {
@@ -139,6 +142,35 @@ func (g calendar) start(p point) time.Time {
 		}
 		t = end
 	}
+}
+
+// of finds the partition in which a moment is, some time back. Hours are counted back in real time, longer partitions on the wall
+// clock: a day before a day of 23 or 25 hours is the day before. One that the clocks skip is the one before it.
+func (g calendar) of(at time.Time, back time.Duration) (point, error) {
+	if g.by == Hour {
+		at, back = at.Add(-back), 0
+	}
+	at = at.In(g.loc)
+	wall := time.Date(at.Year(), at.Month(), at.Day(), at.Hour(), at.Minute(), at.Second(), at.Nanosecond(), time.UTC).Add(-back)
+	year, month, day := wall.Date()
+	switch g.by {
+	case Hour:
+		wall = wall.Truncate(time.Hour)
+	case Week:
+		wall = time.Date(year, month, day-(int(wall.Weekday())+6)%7, 0, 0, 0, 0, time.UTC)
+	case Month:
+		wall = time.Date(year, month, 1, 0, 0, 0, 0, time.UTC)
+	default:
+		wall = time.Date(year, month, day, 0, 0, 0, 0, time.UTC)
+	}
+	p := point{wall: wall}
+	switch {
+	case !g.holds(p):
+		return point{}, errors.New("the year is out of range")
+	case g.skipped(p):
+		return g.step(p, -1)
+	}
+	return p, nil
 }
 
 func (g calendar) bounds(p point) Bounds {

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"drawbridge/internal/fault"
@@ -97,6 +98,26 @@ func (s Scheme) Next(k Key) (Key, error) { return s.neighbour(k, 1) }
 
 // Prev returns the key that ends where k begins. It is Invalid for All and at the start of the calendar.
 func (s Scheme) Prev(k Key) (Key, error) { return s.neighbour(k, -1) }
+
+// Of returns the key of the partition in which a moment is, some time back, on the wall clock of the timezone: hours are counted
+// back in real time, longer partitions on the clock. It is Invalid for Range, which has no time.
+func (s Scheme) Of(at time.Time, back time.Duration) (Key, error) {
+	g, err := s.grid()
+	if err != nil {
+		return "", err
+	}
+	switch g := g.(type) {
+	case whole:
+		return AllKey, nil
+	case calendar:
+		p, err := g.of(at, back)
+		if err != nil {
+			return "", s.keyFault(at.UTC().Format(time.RFC3339), err)
+		}
+		return g.key(p), nil
+	}
+	return "", fault.Newf(fault.Invalid, "find partition of", at.UTC().Format(time.RFC3339), "name the partition", "integers have no time")
+}
 
 // Range lists the keys from one to the other, both included. It is Invalid when they are in the wrong order or
 // more than 100,000 keys apart.

@@ -1,6 +1,10 @@
 package pipeline
 
-import "time"
+import (
+	"time"
+
+	"drawbridge/internal/schedule"
+)
 
 // Config is config.<env>.yaml: all that differs between environments. An author writes it, so it names what policy allows
 // and holds no secret and no reference to one.
@@ -12,6 +16,8 @@ type Config struct {
 	SourceFiles     string         `json:"source_files"`     // folder below a root of the worker
 	Smoke           *Smoke         `json:"smoke,omitempty"`  // overrides
 	Watch           *WatchOverride `json:"watch,omitempty"`
+	// Schedule is when the pipeline runs here by itself; nil: never.
+	Schedule *schedule.Schedule `json:"schedule,omitempty"`
 }
 
 // WatchOverride replaces the named parts of a pipeline's watch.

@@ -79,6 +79,9 @@ func (b *builder) config(file string, content []byte, p *Pipeline) Config {
 			b.watchOverride(v, *c.Watch, p.Watch)
 		}
 	}
+	if v := root.Get("schedule"); v.OK() {
+		c.Schedule = b.schedule(v, p)
+	}
 	return c
 }
 

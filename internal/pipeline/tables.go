@@ -3,6 +3,7 @@ package pipeline
 import (
 	"regexp"
 
+	"drawbridge/internal/schedule"
 	"drawbridge/internal/strictyaml"
 )
 
@@ -218,8 +219,21 @@ func configShape() strictyaml.Shape {
 		strictyaml.Key{Name: "source_files", Shape: strictyaml.Matching(filePattern, "a folder below the worker's source root, with slashes"), Preset: ".", Doc: "The folder of the load files, below the worker's source root.", Examples: []string{"shop", "shop/daily"}},
 		strictyaml.Key{Name: "smoke", Shape: smokeShape().Overrides(), Doc: "Overrides of the pipeline's smoke."},
 		strictyaml.Key{Name: "watch", Shape: watchShape().Overrides().Without("checks").With("for", strictyaml.Shape{Kind: strictyaml.Duration, Zero: true}), Doc: "Overrides of the pipeline's watch; for: 0s turns it off here."},
+		strictyaml.Key{Name: "schedule", Shape: scheduleShape(), Doc: "When the pipeline runs here by itself, with the release that is active. Without it nothing runs by itself."},
 		strictyaml.Key{Name: "source_db", Later: true},
 		strictyaml.Key{Name: "flags", Later: true},
+	)
+}
+
+func scheduleShape() strictyaml.Shape {
+	return strictyaml.ObjectOf(
+		strictyaml.Key{Name: "cron", Required: true, Shape: strictyaml.Sentence(), Doc: "When: minute, hour, day of the month, month, day of the week; or @hourly, @daily, @weekly, @monthly, @yearly.", Examples: []string{`"0 6 * * *"`, `"30 5 * * mon-fri"`}},
+		strictyaml.Key{Name: "timezone", Shape: strictyaml.Sentence(), Doc: "The IANA timezone of cron; that of the partitions by default.", Examples: []string{"Europe/Berlin", "Asia/Tokyo"}},
+		strictyaml.Key{Name: "lag", Shape: strictyaml.Shape{Kind: strictyaml.Duration, Zero: true}, Preset: "0s", Doc: "How far before its time the partition is that is due, on the wall clock of the partitions' timezone (hours in real time): with 1d a run of 06:00 builds the day before.", Examples: []string{"1d", "2d"}},
+		strictyaml.Key{Name: "wait_for", Shape: strictyaml.Shape{Kind: strictyaml.Duration, Zero: true}, Preset: "0s", Doc: "How long after its time a run waits for load files that are not there yet; then it fails, and names them. At most 14d.", Examples: []string{"6h", "12h"}},
+		strictyaml.Key{Name: "overlap", Shape: strictyaml.OneOf(string(schedule.Queue), string(schedule.Parallel), string(schedule.Skip)), Preset: string(schedule.Queue), Doc: "What a time does at which an earlier run is open still: queue (it waits for its turn), parallel (it runs beside it), or skip (it is left out).", Examples: []string{"skip", "parallel"}},
+		strictyaml.Key{Name: "catchup", Shape: strictyaml.Shape{Kind: strictyaml.Duration}, Preset: "1d", Doc: "How late a time is made up that passed while Temporal was away, or while a turn-back held the schedule. At least 1m.", Examples: []string{"1h", "7d"}},
+		strictyaml.Key{Name: "lookback", Shape: strictyaml.Shape{Kind: strictyaml.Integer, Min: 0}, Preset: "0", Doc: "How many partitions before the one that is due are run again, oldest first. At most 400.", Examples: []string{"2", "6"}},
 	)
 }
 

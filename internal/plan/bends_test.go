@@ -13,6 +13,7 @@ import (
 	"drawbridge/internal/generation"
 	"drawbridge/internal/partition"
 	"drawbridge/internal/plan"
+	"drawbridge/internal/schedule"
 )
 
 // Whoever can store a blob can seal a plan anew with whatever it says: it holds only where it says what the environment's
@@ -32,6 +33,7 @@ func TestAPlanThatBendsTheEnvironmentsRules(t *testing.T) {
 		"no environment before":          {func(e *plan.Environment) { e.Requires = nil }, "has to pass first"},
 		"no watch":                       {func(e *plan.Environment) { e.Watch.For = 0 }, "the watch"},
 		"a watch that only asks":         {func(e *plan.Environment) { e.Watch.OnBreach = "ask" }, "the watch"},
+		"no schedule":                    {func(e *plan.Environment) { e.Schedule = "" }, "the schedule"},
 		"another policy":                 {func(e *plan.Environment) { e.PolicyDigest = "sha256:" + hex64('e') }, "the policy's digest"},
 		"another config":                 {func(e *plan.Environment) { e.ConfigDigest = "sha256:" + hex64('e') }, "the config's digest"},
 		"more lanes":                     {func(e *plan.Environment) { e.Lanes = 64 }, "limits of smoke or lanes"},
@@ -58,6 +60,7 @@ func TestAPlanThatBendsTheEnvironmentsRules(t *testing.T) {
 			in := input()
 			env := &in.Environments[0]
 			env.Policy.MaxPartitions = 8
+			env.Config.Schedule = &schedule.Schedule{Cron: "0 6 * * *", Overlap: schedule.Queue, Catchup: time.Hour}
 			in.Pipeline.Config = env.Config
 			env.Observed.PolicyDigest, env.Observed.ConfigDigest = env.Policy.Digest(), env.Config.Digest()
 			p, err := plan.Compute(in)

@@ -166,6 +166,7 @@ func (c crossing) plan() Environment {
 		Compensate:   c.policy.Compensate,
 		Requires:     c.policy.Requires,
 		Watch:        watch,
+		Schedule:     c.schedule(),
 		Problems:     slices.Clone(c.observed.Problems),
 		Shown:        c.shown(w),
 	}
@@ -201,6 +202,17 @@ func (c crossing) smoke() pipeline.Smoke {
 	return s
 }
 
+// schedule is the config's, in words.
+func (c crossing) schedule() string { return ScheduleOf(c.pipeline, c.config) }
+
+// ScheduleOf is when a pipeline runs by itself, in words; empty: never.
+func ScheduleOf(p *pipeline.Pipeline, config pipeline.Config) string {
+	if config.Schedule == nil {
+		return ""
+	}
+	return config.Schedule.Words(p.Partition)
+}
+
 // WatchOf is a pipeline's watch, with the parts that a config replaces.
 func WatchOf(p *pipeline.Pipeline, config pipeline.Config) Watch {
 	from := p.Watch
@@ -227,7 +239,7 @@ func replace(d *time.Duration, with *time.Duration) {
 
 // shown estimates from what is live: a partition is expected to have as many rows as the output's others have on average.
 func (c crossing) shown(w work) Shown {
-	s := Shown{Live: map[string]int{}, OpenRuns: c.observed.OpenRuns}
+	s := Shown{Live: map[string]int{}, OpenRuns: c.observed.OpenRuns, Schedule: c.observed.Schedule}
 	building := map[string]int64{}
 	for _, slice := range w.slices {
 		for _, item := range slice.Items {
@@ -272,6 +284,9 @@ func (c crossing) rollback(changes []SchemaChange) Rollback {
 				", or detached where it has no such output",
 		}
 	}
+	if c.schedule() != "" || c.observed.Schedule != "" {
+		r.Steps = append(r.Steps, "the schedule is paused meanwhile, and again that of what is active: "+scheduleText(c.observed.Schedule))
+	}
 	for _, change := range changes {
 		if change.Class == SchemaAdditive {
 			r.Steps = append(r.Steps, fmt.Sprintf("added columns of %s (%s) stay in place, and are NULL", change.Table, columnNames(change.Added)))
@@ -310,10 +325,10 @@ func steps(e Environment) []Step {
 		add(StepExpand, "%s", strings.Join(grown, "; "))
 	}
 	if len(e.Slices) > 0 {
-		add(StepPublishCanary, "publish what is tried in one transaction: %s%s", count(len(e.Slices[0].Items), "generation"), activates(len(e.Slices) == 1))
+		add(StepPublishCanary, "publish what is tried in one transaction: %s%s", count(len(e.Slices[0].Items), "generation"), activates(e, len(e.Slices) == 1))
 	}
 	if rest := len(e.Slices) - 1; rest > 0 {
-		add(StepPublishRest, "build, audit and publish %s in %s%s", count(Partitions(e.Slices[1:]), "partition"), count(rest, "transaction"), activates(true))
+		add(StepPublishRest, "build, audit and publish %s in %s%s", count(Partitions(e.Slices[1:]), "partition"), count(rest, "transaction"), activates(e, true))
 	}
 	if e.Watch.For > 0 {
 		add(StepWatch, "watch for %s, every %s; %s", durationText(e.Watch.For), durationText(e.Watch.Every), breachText(e.Watch.OnBreach))
@@ -322,12 +337,17 @@ func steps(e Environment) []Step {
 	return out
 }
 
-// activates says that the last transaction of a publish also makes the release the active one.
-func activates(last bool) string {
-	if last {
-		return "; the last one makes the release the active one"
+// activates says that the last transaction of a publish also makes the release the active one; its schedule follows.
+func activates(e Environment, last bool) string {
+	switch {
+	case !last:
+		return ""
+	case e.Schedule != "":
+		return "; the last one makes the release the active one, and applies its schedule"
+	case e.Shown.Schedule != "":
+		return "; the last one makes the release the active one, and removes the schedule"
 	}
-	return ""
+	return "; the last one makes the release the active one"
 }
 
 // Partitions counts the distinct partitions of slices. The one partition of an output of grain all counts as one.

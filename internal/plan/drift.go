@@ -157,6 +157,9 @@ func Bends(planned Environment, p *pipeline.Pipeline, policy pipeline.Policy) []
 	if !bytes.Equal(canonical(planned.Watch), canonical(WatchOf(own.pipeline, own.config))) {
 		say("the watch is another one than the release's")
 	}
+	if planned.Schedule != own.schedule() {
+		say("the schedule is another one than the config's")
+	}
 	if planned.SmokeMax != own.smoke().MaxRuntime || planned.Lanes != policy.Publish.Lanes {
 		say("the limits of smoke or lanes are others than the release's and the policy's")
 	}

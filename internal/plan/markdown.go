@@ -199,6 +199,9 @@ func (d *document) monitoring() {
 		return []string{prose(e.Name), durationText(e.Watch.For), durationText(e.Watch.Every), late, breachText(e.Watch.OnBreach)}
 	})
 	d.perEnvironment("Watch checks", func(e Environment) []string { return e.Watch.Checks }, "no check over the published tables")
+	if slices.ContainsFunc(d.plan.Environments, func(e Environment) bool { return len(schedulesText(e)) > 0 }) {
+		d.perEnvironment("Schedule", schedulesText, scheduleText(""))
+	}
 }
 
 func (d *document) rollback() {

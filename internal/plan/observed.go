@@ -37,7 +37,9 @@ type Observed struct {
 	ConfigDigest string           `json:"config_digest"`
 	PolicyDigest string           `json:"policy_digest"`
 	Active       *release.Release `json:"active,omitempty"`
-	Outputs      []ObservedOutput `json:"outputs"`
+	// Schedule is when what is active runs by itself, in words; empty: never.
+	Schedule string           `json:"schedule,omitempty"`
+	Outputs  []ObservedOutput `json:"outputs"`
 	// Sources are the partitions for which every load file is there, in order.
 	Sources  []partition.Key `json:"sources,omitempty"`
 	Problems []Problem       `json:"problems,omitempty"`

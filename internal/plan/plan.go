@@ -120,10 +120,12 @@ type Environment struct {
 	Compensate pipeline.Compensate `json:"compensate,omitempty"`
 	Requires   []string            `json:"requires,omitempty"`
 	Watch      Watch               `json:"watch"`
-	Rollback   Rollback            `json:"rollback"`
-	Steps      []Step              `json:"steps"`
-	Problems   []Problem           `json:"problems,omitempty"`
-	Shown      Shown               `json:"shown,omitzero"`
+	// Schedule is when it runs by itself from then on, in words with everything that they decide; empty: never.
+	Schedule string    `json:"schedule,omitempty"`
+	Rollback Rollback  `json:"rollback"`
+	Steps    []Step    `json:"steps"`
+	Problems []Problem `json:"problems,omitempty"`
+	Shown    Shown     `json:"shown,omitzero"`
 }
 
 // Shown are facts that inform and may move without making the plan stale; the digest leaves them out.
@@ -133,6 +135,7 @@ type Shown struct {
 	Live       map[string]int `json:"live"`     // output -> live generations; nil where nothing is shown
 	OpenRuns   []string       `json:"open_runs,omitempty"`
 	Dependents []string       `json:"dependents,omitempty"`
+	Schedule   string         `json:"schedule,omitempty"` // of what is active
 }
 
 // Plan is pure data: what a deployment will do. Its digest is what approvals and applies name.

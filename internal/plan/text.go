@@ -64,6 +64,7 @@ func (s *screen) environment(p Plan, e Environment) {
 		steps = append(steps, fmt.Sprintf("%2d %-15s %s", i+1, step.ID, step.Title))
 	}
 	s.field("STEPS", steps...)
+	s.field("SCHEDULE", schedulesText(e)...)
 	s.field("ROLLBACK", rollbackText(e.Rollback))
 	for _, problem := range blockingFirst(e.Problems) {
 		label := "RISK"

@@ -114,6 +114,28 @@ func breachText(onBreach string) string {
 	return "a breach asks a person"
 }
 
+// scheduleText is a schedule in words, also where there is none.
+func scheduleText(words string) string {
+	if words == "" {
+		return "none, nothing runs by itself"
+	}
+	return words
+}
+
+// schedulesText says what becomes of the schedule; nothing where there is none before and after.
+func schedulesText(e Environment) []string {
+	switch e.Shown.Schedule {
+	case e.Schedule:
+		if e.Schedule == "" {
+			return nil
+		}
+		return []string{e.Schedule + " (as it is)"}
+	case "":
+		return []string{e.Schedule + " (new)"}
+	}
+	return []string{scheduleText(e.Schedule), "now: " + e.Shown.Schedule}
+}
+
 // smokeText says what is built first, and which of it nobody publishes.
 func smokeText(e Environment) string {
 	text := fmt.Sprintf("build and audit %s aside, within %s", keysText(e.Smoke), durationText(e.SmokeMax))

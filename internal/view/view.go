@@ -4,6 +4,7 @@ package view
 import (
 	"time"
 
+	"drawbridge/internal/schedule"
 	"drawbridge/workflows"
 )
 
@@ -13,6 +14,8 @@ type View struct {
 	workflows.Status
 	Started *time.Time `json:"started,omitempty"`
 	Ended   *time.Time `json:"ended,omitempty"`
+	// Schedule is set where this is no workflow, but what starts some by itself.
+	Schedule *schedule.Standing `json:"schedule,omitempty"`
 	// Retries are the activities that failed and are tried again now.
 	Retries []Retry `json:"retries,omitempty"`
 }
@@ -30,6 +33,20 @@ type Retry struct {
 // Abandoned is the stage of a workflow that was ended from outside before it was finished. No workflow reports it: it is
 // what the server says when the workflow cannot speak any more.
 const Abandoned workflows.Stage = "abandoned"
+
+// Scheduled is the stage of a schedule that nobody has paused.
+const Scheduled workflows.Stage = "scheduled"
+
+// OfSchedule is a schedule as status shows it.
+func OfSchedule(x schedule.Standing) View {
+	v := View{ID: schedule.ID(x.Pipeline, x.Environment), Schedule: &x}
+	v.Kind, v.Pipeline, v.Environment, v.Release, v.Stage = "schedule", x.Pipeline, x.Environment, x.Release, Scheduled
+	v.Sentence = "runs " + x.Release.Version + " at " + x.Schedule.When(x.Scheme)
+	if x.Pause != nil {
+		v.Stage, v.Sentence = workflows.StagePaused, v.Sentence+"; "+x.Pause.String()
+	}
+	return v
+}
 
 // Over says that a workflow takes no decision any more.
 func Over(stage workflows.Stage) bool { return stage.Finished() || stage == Abandoned }
