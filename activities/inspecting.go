@@ -61,6 +61,7 @@ const (
 	InspectChecksum    InspectKind = "checksum"
 	InspectDoctor      InspectKind = "doctor"
 	InspectRebind      InspectKind = "rebind" // binds the ledger to a restored warehouse: the only one that changes anything
+	InspectNotify      InspectKind = "notify" // tells every receiver of the policy that it is a test
 )
 
 // Long says that the answer takes as long as tables are large.
@@ -114,6 +115,10 @@ func (a *Inspecting) inspect(ctx context.Context, in InspectInput) (InspectResul
 		lines, err := a.rebind(ctx, in)
 		return InspectResult{Checked: lines}, err
 	}
+	if in.Kind == InspectNotify {
+		lines, err := a.test(ctx, in.Target)
+		return InspectResult{Checked: lines}, err
+	}
 	_, p, w, err := a.Site.locate(ctx, in.Target)
 	if err != nil {
 		return InspectResult{}, err
@@ -158,9 +163,9 @@ func (a *Inspecting) inspect(ctx context.Context, in InspectInput) (InspectResul
 	case InspectDiff:
 		d, err := a.diff(ctx, p, w, in)
 		return InspectResult{Diff: d}, err
-	case InspectDoctor, InspectRebind:
+	case InspectDoctor, InspectRebind, InspectNotify:
 	}
-	return InspectResult{}, fault.Newf(fault.Invalid, "inspect", string(in.Kind), "ask for one of: history, generations, diff, checksum, doctor, rebind", "there is no such question")
+	return InspectResult{}, fault.Newf(fault.Invalid, "inspect", string(in.Kind), "ask for one of: history, generations, diff, checksum, doctor, rebind, notify", "there is no such question")
 }
 
 // possible refuses an output that the pipeline does not have, and a partition that cannot be. What an earlier release had is
@@ -231,6 +236,7 @@ func (a *Inspecting) doctor(ctx context.Context, t Target) []Checked {
 	}
 	lines = append(lines, rights...)
 	lines = append(lines, a.boundLine(ctx, p.Name, w))
+	lines = append(lines, a.notifyLines(ctx, w)...)
 	return append(lines, a.sourceLines(p)...)
 }
 

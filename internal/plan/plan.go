@@ -133,6 +133,8 @@ type Shown struct {
 	Live       map[string]int `json:"live"`     // output -> live generations; nil where nothing is shown
 	OpenRuns   []string       `json:"open_runs,omitempty"`
 	Dependents []string       `json:"dependents,omitempty"`
+	// Tells says that the environment's policy has somebody told what happens there.
+	Tells bool `json:"tells,omitempty"`
 }
 
 // Plan is pure data: what a deployment will do. Its digest is what approvals and applies name.
