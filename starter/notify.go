@@ -16,6 +16,7 @@ func (a *app) notifyCommand() *cobra.Command {
 		Use:     "notify",
 		Short:   "Try whether people are told what happens",
 		Long:    "Who is told of what is in the policy of each environment's worker, under notify; docs/notifications.md says what they are told.",
+		Example: "  drawbridge notify test --env prod",
 		GroupID: groupSetup,
 		Args:    between(0, 0, ""),
 	}

@@ -81,7 +81,7 @@ func (w *world) listens(env, approval string) *inbox {
 	server := httptest.NewServer(i)
 	w.t.Cleanup(server.Close)
 	w.write("hook-"+env, server.URL+"/services/"+i.secret+"\n")
-	w.policy(env, approval+"notify:\n  receivers:\n    team: {webhook: \"${file:"+w.path("hook-"+env)+"}\", owners: [sales]}\n")
+	w.policy(env, approval+"notify:\n  receivers:\n    team: {webhook: \"${file:"+w.path("hook-"+env)+"}\", owners: [shop-data]}\n")
 	return i
 }
 
@@ -94,11 +94,11 @@ func TestPeopleAreToldOfWhatHappensInAnEnvironment(t *testing.T) {
 	require.Contains(t, a.out, "notify team")
 	require.Equal(t, []string{"test"}, dev.told())
 
-	w.cli(4, "deploy", w.release("1.0.0", "owner: sales\n", "owner: sales\nrunbook: https://wiki.example.com/shop\n"), "--to", "dev", "--reason", "first release")
+	w.cli(4, "deploy", w.release("1.0.0", "owner: shop-data\n", "owner: shop-data\nrunbook: https://wiki.example.com/shop\n"), "--to", "dev", "--reason", "first release")
 	w.await("the gate to be told", func() bool { return slices.Contains(dev.told(), "gate_opened") })
 	e, _ := dev.event(notice.GateOpened)
 	require.Equal(t, "https://wiki.example.com/shop", e.Runbook)
-	require.Equal(t, "sales", e.Owner)
+	require.Equal(t, "shop-data", e.Owner)
 	require.Equal(t, "ada", e.By)
 	require.NotNil(t, e.Deadline)
 	// The command that people are told is the one to type.
