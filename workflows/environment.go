@@ -197,7 +197,9 @@ func (e *environment) run(ctx workflow.Context) error {
 		if pause := due.Sub(workflow.Now(ctx)); pause > 0 {
 			if _, err := workflow.AwaitWithOptions(ctx, workflow.AwaitOptions{
 				Timeout: pause, TimerOptions: workflow.TimerOptions{Summary: "keep house"},
-			}, func() bool { return e.next.Before(due) || e.asked >= environmentAsks }); err != nil {
+			}, func() bool {
+				return e.next.Before(due) || e.asked >= environmentAsks || workflow.GetInfo(ctx).GetContinueAsNewSuggested()
+			}); err != nil {
 				return err
 			}
 		}

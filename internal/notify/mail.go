@@ -10,6 +10,7 @@ import (
 	"net/textproto"
 	"strconv"
 	"strings"
+	"time"
 
 	mail "github.com/wneessen/go-mail"
 
@@ -29,7 +30,11 @@ func (s *Sender) mail(ctx context.Context, m pipeline.Mail, e notice.Event) erro
 	if err != nil || notNumber != nil {
 		return misconfigured(theMailServer, "write server as host:port", "the policy's server is none")
 	}
-	options := []mail.Option{mail.WithPort(number), mail.WithTimeout(patience)}
+	left := patience // the connection does not end with ctx
+	if d, ok := ctx.Deadline(); ok {
+		left = max(time.Until(d), time.Millisecond)
+	}
+	options := []mail.Option{mail.WithPort(number), mail.WithTimeout(left)}
 	switch m.TLS {
 	case pipeline.FullTLS:
 		options = append(options, mail.WithSSL())
@@ -81,8 +86,13 @@ func undelivered(err error) error {
 	if said, ok := errors.AsType[*textproto.Error](err); ok {
 		code = said.Code
 	}
-	if code > 0 {
+	switch {
+	case code > 0:
 		return errors.New(theMailServer + ": it answered " + fmt.Sprint(code))
+	case errors.Is(err, mail.ErrNoSupportedAuthDiscovered):
+		return errors.New(theMailServer + ": it offers no way to log in that is known here")
+	case strings.Contains(err.Error(), "does not support STARTTLS"): // the library has no other word for it
+		return errors.New(theMailServer + ": it does not encrypt: it offers no STARTTLS")
 	}
 	return unsent(theMailServer, err)
 }

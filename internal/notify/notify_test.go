@@ -250,7 +250,7 @@ func TestNoErrorOfAMailServerSaysAWordOfIt(t *testing.T) {
 	}{
 		"it refuses":                  {box.open(t, nil), pipeline.NoTLS, "it answered 550"},
 		"it is down":                  {down.Addr().String(), pipeline.NoTLS, "refuses connections"},
-		"it does not encrypt":         {box.open(t, nil), pipeline.StartTLS, "mail server: it"},
+		"it does not encrypt":         {box.open(t, nil), pipeline.StartTLS, "offers no STARTTLS"},
 		"its certificate is nobody's": {box.open(t, nobodys.TLS), pipeline.StartTLS, "certificate is not trusted"},
 	} {
 		t.Run(name, func(t *testing.T) {
