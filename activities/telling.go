@@ -96,7 +96,7 @@ func (s *Site) owe(ctx context.Context, w Warehouse, p *pipeline.Pipeline, owner
 			return fault.Newf(fault.Invalid, "tell people of", string(e.Kind), "tell them of one of: "+fmt.Sprint(notice.Kinds()), "there is no such event")
 		}
 		e.ID = strings.TrimSuffix(strings.Join([]string{string(owner), s.Environment, string(e.Kind), e.ID}, "/"), "/")
-		e.Schema, e.Environment, e.Severity = notice.Schema, s.Environment, e.Kind.Severity()
+		e.Schema, e.Environment, e.Severity, e.At = notice.Schema, s.Environment, e.Kind.Severity(), e.At.UTC()
 		if e.Workflow == "" {
 			e.Workflow = owner.Workflow()
 		}

@@ -82,6 +82,10 @@ func (b *filling) watchForStalls(ctx workflow.Context) {
 			continue
 		}
 		told = s.Last
-		b.tell(ctx, notice.BackfillStalled, fmt.Sprintf("since-%d", s.Last.Unix()), fmt.Sprintf("the backfill in %s has published nothing for %s", b.in.Environment, stallAfter), s.Load.Why)
+		why := s.Load.Why
+		if events := b.Header().Events; why == "" && len(events) > 0 {
+			why = "the last that is known: " + events[len(events)-1].Text
+		}
+		b.tell(ctx, notice.BackfillStalled, fmt.Sprintf("since-%d", s.Last.Unix()), fmt.Sprintf("the backfill in %s has published nothing for %s", b.in.Environment, stallAfter), why)
 	}
 }
