@@ -128,6 +128,7 @@ func TestPeopleAreToldHowAWorkflowEnds(t *testing.T) {
 				x := &e.plan.Summary.Environments[0]
 				x.Watch, x.Approval.Required = plan.Watch{For: 10 * time.Hour, Every: time.Hour, OnBreach: "rollback"}, false
 				x.Steps = steps(*x)
+				e.rule(x.Approval)
 				e.look = func(activities.LookInput) (activities.Look, error) {
 					return fell("revenue fell by half", breach.Release), nil
 				}

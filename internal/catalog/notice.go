@@ -45,16 +45,17 @@ func (l Ledger) Forgo(ctx context.Context, q Querier, owner, question string) er
 func (l Ledger) TakeOwed(ctx context.Context, q Querier, receiver string, long time.Duration) (o notice.Owed, ok bool, err error) {
 	var event string
 	err = q.QueryRow(ctx, l.sql(`
-		UPDATE ledger.notice n
-		SET due = now() + make_interval(secs => $2)
-		FROM (
+		WITH first AS MATERIALIZED ( -- read once: a join may read a subquery again, and lock another row
 		  SELECT id, due
 		  FROM ledger.notice
 		  WHERE receiver = $1 AND told_at IS NULL AND due <= now()
 		  ORDER BY number
 		  LIMIT 1
 		  FOR UPDATE SKIP LOCKED
-		) first
+		)
+		UPDATE ledger.notice n
+		SET due = now() + make_interval(secs => $2)
+		FROM first
 		WHERE n.id = first.id AND n.receiver = $1
 		RETURNING n.event::text, n.receiver, n.owner, n.question, first.due, n.tries`), receiver, long.Seconds()).
 		Scan(&event, &o.Receiver, &o.Owner, &o.Question, &o.Due, &o.Tries)

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"os"
 	"syscall"
 	"time"
@@ -65,7 +66,7 @@ func unsent(who string, err error) error {
 		why = "its host is not known"
 	case untrusted, authority:
 		why = "its certificate is not trusted here"
-	case plain:
+	case plain, errors.Is(err, http.ErrSchemeMismatch):
 		why = "it does not speak TLS there"
 	case errors.Is(err, syscall.ECONNREFUSED):
 		why = "it refuses connections"
