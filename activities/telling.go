@@ -284,17 +284,9 @@ func (a *Telling) forsaken(ctx context.Context, w Warehouse) (open bool, err err
 		if fate == FateEnded {
 			continue
 		}
-		var p *pipeline.Pipeline
-		if name := undertakings[owner]; name != "" {
-			t := Target{Environment: a.Site.Environment}
-			t.Release.Pipeline = name
-			if active, err := w.Active(ctx, name); err == nil && !active.None() {
-				t.Release, t.Config = active.Release, active.Config
-				p, _ = a.Site.read(ctx, t.Release, t.Config) // who owns it is said where that is known
-			}
-			if p == nil {
-				p = &pipeline.Pipeline{Name: name}
-			}
+		p, err := a.about(ctx, w, undertakings[owner], owner)
+		if err != nil {
+			return open, err
 		}
 		id := owner.Workflow()
 		if err := a.Site.owe(ctx, w, p, owner, notice.Event{
@@ -306,6 +298,27 @@ func (a *Telling) forsaken(ctx context.Context, w Warehouse) (open bool, err err
 		}
 	}
 	return open, nil
+}
+
+// about is the pipeline of a workflow: as the release says that it was to activate, or the active one; nil: it is about none. Of a release
+// that cannot be read only the name is known.
+func (a *Telling) about(ctx context.Context, w Warehouse, name string, owner effect.Owner) (*pipeline.Pipeline, error) {
+	if name == "" {
+		return nil, nil
+	}
+	of, err := w.TenureOf(ctx, name, owner)
+	if err == nil && of.None() {
+		of, err = w.Active(ctx, name)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if !of.None() {
+		if p, err := a.Site.read(ctx, of.Release, of.Config); err == nil {
+			return p, nil
+		}
+	}
+	return &pipeline.Pipeline{Name: name}, nil
 }
 
 // test tells every receiver that it is a test, at the same time, and says what became of it.

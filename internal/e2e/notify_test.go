@@ -126,7 +126,7 @@ func TestAReceiverThatIsDownIsToldLaterAndDelaysNothing(t *testing.T) {
 	a := w.cli(2, "notify", "test", "--env", "dev")
 	require.Contains(t, a.out+a.err, "it answered 503")
 	w.cli(0, "deploy", w.release("1.0.0"), "--to", "dev")
-	w.holds("dev", fiveFilled)
+	w.holds("dev", four)
 	w.await("it to be tried", func() bool { return dev.tries() > 1 })
 	a = w.cli(2, "doctor", shop, "--env", "dev")
 	require.Contains(t, a.out+a.err, "notify team")
@@ -154,6 +154,7 @@ func TestAnAbandonedWorkflowIsToldByItsEnvironment(t *testing.T) {
 	w.await("it to be told", func() bool { return slices.Contains(dev.told(), "workflow_abandoned") })
 	e, _ := dev.event(notice.WorkflowAbandoned)
 	require.Equal(t, id, e.Workflow)
+	require.Equal(t, "shop-data", e.Owner)
 	require.Contains(t, e.Commands, "drawbridge recover "+id)
 }
 

@@ -156,14 +156,14 @@ func graphic(r rune) rune {
 
 // Filter says which events somebody wants to hear of. The zero Filter is all.
 type Filter struct {
-	Owners   []string `json:"owners,omitempty"` // of pipelines; what is about no pipeline is for everybody
+	Owners   []string `json:"owners,omitempty"` // of pipelines; what nobody is known to own is for everybody
 	Kinds    []Kind   `json:"kinds,omitempty"`
 	Severity Severity `json:"severity,omitempty"` // at least
 }
 
 // Wants says whether an event passes.
 func (f Filter) Wants(e Event) bool {
-	return (len(f.Owners) == 0 || e.Pipeline == "" || slices.Contains(f.Owners, e.Owner)) &&
+	return (len(f.Owners) == 0 || e.Owner == "" || slices.Contains(f.Owners, e.Owner)) &&
 		(len(f.Kinds) == 0 || slices.Contains(f.Kinds, e.Kind)) &&
 		slices.Index(Severities(), e.Severity) >= slices.Index(Severities(), f.Severity)
 }
