@@ -85,11 +85,18 @@ func (w *world) listens(env, approval string) *inbox {
 	return i
 }
 
+// seen awaits that the server says of an environment that a worker is there.
+func (w *world) seen(env string) {
+	w.t.Helper()
+	w.await("a worker of "+env+" to be seen", func() bool { return w.try("doctor", "--env", env).code == 0 })
+}
+
 func TestPeopleAreToldOfWhatHappensInAnEnvironment(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	dev := w.listens("dev", "approval: {required: true, four_eyes: true}\n")
 	w.worker("worker", "--env", "dev", "--workflows")
+	w.seen("dev")
 	a := w.cli(0, "notify", "test", "--env", "dev", "--json")
 	require.Contains(t, a.out, "notify team")
 	require.Equal(t, []string{"test"}, dev.told())
@@ -123,6 +130,7 @@ func TestAReceiverThatIsDownIsToldLaterAndDelaysNothing(t *testing.T) {
 	dev := w.listens("dev", "approval: {required: false}\n")
 	dev.fails(true)
 	first := w.worker("first", "--env", "dev", "--workflows")
+	w.seen("dev")
 	a := w.cli(2, "notify", "test", "--env", "dev")
 	require.Contains(t, a.out+a.err, "it answered 503")
 	w.cli(0, "deploy", w.release("1.0.0"), "--to", "dev")
