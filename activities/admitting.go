@@ -2,15 +2,19 @@ package activities
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
+
+	"go.temporal.io/sdk/activity"
 
 	"drawbridge/internal/admission"
 	"drawbridge/internal/effect"
 	"drawbridge/internal/fault"
 	"drawbridge/internal/gate"
 	"drawbridge/internal/generation"
+	"drawbridge/internal/notice"
 	"drawbridge/internal/pipeline"
 	"drawbridge/internal/plan"
 	"drawbridge/internal/release"
@@ -61,12 +65,37 @@ type Entered struct {
 	Tenure release.Tenure `json:"tenure"`
 	Epoch  string         `json:"epoch"`
 	Rule   gate.Approval  `json:"rule"`
+	// Tells says that the environment's policy has somebody told what happens there.
+	Tells bool `json:"tells,omitempty"`
 }
 
 // Enter reserves a tenure. A deployment's plan is held to this environment's policy, and its release to the statements that
 // policy wants; while it is in there, no other deployment changes the pipeline here. In any environment but the pipeline's
 // first it claims the release's version. Twice is once.
 func (a *Admitting) Enter(ctx context.Context, in EnterInput) (Entered, error) {
+	entered, err := a.enter(ctx, in)
+	_, away := errors.AsType[fault.Unreachable](err) // then nothing can be noted there either
+	if in.Kind == release.ByRun && fault.ClassOf(err) != "" && !away {
+		a.fails(ctx, in, err)
+	}
+	return entered, err
+}
+
+// fails has people told of a run that is not let in: its workflow does not know yet whether anybody is told. Where they cannot be told
+// the refusal stays what it is.
+func (a *Admitting) fails(ctx context.Context, in EnterInput, why error) {
+	told := AnnounceInput{Target: in.Target, Events: []notice.Event{RunFailed(in.Target.Owner.Workflow(), in.By, fault.Bound(why.Error()), time.Now())}}
+	if err := (&Telling{Site: a.Site, Now: time.Now}).Announce(ctx, told); err != nil && activity.IsActivity(ctx) {
+		activity.GetLogger(ctx).Warn("people are not told of a run that was refused", "error", err)
+	}
+}
+
+// RunFailed is the event of a run that has published nothing.
+func RunFailed(workflow, by, why string, at time.Time) notice.Event {
+	return notice.Event{Kind: notice.RunFailed, At: at, What: workflow + " has failed", Why: why, By: by, Commands: []string{"drawbridge status " + workflow}}
+}
+
+func (a *Admitting) enter(ctx context.Context, in EnterInput) (Entered, error) {
 	p, w, err := a.Site.open(ctx, in.Target)
 	if err != nil {
 		if in.Kind == release.ByRun { // a person waits, and nothing has been done yet
@@ -118,7 +147,7 @@ func (a *Admitting) Enter(ctx context.Context, in EnterInput) (Entered, error) {
 		}
 	}
 	epoch, err := w.Epoch(ctx)
-	return Entered{Tenure: tenure, Epoch: epoch, Rule: a.Site.Policy.Approval}, err
+	return Entered{Tenure: tenure, Epoch: epoch, Rule: a.Site.Policy.Approval, Tells: a.Site.Policy.Notify.Tells()}, err
 }
 
 // settle lets a ledger in which nothing stands yet join the environment.

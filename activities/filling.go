@@ -55,6 +55,8 @@ type FillPlan struct {
 	Target  Target           `json:"target"`
 	Summary backfill.Summary `json:"summary"`
 	Rule    gate.Approval    `json:"rule"` // of every gate there
+	// Tells says that the environment's policy has somebody told what happens there.
+	Tells bool `json:"tells,omitempty"`
 }
 
 // Plan computes a plan. It changes nothing, and may be repeated.
@@ -63,7 +65,7 @@ func (a *Filling) Plan(ctx context.Context, in PlanFillInput) (FillPlan, error) 
 	if err != nil {
 		return FillPlan{}, err
 	}
-	return FillPlan{Target: c.target, Summary: backfill.Summarize(c.plan, c.p.Partition), Rule: a.Site.Policy.Approval}, nil
+	return FillPlan{Target: c.target, Summary: backfill.Summarize(c.plan, c.p.Partition), Rule: a.Site.Policy.Approval, Tells: a.Site.Policy.Notify.Tells()}, nil
 }
 
 // computed is a plan, and what it was computed from.
@@ -168,7 +170,7 @@ func (a *Filling) Begin(ctx context.Context, in BeginFillInput) (BegunFill, erro
 	}
 	epoch, err := c.w.Epoch(ctx)
 	return BegunFill{
-		FillPlan: FillPlan{Target: c.target, Summary: backfill.Summarize(c.plan, c.p.Partition), Rule: a.Site.Policy.Approval},
+		FillPlan: FillPlan{Target: c.target, Summary: backfill.Summarize(c.plan, c.p.Partition), Rule: a.Site.Policy.Approval, Tells: a.Site.Policy.Notify.Tells()},
 		Tenure:   tenure, Epoch: epoch,
 	}, err
 }

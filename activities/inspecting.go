@@ -64,6 +64,7 @@ const (
 	InspectDoctor      InspectKind = "doctor"
 	InspectGaps        InspectKind = "gaps"
 	InspectRebind      InspectKind = "rebind" // binds the ledger to a restored warehouse: the only one that changes anything
+	InspectNotify      InspectKind = "notify" // tells every receiver of the policy that it is a test
 )
 
 // Long says that the answer takes as long as tables are large.
@@ -120,6 +121,10 @@ func (a *Inspecting) inspect(ctx context.Context, in InspectInput) (InspectResul
 		lines, err := a.rebind(ctx, in)
 		return InspectResult{Checked: lines}, err
 	}
+	if in.Kind == InspectNotify {
+		lines, err := a.test(ctx, in.Target)
+		return InspectResult{Checked: lines}, err
+	}
 	_, p, w, err := a.Site.locate(ctx, in.Target)
 	if err != nil {
 		return InspectResult{}, err
@@ -167,9 +172,9 @@ func (a *Inspecting) inspect(ctx context.Context, in InspectInput) (InspectResul
 	case InspectGaps:
 		g, err := a.gaps(ctx, p, w)
 		return InspectResult{Gaps: g}, err
-	case InspectDoctor, InspectRebind:
+	case InspectDoctor, InspectRebind, InspectNotify:
 	}
-	return InspectResult{}, fault.Newf(fault.Invalid, "inspect", string(in.Kind), "ask for one of: history, generations, diff, checksum, gaps, doctor, rebind", "there is no such question")
+	return InspectResult{}, fault.Newf(fault.Invalid, "inspect", string(in.Kind), "ask for one of: history, generations, diff, checksum, gaps, doctor, rebind, notify", "there is no such question")
 }
 
 // gaps looks for what is missing, by what is active: ledger, files and schedule.
@@ -273,6 +278,7 @@ func (a *Inspecting) doctor(ctx context.Context, t Target) []Checked {
 	}
 	lines = append(lines, rights...)
 	lines = append(lines, a.boundLine(ctx, p.Name, w))
+	lines = append(lines, a.notifyLines(ctx, w)...)
 	return append(lines, a.sourceLines(p)...)
 }
 

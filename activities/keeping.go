@@ -12,6 +12,7 @@ import (
 
 	"drawbridge/internal/effect"
 	"drawbridge/internal/fault"
+	"drawbridge/internal/notice"
 	"drawbridge/internal/partition"
 	"drawbridge/internal/pipeline"
 	"drawbridge/internal/release"
@@ -73,6 +74,8 @@ type SurveyInput struct {
 type Surveyed struct {
 	House    House            `json:"house"`
 	Standing release.Standing `json:"standing"`
+	// Tells says that the environment's policy has somebody told what happens there.
+	Tells bool `json:"tells,omitempty"`
 	// Unreached says why nothing is known of it.
 	Unreached string `json:"unreached,omitempty"`
 }
@@ -94,7 +97,7 @@ func (a *Keeping) Survey(ctx context.Context, in SurveyInput) ([]Surveyed, error
 		case l.err != nil:
 			unseen[houses[i]] = l.err
 		case l.standing.Environment == in.Environment: // a schema of the policy's list may be nobody's yet
-			seen = append(seen, Surveyed{House: houses[i], Standing: l.standing})
+			seen = append(seen, Surveyed{House: houses[i], Standing: l.standing, Tells: a.Site.Policy.Notify.Tells()})
 		}
 	}
 	for h, err := range unseen {
@@ -207,14 +210,32 @@ func (a *Keeping) Hold(ctx context.Context, in HoldInput) ([]Held, error) {
 			"no schema there has a ledger yet that could keep it")
 	}
 	held := []Held{}
+	told := in.Release || !a.Site.Policy.Notify.Tells()
 	for _, h := range slices.SortedFunc(maps.Keys(done), House.compare) {
 		out := Held{House: h}
 		if err := done[h]; err != nil {
 			out.Unreached, out.Hint = fault.Bound(err.Error()), fault.HintOf(err)
+		} else if !told { // once, however many have it
+			if err := a.tell(ctx, h, in); err != nil {
+				return nil, err
+			}
+			told = true
 		}
 		held = append(held, out)
 	}
 	return held, nil
+}
+
+// tell has people told of a hold, out of a house that has it.
+func (a *Keeping) tell(ctx context.Context, h House, in HoldInput) error {
+	w, err := a.Site.enter(ctx, h)
+	if err != nil {
+		return err
+	}
+	return a.Site.owe(ctx, w, nil, in.Owner, notice.Event{
+		Kind: notice.HoldSet, At: time.Now(), What: in.Environment + " is on hold: nothing is published there but what turns back", Why: in.Reason, By: in.By,
+		Commands: []string{"drawbridge release-hold --env " + in.Environment},
+	})
 }
 
 // change is what became of a house.
@@ -240,6 +261,11 @@ func (a *Keeping) hold(ctx context.Context, h House, in HoldInput, round int) ch
 
 // each does the same in several houses at the same time, and returns the answers in their order.
 func each[T any](ctx context.Context, houses []House, do func(context.Context, House) T) []T {
+	return within(ctx, houseWait, houses, do)
+}
+
+// within is each with another bound of what is done in one house.
+func within[T any](ctx context.Context, wait time.Duration, houses []House, do func(context.Context, House) T) []T {
 	out := make([]T, len(houses))
 	var group sync.WaitGroup
 	slots := make(chan struct{}, 4)
@@ -247,7 +273,7 @@ func each[T any](ctx context.Context, houses []House, do func(context.Context, H
 		group.Go(func() {
 			slots <- struct{}{}
 			defer func() { <-slots }()
-			ctx, cancel := context.WithTimeout(ctx, houseWait)
+			ctx, cancel := context.WithTimeout(ctx, wait)
 			defer cancel()
 			out[i] = do(ctx, h)
 		})

@@ -20,6 +20,8 @@ type RemainsInput struct {
 // Remains are what a workflow has left in an environment.
 type Remains struct {
 	Rule gate.Approval `json:"rule"` // of every gate there
+	// Tells says that the environment's policy has somebody told what happens there.
+	Tells bool `json:"tells,omitempty"`
 	// Places are the ledgers that know its pipeline.
 	Places []Place `json:"places,omitempty"`
 	// Unread is why a further one, in which there may be something, could not be looked at.
@@ -35,7 +37,7 @@ type Place struct {
 // Remains looks for what a workflow has left, in whichever schema of the environment its pipeline's releases have lived: an
 // environment whose ledgers do not know the pipeline has nothing of it. It reads only.
 func (a *TurningBack) Remains(ctx context.Context, in RemainsInput) (Remains, error) {
-	out := Remains{Rule: a.Site.Policy.Approval}
+	out := Remains{Rule: a.Site.Policy.Approval, Tells: a.Site.Policy.Notify.Tells()}
 	if err := a.Site.serves(in.Target.Environment); err != nil {
 		return out, err
 	}

@@ -76,6 +76,7 @@ type Warehouse interface {
 	Admitter
 	Publisher
 	Keeper
+	Teller
 	TurnBacker
 	Filler
 	Throttler
@@ -98,6 +99,12 @@ type Site struct {
 	Schedules Schedules
 	// Changed is told that something has changed here that housekeeping may look at; it does not wait. nil: nobody is told.
 	Changed func()
+	// Owes is told that somebody is owed something here; it does not wait. nil: nobody is told.
+	Owes func()
+	// Sender tells receivers of the policy.
+	Sender Sender
+	// Fate is what has become of a workflow; nil: that is not looked at.
+	Fate func(ctx context.Context, owner effect.Owner) (Fate, error)
 	// FirstRun is the first run of the workflow that calls, as the server says; nil: only its ID is looked at.
 	FirstRun func(ctx context.Context) (string, error)
 

@@ -97,6 +97,8 @@ type Began struct {
 	// back what the caller did.
 	Nothing bool          `json:"nothing,omitempty"`
 	Rule    gate.Approval `json:"rule"` // of every gate there
+	// Tells says that the environment's policy has somebody told what happens there.
+	Tells bool `json:"tells,omitempty"`
 	// Lines are the first of what would happen; Counts all of it, by action. Of a dry run only.
 	Lines  []string                `json:"lines,omitempty"`
 	Counts map[turnback.Action]int `json:"counts,omitempty"`
@@ -187,7 +189,7 @@ func (a *TurningBack) begin(ctx context.Context, b beginning) (Began, error) {
 		return Began{}, err
 	}
 	b.req.Pipeline = target.Release.Pipeline
-	out := Began{Target: target, Rule: a.Site.Policy.Approval}
+	out := Began{Target: target, Rule: a.Site.Policy.Approval, Tells: a.Site.Policy.Notify.Tells()}
 	var ok bool
 	if b.dry {
 		out.TurnBack, ok, err = w.PreviewTurnBack(ctx, b.req)

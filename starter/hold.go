@@ -65,10 +65,8 @@ func (a *app) hold(ctx context.Context, in activities.HoldInput) error {
 	if err != nil {
 		return err
 	}
-	if desk.Unheard(ctx, in.Environment) {
-		return fault.Newf(fault.Invalid, "find environment", strconv.Quote(in.Environment),
-			"check the name; if it is right, start a worker for it: "+dispatch.StartLines(dispatch.Queues([]string{in.Environment})[1:])[0],
-			"no worker is there, and there is no trace of it")
+	if err := heard(ctx, desk, in.Environment); err != nil {
+		return err
 	}
 	kind := workflows.HoldQuestion
 	if in.Release {
@@ -89,4 +87,14 @@ func (a *app) hold(ctx context.Context, in activities.HoldInput) error {
 		return nil
 	}
 	return exitRefused.err()
+}
+
+// heard refuses an environment of which there is no trace.
+func heard(ctx context.Context, desk *dispatch.Desk, env string) error {
+	if !desk.Unheard(ctx, env) {
+		return nil
+	}
+	return fault.Newf(fault.Invalid, "find environment", strconv.Quote(env),
+		"check the name; if it is right, start a worker for it: "+dispatch.StartLines(dispatch.Queues([]string{env})[1:])[0],
+		"no worker is there, and there is no trace of it")
 }

@@ -84,7 +84,7 @@ paused), 5 stuck (turned back in part), 130 interrupted while following (what wa
 		a.pauseCommand(), a.resumeCommand(), a.setLanesCommand(), a.cancelCommand(),
 		a.approveCommand(), a.rejectCommand(), a.decideCommand(), a.inboxCommand(), a.holdCommand(), a.releaseHoldCommand(),
 		a.statusCommand(), a.gapsCommand(), a.historyCommand(), a.diffCommand(), a.checksumCommand(),
-		a.doctorCommand(), a.setupCommand(), a.envCommand(), a.versionCommand(),
+		a.doctorCommand(), a.notifyCommand(), a.setupCommand(), a.envCommand(), a.versionCommand(),
 	)
 	root.SetHelpCommandGroupID(groupSetup)
 	root.SetCompletionCommandGroupID(groupSetup)

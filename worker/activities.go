@@ -17,6 +17,7 @@ func controlActivities(site *activities.Site) []conduct.Bound {
 	admitting := &activities.Admitting{Site: site}
 	watching := &activities.Watching{Site: site}
 	keeping := &activities.Keeping{Site: site}
+	telling := &activities.Telling{Site: site, Now: time.Now}
 	inspecting := &activities.Inspecting{Site: site}
 	backfilling := &activities.Filling{Site: site, Now: time.Now}
 	scheduling := &activities.Scheduling{Site: site}
@@ -34,6 +35,8 @@ func controlActivities(site *activities.Site) []conduct.Bound {
 		workflows.Survey.Bind(keeping.Survey),
 		conduct.Effect(workflows.Housekeep, keeping.Housekeep),
 		workflows.SetHold.Bind(keeping.Hold),
+		conduct.Effect(workflows.Announce, telling.Announce),
+		workflows.Deliver.Bind(telling.Deliver),
 		workflows.Enter.Bind(admitting.Enter),
 		conduct.Effect(workflows.BeginWatch, admitting.BeginWatch),
 		conduct.Effect(workflows.Leave, admitting.Leave),

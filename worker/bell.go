@@ -18,17 +18,18 @@ const (
 	bellTimeout = 10 * time.Second
 )
 
-// bell tells the workflow of an environment that something has changed there, and starts it where it does not run. What is
-// not heard is no loss: house is kept every hour anyway.
+// bell sends the workflow of an environment a signal, that something has changed there or that people are owed something, and starts
+// it where it does not run. What is not heard is no loss: it looks every hour anyway.
 type bell struct {
 	client client.Client
 	env    string
+	signal string
 	log    *zap.Logger
 	rung   chan struct{}
 }
 
-func newBell(c client.Client, env string, log *zap.Logger) *bell {
-	return &bell{client: c, env: env, log: log, rung: make(chan struct{}, 1)}
+func newBell(c client.Client, env, signal string, log *zap.Logger) *bell {
+	return &bell{client: c, env: env, signal: signal, log: log, rung: make(chan struct{}, 1)}
 }
 
 // ring does not wait.
@@ -48,7 +49,7 @@ func (b *bell) serve(ctx context.Context) {
 		case <-b.rung:
 		}
 		if err := b.tell(ctx); err != nil && ctx.Err() == nil {
-			b.log.Warn("the environment's workflow was not told of a change", zap.String("environment", b.env), zap.Error(err))
+			b.log.Warn("the environment's workflow was not reached", zap.String("signal", b.signal), zap.String("environment", b.env), zap.Error(err))
 		}
 		rest := time.NewTimer(bellRest)
 		select {
@@ -63,7 +64,7 @@ func (b *bell) tell(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, bellTimeout)
 	defer cancel()
 	id := workflows.EnvironmentID(b.env)
-	_, err := b.client.SignalWithStartWorkflow(ctx, id, workflows.Changed, nil, temporalx.Standing(id, workflows.Queue),
+	_, err := b.client.SignalWithStartWorkflow(ctx, id, b.signal, nil, temporalx.Standing(id, workflows.Queue),
 		workflows.EnvironmentName, workflows.EnvironmentInput{Environment: b.env})
 	return err
 }

@@ -2,11 +2,18 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"strings"
 	"sync"
 
+	enumspb "go.temporal.io/api/enums/v1"
+	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/client"
+
+	"drawbridge/activities"
+	"drawbridge/internal/effect"
 )
 
 // firstRuns asks the server for the first run of the workflow that calls: an owner's name holds it, and whoever has the same
@@ -15,6 +22,31 @@ type firstRuns struct {
 	client client.Client
 	mu     sync.Mutex
 	known  map[string]string // by run: it never changes
+}
+
+// fate is what has become of a workflow. One that was started again under the same ID is another one, and one that the server does not
+// know any more said nothing when it ended.
+func (f *firstRuns) fate(ctx context.Context, owner effect.Owner) (activities.Fate, error) {
+	id := owner.Workflow()
+	first := strings.TrimPrefix(string(owner), id+"/")
+	described, err := f.client.DescribeWorkflowExecution(ctx, id, "")
+	if err == nil && described.GetWorkflowExecutionInfo().GetFirstRunId() != first {
+		described, err = f.client.DescribeWorkflowExecution(ctx, id, first)
+	}
+	if _, unknown := errors.AsType[*serviceerror.NotFound](err); unknown {
+		return activities.FateAbandoned, nil
+	}
+	if err != nil {
+		return "", fmt.Errorf("look what has become of %s: %w", id, err)
+	}
+	switch described.GetWorkflowExecutionInfo().GetStatus() {
+	case enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING, enumspb.WORKFLOW_EXECUTION_STATUS_PAUSED:
+		return activities.FateOpen, nil
+	case enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED, enumspb.WORKFLOW_EXECUTION_STATUS_FAILED, enumspb.WORKFLOW_EXECUTION_STATUS_CANCELED:
+		return activities.FateEnded, nil
+	default: // terminated, timed out, or an earlier run of one that has ended since
+		return activities.FateAbandoned, nil
+	}
 }
 
 // knownRuns bounds the memory of first runs.

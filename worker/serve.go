@@ -14,6 +14,7 @@ import (
 	"go.uber.org/zap"
 
 	"drawbridge/activities"
+	"drawbridge/internal/notify"
 	"drawbridge/internal/secret"
 	"drawbridge/internal/source"
 	"drawbridge/internal/store"
@@ -99,14 +100,16 @@ func serve(ctx context.Context, o options, log *zap.Logger) error {
 	warehouses := newWarehouses(o.builds, secret.NewResolver(known))
 	defer warehouses.close()
 	callers := &firstRuns{client: c}
+	sender := notify.New(known)
 	for _, env := range o.environments {
 		site, err := newSite(env, o, s, warehouses)
 		if err != nil {
 			return err
 		}
-		changes := newBell(c, env, log)
+		changes, owes := newBell(c, env, workflows.Changed, log), newBell(c, env, workflows.Owed, log)
 		go changes.serve(ctx)
-		site.Changed, site.FirstRun = changes.ring, callers.of
+		go owes.serve(ctx)
+		site.Changed, site.Owes, site.FirstRun, site.Fate, site.Sender = changes.ring, owes.ring, callers.of, callers.fate, sender
 		if site.Schedules, err = newSchedules(c, env); err != nil {
 			return err
 		}

@@ -46,6 +46,8 @@ type BackfillState struct {
 	Target activities.Target `json:"target"`
 	Plan   backfill.Summary  `json:"plan"`
 	Rule   gate.Approval     `json:"rule"`
+	// Tells says that people are told what happens there.
+	Tells bool `json:"tells,omitempty"`
 	// Round counts the plans: the effects of each have keys of their own.
 	Round int               `json:"round"`
 	Line  conduct.LineState `json:"line"`
@@ -75,8 +77,10 @@ func (b *filling) at(step string) conduct.Scope {
 }
 
 func (b *filling) run(ctx workflow.Context) error {
+	workflow.GoNamed(ctx, "stalls", b.watchForStalls)
 	if b.in.State != nil {
 		b.Rule(b.in.Environment, b.state.Rule)
+		b.listen()
 	} else if over, err := b.begin(ctx); err != nil || over {
 		return err
 	}
@@ -140,6 +144,7 @@ func (b *filling) target(ctx workflow.Context) activities.Target {
 // by goes on by a plan.
 func (b *filling) by(p activities.FillPlan) {
 	b.state.Target, b.state.Plan, b.state.Rule, b.state.MaxFailures = p.Target, p.Summary, p.Rule, p.Summary.MaxFailures
+	b.state.Tells = p.Tells
 	b.Rule(b.in.Environment, p.Rule)
 	b.About(p.Summary.Release, p.Summary.Digest)
 }
@@ -160,7 +165,9 @@ func (b *filling) enter(ctx workflow.Context) error {
 	b.by(begun.FillPlan)
 	b.state.Last = workflow.Now(ctx)
 	b.state.Target.Tenure, b.state.Target.Epoch, b.state.Target.Swaps = begun.Tenure.Number, begun.Epoch, 0
+	b.listen()
 	if len(b.state.Plan.Over) == 0 {
+		b.started(ctx)
 		return nil
 	}
 	at := b.at("approval")
@@ -178,6 +185,7 @@ func (b *filling) enter(ctx workflow.Context) error {
 	if g.Decided != gate.Approve {
 		return conduct.Refused(at.Step, g.Why)
 	}
+	b.started(ctx)
 	return nil
 }
 
@@ -350,6 +358,7 @@ func (b *filling) failed(ctx workflow.Context) (left bool, err error) {
 		Verdict:  gate.Verdict{Outcome: gate.Inconclusive, Reason: names},
 	}
 	if !s.Line.Over(b.slices()) {
+		b.tooMany(ctx)
 		question.Choices = []gate.Choice{gate.Retry, gate.Proceed, gate.Keep}
 		question.Question = fmt.Sprintf("%s failed, more than %d: try again (drawbridge retry-failed), go on with the others (proceed), or end here (keep)?", count(len(s.Line.Failed), "partition"), s.MaxFailures)
 	}

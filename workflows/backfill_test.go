@@ -37,6 +37,7 @@ type filler struct {
 	poison map[partition.Key]bool                                      // what cannot be built
 	before func(activities.FillInput) (activities.Filled, bool, error) // instead of a call; false: nothing is in the way
 	edge   int                                                         // partitions until a call hands over
+	tells  bool                                                        // people are told what happens
 }
 
 func newFiller(partitions int) *filler {
@@ -59,7 +60,7 @@ func (f *filler) plan(in activities.PlanFillInput) (activities.FillPlan, error) 
 	f.asked.Ask, f.asked.Environment, f.asked.Release, f.asked.Tenure = in.Ask, in.Target.Environment, f.active.Release, f.active.Number
 	target := in.Target
 	target.Release = f.active.Release
-	return activities.FillPlan{Target: target, Summary: backfill.Summarize(f.asked, partition.Scheme{By: partition.Range, Column: "n", Size: 1})}, nil
+	return activities.FillPlan{Target: target, Summary: backfill.Summarize(f.asked, partition.Scheme{By: partition.Range, Column: "n", Size: 1}), Tells: f.tells}, nil
 }
 
 func (f *filler) begin(in activities.BeginFillInput) (activities.BegunFill, error) {

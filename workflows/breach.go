@@ -12,6 +12,7 @@ import (
 	"drawbridge/internal/breach"
 	"drawbridge/internal/fault"
 	"drawbridge/internal/gate"
+	"drawbridge/internal/notice"
 	"drawbridge/internal/pipeline"
 	"drawbridge/internal/plan"
 	"drawbridge/workflows/conduct"
@@ -31,11 +32,13 @@ func (x *crossing) breached(ctx workflow.Context, seen activities.Look) error {
 		x.progress.Breached++
 		if bits.OnesCount(uint(x.progress.Breached)) == 1 {
 			x.Tell(ctx, at, fmt.Sprintf("still breached, for %s: %s", count(x.progress.Breached, "look"), v.Reason))
+			x.tell(ctx, notice.WatchStillBreached, fmt.Sprintf("a watch check of %s fails still, for %s", x.env.Name, count(x.progress.Breached, "look")), v)
 		}
 		return nil
 	}
 	x.progress.Breached = 0
 	x.Tell(ctx, at, "watch breached: "+v.Reason)
+	x.tell(ctx, notice.WatchBreached, "a watch check of "+x.env.Name+" fails", v)
 	if err := x.guilty(mine, v); err != nil {
 		return err
 	}
@@ -66,6 +69,17 @@ func (x *crossing) breached(ctx workflow.Context, seen activities.Look) error {
 		x.progress.Kept = append(x.progress.Kept, b.Check)
 	}
 	return nil
+}
+
+// tell has people told of what a look has found. Each look is an event of its own.
+func (x *crossing) tell(ctx workflow.Context, kind notice.Kind, what string, v gate.Verdict) {
+	x.Announce(ctx, x.env.Name, notice.Event{
+		ID: fmt.Sprintf("look-%d", x.shown.Looks), Kind: kind, What: what, Why: v.Reason, Numbers: conduct.Numbers(worstFirst(v.Evidence)),
+		Commands: []string{
+			"drawbridge status " + x.target.Release.String(),
+			fmt.Sprintf("drawbridge rollback %s --env %s --reason TEXT", x.target.Release.Pipeline, x.env.Name),
+		},
+	})
 }
 
 // judged is what a look at which checks failed says: its verdict, the failing checks about which nobody has said to keep what is

@@ -12,6 +12,7 @@ import (
 	"drawbridge/internal/fault"
 	"drawbridge/internal/gate"
 	"drawbridge/internal/generation"
+	"drawbridge/internal/notice"
 	"drawbridge/internal/plan"
 	"drawbridge/internal/release"
 	"drawbridge/workflows/conduct"
@@ -112,6 +113,9 @@ func (x *crossing) preflight(ctx workflow.Context) error {
 		x.About(called, x.summary.Digest)
 	}
 	x.Rule(x.env.Name, entered.Rule)
+	if entered.Tells {
+		x.Listen(x.target)
+	}
 	_, err = Recheck.Do(ctx, x.Conductor, x.at("preflight"), "preflight "+x.env.Name, activities.RecheckInput{Target: x.target, Plan: x.summary.Digest})
 	return err
 }
@@ -240,7 +244,7 @@ func (x *crossing) publishCanary(ctx workflow.Context) error {
 		return err
 	}
 	x.shown.SlicesDone = 1
-	x.live(in.Activate)
+	x.live(ctx, in.Activate)
 	return nil
 }
 
@@ -315,7 +319,7 @@ func (x *crossing) publishRest(ctx workflow.Context) error {
 				return err
 			}
 			x.shown.SlicesDone++
-			x.live(in.Activate)
+			x.live(ctx, in.Activate)
 			x.Tell(ctx, x.at(plan.StepPublishRest), fmt.Sprintf("published step %d of %d", item+2, x.env.Slices))
 			return nil
 		},
@@ -365,10 +369,23 @@ func (x *crossing) build(ctx workflow.Context, at conduct.Scope, summary string,
 func slice(item int) string { return fmt.Sprintf("slice-%d", item+1) }
 
 // live says that the release became the active one, in the transaction of its last publish.
-func (x *crossing) live(activated bool) {
-	if activated {
-		x.shown.State = "live"
+func (x *crossing) live(ctx workflow.Context, activated bool) {
+	if !activated {
+		return
 	}
+	x.shown.State = "live"
+	e := notice.Event{
+		Kind: notice.DeploymentLive, What: fmt.Sprintf("%s is live in %s", x.target.Release, x.env.Name), Why: x.in.Reason,
+		Numbers: []notice.Number{{Name: "partitions published", Value: fmt.Sprint(x.env.Partitions)}, {Name: "transactions", Value: fmt.Sprint(x.env.Slices)}},
+		Commands: []string{
+			"drawbridge status " + x.target.Release.String(),
+			fmt.Sprintf("drawbridge rollback %s --env %s --reason TEXT", x.target.Release.Pipeline, x.env.Name),
+		},
+	}
+	if long := x.env.Watch.For; long > 0 {
+		e.What += fmt.Sprintf(", and is watched for %s", long)
+	}
+	x.Announce(ctx, x.env.Name, e)
 }
 
 // attest states, signed, that the release passed this environment, and drops the shadow. A cancel that comes now is too late for this

@@ -98,14 +98,17 @@ func newDeployment(ctx workflow.Context, in DeploymentInput) (*deployment, error
 	if err != nil {
 		return nil, err
 	}
-	d.learn()
+	d.learn(ctx)
 	return d, nil
 }
 
-// learn takes the rules by which the gates of the plan's environments are decided.
-func (d *deployment) learn() {
+// learn takes the rules by which the gates of the plan's environments are decided, and in which of them people are told.
+func (d *deployment) learn(ctx workflow.Context) {
 	for _, env := range d.summary.Environments {
 		d.Rule(env.Name, env.Approval)
+		if env.Tells {
+			d.Listen(d.target(ctx, env.Name))
+		}
 	}
 }
 
@@ -150,7 +153,7 @@ func (d *deployment) prepare(ctx workflow.Context) error {
 	}
 	d.summary, d.document = computed.Summary, computed.Markdown
 	d.About(d.summary.Release, d.summary.Digest)
-	d.learn()
+	d.learn(ctx)
 	for _, env := range d.summary.Environments {
 		d.crossings = append(d.crossings, Crossing{Environment: env.Name, State: "waiting", Slices: env.Slices, Lanes: env.Lanes})
 	}

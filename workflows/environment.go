@@ -2,6 +2,7 @@ package workflows
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"go.temporal.io/sdk/temporal"
@@ -24,6 +25,8 @@ const (
 	HouseQuery = "house"
 	// Changed is a signal: something has changed in the environment.
 	Changed = "changed"
+	// Owed is a signal: people are to be told something.
+	Owed = "owed"
 )
 
 const (
@@ -60,11 +63,12 @@ type Answer struct {
 	activities.InspectResult
 }
 
-// Environment answers questions about an environment and keeps house there. It keeps nothing that the ledgers lack: to
+// Environment answers questions about an environment, keeps house there, and has people told what they are owed. It keeps nothing that the ledgers lack: to
 // terminate it loses nothing, whoever asks or changes something next starts it again, and no change waits for it.
 //
 //	ask ──→ Inspect ──→ the answer            changed ──┐
 //	    └─→ a number ─→ Examine ─→ answer?    an hour ──┴──→ Survey → Housekeep, house by house
+//	owed, or when something is due ─→ Deliver
 //
 //	a day, or 500 questions → what is asked is answered → continues as new
 func Environment(ctx workflow.Context, in EnvironmentInput) error {
@@ -84,6 +88,8 @@ func Environment(ctx workflow.Context, in EnvironmentInput) error {
 	}
 	workflow.SetCurrentDetails(ctx, "nobody has looked yet")
 	workflow.Go(ctx, e.listen)
+	workflow.Go(ctx, e.hear)
+	workflow.Go(ctx, e.tell)
 	return e.run(ctx)
 }
 
@@ -113,6 +119,46 @@ type environment struct {
 	next time.Time     // when house is kept
 	last time.Time     // when it was
 	rest time.Duration // before the next round, while changes go on
+
+	due     time.Time // when people are to be told something; zero: nothing that is known
+	telling bool      // they are being told now
+}
+
+// hear hears that people are owed something.
+func (e *environment) hear(ctx workflow.Context) {
+	owed := workflow.GetSignalChannel(ctx, Owed)
+	for owed.Receive(ctx, nil) {
+		e.due = workflow.Now(ctx)
+	}
+}
+
+// untoldRest is the rest after people could not be told at all.
+const untoldRest = time.Minute
+
+// tell has people told what they are owed, when it is due. It waits for no house to be kept.
+func (e *environment) tell(ctx workflow.Context) {
+	for {
+		if workflow.Await(ctx, func() bool { return !e.due.IsZero() && !e.closing }) != nil {
+			return
+		}
+		if due := e.due; due.After(workflow.Now(ctx)) {
+			if _, err := workflow.AwaitWithOptions(ctx, workflow.AwaitOptions{
+				Timeout: due.Sub(workflow.Now(ctx)), TimerOptions: workflow.TimerOptions{Summary: "tell people"},
+			}, func() bool { return e.due.Before(due) || e.closing }); err != nil {
+				return
+			}
+			continue
+		}
+		e.due, e.telling = time.Time{}, true
+		done, err := Deliver.Try(ctx, e.in.Environment, "tell people in "+e.in.Environment, activities.DeliverInput(e.in))
+		e.telling = false
+		if err != nil {
+			done.Next = workflow.Now(ctx).Add(untoldRest)
+		}
+		if e.due.IsZero() || !done.Next.IsZero() && done.Next.Before(e.due) {
+			e.due = done.Next
+		}
+	}
 }
 
 // listen hears of changes.
@@ -151,7 +197,9 @@ func (e *environment) run(ctx workflow.Context) error {
 		if pause := due.Sub(workflow.Now(ctx)); pause > 0 {
 			if _, err := workflow.AwaitWithOptions(ctx, workflow.AwaitOptions{
 				Timeout: pause, TimerOptions: workflow.TimerOptions{Summary: "keep house"},
-			}, func() bool { return e.next.Before(due) || e.asked >= environmentAsks }); err != nil {
+			}, func() bool {
+				return e.next.Before(due) || e.asked >= environmentAsks || workflow.GetInfo(ctx).GetContinueAsNewSuggested()
+			}); err != nil {
 				return err
 			}
 		}
@@ -162,7 +210,7 @@ func (e *environment) run(ctx workflow.Context) error {
 		}
 	}
 	e.closing = true
-	if err := workflow.Await(ctx, func() bool { return e.open == 0 && workflow.AllHandlersFinished(ctx) }); err != nil {
+	if err := workflow.Await(ctx, func() bool { return e.open == 0 && !e.telling && workflow.AllHandlersFinished(ctx) }); err != nil {
 		return err
 	}
 	return workflow.NewContinueAsNewError(ctx, EnvironmentName, e.in)
@@ -179,6 +227,9 @@ func (e *environment) keep(ctx workflow.Context) error {
 	lines := []string{}
 	if err != nil {
 		lines = append(lines, "could not look: "+conduct.Reason(err), "")
+	}
+	if slices.ContainsFunc(seen, func(s activities.Surveyed) bool { return s.Tells }) {
+		e.due = workflow.Now(ctx) // this run may not know of what the ledgers have
 	}
 	for _, s := range seen {
 		if s.Unreached != "" {

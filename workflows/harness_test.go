@@ -22,6 +22,7 @@ import (
 	"drawbridge/activities"
 	"drawbridge/internal/gate"
 	"drawbridge/internal/generation"
+	"drawbridge/internal/notice"
 	"drawbridge/internal/partition"
 	"drawbridge/internal/pipeline"
 	"drawbridge/internal/pipeline/scaffold"
@@ -55,6 +56,9 @@ type effects struct {
 	hold      func(activities.HoldInput) ([]activities.Held, error)
 	due       func(activities.DueInput) (activities.Due, error)
 	missing   func(activities.MissingInput) (activities.Missing, error)
+	announce  func(activities.AnnounceInput) error
+	told      []notice.Event // what people were to be told, where they listen
+	deliver   func() (activities.Delivered, error)
 	clock     func() time.Time // of turn-backs
 	revenue   float64          // before a publish
 	filler    *filler          // of backfills
@@ -184,6 +188,8 @@ func smooth(t *testing.T, environments ...plan.EnvironmentSummary) *effects {
 		return activities.InspectResult{}, nil
 	}
 	e.housekeep = func(activities.House) error { return nil }
+	e.announce = func(activities.AnnounceInput) error { return nil }
+	e.deliver = func() (activities.Delivered, error) { return activities.Delivered{}, nil }
 	e.look = func(activities.LookInput) (activities.Look, error) {
 		return activities.Look{Verdict: gate.Verdict{Outcome: gate.Pass, Reason: "1 check passed"}}, nil
 	}
@@ -339,7 +345,8 @@ func (e *effects) bound() (control, build []conduct.Bound) {
 			t, err := e.ledgers[in.Target.Environment].Enter(ctx, release.Tenure{
 				Release: called, Config: in.Target.Config, Kind: in.Kind, Owner: string(in.Target.Owner), Plan: in.Plan, By: in.By, Reason: in.Reason,
 			}, in.Target.Effect("enter", "", 0), []string{"fct_orders"}, in.Exclusive)
-			return activities.Entered{Tenure: t, Rule: e.sites[in.Target.Environment].Policy.Approval}, activities.ApplicationError(err)
+			policy := e.sites[in.Target.Environment].Policy
+			return activities.Entered{Tenure: t, Rule: policy.Approval, Tells: policy.Notify.Tells()}, activities.ApplicationError(err)
 		}),
 		conduct.Effect(workflows.BeginWatch, func(ctx context.Context, in activities.Target) error {
 			e.called("BeginWatch " + in.Environment)
@@ -439,6 +446,23 @@ func (e *effects) bound() (control, build []conduct.Bound) {
 		conduct.Effect(workflows.Housekeep, func(_ context.Context, in activities.HousekeepInput) error {
 			e.called("Housekeep " + in.House.Schema)
 			return activities.ApplicationError(e.housekeep(in.House))
+		}),
+		conduct.Effect(workflows.Announce, func(_ context.Context, in activities.AnnounceInput) error {
+			e.called("Announce " + in.Target.Environment)
+			if err := e.announce(in); err != nil {
+				return activities.ApplicationError(err)
+			}
+			e.mu.Lock()
+			defer e.mu.Unlock()
+			for _, told := range in.Events {
+				told.Environment = in.Target.Environment
+				e.told = append(e.told, told)
+			}
+			return nil
+		}),
+		workflows.Deliver.Bind(func(context.Context, activities.DeliverInput) (activities.Delivered, error) {
+			e.called("Deliver")
+			return e.deliver()
 		}),
 		workflows.PlanBackfill.Bind(func(_ context.Context, in activities.PlanFillInput) (activities.FillPlan, error) {
 			e.called("PlanBackfill " + in.Target.Environment)

@@ -77,6 +77,8 @@ const (
 	Survey    conduct.Call[aside, activities.SurveyInput, []activities.Surveyed] = "Survey"
 	Housekeep conduct.Call[aside, activities.HousekeepInput, conduct.None]       = "Housekeep"
 	SetHold   conduct.Call[control, activities.HoldInput, []activities.Held]     = "SetHold"
+	Deliver   conduct.Call[aside, activities.DeliverInput, activities.Delivered] = "Deliver"
+	Announce                                                                     = conduct.Announce
 
 	BeginTurnBack     conduct.Call[settling, activities.BeginInput, activities.Began]      = "BeginTurnBack"
 	BeginCompensation conduct.Call[settling, activities.CompensateInput, activities.Began] = "BeginCompensation"
@@ -108,6 +110,7 @@ func Activities() []conduct.Activity {
 		PlanBackfill.By(BackfillName), BeginBackfill.By(BackfillName), FillSlice.By(BackfillName), EndBackfill.By(BackfillName),
 		Expand.By(DeploymentName, RunName), Publish.By(DeploymentName, RunName), AttachShadow.By(DeploymentName), DropShadow.By(DeploymentName),
 		Survey.By(EnvironmentName), Housekeep.By(EnvironmentName), SetHold.By(HoldName),
+		Announce.By(DeploymentName, RunName, BackfillName, RollbackName, RecoveryName), Deliver.By(EnvironmentName),
 		BeginTurnBack.By(RollbackName), BeginCompensation.By(DeploymentName), BeginRecovery.By(RecoveryName),
 		SwapPass.By(DeploymentName, RollbackName, RecoveryName), RebuildPass.By(DeploymentName, RollbackName, RecoveryName),
 		EndTurnBack.By(DeploymentName, RollbackName, RecoveryName), FindRemains.By(RecoveryName),

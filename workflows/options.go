@@ -11,10 +11,10 @@ import (
 )
 
 // ControlQueue is the task queue of an environment's short control work: observe, publish, compensate.
-func ControlQueue(environment string) string { return "drawbridge-" + environment }
+func ControlQueue(environment string) string { return conduct.ControlQueue.Of(environment) }
 
 // BuildQueue is the task queue of an environment's long work: loads, builds, comparisons.
-func BuildQueue(environment string) string { return "drawbridge-" + environment + "-build" }
+func BuildQueue(environment string) string { return conduct.BuildQueue.Of(environment) }
 
 // retry is for every effect: transient failures are tried again for about ten minutes, long enough for a failover of
 // Postgres; then a person is asked. Faults are not retried: they say so themselves.

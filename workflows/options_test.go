@@ -45,7 +45,7 @@ func TestEveryActivityIsTakenOverWithinSeconds(t *testing.T) {
 	turned.deployed("prod", "2026-01-30", "2026-01-31")
 	turned.ledgers["prod"].published(candidate(), release.ByRun, "run/shop/prod/1", "2026-01-31")
 	house := smooth(t, crossing("dev"))
-	house.survey = []activities.Surveyed{{House: activities.House{Schema: "shop_dev"}}}
+	house.survey = []activities.Surveyed{{House: activities.House{Schema: "shop_dev"}, Tells: true}}
 	planned := deployInput("dev")
 	planned.Plan = planDigest
 	asked := crossing("dev")
@@ -67,7 +67,7 @@ func TestEveryActivityIsTakenOverWithinSeconds(t *testing.T) {
 	}{
 		{deployed, workflows.DeploymentName, deployInput("dev"), []func(*testsuite.TestWorkflowEnvironment){decide(time.Minute, yes("approval-dev"), answered(t))}},
 		{smooth(t, crossing("dev")), workflows.DeploymentName, planned, nil},
-		{smooth(t, asked), workflows.DeploymentName, deployInput("dev"), []func(*testsuite.TestWorkflowEnvironment){decide(time.Minute, no, answered(t))}},
+		{smooth(t, asked).listening("dev"), workflows.DeploymentName, deployInput("dev"), []func(*testsuite.TestWorkflowEnvironment){decide(time.Minute, no, answered(t))}},
 		{turned, workflows.RollbackName, rollbackInput(), nil},
 		{filled, workflows.BackfillName, filled.backfillInput(), nil},
 		{left, workflows.RecoveryName, recovery, []func(*testsuite.TestWorkflowEnvironment){func(env *testsuite.TestWorkflowEnvironment) {

@@ -97,6 +97,9 @@ func (r recovery) environment(ctx workflow.Context, env string) (all recovered) 
 		return all
 	}
 	r.Rule(env, found.Rule)
+	if found.Tells && len(found.Places) > 0 {
+		r.Listen(found.Places[0].Target)
+	}
 	for _, place := range found.Places {
 		all.add(r.place(ctx, place))
 	}

@@ -55,6 +55,11 @@ func (r *rollback) at(step string) conduct.Scope {
 
 func (r *rollback) turnBack(ctx workflow.Context) turnBack {
 	r.Rule(r.in.Environment, r.state.Began.Rule)
+	if r.state.Began.Tells {
+		target := r.state.Began.Target
+		target.Owner = owner(ctx)
+		r.Listen(target)
+	}
 	return turnBack{Conductor: r.Conductor, state: r.state, owner: owner(ctx), verify: r.in.Verify, grown: r.grown}
 }
 

@@ -55,6 +55,9 @@ func (r *run) run(ctx workflow.Context) error {
 		return err
 	}
 	r.Rule(in.Environment, entered.Rule)
+	if entered.Tells {
+		r.Listen(target)
+	}
 	if !entered.Tenure.None() && entered.Tenure.Release.Digest != release.Digest {
 		return fault.Newf(fault.Refused, "run", release.String(), "run what is active, or deploy this one: drawbridge deploy "+release.String()+" --to "+in.Environment,
 			entered.Tenure.Release.String()+" is active in "+in.Environment)

@@ -178,6 +178,9 @@ func (c *compensation) attempt(ctx workflow.Context, out *conduct.Outcome) error
 		return nil
 	}
 	c.Rule(at.Environment, began.Rule)
+	if began.Tells && !c.Listens(at.Environment) {
+		c.Listen(c.target)
+	}
 	out.Changed = true
 	tellSchedule(ctx, c.Conductor, at, began.Schedule)
 	t := turnBack{Conductor: c.Conductor, state: &TurnBackState{Began: began, Round: c.round}, owner: c.target.Owner, grown: func(workflow.Context) error { return nil }}

@@ -133,6 +133,6 @@ func TestJSONIsHarmlessAndTheSame(t *testing.T) {
 func TestAProposedCommandIsOneCommand(t *testing.T) {
 	t.Parallel()
 	g := gate.Gate{Name: "approval-prod;reboot", Choices: []gate.Choice{gate.Approve}}
-	require.Equal(t, []string{`drawbridge approve 'shop@$(id)' --gate 'approval-prod;reboot' --reason TEXT`}, decideLines("deploy/shop/$(id)", g))
+	require.Equal(t, []string{`drawbridge approve 'shop@$(id)' --gate 'approval-prod;reboot' --reason TEXT`}, g.Commands(typed("deploy/shop/$(id)")))
 	require.Equal(t, `'it'\''s'`, word("it's"))
 }

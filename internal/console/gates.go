@@ -27,7 +27,7 @@ func Questions(views []view.View) (open []Question, mute []view.View) {
 		}
 		for _, g := range v.Gates {
 			if g.Decided == "" {
-				open = append(open, Question{ID: v.ID, Title: view.Title(v.Status), Gate: g, Commands: decideLines(v.ID, g)})
+				open = append(open, Question{ID: v.ID, Title: view.Title(v.Status), Gate: g, Commands: g.Commands(typed(v.ID))})
 			}
 		}
 	}
@@ -70,7 +70,7 @@ func (p *page) gate(id string, g gate.Gate) {
 		p.hang("  ", "    ", inkf("%s", rule))
 	}
 	p.blank()
-	p.next(decideLines(id, g)...)
+	p.next(g.Commands(typed(id))...)
 }
 
 // rule says who has to decide, and until when.
@@ -97,28 +97,6 @@ func typed(id string) string {
 		return pipeline + "@" + version
 	}
 	return id
-}
-
-// decideLines are the commands that decide a gate, one per choice. They name the plan that is shown, so that a line that is
-// kept decides no other one.
-func decideLines(id string, g gate.Gate) []string {
-	about := word(typed(id)) + " --gate " + word(g.Name)
-	if g.Plan != "" {
-		about += " --plan " + word(gate.Short(g.Plan))
-	}
-	lines := make([]string, 0, len(g.Choices)+1)
-	for _, c := range g.Choices {
-		verb, choice := "decide", " --choice "+word(string(c))
-		if c == gate.Approve || c == gate.Reject {
-			verb, choice = string(c), ""
-		}
-		line := "drawbridge " + verb + " " + about + choice
-		lines = append(lines, line+" --reason TEXT")
-		if (c == gate.Reject || c == gate.Rollback) && len(g.Earlier) > 0 {
-			lines = append(lines, line+" --compensate all --reason TEXT  # takes back "+word(strings.Join(g.Earlier, " "))+" too")
-		}
-	}
-	return lines
 }
 
 // Decided is the answer of approve, reject and decide.

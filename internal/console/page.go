@@ -1,11 +1,12 @@
 package console
 
 import (
-	"regexp"
 	"strings"
 
 	"charm.land/lipgloss/v2"
 	"charm.land/lipgloss/v2/table"
+
+	"drawbridge/internal/shell"
 )
 
 // page is the text of a screen while it is written.
@@ -121,12 +122,5 @@ func columns(rows [][]any) [][]string {
 	return cells
 }
 
-var plainWord = regexp.MustCompile(`^[A-Za-z0-9_./@:=,+-]+$`)
-
 // word is text as one word of a shell's line: names come from others, and the lines are there to be copied.
-func word(text string) string {
-	if plainWord.MatchString(text) {
-		return text
-	}
-	return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'"
-}
+func word(text string) string { return shell.Word(text) }

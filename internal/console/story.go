@@ -85,7 +85,7 @@ func (p *page) newWaits(t *Story, s workflows.Status) {
 	}
 	for _, g := range s.Gates {
 		if t.Through && g.Decided == "" {
-			wait(fmt.Sprint("gate ", g.Name, g.Plan, g.OpenedAt.UnixNano()), decideLines(t.ID, g)...)
+			wait(fmt.Sprint("gate ", g.Name, g.Plan, g.OpenedAt.UnixNano()), g.Commands(typed(t.ID))...)
 		}
 	}
 	if s.Paused != nil && s.Paused.Held != nil {

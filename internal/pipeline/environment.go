@@ -136,6 +136,7 @@ func (b *builder) policy(file string, content []byte) Policy {
 		},
 	}
 	p.Throttle = limits(root.Get("throttle"))
+	p.Notify = b.notify(root.Get("notify"))
 	b.approval(approval, p.Approval)
 	if p.Backfill.MaxFailures > mostFailures {
 		b.problems.Add(backfill.Get("max_failures").At, fmt.Sprintf("at most %d failures can be listed", mostFailures), "lower it: what fails that often is not a matter of single partitions")

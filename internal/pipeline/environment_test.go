@@ -8,6 +8,7 @@ import (
 
 	"drawbridge/internal/fault"
 	"drawbridge/internal/gate"
+	"drawbridge/internal/notice"
 	"drawbridge/internal/pipeline"
 )
 
@@ -43,6 +44,16 @@ func TestParsePolicyRefuses(t *testing.T) {
 		"no connection":                       {"policy.prod.yaml", "connections: {}", "must not be empty"},
 		"a schema of the server":              {"policy.prod.yaml", "connections: {main: {url: 'postgres://u@h/d', schemas: {write: [pg_catalog]}}}", "pg_catalog is the server's own"},
 		"a relative root":                     {"policy.prod.yaml", "sources: {roots: [files]}", "must be an absolute path"},
+		"a webhook that is no reference":      {"policy.prod.yaml", "notify: {receivers: {team: {webhook: 'https://hooks.example.com/T0'}}}", "webhook: must be a reference such as"},
+		"a receiver that nothing reaches":     {"policy.prod.yaml", "notify: {receivers: {team: {severity: warning}}}", "nothing says how the receiver is told"},
+		"a receiver with two ways":            {"policy.prod.yaml", "notify: {receivers: {team: {webhook: '${env:HOOK}', mail: {server: 'mail:25', from: a@b.c, to: [d@e.f]}}}}", "by a webhook or by mail"},
+		"a receiver that nobody can be":       {"policy.prod.yaml", "notify: {receivers: {Team: {webhook: '${env:HOOK}'}}}", "the name of a receiver must be"},
+		"nobody who is told":                  {"policy.prod.yaml", "notify: {receivers: {}}", "must not be empty"},
+		"an event that never happens":         {"policy.prod.yaml", "notify: {receivers: {team: {webhook: '${env:HOOK}', kinds: [gate_open]}}}", "gate_opened"},
+		"a password that anybody could read":  {"policy.prod.yaml", "notify: {receivers: {team: {mail: {server: 'mail:25', from: a@b.c, to: [d@e.f], user: u, password: '${env:P}', tls: none}}}}", "the password would be sent unencrypted"},
+		"a user without a password":           {"policy.prod.yaml", "notify: {receivers: {team: {mail: {server: 'mail:25', from: a@b.c, to: [d@e.f], user: u}}}}", "a login has a user and a password"},
+		"a mail server without a port":        {"policy.prod.yaml", "notify: {receivers: {team: {mail: {server: mail, from: a@b.c, to: [d@e.f]}}}}", "server: must be host:port"},
+		"an address that is none":             {"policy.prod.yaml", "notify: {receivers: {team: {mail: {server: 'mail:25', from: nobody, to: [d@e.f]}}}}", "from: must be a mail address"},
 		"a freeze window":                     {"policy.prod.yaml", "freeze: []", "not supported yet: freeze"},
 		"more failures than can be listed":    {"policy.prod.yaml", "backfill: {max_failures: 101}", "at most 100 failures can be listed"},
 		"limits":                              {"policy.prod.yaml", "limits: {}", "not supported yet: limits"},
@@ -59,6 +70,27 @@ func TestParsePolicyRefuses(t *testing.T) {
 			require.Equal(t, fault.Invalid, fault.ClassOf(err))
 		})
 	}
+}
+
+func TestParsePolicyReadsWhoIsTold(t *testing.T) {
+	t.Parallel()
+	p, err := pipeline.ParsePolicy("policy.prod.yaml", []byte(`notify:
+  receivers:
+    team: {webhook: "${env:HOOK}", owners: [sales], kinds: [run_failed]}
+    oncall: {mail: {server: "mail:587", from: a@b.c, to: [d@e.f, g@h.i]}, severity: critical}
+  remind: 8h
+`))
+	require.NoError(t, err)
+	require.Equal(t, pipeline.Notify{
+		Receivers: map[string]pipeline.Receiver{
+			"team": {Webhook: "${env:HOOK}", Filter: notice.Filter{Owners: []string{"sales"}, Kinds: []notice.Kind{notice.RunFailed}, Severity: notice.Info}},
+			"oncall": {
+				Mail:   &pipeline.Mail{Server: "mail:587", From: "a@b.c", To: []string{"d@e.f", "g@h.i"}, TLS: pipeline.StartTLS},
+				Filter: notice.Filter{Severity: notice.Critical},
+			},
+		},
+		Remind: 8 * time.Hour, Expiring: 4 * time.Hour,
+	}, p.Notify)
 }
 
 func TestParseConfigTakesTheEnvironmentFromTheName(t *testing.T) {

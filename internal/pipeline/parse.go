@@ -56,6 +56,7 @@ func (b *builder) pipeline(root strictyaml.Value) *Pipeline {
 		Version:     strictyaml.As[string](root.Get("version")),
 		Owner:       strictyaml.As[string](root.Get("owner")),
 		Description: strictyaml.As[string](root.Get("description")),
+		Runbook:     strictyaml.As[string](root.Get("runbook")),
 		Partition:   b.partition(root.Get("partition")),
 		Smoke:       Smoke{Latest: latest(root.Get("smoke")), MaxRuntime: strictyaml.As[time.Duration](root.Get("smoke").Get("max_runtime"))},
 		Pack:        b.pack(root.Get("pack")),

@@ -16,6 +16,8 @@ type Pipeline struct {
 	Version     string `json:"version"` // strict semver, from pipeline.yaml
 	Owner       string `json:"owner"`
 	Description string `json:"description,omitempty"`
+	// Runbook is where people read what to do when something is wrong: what they are told has it.
+	Runbook string `json:"runbook,omitempty"`
 	// Environments are those with a config, in the order in which a deployment crosses them.
 	Environments []string         `json:"environments,omitempty"`
 	Partition    partition.Scheme `json:"partition"`

@@ -28,6 +28,8 @@ type Policy struct {
 	Backfill      BackfillPolicy `json:"backfill"`
 	// Throttle are the limits of the warehouse's signals above which what builds waits, in the order in which they are written.
 	Throttle []throttle.Limit `json:"throttle,omitempty"`
+	// Notify says who is told what happens here.
+	Notify Notify `json:"notify,omitzero"`
 }
 
 // BackfillPolicy says how large a backfill may be without people being asked; 0 is no bound. What the ledger's history cannot

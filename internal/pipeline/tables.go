@@ -3,6 +3,7 @@ package pipeline
 import (
 	"regexp"
 
+	"drawbridge/internal/notice"
 	"drawbridge/internal/schedule"
 	"drawbridge/internal/strictyaml"
 )
@@ -64,6 +65,9 @@ var (
 	absolutePattern    = regexp.MustCompile(`^/.+`)
 	schemaPattern      = regexp.MustCompile(`^[a-z_][a-z0-9_]{0,47}$`)
 	referencePattern   = regexp.MustCompile(`^\$\{(env|file):[^{}]+\}$`)
+	webPattern         = regexp.MustCompile(`^https?://[^\s<>"]+$`)
+	mailPattern        = regexp.MustCompile(`^[^\s@<>,]+@[^\s@<>,]+$`)
+	serverPattern      = regexp.MustCompile(`^[A-Za-z0-9_.-]+:[0-9]{1,5}$`)
 )
 
 const identifierWords = "a lower-case identifier of at most 40 letters, digits and underscores"
@@ -92,6 +96,7 @@ func pipelineShape() strictyaml.Shape {
 		},
 		strictyaml.Key{Name: "owner", Required: true, Shape: strictyaml.Sentence(), Doc: "Who is asked and told.", Examples: []string{"sales-data", "team-b"}},
 		strictyaml.Key{Name: "description", Shape: strictyaml.Sentence(), Doc: "What a row of the data is.", Examples: []string{"Orders of the shop.", "Other words."}},
+		strictyaml.Key{Name: "runbook", Shape: strictyaml.Matching(webPattern, "a URL that begins with https:// or http://"), Doc: "Where people read what to do when something is wrong; what they are told has the link.", Examples: []string{"https://wiki.example.com/shop", "https://wiki.example.com/orders"}},
 		strictyaml.Key{
 			Name: "environments", Shape: strictyaml.ListOf(strictyaml.Matching(environmentPattern, "the name of an environment")),
 			Doc: "The environments in the order in which a deployment crosses them; each has a config.<env>.yaml. By default those with a config, in the order dev, staging, prod, then by name.", Examples: []string{"[dev, prod]", "[prod, dev]"},
@@ -281,10 +286,42 @@ func policyShape() strictyaml.Shape {
 				strictyaml.Key{Name: "max", Required: true, Shape: strictyaml.Shape{Kind: strictyaml.Number}, Doc: "The most that it may return.", Examples: []string{"100", "0.5"}},
 			))},
 		)},
+		strictyaml.Key{Name: "notify", Doc: "Who is told what happens here.", Shape: notifyShape()},
 		strictyaml.Key{Name: "freeze", Later: true},
 		strictyaml.Key{Name: "limits", Later: true},
 		strictyaml.Key{Name: "commands", Later: true},
 	)
+}
+
+func notifyShape() strictyaml.Shape {
+	reference := strictyaml.Matching(referencePattern, "a reference such as ${file:/run/secrets/name} or ${env:NAME}")
+	address := strictyaml.Matching(mailPattern, "a mail address")
+	return strictyaml.ObjectOf(
+		strictyaml.Key{Name: "receivers", Required: true, Doc: "Who is told, by a name of your own. Each is told of every event that it wants to hear of.", Shape: strictyaml.DictOf(strictyaml.ObjectOf(
+			strictyaml.Key{Name: "webhook", Shape: reference, Doc: "A reference to the URL to which events are posted, as JSON with a text that Slack and the like show.", Examples: []string{"${env:SLACK_URL}", "${file:/run/secrets/webhook}"}},
+			strictyaml.Key{Name: "mail", Doc: "Mail, in place of a webhook.", Shape: strictyaml.ObjectOf(
+				strictyaml.Key{Name: "server", Required: true, Shape: strictyaml.Matching(serverPattern, "host:port"), Doc: "The SMTP server: host:port.", Examples: []string{"smtp.example.com:587", "mail.example.com:465"}},
+				strictyaml.Key{Name: "from", Required: true, Shape: address, Doc: "The sender.", Examples: []string{"drawbridge@example.com", "data@example.com"}},
+				strictyaml.Key{Name: "to", Required: true, Shape: strictyaml.ListOf(address), Doc: "Who gets it.", Examples: []string{"[oncall@example.com]", "[oncall@example.com, sales@example.com]"}},
+				strictyaml.Key{Name: "user", Shape: strictyaml.Sentence(), Doc: "The login, where the server wants one.", Examples: []string{"drawbridge", "data"}},
+				strictyaml.Key{Name: "password", Shape: reference, Doc: "Its password. It is sent over an encrypted connection only.", Examples: []string{"${file:/run/secrets/smtp}", "${env:SMTP_PASSWORD}"}},
+				strictyaml.Key{Name: "tls", Shape: strictyaml.OneOf("starttls", "tls", "none"), Preset: "starttls", Doc: "How the connection is encrypted: after it has begun (starttls), from its first byte on (tls), or not at all.", Examples: []string{"starttls", "tls"}},
+			)},
+			strictyaml.Key{Name: "owners", Shape: strictyaml.ListOf(strictyaml.Sentence()), Doc: "Only about pipelines of these owners; all by default.", Examples: []string{"[sales-data]", "[sales-data, finance]"}},
+			strictyaml.Key{Name: "kinds", Shape: strictyaml.ListOf(strictyaml.OneOf(texts(notice.Kinds())...)), Doc: "Only events of these kinds; all by default.", Examples: []string{"[gate_opened, gate_expiring]", "[run_failed]"}},
+			strictyaml.Key{Name: "severity", Shape: strictyaml.OneOf(texts(notice.Severities())...), Preset: string(notice.Info), Doc: "Only events that matter at least so much.", Examples: []string{"warning", "critical"}},
+		)).AtLeastOne()},
+		strictyaml.Key{Name: "remind", Shape: strictyaml.Shape{Kind: strictyaml.Duration}, Preset: "24h", Doc: "How often an open gate is reminded of.", Examples: []string{"8h", "24h"}},
+		strictyaml.Key{Name: "expiring", Shape: strictyaml.Shape{Kind: strictyaml.Duration}, Preset: "4h", Doc: "How long before nobody can decide a gate any more that is said.", Examples: []string{"2h", "4h"}},
+	)
+}
+
+func texts[T ~string](all []T) []string {
+	out := make([]string, len(all))
+	for i, one := range all {
+		out[i] = string(one)
+	}
+	return out
 }
 
 // defaultConnections are those of a worker to which nobody gave any: a laptop.

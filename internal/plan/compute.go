@@ -239,7 +239,7 @@ func replace(d *time.Duration, with *time.Duration) {
 
 // shown estimates from what is live: a partition is expected to have as many rows as the output's others have on average.
 func (c crossing) shown(w work) Shown {
-	s := Shown{Live: map[string]int{}, OpenRuns: c.observed.OpenRuns, Schedule: c.observed.Schedule}
+	s := Shown{Live: map[string]int{}, OpenRuns: c.observed.OpenRuns, Schedule: c.observed.Schedule, Tells: c.policy.Notify.Tells()}
 	building := map[string]int64{}
 	for _, slice := range w.slices {
 		for _, item := range slice.Items {

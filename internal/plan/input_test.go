@@ -33,6 +33,7 @@ func TestEveryInputChangesThePlan(t *testing.T) {
 		".Pipeline.Outputs[0].Checks[1].Values":  "an expression has none",
 		".Pipeline.Environments":                 "whoever asks for the plan gives the environments in order",
 		".Pipeline.Pack":                         "what a build packs",
+		".Pipeline.Runbook":                      "what people are told has it",
 		".Pipeline.Tests":                        "what validation runs",
 		".Pipeline.Config":                       "the planner is given each environment's own",
 	}

@@ -136,6 +136,8 @@ type Shown struct {
 	OpenRuns   []string       `json:"open_runs,omitempty"`
 	Dependents []string       `json:"dependents,omitempty"`
 	Schedule   string         `json:"schedule,omitempty"` // of what is active
+	// Tells says that the environment's policy has somebody told what happens there.
+	Tells bool `json:"tells,omitempty"`
 }
 
 // Plan is pure data: what a deployment will do. Its digest is what approvals and applies name.

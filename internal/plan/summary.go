@@ -45,6 +45,8 @@ type EnvironmentSummary struct {
 	// Blocking counts all the blocking problems; Problems are the first ones, blocking before others.
 	Blocking int       `json:"blocking"`
 	Problems []Problem `json:"problems,omitempty"`
+	// Tells says that somebody is told what happens there.
+	Tells bool `json:"tells,omitempty"`
 }
 
 // Summarize cuts a plan down to at most MaxSummary bytes of JSON, whatever the number of its partitions and problems.
@@ -66,6 +68,7 @@ func (p Plan) summary(limit int) Summary {
 			Smoke: e.Smoke, SmokeMax: e.SmokeMax, Canary: e.Canary, Aside: len(e.Aside),
 			Slices: len(e.Slices), Partitions: Partitions(e.Slices), Lanes: e.Lanes,
 			Approval: e.Approval, Compensate: e.Compensate, Requires: e.Requires, Watch: e.Watch, RollbackTo: e.Rollback.To,
+			Tells: e.Shown.Tells,
 		}
 		es.Watch.Checks = nil
 		for _, step := range e.Steps {

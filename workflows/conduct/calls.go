@@ -17,6 +17,14 @@ const (
 	BuildQueue   Queue = "build"
 )
 
+// Of is the name of the queue in an environment.
+func (q Queue) Of(environment string) string {
+	if q == BuildQueue {
+		return "drawbridge-" + environment + "-build"
+	}
+	return "drawbridge-" + environment
+}
+
 // Options are the ways in which activities run: each is a type, so that a call names its own.
 type Options interface {
 	Queue() Queue

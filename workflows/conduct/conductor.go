@@ -8,6 +8,7 @@ import (
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
 
+	"drawbridge/activities"
 	"drawbridge/internal/fault"
 	"drawbridge/internal/gate"
 	"drawbridge/internal/release"
@@ -65,13 +66,18 @@ type Conductor struct {
 	// attributes says that all search attributes are registered: the starter could set them. Setting one that is not would
 	// block the workflow for ever.
 	attributes bool
+	// listeners are the environments in which people are told what happens; unsaid is what is not noted yet, announcing that it is being
+	// noted.
+	listeners  map[string]activities.Target
+	unsaid     []announcement
+	announcing bool
 	shown      [4]string // the attributes as they were set last: only a change is worth an event in history
 }
 
 // Open restores a header and sets every handler. It does not block. takes are the commands that this kind of workflow obeys.
 func Open(ctx workflow.Context, h Header, face Face, takes ...Kind) (*Conductor, error) {
 	h.By = fault.Bound(h.By)
-	c := &Conductor{head: h, face: face, takes: takes, rules: map[string]gate.Approval{}, attributes: true, stop: func() {}}
+	c := &Conductor{head: h, face: face, takes: takes, rules: map[string]gate.Approval{}, listeners: map[string]activities.Target{}, attributes: true, stop: func() {}}
 	attrs := workflow.GetTypedSearchAttributes(ctx)
 	for _, name := range Attributes() {
 		c.attributes = c.attributes && attrs.ContainsKey(temporal.NewSearchAttributeKeyKeyword(name))
@@ -120,9 +126,10 @@ func sweep[T any](ctx workflow.Context, name string, count func(workflow.Context
 	}
 }
 
-// drain counts every decision and command that has arrived, before the workflow continues as new or ends.
+// drain counts every decision and command that has arrived, and has noted what people are to be told, before the workflow continues
+// as new or ends.
 func (c *Conductor) drain(ctx workflow.Context) error {
-	if err := workflow.Await(ctx, func() bool { return workflow.AllHandlersFinished(ctx) }); err != nil {
+	if err := workflow.Await(ctx, func() bool { return workflow.AllHandlersFinished(ctx) && !c.announcing }); err != nil {
 		return err
 	}
 	sweep(ctx, Decide, c.heard)

@@ -93,6 +93,7 @@ func Nothing(workflow.Context, error) (Outcome, error) { return Outcome{}, nil }
 func (c *Conductor) Finish(ctx workflow.Context, stage Stage, at Scope, sentence string) {
 	c.head.Stage, c.head.Environment, c.head.Step, c.head.Sentence = stage, at.Environment, "", cut(sentence, sentenceLimit)
 	c.Tell(ctx, at, fmt.Sprintf("%s: %s", strings.ReplaceAll(string(stage), "_", " "), sentence))
+	c.ended(ctx, at.Environment)
 }
 
 // listed names the first of many.

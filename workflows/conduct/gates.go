@@ -93,6 +93,7 @@ func (c *Conductor) put(ctx workflow.Context, at Scope, g gate.Gate) (*question,
 	c.open = append(c.open, q)
 	c.head.Asked++
 	c.Tell(ctx, at, "waits at gate "+g.Name+": "+g.Question)
+	c.opened(ctx, q)
 	return q, nil
 }
 
@@ -124,6 +125,7 @@ func (c *Conductor) answer(ctx workflow.Context, q *question) (gate.Gate, error)
 	c.head.Gates = append(c.head.Gates, kept)
 	c.head.Gates = c.head.Gates[max(0, len(c.head.Gates)-decidedLimit):]
 	c.Tell(ctx, q.at, "gate "+q.Name+": "+q.Why)
+	c.closed(ctx, q)
 	return q.Gate, err
 }
 

@@ -296,6 +296,26 @@ CREATE TABLE ledger.sample (
 );
 CREATE INDEX sample_generation ON ledger.sample (generation, subject);
 
+-- What people are owed to be told of what has happened: a row for each event and receiver. It is kept for a while when they were told,
+-- so that nothing is owed twice.
+CREATE TABLE ledger.notice (
+  number   bigint GENERATED ALWAYS AS IDENTITY,
+  id       text NOT NULL,                  -- of the event
+  receiver text NOT NULL,                  -- as the policy names it
+  owner    text NOT NULL,                  -- the workflow whose event it is, with its first run
+  kind     text NOT NULL,
+  question text NOT NULL DEFAULT '',       -- the gate that it reminds of: it is owed only while that is open
+  event    jsonb NOT NULL,
+  due      timestamptz NOT NULL,           -- when they are told, or it is tried again
+  tries    int NOT NULL DEFAULT 0,         -- that have failed
+  failure  text NOT NULL DEFAULT '',       -- why the last one has
+  at       timestamptz NOT NULL DEFAULT now(),
+  told_at  timestamptz,
+  PRIMARY KEY (id, receiver)
+);
+CREATE INDEX notice_owed ON ledger.notice (receiver, due) WHERE told_at IS NULL;
+CREATE INDEX notice_owner ON ledger.notice (owner, kind);
+
 -- A published child is replaced, never written: its recorded checksum must stay true for a rollback to trust it.
 CREATE FUNCTION ledger.refuse_write() RETURNS trigger
 LANGUAGE plpgsql
