@@ -136,6 +136,8 @@ type Due struct {
 	Nothing string `json:"nothing,omitempty"`
 	// TurnBack is who turns back now: until that has ended nothing can run.
 	TurnBack string `json:"turn_back,omitempty"`
+	// Tells says that the environment's policy has somebody told what happens there.
+	Tells bool `json:"tells,omitempty"`
 }
 
 // Due says what is due at a time, by what is active now. It may be repeated.
@@ -151,7 +153,7 @@ func (a *Scheduling) Due(ctx context.Context, in DueInput) (Due, error) {
 	if err != nil {
 		return Due{}, err
 	}
-	out := Due{TurnBack: turnBack}
+	out := Due{TurnBack: turnBack, Tells: a.Site.Policy.Notify.Tells()}
 	if active == nil {
 		out.Nothing = "no release is active, or the one that is has no schedule"
 		return out, nil

@@ -110,7 +110,7 @@ func Activities() []conduct.Activity {
 		PlanBackfill.By(BackfillName), BeginBackfill.By(BackfillName), FillSlice.By(BackfillName), EndBackfill.By(BackfillName),
 		Expand.By(DeploymentName, RunName), Publish.By(DeploymentName, RunName), AttachShadow.By(DeploymentName), DropShadow.By(DeploymentName),
 		Survey.By(EnvironmentName), Housekeep.By(EnvironmentName), SetHold.By(HoldName),
-		Announce.By(DeploymentName, RunName, BackfillName, RollbackName, RecoveryName), Deliver.By(EnvironmentName),
+		Announce.By(DeploymentName, RunName, ScheduledName, BackfillName, RollbackName, RecoveryName), Deliver.By(EnvironmentName),
 		BeginTurnBack.By(RollbackName), BeginCompensation.By(DeploymentName), BeginRecovery.By(RecoveryName),
 		SwapPass.By(DeploymentName, RollbackName, RecoveryName), RebuildPass.By(DeploymentName, RollbackName, RecoveryName),
 		EndTurnBack.By(DeploymentName, RollbackName, RecoveryName), FindRemains.By(RecoveryName),

@@ -108,6 +108,9 @@ func (s *scheduled) due(ctx workflow.Context) (activities.Due, error) {
 		if err != nil {
 			return due, err
 		}
+		if due.Tells {
+			s.listen(target, due)
+		}
 		if due.TurnBack == "" {
 			if due.Nothing == "" {
 				s.About(due.Release, "")
@@ -118,6 +121,14 @@ func (s *scheduled) due(ctx workflow.Context) (activities.Due, error) {
 			return due, err
 		}
 	}
+}
+
+// listen has people told how it ends, about what is active.
+func (s *scheduled) listen(target activities.Target, due activities.Due) {
+	if due.Release.Digest != "" {
+		target.Release, target.Config = due.Release, due.Config
+	}
+	s.Listen(target)
 }
 
 // before runs a partition before the one that is due. Where its files are not there it is left out: that is for gaps to say, and not

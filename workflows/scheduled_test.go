@@ -14,6 +14,7 @@ import (
 	"drawbridge/activities"
 	"drawbridge/internal/fault"
 	"drawbridge/internal/gate"
+	"drawbridge/internal/notice"
 	"drawbridge/internal/partition"
 	"drawbridge/internal/release"
 	"drawbridge/internal/schedule"
@@ -42,7 +43,9 @@ func newMorning(t *testing.T) *morning {
 	e.due = func(in activities.DueInput) (activities.Due, error) {
 		m.asked = append(m.asked, in.At)
 		active, err := m.ledger.Active(t.Context(), "shop")
-		return activities.Due{Release: active.Release, Tenure: active.Number, Key: "2026-01-30", Before: m.before, WaitFor: m.waitFor}, err
+		return activities.Due{
+			Release: active.Release, Tenure: active.Number, Key: "2026-01-30", Before: m.before, WaitFor: m.waitFor, Tells: e.sites["prod"].Policy.Notify.Tells(),
+		}, err
 	}
 	e.missing = func(in activities.MissingInput) (activities.Missing, error) {
 		if m.absent(in.Partition) {
@@ -236,4 +239,68 @@ func TestWhatCannotBeDueIsSaid(t *testing.T) {
 	require.Equal(t, workflows.StageRefused, s.Stage)
 	require.Contains(t, s.Sentence, "never published here")
 	require.Equal(t, "deploy a release", s.Hint)
+}
+
+// Nobody looks when a clock starts a run: people are told where what was due is not there, once, and by its ID they tell which time it was.
+func TestPeopleAreToldOfATimeThatWasMissed(t *testing.T) {
+	t.Parallel()
+	absent := func(partition.Key) bool { return true }
+	for name, c := range map[string]struct {
+		prepare func(*morning)
+		told    []string
+		why     string
+	}{
+		"its file does not come": {
+			prepare: func(m *morning) { m.waitFor, m.absent = time.Hour, absent },
+			told:    []string{"schedule_missed prod"}, why: "data/orders_2026-01-30.csv is not there, 1h after 2026-01-31 06:00 UTC",
+		},
+		"a day fails": {
+			prepare: func(m *morning) {
+				m.build = func(ctx context.Context, in activities.SliceInput) (activities.SliceResult, error) {
+					return m.built(ctx, in, gate.Fail)
+				}
+			},
+			told: []string{"run_failed prod", "schedule_missed prod"}, why: "2026-01-30: run/shop/prod/2026-01-30 is refused",
+		},
+		"a person cancels it": {
+			prepare: func(m *morning) {
+				m.waitFor, m.absent = time.Hour, absent
+				m.env.RegisterDelayedCallback(m.env.CancelWorkflow, 10*time.Minute)
+			},
+			told: []string{"schedule_missed prod"}, why: "cancelled",
+		},
+		"all of it is live": {prepare: func(*morning) {}},
+		"nothing is due": {prepare: func(m *morning) {
+			m.due = func(activities.DueInput) (activities.Due, error) {
+				return activities.Due{Nothing: "no release is active", Tells: true}, nil
+			}
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			m := newMorning(t)
+			m.listening("prod")
+			c.prepare(m)
+			m.env.ExecuteWorkflow(workflows.ScheduledName, schedule.Input{Pipeline: "shop", Environment: "prod"})
+			_, _ = result(t, m.env)
+			require.Equal(t, c.told, m.kinds())
+			if len(c.told) == 0 {
+				return
+			}
+			e := m.event(t, notice.ScheduleMissed)
+			require.Contains(t, e.Why, c.why)
+			require.Equal(t, "drawbridge gaps shop --env prod", e.Commands[0])
+			require.Equal(t, schedule.ID("shop", "prod"), e.By)
+			require.Equal(t, previous().String(), e.Release)
+		})
+	}
+}
+
+// Where nobody listens the same is announced to nobody.
+func TestWhereNobodyListensAMissedTimeIsNotAnnounced(t *testing.T) {
+	t.Parallel()
+	m := newMorning(t)
+	m.absent = func(partition.Key) bool { return true }
+	m.run()
+	require.NotContains(t, m.seen(), "Announce prod")
 }

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -13,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"drawbridge/internal/notice"
+	"drawbridge/internal/schedule"
 	"drawbridge/workflows"
 )
 
@@ -191,4 +193,30 @@ func TestARunThatFailsIsTold(t *testing.T) {
 	e, _ := dev.event(notice.RunFailed)
 	require.Equal(t, workflows.RunID(shop, "dev", middleDay), e.Workflow)
 	require.Equal(t, notice.Critical, e.Severity)
+}
+
+// A clock started it, so nobody looks: its environment says what was due and is not there.
+func TestATimeThatWasMissedIsTold(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	dev := w.listens("dev", "approval: {required: false}\n")
+	w.worker("worker", "--env", "dev", "--workflows")
+	folder := w.folder("1.0.0")
+	config := folder + "/config.dev.yaml"
+	body, err := os.ReadFile(w.path(config))
+	require.NoError(t, err)
+	w.write(config, string(body)+"schedule: "+mornings+"\n")
+	w.cli(0, "deploy", folder, "--to", "dev")
+	w.cli(2, "schedule", "trigger", shop, "--env", "dev", "--at", "2026-03-01T06:00")
+	w.await("the missed time to be told", func() bool { return slices.Contains(dev.told(), "schedule_missed") })
+	e, _ := dev.event(notice.ScheduleMissed)
+	require.Equal(t, schedule.RunsID(shop, "dev")+"-2026-03-01T06:00:00Z", e.Workflow)
+	require.Equal(t, schedule.ID(shop, "dev"), e.By)
+	require.Equal(t, "shop-data", e.Owner)
+	require.Equal(t, notice.Critical, e.Severity)
+	require.Contains(t, e.Why, "data/orders_2026-02-28.csv is not there")
+	w.cli(0, strings.Fields(strings.TrimPrefix(e.Commands[0], "drawbridge "))...) // the command that people are told is the one to type
+	require.Equal(t, []string{"deployment_live", "schedule_missed"}, dev.told())
+	require.Zero(t, w.number("SELECT count(*) FROM "+schemaOf("dev")+"__ledger.notice WHERE kind = 'schedule_missed' AND told_at IS NULL"))
+	require.Equal(t, 1, w.number("SELECT count(*) FROM "+schemaOf("dev")+"__ledger.notice WHERE kind = 'schedule_missed'"))
 }

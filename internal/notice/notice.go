@@ -28,7 +28,8 @@ const (
 	WatchBreached      Kind = "watch_breached"
 	WatchStillBreached Kind = "watch_still_breached"
 
-	RunFailed Kind = "run_failed"
+	RunFailed      Kind = "run_failed"
+	ScheduleMissed Kind = "schedule_missed" // not all that was due at one of its times is there
 
 	BackfillStarted  Kind = "backfill_started"
 	BackfillStalled  Kind = "backfill_stalled"
@@ -47,7 +48,7 @@ func Kinds() []Kind {
 	return []Kind{
 		GateOpened, GateReminded, GateExpiring, GateDecided,
 		DeploymentLive, DeploymentRefused, DeploymentRolledBack, DeploymentStuck,
-		WatchBreached, WatchStillBreached, RunFailed,
+		WatchBreached, WatchStillBreached, RunFailed, ScheduleMissed,
 		BackfillStarted, BackfillStalled, BackfillFailures, BackfillEnded,
 		WorkflowAbandoned, HoldSet,
 	}
@@ -73,7 +74,7 @@ func (k Kind) Severity() Severity {
 		return Info
 	case GateOpened, GateReminded, DeploymentRefused, BackfillStalled, BackfillFailures, HoldSet:
 		return Warning
-	case GateExpiring, DeploymentRolledBack, DeploymentStuck, WatchBreached, WatchStillBreached, RunFailed, WorkflowAbandoned:
+	case GateExpiring, DeploymentRolledBack, DeploymentStuck, WatchBreached, WatchStillBreached, RunFailed, ScheduleMissed, WorkflowAbandoned:
 	}
 	return Critical
 }

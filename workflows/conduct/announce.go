@@ -1,6 +1,7 @@
 package conduct
 
 import (
+	"fmt"
 	"time"
 
 	"go.temporal.io/sdk/temporal"
@@ -115,7 +116,7 @@ func (c *Conductor) closed(ctx workflow.Context, q *question) {
 
 // ended announces how a workflow ended, where its kind has something to say of that.
 func (c *Conductor) ended(ctx workflow.Context, environment string) {
-	h := c.head
+	h, id := c.head, workflow.GetInfo(ctx).WorkflowExecution.ID
 	e := notice.Event{What: string(h.Stage) + ": " + h.Sentence, Why: h.Hint}
 	switch h.Kind {
 	case "deployment", "rollback", "recovery":
@@ -133,7 +134,15 @@ func (c *Conductor) ended(ctx workflow.Context, environment string) {
 		if h.Stage == StageDone {
 			return
 		}
-		e = activities.RunFailed(workflow.GetInfo(ctx).WorkflowExecution.ID, h.By, h.Sentence, workflow.Now(ctx))
+		e = activities.RunFailed(id, h.By, h.Sentence, workflow.Now(ctx))
+	case "scheduled":
+		if h.Stage == StageDone {
+			return
+		}
+		e = notice.Event{
+			Kind: notice.ScheduleMissed, What: id + " has not published all that was due", Why: h.Sentence,
+			Commands: []string{fmt.Sprintf("drawbridge gaps %s --env %s", h.Pipeline, environment), "drawbridge status " + id},
+		}
 	case "backfill":
 		e.Kind = notice.BackfillEnded
 	default:
