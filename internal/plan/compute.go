@@ -180,6 +180,9 @@ func (c crossing) plan() Environment {
 		for _, k := range o.Checks {
 			e.Checks = append(e.Checks, o.Table+": "+checkText(k))
 		}
+		if o.NotRepeatable != "" {
+			e.Checks = append(e.Checks, o.Table+": not built twice, because "+o.NotRepeatable)
+		}
 	}
 	e.Problems = append(e.Problems, c.limits(w)...)
 	e.Rollback = c.rollback(e.Changes)

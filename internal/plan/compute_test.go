@@ -307,6 +307,31 @@ func TestLimits(t *testing.T) {
 	}
 }
 
+// Each lane has its part of half the lock table: 8 locks a child.
+func TestABatchThatDoesNotFitIntoTheLockTableIsARisk(t *testing.T) {
+	t.Parallel()
+	of := func(batch int, slots int64) []plan.Problem {
+		p := compute(t, func(in *plan.Input, e *plan.EnvironmentInput) {
+			in.Pipeline.Batch, e.Policy.Publish.Lanes, e.Observed.LockSlots = batch, 2, slots
+		})
+		require.Empty(t, p.Blocking())
+		return p.Environments[0].Problems
+	}
+	require.Empty(t, of(0, 6400))
+	require.Empty(t, of(200, 6400))
+	problems := of(201, 6400)
+	require.Len(t, problems, 1)
+	require.Contains(t, problems[0].Text, "partition.batch is 201; in 2 lanes, half of the server's lock table is enough for 200")
+}
+
+func TestAnOutputThatIsNotBuiltTwiceIsNamed(t *testing.T) {
+	t.Parallel()
+	p := compute(t, func(in *plan.Input, _ *plan.EnvironmentInput) {
+		in.Pipeline.Outputs[0].NotRepeatable = "ids are drawn anew"
+	})
+	require.Contains(t, p.Environments[0].Checks, "fct_orders: not built twice, because ids are drawn anew")
+}
+
 func TestWhatPreflightSaidIsNotSaidAgain(t *testing.T) {
 	t.Parallel()
 	for rule, cause := range map[string]change{

@@ -213,7 +213,21 @@ func (c crossing) limits(w work) []Problem {
 	for _, o := range c.pipeline.Outputs {
 		found = append(found, c.lockProblem(o, w)...)
 	}
-	return found
+	return append(found, c.batchProblem()...)
+}
+
+// batchProblem says that a batch as large as the author allows would not fit into the server's lock table.
+func (c crossing) batchProblem() []Problem {
+	lanes := c.policy.Publish.Lanes
+	most := generation.BatchProof{Known: true, Most: generation.MostInBatch(c.observed.LockSlots)}.Batch(c.pipeline.Batch, lanes)
+	if c.pipeline.Batch <= most {
+		return nil
+	}
+	return []Problem{{
+		Rule: "batch", Object: c.pipeline.Name,
+		Text:   fmt.Sprintf("partition.batch is %d; in %d lanes, half of the server's lock table is enough for %d: so many are built at a time", c.pipeline.Batch, lanes, most),
+		Remedy: fmt.Sprintf("lower partition.batch, or raise max_locks_per_transaction of %s", c.observed.Environment),
+	}}
 }
 
 // lockProblem guards the server's lock table, which every reader of the whole table fills too: it locks each partition
