@@ -116,6 +116,8 @@ type month struct {
 	stories    map[int]func(time.Time)
 	ran        map[int]bool
 	rolledBack []string
+	edit       func(files map[string][]byte) // of every release; nil: none
+	keeps      string                        // why its output need not be repeatable
 }
 
 func newMonth(t *testing.T) *month {
@@ -223,6 +225,9 @@ func (m *month) deploy(at time.Time, version string, sql func(string) string, me
 		if strings.HasPrefix(name, "data/") {
 			delete(files, name)
 		}
+	}
+	if m.edit != nil {
+		m.edit(files)
 	}
 	r, err := m.site.Store.Try(m.t.Context(), m.name, version, files)
 	require.NoError(m.t, err)
