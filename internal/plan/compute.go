@@ -161,6 +161,7 @@ func (c crossing) plan() Environment {
 		Aside:        w.aside,
 		Slices:       w.slices,
 		Lanes:        c.policy.Publish.Lanes,
+		Batch:        c.pipeline.Batch,
 		Budgets:      budgetTexts(c.pipeline.Canary.Expect),
 		Approval:     c.policy.Approval,
 		Compensate:   c.policy.Compensate,
@@ -316,7 +317,7 @@ func steps(e Environment) []Step {
 		add(StepPublishCanary, "publish what is tried in one transaction: %s%s", count(len(e.Slices[0].Items), "generation"), activates(len(e.Slices) == 1))
 	}
 	if rest := len(e.Slices) - 1; rest > 0 {
-		add(StepPublishRest, "build, audit and publish %s in %s%s", count(Partitions(e.Slices[1:]), "partition"), count(rest, "transaction"), activates(true))
+		add(StepPublishRest, "build, audit and publish %s in %s%s%s", count(Partitions(e.Slices[1:]), "partition"), count(rest, "transaction"), batchText(e.Batch), activates(true))
 	}
 	if e.Watch.For > 0 {
 		add(StepWatch, "watch for %s, every %s; %s", durationText(e.Watch.For), durationText(e.Watch.Every), breachText(e.Watch.OnBreach))

@@ -111,8 +111,9 @@ func evaluateAll(ctx context.Context, tx pgx.Tx, plans []check.Plan) ([]check.Va
 			return nil, err
 		}
 	}
+	apart := len(plans) == 1 || err != nil
 	for i, p := range plans {
-		if len(plans) == 1 || err != nil {
+		if apart {
 			if values[i], err = evaluate(ctx, tx, p); err != nil {
 				return nil, err
 			}
