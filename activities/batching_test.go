@@ -33,6 +33,7 @@ type batched struct {
 	ranged   func(*generation.Generation)    // what a batch makes of it
 	parks    map[partition.Key]string        // what a publish that begins with it waits for
 	results  map[partition.Key]check.Outcome // of its audit
+	smoked   string                          // checksum of what smoke has built
 	gone     []int64
 	keys     []effect.Key // of the publishes
 	ids      map[effect.Key]int64
@@ -40,6 +41,10 @@ type batched struct {
 
 func (b *batched) BatchProof(context.Context, string, string) (generation.BatchProof, error) {
 	return b.proof, nil
+}
+
+func (b *batched) TriedUnder(_ context.Context, key effect.Key, output string) (generation.Tried, error) {
+	return generation.Tried{Generation: generation.Generation{ID: b.ids[key], Output: output, Rows: 10, Checksum: b.smoked}}, nil
 }
 
 func (b *batched) RecordBatchProof(_ context.Context, _, _ string, proof generation.BatchProof) error {
@@ -242,7 +247,7 @@ func TestABatchThatIsHeldUpGoesOnWhereItWas(t *testing.T) {
 func smoking(t *testing.T) (*activities.Builds, *batched, activities.SliceInput) {
 	t.Helper()
 	a, at := laid(t, uncut)
-	b := &batched{filled: filled{desk: at.desk, fails: map[partition.Key]error{}}, rows: map[partition.Key]int64{}}
+	b := &batched{filled: filled{desk: at.desk, fails: map[partition.Key]error{}}, rows: map[partition.Key]int64{}, smoked: "1"}
 	a.Site.Warehouse = func(context.Context, pipeline.Config) (activities.Warehouse, error) { return b, nil }
 	return a, b, activities.SliceInput{Target: target("prod"), Step: "canary", Plan: "sha256:plan"}
 }
@@ -279,8 +284,9 @@ func TestABatchIsSeenBeforeItIsReliedOn(t *testing.T) {
 			},
 			proved: []partition.Key{"2026-01-01", "2026-01-02", "2026-01-03"}, refused: "cannot be built: build fct_orders: the key repeats",
 		},
-		"seen before, and right":  {change: func(b *batched) { b.proof.Known = true }},
-		"seen before, and not so": {change: func(b *batched) { b.proof = generation.BatchProof{Known: true, Difference: "it differed"} }, refused: "it differed"},
+		"seen before, and right":               {change: func(b *batched) { b.proof.Known = true }},
+		"seen before, and not so":              {change: func(b *batched) { b.proof = generation.BatchProof{Known: true, Difference: "it differed"} }, refused: "it differed"},
+		"what is not the same by itself twice": {change: func(b *batched) { b.smoked = "7" }},
 		"a neighbour that is broken": {change: func(b *batched) {
 			b.fails["2026-01-02"] = fault.Newf(fault.Invalid, "build", "it", "mend it", "it is broken")
 		}},

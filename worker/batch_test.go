@@ -17,7 +17,6 @@ import (
 func TestABatchThatGivesOtherRowsIsRefusedByName(t *testing.T) { //nolint:paralleltest // it sets the environment of its worker
 	m := newMonth(t)
 	m.whole(9)
-	good := strings.NewReplacer("@partition_start::date AS order_date", "ordered_at::date AS order_date", "FROM raw_orders", "FROM raw_orders\nWHERE ordered_at >= @partition_start AND ordered_at < @partition_end").Replace
 	for i, c := range []struct {
 		name, says string
 		sql        func(string) string
@@ -44,12 +43,18 @@ func TestABatchThatGivesOtherRowsIsRefusedByName(t *testing.T) { //nolint:parall
 	}
 }
 
+// good is the scaffold's SELECT of a file of many days: it gives for a range what it gives one by one.
+func good(sql string) string {
+	return strings.NewReplacer("@partition_start::date AS order_date", "ordered_at::date AS order_date",
+		"FROM raw_orders", "FROM raw_orders\nWHERE ordered_at >= @partition_start AND ordered_at < @partition_end").Replace(sql)
+}
+
 // What a release gives in its smoke it has to give again.
 func TestAReleaseThatIsNotRepeatableAsks(t *testing.T) { //nolint:paralleltest // it sets the environment of its worker
 	m := newMonth(t)
 	m.whole(3)
 	drawn := func(sql string) string {
-		return strings.Replace(sql, "       amount\n", "       (amount + random()::numeric(12,2))::numeric(12,2) AS amount\n", 1)
+		return strings.Replace(good(sql), "       amount\n", "       (amount + random()::numeric(12,2))::numeric(12,2) AS amount\n", 1)
 	}
 	s := m.batched("1.0.0", drawn)
 	require.NotEqual(t, workflows.StageDone, s.Stage, "nobody has answered")
@@ -83,6 +88,7 @@ func (m *month) batched(version string, sql func(string) string) workflows.Statu
 	m.edit = func(files map[string][]byte) {
 		text := strings.NewReplacer("orders_@partition.csv", "orders.csv", "column: order_date}", "column: order_date, batch: 31}").Replace(string(files["pipeline.yaml"]))
 		if m.keeps != "" {
+			text = strings.Replace(text, ", batch: 31", "", 1) // what is not the same twice is never built so
 			text = strings.Replace(text, "    indexes:", "    repeatable: {is: false, because: "+m.keeps+"}\n    indexes:", 1)
 		}
 		files["pipeline.yaml"] = []byte(text)

@@ -263,7 +263,7 @@ func (m *month) environment(at time.Time, id string) *testsuite.TestWorkflowEnvi
 	env.SetTestTimeout(5 * time.Minute)
 	env.SetStartTime(at)
 	env.SetStartWorkflowOptions(client.StartWorkflowOptions{ID: id, TaskQueue: workflows.Queue})
-	env.SetWorkerOptions(worker.Options{Interceptors: []interceptor.WorkerInterceptor{&identified{run: uuid.NewString()}}})
+	env.SetWorkerOptions(worker.Options{Interceptors: []interceptor.WorkerInterceptor{&identified{run: uuid.NewString()}, activities.NewFaultInterceptor((&secret.Known{}).Redact)}})
 	env.SetOnActivityStartedListener(func(info *activity.Info, ctx context.Context, _ converter.EncodedValues) {
 		if info.ActivityType.Name == workflows.Attest.Activity().Name { // a day has passed for the workflow, and not for the ledger
 			_, err := m.db.Pool.Exec(ctx, `UPDATE `+m.name+`_prod__ledger.tenure SET activated_at = activated_at - interval '24 hours'

@@ -24,6 +24,9 @@ func (b *builder) batch(v strictyaml.Value, p *Pipeline) {
 		}
 	}
 	for _, o := range p.Outputs {
+		if o.Partition.By != partition.All && o.NotRepeatable != "" {
+			b.problems.Add(v.At, "a batch is held against its partitions one by one, and "+o.Table+" is not the same twice", "leave batch out")
+		}
 		if _, params := Bind(o.SQL); o.Partition.By != partition.All && slices.Contains(params, PartitionParam) {
 			b.problems.Add(v.At, "a batch is of a range, and "+o.SQLFile+" asks for @partition, which is one key", "compare with @partition_start and @partition_end, or leave batch out")
 		}

@@ -28,8 +28,11 @@ func TestABatchIsOfWhatARangeCanBeBuiltFrom(t *testing.T) {
 	for name, c := range map[string]struct{ from, to, sql, says string }{
 		"a file per partition":       {from: "file: \"orders.csv\"", to: "file: \"orders_@partition.csv\"", says: "raw_orders has a file per partition"},
 		"a SELECT that asks for one": {sql: "SELECT order_id, order_date, amount FROM raw_orders WHERE order_date = @partition::date", says: "@partition, which is one key"},
-		"one partition":              {from: "batch: 31", to: "batch: 1", says: "batch"},
-		"a pipeline of one":          {from: "{by: day, column: order_date, batch: 31}", to: "{by: all, batch: 3}", says: "the pipeline is one partition"},
+		"what is not the same twice": {
+			from: "      - metric: {name: revenue, sql: sum(amount)}\n", to: "    repeatable: {is: false, because: it draws}\n", says: "fct_orders is not the same twice",
+		},
+		"one partition":     {from: "batch: 31", to: "batch: 1", says: "batch"},
+		"a pipeline of one": {from: "{by: day, column: order_date, batch: 31}", to: "{by: all, batch: 3}", says: "the pipeline is one partition"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
