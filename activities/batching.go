@@ -196,9 +196,11 @@ func (v *proving) apart(ctx context.Context, newest partition.Key) (bool, error)
 		if full == proofFull {
 			return true, nil
 		}
-		if key, err = v.p.Partition.Prev(key); err != nil {
-			return false, nil // the calendar begins here
+		before, none := v.p.Partition.Prev(key)
+		if none != nil {
+			break // the calendar begins here
 		}
+		key = before
 	}
 	return false, nil
 }

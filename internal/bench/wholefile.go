@@ -270,7 +270,7 @@ func (l *line) dropTables(ctx context.Context, schema string) error {
 			SELECT format('%I.%I', n.nspname, c.relname)
 			FROM pg_class c
 			JOIN pg_namespace n ON n.oid = c.relnamespace
-			WHERE n.nspname IN ($1, $1 || '__data') AND c.relkind = 'r'
+			WHERE n.nspname IN ($1::text, $1::text || '__data') AND c.relkind = 'r'
 			LIMIT 100`, schema)
 		if err != nil {
 			return fmt.Errorf("drop the tables of %s: %w", schema, err)
