@@ -324,6 +324,23 @@ func TestABatchThatDoesNotFitIntoTheLockTableIsARisk(t *testing.T) {
 	require.Contains(t, problems[0].Text, "partition.batch is 201; in 2 lanes, half of the server's lock table is enough for 200")
 }
 
+// Readers wait for a publish, so it is small; where nothing is live yet nobody reads, and a batch goes live as it was built.
+func TestAFirstReleaseThatIsBuiltInBatchesIsPublishedInLargerSteps(t *testing.T) {
+	t.Parallel()
+	largest := func(batch int, changes ...change) (n int) {
+		p := compute(t, append(changes, rebuild(plan.Rebuild{Mode: plan.RebuildAll}), func(in *plan.Input, _ *plan.EnvironmentInput) { in.Pipeline.Batch = batch })...)
+		for _, s := range p.Environments[0].Slices[1:] {
+			n = max(n, plan.Partitions([]plan.Slice{s}))
+		}
+		return n
+	}
+	require.Equal(t, 8, largest(0, nothingYet()))
+	require.Equal(t, 20, largest(20, nothingYet()))
+	require.Equal(t, 8, largest(3, nothingYet()))
+	require.Equal(t, 30, largest(500, nothingYet()), "all the others")
+	require.Equal(t, 8, largest(20), "a release is active")
+}
+
 func TestAnOutputThatIsNotBuiltTwiceIsNamed(t *testing.T) {
 	t.Parallel()
 	p := compute(t, func(in *plan.Input, _ *plan.EnvironmentInput) {

@@ -72,7 +72,7 @@ func (c crossing) work(smoke, canary int) work {
 		if len(items) == 0 {
 			continue
 		}
-		if partitions == generation.PartitionsPerPublish {
+		if partitions == c.perPublish() {
 			w.slices = append(w.slices, rest)
 			rest, partitions = Slice{}, 0
 		}
@@ -83,6 +83,15 @@ func (c crossing) work(smoke, canary int) work {
 		w.slices = append(w.slices, rest)
 	}
 	return w
+}
+
+// perPublish is how many partitions go live in one transaction. What is built in batches goes live in larger parts where nothing was
+// live before.
+func (c crossing) perPublish() int {
+	if c.observed.Active != nil {
+		return generation.PartitionsPerPublish
+	}
+	return max(generation.PartitionsPerPublish, min(c.pipeline.Batch, generation.PartitionsPerFirstPublish))
 }
 
 // CanaryOf are the partitions that a release's canary tries: the newest that can be compared, which are live and can be built again.

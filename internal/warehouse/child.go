@@ -68,21 +68,23 @@ func (b *build) createChildren(ctx context.Context, tx pgx.Tx, o pipeline.Output
 	if err := together(ctx, tx, ddl); err != nil {
 		return err
 	}
+	names := make([]string, len(generations))
 	for i, g := range generations {
-		if err := tx.QueryRow(ctx, `SELECT $1::text::regclass::oid`, b.w.names.child(g.ID)).Scan(&g.Child); err != nil {
-			return err
-		}
-		g.Returned = returned
-		if i > 0 {
-			g.Columns = generations[0].Columns
-		} else if g.Columns, err = columnsOf(ctx, tx, g.Child); err != nil {
-			return err
-		}
-		if err := b.w.ledger.SetChild(ctx, tx, *g); err != nil {
-			return err
-		}
+		names[i] = b.w.names.child(g.ID)
 	}
-	return nil
+	var children []uint32
+	if err := tx.QueryRow(ctx, `
+		SELECT array_agg(c.name::regclass::oid ORDER BY c.position) FROM unnest($1::text[]) WITH ORDINALITY AS c (name, position)`, names).Scan(&children); err != nil {
+		return err
+	}
+	shape, err := columnsOf(ctx, tx, children[0])
+	if err != nil {
+		return err
+	}
+	for i, g := range generations {
+		g.Child, g.Columns, g.Returned = children[i], shape, returned
+	}
+	return b.w.ledger.SetChildren(ctx, tx, generations)
 }
 
 // together sends statements as one, so that they cost one journey to the server.
