@@ -177,7 +177,7 @@ func (a *Builds) BuildSlice(ctx context.Context, in SliceInput) (SliceResult, er
 	started := a.Now()
 	var result SliceResult
 	all := batches(p, items)
-	if first {
+	if first && len(all) > 0 {
 		all[len(all)-1].twice = true // for who judges smoke
 	}
 	load := throttled{site: a.Site, w: w, waited: in.Waited}

@@ -284,10 +284,10 @@ func (c *comparing) smoke(ctx context.Context) (admission.Verdict, error) {
 
 // repeated holds what smoke has built of its newest partition against what the same build made of it a second time.
 func (c *comparing) repeated(ctx context.Context) error {
-	if len(c.plan.Slices) == 0 {
+	if len(c.tried) == 0 {
 		return nil
 	}
-	all := batches(c.pipeline, c.plan.Slices[0].Items)
+	all := batches(c.pipeline, c.plan.Slices[0].Items) // which hold what was tried
 	newest := all[len(all)-1]
 	key := c.in.Target.Effect("canary", newest.key, c.in.Round)
 	for _, t := range c.tried {

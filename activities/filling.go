@@ -275,7 +275,7 @@ func (a *Filling) Fill(ctx context.Context, in FillInput) (Filled, error) {
 		return Filled{}, err
 	}
 	load := throttled{site: a.Site, w: w, waited: in.Waited}
-	out := Filled{}
+	var out Filled
 	alone := in.From // what comes before it was no batch that could be done as one
 	began := a.Now()
 	for i := in.From; i < len(items); {

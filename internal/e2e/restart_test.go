@@ -6,7 +6,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 
@@ -76,16 +75,7 @@ func TestPostgresRestartsDuringALoadAndACommit(t *testing.T) {
 func TestACrashOfTheServerEmptiesNoBuild(t *testing.T) {
 	t.Parallel()
 	w, stack := onAStackOfItsOwn(t)
-	var file strings.Builder
-	file.WriteString(ordersColumns + "\n")
-	for _, day := range w.days {
-		file.WriteString(strings.TrimPrefix(csv(day, ordersPerDay), ordersColumns+"\n"))
-	}
-	w.write("source/data/orders.csv", file.String())
-	uncut := []string{
-		"data/orders_@partition.csv", "data/orders.csv", "FROM raw_orders\n",
-		"FROM raw_orders\nWHERE ordered_on >= @partition_start AND ordered_on < @partition_end\n",
-	}
+	uncut := w.oneFile()
 	w.worker("worker", "--env", "dev", "--workflows")
 	w.cli(0, "deploy", w.release("1.0.0", uncut...), "--to", "dev")
 	w.ended(workflows.StageDone, four, "1.0.0")
