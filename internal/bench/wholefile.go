@@ -22,11 +22,11 @@ import (
 const (
 	wholeRows  = 300_000
 	wholeDays  = 365
-	wholePairs = 1
+	wholePairs = 3
 	// small partitions: many of them, with few rows.
 	smallDays     = 500
 	smallDayRows  = 50
-	smallRepeats  = 1
+	smallRepeats  = 3
 	wholeDeployed = 10 * time.Minute
 )
 
