@@ -38,6 +38,12 @@ func neighbours(p *pipeline.Pipeline, all []batch, most int) []batch {
 	return all[:n]
 }
 
+// preceding is the partition right before another, unless the calendar begins with that.
+func preceding(scheme partition.Scheme, key partition.Key) (partition.Key, bool) {
+	before, err := scheme.Prev(key)
+	return before, err == nil
+}
+
 // adjoin says that one partition is right before another.
 func adjoin(scheme partition.Scheme, before, after partition.Key) bool {
 	next, err := scheme.Next(before)
@@ -196,9 +202,9 @@ func (v *proving) apart(ctx context.Context, newest partition.Key) (bool, error)
 		if full == proofFull {
 			return true, nil
 		}
-		before, none := v.p.Partition.Prev(key)
-		if none != nil {
-			break // the calendar begins here
+		before, ok := preceding(v.p.Partition, key)
+		if !ok {
+			break
 		}
 		key = before
 	}
