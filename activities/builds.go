@@ -31,7 +31,9 @@ type BuildSpec struct {
 	Partition partition.Key // of the loads and the partitioned outputs; outputs of grain `all` are built as `all`
 	Outputs   []string
 	// Control says that the generations are only for a comparison and are never published.
-	Control     bool
+	Control bool
+	// Twice asks for a second build of each output from the same inputs, under the key's Again, to be compared with the first.
+	Twice       bool
 	Application string
 	Moment      time.Time // what @now stands for
 }
@@ -68,6 +70,14 @@ type Built struct {
 // Builder builds and audits generations.
 type Builder interface {
 	Build(ctx context.Context, spec BuildSpec, progress func(Progress)) ([]Built, error)
+	// BuildBatch is Build of neighbouring partitions, in order, by one statement for each output: each has the generations and the
+	// keys that it would have by itself. All of it is built or nothing is.
+	BuildBatch(ctx context.Context, spec BuildSpec, keys []partition.Key, progress func(Progress)) ([]Built, error)
+	// BatchProof is what a release was seen to give for a range under a config; RecordBatchProof writes it, once.
+	BatchProof(ctx context.Context, digest, config string) (generation.BatchProof, error)
+	RecordBatchProof(ctx context.Context, digest, config string, proof generation.BatchProof) error
+	// Discard gives up generations that never went live.
+	Discard(ctx context.Context, why string, ids ...int64) error
 	Validate(ctx context.Context, p *pipeline.Pipeline) ([]Validation, error)
 }
 
@@ -154,11 +164,12 @@ func (a *Builds) BuildSlice(ctx context.Context, in SliceInput) (SliceResult, er
 			return SliceResult{}, nil
 		}
 	}
-	items := in.Items
+	items, first := in.Items, false
 	switch {
 	case in.Partition != "":
 		items = itemsOf(p, in.Partition)
 	case len(items) == 0:
+		first = in.Slice == 0 && !in.Aside
 		if items, err = a.Site.planItems(ctx, in); err != nil {
 			return SliceResult{}, err
 		}
@@ -166,8 +177,17 @@ func (a *Builds) BuildSlice(ctx context.Context, in SliceInput) (SliceResult, er
 	started := a.Now()
 	var result SliceResult
 	all := batches(p, items)
+	if first && len(all) > 0 {
+		all[len(all)-1].twice = true // for who judges smoke
+	}
 	load := throttled{site: a.Site, w: w, waited: in.Waited}
-	for i := in.From; i < len(all) && result.Next == 0; i++ {
+	size := 1
+	if in.Plan != "" && in.Control == nil && !first {
+		if size, err = a.Site.batchSize(ctx, w, p, in.Target, a.Site.Policy.Publish.Lanes); err != nil {
+			return SliceResult{}, err
+		}
+	}
+	for i := in.From; i < len(all) && result.Next == 0; {
 		if in.Plan != "" { // a run, and what is only compared, is one partition, and somebody waits for it
 			if result.Throttled, err = load.why(ctx); err != nil {
 				return SliceResult{}, err
@@ -177,27 +197,62 @@ func (a *Builds) BuildSlice(ctx context.Context, in SliceInput) (SliceResult, er
 			result.Next = i
 			break
 		}
-		batch := all[i]
-		pieces, err := a.run(ctx, w, p, in, batch)
+		group := neighbours(p, all[i:], size)
+		pieces, err := a.runTogether(ctx, w, p, in, group)
 		if err != nil {
-			return SliceResult{}, fmt.Errorf("build partition %s of %s: %w", batch.key, describe(p), err)
+			return SliceResult{}, err
 		}
 		result.Pieces = append(result.Pieces, pieces...)
-		if i+1 < len(all) && a.Now().Sub(started) >= edgeEvery {
-			result.Next = i + 1
+		if i += len(group); i < len(all) && a.Now().Sub(started) >= edgeEvery {
+			result.Next = i
 		}
 	}
 	result.Seconds = a.Now().Sub(started).Seconds()
+	if first && result.Next == 0 && len(result.Throttled) == 0 {
+		return result, a.Site.proveBatch(ctx, w, p, in)
+	}
 	return result, nil
+}
+
+// runTogether builds partitions by one statement where they are many. A batch that fails is run one by one, so that the one that is
+// to blame is named.
+func (a *Builds) runTogether(ctx context.Context, w Warehouse, p *pipeline.Pipeline, in SliceInput, group []batch) ([]Piece, error) {
+	if len(group) > 1 {
+		pieces, err := a.runBatch(ctx, w, p, in, group)
+		if !oneByOne(ctx, err) {
+			return pieces, err
+		}
+	}
+	var all []Piece
+	for _, batch := range group {
+		pieces, err := a.run(ctx, w, p, in, batch)
+		if err != nil {
+			return nil, fmt.Errorf("build partition %s of %s: %w", batch.key, describe(p), err)
+		}
+		all = append(all, pieces...)
+	}
+	return all, nil
 }
 
 // run builds one partition, all its outputs, and logs its start and its end.
 func (a *Builds) run(ctx context.Context, w Warehouse, p *pipeline.Pipeline, in SliceInput, batch batch) ([]Piece, error) {
-	started := a.Now()
-	report, stop := pulse(ctx, batch.key)
-	defer stop()
-	report(Progress{Stage: "run", Partition: batch.key})
-	built, err := w.Build(ctx, BuildSpec{
+	spec := in.spec(ctx, p, batch)
+	return a.told(ctx, batch.key, func(report func(Progress)) ([]Built, error) { return w.Build(ctx, spec, report) })
+}
+
+// runBatch is run of several partitions by one statement.
+func (a *Builds) runBatch(ctx context.Context, w Warehouse, p *pipeline.Pipeline, in SliceInput, group []batch) ([]Piece, error) {
+	keys := make([]partition.Key, len(group))
+	for i, one := range group {
+		keys[i] = one.key
+	}
+	spec := in.spec(ctx, p, group[0])
+	return a.told(ctx, spanOf(keys), func(report func(Progress)) ([]Built, error) { return w.BuildBatch(ctx, spec, keys, report) })
+}
+
+// spec asks for what a batch is of.
+func (in SliceInput) spec(ctx context.Context, p *pipeline.Pipeline, batch batch) BuildSpec {
+	return BuildSpec{
 		Key:         in.Target.Effect(in.Step, batch.key, in.Round),
 		Config:      in.Target.Config,
 		Tenure:      in.Target.Tenure,
@@ -206,10 +261,20 @@ func (a *Builds) run(ctx context.Context, w Warehouse, p *pipeline.Pipeline, in 
 		Partition:   batch.key,
 		Outputs:     batch.outputs,
 		Control:     in.Control != nil,
+		Twice:       batch.twice,
 		Application: application(ctx, in.Step),
 		Moment:      in.Target.Now,
-	}, report)
-	end := Progress{Stage: "run", Partition: batch.key, Done: true, Seconds: a.Now().Sub(started).Seconds()}
+	}
+}
+
+// told logs the start and the end of what builds, and heartbeats meanwhile.
+func (a *Builds) told(ctx context.Context, key partition.Key, build func(report func(Progress)) ([]Built, error)) ([]Piece, error) {
+	started := a.Now()
+	report, stop := pulse(ctx, key)
+	defer stop()
+	report(Progress{Stage: "run", Partition: key})
+	built, err := build(report)
+	end := Progress{Stage: "run", Partition: key, Done: true, Seconds: a.Now().Sub(started).Seconds()}
 	if err != nil {
 		end.Outcome = "error" // what it was is the activity's error
 		report(end)
@@ -242,6 +307,7 @@ func itemsOf(p *pipeline.Pipeline, key partition.Key) []generation.Item {
 type batch struct {
 	key     partition.Key
 	outputs []string
+	twice   bool
 }
 
 // batches groups items by the partition whose inputs they read. An output of grain `all` is built with the newest

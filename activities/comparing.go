@@ -151,6 +151,9 @@ func (s *Site) judge(ctx context.Context, in CompareInput, p *pipeline.Pipeline,
 			return nil, fmt.Errorf("compare %s: %w", t.Name(), err)
 		}
 	}
+	if err := c.repeated(ctx); err != nil {
+		return nil, err
+	}
 	var active *release.Release
 	if !c.active.None() {
 		active = &c.active.Release
@@ -158,8 +161,10 @@ func (s *Site) judge(ctx context.Context, in CompareInput, p *pipeline.Pipeline,
 			return nil, err
 		}
 	}
+	verdict := canary.Fold(c.verdicts, c.alone, active)
+	verdict.Evidence = append(verdict.Evidence, c.same...)
 	return w.Judge(ctx, c.tenure, in.effect(), smoke, admission.Verdict{
-		Stage: admission.Canary, Round: in.Round, Verdict: canary.Fold(c.verdicts, c.alone, active), Compared: c.compared, About: []string{in.About()},
+		Stage: admission.Canary, Round: in.Round, Verdict: verdict, Compared: c.compared, About: []string{in.About()},
 	})
 }
 
@@ -176,6 +181,7 @@ type comparing struct {
 	control   map[string]generation.Tried // by name
 	verdicts  []canary.Named
 	alone     []string
+	same      []gate.Evidence // what was built twice and is the same
 	compared  []admission.Compared
 }
 
@@ -274,6 +280,40 @@ func (c *comparing) smoke(ctx context.Context) (admission.Verdict, error) {
 	}
 	out.Verdict = canary.Timed(gate.Verdict{Outcome: gate.Worst(outcomes...), Reason: strings.Join(reasons, "; ")}, seconds, c.plan.SmokeMax)
 	return out, nil
+}
+
+// repeated holds what smoke has built of its newest partition against what the same build made of it a second time.
+func (c *comparing) repeated(ctx context.Context) error {
+	if len(c.tried) == 0 {
+		return nil
+	}
+	all := batches(c.pipeline, c.plan.Slices[0].Items) // which hold what was tried
+	newest := all[len(all)-1]
+	key := c.in.Target.Effect("canary", newest.key, c.in.Round)
+	for _, t := range c.tried {
+		output, ok := c.pipeline.Output(t.Output)
+		if !ok || output.NotRepeatable != "" || !slices.Contains(newest.outputs, t.Output) || t.Partition != newest.key && t.Partition != partition.AllKey {
+			continue
+		}
+		again, err := c.warehouse.TriedUnder(ctx, key.Again(), t.Output)
+		if err != nil {
+			return err
+		}
+		if again.ID == 0 || t.Key != key.String() || again.Unlike(c.in.Target.Owner, c.in.Target.Release, c.in.Target.Config, c.tenure.Number) != "" {
+			return fault.Newf(fault.Refused, "compare", t.Name(), "deploy it again", "it was not built twice, which smoke does with its newest partition")
+		}
+		if again.Rows == t.Rows && again.Checksum == t.Checksum {
+			c.same = append(c.same, gate.Evidence{Name: t.Name() + " built twice", Value: "the same checksum", Outcome: gate.Pass})
+			continue
+		}
+		activity.RecordHeartbeat(ctx, t.Name())
+		diff, err := c.warehouse.Compare(ctx, Comparison{Output: t.Output, Key: output.Key, Baseline: again.ID, Candidate: t.ID, Origin: canary.Repeat})
+		if err != nil {
+			return fmt.Errorf("compare %s, built twice: %w", t.Name(), err)
+		}
+		c.verdicts = append(c.verdicts, canary.Named{Name: t.Name(), Verdict: canary.NotRepeatable(diff)})
+	}
+	return nil
 }
 
 // choice holds the plan to the partitions that a canary has to try: a plan is a blob that anybody may have written, and one in which

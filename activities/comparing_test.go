@@ -1,8 +1,10 @@
 package activities_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
+	"slices"
 	"testing"
 	"time"
 
@@ -22,7 +24,8 @@ import (
 )
 
 // bench is a ledger in which release 1.0.0 is to replace 0.9.0: its plan publishes 2026-01-03 first, and its smoke builds 2026-01-02
-// aside. Generation 1 is live on 2026-01-03, and 2 is the candidate; 3 is what was built aside, and 4 a control.
+// aside. Generation 1 is live on 2026-01-03, and 2 is the candidate; 3 is what was built aside, 4 a control, and 5 the candidate built
+// again.
 type bench struct {
 	desk
 	built    map[int64]generation.Tried
@@ -32,7 +35,11 @@ type bench struct {
 	compared []activities.Comparison
 	verdicts map[admission.Stage]admission.Verdict
 	before   []partition.Key // live when it was let in
+	again    canary.Diff     // of what was built twice
 }
+
+// tries is the effect under which the candidate is built.
+var tries = target("prod").Effect("canary", "2026-01-03", 0)
 
 func (b *bench) LiveBefore(context.Context, []string, int64) ([]partition.Key, error) {
 	return b.before, nil
@@ -48,10 +55,14 @@ func (b *bench) Tried(_ context.Context, ids ...int64) (map[int64]generation.Tri
 }
 
 func (b *bench) TriedUnder(_ context.Context, key effect.Key, output string) (generation.Tried, error) {
-	if key != target("prod").Effect("smoke", "2026-01-02", 0) || output != "fct_orders" {
-		return generation.Tried{}, nil
+	switch {
+	case output != "fct_orders":
+	case key == target("prod").Effect("smoke", "2026-01-02", 0):
+		return b.built[3], nil
+	case key == tries.Again():
+		return b.built[5], nil
 	}
-	return b.built[3], nil
+	return generation.Tried{}, nil
 }
 
 func (b *bench) Live(context.Context, string, partition.Key) (int64, string, error) {
@@ -59,6 +70,9 @@ func (b *bench) Live(context.Context, string, partition.Key) (int64, string, err
 }
 
 func (b *bench) Compare(_ context.Context, in activities.Comparison) (canary.Diff, error) {
+	if in.Origin == canary.Repeat {
+		return b.again, nil
+	}
 	b.compared = append(b.compared, in)
 	return b.diff, nil
 }
@@ -76,9 +90,12 @@ func (b *bench) Judge(_ context.Context, _ release.Tenure, _ effect.Key, verdict
 }
 
 // laid is a bench at which nothing is wrong, and what compares there.
-func laid(t *testing.T) (*activities.Builds, *bench) {
+func laid(t *testing.T, edits ...func(files map[string][]byte)) (*activities.Builds, *bench) {
 	t.Helper()
 	s := setup(t)
+	for _, edit := range edits {
+		edit(s.shelf.releases["sha256:1.0.0"])
+	}
 	active := release.Release{Pipeline: "shop", Version: "0.9.0", Digest: "sha256:0.9.0"}
 	s.shelf.releases[active.Digest] = s.shelf.releases["sha256:1.0.0"]
 	b := &bench{
@@ -96,6 +113,11 @@ func laid(t *testing.T) (*activities.Builds, *bench) {
 	add(3, "2026-01-02", target("prod").Release)
 	add(4, "2026-01-03", active)
 	b.change(4, func(g *generation.Tried) { g.Control = true })
+	b.change(2, func(g *generation.Tried) { g.Key, g.Rows, g.Checksum = tries.String(), 10, "17" })
+	b.built[5] = b.built[2]
+	b.change(5, func(g *generation.Tried) {
+		g.ID, g.Key, g.Control, g.Audit = 5, tries.Again().String(), true, gate.None
+	})
 
 	p, err := s.Pipeline(t.Context(), target("prod"))
 	require.NoError(t, err)
@@ -193,8 +215,8 @@ func TestWhatIsTriedAndComparedIsWhatTheLedgerAndThePlanSay(t *testing.T) {
 		},
 		"outputs that were built one after the other": {
 			ledger: func(b *bench) {
-				b.change(2, func(g *generation.Tried) { g.Seconds, g.Key = 299, "one" })
-				b.change(3, func(g *generation.Tried) { g.Seconds, g.Key = 280, "one" })
+				b.change(2, func(g *generation.Tried) { g.Seconds = 299 })
+				b.change(3, func(g *generation.Tried) { g.Seconds, g.Key = 280, tries.String() })
 			}, pieces: []int64{2}, smoke: gate.Pass, canary: gate.Pass, with: 1,
 		},
 	} {
@@ -232,6 +254,57 @@ func TestWhatIsTriedAndComparedIsWhatTheLedgerAndThePlanSay(t *testing.T) {
 				require.Equal(t, c.with, b.compared[0].Baseline)
 				require.Equal(t, "sha256:0.9.0", b.compared[0].Active)
 			}
+		})
+	}
+}
+
+// What smoke has built twice is no caller's to say: the ledger has both.
+func TestWhatIsNotRepeatableIsAPersonsToDecide(t *testing.T) {
+	t.Parallel()
+	differs := func(b *bench) {
+		b.change(5, func(g *generation.Tried) { g.Checksum = "18" })
+		b.again = canary.Diff{Mode: canary.Keyed, BaselineRows: 10, CandidateRows: 10, CommonRows: 10, ChangedRows: 4, Changed: map[string]int64{"amount": 4, "channel": 0}}
+	}
+	for name, c := range map[string]struct {
+		ledger  func(*bench)
+		keeps   string // why the release says that it need not be
+		outcome gate.Outcome
+		says    string
+		refused string
+	}{
+		"the same twice":                        {outcome: gate.Pass},
+		"other values the second time":          {ledger: differs, outcome: gate.Inconclusive, says: "fct_orders[2026-01-03]: not repeatable: built twice from the same inputs, the second has other values in amount"},
+		"rows too few the second time":          {ledger: func(b *bench) { differs(b); b.again.BaselineRows = 9 }, outcome: gate.Inconclusive, says: "9 rows instead of 10"},
+		"where nothing is active yet":           {ledger: func(b *bench) { differs(b); b.live, b.facts.Active = 0, release.Tenure{} }, outcome: gate.Inconclusive, says: "not repeatable"},
+		"what says that it is not":              {ledger: differs, keeps: "ids are drawn anew", outcome: gate.Pass},
+		"what was not built twice":              {ledger: func(b *bench) { delete(b.built, 5) }, refused: "it was not built twice"},
+		"what another has built":                {ledger: func(b *bench) { b.change(5, func(g *generation.Tried) { g.Owner = "deploy/shop/1/x" }) }, refused: "it was not built twice"},
+		"what another release has built":        {ledger: func(b *bench) { b.change(5, func(g *generation.Tried) { g.Release.Digest = "sha256:0" }) }, refused: "it was not built twice"},
+		"what was built by itself, beside that": {ledger: func(b *bench) { b.change(2, func(g *generation.Tried) { g.Key = "another" }) }, refused: "it was not built twice"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			a, b := laid(t, func(files map[string][]byte) {
+				if c.keeps != "" {
+					said := "    repeatable: {is: false, because: " + c.keeps + "}\n    checks:\n"
+					files["pipeline.yaml"] = bytes.Replace(files["pipeline.yaml"], []byte("    checks:\n"), []byte(said), 1)
+				}
+			})
+			if c.ledger != nil {
+				c.ledger(b)
+			}
+			out, err := call(t, a.CompareCanary, activities.CompareInput{Target: target("prod"), Pieces: pieces(2)})
+			if c.refused != "" {
+				require.NotNil(t, err)
+				require.Contains(t, err.Message(), c.refused)
+				require.Empty(t, b.verdicts)
+				return
+			}
+			require.Nil(t, err)
+			require.Equal(t, c.outcome, out.Verdict.Outcome, out.Verdict.Reason)
+			require.Contains(t, out.Verdict.Reason, c.says)
+			twice := slices.ContainsFunc(out.Verdict.Evidence, func(e gate.Evidence) bool { return e.Name == "fct_orders[2026-01-03] built twice" })
+			require.Equal(t, c.outcome == gate.Pass && c.keeps == "", twice, "what was looked at is said")
 		})
 	}
 }

@@ -272,10 +272,15 @@ func (a *Filling) Fill(ctx context.Context, in FillInput) (Filled, error) {
 		return Filled{}, err
 	}
 	items := f.plan.Items(in.Slice)
+	size, err := a.Site.batchSize(ctx, w, p, in.Target, f.plan.Lanes)
+	if err != nil {
+		return Filled{}, err
+	}
 	load := throttled{site: a.Site, w: w, waited: in.Waited}
 	var out Filled
+	alone := in.From // what comes before it was no batch that could be done as one
 	began := a.Now()
-	for i := in.From; i < len(items); i++ {
+	for i := in.From; i < len(items); {
 		if i > in.From && a.Now().Sub(began) >= edgeEvery || len(out.Failed) >= max(1, in.Failures) {
 			out.Next = i
 			return out, nil
@@ -290,6 +295,20 @@ func (a *Filling) Fill(ctx context.Context, in FillInput) (Filled, error) {
 		if len(out.Throttled) > 0 {
 			out.Next = i
 			return out, nil
+		}
+		group := f.neighbours(items[i:], size)
+		if len(group) > 1 && i >= alone {
+			alone = i + len(group)
+			done, err := f.fillBatch(ctx, group, &out)
+			i += done
+			if err != nil {
+				return out, err
+			}
+			if out.About != "" {
+				out.Next = i
+				return out, nil
+			}
+			continue
 		}
 		done, rows, err := f.fill(ctx, items[i])
 		switch {
@@ -309,6 +328,7 @@ func (a *Filling) Fill(ctx context.Context, in FillInput) (Filled, error) {
 			out.Swaps += done.Swapped
 			out.Rows += rows
 		}
+		i++
 	}
 	return out, nil
 }
@@ -409,38 +429,45 @@ func (f filling) fill(ctx context.Context, it backfill.Item) (generation.Publish
 
 // build builds an item, and holds it to its audit: only what passed is published without a person, and a run asks one.
 func (f filling) build(ctx context.Context, it backfill.Item, round int) ([]Built, error) {
-	spec := BuildSpec{
-		Key: f.in.Target.Effect("backfill", it.Partition, round), Config: f.in.Target.Config, Tenure: f.in.Target.Tenure, Pipeline: f.p,
-		Release: f.in.Target.Release, Partition: it.Partition, Application: application(ctx, "backfill"), Moment: f.in.Target.Now,
-	}
-	if it.Whole {
-		spec.Partition, spec.Outputs = f.plan.Last, f.plan.Whole
-	} else {
-		for _, o := range f.p.Outputs {
-			if o.Partition.By == f.p.Partition.By {
-				spec.Outputs = append(spec.Outputs, o.Table)
-			}
-		}
-	}
 	report, stop := pulse(ctx, it.Partition)
 	defer stop()
-	built, err := f.w.Build(ctx, spec, report)
+	built, err := f.w.Build(ctx, f.spec(ctx, it, round), report)
 	if err != nil {
 		return nil, err
 	}
 	for _, b := range built {
-		v := check.Verdict(b.Results)
-		switch v.Outcome {
-		case gate.Pass, gate.None:
-			continue
-		case gate.Inconclusive:
-			return nil, fault.Newf(fault.Refused, "audit", b.Generation.Output, "let a person decide: drawbridge run "+f.p.Name+" --env "+f.Site.Environment+" --partition "+string(it.Partition),
-				"inconclusive: "+v.Reason)
-		case gate.Fail:
+		if err := f.audited(b); err != nil {
+			return nil, err
 		}
-		return nil, fault.Newf(fault.Refused, "audit", b.Generation.Output, "mend the data or the SQL, then: drawbridge retry-failed", v.Reason)
 	}
 	return built, nil
+}
+
+// spec asks for an item.
+func (f filling) spec(ctx context.Context, it backfill.Item, round int) BuildSpec {
+	spec := BuildSpec{
+		Key: f.in.Target.Effect("backfill", it.Partition, round), Config: f.in.Target.Config, Tenure: f.in.Target.Tenure, Pipeline: f.p,
+		Release: f.in.Target.Release, Partition: it.Partition, Application: application(ctx, "backfill"), Moment: f.in.Target.Now,
+	}
+	spec.Outputs = cutOutputs(f.p)
+	if it.Whole {
+		spec.Partition, spec.Outputs = f.plan.Last, f.plan.Whole
+	}
+	return spec
+}
+
+// audited refuses what did not pass its audit.
+func (f filling) audited(b Built) error {
+	v := check.Verdict(b.Results)
+	switch v.Outcome {
+	case gate.Pass, gate.None:
+		return nil
+	case gate.Inconclusive:
+		return fault.Newf(fault.Refused, "audit", b.Generation.Output, "let a person decide: drawbridge run "+f.p.Name+" --env "+f.Site.Environment+" --partition "+string(b.Generation.Partition),
+			"inconclusive: "+v.Reason)
+	case gate.Fail:
+	}
+	return fault.Newf(fault.Refused, "audit", b.Generation.Output, "mend the data or the SQL, then: drawbridge retry-failed", v.Reason)
 }
 
 // EndFillInput ends a backfill.

@@ -116,6 +116,8 @@ type month struct {
 	stories    map[int]func(time.Time)
 	ran        map[int]bool
 	rolledBack []string
+	edit       func(files map[string][]byte) // of every release; nil: none
+	keeps      string                        // why its output need not be repeatable
 }
 
 func newMonth(t *testing.T) *month {
@@ -224,6 +226,9 @@ func (m *month) deploy(at time.Time, version string, sql func(string) string, me
 			delete(files, name)
 		}
 	}
+	if m.edit != nil {
+		m.edit(files)
+	}
 	r, err := m.site.Store.Try(m.t.Context(), m.name, version, files)
 	require.NoError(m.t, err)
 	env := m.environment(at, "deploy/"+m.name+"/"+version)
@@ -258,7 +263,7 @@ func (m *month) environment(at time.Time, id string) *testsuite.TestWorkflowEnvi
 	env.SetTestTimeout(5 * time.Minute)
 	env.SetStartTime(at)
 	env.SetStartWorkflowOptions(client.StartWorkflowOptions{ID: id, TaskQueue: workflows.Queue})
-	env.SetWorkerOptions(worker.Options{Interceptors: []interceptor.WorkerInterceptor{&identified{run: uuid.NewString()}}})
+	env.SetWorkerOptions(worker.Options{Interceptors: []interceptor.WorkerInterceptor{&identified{run: uuid.NewString()}, activities.NewFaultInterceptor((&secret.Known{}).Redact)}})
 	env.SetOnActivityStartedListener(func(info *activity.Info, ctx context.Context, _ converter.EncodedValues) {
 		if info.ActivityType.Name == workflows.Attest.Activity().Name { // a day has passed for the workflow, and not for the ledger
 			_, err := m.db.Pool.Exec(ctx, `UPDATE `+m.name+`_prod__ledger.tenure SET activated_at = activated_at - interval '24 hours'

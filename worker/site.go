@@ -56,16 +56,30 @@ func (s *site) Validate(ctx context.Context, p *pipeline.Pipeline) ([]activities
 
 // Build implements activities.Builder.
 func (s *site) Build(ctx context.Context, spec activities.BuildSpec, progress func(activities.Progress)) ([]activities.Built, error) {
-	outputs, err := s.Warehouse.Build(ctx, warehouse.BuildSpec{
+	outputs, err := s.Warehouse.Build(ctx, s.spec(spec, progress))
+	return builtOf(outputs), err
+}
+
+// BuildBatch implements activities.Builder.
+func (s *site) BuildBatch(ctx context.Context, spec activities.BuildSpec, keys []partition.Key, progress func(activities.Progress)) ([]activities.Built, error) {
+	outputs, err := s.Warehouse.BuildBatch(ctx, s.spec(spec, progress), keys)
+	return builtOf(outputs), err
+}
+
+func (s *site) spec(spec activities.BuildSpec, progress func(activities.Progress)) warehouse.BuildSpec {
+	return warehouse.BuildSpec{
 		Key: spec.Key, Config: spec.Config, Tenure: spec.Tenure, Pipeline: spec.Pipeline, Release: spec.Release, Partition: spec.Partition, Outputs: spec.Outputs,
-		Control: spec.Control, Open: s.open, Application: spec.Application, Moment: spec.Moment,
+		Control: spec.Control, Twice: spec.Twice, Open: s.open, Application: spec.Application, Moment: spec.Moment,
 		Progress: func(p warehouse.Progress) { progress(told(p)) },
-	})
+	}
+}
+
+func builtOf(outputs []warehouse.BuiltOutput) []activities.Built {
 	built := make([]activities.Built, len(outputs))
 	for i, o := range outputs {
 		built[i] = activities.Built{Generation: o.Generation, From: o.From, Loaded: o.LoadedRows, Results: o.Results, Samples: o.Samples}
 	}
-	return built, err
+	return built
 }
 
 // told is a build's progress as logs and heartbeats carry it.

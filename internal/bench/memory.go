@@ -1,8 +1,8 @@
 package main
 
 import (
-	"bytes"
 	"context"
+	"embed"
 	"errors"
 	"fmt"
 	"os"
@@ -47,8 +47,7 @@ func measureMemory(ctx context.Context, b *bench, s *site) error {
 	if os.Getenv(temporalVariable) == "" {
 		return errors.New(temporalVariable + " is not set: make bench sets it")
 	}
-	p := programs{dir: s.dir, environment: append(os.Environ(), warehouseVariable+"="+s.url,
-		"DRAWBRIDGE_STORE="+filepath.Join(s.dir, "store"), "DRAWBRIDGE_USER=bench", "NO_COLOR=1")}
+	p := newPrograms(s)
 	if err := p.compile(ctx); err != nil {
 		return err
 	}
@@ -85,6 +84,11 @@ func measureMemory(ctx context.Context, b *bench, s *site) error {
 	return nil
 }
 
+func newPrograms(s *site) programs {
+	return programs{dir: s.dir, environment: append(os.Environ(), warehouseVariable+"="+s.url,
+		"DRAWBRIDGE_STORE="+filepath.Join(s.dir, "store"), "DRAWBRIDGE_USER=bench", "NO_COLOR=1")}
+}
+
 // compile builds both programs as make build does.
 func (p programs) compile(ctx context.Context) error {
 	for program, source := range map[string]string{"drawbridge": "drawbridge/starter", "drawbridge-worker": "drawbridge/worker"} {
@@ -98,21 +102,29 @@ func (p programs) compile(ctx context.Context) error {
 
 // writeFolder writes the pipeline's folder, with a name and a schema that nobody else has.
 func (s *site) writeFolder() error {
-	files, err := folderFiles()
+	lines := map[string]string{"pipeline.yaml": "name: bench\n", "config.bench.yaml": "warehouse_schema: bench\n"}
+	err := writeEmbedded(folder, "pipeline", filepath.Join(s.dir, "release"), func(file, text string) string {
+		return strings.Replace(text, lines[file], strings.Replace(lines[file], "bench", s.Schema(), 1), 1)
+	})
+	if err != nil {
+		return fmt.Errorf("write the release: %w", err)
+	}
+	return nil
+}
+
+// writeEmbedded writes what is embedded below root, edited.
+func writeEmbedded(from embed.FS, root, to string, edit func(file, text string) string) error {
+	files, err := embedded(from, root)
 	if err != nil {
 		return err
 	}
-	for name, line := range map[string]string{"pipeline.yaml": "name: bench\n", "config.bench.yaml": "warehouse_schema: bench\n"} {
-		unique := strings.Replace(line, "bench", s.Schema(), 1)
-		files[name] = bytes.Replace(files[name], []byte(line), []byte(unique), 1)
-	}
 	for name, content := range files {
-		path := filepath.Join(s.dir, "release", filepath.FromSlash(name))
+		path := filepath.Join(to, filepath.FromSlash(name))
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			return fmt.Errorf("write the release: %w", err)
+			return err
 		}
-		if err := os.WriteFile(path, content, 0o644); err != nil {
-			return fmt.Errorf("write the release: %w", err)
+		if err := os.WriteFile(path, []byte(edit(name, string(content))), 0o644); err != nil {
+			return err
 		}
 	}
 	return nil

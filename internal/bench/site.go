@@ -35,17 +35,20 @@ const (
 var folder embed.FS
 
 // folderFiles are the files of the pipeline that is measured.
-func folderFiles() (map[string][]byte, error) {
+func folderFiles() (map[string][]byte, error) { return embedded(folder, "pipeline") }
+
+// embedded are the files below a folder that is embedded.
+func embedded(from embed.FS, root string) (map[string][]byte, error) {
 	files := map[string][]byte{}
-	root, err := fs.Sub(folder, "pipeline")
+	below, err := fs.Sub(from, root)
 	if err != nil {
 		return nil, err
 	}
-	err = fs.WalkDir(root, ".", func(path string, entry fs.DirEntry, err error) error {
+	err = fs.WalkDir(below, ".", func(path string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() {
 			return err
 		}
-		files[path], err = fs.ReadFile(root, path)
+		files[path], err = fs.ReadFile(below, path)
 		return err
 	})
 	return files, err

@@ -24,6 +24,7 @@ const (
 	Live    Origin = "live"    // the published generation
 	Control Origin = "control" // the active release, run again on the candidate's inputs
 	Earlier Origin = "earlier" // a generation that a person names, whatever it is
+	Repeat  Origin = "repeat"  // the candidate's own release, run again on its inputs
 )
 
 // Spec is what to compare.

@@ -13,16 +13,21 @@ import (
 
 // RecordResults stores the audit of a generation; a second audit of the same generation replaces the first.
 func (l Ledger) RecordResults(ctx context.Context, q Querier, generation int64, results []check.Result) error {
+	if len(results) == 0 {
+		return nil
+	}
+	batch := &pgx.Batch{}
 	for _, r := range results {
-		if _, err := q.Exec(ctx, l.sql(`
+		batch.Queue(l.sql(`
 			INSERT INTO ledger.check_result (generation, name, kind, severity, outcome, value, threshold, reason, failing, rows)
 			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
 			ON CONFLICT (generation, name) DO UPDATE
 			SET outcome = excluded.outcome, value = excluded.value, threshold = excluded.threshold,
 			    reason = excluded.reason, failing = excluded.failing, rows = excluded.rows`),
-			generation, r.Name, string(r.Kind), string(r.Severity), string(r.Outcome), r.Value, r.Threshold, r.Reason, r.Failing, r.Rows); err != nil {
-			return fmt.Errorf("record check %s of generation %d: %w", r.Name, generation, err)
-		}
+			generation, r.Name, string(r.Kind), string(r.Severity), string(r.Outcome), r.Value, r.Threshold, r.Reason, r.Failing, r.Rows)
+	}
+	if err := q.SendBatch(ctx, batch).Close(); err != nil {
+		return fmt.Errorf("record the checks of generation %d: %w", generation, err)
 	}
 	return nil
 }

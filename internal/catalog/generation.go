@@ -137,20 +137,27 @@ func (l Ledger) Reserve(ctx context.Context, q Querier, g *Generation) error {
 	return nil
 }
 
-// SetChild records the child table of a generation that is being built, before it holds a row.
-func (l Ledger) SetChild(ctx context.Context, q Querier, g Generation) error {
-	columns, err := json.Marshal(g.Columns)
+// SetChildren records the child tables of generations that one attempt is building, before they hold a row. They have the columns of
+// the first.
+func (l Ledger) SetChildren(ctx context.Context, q Querier, generations []*Generation) error {
+	first := generations[0]
+	columns, err := json.Marshal(first.Columns)
 	if err != nil {
-		return fmt.Errorf("encode the columns of generation %d: %w", g.ID, err)
+		return fmt.Errorf("encode the columns of generation %d: %w", first.ID, err)
+	}
+	ids, children := make([]int64, len(generations)), make([]uint32, len(generations))
+	for i, g := range generations {
+		ids[i], children[i] = g.ID, g.Child
 	}
 	tag, err := q.Exec(ctx, l.sql(`
-		UPDATE ledger.generation
-		SET child = $3, columns = $4::text::jsonb, returned = $5
-		WHERE id = $1 AND fence = $2::text::uuid AND state = 'building'`), g.ID, g.Fence, g.Child, string(columns), g.Returned)
+		UPDATE ledger.generation g
+		SET child = c.child, columns = $4::text::jsonb, returned = $5
+		FROM unnest($1::bigint[], $2::oid[]) AS c (id, child)
+		WHERE g.id = c.id AND g.fence = $3::text::uuid AND g.state = 'building'`), ids, children, first.Fence, string(columns), first.Returned)
 	if err != nil {
-		return fmt.Errorf("record the child of generation %d: %w", g.ID, err)
+		return fmt.Errorf("record the child of generation %d: %w", first.ID, err)
 	}
-	return mine(tag.RowsAffected(), g.ID)
+	return mine(tag.RowsAffected()-int64(len(generations))+1, first.ID)
 }
 
 // Finish moves a generation from building to built, with what its audit found, in the build's last transaction.

@@ -197,8 +197,8 @@ func env(h home, out io.Writer) error {
 	return nil
 }
 
-// restartPostgres returns when the restarted server takes connections.
-func restartPostgres(ctx context.Context, h home) error {
+// restartPostgres tells the stack by a signal how to restart the server, and returns when that takes connections.
+func restartPostgres(ctx context.Context, h home, how syscall.Signal) error {
 	s, err := h.running()
 	if err != nil {
 		return err
@@ -207,7 +207,7 @@ func restartPostgres(ctx context.Context, h home) error {
 	if err != nil {
 		return err
 	}
-	if err := syscall.Kill(s.PID, syscall.SIGHUP); err != nil {
+	if err := syscall.Kill(s.PID, how); err != nil {
 		return fmt.Errorf("restart Postgres: %w", err)
 	}
 	ctx, cancel := context.WithTimeout(ctx, stopLimit)

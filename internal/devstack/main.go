@@ -46,6 +46,7 @@ Commands:
   status            print the addresses of the running stack; fail where none runs
   env               print what to export to use the running stack
   restart-postgres  restart Postgres under the running stack, ending all sessions
+  crash-postgres    end Postgres at once, as a power cut does, and start it again
   clean             stop the stack and delete its state
 
 Flags:
@@ -92,7 +93,9 @@ func run(ctx context.Context, args []string, in io.Reader, out io.Writer) error 
 	case "env":
 		return env(h, out)
 	case "restart-postgres":
-		return restartPostgres(ctx, h)
+		return restartPostgres(ctx, h, syscall.SIGHUP)
+	case "crash-postgres":
+		return restartPostgres(ctx, h, syscall.SIGUSR1)
 	case "clean":
 		return clean(ctx, h)
 	default:

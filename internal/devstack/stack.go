@@ -63,10 +63,10 @@ func (k kind) synchronous() string {
 var errDeleted = errors.New("the directory was deleted under the running stack")
 
 // serve runs the stack until it is told to stop, a part of it fails, or its directory is deleted: then nobody could stop
-// it any more. SIGHUP restarts Postgres.
+// it any more. SIGHUP restarts Postgres, and SIGUSR1 ends it without a shutdown first.
 func serve(ctx context.Context, h home, k kind) error {
 	hangup := make(chan os.Signal, 1)
-	signal.Notify(hangup, syscall.SIGHUP)
+	signal.Notify(hangup, syscall.SIGHUP, syscall.SIGUSR1)
 	defer signal.Stop(hangup)
 
 	if err := h.create(); err != nil {
@@ -188,8 +188,8 @@ func (p *parts) watch(ctx context.Context, hangup <-chan os.Signal, deletedFunc 
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-hangup:
-			if err := p.restartPostgres(ctx); err != nil {
+		case how := <-hangup:
+			if err := p.restartPostgres(ctx, how); err != nil {
 				return err
 			}
 		case <-p.postgres.Done():
@@ -202,8 +202,10 @@ func (p *parts) watch(ctx context.Context, hangup <-chan os.Signal, deletedFunc 
 	}
 }
 
-func (p *parts) restartPostgres(ctx context.Context) error {
-	if err := p.postgres.Stop(); err != nil {
+func (p *parts) restartPostgres(ctx context.Context, how os.Signal) error {
+	if how == syscall.SIGUSR1 {
+		p.postgres.Crash()
+	} else if err := p.postgres.Stop(); err != nil {
 		return err
 	}
 	restarted, err := p.cluster.Start(ctx, p.ports.Postgres, os.Stderr)

@@ -278,6 +278,26 @@ func TestRestartOfPostgresKeepsTheStack(t *testing.T) {
 	b.requireTraces(t)
 }
 
+func TestACrashOfPostgresKeepsTheStackAndWhatIsLogged(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.run(t, "up")
+	b.leaveTraces(t)
+	before := b.stack(t)
+	session := b.connect(t, before.Warehouse)
+	_, err := session.Exec(t.Context(), `CREATE UNLOGGED TABLE unlogged AS SELECT 1 AS n`)
+	require.NoError(t, err)
+
+	b.run(t, "crash-postgres")
+
+	require.Error(t, session.Ping(t.Context()), "sessions are ended")
+	require.Equal(t, before, b.stack(t))
+	b.requireTraces(t)
+	var rows int
+	require.NoError(t, b.connect(t, before.Warehouse).QueryRow(t.Context(), `SELECT count(*) FROM unlogged`).Scan(&rows))
+	require.Zero(t, rows, "there was no shutdown")
+}
+
 func TestStackEndsWithItsDirectory(t *testing.T) {
 	t.Parallel()
 	b := setup(t)

@@ -6,7 +6,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 
@@ -75,30 +74,35 @@ func TestPostgresRestartsDuringALoadAndACommit(t *testing.T) {
 // take it for a file without rows.
 func TestACrashOfTheServerEmptiesNoBuild(t *testing.T) {
 	t.Parallel()
-	w, _ := onAStackOfItsOwn(t)
-	var file strings.Builder
-	file.WriteString(ordersColumns + "\n")
-	for _, day := range w.days {
-		file.WriteString(strings.TrimPrefix(csv(day, ordersPerDay), ordersColumns+"\n"))
-	}
-	w.write("source/data/orders.csv", file.String())
-	uncut := []string{
-		"data/orders_@partition.csv", "data/orders.csv", "FROM raw_orders\n",
-		"FROM raw_orders\nWHERE ordered_on >= @partition_start AND ordered_on < @partition_end\n",
-	}
+	w, stack := onAStackOfItsOwn(t)
+	uncut := w.oneFile()
 	w.worker("worker", "--env", "dev", "--workflows")
 	w.cli(0, "deploy", w.release("1.0.0", uncut...), "--to", "dev")
 	w.ended(workflows.StageDone, four, "1.0.0")
 	require.Equal(t, 1, w.number(`SELECT count(*) FROM shop_dev__ledger.landing WHERE name = 'raw_orders'`), "it is loaded once for five days")
 
-	for _, crash := range []struct{ version, table, when string }{
-		{"1.1.0", "landing", "NEW.state = 'loaded' AND NEW.name = 'raw_orders'"},               // between the load and the first build
-		{"1.2.0", "generation", "NEW.state = 'built' AND NEW.partition = '" + middleDay + "'"}, // between two builds
+	const (
+		loaded = "NEW.state = 'loaded' AND NEW.name = 'raw_orders'"            // between the load and the first build
+		built  = "NEW.state = 'built' AND NEW.partition = '" + middleDay + "'" // between two builds
+	)
+	killed := func(h *hold) { h.crash() }
+	powerless := func(*hold) {
+		devstack(t.Context(), t, "crash-postgres", "--dir", stack)
+		w.db.Reset()
+	}
+	for _, crash := range []struct {
+		version, table, when string
+		how                  func(*hold)
+	}{
+		{"1.1.0", "landing", loaded, killed},
+		{"1.2.0", "generation", built, killed},
+		{"1.3.0", "landing", loaded, powerless},
+		{"1.4.0", "generation", built, powerless},
 	} {
 		h := w.hold("dev", crash.table, crash.when)
 		w.rebuild(w.release(crash.version, append(uncut, "channel, amount\n", "channel, amount, currency\n")...))
 		h.reached()
-		h.crash()
+		crash.how(h)
 		w.done(fiveFilled, crash.version)
 		_, err := w.db.Exec(t.Context(), h.undo)
 		require.NoError(t, err)

@@ -77,5 +77,11 @@ func Parse(text string) (Key, error) {
 	return Key{}, fault.Newf(fault.Invalid, "read effect key", text, "write it as owner/environment/step/partition/round", "it is no effect key")
 }
 
+// Again is the key under which a build is done a second time, only to be compared with the first.
+func (k Key) Again() Key {
+	k.Step += "-again"
+	return k
+}
+
 // Under says whether the key's effect belongs to the owner.
 func (k Key) Under(o Owner) bool { return k.Owner == o }

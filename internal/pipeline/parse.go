@@ -76,6 +76,7 @@ func (b *builder) pipeline(root strictyaml.Value) *Pipeline {
 		p.Outputs = append(p.Outputs, b.output(output, p))
 	}
 	b.unusedLoads(root, p)
+	b.batch(root.Get("partition").Get("batch"), p)
 	p.Canary = b.canary(root.Get("canary"), p)
 	p.Watch = b.watch(root.Get("watch"))
 	return p
@@ -197,7 +198,16 @@ func (b *builder) output(v strictyaml.Value, p *Pipeline) Output {
 	b.outputSQL(v, &o)
 	b.outputPartition(v, o, p)
 	o.Checks = b.checks(v.Get("checks"))
+	o.NotRepeatable = b.repeatable(v.Get("repeatable"))
 	return o
+}
+
+// repeatable is why an output is not held to giving the same rows twice.
+func (b *builder) repeatable(v strictyaml.Value) string {
+	if is := v.Get("is"); strictyaml.As[bool](is) {
+		b.problems.Add(is.At, "every output is held to it unless it says otherwise", "leave repeatable out")
+	}
+	return strictyaml.As[string](v.Get("because"))
 }
 
 func (b *builder) outputName(v strictyaml.Value, p *Pipeline) {

@@ -21,13 +21,15 @@ type Pipeline struct {
 	// Environments are those with a config, in the order in which a deployment crosses them.
 	Environments []string         `json:"environments,omitempty"`
 	Partition    partition.Scheme `json:"partition"`
-	Loads        []Load           `json:"loads,omitempty"`
-	Outputs      []Output         `json:"outputs"`
-	Smoke        Smoke            `json:"smoke"`
-	Canary       Canary           `json:"canary"`
-	Watch        Watch            `json:"watch"`
-	Pack         Pack             `json:"pack,omitzero"`
-	Tests        []UnitTest       `json:"tests,omitempty"`
+	// Batch is how many neighbouring partitions one statement may build; 0: one.
+	Batch   int        `json:"batch,omitempty"`
+	Loads   []Load     `json:"loads,omitempty"`
+	Outputs []Output   `json:"outputs"`
+	Smoke   Smoke      `json:"smoke"`
+	Canary  Canary     `json:"canary"`
+	Watch   Watch      `json:"watch"`
+	Pack    Pack       `json:"pack,omitzero"`
+	Tests   []UnitTest `json:"tests,omitempty"`
 	// Config is the environment's config that Parse selected; it is not part of what a release promises.
 	Config Config `json:"-"`
 }
@@ -60,6 +62,8 @@ type Output struct {
 	Key       []string         `json:"key,omitempty"`
 	Indexes   [][]string       `json:"indexes,omitempty"`
 	Checks    []check.Check    `json:"checks"`
+	// NotRepeatable is why the SELECT need not give the same rows twice; empty: it has to.
+	NotRepeatable string `json:"not_repeatable,omitempty"`
 }
 
 // Smoke says which partitions are built first, and how long that may take.

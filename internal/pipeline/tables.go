@@ -134,6 +134,10 @@ func partitionShape() strictyaml.Shape {
 			Doc: "The grain.", Examples: []string{"day", "month"},
 		},
 		strictyaml.Key{Name: "column", Shape: columnShape(), Doc: "The column that outputs are partitioned by.", Examples: []string{"order_date", "booked_on"}},
+		strictyaml.Key{
+			Name: "batch", Shape: strictyaml.Shape{Kind: strictyaml.Integer, Min: 2},
+			Doc: "How many neighbouring partitions one statement may build from files without @partition: you say that each SELECT gives for a range what it gives for its partitions one by one. It is tried before it is relied on.", Examples: []string{"31", "7"},
+		},
 		strictyaml.Key{Name: "timezone", Shape: strictyaml.Sentence(), Doc: "The IANA timezone in which hours, days, weeks and months begin; UTC by default.", Examples: []string{"Europe/Berlin", "Asia/Tokyo"}},
 	).OrElse(strictyaml.OneOf("all"))
 }
@@ -169,6 +173,10 @@ func outputShape() strictyaml.Shape {
 		strictyaml.Key{Name: "key", Shape: strictyaml.ListOf(columnShape()), Doc: "The columns that name a row, unique within a partition.", Examples: []string{"[order_id]", "[order_id, channel]"}},
 		strictyaml.Key{Name: "indexes", Shape: strictyaml.ListOf(strictyaml.ListOf(columnShape())), Doc: "Indexes, each a list of columns.", Examples: []string{"[[channel]]", "[[channel], [order_date, channel]]"}},
 		strictyaml.Key{Name: "checks", Required: true, Shape: strictyaml.ListOf(checkShape()), Doc: "What is audited on every generation before it is published."},
+		strictyaml.Key{Name: "repeatable", Doc: "Turns off that the newest partition of a deployment's smoke is built twice from the same inputs, and must be the same.", Shape: strictyaml.ObjectOf(
+			strictyaml.Key{Name: "is", Required: true, Shape: strictyaml.Shape{Kind: strictyaml.Boolean}, Doc: "false: the SELECT gives other rows each time, and is right all the same.", Examples: []string{"false"}},
+			strictyaml.Key{Name: "because", Required: true, Shape: strictyaml.Sentence(), Doc: "Why; plans show it.", Examples: []string{"ids are drawn anew", "it samples rows"}},
+		)},
 		strictyaml.Key{Name: "contract", Later: true},
 		strictyaml.Key{Name: "key_scope", Later: true},
 		strictyaml.Key{Name: "publish", Later: true},

@@ -161,6 +161,7 @@ func (c crossing) plan() Environment {
 		Aside:        w.aside,
 		Slices:       w.slices,
 		Lanes:        c.policy.Publish.Lanes,
+		Batch:        c.pipeline.Batch,
 		Budgets:      budgetTexts(c.pipeline.Canary.Expect),
 		Approval:     c.policy.Approval,
 		Compensate:   c.policy.Compensate,
@@ -180,6 +181,9 @@ func (c crossing) plan() Environment {
 		}
 		for _, k := range o.Checks {
 			e.Checks = append(e.Checks, o.Table+": "+checkText(k))
+		}
+		if o.NotRepeatable != "" {
+			e.Checks = append(e.Checks, o.Table+": not built twice, because "+o.NotRepeatable)
 		}
 	}
 	e.Problems = append(e.Problems, c.limits(w)...)
@@ -328,7 +332,7 @@ func steps(e Environment) []Step {
 		add(StepPublishCanary, "publish what is tried in one transaction: %s%s", count(len(e.Slices[0].Items), "generation"), activates(e, len(e.Slices) == 1))
 	}
 	if rest := len(e.Slices) - 1; rest > 0 {
-		add(StepPublishRest, "build, audit and publish %s in %s%s", count(Partitions(e.Slices[1:]), "partition"), count(rest, "transaction"), activates(e, true))
+		add(StepPublishRest, "build, audit and publish %s in %s%s%s", count(Partitions(e.Slices[1:]), "partition"), count(rest, "transaction"), batchText(e.Batch), activates(e, true))
 	}
 	if e.Watch.For > 0 {
 		add(StepWatch, "watch for %s, every %s; %s", durationText(e.Watch.For), durationText(e.Watch.Every), breachText(e.Watch.OnBreach))

@@ -307,6 +307,48 @@ func TestLimits(t *testing.T) {
 	}
 }
 
+// Each lane has its part of half the lock table: 8 locks a child.
+func TestABatchThatDoesNotFitIntoTheLockTableIsARisk(t *testing.T) {
+	t.Parallel()
+	of := func(batch int, slots int64) []plan.Problem {
+		p := compute(t, func(in *plan.Input, e *plan.EnvironmentInput) {
+			in.Pipeline.Batch, e.Policy.Publish.Lanes, e.Observed.LockSlots = batch, 2, slots
+		})
+		require.Empty(t, p.Blocking())
+		return p.Environments[0].Problems
+	}
+	require.Empty(t, of(0, 6400))
+	require.Empty(t, of(200, 6400))
+	problems := of(201, 6400)
+	require.Len(t, problems, 1)
+	require.Contains(t, problems[0].Text, "partition.batch is 201; in 2 lanes, half of the server's lock table is enough for 200")
+}
+
+// Readers wait for a publish, so it is small; where nothing is live yet nobody reads, and a batch goes live as it was built.
+func TestAFirstReleaseThatIsBuiltInBatchesIsPublishedInLargerSteps(t *testing.T) {
+	t.Parallel()
+	largest := func(batch int, changes ...change) (n int) {
+		p := compute(t, append(changes, rebuild(plan.Rebuild{Mode: plan.RebuildAll}), func(in *plan.Input, _ *plan.EnvironmentInput) { in.Pipeline.Batch = batch })...)
+		for _, s := range p.Environments[0].Slices[1:] {
+			n = max(n, plan.Partitions([]plan.Slice{s}))
+		}
+		return n
+	}
+	require.Equal(t, 8, largest(0, nothingYet()))
+	require.Equal(t, 20, largest(20, nothingYet()))
+	require.Equal(t, 8, largest(3, nothingYet()))
+	require.Equal(t, 30, largest(500, nothingYet()), "all the others")
+	require.Equal(t, 8, largest(20), "a release is active")
+}
+
+func TestAnOutputThatIsNotBuiltTwiceIsNamed(t *testing.T) {
+	t.Parallel()
+	p := compute(t, func(in *plan.Input, _ *plan.EnvironmentInput) {
+		in.Pipeline.Outputs[0].NotRepeatable = "ids are drawn anew"
+	})
+	require.Contains(t, p.Environments[0].Checks, "fct_orders: not built twice, because ids are drawn anew")
+}
+
 func TestWhatPreflightSaidIsNotSaidAgain(t *testing.T) {
 	t.Parallel()
 	for rule, cause := range map[string]change{

@@ -110,12 +110,14 @@ type Environment struct {
 	SmokeMax     time.Duration    `json:"smoke_max"`
 	Canary       []partition.Key  `json:"canary"`
 	// Aside is what smoke builds to be audited, and nobody publishes.
-	Aside    []generation.Item `json:"aside,omitempty"`
-	Slices   []Slice           `json:"slices"` // the first publishes what canary and smoke have built
-	Lanes    int               `json:"lanes"`  // slices that are built at the same time
-	Checks   []string          `json:"checks"` // "fct_orders: unique(order_id)"
-	Budgets  []string          `json:"budgets"`
-	Approval gate.Approval     `json:"approval"`
+	Aside  []generation.Item `json:"aside,omitempty"`
+	Slices []Slice           `json:"slices"` // the first publishes what canary and smoke have built
+	Lanes  int               `json:"lanes"`  // slices that are built at the same time
+	// Batch is how many neighbouring partitions one statement may build; 0: one.
+	Batch    int           `json:"batch,omitempty"`
+	Checks   []string      `json:"checks"` // "fct_orders: unique(order_id)"
+	Budgets  []string      `json:"budgets"`
+	Approval gate.Approval `json:"approval"`
 	// Compensate says what is taken back when it is rejected or fails here.
 	Compensate pipeline.Compensate `json:"compensate,omitempty"`
 	Requires   []string            `json:"requires,omitempty"`

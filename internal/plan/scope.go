@@ -72,7 +72,7 @@ func (c crossing) work(smoke, canary int) work {
 		if len(items) == 0 {
 			continue
 		}
-		if partitions == generation.PartitionsPerPublish {
+		if partitions == c.perPublish() {
 			w.slices = append(w.slices, rest)
 			rest, partitions = Slice{}, 0
 		}
@@ -83,6 +83,15 @@ func (c crossing) work(smoke, canary int) work {
 		w.slices = append(w.slices, rest)
 	}
 	return w
+}
+
+// perPublish is how many partitions go live in one transaction. What is built in batches goes live in larger parts where nothing was
+// live before.
+func (c crossing) perPublish() int {
+	if c.observed.Active != nil {
+		return generation.PartitionsPerPublish
+	}
+	return max(generation.PartitionsPerPublish, min(c.pipeline.Batch, generation.PartitionsPerFirstPublish))
 }
 
 // CanaryOf are the partitions that a release's canary tries: the newest that can be compared, which are live and can be built again.
@@ -213,7 +222,21 @@ func (c crossing) limits(w work) []Problem {
 	for _, o := range c.pipeline.Outputs {
 		found = append(found, c.lockProblem(o, w)...)
 	}
-	return found
+	return append(found, c.batchProblem()...)
+}
+
+// batchProblem says that a batch as large as the author allows would not fit into the server's lock table.
+func (c crossing) batchProblem() []Problem {
+	lanes := c.policy.Publish.Lanes
+	most := generation.BatchProof{Known: true, Most: generation.MostInBatch(c.observed.LockSlots)}.Batch(c.pipeline.Batch, lanes)
+	if c.pipeline.Batch <= most {
+		return nil
+	}
+	return []Problem{{
+		Rule: "batch", Object: c.pipeline.Name,
+		Text:   fmt.Sprintf("partition.batch is %d; in %d lanes, half of the server's lock table is enough for %d: so many are built at a time", c.pipeline.Batch, lanes, most),
+		Remedy: fmt.Sprintf("lower partition.batch, or raise max_locks_per_transaction of %s", c.observed.Environment),
+	}}
 }
 
 // lockProblem guards the server's lock table, which every reader of the whole table fills too: it locks each partition

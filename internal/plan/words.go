@@ -245,3 +245,11 @@ func durationText(d time.Duration) string {
 	}
 	return text
 }
+
+// batchText says how many partitions one statement may build.
+func batchText(batch int) string {
+	if batch == 0 {
+		return ""
+	}
+	return fmt.Sprintf(", up to %d neighbours built by one statement where smoke sees that this gives the same", batch)
+}

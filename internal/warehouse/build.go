@@ -34,6 +34,7 @@ type BuildSpec struct {
 	Partition   partition.Key // outputs that are one partition are built as `all` beside it
 	Outputs     []string      // tables
 	Control     bool          // the generations are only for a comparison, and never published
+	Twice       bool          // every output that says nothing else is built a second time, to be compared
 	Open        Opener
 	Application string         // application_name of the session
 	Moment      time.Time      // what @now stands for in its checks
@@ -85,6 +86,7 @@ type build struct {
 	conn    *pgx.Conn
 	author  *postgres.Session
 	spec    BuildSpec
+	fence   string // of this attempt
 	started time.Time
 	staged  map[string]staged
 	reads   []string // what the SELECT that ran last has read
@@ -108,7 +110,7 @@ func (w *Warehouse) Build(ctx context.Context, spec BuildSpec) ([]BuiltOutput, e
 			return err
 		}
 		return w.pool.Pinned(ctx, spec.Application, func(conn *pgx.Conn) error {
-			b := &build{w: w, conn: conn, author: author, spec: spec, started: time.Now(), staged: map[string]staged{}}
+			b := &build{w: w, conn: conn, author: author, spec: spec, fence: newFence(), started: time.Now(), staged: map[string]staged{}}
 			built, err = b.run(ctx, outputs)
 			return err
 		})
@@ -228,22 +230,31 @@ func (b *build) loads(outputs []pipeline.Output) []pipeline.Load {
 // reserve enters the generations of this attempt, which ends every earlier one.
 func (b *build) reserve(ctx context.Context, outputs []pipeline.Output) ([]catalog.Generation, error) {
 	generations := make([]catalog.Generation, len(outputs))
-	fence := newFence()
 	for i, o := range outputs {
-		key := partitionOf(o, b.spec.Partition)
-		bounds, err := o.Partition.Bounds(key)
-		if err != nil {
+		var err error
+		if generations[i], err = b.entry(o, b.spec.Partition, b.spec.Key); err != nil {
 			return nil, err
 		}
-		generations[i] = catalog.Generation{
-			Output: o.Table, Partition: key, Pipeline: b.spec.Release.Pipeline, Version: b.spec.Release.Version,
-			Session: b.author.PID, SessionStart: b.author.Started,
-			Digest: b.spec.Release.Digest, EffectKey: b.spec.Key.String(), Config: b.spec.Config, Owner: string(b.spec.Key.Owner), Tenure: b.spec.Tenure,
-			Control: b.spec.Control, Fence: fence, Application: postgres.Clip(b.spec.Application), Moment: b.spec.Moment,
-			Scheme: o.Partition, Lower: bounds.Lower, Upper: bounds.Upper,
-		}
 	}
-	err := pgx.BeginFunc(ctx, b.conn, func(tx pgx.Tx) error {
+	return generations, b.enter(ctx, generations)
+}
+
+// entry is a generation of this attempt as the ledger is to have it, for a build of a partition under a key.
+func (b *build) entry(o pipeline.Output, key partition.Key, under effect.Key) (catalog.Generation, error) {
+	key = partitionOf(o, key)
+	bounds, err := o.Partition.Bounds(key)
+	return catalog.Generation{
+		Output: o.Table, Partition: key, Pipeline: b.spec.Release.Pipeline, Version: b.spec.Release.Version,
+		Session: b.author.PID, SessionStart: b.author.Started,
+		Digest: b.spec.Release.Digest, EffectKey: under.String(), Config: b.spec.Config, Owner: string(under.Owner), Tenure: b.spec.Tenure,
+		Control: b.spec.Control, Fence: b.fence, Application: postgres.Clip(b.spec.Application), Moment: b.spec.Moment,
+		Scheme: o.Partition, Lower: bounds.Lower, Upper: bounds.Upper,
+	}, err
+}
+
+// enter reserves generations, all of them or none, and sets what the ledger gives them.
+func (b *build) enter(ctx context.Context, generations []catalog.Generation) error {
+	return pgx.BeginFunc(ctx, b.conn, func(tx pgx.Tx) error {
 		for i := range generations {
 			if err := b.w.ledger.Reserve(ctx, tx, &generations[i]); err != nil {
 				return err
@@ -251,7 +262,6 @@ func (b *build) reserve(ctx context.Context, outputs []pipeline.Output) ([]catal
 		}
 		return nil
 	})
-	return generations, err
 }
 
 // abandon gives up what this attempt made, as far as the server still answers; housekeeping does the rest.
@@ -259,13 +269,20 @@ func (b *build) abandon(ctx context.Context, generations []catalog.Generation, c
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), postgres.CancelGrace)
 	defer cancel()
 	for _, g := range generations {
-		if err := b.w.ledger.Reject(ctx, b.w.pool, g.ID, fault.Bound(cause.Error())); err != nil {
-			continue
-		}
-		if now, err := b.w.ledger.Generation(ctx, b.w.pool, g.ID); err == nil && now.State == generation.Rejected {
-			_ = b.w.dropChild(ctx, now)
-		}
+		_ = b.w.discard(ctx, g.ID, fault.Bound(cause.Error()))
 	}
+}
+
+// discard rejects a generation that never went live, and drops its child.
+func (w *Warehouse) discard(ctx context.Context, id int64, why string) error {
+	if err := w.ledger.Reject(ctx, w.pool, id, why); err != nil {
+		return err
+	}
+	now, err := w.ledger.Generation(ctx, w.pool, id)
+	if err != nil || now.State != generation.Rejected {
+		return err
+	}
+	return w.dropChild(ctx, now)
 }
 
 // output builds and audits one output from what is staged.
@@ -292,10 +309,14 @@ func (b *build) output(ctx context.Context, o pipeline.Output, g *catalog.Genera
 	if err != nil {
 		return BuiltOutput{}, err
 	}
-	if err := b.finish(ctx, g, results); err != nil {
+	if b.spec.Twice && o.NotRepeatable == "" {
+		if err := b.again(ctx, o, *g, candidate); err != nil {
+			return BuiltOutput{}, err
+		}
+	}
+	if err := b.finish(ctx, []*catalog.Generation{g}, [][]check.Result{results}); err != nil {
 		return BuiltOutput{}, err
 	}
-	g.State, g.At = generation.Built, time.Now()
 	return b.w.builtOutput(*g, results), nil
 }
 
@@ -331,28 +352,40 @@ func (b *build) inputs(ctx context.Context, o pipeline.Output) (string, error) {
 	return hex.EncodeToString(digest.Sum(nil)), nil
 }
 
-// finish makes the child immutable and the generation built, in one transaction: the last of the build.
-func (b *build) finish(ctx context.Context, g *catalog.Generation, results []check.Result) error {
-	verdict := check.Verdict(results)
-	g.Audit, g.Seconds = verdict.Outcome, time.Since(b.started).Seconds()
-	if verdict.Outcome != gate.Pass {
-		g.Reason = verdict.Reason
-	}
+// finish makes the children of an output immutable and its generations built, in one transaction: the last of their build. What it
+// took counts in equal parts.
+func (b *build) finish(ctx context.Context, generations []*catalog.Generation, results [][]check.Result) error {
+	seconds := time.Since(b.started).Seconds() / float64(len(generations))
 	err := pgx.BeginFunc(ctx, b.conn, func(tx pgx.Tx) error {
-		owner, err := b.w.sealChild(ctx, tx, *g)
+		owner, err := b.w.sealChildren(ctx, tx, generations)
 		if err != nil {
 			return err
 		}
-		g.ChildOwner = owner
-		if err := b.w.ledger.RecordResults(ctx, tx, g.ID, results); err != nil {
+		if err := b.w.ledger.RecordReads(ctx, tx, generations[0].Digest, generations[0].Output, b.reads); err != nil {
 			return err
 		}
-		if err := b.w.ledger.RecordReads(ctx, tx, g.Digest, g.Output, b.reads); err != nil {
-			return err
+		for i, g := range generations {
+			verdict := check.Verdict(results[i])
+			g.ChildOwner, g.Audit, g.Seconds = owner, verdict.Outcome, seconds
+			if verdict.Outcome != gate.Pass {
+				g.Reason = verdict.Reason
+			}
+			if err := b.w.ledger.RecordResults(ctx, tx, g.ID, results[i]); err != nil {
+				return err
+			}
+			if err := b.w.ledger.Finish(ctx, tx, *g); err != nil {
+				return err
+			}
 		}
-		return b.w.ledger.Finish(ctx, tx, *g)
+		return nil
 	})
-	return postgres.Classify("finish", g.Output+" "+string(g.Partition), err)
+	if err != nil {
+		return postgres.Classify("finish", generations[0].Output+" "+string(generations[0].Partition), err)
+	}
+	for _, g := range generations {
+		g.State, g.At = generation.Built, time.Now()
+	}
+	return nil
 }
 
 func (b *build) progress(p Progress) {

@@ -25,54 +25,72 @@ const buildMemory = "256MB"
 // createChild creates the empty, standalone child and records it before it holds a row. It has the parent's columns in
 // the parent's order, then those that only the candidate has.
 func (b *build) createChild(ctx context.Context, o pipeline.Output, g *catalog.Generation, candidate []generation.Column) error {
-	child := b.w.names.child(g.ID)
 	err := pgx.BeginFunc(ctx, b.conn, func(tx pgx.Tx) error {
-		parent, err := b.w.findParent(ctx, tx, o.Table)
-		if err != nil {
-			return err
-		}
-		if parent.Kind == generation.Plain {
-			return plainTable(o.Table, b.w.names.schema)
-		}
-		fresh, err := newColumns(o, parent.Columns, candidate)
-		if err != nil {
-			return err
-		}
-		if err := b.steady(ctx, tx, o, fresh, candidate); err != nil {
-			return err
-		}
-		ddl := strings.Builder{}
-		fmt.Fprintf(&ddl, "CREATE TABLE %s (", child)
-		separator := ""
-		if parent.Kind == generation.Managed {
-			fmt.Fprintf(&ddl, "LIKE %s INCLUDING STORAGE INCLUDING COMPRESSION", b.w.names.parent(o.Table))
-			separator = ", "
-		}
-		for _, c := range fresh {
-			fmt.Fprintf(&ddl, "%s%s %s", separator, postgres.Ident(c.Name), c.Type)
-			separator = ", "
-		}
-		ddl.WriteString(") WITH (autovacuum_enabled = off, toast.autovacuum_enabled = off)")
-		if _, err := tx.Exec(ctx, ddl.String()); err != nil {
-			return err
-		}
-		if author := b.w.pool.Author; author != "" {
-			if _, err := tx.Exec(ctx, fmt.Sprintf("GRANT SELECT, INSERT ON %s TO %s", child, postgres.Ident(author))); err != nil {
-				return err
-			}
-		}
-		if err := tx.QueryRow(ctx, `SELECT $1::text::regclass::oid`, child).Scan(&g.Child); err != nil {
-			return err
-		}
-		for _, c := range candidate {
-			g.Returned = append(g.Returned, c.Name)
-		}
-		if g.Columns, err = columnsOf(ctx, tx, g.Child); err != nil {
-			return err
-		}
-		return b.w.ledger.SetChild(ctx, tx, *g)
+		return b.createChildren(ctx, tx, o, []*catalog.Generation{g}, candidate)
 	})
 	return postgres.Classify("create child of", o.Table, err)
+}
+
+// createChildren is createChild of several partitions, which have the same columns.
+func (b *build) createChildren(ctx context.Context, tx pgx.Tx, o pipeline.Output, generations []*catalog.Generation, candidate []generation.Column) error {
+	parent, err := b.w.findParent(ctx, tx, o.Table)
+	if err != nil {
+		return err
+	}
+	if parent.Kind == generation.Plain {
+		return plainTable(o.Table, b.w.names.schema)
+	}
+	fresh, err := newColumns(o, parent.Columns, candidate)
+	if err != nil {
+		return err
+	}
+	if err := b.steady(ctx, tx, o, fresh, candidate); err != nil {
+		return err
+	}
+	var columns []string
+	if parent.Kind == generation.Managed {
+		columns = append(columns, fmt.Sprintf("LIKE %s INCLUDING STORAGE INCLUDING COMPRESSION", b.w.names.parent(o.Table)))
+	}
+	for _, c := range fresh {
+		columns = append(columns, postgres.Ident(c.Name)+" "+c.Type)
+	}
+	var returned, ddl []string
+	for _, c := range candidate {
+		returned = append(returned, c.Name)
+	}
+	for _, g := range generations {
+		child := b.w.names.child(g.ID)
+		ddl = append(ddl, fmt.Sprintf("CREATE TABLE %s (%s) WITH (autovacuum_enabled = off, toast.autovacuum_enabled = off)", child, strings.Join(columns, ", ")))
+		if author := b.w.pool.Author; author != "" {
+			ddl = append(ddl, fmt.Sprintf("GRANT SELECT, INSERT ON %s TO %s", child, postgres.Ident(author)))
+		}
+	}
+	if err := together(ctx, tx, ddl); err != nil {
+		return err
+	}
+	names := make([]string, len(generations))
+	for i, g := range generations {
+		names[i] = b.w.names.child(g.ID)
+	}
+	var children []uint32
+	if err := tx.QueryRow(ctx, `
+		SELECT array_agg(c.name::regclass::oid ORDER BY c.position) FROM unnest($1::text[]) WITH ORDINALITY AS c (name, position)`, names).Scan(&children); err != nil {
+		return err
+	}
+	shape, err := columnsOf(ctx, tx, children[0])
+	if err != nil {
+		return err
+	}
+	for i, g := range generations {
+		g.Child, g.Columns, g.Returned = children[i], shape, returned
+	}
+	return b.w.ledger.SetChildren(ctx, tx, generations)
+}
+
+// together sends statements as one, so that they cost one journey to the server.
+func together(ctx context.Context, tx pgx.Tx, statements []string) error {
+	_, err := tx.Conn().PgConn().Exec(ctx, strings.Join(statements, ";\n")).ReadAll()
+	return err
 }
 
 // steady holds what is active to the columns that it was published with: a run, or what turns back, adds none to what
@@ -151,11 +169,12 @@ func (b *build) fill(ctx context.Context, o pipeline.Output, g *catalog.Generati
 	object, child := o.Table+" "+string(g.Partition), b.w.names.child(g.ID)
 	b.progress(Progress{Stage: StageTransform, Output: o.Table, Partition: g.Partition, RowsIn: g.Loaded})
 	started := time.Now()
-	if err := b.insert(ctx, o, g, candidate); err != nil {
+	var err error
+	if g.Rows, err = b.insert(ctx, o, child, g.Partition, g.Bounds(), candidate); err != nil {
 		return err
 	}
 	b.progress(Progress{Stage: StageTransform, Done: true, Output: o.Table, Partition: g.Partition, RowsIn: g.Loaded, RowsOut: g.Rows, Elapsed: time.Since(started)})
-	err := pgx.BeginFunc(ctx, b.conn, func(tx pgx.Tx) error {
+	err = pgx.BeginFunc(ctx, b.conn, func(tx pgx.Tx) error {
 		b.progress(Progress{Stage: StageIndex, Output: o.Table, Partition: g.Partition, RowsIn: g.Rows})
 		started = time.Now()
 		if author := b.w.pool.Author; author != "" {
@@ -185,56 +204,54 @@ func (b *build) fill(ctx context.Context, o pipeline.Output, g *catalog.Generati
 	return postgres.Classify("vacuum", object, err)
 }
 
-// insert runs the SELECT with the partition's values bound, and notes what it reads.
-func (b *build) insert(ctx context.Context, o pipeline.Output, g *catalog.Generation, candidate []generation.Column) error {
+// insert runs the SELECT into a table with a partition's values bound, and notes what it reads. It returns how many rows it gave.
+func (b *build) insert(
+	ctx context.Context, o pipeline.Output, into string, key partition.Key, bounds partition.Bounds, candidate []generation.Column,
+) (rows int64, err error) {
 	names := make([]string, len(candidate))
 	for i, c := range candidate {
 		names[i] = c.Name
 	}
 	text, params := pipeline.Bind(o.SQL)
 	list := postgres.Idents(names)
-	sql := fmt.Sprintf("INSERT INTO %s (%s)\nSELECT %s FROM (\n%s\n) AS output", b.w.names.child(g.ID), list, list, text)
-	err := pgx.BeginFunc(ctx, b.author, func(tx pgx.Tx) error {
-		result := tx.Conn().PgConn().ExecParams(ctx, sql, arguments(params, g.Partition, g.Bounds()), nil, nil, nil).Read()
+	sql := fmt.Sprintf("INSERT INTO %s (%s)\nSELECT %s FROM (\n%s\n) AS output", into, list, list, text)
+	err = pgx.BeginFunc(ctx, b.author, func(tx pgx.Tx) error {
+		result := tx.Conn().PgConn().ExecParams(ctx, sql, arguments(params, key, bounds), nil, nil, nil).Read()
 		if result.Err != nil {
 			return postgres.ClassifyRun("run", o.SQLFile, result.Err, names...)
 		}
-		g.Rows = result.CommandTag.RowsAffected()
+		rows = result.CommandTag.RowsAffected()
 		found, err := reads(ctx, b.conn, b.author.PID)
 		b.reads = slices.DeleteFunc(found, func(name string) bool { return strings.HasPrefix(name, b.w.names.data()+".") }) // ours
 		return err
 	})
 	if err != nil {
-		return postgres.Classify("build", o.Table, err)
+		return 0, postgres.Classify("build", o.Table, err)
 	}
 	// What it has set is not for the next output, nor for the sums of what it has built.
 	_, err = b.author.Exec(ctx, "RESET ALL")
-	return postgres.Classify("build", o.Table, err)
+	return rows, postgres.Classify("build", o.Table, err)
 }
 
 // prove adds what ATTACH then takes for granted without a scan: the bounds, and that no key is NULL. One ALTER TABLE
 // scans once. Where rows break it, the fault says how many, and of which column.
 func (w *Warehouse) prove(ctx context.Context, tx pgx.Tx, o pipeline.Output, g catalog.Generation) error {
-	var actions, broken []string
+	var broken []string
 	var reasons []string
 	for _, name := range keyColumns(o) {
-		actions = append(actions, "ALTER COLUMN "+postgres.Ident(name)+" SET NOT NULL")
 		broken = append(broken, postgres.Ident(name)+" IS NULL")
 		reasons = append(reasons, "column "+name+" is NULL")
 	}
 	if column := o.Partition.Column; column != "" {
-		inside := fmt.Sprintf("%[1]s >= %[2]s AND %[1]s < %[3]s", postgres.Ident(column), postgres.Literal(g.Lower), postgres.Literal(g.Upper))
-		actions = append(actions, fmt.Sprintf("ADD CONSTRAINT %s CHECK (%s IS NOT NULL AND %s)",
-			postgres.Ident(childName(g.ID)+"_bounds"), postgres.Ident(column), inside))
-		broken = append(broken, "NOT ("+inside+")")
+		broken = append(broken, "NOT ("+inside(o, g)+")")
 		reasons = append(reasons, fmt.Sprintf("column %s lies outside the partition, from %s to before %s", column, g.Lower, g.Upper))
 	}
-	if len(actions) == 0 {
+	if len(broken) == 0 {
 		return nil
 	}
 	child := w.names.child(g.ID)
 	err := savepoint(ctx, tx, func(tx pgx.Tx) error {
-		_, err := tx.Exec(ctx, "ALTER TABLE "+child+" "+strings.Join(actions, ", "))
+		_, err := tx.Exec(ctx, w.proof(o, g))
 		return err
 	})
 	if state := postgres.SQLState(err); state != pgerrcode.NotNullViolation && state != pgerrcode.CheckViolation {
@@ -255,6 +272,24 @@ func (w *Warehouse) prove(ctx context.Context, tx pgx.Tx, o pipeline.Output, g c
 		strings.Join(found, "; "))
 }
 
+// proof is the ALTER TABLE that proves a child's bounds, and that no key is NULL.
+func (w *Warehouse) proof(o pipeline.Output, g catalog.Generation) string {
+	var actions []string
+	for _, name := range keyColumns(o) {
+		actions = append(actions, "ALTER COLUMN "+postgres.Ident(name)+" SET NOT NULL")
+	}
+	if column := o.Partition.Column; column != "" {
+		actions = append(actions, fmt.Sprintf("ADD CONSTRAINT %s CHECK (%s IS NOT NULL AND %s)",
+			postgres.Ident(childName(g.ID)+"_bounds"), postgres.Ident(column), inside(o, g)))
+	}
+	return "ALTER TABLE " + w.names.child(g.ID) + " " + strings.Join(actions, ", ")
+}
+
+// inside is the condition of rows that lie within a generation's bounds.
+func inside(o pipeline.Output, g catalog.Generation) string {
+	return fmt.Sprintf("%[1]s >= %[2]s AND %[1]s < %[3]s", postgres.Ident(o.Partition.Column), postgres.Literal(g.Lower), postgres.Literal(g.Upper))
+}
+
 // keyColumns are the columns that must not be NULL.
 func keyColumns(o pipeline.Output) []string {
 	columns := slices.Clone(o.Key)
@@ -266,13 +301,13 @@ func keyColumns(o pipeline.Output) []string {
 
 // index builds the unique key and the other indexes. Duplicates of the key are a fault that says how many.
 func (w *Warehouse) index(ctx context.Context, tx pgx.Tx, o pipeline.Output, g catalog.Generation) error {
-	child, name := w.names.child(g.ID), childName(g.ID)
+	indexes := w.indexes(o, g)
 	if _, err := tx.Exec(ctx, "SET LOCAL maintenance_work_mem = "+postgres.Literal(buildMemory)); err != nil {
 		return err
 	}
 	if len(o.Key) > 0 {
 		err := savepoint(ctx, tx, func(tx pgx.Tx) error {
-			_, err := tx.Exec(ctx, fmt.Sprintf("CREATE UNIQUE INDEX %s ON %s (%s)", postgres.Ident(name+"_key"), child, postgres.Idents(o.Key)))
+			_, err := tx.Exec(ctx, indexes[0])
 			return err
 		})
 		if postgres.SQLState(err) == pgerrcode.UniqueViolation {
@@ -281,13 +316,27 @@ func (w *Warehouse) index(ctx context.Context, tx pgx.Tx, o pipeline.Output, g c
 		if err != nil {
 			return err
 		}
+		indexes = indexes[1:]
 	}
-	for i, columns := range o.Indexes {
-		if _, err := tx.Exec(ctx, fmt.Sprintf("CREATE INDEX %s ON %s (%s)", postgres.Ident(fmt.Sprintf("%s_i%d", name, i+1)), child, postgres.Idents(columns))); err != nil {
+	for _, index := range indexes {
+		if _, err := tx.Exec(ctx, index); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// indexes are the statements that build a child's indexes: the unique key's first, where there is a key.
+func (w *Warehouse) indexes(o pipeline.Output, g catalog.Generation) []string {
+	child, name := w.names.child(g.ID), childName(g.ID)
+	var statements []string
+	if len(o.Key) > 0 {
+		statements = append(statements, fmt.Sprintf("CREATE UNIQUE INDEX %s ON %s (%s)", postgres.Ident(name+"_key"), child, postgres.Idents(o.Key)))
+	}
+	for i, columns := range o.Indexes {
+		statements = append(statements, fmt.Sprintf("CREATE INDEX %s ON %s (%s)", postgres.Ident(fmt.Sprintf("%s_i%d", name, i+1)), child, postgres.Idents(columns)))
+	}
+	return statements
 }
 
 func (w *Warehouse) duplicates(ctx context.Context, tx pgx.Tx, o pipeline.Output, g catalog.Generation) error {
@@ -303,28 +352,31 @@ func (w *Warehouse) duplicates(ctx context.Context, tx pgx.Tx, o pipeline.Output
 		fmt.Sprintf("the key (%s) must be unique in a partition, and repeats: distinct values %d, rows %d", strings.Join(o.Key, ", "), keys, rows))
 }
 
-// sealChild refuses every write to the child from now on, gives it the parent's owner, and lets autovacuum in. It
-// returns the owner.
-func (w *Warehouse) sealChild(ctx context.Context, tx pgx.Tx, g catalog.Generation) (owner uint32, err error) {
-	child, refuse := w.names.child(g.ID), pgx.Identifier{w.names.ledger(), "refuse_write"}.Sanitize()
+// sealChildren refuse every write to children of an output from now on, give them the parent's owner, and let autovacuum in. They
+// return the owner.
+func (w *Warehouse) sealChildren(ctx context.Context, tx pgx.Tx, generations []*catalog.Generation) (owner uint32, err error) {
+	refuse := pgx.Identifier{w.names.ledger(), "refuse_write"}.Sanitize()
 	var parentOwner *string
 	if err := tx.QueryRow(ctx, `
 		SELECT (SELECT pg_get_userbyid(relowner) FROM pg_class WHERE oid = to_regclass($1) AND relowner <> current_user::regrole)`,
-		w.names.parent(g.Output)).Scan(&parentOwner); err != nil {
+		w.names.parent(generations[0].Output)).Scan(&parentOwner); err != nil {
 		return 0, err
 	}
-	statements := []string{
-		fmt.Sprintf("CREATE TRIGGER drawbridge_refuse_write BEFORE INSERT OR UPDATE OR DELETE ON %s FOR EACH ROW EXECUTE FUNCTION %s()", child, refuse),
-		fmt.Sprintf("CREATE TRIGGER drawbridge_refuse_truncate BEFORE TRUNCATE ON %s FOR EACH STATEMENT EXECUTE FUNCTION %s()", child, refuse),
-		fmt.Sprintf("ALTER TABLE %s RESET (autovacuum_enabled, toast.autovacuum_enabled)", child),
+	var statements []string
+	for _, g := range generations {
+		child := w.names.child(g.ID)
+		statements = append(statements,
+			fmt.Sprintf("CREATE TRIGGER drawbridge_refuse_write BEFORE INSERT OR UPDATE OR DELETE ON %s FOR EACH ROW EXECUTE FUNCTION %s()", child, refuse),
+			fmt.Sprintf("CREATE TRIGGER drawbridge_refuse_truncate BEFORE TRUNCATE ON %s FOR EACH STATEMENT EXECUTE FUNCTION %s()", child, refuse),
+			fmt.Sprintf("ALTER TABLE %s RESET (autovacuum_enabled, toast.autovacuum_enabled)", child))
+		if parentOwner != nil {
+			statements = append(statements, fmt.Sprintf("ALTER TABLE %s OWNER TO %s", child, postgres.Ident(*parentOwner)))
+		}
 	}
-	if parentOwner != nil {
-		statements = append(statements, fmt.Sprintf("ALTER TABLE %s OWNER TO %s", child, postgres.Ident(*parentOwner)))
-	}
-	if _, err := tx.Conn().PgConn().Exec(ctx, strings.Join(statements, ";\n")).ReadAll(); err != nil {
+	if err := together(ctx, tx, statements); err != nil {
 		return 0, err
 	}
-	err = tx.QueryRow(ctx, `SELECT relowner FROM pg_class WHERE oid = $1`, g.Child).Scan(&owner)
+	err = tx.QueryRow(ctx, `SELECT relowner FROM pg_class WHERE oid = $1`, generations[0].Child).Scan(&owner)
 	return owner, err
 }
 
@@ -345,11 +397,22 @@ func (w *Warehouse) dropChild(ctx context.Context, g catalog.Generation) error {
 			return nil
 		}
 		var there, attached bool
+		var batch string // the parent of a batch whose build was stopped
 		if err := tx.QueryRow(ctx, `
-			SELECT count(*) > 0, coalesce(bool_or(relispartition), false)
-			FROM pg_class
-			WHERE oid = to_regclass($1)`, w.names.child(g.ID)).Scan(&there, &attached); err != nil {
+			SELECT count(*) > 0, coalesce(bool_or(c.relispartition), false),
+			       coalesce(max(p.relname) FILTER (WHERE p.relnamespace = c.relnamespace AND p.relname ~ '^b[0-9]+$'), '')
+			FROM pg_class c
+			LEFT JOIN pg_inherits i ON i.inhrelid = c.oid
+			LEFT JOIN pg_class p ON p.oid = i.inhparent
+			WHERE c.oid = to_regclass($1)`, w.names.child(g.ID)).Scan(&there, &attached, &batch); err != nil {
 			return err
+		}
+		if batch != "" {
+			if _, err := tx.Exec(ctx, fmt.Sprintf("ALTER TABLE %s DETACH PARTITION %s",
+				pgx.Identifier{w.names.data(), batch}.Sanitize(), w.names.child(g.ID))); err != nil {
+				return err
+			}
+			attached = false
 		}
 		if attached {
 			return fault.Newf(fault.Conflict, "drop", childName(g.ID), "look at who attached it: the ledger has it as "+string(g.State), "it is attached to a table")

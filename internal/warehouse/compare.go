@@ -69,11 +69,19 @@ func (w *Warehouse) Compare(ctx context.Context, in Comparison) (canary.Diff, er
 		return canary.Diff{}, postgres.ClassifyRun("compare", object, err)
 	}
 	for kind, list := range samples {
-		if err := w.ledger.RecordSamples(ctx, w.pool, in.Candidate, "canary: "+kind, list); err != nil {
+		if err := w.ledger.RecordSamples(ctx, w.pool, in.Candidate, subjectOf(in.Origin)+kind, list); err != nil {
 			return canary.Diff{}, postgres.Classify("compare", object, err)
 		}
 	}
 	return compiled.Read(values)
+}
+
+// subjectOf is what samples of a comparison are kept under.
+func subjectOf(origin canary.Origin) string {
+	if origin == canary.Repeat {
+		return "built twice: "
+	}
+	return "canary: "
 }
 
 // Tried reads generations as smoke and canary have to know them; an unknown ID is fault.Invalid.
@@ -185,6 +193,8 @@ func unpaired(in Comparison, baseline, candidate catalog.Generation) string {
 		return fmt.Sprintf("generation %d is %s, not live", baseline.ID, baseline.State)
 	case in.Origin == canary.Control && !baseline.Control:
 		return fmt.Sprintf("generation %d was not built as a control", baseline.ID)
+	case in.Origin == canary.Repeat && (!baseline.Control || baseline.Digest != candidate.Digest || baseline.Config != candidate.Config):
+		return fmt.Sprintf("generation %d is not the same release, built again", baseline.ID)
 	case in.Origin == canary.Control && baseline.Digest != in.Active:
 		return fmt.Sprintf("generation %d is of %s, which is not the active release", baseline.ID, baseline.Version)
 	}

@@ -19,7 +19,7 @@ const (
 	abandonedAge = 14 * 24 * time.Hour
 )
 
-// Housekeep drops the shadows of stopped deployments, landings that nobody needs, and the children that nobody can go back to any more: rejected ones,
+// Housekeep drops the shadows of stopped deployments, landings that nobody needs, parents of stopped batches, and the children that nobody can go back to any more: rejected ones,
 // abandoned ones, and retired ones beyond keep that no open change could go back to. It never drops what is attached to any table. It
 // forgets old samples and verdicts, and refreshes statistics. It may be repeated; what is in the way today goes the next time.
 func (w *Warehouse) Housekeep(ctx context.Context, keep time.Duration) error {
@@ -41,6 +41,9 @@ func (w *Warehouse) Housekeep(ctx context.Context, keep time.Duration) error {
 		if err := w.dropChild(ctx, g); err != nil && failed == nil {
 			failed = postgres.Classify("drop", childName(g.ID), err) // the others still go
 		}
+	}
+	if err := w.dropBuildParents(ctx); err != nil && failed == nil {
+		failed = postgres.Classify("housekeep", w.names.schema, err)
 	}
 	if err := w.dropLandings(ctx); err != nil && failed == nil {
 		failed = postgres.Classify("housekeep", w.names.schema, err)

@@ -35,6 +35,18 @@ func (n names) landing(id int64) string {
 
 func landingName(id int64) string { return fmt.Sprintf("l%d", id) }
 
+// buildParent is the parent through which a batch is filled, called after the first generation of it; buildRest is its partition for
+// rows of none of the others.
+func (n names) buildParent(first int64) string {
+	return pgx.Identifier{n.data(), buildParentName(first)}.Sanitize()
+}
+
+func (n names) buildRest(first int64) string {
+	return pgx.Identifier{n.data(), buildParentName(first) + "_rest"}.Sanitize()
+}
+
+func buildParentName(first int64) string { return fmt.Sprintf("b%d", first) }
+
 func childName(id int64) string { return fmt.Sprintf("g%d", id) }
 
 // shadowParent is an output's parent for one deployment. Output names have at most 40 bytes.

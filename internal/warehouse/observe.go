@@ -44,9 +44,7 @@ func (w *Warehouse) Observe(ctx context.Context, p *pipeline.Pipeline, h Headers
 			return plan.Observed{}, postgres.Classify("observe", w.names.schema, err)
 		}
 	}
-	if err := w.pool.QueryRow(ctx, `
-		SELECT current_setting('max_locks_per_transaction')::bigint
-		     * (current_setting('max_connections')::bigint + current_setting('max_prepared_transactions')::bigint)`).Scan(&observed.LockSlots); err != nil {
+	if observed.LockSlots, err = w.lockSlots(ctx); err != nil {
 		return plan.Observed{}, postgres.Classify("observe", w.names.schema, err)
 	}
 	problems, err := w.preflight(ctx, p, observed)
@@ -55,6 +53,14 @@ func (w *Warehouse) Observe(ctx context.Context, p *pipeline.Pipeline, h Headers
 	}
 	observed.Problems = append(observed.Problems, problems...)
 	return observed, nil
+}
+
+// lockSlots is the size of the server's lock table.
+func (w *Warehouse) lockSlots(ctx context.Context) (slots int64, err error) {
+	err = w.pool.QueryRow(ctx, `
+		SELECT current_setting('max_locks_per_transaction')::bigint
+		     * (current_setting('max_connections')::bigint + current_setting('max_prepared_transactions')::bigint)`).Scan(&slots)
+	return slots, err
 }
 
 func (w *Warehouse) observeOutput(ctx context.Context, o pipeline.Output) (plan.ObservedOutput, error) {

@@ -287,6 +287,16 @@ CREATE TABLE ledger.read_set (
   PRIMARY KEY (digest, output, reads)
 );
 
+-- What a release was seen to give for a range of neighbouring partitions, held against what it gives for them one by one.
+CREATE TABLE ledger.batch_proof (
+  digest     text NOT NULL,                -- of the release
+  config     text NOT NULL,
+  difference text NOT NULL,                -- empty: none, and batches may be built
+  partitions text[] NOT NULL,              -- what it was tried on
+  at         timestamptz NOT NULL DEFAULT clock_timestamp(),
+  PRIMARY KEY (digest, config)
+);
+
 -- Keys of failing or differing rows. They never leave the warehouse, and are kept 30 days.
 CREATE TABLE ledger.sample (
   generation bigint NOT NULL REFERENCES ledger.generation ON DELETE CASCADE,

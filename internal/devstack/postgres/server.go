@@ -31,7 +31,7 @@ const GuardCommand = "guard-postgres"
 // Server is a running server. Between it and this process stands the guard, a process that holds the reading end of a
 // pipe; when the writing end closes, be it by Stop or by the death of this process, it stops the server.
 type Server struct {
-	leash io.Closer
+	leash io.WriteCloser
 	done  chan struct{}
 	err   error // how the guard ended; set before done is closed
 }
@@ -105,6 +105,15 @@ func (s *Server) Stop() error {
 	return nil
 }
 
+// Crash ends the server at once, as a power cut does: nothing is written any more, and whoever starts it recovers.
+func (s *Server) Crash() {
+	_, _ = s.leash.Write([]byte{crash}) // fails only when the guard is gone, and the server with it
+	_ = s.Stop()                        // how a server ends that was cut off is no news
+}
+
+// crash on the leash asks for an end without a shutdown.
+const crash = '!'
+
 // Guard runs the server program that args name, and stops it when stdin ends. It returns when the server has ended.
 func Guard(stdin io.Reader, args []string) error {
 	account, err := CurrentAccount()
@@ -119,18 +128,22 @@ func Guard(stdin io.Reader, args []string) error {
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- server.Wait() }()
-	released := make(chan struct{})
+	released := make(chan []byte)
 	go func() {
-		_, _ = io.Copy(io.Discard, stdin) // however the pipe ends, the stack is gone
-		close(released)
+		last, _ := io.ReadAll(stdin) // however the pipe ends, the stack is gone
+		released <- last
 	}()
+	// SIGINT is the fast shutdown: it does not wait for clients. SIGQUIT gives up on cleanliness, not on the data.
+	steps := []os.Signal{syscall.SIGINT, syscall.SIGQUIT}
 	select {
 	case err := <-ended:
 		return errors.Join(fmt.Errorf("%s ended by itself", args[0]), err)
-	case <-released:
+	case last := <-released:
+		if bytes.IndexByte(last, crash) >= 0 {
+			steps = steps[1:]
+		}
 	}
-	// SIGINT is the fast shutdown: it does not wait for clients. SIGQUIT gives up on cleanliness, not on the data.
-	for _, step := range []os.Signal{syscall.SIGINT, syscall.SIGQUIT} {
+	for _, step := range steps {
 		_ = server.Process.Signal(step) // fails only when the server has ended
 		select {
 		case err := <-ended:

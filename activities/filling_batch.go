@@ -1,0 +1,93 @@
+package activities
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"slices"
+	"time"
+
+	"drawbridge/internal/admission"
+	"drawbridge/internal/backfill"
+	"drawbridge/internal/fault"
+	"drawbridge/internal/generation"
+	"drawbridge/internal/partition"
+)
+
+// neighbours are the first of some items that one statement may build: partitions next to each other, in either order.
+func (f filling) neighbours(items []backfill.Item, most int) []backfill.Item {
+	joined := func(a, b partition.Key) bool { return adjoin(f.p.Partition, a, b) }
+	if f.plan.Ask.Order == backfill.Newest {
+		joined = func(a, b partition.Key) bool { return adjoin(f.p.Partition, b, a) }
+	}
+	n := 1
+	for n < min(most, len(items)) && !items[n].Whole && joined(items[n-1].Partition, items[n].Partition) {
+		n++
+	}
+	return items[:n]
+}
+
+// fillBatch does neighbouring items by one build, and by as few publishes as there may be. It notes in out what it has done, and
+// what holds it up, and returns how many items are done: the others are to be done one by one, which finds what is built already.
+func (f filling) fillBatch(ctx context.Context, group []backfill.Item, out *Filled) (done int, err error) {
+	in, round := f.step(0)
+	built, err := f.buildBatch(ctx, group, round)
+	if err != nil {
+		if oneByOne(ctx, err) || fault.ClassOf(err) == fault.Conflict { // or all of it is over, as whoever does them one by one says
+			err = nil
+		}
+		return 0, err
+	}
+	if slices.ContainsFunc(built, func(b Built) bool { return f.audited(b) != nil }) {
+		return 0, nil
+	}
+	for part := range slices.Chunk(group, generation.PartitionsPerPublish) {
+		in.Swaps = nil
+		var rows int64
+		for _, b := range built {
+			if slices.ContainsFunc(part, func(it backfill.Item) bool { return it.Partition == b.Generation.Partition }) {
+				rows += b.Generation.Rows
+				in.Swaps = append(in.Swaps, generation.Swap{Output: b.Generation.Output, Partition: b.Generation.Partition, From: b.From, To: b.Generation.ID})
+			}
+		}
+		res, err := f.publishBatch(ctx, in, part)
+		switch {
+		case oneByOne(ctx, err), err == nil && res.WaitingFor == generation.ForOthers:
+			return done, nil
+		case err != nil:
+			return done, err
+		case !res.Done:
+			out.Parked, out.About = res, f.about(part[0])
+			return done, nil
+		}
+		done += len(part)
+		out.Published += len(part)
+		out.Swaps += res.Swapped
+		out.Rows += rows
+	}
+	return done, nil
+}
+
+// buildBatch builds items under the keys that each of them has by itself.
+func (f filling) buildBatch(ctx context.Context, group []backfill.Item, round int) ([]Built, error) {
+	keys := make([]partition.Key, len(group))
+	for i, it := range group {
+		keys[i] = it.Partition
+	}
+	f.p.Partition.Sort(keys)
+	report, stop := pulse(ctx, spanOf(keys))
+	defer stop()
+	return f.w.BuildBatch(ctx, f.spec(ctx, group[0], round), keys, report)
+}
+
+// publishBatch publishes what was built of some items, at most once for these generations.
+func (f filling) publishBatch(ctx context.Context, in PublishInput, part []backfill.Item) (generation.PublishResult, error) {
+	spec := f.Site.publishSpec(ctx, in)
+	id := sha256.Sum256(fmt.Append(nil, in.Swaps))
+	spec.Key.Step += "-" + hex.EncodeToString(id[:8])
+	spec.Key.Partition, spec.About = part[0].Partition, f.about(part[0])
+	_, stop := pulse(ctx, part[0].Partition)
+	defer stop()
+	return f.w.Publish(ctx, spec, f.Site.ticket(f.in.Target, admission.Publish, nil, in.Swaps), func(time.Duration, time.Duration) {})
+}
