@@ -13,11 +13,11 @@ func (l Ledger) Facts(ctx context.Context, q Querier, question admission.Questio
 	return l.facts(ctx, q, question)
 }
 
-// FactsToStay reads the same in the effect's own transaction, after its table locks, and keeps the pipeline from being
-// fenced: what it reads stays true until the commit. It never waits: shared is false where somebody fences right now, and the
-// transaction has ended.
+// FactsToStay reads the same in the effect's own transaction, and keeps the pipeline from being fenced, holds from being set, another
+// tenure from being made the active one, and the outputs from changing hands: what it reads stays true until the commit. shared is
+// false where somebody does one of these right now, and the transaction has ended.
 func (l Ledger) FactsToStay(ctx context.Context, q Querier, question admission.Question) (f admission.Facts, shared bool, err error) {
-	f, err = l.facts(ctx, q, question, shareChange())
+	f, err = l.facts(ctx, q, question, shareChange(), keepActive(question.Release.Pipeline), keepOwners(question.Tables()))
 	if fencing(err) {
 		return f, false, nil
 	}

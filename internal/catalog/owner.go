@@ -123,6 +123,13 @@ func readOwners(outputs []string, owners map[string]string) statement {
 	}
 }
 
+// keepOwners lets nobody change whose outputs are until the transaction ends.
+func keepOwners(outputs []string) statement {
+	return statement{
+		what: "keep the owners of outputs", sql: `SELECT FROM ledger.output WHERE output = ANY($1) ORDER BY output FOR SHARE`, args: []any{outputs},
+	}
+}
+
 // OutputsOf lists all the outputs that a pipeline ever published here, whatever its releases say today.
 func (l Ledger) OutputsOf(ctx context.Context, q Querier, pipeline string) ([]string, error) {
 	rows, err := q.Query(ctx, l.sql(`SELECT output FROM ledger.output WHERE pipeline = $1 ORDER BY output`), pipeline)

@@ -42,7 +42,7 @@ func (c *counted) SendBatch(ctx context.Context, b *pgx.Batch) pgx.BatchResults 
 	return c.Tx.SendBatch(ctx, b)
 }
 
-// Readers wait for both.
+// Other changes of the pipeline wait for both.
 func TestThePublishedLedgerIsReadAndWrittenAtOnce(t *testing.T) {
 	t.Parallel()
 	db := testdb.New(t)

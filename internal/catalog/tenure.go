@@ -41,6 +41,12 @@ func readActive(pipeline string, t *release.Tenure) statement {
 		WHERE a.pipeline = $1`, pipeline)
 }
 
+// keepActive lets nobody activate another tenure until the transaction ends. It is a statement of its own: one that reads and locks
+// reads what was before it waited.
+func keepActive(pipeline string) statement {
+	return statement{what: "keep the active tenure of " + pipeline, sql: `SELECT FROM ledger.active WHERE pipeline = $1 FOR SHARE`, args: []any{pipeline}}
+}
+
 // Tenure reads one tenure; an unknown number is fault.Invalid.
 func (l Ledger) Tenure(ctx context.Context, q Querier, number int64) (release.Tenure, error) {
 	var t release.Tenure

@@ -44,8 +44,8 @@ func (l Ledger) Verdicts(ctx context.Context, q Querier, key effect.Key) (map[ad
 	return found, err
 }
 
-// readVerdicts reads the last verdict of each stage that a tenure's own workflow has found under its plan, without the evidence:
-// readers may wait for it.
+// readVerdicts reads the last verdict of each stage that a tenure's own workflow has found under its plan, without the evidence,
+// which may be long.
 func readVerdicts(tenure int64, found map[admission.Stage]admission.Verdict) statement {
 	return verdicts(found, `
 			SELECT DISTINCT ON (v.stage) v.stage, v.round, v.outcome, v.reason, '[]'::jsonb AS evidence, v.compared, v.about

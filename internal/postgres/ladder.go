@@ -145,13 +145,16 @@ func Pause(ctx context.Context, d time.Duration) error {
 // ACCESS EXCLUSIVE on the parents: a reader takes the parent before its children, so once we have it nobody holds a
 // child and waits for us. The children last. Each group in the order of OIDs. A rung bounds each statement as a whole,
 // and stays below deadlock_timeout: else readers who lock two parents in another order would be killed for us.
-func Lock(ctx context.Context, tx pgx.Tx, parents, children []Relation, rung Rung) error {
+//
+// prepare runs between the two: no other change comes in between any more, and readers do not wait yet. It has effectWait for a
+// statement.
+func Lock(ctx context.Context, tx pgx.Tx, parents, children []Relation, rung Rung, prepare func() error) error {
 	for _, group := range [][]Relation{parents, children} {
 		slices.SortFunc(group, func(a, b Relation) int { return cmp.Compare(a.OID, b.OID) })
 	}
 	all := slices.Concat(parents, children)
 	if len(all) == 0 {
-		return nil
+		return prepare()
 	}
 	shared, wait := "$1::int", rung.Wait
 	if rung.Patient {
@@ -161,6 +164,12 @@ func Lock(ctx context.Context, tx pgx.Tx, parents, children []Relation, rung Run
 		return err
 	}
 	if _, err := tx.Exec(ctx, "LOCK TABLE "+only(all)+" IN SHARE UPDATE EXCLUSIVE MODE"); err != nil {
+		return err
+	}
+	if err := Bound(ctx, tx, effectWait); err != nil {
+		return err
+	}
+	if err := prepare(); err != nil {
 		return err
 	}
 	if err := bound(ctx, tx, "least($1::int, "+deadlockTimeout+" * 4 / 5)", min(rung.Wait, TopRung)); err != nil {

@@ -113,10 +113,7 @@ func (w *Warehouse) expandOne(ctx context.Context, x expansion, o pipeline.Outpu
 			if _, err := tx.Exec(ctx, `SELECT set_config('application_name', $1, true)`, postgres.Clip(x.application)); err != nil {
 				return err
 			}
-			if err := postgres.Lock(ctx, tx, parents, children, rung); err != nil {
-				return err
-			}
-			if err := w.admit(ctx, tx, x.ticket); err != nil {
+			if err := postgres.Lock(ctx, tx, parents, children, rung, func() error { return w.admit(ctx, tx, x.ticket) }); err != nil {
 				return err
 			}
 			_, err := tx.Exec(ctx, "ALTER TABLE "+w.names.parent(o.Table)+" "+strings.Join(adds, ", "))

@@ -166,7 +166,8 @@ func (p *publication) relations() []uint32 {
 }
 
 // attempt is one try of the transaction. The ledger is written first and the tables last, so that readers are kept out
-// for the DDL and the commit only. The second look comes when every lock is held: what it sees stays so.
+// for the DDL and the commit only. The second look comes when no other change can come in between: what it sees stays so
+// while readers are waited for, which takes at most postgres.TopRung.
 func (p *publication) attempt(ctx context.Context, rung postgres.Rung) (generation.PublishResult, error) {
 	effect := postgres.Effect{Key: p.spec.Key.String(), Kind: string(p.kind()), Application: p.spec.Application}
 	return postgres.Once(ctx, p.w.pool, p.w.ledger, effect, func(tx pgx.Tx) (generation.PublishResult, error) {
@@ -178,14 +179,15 @@ func (p *publication) attempt(ctx context.Context, rung postgres.Rung) (generati
 		if err != nil {
 			return none, err
 		}
-		started := time.Now()
-		if err := postgres.Lock(ctx, tx, parents, children, rung); err != nil {
-			return none, err
-		}
-		if err := p.w.admit(ctx, tx, p.ticket); err != nil {
-			return none, err
-		}
-		if err := p.record(ctx, tx); err != nil {
+		var started time.Time
+		if err := postgres.Lock(ctx, tx, parents, children, rung, func() error {
+			if err := p.w.admit(ctx, tx, p.ticket); err != nil {
+				return err
+			}
+			err := p.record(ctx, tx)
+			started = time.Now()
+			return err
+		}); err != nil {
 			return none, err
 		}
 		if len(ddl) > 0 {
