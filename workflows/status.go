@@ -59,7 +59,7 @@ type Crossing struct {
 	SlicesDone int `json:"slices_done,omitempty"`
 	// Transactions are those of the cut-over, which comes when all is built; 0: each slice is published as it is built.
 	Transactions int `json:"transactions,omitempty"`
-	Lanes      int `json:"lanes,omitempty"` // the plan's, unless a person set others
+	Lanes        int `json:"lanes,omitempty"` // the plan's, unless a person set others
 	// Throttled is why its builds wait for the warehouse.
 	Throttled  string     `json:"throttled,omitempty"`
 	WatchUntil *time.Time `json:"watch_until,omitempty"`
