@@ -124,7 +124,7 @@ func (c cut) complete(ctx context.Context, left int) error {
 // publish publishes what is ready, and builds again what moved meanwhile.
 func (c cut) publish(ctx context.Context) (generation.PublishResult, error) {
 	items := c.plan.Part(c.part)
-	for round := range fillRounds {
+	for round := 1; ; round++ {
 		swaps, _, err := c.ready(ctx, items)
 		if err != nil {
 			return generation.PublishResult{}, err
@@ -139,19 +139,29 @@ func (c cut) publish(ctx context.Context) (generation.PublishResult, error) {
 		if err != nil || res.WaitingFor != generation.ForOthers {
 			return res, err
 		}
-		moved := map[partition.Key]bool{}
-		for _, s := range res.Moved {
-			moved[s.Partition] = true
+		if round == fillRounds {
+			return generation.PublishResult{}, fault.Newf(fault.Conflict, "backfill", c.p.Name, "try it again when the other runs have ended", "other runs were faster, again and again")
 		}
-		_, key := c.step(round + 1)
-		for _, it := range items {
-			if !moved[it.Partition] {
-				continue
-			}
-			if _, err := c.build(ctx, it, key); err != nil {
-				return generation.PublishResult{}, err
-			}
+		if err := c.again(ctx, items, res.Moved, round); err != nil {
+			return generation.PublishResult{}, err
 		}
 	}
-	return generation.PublishResult{}, fault.Newf(fault.Conflict, "backfill", c.p.Name, "try it again when the other runs have ended", "other runs were faster, again and again")
+}
+
+// again builds the items of which something moved.
+func (c cut) again(ctx context.Context, items []backfill.Item, swaps []generation.Swap, round int) error {
+	moved := map[partition.Key]bool{}
+	for _, s := range swaps {
+		moved[s.Partition] = true
+	}
+	_, key := c.step(round)
+	for _, it := range items {
+		if !moved[it.Partition] {
+			continue
+		}
+		if _, err := c.build(ctx, it, key); err != nil {
+			return err
+		}
+	}
+	return nil
 }
