@@ -75,7 +75,7 @@ func TestACutOverPublishesAllOfAPlanOrNothing(t *testing.T) {
 		}, nil, ""},
 		"something is not there": {func(f *filled, _ *plan.Plan) { f.candidates = f.candidates[:len(f.candidates)-1] }, []int{3}, ""},
 		"nothing is there":       {func(f *filled, _ *plan.Plan) { f.candidates = nil }, []int{0, 1, 2, 3}, ""},
-		"the canary has moved":   {func(f *filled, _ *plan.Plan) { f.moved = 1 }, []int{0}, ""},
+		"something has moved":    {func(f *filled, _ *plan.Plan) { f.moved = 1 }, []int{1}, ""},
 		"slices are left out":    {func(_ *filled, p *plan.Plan) { p.Environments[0].Cutover.Slices[0]-- }, nil, string(fault.Conflict)},
 		"it was cut by nobody's leave": {func(_ *filled, p *plan.Plan) {
 			active := target("prod").Release

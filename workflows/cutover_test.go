@@ -2,12 +2,17 @@ package workflows_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/activity"
+	"go.temporal.io/sdk/converter"
 	"go.temporal.io/sdk/testsuite"
 
 	"drawbridge/activities"
@@ -16,7 +21,9 @@ import (
 	"drawbridge/internal/generation"
 	"drawbridge/internal/partition"
 	"drawbridge/internal/plan"
+	"drawbridge/internal/release"
 	"drawbridge/workflows"
+	"drawbridge/workflows/conduct"
 )
 
 // cutsOver publishes a transaction of a scenario's cut-over, whose slices are shared out evenly: what was built of it, or nothing.
@@ -236,4 +243,123 @@ func TestACancelBetweenTheTransactionsOfACutOverTurnsBack(t *testing.T) {
 	require.Equal(t, workflows.StageRolledBack, s.Stage, s.Sentence)
 	require.Zero(t, e.ledgers["prod"].visible())
 	require.Equal(t, previous(), e.ledgers["prod"].now().Release)
+}
+
+func TestABackfillAsOneIsVisibleWhenAllOfItIsBuiltWhateverStopsIt(t *testing.T) {
+	t.Parallel()
+	e := smooth(t, crossing("prod"))
+	e.filler = newFiller(10_000)
+	e.filler.asked.Parts = []int{6_000, 4_000}
+	var calls, cuts atomic.Int64
+	e.filler.before = func(in activities.FillInput) (activities.Filled, bool, error) {
+		require.Zero(t, e.filler.live(), "nothing is visible before all of it is built")
+		if calls.Add(1)%97 == 0 {
+			e.filler.apply(in)
+			return activities.Filled{}, true, errors.New("the connection was lost")
+		}
+		return activities.Filled{}, false, nil
+	}
+	e.filler.cuts = func(in activities.CutInput) (activities.Filled, bool, error) {
+		switch cuts.Add(1) {
+		case 1, 4:
+			return activities.Filled{Parked: generation.PublishResult{WaitingFor: generation.ForHold, Why: "quarter end"}}, true, nil
+		case 2: // its worker is lost when it has done its work
+			e.filler.cuts = nil
+			_, err := e.filler.cut(in)
+			return activities.Filled{}, true, errors.Join(err, errors.New("the connection was lost"))
+		}
+		return activities.Filled{}, false, nil
+	}
+	s, continued := e.fillsOn(t, func(env *testsuite.TestWorkflowEnvironment) {
+		worked := 0
+		env.SetOnActivityCompletedListener(func(*activity.Info, converter.EncodedValue, error) { // where workflow code runs, and not beside it
+			if worked++; worked == 25 {
+				env.SetContinueAsNewSuggested(true)
+			}
+		})
+	})
+	require.Equal(t, workflows.StageDone, s.Stage, s.Sentence)
+	require.GreaterOrEqual(t, continued, 3)
+	require.Len(t, e.filler.times, 10_000)
+	for k, n := range e.filler.times {
+		require.Equal(t, 1, n, k)
+	}
+	require.Equal(t, 10_000, s.Backfill.Published)
+}
+
+func TestWhatFailsOfABackfillAsOneHoldsAllOfIt(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		answer func(*effects, *testsuite.TestWorkflowEnvironment)
+		live   int
+		stage  workflows.Stage
+	}{
+		"mended": {func(e *effects, env *testsuite.TestWorkflowEnvironment) {
+			e.filler.mend(key(10))
+			steerNow(env, conduct.Command{Kind: conduct.RetryFailed, By: "bob"})
+		}, 500, workflows.StageDone},
+		"left out": {func(_ *effects, env *testsuite.TestWorkflowEnvironment) {
+			steerNow(env, conduct.Command{Kind: conduct.Skip, By: "bob", Reason: "closed", Items: []string{string(key(10))}})
+		}, 499, workflows.StageDone},
+		"ended without it": {func(_ *effects, env *testsuite.TestWorkflowEnvironment) {
+			s := now(t, env)
+			env.UpdateWorkflow(workflows.Decide, "1", answered(t), gate.Decision{Gate: s.Gates[0].Name, Choice: gate.Keep, By: "bob", Reason: "later", Plan: s.Plan})
+		}, 0, workflows.StageStuck},
+		"cancelled meanwhile": {func(_ *effects, env *testsuite.TestWorkflowEnvironment) {
+			steerNow(env, conduct.Command{Kind: conduct.Cancel, By: "bob", Reason: "enough"})
+		}, 0, workflows.StageRefused},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			e := smooth(t, crossing("prod"))
+			e.filler = newFiller(500)
+			e.filler.asked.Parts = []int{500}
+			e.filler.poison[key(10)] = true
+			s, _ := e.fillsOn(t, func(env *testsuite.TestWorkflowEnvironment) {
+				env.RegisterDelayedCallback(func() {
+					waits := now(t, env)
+					require.Contains(t, waits.Sentence, "nothing is published")
+					require.Equal(t, 499, waits.Backfill.Built)
+					require.Zero(t, e.filler.live())
+					c.answer(e, env)
+				}, time.Hour)
+			})
+			require.Equal(t, c.stage, s.Stage, s.Sentence)
+			require.Equal(t, c.live, e.filler.live())
+			require.Equal(t, 1, e.times("EndBackfill prod"), "its span is free")
+		})
+	}
+}
+
+func steerNow(env *testsuite.TestWorkflowEnvironment, m conduct.Command) {
+	env.SignalWorkflow(workflows.Steer, m)
+}
+
+func TestAnotherReleaseBeforeTheCutOverOfABackfillIsAskedAbout(t *testing.T) {
+	t.Parallel()
+	e := smooth(t, crossing("prod"))
+	e.filler = newFiller(500)
+	e.filler.asked.Parts = []int{500}
+	var once sync.Once
+	e.filler.cuts = func(activities.CutInput) (activities.Filled, bool, error) {
+		once.Do(func() {
+			e.filler.mu.Lock()
+			defer e.filler.mu.Unlock()
+			e.filler.active, e.filler.built = release.Tenure{Number: 8, Release: previous()}, map[partition.Key]bool{}
+		})
+		return activities.Filled{}, false, nil
+	}
+	s, _ := e.fillsOn(t, func(env *testsuite.TestWorkflowEnvironment) {
+		env.RegisterDelayedCallback(func() {
+			require.Zero(t, e.filler.live())
+			waits := now(t, env)
+			require.Contains(t, waits.Sentence, "shop@1.0.0 is active since")
+			env.UpdateWorkflow(workflows.Decide, "1", answered(t), gate.Decision{Gate: waits.Gates[0].Name, Choice: gate.Proceed, By: "bob", Reason: "so", Plan: waits.Plan})
+		}, time.Hour)
+	})
+	require.Equal(t, workflows.StageDone, s.Stage, s.Sentence)
+	for _, version := range e.filler.by {
+		require.Equal(t, "1.0.0", version)
+	}
+	require.Equal(t, 500, e.filler.live())
 }

@@ -472,6 +472,11 @@ func (e *effects) bound() (control, build []conduct.Bound) {
 			done, err := e.filler.fill(in)
 			return done, activities.ApplicationError(err)
 		}),
+		workflows.CutBackfill.Bind(func(_ context.Context, in activities.CutInput) (activities.Filled, error) {
+			e.called(fmt.Sprintf("CutBackfill %d", in.Part))
+			done, err := e.filler.cut(in)
+			return done, activities.ApplicationError(err)
+		}),
 		workflows.BuildSlice.Bind(func(ctx context.Context, in activities.SliceInput) (activities.SliceResult, error) {
 			e.called("BuildSlice " + in.Target.Environment + " " + in.Step)
 			res, err := e.build(ctx, in)

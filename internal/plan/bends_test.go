@@ -53,7 +53,7 @@ func TestAPlanThatBendsTheEnvironmentsRules(t *testing.T) {
 		"a first step without the whole of one": {func(e *plan.Environment) {
 			e.Slices[0].Items = slices.DeleteFunc(slices.Clone(e.Slices[0].Items), func(it generation.Item) bool { return it.Partition == partition.AllKey })
 		}, "what has to be tried: "},
-		"no step at all to publish": {func(e *plan.Environment) { e.Slices, e.Canary = nil, nil }, "its steps"},
+		"no step at all to publish": {func(e *plan.Environment) { e.Slices, e.Canary, e.Cutover = nil, nil, plan.Cutover{} }, "its steps"},
 		"a step less":               {func(e *plan.Environment) { e.Steps = e.Steps[1:] }, "its steps"},
 	} {
 		t.Run(name, func(t *testing.T) {
