@@ -50,8 +50,16 @@ func (w *walk) run(ctx context.Context) error {
 		if page.Last == "" {
 			break
 		}
-		if after = page.Last; len(w.seen) == 0 {
-			w.pass.After = after
+		if after = page.Last; !w.asOne() {
+			if done, err := w.flush(ctx); err != nil || done {
+				return err
+			}
+		}
+		if len(w.seen) > 0 {
+			continue // it goes back with what the next page has
+		}
+		if w.pass.After = after; w.late() {
+			return nil
 		}
 	}
 	if done, err := w.flush(ctx); err != nil || done {
@@ -64,6 +72,12 @@ func (w *walk) run(ctx context.Context) error {
 	w.pass.After, w.pass.Deferred, w.pass.Rebuilding = w.pass.Deferred, "", true
 	return nil
 }
+
+// asOne says that what is swapped back is to become visible as one.
+func (w *walk) asOne() bool { return w.Site.Policy.Publish.Cutover == cutover.One }
+
+// late says that the pass has taken its time.
+func (w *walk) late() bool { return w.Now().Sub(w.began) > passTime }
 
 // swaps gathers what is swapped back of a page. done says that the pass ends here.
 func (w *walk) swaps(ctx context.Context, page turnback.Page) (done bool, err error) {
@@ -84,7 +98,7 @@ func (w *walk) swaps(ctx context.Context, page turnback.Page) (done bool, err er
 				if done, err := w.flush(ctx); err != nil || done {
 					return true, err
 				}
-				if w.Now().Sub(w.began) > passTime {
+				if w.asOne() && w.late() {
 					return true, nil
 				}
 				if _, err := w.fits(ctx, d); err != nil {
@@ -111,7 +125,7 @@ func (w *walk) later(key partition.Key) {
 
 // fits takes a decision into the next transaction, or says that it would be more than readers bear with it.
 func (w *walk) fits(ctx context.Context, d turnback.Decision) (bool, error) {
-	if w.Site.Policy.Publish.Cutover != cutover.One {
+	if !w.asOne() {
 		return len(w.batch) < generation.PartitionsPerPublish, nil
 	}
 	unit := cutover.Unit{}

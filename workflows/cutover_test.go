@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -216,7 +217,7 @@ func TestACutOverOfSeveralTransactionsIsAskedAboutFirst(t *testing.T) {
 			})
 			require.NoError(t, err)
 			require.Equal(t, c.stage, s.Stage, s.Sentence)
-			require.Equal(t, c.published, slices.DeleteFunc(e.seen(), func(call string) bool { return !slices.Contains(c.published, call) }))
+			require.ElementsMatch(t, c.published, slices.DeleteFunc(e.seen(), func(call string) bool { return !strings.HasPrefix(call, "Publish") }))
 			if c.published == nil {
 				e.unchanged(t, "prod")
 				return
