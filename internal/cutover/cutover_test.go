@@ -34,7 +34,7 @@ func TestWhatAChangeIsExpectedToTake(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			expected := cutover.Hold(c.changes, 0)
-			require.InEpsilon(t, float64(c.measured), float64(expected), 0.75)
+			require.InEpsilon(t, c.measured.Seconds(), expected.Seconds(), 0.75)
 			require.InDelta(t, float64(2*expected), float64(cutover.Hold(c.changes, 2)), float64(time.Microsecond), "on a server of half the speed")
 			require.Equal(t, c.locks, cutover.Locks(c.changes))
 		})
