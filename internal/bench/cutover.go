@@ -40,12 +40,12 @@ func measureCutover(ctx context.Context, b *bench, s *site) error {
 	second := s.pipeline.Outputs[0]
 	second.Table = other
 	s.pipeline.Outputs = append(s.pipeline.Outputs, second)
-	if err := s.makeRoom(ctx); err != nil {
-		return err
-	}
 	live := map[generation.Item]int64{}
 	swaps, err := s.days(ctx, 0, live)
 	if err != nil {
+		return err
+	}
+	if err := s.makeRoom(ctx); err != nil { // for what was built
 		return err
 	}
 	if err := s.publish(ctx, swaps...); err != nil {
