@@ -52,6 +52,7 @@ func TestEveryActivityIsTakenOverWithinSeconds(t *testing.T) {
 	no.Choice = gate.Reject
 	filled := smooth(t, crossing("prod"))
 	filled.filler = newFiller(2)
+	filled.filler.asked.Parts = []int{2}
 	left := smooth(t, crossing("dev"))
 	left.terminated("dev", "2026-01-30")
 	recovery := workflows.RecoveryInput{Pipeline: "shop", Workflow: earlier.Workflow(), Environments: []string{"dev"}, By: "bob"}

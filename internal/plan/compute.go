@@ -148,6 +148,7 @@ type crossing struct {
 func (c crossing) plan() Environment {
 	smoke, watch := c.smoke(), WatchOf(c.pipeline, c.config)
 	w := c.work(smoke.Latest, c.pipeline.Canary.Latest)
+	over, cut := c.cutover(w)
 	e := Environment{
 		Name:         c.observed.Environment,
 		Schema:       c.observed.Schema,
@@ -161,6 +162,7 @@ func (c crossing) plan() Environment {
 		Aside:        w.aside,
 		Slices:       w.slices,
 		Lanes:        c.policy.Publish.Lanes,
+		Cutover:      over,
 		Budgets:      budgetTexts(c.pipeline.Canary.Expect),
 		Approval:     c.policy.Approval,
 		Compensate:   c.policy.Compensate,
@@ -181,6 +183,7 @@ func (c crossing) plan() Environment {
 			e.Checks = append(e.Checks, o.Table+": "+checkText(k))
 		}
 	}
+	e.Shown.Pause = cut.Hold
 	e.Problems = append(e.Problems, c.limits(w)...)
 	e.Rollback = c.rollback(e.Changes)
 	e.Steps = steps(e)
@@ -293,8 +296,17 @@ func steps(e Environment) []Step {
 	}
 	add(StepSmoke, "%s", smokeText(e))
 	add(StepCanary, "build %s in shadow; %s", keysText(e.Canary), baselineText(e))
-	if e.Approval.Required {
+	switch {
+	case e.Approval.Required && e.Cutover.Asks:
+		add(StepApproval, "%s; and to %s", approvalText(e.Approval), askText(e))
+	case e.Approval.Required:
 		add(StepApproval, "%s", approvalText(e.Approval))
+	case e.Cutover.Asks:
+		add(StepAgree, "ask whether to %s", askText(e))
+	}
+	rest, whole := len(e.Slices)-1, len(e.Cutover.Slices) > 0
+	if whole && rest > 0 {
+		add(StepBuildRest, "build and audit %s aside, in %s", count(Partitions(e.Slices[1:]), "partition"), count(rest, "slice"))
 	}
 	var grown []string
 	for _, change := range e.Changes {
@@ -309,10 +321,13 @@ func steps(e Environment) []Step {
 	if len(grown) > 0 {
 		add(StepExpand, "%s", strings.Join(grown, "; "))
 	}
-	if len(e.Slices) > 0 {
-		add(StepPublishCanary, "publish what is tried in one transaction: %s%s", count(len(e.Slices[0].Items), "generation"), activates(len(e.Slices) == 1))
+	if whole {
+		add(StepPublish, "publish %s %s", count(generations(e.Slices), "generation"), cutoverText(e))
 	}
-	if rest := len(e.Slices) - 1; rest > 0 {
+	if !whole && rest >= 0 {
+		add(StepPublishCanary, "publish what is tried in one transaction: %s%s", count(len(e.Slices[0].Items), "generation"), activates(rest == 0))
+	}
+	if !whole && rest > 0 {
 		add(StepPublishRest, "build, audit and publish %s in %s%s", count(Partitions(e.Slices[1:]), "partition"), count(rest, "transaction"), activates(true))
 	}
 	if e.Watch.For > 0 {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"drawbridge/internal/cutover"
 	"drawbridge/internal/fault"
 	"drawbridge/internal/generation"
 	"drawbridge/internal/partition"
@@ -44,9 +45,7 @@ func (w *Warehouse) Observe(ctx context.Context, p *pipeline.Pipeline, h Headers
 			return plan.Observed{}, postgres.Classify("observe", w.names.schema, err)
 		}
 	}
-	if err := w.pool.QueryRow(ctx, `
-		SELECT current_setting('max_locks_per_transaction')::bigint
-		     * (current_setting('max_connections')::bigint + current_setting('max_prepared_transactions')::bigint)`).Scan(&observed.LockSlots); err != nil {
+	if observed.LockSlots, err = w.lockSlots(ctx); err != nil {
 		return plan.Observed{}, postgres.Classify("observe", w.names.schema, err)
 	}
 	problems, err := w.preflight(ctx, p, observed)
@@ -122,6 +121,11 @@ func (w *Warehouse) observeLedger(ctx context.Context, p *pipeline.Pipeline, tab
 	if observed.RowsPerSecond, err = w.ledger.RowsPerSecond(ctx, w.pool, tables); err != nil {
 		return err
 	}
+	ratio, err := w.ledger.SwapRatio(ctx, w.pool, cutover.Telling)
+	if err != nil {
+		return err
+	}
+	observed.SwapSpeed = cutover.Speed(ratio)
 	live, err := w.ledger.Live(ctx, w.pool, tables)
 	if err != nil {
 		return err
