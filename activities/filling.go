@@ -241,6 +241,7 @@ type Unfilled struct {
 type Filled struct {
 	// Next is the partition of the slice to go on with; 0: none is left.
 	Next      int        `json:"next,omitempty"`
+	Built     int        `json:"built,omitempty"` // aside, of a plan that cuts over when all of it is built
 	Published int        `json:"published"`
 	Swaps     int        `json:"swaps"`
 	Rows      int64      `json:"rows"`
@@ -310,7 +311,7 @@ func (a *Filling) Fill(ctx context.Context, in FillInput) (Filled, error) {
 			}
 			continue
 		}
-		done, rows, err := f.fill(ctx, items[i])
+		done, rows, err := f.do(ctx, items[i])
 		switch {
 		case fault.ClassOf(err) != "":
 			if moved, lost := f.moved(ctx); lost != nil || moved { // it is not about a partition
@@ -323,6 +324,9 @@ func (a *Filling) Fill(ctx context.Context, in FillInput) (Filled, error) {
 		case !done.Done:
 			out.Parked, out.About, out.Next = done, f.about(items[i]), i
 			return out, nil
+		case f.aside():
+			out.Built++
+			out.Rows += rows
 		default:
 			out.Published++
 			out.Swaps += done.Swapped
@@ -402,6 +406,27 @@ func (f filling) about(it backfill.Item) string {
 	return admission.AboutEffect(f.in.Target.Effect("backfill", it.Partition, f.in.Round))
 }
 
+// do builds an item, and publishes it unless that is done when all of them are built.
+func (f filling) do(ctx context.Context, it backfill.Item) (generation.PublishResult, int64, error) {
+	if !f.aside() {
+		return f.fill(ctx, it)
+	}
+	_, key := f.step(0)
+	built, err := f.build(ctx, it, key)
+	return generation.PublishResult{Done: err == nil}, rowsOf(built), err
+}
+
+// aside says that nothing is published until all of the plan is built.
+func (f filling) aside() bool { return len(f.plan.Parts) > 0 }
+
+func rowsOf(built []Built) int64 {
+	var rows int64
+	for _, b := range built {
+		rows += b.Generation.Rows
+	}
+	return rows
+}
+
 // fill does one item: the answer says whether it is live, or what holds it up.
 func (f filling) fill(ctx context.Context, it backfill.Item) (generation.PublishResult, int64, error) {
 	for round := range fillRounds {
@@ -410,9 +435,8 @@ func (f filling) fill(ctx context.Context, it backfill.Item) (generation.Publish
 		if err != nil {
 			return generation.PublishResult{}, 0, err
 		}
-		var rows int64
+		rows := rowsOf(built)
 		for _, b := range built {
-			rows += b.Generation.Rows
 			in.Swaps = append(in.Swaps, generation.Swap{Output: b.Generation.Output, Partition: b.Generation.Partition, From: b.From, To: b.Generation.ID})
 		}
 		spec := f.Site.publishSpec(ctx, in)
@@ -425,6 +449,14 @@ func (f filling) fill(ctx context.Context, it backfill.Item) (generation.Publish
 		}
 	}
 	return generation.PublishResult{}, 0, fault.Newf(fault.Conflict, "backfill", string(it.Partition), "try it again when the other runs have ended", "other runs were faster, again and again")
+}
+
+// outputs are those that an item has.
+func (f filling) outputs(it backfill.Item) []string {
+	if it.Whole {
+		return f.plan.Whole
+	}
+	return cutOutputs(f.p)
 }
 
 // build builds an item, and holds it to its audit: only what passed is published without a person, and a run asks one.
@@ -447,11 +479,10 @@ func (f filling) build(ctx context.Context, it backfill.Item, round int) ([]Buil
 func (f filling) spec(ctx context.Context, it backfill.Item, round int) BuildSpec {
 	spec := BuildSpec{
 		Key: f.in.Target.Effect("backfill", it.Partition, round), Config: f.in.Target.Config, Tenure: f.in.Target.Tenure, Pipeline: f.p,
-		Release: f.in.Target.Release, Partition: it.Partition, Application: application(ctx, "backfill"), Moment: f.in.Target.Now,
+		Release: f.in.Target.Release, Partition: it.Partition, Outputs: f.outputs(it), Application: application(ctx, "backfill"), Moment: f.in.Target.Now,
 	}
-	spec.Outputs = cutOutputs(f.p)
 	if it.Whole {
-		spec.Partition, spec.Outputs = f.plan.Last, f.plan.Whole
+		spec.Partition = f.plan.Last
 	}
 	return spec
 }

@@ -28,7 +28,7 @@ func (f filling) neighbours(items []backfill.Item, most int) []backfill.Item {
 	return items[:n]
 }
 
-// fillBatch does neighbouring items by one build, and by as few publishes as there may be. It notes in out what it has done, and
+// fillBatch does neighbouring items by one build, and by as few publishes as there may be, unless all is published when it is built. It notes in out what it has done, and
 // what holds it up, and returns how many items are done: the others are to be done one by one, which finds what is built already.
 func (f filling) fillBatch(ctx context.Context, group []backfill.Item, out *Filled) (done int, err error) {
 	in, round := f.step(0)
@@ -41,6 +41,11 @@ func (f filling) fillBatch(ctx context.Context, group []backfill.Item, out *Fill
 	}
 	if slices.ContainsFunc(built, func(b Built) bool { return f.audited(b) != nil }) {
 		return 0, nil
+	}
+	if f.aside() {
+		out.Built += len(group)
+		out.Rows += rowsOf(built)
+		return len(group), nil
 	}
 	for part := range slices.Chunk(group, generation.PartitionsPerPublish) {
 		in.Swaps = nil

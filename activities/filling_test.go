@@ -28,7 +28,24 @@ type filled struct {
 	fails  map[partition.Key]error
 	during func(partition.Key) // while it is built
 	built  []partition.Key
+	// candidates were built and not published; done is what was published, and moved how often a publish finds one of them moved.
+	candidates []generation.Candidate
+	done       *generation.PublishResult
+	moved      int
 }
+
+func (f *filled) Candidates(context.Context, effect.Owner, int64) ([]generation.Candidate, error) {
+	return f.candidates, nil
+}
+
+func (f *filled) Published(context.Context, effect.Key, bool) (generation.PublishResult, bool, error) {
+	if f.done == nil {
+		return generation.PublishResult{}, false, nil
+	}
+	return *f.done, true, nil
+}
+
+func (f *filled) Filled(context.Context, effect.Owner) (int, error) { return len(f.swapped), nil }
 
 func (f *filled) Backfill(context.Context, effect.Owner) (backfill.Open, error) { return f.open, nil }
 
@@ -52,6 +69,10 @@ func (f *filled) Build(_ context.Context, spec activities.BuildSpec, _ func(acti
 }
 
 func (f *filled) Publish(_ context.Context, _ generation.PublishSpec, ticket admission.Ticket, _ func(time.Duration, time.Duration)) (generation.PublishResult, error) {
+	if f.moved > 0 {
+		f.moved--
+		return generation.PublishResult{WaitingFor: generation.ForOthers, Moved: ticket.Question.Swaps[1:2]}, nil
+	}
 	f.swapped = append(f.swapped, ticket.Question.Swaps...)
 	return generation.PublishResult{Done: true, Swapped: len(ticket.Question.Swaps)}, nil
 }
@@ -150,4 +171,97 @@ func TestAnotherReleaseEndsASliceAtAnyMoment(t *testing.T) {
 	_, err := call(t, a.Fill, in)
 	require.NotNil(t, err, "a turn-back stops it for good")
 	require.Contains(t, err.Message(), "its workflow was stopped: a rollback")
+}
+
+// cutting is a backfill of three days that becomes visible as one, of which two outputs a day are built and have passed.
+func cutting(t *testing.T) (*activities.Filling, *filled, activities.CutInput) {
+	t.Helper()
+	a, f, in := filling(t)
+	b, ok := a.Site.Store.(*shelf)
+	require.True(t, ok)
+	pl := backfill.Plan{
+		Environment: "prod", Release: target("prod").Release, Tenure: 7, Slice: 10, Lanes: 1, Partitions: []partition.Key{"2026-01-01", "2026-01-02", "2026-01-03"},
+		Parts: []int{3},
+	}
+	digest := backfill.Digest(pl)
+	b.blobs[digest] = backfill.Canonical(pl)
+	f.open.Plan = digest
+	for i, day := range pl.Partitions {
+		f.candidates = append(f.candidates, generation.Candidate{Swap: generation.Swap{Output: "fct_orders", Partition: day, From: int64(10 + i), To: int64(20 + i)}, Audit: gate.Pass})
+	}
+	in.Plan = digest
+	return a, f, activities.CutInput{Target: in.Target, Plan: digest}
+}
+
+func TestASliceOfAWholeIsBuiltAside(t *testing.T) {
+	t.Parallel()
+	a, f, cut := cutting(t)
+	done, err := call(t, a.Fill, activities.FillInput{Target: cut.Target, Plan: cut.Plan, Failures: 2})
+	require.Nil(t, err)
+	require.Equal(t, 3, done.Built)
+	require.Zero(t, done.Published)
+	require.Empty(t, f.swapped)
+	require.Equal(t, []partition.Key{"2026-01-01", "2026-01-02", "2026-01-03"}, f.built)
+}
+
+func TestAWholeBackfillIsPublishedAsOneAndOnlyWhole(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		change func(*filled, *activities.CutInput)
+		swaps  int
+		says   string
+	}{
+		"all of it":                 {func(*filled, *activities.CutInput) {}, 3, ""},
+		"what is not built":         {func(f *filled, _ *activities.CutInput) { f.candidates = f.candidates[1:] }, 0, "1 partitions of the plan are not built, and 0 were left out"},
+		"what has not passed":       {func(f *filled, _ *activities.CutInput) { f.candidates[1].Audit = gate.Fail }, 0, "1 partitions of the plan are not built"},
+		"what people have left out": {func(f *filled, in *activities.CutInput) { f.candidates, in.Left = f.candidates[1:], 1 }, 2, ""},
+		"what is none of the plan stays out": {func(f *filled, _ *activities.CutInput) {
+			f.candidates = append(f.candidates, generation.Candidate{Swap: generation.Swap{Output: "fct_orders", Partition: "2026-02-01", To: 99}, Audit: gate.Pass})
+		}, 3, ""},
+		"a part that is none":    {func(_ *filled, in *activities.CutInput) { in.Part = 1 }, 0, "it has 1 transactions, not 2"},
+		"nobody has approved it": {func(f *filled, _ *activities.CutInput) { f.open.Asks = true }, 0, "no approval is recorded"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			a, f, in := cutting(t)
+			c.change(f, &in)
+			done, err := call(t, a.CutOver, in)
+			require.Len(t, f.swapped, c.swaps)
+			if c.says != "" {
+				require.NotNil(t, err)
+				require.Contains(t, err.Message(), c.says)
+				return
+			}
+			require.Nil(t, err)
+			require.Equal(t, c.swaps, done.Swaps)
+		})
+	}
+}
+
+func TestAWholeThatWasPublishedIsNotPublishedAgain(t *testing.T) {
+	t.Parallel()
+	a, f, in := cutting(t)
+	f.done, f.candidates = &generation.PublishResult{Done: true, Swapped: 3}, nil
+	done, err := call(t, a.CutOver, in)
+	require.Nil(t, err)
+	require.Equal(t, 3, done.Swaps)
+	require.Empty(t, f.swapped)
+}
+
+func TestWhatMovedOfAWholeIsBuiltAgainBeforeAnyOfItIsPublished(t *testing.T) {
+	t.Parallel()
+	a, f, in := cutting(t)
+	f.moved = 1
+	done, err := call(t, a.CutOver, in)
+	require.Nil(t, err)
+	require.Equal(t, 3, done.Swaps)
+	require.Equal(t, []partition.Key{"2026-01-02"}, f.built)
+	require.Len(t, f.swapped, 3)
+
+	a, f, in = cutting(t)
+	f.facts.Active.Number = 8
+	done, err = call(t, a.CutOver, in)
+	require.Nil(t, err)
+	require.True(t, done.Moved, "another release is active")
+	require.Empty(t, f.swapped)
 }

@@ -2,9 +2,15 @@ package activities
 
 import (
 	"context"
+	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"drawbridge/internal/admission"
+	"drawbridge/internal/cutover"
+	"drawbridge/internal/effect"
+	"drawbridge/internal/fault"
 	"drawbridge/internal/generation"
 	"drawbridge/internal/pipeline"
 )
@@ -19,6 +25,14 @@ type Publisher interface {
 	// Publish swaps, at most once under its key, when the ticket is admitted in the swap's own transaction. While it waits,
 	// beat is told how long it has waited in all.
 	Publish(ctx context.Context, spec generation.PublishSpec, ticket admission.Ticket, beat func(snapshots, locks time.Duration)) (generation.PublishResult, error)
+	// Swappable says what would keep a publish from happening, as far as that shows before its locks are taken.
+	Swappable(ctx context.Context, spec generation.PublishSpec, ticket admission.Ticket) error
+	// Published is the result of a publish that has happened under a key.
+	Published(ctx context.Context, key effect.Key, turnBack bool) (generation.PublishResult, bool, error)
+	// Candidates are what an owner has built under a tenure and nobody has published, the newest of each partition of an output.
+	Candidates(ctx context.Context, owner effect.Owner, tenure int64) ([]generation.Candidate, error)
+	// Gauge is what a change of outputs costs here: their tables, and what bounds a transaction on this server.
+	Gauge(ctx context.Context, outputs []string) (map[string]cutover.Table, cutover.Bounds, error)
 }
 
 // Publishing are the short activities that make things visible: they run on an environment's control queue.
@@ -69,12 +83,15 @@ func (a *Publishing) DropShadow(ctx context.Context, in ShadowInput) error {
 	return w.DropShadow(ctx, string(in.Target.Owner))
 }
 
-// PublishInput are swaps to make visible together.
+// PublishInput are swaps to make visible together: those given, or what a transaction of a plan's cut-over publishes, as the ledger
+// has it.
 type PublishInput struct {
 	Target Target            `json:"target"`
 	Step   string            `json:"step"`
 	Round  int               `json:"round"`
 	Swaps  []generation.Swap `json:"swaps"`
+	Plan   string            `json:"plan,omitempty"` // digest
+	Part   int               `json:"part,omitempty"` // of its cut-over
 	// Activate makes the target's tenure the active one in the same transaction.
 	Activate bool   `json:"activate,omitempty"`
 	By       string `json:"by,omitempty"`
@@ -108,7 +125,15 @@ func (a *Publishing) Publish(ctx context.Context, in PublishInput) (generation.P
 	spec := a.Site.publishSpec(ctx, in)
 	before, beat := patience(ctx)
 	spec.Activate, spec.WaitedSnapshots, spec.WaitedLocks = in.Activate, before.Snapshots, before.Locks
-	res, err := w.Publish(ctx, spec, a.Site.ticket(in.Target, admission.Publish, nil, in.Swaps), beat)
+	publish := func(swaps []generation.Swap) (generation.PublishResult, error) {
+		return w.Publish(ctx, spec, a.Site.ticket(in.Target, admission.Publish, nil, swaps), beat)
+	}
+	var res generation.PublishResult
+	if in.Plan == "" {
+		res, err = publish(in.Swaps)
+	} else {
+		res, err = a.cutOver(ctx, w, in, spec.Key, publish)
+	}
 	if err != nil || !res.Done {
 		return res, err
 	}
@@ -117,6 +142,53 @@ func (a *Publishing) Publish(ctx context.Context, in PublishInput) (generation.P
 		res.Schedule, err = a.Site.reschedule(ctx, w, in.Target.Release.Pipeline)
 	}
 	return res, err
+}
+
+// cutOver publishes a transaction of a plan's cut-over. Which generations these are is the ledger's: those that the owner has built
+// of its items, and nothing unless all are there. What is not there, or not what it would replace any more, is named by its slice.
+func (a *Publishing) cutOver(ctx context.Context, w Warehouse, in PublishInput, key effect.Key, publish func([]generation.Swap) (generation.PublishResult, error)) (generation.PublishResult, error) {
+	if done, ok, err := w.Published(ctx, key, false); err != nil || ok {
+		return done, err
+	}
+	env, _, err := a.Site.planned(ctx, in.Target, in.Plan)
+	if err != nil {
+		return generation.PublishResult{}, err
+	}
+	if in.Part < 0 || in.Part >= len(env.Cutover.Slices) {
+		return generation.PublishResult{}, fault.Newf(fault.Invalid, "read cut-over of plan", in.Plan, "plan again", fmt.Sprintf("it has %d transactions, not %d", len(env.Cutover.Slices), in.Part+1))
+	}
+	built, err := w.Candidates(ctx, in.Target.Owner, in.Target.Tenure)
+	if err != nil {
+		return generation.PublishResult{}, err
+	}
+	slice := env.Items(in.Part)
+	missing := maps.Clone(slice)
+	var swaps []generation.Swap
+	for _, c := range built {
+		at := generation.Item{Output: c.Output, Partition: c.Partition}
+		if _, wanted := slice[at]; wanted {
+			swaps = append(swaps, c.Swap)
+			delete(missing, at)
+		}
+	}
+	if len(missing) > 0 {
+		return stale(slices.Collect(maps.Values(missing))), nil
+	}
+	res, err := publish(swaps)
+	if err != nil || res.WaitingFor != generation.ForOthers {
+		return res, err
+	}
+	var moved []int
+	for _, s := range res.Moved {
+		moved = append(moved, slice[generation.Item{Output: s.Output, Partition: s.Partition}])
+	}
+	return stale(moved), nil
+}
+
+// stale says which slices have to be built again.
+func stale(of []int) generation.PublishResult {
+	slices.Sort(of)
+	return generation.PublishResult{WaitingFor: generation.ForOthers, Stale: slices.Compact(of)}
 }
 
 // publishSpec is how a publish waits, by the environment's policy.

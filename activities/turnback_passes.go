@@ -32,6 +32,9 @@ type PassInput struct {
 	Verify Verify        `json:"verify,omitempty"`
 	// Rebuild are the partitions that a pass has found to be built again; of RebuildPass only.
 	Rebuild []partition.Key `json:"rebuild,omitempty"`
+	// Deferred and Rebuilding are what the pass before said.
+	Deferred   partition.Key `json:"deferred,omitempty"`
+	Rebuilding bool          `json:"rebuilding,omitempty"`
 }
 
 // About names what a pass of a round publishes, in what people decide about it while it is held up.
@@ -44,14 +47,19 @@ type Pass struct {
 	After partition.Key  `json:"after,omitempty"`
 	Over  bool           `json:"over,omitempty"` // nothing comes after
 	Tally turnback.Tally `json:"tally"`
-	// Rebuild are partitions, up to After, that have to be built again.
+	// Rebuild are partitions that have to be built again.
 	Rebuild []partition.Key `json:"rebuild,omitempty"`
+	// Deferred is the last of them after which there are more: what swaps back goes first, and they are found by another walk from
+	// there. Rebuilding says that it is that walk.
+	Deferred   partition.Key `json:"deferred,omitempty"`
+	Rebuilding bool          `json:"rebuilding,omitempty"`
 	// Parked is why it could not go on: nothing of the partition after After is changed.
 	Parked generation.PublishResult `json:"parked,omitzero"`
 }
 
-// SwapPass swaps partitions back, some at a time and never one of them in part, until its time is over, something holds it
-// up, or enough of them have to be built again. What is left by rule becomes rows of the ledger.
+// SwapPass swaps partitions back, as many in one transaction as readers bear and never one of them in part, until its time is over or
+// something holds it up. What has to be built again it hands over, the first of it at once and the others in a walk of their own. What
+// is left by rule becomes rows of the ledger.
 func (a *TurningBack) SwapPass(ctx context.Context, in PassInput) (Pass, error) {
 	t, err := a.open(ctx, in)
 	if err != nil {
@@ -59,24 +67,9 @@ func (a *TurningBack) SwapPass(ctx context.Context, in PassInput) (Pass, error) 
 	}
 	_, stop := pulse(ctx, in.After)
 	defer stop()
-	pass := Pass{After: in.After}
-	for began := a.Now(); ; {
-		page, err := t.w.DecideTurnBack(ctx, t.b, t.has, pass.After, pageSize)
-		if err != nil {
-			return pass, err
-		}
-		if done, err := a.swapPage(ctx, t, page, &pass); err != nil || done {
-			return pass, err
-		}
-		if page.Last == "" {
-			pass.Over = true
-			return pass, nil
-		}
-		pass.After = page.Last
-		if a.Now().Sub(began) > passTime {
-			return pass, nil
-		}
-	}
+	w := a.walk(t)
+	err = w.run(ctx)
+	return w.pass, err
 }
 
 // turning is a turn-back as one activity works on it.
@@ -111,53 +104,6 @@ func (a *TurningBack) open(ctx context.Context, in PassInput) (turning, error) {
 	return t, err
 }
 
-// swapPage goes through the decisions of a page. done says that the pass ends before the page does.
-func (a *TurningBack) swapPage(ctx context.Context, t turning, page turnback.Page, pass *Pass) (done bool, err error) {
-	var seen, batch []turnback.Decision // since the last transaction; batch are those that change something
-	flush := func() (bool, error) {
-		var failed map[partition.Key]bool
-		if len(batch) > 0 {
-			var parked generation.PublishResult
-			failed, parked, err = a.swapAll(ctx, t, batch)
-			if err != nil || parked.WaitingFor != "" {
-				pass.Parked = parked
-				return true, err
-			}
-		}
-		for _, d := range seen {
-			pass.Tally = pass.Tally.Add(d, d.Changes() && !failed[d.Partition])
-			pass.After = d.Partition
-		}
-		seen, batch = nil, nil
-		return false, nil
-	}
-	for _, d := range page.Decisions {
-		if err := a.leave(ctx, t, d); err != nil {
-			return true, err
-		}
-		if d.Action == turnback.Rebuild {
-			if done, err := flush(); err != nil || done {
-				return true, err
-			}
-			pass.Rebuild, pass.After = append(pass.Rebuild, d.Partition), d.Partition
-			if len(pass.Rebuild) == generation.PartitionsPerPublish {
-				return true, nil
-			}
-			continue
-		}
-		seen = append(seen, d)
-		if d.Changes() {
-			batch = append(batch, d)
-		}
-		if len(batch) == generation.PartitionsPerPublish {
-			if done, err := flush(); err != nil || done {
-				return true, err
-			}
-		}
-	}
-	return flush()
-}
-
 // leave records what a decision leaves as it is.
 func (a *TurningBack) leave(ctx context.Context, t turning, d turnback.Decision) error {
 	var left []turnback.LeftOver
@@ -172,43 +118,91 @@ func (a *TurningBack) leave(ctx context.Context, t turning, d turnback.Decision)
 	return t.w.RecordLeft(ctx, t.b.Tenure.Number, left)
 }
 
-// swapAll swaps partitions back, in one transaction where that can be. One that cannot go back is a row of the ledger, and
-// stops no other.
+// swapAll swaps partitions back in one transaction. Those that cannot go back are rows of the ledger, and stop no other.
 func (a *TurningBack) swapAll(ctx context.Context, t turning, batch []turnback.Decision) (failed map[partition.Key]bool, parked generation.PublishResult, err error) {
-	parked, err = a.swap(ctx, t, batch)
-	if fault.ClassOf(err) == "" {
-		return nil, parked, err
-	}
-	if b, lost := t.w.TurnBack(ctx, t.in.Tenure); lost != nil || b.State != turnback.Open {
-		return nil, parked, err // it is not about a partition
-	}
 	failed = map[partition.Key]bool{}
-	for _, d := range batch {
-		parked, err := a.swap(ctx, t, []turnback.Decision{d})
-		if fault.ClassOf(err) != "" {
-			failed[d.Partition] = true
-			err = t.w.RecordLeft(ctx, t.b.Tenure.Number, stuck(d, err))
-		}
-		if err != nil || parked.WaitingFor != "" {
+	for len(batch) > 0 {
+		parked, err = a.swap(ctx, t, batch)
+		if fault.ClassOf(err) == "" {
 			return failed, parked, err
 		}
+		if b, lost := t.w.TurnBack(ctx, t.in.Tenure); lost != nil || b.State != turnback.Open {
+			return failed, parked, err // it is not about a partition
+		}
+		able, err := a.able(ctx, t, batch, failed)
+		if err != nil {
+			return failed, generation.PublishResult{}, err
+		}
+		if len(able) == len(batch) {
+			parked, err := a.swapEach(ctx, t, batch, failed)
+			return failed, parked, err
+		}
+		batch = able
 	}
 	return failed, generation.PublishResult{}, nil
+}
+
+// able are the partitions that could be swapped back, as far as that shows before it is tried; the others have failed.
+func (a *TurningBack) able(ctx context.Context, t turning, batch []turnback.Decision, failed map[partition.Key]bool) ([]turnback.Decision, error) {
+	var able []turnback.Decision
+	for _, d := range batch {
+		spec, ticket := a.publication(ctx, t, d.Partition, backward(d))
+		err := t.w.Swappable(ctx, spec, ticket)
+		if err == nil {
+			able = append(able, d)
+			continue
+		}
+		if err := a.failed(ctx, t, d, err, failed); err != nil {
+			return nil, err
+		}
+	}
+	return able, nil
+}
+
+// swapEach swaps partitions back one by one, where none of them alone says why they could not go back together.
+func (a *TurningBack) swapEach(ctx context.Context, t turning, batch []turnback.Decision, failed map[partition.Key]bool) (generation.PublishResult, error) {
+	for _, d := range batch {
+		parked, err := a.swap(ctx, t, []turnback.Decision{d})
+		if err != nil {
+			err = a.failed(ctx, t, d, err, failed)
+		}
+		if err != nil || parked.WaitingFor != "" {
+			return parked, err
+		}
+	}
+	return generation.PublishResult{}, nil
+}
+
+// failed makes a partition that cannot go back a row of the ledger; of any other error it is one.
+func (a *TurningBack) failed(ctx context.Context, t turning, d turnback.Decision, err error, failed map[partition.Key]bool) error {
+	if fault.ClassOf(err) == "" {
+		return err
+	}
+	failed[d.Partition] = true
+	return t.w.RecordLeft(ctx, t.b.Tenure.Number, stuck(d, err))
+}
+
+// backward are the swaps of a decision.
+func backward(d turnback.Decision) []generation.Swap {
+	var swaps []generation.Swap
+	for _, it := range d.Items {
+		if it.Action == turnback.SwapBack || it.Action == turnback.Detach {
+			swaps = append(swaps, generation.Swap{Output: it.Output, Partition: d.Partition, From: it.From, To: it.To})
+		}
+	}
+	return swaps
 }
 
 // swap makes whole decisions visible in one transaction.
 func (a *TurningBack) swap(ctx context.Context, t turning, batch []turnback.Decision) (generation.PublishResult, error) {
 	var swaps []generation.Swap
-	var back []int64
 	for _, d := range batch {
-		for _, it := range d.Items {
-			if it.Action != turnback.SwapBack && it.Action != turnback.Detach {
-				continue
-			}
-			swaps = append(swaps, generation.Swap{Output: it.Output, Partition: d.Partition, From: it.From, To: it.To})
-			if it.To != 0 {
-				back = append(back, it.To)
-			}
+		swaps = append(swaps, backward(d)...)
+	}
+	var back []int64
+	for _, s := range swaps {
+		if s.To != 0 {
+			back = append(back, s.To)
 		}
 	}
 	if t.in.Verify == VerifyFull && len(back) > 0 {
@@ -222,6 +216,11 @@ func (a *TurningBack) swap(ctx context.Context, t turning, batch []turnback.Deci
 // publish makes swaps of a turn-back visible, under its tenure. Its key is new for every decision: what is live tells what
 // has been done.
 func (a *TurningBack) publish(ctx context.Context, t turning, first partition.Key, swaps []generation.Swap) (generation.PublishResult, error) {
+	spec, ticket := a.publication(ctx, t, first, swaps)
+	return t.w.Publish(ctx, spec, ticket, func(time.Duration, time.Duration) {}) // the pass beats by itself
+}
+
+func (a *TurningBack) publication(ctx context.Context, t turning, first partition.Key, swaps []generation.Swap) (generation.PublishSpec, admission.Ticket) {
 	target := t.in.Target
 	target.Release, target.Config, target.Tenure = t.b.Tenure.Release, t.b.Tenure.Config, t.b.Tenure.Number
 	if target.Release.Pipeline == "" {
@@ -234,7 +233,7 @@ func (a *TurningBack) publish(ctx context.Context, t turning, first partition.Ke
 	spec.Key.Partition = partition.Key(fmt.Sprintf("%s:%d", first, swaps[0].From))
 	ticket := a.Site.ticket(target, admission.Publish, nil, swaps)
 	ticket.Question.TurnBack = true
-	return t.w.Publish(ctx, spec, ticket, func(time.Duration, time.Duration) {}) // the pass beats by itself
+	return spec, ticket
 }
 
 // RebuildPass builds the named partitions again with the release that is gone back to, audits and publishes them, one after

@@ -11,6 +11,8 @@ import (
 
 	"drawbridge/activities"
 	"drawbridge/internal/admission"
+	"drawbridge/internal/cutover"
+	"drawbridge/internal/fault"
 	"drawbridge/internal/generation"
 	"drawbridge/internal/partition"
 	"drawbridge/internal/pipeline"
@@ -25,7 +27,43 @@ type books struct {
 	rebuild   map[partition.Key]bool
 	back      map[partition.Key]bool // days that are as they were
 	publishes [][]generation.Swap
-	fails     int // publishes that go through before one finds locks in its way
+	fails     int                    // publishes that go through before one finds locks in its way
+	broken    map[partition.Key]bool // days that cannot go back
+	left      []turnback.LeftOver
+}
+
+func (b *books) Gauge(_ context.Context, outputs []string) (map[string]cutover.Table, cutover.Bounds, error) {
+	tables := map[string]cutover.Table{}
+	for _, o := range outputs {
+		tables[o] = cutover.Table{Attached: len(b.days), Indexes: 2}
+	}
+	return tables, cutover.Bounds{LockSlots: 7040}, nil
+}
+
+func (b *books) Swappable(_ context.Context, _ generation.PublishSpec, ticket admission.Ticket) error {
+	return b.refuses(ticket.Question.Swaps)
+}
+
+func (b *books) refuses(swaps []generation.Swap) error {
+	for _, s := range swaps {
+		if b.broken[s.Partition] {
+			return fault.Newf(fault.Refused, "publish", string(s.Partition), "rebuild it", "its columns are not those that were recorded")
+		}
+	}
+	return nil
+}
+
+func (b *books) RecordLeft(_ context.Context, _ int64, left []turnback.LeftOver) error {
+	b.left = append(b.left, left...)
+	return nil
+}
+
+func (b *books) LeftAt(context.Context, int64, []partition.Key) (map[generation.Item]bool, error) {
+	left := map[generation.Item]bool{}
+	for _, l := range b.left {
+		left[generation.Item{Output: l.Output, Partition: l.Partition}] = true
+	}
+	return left, nil
 }
 
 func (b *books) TurnBack(_ context.Context, tenure int64) (turnback.TurnBack, error) {
@@ -69,6 +107,9 @@ func (b *books) Publish(_ context.Context, _ generation.PublishSpec, ticket admi
 		b.fails = -1
 		return generation.PublishResult{WaitingFor: generation.ForLocks, Blocked: []generation.Session{{PID: 7}}}, nil
 	}
+	if err := b.refuses(ticket.Question.Swaps); err != nil {
+		return generation.PublishResult{}, err
+	}
 	b.publishes = append(b.publishes, ticket.Question.Swaps)
 	for _, s := range ticket.Question.Swaps {
 		b.back[s.Partition] = true
@@ -79,15 +120,28 @@ func (b *books) Publish(_ context.Context, _ generation.PublishSpec, ticket admi
 // pass is one pass of a turn-back over books, as an activity.
 func pass(t *testing.T, ledger *books, after partition.Key) activities.Pass {
 	t.Helper()
+	return passes(t, ledger, pipeline.Publish{}, activities.PassInput{After: after})
+}
+
+// passes is a pass under the rules of a policy.
+func passes(t *testing.T, ledger *books, rules pipeline.Publish, in activities.PassInput) activities.Pass {
+	t.Helper()
 	b := setup(t)
+	b.Policy.Publish = rules
 	b.Warehouse = func(context.Context, pipeline.Config) (activities.Warehouse, error) { return ledger, nil }
-	out, err := call(t, (&activities.TurningBack{Site: b.Site, Now: opened}).SwapPass, activities.PassInput{Target: target("prod"), Tenure: 9, After: after})
+	in.Target, in.Tenure = target("prod"), 9
+	out, err := call(t, (&activities.TurningBack{Site: b.Site, Now: opened}).SwapPass, in)
 	require.Nil(t, err)
 	return out
 }
 
+// asOne is what a policy says by default.
+func asOne() pipeline.Publish {
+	return pipeline.Publish{Cutover: cutover.One, MaxPause: 500 * time.Millisecond}
+}
+
 func newBooks(days int) *books {
-	b := &books{rebuild: map[partition.Key]bool{}, back: map[partition.Key]bool{}, fails: -1}
+	b := &books{rebuild: map[partition.Key]bool{}, back: map[partition.Key]bool{}, broken: map[partition.Key]bool{}, fails: -1}
 	for i := range days {
 		b.days = append(b.days, partition.Key(opened().AddDate(0, 0, i).Format(time.DateOnly)))
 	}
@@ -129,7 +183,7 @@ func TestAPassThatIsHeldUpCountsNothingTwice(t *testing.T) {
 	require.False(t, first.Over)
 	require.Equal(t, generation.ForLocks, first.Parked.WaitingFor)
 	require.Len(t, ledger.publishes, 1)
-	require.Equal(t, ledger.days[14], first.After, "the last partition of what is done")
+	require.Equal(t, ledger.days[15], first.After, "the last partition of what is done")
 	second := pass(t, ledger, first.After)
 	require.True(t, second.Over)
 	require.Equal(t, turnback.Tally{Moved: 20, Kept: 20}, first.Tally.Plus(second.Tally))
@@ -157,4 +211,94 @@ func TestAPassHandsOverWhatHasToBeBuiltAgain(t *testing.T) {
 	require.False(t, out.Over, "what travels stays small")
 	require.Equal(t, many.days[:8], out.Rebuild)
 	require.Equal(t, slices.Max(out.Rebuild), out.After)
+}
+
+// dates are the days of a publish.
+func dates(swaps []generation.Swap) []partition.Key {
+	var all []partition.Key
+	for _, s := range swaps {
+		all = append(all, s.Partition)
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+func TestAPassSwapsBackInAsFewTransactionsAsReadersBear(t *testing.T) {
+	t.Parallel()
+	small := newBooks(100)
+	out := passes(t, small, asOne(), activities.PassInput{})
+	require.True(t, out.Over)
+	require.Equal(t, turnback.Tally{Moved: 100}, out.Tally)
+	require.Len(t, small.publishes, 1, "two outputs of a hundred days keep readers out for less than half a second")
+	require.Equal(t, small.days, dates(small.publishes[0]))
+
+	large := newBooks(1203)
+	out = passes(t, large, asOne(), activities.PassInput{})
+	require.True(t, out.Over)
+	require.Equal(t, turnback.Tally{Moved: 1203}, out.Tally)
+	var seen []partition.Key
+	for i, swaps := range large.publishes {
+		changes := []cutover.Change{{Table: cutover.Table{Attached: 1203, Indexes: 2}, Swaps: cutover.Swaps{Replaced: len(swaps)}}}
+		require.LessOrEqual(t, cutover.Hold(changes, 0), 500*time.Millisecond)
+		changes[0].Replaced += 2
+		require.True(t, i == len(large.publishes)-1 || cutover.Hold(changes, 0) > 500*time.Millisecond, "one more would fit")
+		seen = append(seen, dates(swaps)...)
+	}
+	require.Equal(t, large.days, seen, "each once, in order, and none in part")
+}
+
+// What has to be built again takes long: nobody waits for it with what only has to be swapped, and what travels stays small.
+func TestWhatIsBuiltAgainComesAfterWhatIsSwappedBack(t *testing.T) {
+	t.Parallel()
+	ledger := newBooks(60)
+	var again []partition.Key
+	for i := range 20 {
+		ledger.rebuild[ledger.days[2*i]] = true
+		again = append(again, ledger.days[2*i])
+	}
+	out := passes(t, ledger, asOne(), activities.PassInput{})
+	require.Len(t, ledger.publishes, 1)
+	require.Len(t, dates(ledger.publishes[0]), 40)
+	require.Equal(t, turnback.Tally{Moved: 40}, out.Tally)
+	found := out.Rebuild
+	for !out.Over {
+		require.LessOrEqual(t, len(out.Rebuild), 8)
+		for _, day := range out.Rebuild {
+			ledger.back[day] = true // as another activity does
+		}
+		out = passes(t, ledger, asOne(), activities.PassInput{After: out.After, Deferred: out.Deferred, Rebuilding: out.Rebuilding})
+		require.Equal(t, turnback.Tally{}, out.Tally, "nothing is counted twice")
+		found = append(found, out.Rebuild...)
+	}
+	require.Equal(t, again, found)
+	require.Len(t, ledger.publishes, 1)
+}
+
+func TestWhatCannotGoBackKeepsNothingElseFromGoingBackAsOne(t *testing.T) {
+	t.Parallel()
+	ledger := newBooks(50)
+	ledger.broken[ledger.days[7]], ledger.broken[ledger.days[31]] = true, true
+	out := passes(t, ledger, asOne(), activities.PassInput{})
+	require.True(t, out.Over)
+	require.Equal(t, turnback.Tally{Moved: 48, Open: 2}, out.Tally)
+	require.Len(t, ledger.publishes, 1)
+	require.Len(t, dates(ledger.publishes[0]), 48)
+	require.Len(t, ledger.left, 4, "both outputs of both days are named")
+}
+
+func TestWhatIsHeldUpGoesBackAsOneTheNextTime(t *testing.T) {
+	t.Parallel()
+	ledger := newBooks(50)
+	for i := range 12 {
+		ledger.rebuild[ledger.days[4*i]] = true
+	}
+	ledger.fails = 0
+	out := passes(t, ledger, asOne(), activities.PassInput{})
+	require.Equal(t, generation.ForLocks, out.Parked.WaitingFor)
+	require.Empty(t, out.Rebuild, "nothing is built before what is swapped has gone back")
+	require.Empty(t, out.After)
+	out = passes(t, ledger, asOne(), activities.PassInput{After: out.After, Deferred: out.Deferred, Rebuilding: out.Rebuilding})
+	require.Len(t, ledger.publishes, 1)
+	require.Equal(t, turnback.Tally{Moved: 38}, out.Tally)
+	require.Len(t, out.Rebuild, 8)
 }

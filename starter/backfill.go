@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"drawbridge/internal/backfill"
+	"drawbridge/internal/cutover"
 	"drawbridge/internal/dispatch"
 	"drawbridge/internal/fault"
 	"drawbridge/internal/partition"
@@ -16,10 +17,10 @@ import (
 
 // span is the flags of backfill.
 type span struct {
-	env, from, to, order, reason string
-	config                       []string
-	lanes                        int
-	force, dryRun, detach        bool
+	env, from, to, order, cutover, reason string
+	config                                []string
+	lanes                                 int
+	force, dryRun, detach                 bool
 }
 
 func (a *app) backfillCommand() *cobra.Command {
@@ -28,7 +29,8 @@ func (a *app) backfillCommand() *cobra.Command {
 		Use:   "backfill PIPELINE --env ENV --from KEY --to KEY",
 		Short: "Build a span of partitions again, with the release that is active",
 		Long: `Builds every partition from one key to another, both included, with the release that is active in the environment: each is built
-aside, audited and published on its own, in lanes. What is of that release already and no older than its files is left as it is,
+aside, audited and published on its own, in lanes; with --cutover one all of them are published in one transaction, when all are built,
+or in as few as readers bear, if people approve that. What is of that release already and no older than its files is left as it is,
 unless --force. Outputs that are one partition are built once, at the end.
 
 One that fails stops no other: at the end, or when too many have failed, it asks. drawbridge retry-failed tries them again, skip
@@ -45,6 +47,7 @@ leaves them out. pause, resume, set-lanes and cancel steer it; what is published
 	f.StringVar(&s.from, "from", "", "the first partition, such as 2026-01-01")
 	f.StringVar(&s.to, "to", "", "the last partition, such as 2026-01-31")
 	f.StringVar(&s.order, "order", string(backfill.Oldest), "which are built first: oldest or newest")
+	f.StringVar(&s.cutover, "cutover", string(cutover.Each), "how they become visible: each (as it is built) or one (all of them in one transaction)")
 	f.IntVar(&s.lanes, "lanes", 0, "how many slices are built at the same time (default: publish.lanes of the policy)")
 	f.BoolVar(&s.force, "force", false, "build what is current as well")
 	f.StringVar(&s.reason, "reason", "", "why, for the history")
@@ -61,7 +64,7 @@ func (s span) ask() (backfill.Ask, error) {
 	refuse := func(flag, hint, reason string) (backfill.Ask, error) {
 		return backfill.Ask{}, fault.Newf(fault.Invalid, "read", flag, hint, reason)
 	}
-	ask := backfill.Ask{Order: backfill.Order(s.order), Force: s.force, Lanes: s.lanes}
+	ask := backfill.Ask{Order: backfill.Order(s.order), Force: s.force, Lanes: s.lanes, Cutover: cutover.Mode(s.cutover)}
 	switch {
 	case s.env == "":
 		return refuse("--env", "name the environment: --env prod", "it is missing")
@@ -69,6 +72,8 @@ func (s span) ask() (backfill.Ask, error) {
 		return refuse("--from and --to", "give both: --from 2026-01-01 --to 2026-01-31", "one of them is missing")
 	case ask.Order != backfill.Oldest && ask.Order != backfill.Newest:
 		return refuse("--order", "write oldest or newest", "there is no such order")
+	case ask.Cutover != cutover.Each && ask.Cutover != cutover.One:
+		return refuse("--cutover", "write each or one", "there is no such cut-over")
 	case s.lanes < 0 || s.lanes > conduct.MaxLanes:
 		return refuse("--lanes", fmt.Sprintf("give 1 to %d", conduct.MaxLanes), "it is no number of lanes")
 	}

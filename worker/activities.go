@@ -69,6 +69,7 @@ func buildActivities(site *activities.Site) []conduct.Bound {
 		workflows.ChooseBaseline.Bind(b.ChooseBaseline),
 		workflows.CompareCanary.Bind(b.CompareCanary),
 		workflows.FillSlice.Bind((&activities.Filling{Site: site, Now: time.Now}).Fill),
+		workflows.CutBackfill.Bind((&activities.Filling{Site: site, Now: time.Now}).CutOver),
 		workflows.RebuildPass.Bind((&activities.TurningBack{Site: site, Now: time.Now}).RebuildPass),
 	}
 }

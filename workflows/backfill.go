@@ -21,9 +21,9 @@ import (
 //
 //	planning → waiting (above a limit) → crossing ⇄ waiting, paused → done | stuck | refused (nothing was published)
 //
-// It promises: every partition is built aside, audited and published on its own, at most once in a round; one that fails stops no
-// other, and is named; whatever stops it, what is published stays, whole, and the same command goes on with what is left; nothing
-// is published of a release that is not the active one.
+// It promises: every partition is built aside, audited and published on its own, or all of them as one when all are built, at most
+// once in a round; one that fails stops no other, and is named; whatever stops it, what is published stays, whole, and the same
+// command goes on with what is left; nothing is published of a release that is not the active one.
 func Backfill(ctx workflow.Context, in BackfillInput) (Status, error) {
 	head := conduct.Header{Kind: "backfill", Pipeline: in.Pipeline, By: in.By, Stage: StagePlanning, Environment: in.Environment}
 	b := &filling{in: in, state: &BackfillState{}}
@@ -56,12 +56,15 @@ type BackfillState struct {
 	// Tries counts the rounds of building that are behind it: those of the plans before this one.
 	Tries int `json:"tries"`
 	// MaxFailures is how many may fail until people are asked.
-	MaxFailures int       `json:"max_failures"`
-	Published   int       `json:"published"`
-	Rows        int64     `json:"rows"`
-	Speed       float64   `json:"speed"` // partitions a second, an exponential average
-	Last        time.Time `json:"last"`  // when the last of them were published
-	Load        throttled `json:"load,omitzero"`
+	MaxFailures int `json:"max_failures"`
+	// Built is what waits to be published, and Parts counts the transactions that have, where all of it is published as one.
+	Built     int       `json:"built,omitempty"`
+	Parts     int       `json:"parts,omitempty"`
+	Published int       `json:"published"`
+	Rows      int64     `json:"rows"`
+	Speed     float64   `json:"speed"` // partitions a second, an exponential average
+	Last      time.Time `json:"last"`  // when the last of them were published
+	Load      throttled `json:"load,omitzero"`
 }
 
 // filling is one backfill.
@@ -86,6 +89,9 @@ func (b *filling) run(ctx workflow.Context) error {
 	}
 	for {
 		moved, err := b.fill(ctx)
+		if err == nil && !moved && len(b.state.Line.Failed) == 0 {
+			moved, err = b.cutOver(ctx)
+		}
 		if err != nil {
 			return err
 		}
@@ -154,7 +160,7 @@ func (b *filling) enter(ctx workflow.Context) error {
 	if b.state.Round > 0 {
 		b.state.Tries += b.state.Line.Retries + 1
 	}
-	b.state.Line, b.state.Whole = conduct.LineState{}, false
+	b.state.Line, b.state.Whole, b.state.Built, b.state.Parts = conduct.LineState{}, false, 0, 0
 	begun, err := BeginBackfill.Do(ctx, b.Conductor, b.at("begin"), "begin backfill", activities.BeginFillInput{
 		Target: b.target(ctx), Ask: b.in.Ask, Round: b.state.Round, By: b.in.By, Reason: b.in.Reason,
 	})
@@ -244,8 +250,11 @@ func (b *filling) line() conduct.Line[activities.Filled] {
 		Name: slice,
 		Do:   b.slice,
 		Deliver: func(ctx workflow.Context, _ int, done activities.Filled) error {
-			if done.Published > 0 {
+			switch {
+			case done.Published > 0:
 				b.Tell(ctx, b.at("backfill"), fmt.Sprintf("%d of %d published", s.Published, s.Plan.Partitions))
+			case done.Built > 0:
+				b.Tell(ctx, b.at("backfill"), fmt.Sprintf("%d of %d built", s.Built, s.Plan.Partitions))
 			}
 			return nil
 		},
@@ -283,7 +292,7 @@ func (b *filling) slice(ctx workflow.Context, at conduct.Scope, item int) (activ
 			return all, conduct.Fatal(err)
 		}
 		b.note(ctx, done)
-		all.Published, all.Failed = all.Published+done.Published, append(all.Failed, done.Failed...)
+		all.Published, all.Built, all.Failed = all.Published+done.Published, all.Built+done.Built, append(all.Failed, done.Failed...)
 		in.Waited = len(done.Throttled) > 0
 		if !in.Waited {
 			s.Load.went(at.Lane, b.lanes())
@@ -305,7 +314,7 @@ func (b *filling) slice(ctx workflow.Context, at conduct.Scope, item int) (activ
 			}
 		case done.Parked.WaitingFor != "":
 			if err := b.park(ctx, at, done); err != nil {
-				return all, err
+				return all, conduct.Fatal(err)
 			}
 		}
 		if err := b.Checkpoint(ctx); err != nil {
@@ -323,10 +332,39 @@ func (b *filling) park(ctx workflow.Context, at conduct.Scope, held activities.F
 	if err != nil {
 		return err
 	}
-	if err := goesOn(ctx, b.Conductor, at, b.state.Target, g); err != nil {
-		return conduct.Fatal(err)
+	return goesOn(ctx, b.Conductor, at, b.state.Target, g)
+}
+
+// cutOver publishes what was built, in as few transactions as the plan says. moved says that something else became active.
+func (b *filling) cutOver(ctx workflow.Context) (moved bool, err error) {
+	s, at := b.state, b.at("cut-over")
+	for wait := (holding{}); s.Parts < s.Plan.Transactions; {
+		if err := b.Checkpoint(ctx); err != nil {
+			return false, err
+		}
+		b.At(ctx, StageCrossing, at, fmt.Sprintf("publishing %s, transaction %d of %d", count(s.Built, "partition"), s.Parts+1, s.Plan.Transactions))
+		in := activities.CutInput{
+			Target: s.Target, Plan: s.Plan.Digest, Part: s.Parts, Round: s.Tries, Left: s.Line.Skipped, By: b.in.By, Reason: b.in.Reason,
+		}
+		in.Target.Now = workflow.Now(ctx)
+		done, err := CutBackfill.Do(ctx, b.Conductor, at, "publish what was built", in)
+		switch {
+		case err != nil || done.Moved:
+			return done.Moved, err
+		case done.Parked.WaitingFor == generation.ForHold:
+			if err := wait.out(ctx, b.Conductor, at, done.Parked.Why); err != nil {
+				return false, err
+			}
+		case done.Parked.WaitingFor != "":
+			if err := b.park(ctx, at, done); err != nil {
+				return false, err
+			}
+		default:
+			s.Published, s.Target.Swaps, s.Parts = done.Published, s.Target.Swaps+done.Swaps, s.Parts+1
+			b.Tell(ctx, at, fmt.Sprintf("%d of %d published", s.Published, s.Plan.Partitions))
+		}
 	}
-	return nil
+	return false, nil
 }
 
 // speedOf is how much the last call counts in the average speed.
@@ -336,10 +374,11 @@ const speedOf = 0.2
 func (b *filling) note(ctx workflow.Context, done activities.Filled) {
 	s, now := b.state, workflow.Now(ctx)
 	s.Published += done.Published
+	s.Built += done.Built
 	s.Rows += done.Rows
 	s.Target.Swaps += done.Swaps
-	if took := now.Sub(s.Last).Seconds(); done.Published > 0 && took > 0 {
-		speed := float64(done.Published) / took
+	if took, n := now.Sub(s.Last).Seconds(), done.Published+done.Built; n > 0 && took > 0 {
+		speed := float64(n) / took
 		if s.Speed == 0 {
 			s.Speed = speed
 		}
@@ -356,6 +395,9 @@ func (b *filling) failed(ctx workflow.Context) (left bool, err error) {
 		Name: "failed-" + b.in.Environment, Endless: true, Choices: []gate.Choice{gate.Retry, gate.Keep},
 		Question: fmt.Sprintf("%s failed, all others are published: try again (drawbridge retry-failed), leave out (drawbridge skip), or end with them as they are (keep)?", count(len(s.Line.Failed), "partition")),
 		Verdict:  gate.Verdict{Outcome: gate.Inconclusive, Reason: names},
+	}
+	if s.Plan.Transactions > 0 {
+		question.Question = fmt.Sprintf("%s failed, all others are built, and nothing is published: try again (drawbridge retry-failed), leave out (drawbridge skip), or end with nothing published (keep)?", count(len(s.Line.Failed), "partition"))
 	}
 	if !s.Line.Over(b.slices()) {
 		b.tooMany(ctx)

@@ -12,6 +12,7 @@ type BackfillStatus struct {
 	From       string  `json:"from"`
 	To         string  `json:"to"`
 	Partitions int     `json:"partitions"`
+	Built      int     `json:"built,omitempty"` // aside, to be published as one
 	Published  int     `json:"published"`
 	Failed     int     `json:"failed,omitempty"`
 	Skipped    int     `json:"skipped,omitempty"`
@@ -31,11 +32,11 @@ type BackfillStatus struct {
 func (b *filling) shown() *BackfillStatus {
 	s := b.state
 	out := &BackfillStatus{
-		From: string(b.in.Ask.From), To: string(b.in.Ask.To), Partitions: s.Plan.Partitions, Published: s.Published,
+		From: string(b.in.Ask.From), To: string(b.in.Ask.To), Partitions: s.Plan.Partitions, Published: s.Published, Built: s.Built,
 		Failed: len(s.Line.Failed), Skipped: s.Line.Skipped, Current: s.Plan.Current, Missing: s.Plan.Missing,
 		Rows: s.Rows, Throttled: s.Load.Why, Lanes: s.Load.narrow(s.Plan.Lanes), Speed: s.Speed, Failures: s.Line.Failed[:min(len(s.Line.Failed), evidenceLimit)],
 	}
-	if left := out.Partitions - out.Published - out.Failed - out.Skipped; left > 0 && s.Speed > 0 {
+	if left := out.Partitions - max(out.Published, out.Built) - out.Failed - out.Skipped; left > 0 && s.Speed > 0 {
 		out.Left = time.Duration(float64(left) / s.Speed * float64(time.Second)).Round(time.Second).String()
 	}
 	return out
@@ -47,7 +48,11 @@ func (b *filling) Status(h conduct.Header) any { return Status{Header: h, Backfi
 // Details implements conduct.Face.
 func (b *filling) Details() []string {
 	s := b.shown()
-	lines := []string{fmt.Sprintf("**%d of %d partitions** published, %d failed, %d left out, %d lanes; %s left", s.Published, s.Partitions, s.Failed, s.Skipped, s.Lanes, s.Left), ""}
+	done, what := s.Published, "published"
+	if s.Built > s.Published {
+		done, what = s.Built, "built"
+	}
+	lines := []string{fmt.Sprintf("**%d of %d partitions** %s, %d failed, %d left out, %d lanes; %s left", done, s.Partitions, what, s.Failed, s.Skipped, s.Lanes, s.Left), ""}
 	if s.Throttled != "" {
 		lines = append(lines, "**Throttled:** "+conduct.Cell(s.Throttled), "")
 	}

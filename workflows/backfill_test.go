@@ -38,12 +38,14 @@ type filler struct {
 	before func(activities.FillInput) (activities.Filled, bool, error) // instead of a call; false: nothing is in the way
 	edge   int                                                         // partitions until a call hands over
 	tells  bool                                                        // people are told what happens
+	built  map[partition.Key]bool                                      // aside, of a plan that cuts over
+	cuts   func(activities.CutInput) (activities.Filled, bool, error)  // instead of a cut-over; false: nothing is in the way
 }
 
 func newFiller(partitions int) *filler {
 	f := &filler{
 		active: release.Tenure{Number: 7, Release: candidate()}, done: map[string]partition.Key{}, times: map[partition.Key]int{},
-		by: map[partition.Key]string{}, poison: map[partition.Key]bool{}, edge: 100,
+		by: map[partition.Key]string{}, poison: map[partition.Key]bool{}, edge: 100, built: map[partition.Key]bool{},
 	}
 	for i := range partitions {
 		f.asked.Partitions = append(f.asked.Partitions, key(i))
@@ -113,6 +115,10 @@ func (f *filler) apply(in activities.FillInput) activities.Filled {
 		case f.poison[k]:
 			out.Failed = append(out.Failed, activities.Unfilled{Index: items[i].Index, Partition: k, Why: "its file is broken"})
 			continue
+		case len(f.asked.Parts) > 0:
+			f.built[k] = true
+			out.Built++
+			continue
 		case f.done[effect] == "":
 			f.done[effect] = k
 			f.times[k]++
@@ -123,6 +129,38 @@ func (f *filler) apply(in activities.FillInput) activities.Filled {
 		out.Rows += 10
 	}
 	return out
+}
+
+// cut publishes a transaction of a plan, whole, once.
+func (f *filler) cut(in activities.CutInput) (activities.Filled, error) {
+	if f.cuts != nil {
+		if done, instead, err := f.cuts(in); instead {
+			return done, err
+		}
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if in.Target.Tenure != f.active.Number {
+		return activities.Filled{Moved: true}, nil
+	}
+	missing, swaps := 0, 0
+	for _, it := range f.asked.Part(in.Part) {
+		effect := in.Target.Effect(fmt.Sprintf("backfill-%d", in.Part), it.Partition, in.Round).String()
+		switch {
+		case !f.built[it.Partition]:
+			missing++
+			continue
+		case f.done[effect] == "":
+			f.done[effect] = it.Partition
+			f.times[it.Partition]++
+			f.by[it.Partition] = in.Target.Release.Version
+		}
+		swaps++
+	}
+	if missing > in.Left {
+		return activities.Filled{}, fault.Newf(fault.Conflict, "backfill", "shop", "start it again", "something is not built")
+	}
+	return activities.Filled{Published: len(f.times), Swaps: swaps}, nil
 }
 
 func (e *effects) backfillInput() workflows.BackfillInput {

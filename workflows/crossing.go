@@ -89,6 +89,9 @@ func (x *crossing) steps() map[string]func(workflow.Context) error {
 		plan.StepExpand:        x.makeRoom,
 		plan.StepPublishCanary: x.publishCanary,
 		plan.StepPublishRest:   x.publishRest,
+		plan.StepAgree:         x.agree,
+		plan.StepBuildRest:     x.buildRest,
+		plan.StepPublish:       x.cutOver,
 		plan.StepWatch:         x.watch,
 		plan.StepAttest:        x.attest,
 	}
@@ -230,15 +233,12 @@ func (x *crossing) publishCanary(ctx workflow.Context) error {
 	if err := x.measureBefore(ctx); err != nil {
 		return err
 	}
-	in := activities.PublishInput{Step: "publish-canary", Activate: x.env.Slices == 1}
-	err := x.publish(ctx, in, x.progress.Canary, func(ctx workflow.Context, round int) ([]activities.Piece, error) {
-		if err := x.smokeAgain(ctx, round); err != nil {
+	in := activities.PublishInput{Step: "publish-canary", Activate: x.env.Slices == 1, Swaps: swaps(x.progress.Canary)}
+	err := x.publish(ctx, in, func(ctx workflow.Context, round int, _ []int) ([]generation.Swap, error) {
+		if err := x.tryAgain(ctx, round); err != nil {
 			return nil, err
 		}
-		if err := x.canary(ctx); err != nil {
-			return nil, err
-		}
-		return x.progress.Canary, x.measureBefore(ctx)
+		return swaps(x.progress.Canary), x.measureBefore(ctx)
 	})
 	if err != nil {
 		return err
@@ -248,37 +248,49 @@ func (x *crossing) publishCanary(ctx workflow.Context) error {
 	return nil
 }
 
+// tryAgain is smoke and canary of a later round: what they try moved.
+func (x *crossing) tryAgain(ctx workflow.Context, round int) error {
+	if err := x.smokeAgain(ctx, round); err != nil {
+		return err
+	}
+	return x.canary(ctx)
+}
+
 // publishRounds is how often what moved while it was built, or while a gate was open, is built again. In the last round the
 // runs of the pipeline wait.
 const publishRounds = 3
 
-// publish makes built pieces visible. An approval is of decisions, not of data: where scheduled runs have published in the
-// meantime, again builds, audits and compares anew, within the same budgets, and the deployment goes on.
-func (x *crossing) publish(ctx workflow.Context, in activities.PublishInput, pieces []activities.Piece, again func(workflow.Context, int) ([]activities.Piece, error)) error {
+// publish makes what was built visible. An approval is of decisions, not of data: where scheduled runs have published in the
+// meantime, again builds, audits and compares anew, within the same budgets, and the deployment goes on. It is told which slices
+// are stale, where the plan says what is published, and else returns the swaps to make instead.
+func (x *crossing) publish(ctx workflow.Context, in activities.PublishInput, again func(ctx workflow.Context, round int, stale []int) ([]generation.Swap, error)) error {
 	in.Target, in.By, in.Reason = x.target, x.in.By, x.in.Reason
-	for round := 0; ; round++ {
-		in.Round, in.Swaps = round, swaps(pieces)
-		moved, err := publish(ctx, x.Conductor, in, x.approve, x.measureBefore)
-		if err == nil && len(moved) == 0 {
-			x.progress.Swaps += len(in.Swaps)
-			x.target.Swaps = x.progress.Swaps
-			return nil
-		}
+	for in.Round = 0; ; in.Round++ {
+		res, err := publish(ctx, x.Conductor, in, x.approve, x.measureBefore)
 		if err != nil {
 			return err
 		}
-		if round == publishRounds {
+		if res.Done {
+			x.progress.Swaps += res.Swapped
+			x.target.Swaps = x.progress.Swaps
+			return nil
+		}
+		if in.Round == publishRounds {
 			return fault.Newf(fault.Conflict, in.Step, x.env.Name, "deploy it again when the other runs have ended", "what it replaces moved, again and again")
 		}
-		x.Tell(ctx, x.at(in.Step), fmt.Sprintf("%s moved since it was built: building it again", count(len(moved), "partition")))
-		if round+1 == publishRounds {
+		moved := count(len(res.Moved), "partition")
+		if len(res.Stale) > 0 {
+			moved = count(len(res.Stale), "slice")
+		}
+		x.Tell(ctx, x.at(in.Step), fmt.Sprintf("%s moved since it was built: building it again", moved))
+		if in.Round+1 == publishRounds {
 			if _, err := Enter.Do(ctx, x.Conductor, x.at("enter"), "let runs wait", activities.EnterInput{
 				Target: x.target, Kind: release.ByDeployment, Plan: x.summary.Digest, By: x.in.By, Reason: x.in.Reason, Exclusive: true,
 			}); err != nil {
 				return err
 			}
 		}
-		if pieces, err = again(ctx, round+1); err != nil {
+		if in.Swaps, err = again(ctx, in.Round+1, res.Stale); err != nil {
 			return err
 		}
 	}
@@ -287,13 +299,30 @@ func (x *crossing) publish(ctx workflow.Context, in activities.PublishInput, pie
 // publishRest builds and audits slices in lanes, and publishes them in the order of the plan. The history of a slice is a few
 // events, whatever it holds.
 func (x *crossing) publishRest(ctx workflow.Context) error {
+	return x.rest(ctx, plan.StepPublishRest, func(ctx workflow.Context, item int, built activities.SliceResult) error {
+		in := activities.PublishInput{Step: "publish-" + slice(item), Activate: item == x.env.Slices-2, Swaps: swaps(built.Pieces)}
+		err := x.publish(ctx, in, func(ctx workflow.Context, round int, _ []int) ([]generation.Swap, error) {
+			built, err := x.buildAgain(ctx, item, round)
+			return swaps(built.Pieces), err
+		})
+		if err != nil {
+			return err
+		}
+		x.shown.SlicesDone++
+		x.live(ctx, in.Activate)
+		x.Tell(ctx, x.at(plan.StepPublishRest), fmt.Sprintf("published step %d of %d", item+2, x.env.Slices))
+		return nil
+	})
+}
+
+// rest builds and audits the slices after the canary's in lanes, and delivers them in the order of the plan.
+func (x *crossing) rest(ctx workflow.Context, step string, deliver func(workflow.Context, int, activities.SliceResult) error) error {
 	total := x.env.Slices - 1 // the first is the canary's
 	line := conduct.Line[activities.SliceResult]{
-		At: x.at(plan.StepPublishRest), Total: total, Lanes: x.env.Lanes, Narrow: x.load.narrow,
+		At: x.at(step), Total: total, Lanes: x.env.Lanes, Narrow: x.load.narrow,
 		Name: slice,
 		Do: func(ctx workflow.Context, at conduct.Scope, item int) (activities.SliceResult, error) {
-			built, err := x.build(ctx, at.At(slice(item)), "build "+slice(item),
-				activities.SliceInput{Target: x.now(ctx), Step: slice(item), Plan: x.summary.Digest, Slice: item + 1})
+			built, err := x.build(ctx, at.At(slice(item)), "build "+slice(item), x.slice(ctx, item, 0))
 			if err != nil {
 				return built, err
 			}
@@ -306,22 +335,7 @@ func (x *crossing) publishRest(ctx workflow.Context) error {
 			if err := x.pass(ctx, "slices", slice(item), audit(built.Pieces), unsure(built.Pieces)...); err != nil {
 				return err
 			}
-			in := activities.PublishInput{Step: "publish-" + slice(item), Activate: item == total-1}
-			err := x.publish(ctx, in, built.Pieces, func(ctx workflow.Context, round int) ([]activities.Piece, error) {
-				built, err := x.build(ctx, x.at(slice(item)), "build "+slice(item)+" again",
-					activities.SliceInput{Target: x.now(ctx), Step: slice(item), Round: round, Plan: x.summary.Digest, Slice: item + 1})
-				if err != nil {
-					return nil, err
-				}
-				return built.Pieces, x.pass(ctx, "slices", slice(item), audit(built.Pieces), unsure(built.Pieces)...)
-			})
-			if err != nil {
-				return err
-			}
-			x.shown.SlicesDone++
-			x.live(ctx, in.Activate)
-			x.Tell(ctx, x.at(plan.StepPublishRest), fmt.Sprintf("published step %d of %d", item+2, x.env.Slices))
-			return nil
+			return deliver(ctx, item, built)
 		},
 	}
 	for !x.progress.Rest.Over(total) {
@@ -333,6 +347,20 @@ func (x *crossing) publishRest(ctx workflow.Context) error {
 		}
 	}
 	return nil
+}
+
+// slice is what a slice after the canary's is built from.
+func (x *crossing) slice(ctx workflow.Context, item, round int) activities.SliceInput {
+	return activities.SliceInput{Target: x.now(ctx), Step: slice(item), Round: round, Plan: x.summary.Digest, Slice: item + 1}
+}
+
+// buildAgain builds and audits a slice of which something moved.
+func (x *crossing) buildAgain(ctx workflow.Context, item, round int) (activities.SliceResult, error) {
+	built, err := x.build(ctx, x.at(slice(item)), "build "+slice(item)+" again", x.slice(ctx, item, round))
+	if err != nil {
+		return built, err
+	}
+	return built, x.pass(ctx, "slices", slice(item), audit(built.Pieces), unsure(built.Pieces)...)
 }
 
 // build has a slice built. The activity hands over at the edge of a partition now and then, where a pause may hold it.

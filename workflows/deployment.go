@@ -45,8 +45,9 @@ type Progress struct {
 	Canary []activities.Piece `json:"canary,omitempty"`
 	Tried  []int64            `json:"tried,omitempty"`
 	Round  int                `json:"round,omitempty"`
-	// Rest is the line of the slices after the canary's.
-	Rest conduct.LineState `json:"rest"`
+	// Rest is the line of the slices after the canary's, and Parts counts the transactions of the cut-over that are done.
+	Rest  conduct.LineState `json:"rest"`
+	Parts int               `json:"parts,omitempty"`
 	// Baseline are the watch metrics before the publish, and Reads the tables and views that each of them read.
 	Baseline map[string]float64  `json:"baseline,omitempty"`
 	Lost     map[string]string   `json:"lost,omitempty"` // why a metric has no value in Baseline
@@ -155,7 +156,7 @@ func (d *deployment) prepare(ctx workflow.Context) error {
 	d.About(d.summary.Release, d.summary.Digest)
 	d.learn(ctx)
 	for _, env := range d.summary.Environments {
-		d.crossings = append(d.crossings, Crossing{Environment: env.Name, State: "waiting", Slices: env.Slices, Lanes: env.Lanes})
+		d.crossings = append(d.crossings, Crossing{Environment: env.Name, State: "waiting", Slices: env.Slices, Transactions: env.Transactions, Lanes: env.Lanes})
 	}
 	d.progress = make([]Progress, len(d.summary.Environments))
 	if blocking := d.summary.Blocked(); len(blocking) > 0 {

@@ -128,9 +128,12 @@ func steps(env plan.EnvironmentSummary) []plan.Step {
 		{plan.StepSmoke, true},
 		{plan.StepCanary, true},
 		{plan.StepApproval, env.Approval.Required},
+		{plan.StepAgree, env.Asks && !env.Approval.Required},
+		{plan.StepBuildRest, env.Transactions > 0 && env.Slices > 1},
 		{plan.StepExpand, true},
-		{plan.StepPublishCanary, true},
-		{plan.StepPublishRest, env.Slices > 1},
+		{plan.StepPublish, env.Transactions > 0},
+		{plan.StepPublishCanary, env.Transactions == 0},
+		{plan.StepPublishRest, env.Transactions == 0 && env.Slices > 1},
 		{plan.StepWatch, env.Watch.For > 0},
 		{plan.StepAttest, true},
 	} {
@@ -179,6 +182,9 @@ func smooth(t *testing.T, environments ...plan.EnvironmentSummary) *effects {
 		return activities.BaselineResult{}, nil
 	}
 	e.publish = func(ctx context.Context, in activities.PublishInput) (generation.PublishResult, error) {
+		if in.Plan != "" {
+			return e.cutsOver(ctx, in)
+		}
 		return (&activities.Publishing{Site: e.sites[in.Target.Environment]}).Publish(ctx, in)
 	}
 	e.swap = func(ctx context.Context, in activities.PassInput) (activities.Pass, error) {
@@ -504,6 +510,11 @@ func (e *effects) bound() (control, build []conduct.Bound) {
 		}),
 		workflows.FillSlice.Bind(func(_ context.Context, in activities.FillInput) (activities.Filled, error) {
 			done, err := e.filler.fill(in)
+			return done, activities.ApplicationError(err)
+		}),
+		workflows.CutBackfill.Bind(func(_ context.Context, in activities.CutInput) (activities.Filled, error) {
+			e.called(fmt.Sprintf("CutBackfill %d", in.Part))
+			done, err := e.filler.cut(in)
 			return done, activities.ApplicationError(err)
 		}),
 		workflows.BuildSlice.Bind(func(ctx context.Context, in activities.SliceInput) (activities.SliceResult, error) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -394,6 +395,45 @@ func (l *ledger) Publish(_ context.Context, spec generation.PublishSpec, t admis
 		done := generation.PublishResult{Done: true, Swapped: len(t.Question.Swaps)}
 		l.effects[spec.Key] = done
 		return done, nil
+	})
+}
+
+// Swappable says what would keep a publish from happening, whoever holds it up.
+func (l *ledger) Swappable(_ context.Context, spec generation.PublishSpec, t admission.Ticket) error {
+	_, err := held(l, func() (struct{}, error) {
+		if l.meddle != nil {
+			if _, err := l.meddle(spec, t.Question.Swaps); err != nil {
+				return struct{}{}, err
+			}
+		}
+		return struct{}{}, t.Decide(l.facts(t.Question))
+	})
+	return err
+}
+
+func (l *ledger) Published(_ context.Context, key effect.Key, _ bool) (generation.PublishResult, bool, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	done, ok := l.effects[key]
+	return done, ok, nil
+}
+
+// Candidates are what an owner has built and nobody has published, the newest of each partition.
+func (l *ledger) Candidates(_ context.Context, owner effect.Owner, _ int64) ([]generation.Candidate, error) {
+	return held(l, func() ([]generation.Candidate, error) {
+		newest := map[partition.Key]generation.Candidate{}
+		for key, built := range l.builds {
+			for _, b := range built {
+				g := l.generations[b.Generation.ID-1]
+				waits := key.Owner == owner && !g.control && (g.State == generation.Built || g.State == generation.Shadow)
+				if waits && newest[b.Generation.Partition].To < b.Generation.ID {
+					newest[b.Generation.Partition] = generation.Candidate{
+						Swap: generation.Swap{Output: b.Generation.Output, Partition: b.Generation.Partition, From: b.From, To: b.Generation.ID}, Audit: g.audit,
+					}
+				}
+			}
+		}
+		return slices.Collect(maps.Values(newest)), nil
 	})
 }
 

@@ -67,6 +67,7 @@ const (
 	PlanBackfill  conduct.Call[observing, activities.PlanFillInput, activities.FillPlan]  = "PlanBackfill"
 	BeginBackfill conduct.Call[entering, activities.BeginFillInput, activities.BegunFill] = "BeginBackfill"
 	FillSlice     conduct.Call[building, activities.FillInput, activities.Filled]         = "FillSlice"
+	CutBackfill   conduct.Call[building, activities.CutInput, activities.Filled]          = "CutBackfill"
 	EndBackfill   conduct.Call[settling, activities.EndFillInput, activities.EndedFill]   = "EndBackfill"
 
 	Expand       conduct.Call[swapping, activities.ExpandInput, generation.ExpandResult]   = "Expand"
@@ -107,7 +108,7 @@ func Activities() []conduct.Activity {
 		BuildSlice.By(DeploymentName, RunName), ChooseBaseline.By(DeploymentName), CompareCanary.By(DeploymentName),
 		Enter.By(DeploymentName, RunName), BeginWatch.By(DeploymentName), Leave.By(DeploymentName, RunName),
 		RecordAnswers.By(DeploymentName, RunName, BackfillName, RollbackName, RecoveryName),
-		PlanBackfill.By(BackfillName), BeginBackfill.By(BackfillName), FillSlice.By(BackfillName), EndBackfill.By(BackfillName),
+		PlanBackfill.By(BackfillName), BeginBackfill.By(BackfillName), FillSlice.By(BackfillName), CutBackfill.By(BackfillName), EndBackfill.By(BackfillName),
 		Expand.By(DeploymentName, RunName), Publish.By(DeploymentName, RunName), AttachShadow.By(DeploymentName), DropShadow.By(DeploymentName),
 		Survey.By(EnvironmentName), Housekeep.By(EnvironmentName), SetHold.By(HoldName),
 		Announce.By(DeploymentName, RunName, ScheduledName, BackfillName, RollbackName, RecoveryName), Deliver.By(EnvironmentName),

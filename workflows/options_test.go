@@ -56,6 +56,7 @@ func TestEveryActivityIsTakenOverWithinSeconds(t *testing.T) {
 	filled.filler = newFiller(2)
 	missed := newMorning(t)
 	missed.absent = func(partition.Key) bool { return true }
+	filled.filler.asked.Parts = []int{2}
 	left := smooth(t, crossing("dev"))
 	left.terminated("dev", "2026-01-30")
 	recovery := workflows.RecoveryInput{Pipeline: "shop", Workflow: earlier.Workflow(), Environments: []string{"dev"}, By: "bob"}

@@ -20,49 +20,49 @@ const (
 )
 
 // publish swaps, and parks when somebody holds it up: it names who, and asks. While the environment is on hold it waits.
-// Nothing is visible until it is done; anew runs before each attempt that follows a wait. What it returns are the partitions in
-// which others were faster: then nothing is done, and what was built there is of no use any more. What a person answers is
-// recorded where the publish looks for it. An approval that has expired meanwhile is asked for again.
-func publish(ctx workflow.Context, c *conduct.Conductor, in activities.PublishInput, approve approving, anew func(workflow.Context) error) ([]generation.Swap, error) {
+// Nothing is visible until it is done; anew runs before each attempt that follows a wait. Where others were faster nothing is done,
+// the result says where, and what was built there is of no use any more. What a person answers is recorded where the publish looks
+// for it. An approval that has expired meanwhile is asked for again.
+func publish(ctx workflow.Context, c *conduct.Conductor, in activities.PublishInput, approve approving, anew func(workflow.Context) error) (generation.PublishResult, error) {
 	at := conduct.Scope{Environment: in.Target.Environment, Step: in.Step}
 	for wait, first := (holding{}), true; ; first = false {
 		if err := c.Checkpoint(ctx); err != nil { // nothing of it is visible yet
-			return nil, err
+			return generation.PublishResult{}, err
 		}
 		if !first {
 			if err := anew(ctx); err != nil {
-				return nil, err
+				return generation.PublishResult{}, err
 			}
 		}
 		res, err := Publish.Do(ctx, c, at, in.Step, in)
 		if err != nil {
-			return nil, err
+			return generation.PublishResult{}, err
 		}
 		if res.Done {
 			c.Tell(ctx, at, fmt.Sprintf("%s: %s, readers waited at most %.0f ms", in.Step, count(res.Swapped, "swap"), res.HoldMS))
 			tellSchedule(ctx, c, at, res.Schedule)
-			return nil, nil
+			return res, nil
 		}
 		switch res.WaitingFor {
 		case generation.ForOthers:
-			return res.Moved, nil
+			return res, nil
 		case generation.ForHold:
 			if err := wait.out(ctx, c, at, res.Why); err != nil {
-				return nil, err
+				return generation.PublishResult{}, err
 			}
 			continue
 		case generation.ForApproval:
 			if err := approve(ctx, res.Why); err != nil {
-				return nil, err
+				return generation.PublishResult{}, err
 			}
 			continue
 		}
 		g, err := c.Ask(ctx, at, parked(in.Step, in.About(), in.Target, res))
 		if err != nil {
-			return nil, err
+			return generation.PublishResult{}, err
 		}
 		if err := goesOn(ctx, c, at, in.Target, g); err != nil {
-			return nil, err
+			return generation.PublishResult{}, err
 		}
 	}
 }

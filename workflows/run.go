@@ -110,9 +110,10 @@ func (r *run) once(ctx workflow.Context, target activities.Target, round int, fi
 		}
 	}
 	r.At(ctx, StageCrossing, r.at("publish"), "publishing "+string(in.Partition))
-	return publish(ctx, r.Conductor, activities.PublishInput{
+	res, err := publish(ctx, r.Conductor, activities.PublishInput{
 		Target: target, Step: "publish", Round: round, Swaps: swaps(built.Pieces), Activate: first, By: in.By,
 	}, unplanned, func(workflow.Context) error { return nil })
+	return res.Moved, err
 }
 
 // unplanned refuses to ask for an approval: a run has no plan that it could be about.

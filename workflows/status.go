@@ -54,10 +54,12 @@ type Crossing struct {
 	// State is waiting, crossing, watching, live, turned_back or refused.
 	State    string        `json:"state"`
 	Verdicts []GateVerdict `json:"verdicts,omitempty"`
-	// Slices and SlicesDone count the publishing steps.
+	// Slices and SlicesDone count the slices of the work: those that are published, or built where there is a cut-over.
 	Slices     int `json:"slices,omitempty"`
 	SlicesDone int `json:"slices_done,omitempty"`
-	Lanes      int `json:"lanes,omitempty"` // the plan's, unless a person set others
+	// Transactions are those of the cut-over, which comes when all is built; 0: each slice is published as it is built.
+	Transactions int `json:"transactions,omitempty"`
+	Lanes        int `json:"lanes,omitempty"` // the plan's, unless a person set others
 	// Throttled is why its builds wait for the warehouse.
 	Throttled  string     `json:"throttled,omitempty"`
 	WatchUntil *time.Time `json:"watch_until,omitempty"`

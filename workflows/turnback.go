@@ -60,12 +60,13 @@ func (t turnBack) pass(ctx workflow.Context) error {
 		s.Round++
 		in := activities.PassInput{Target: s.Began.Target, Tenure: s.Began.TurnBack.Tenure.Number, Round: s.Round, Verify: t.verify}
 		in.Target.Owner, in.After, in.Rebuild = t.owner, s.Pass.After, s.Pass.Rebuild
+		in.Deferred, in.Rebuilding = s.Pass.Deferred, s.Pass.Rebuilding
 		in.Target.Now = workflow.Now(ctx)
 		var out activities.Pass
 		var err error
 		if len(in.Rebuild) > 0 {
 			out, err = RebuildPass.Do(ctx, t.Conductor, t.at("rebuild"), "build again", in)
-			out.After, out.Over = s.Pass.After, s.Pass.Over
+			out.After, out.Over, out.Deferred, out.Rebuilding = s.Pass.After, s.Pass.Over, s.Pass.Deferred, s.Pass.Rebuilding
 		} else {
 			out, err = SwapPass.Do(ctx, t.Conductor, t.at("swap-back"), "swap back", in)
 		}

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"drawbridge/internal/cutover"
 	"drawbridge/internal/fault"
 	"drawbridge/internal/generation"
 	"drawbridge/internal/partition"
@@ -34,6 +35,8 @@ type Ask struct {
 	Force bool `json:"force,omitempty"`
 	// Lanes is how many slices are built at the same time; 0 leaves it to the policy.
 	Lanes int `json:"lanes,omitempty"`
+	// Cutover is whether each partition is published when it is built (default), or all of them as one.
+	Cutover cutover.Mode `json:"cutover,omitempty"`
 }
 
 // Input is everything that a plan is computed from.
@@ -88,6 +91,8 @@ type Plan struct {
 	Current  []Span   `json:"current,omitempty"`
 	Missing  []Span   `json:"missing,omitempty"`
 	Estimate Estimate `json:"estimate"`
+	// Parts is how many items each transaction publishes, where all of them are built aside first.
+	Parts []int `json:"parts,omitempty"`
 	// Over are the limits of the environment that it exceeds: then people are asked.
 	Over []string `json:"over,omitempty"`
 }
@@ -114,6 +119,9 @@ func Compute(in Input) (Plan, error) {
 	}
 	if in.Ask.Order != Oldest && in.Ask.Order != Newest {
 		return Plan{}, refuse(fault.Invalid, "write --order oldest or --order newest", fmt.Sprintf("there is no order %q", in.Ask.Order))
+	}
+	if m := in.Ask.Cutover; m != "" && m != cutover.Each && m != cutover.One {
+		return Plan{}, refuse(fault.Invalid, "write --cutover each or --cutover one", fmt.Sprintf("there is no cut-over %q", m))
 	}
 	span, err := scheme.Range(in.Ask.From, in.Ask.To)
 	if err != nil {
@@ -159,6 +167,9 @@ func Compute(in Input) (Plan, error) {
 	}
 	p.estimate(in)
 	p.limits(in.Policy.Backfill)
+	if in.Ask.Cutover == cutover.One && len(p.Partitions) > 0 {
+		p.cut(in)
+	}
 	return p, nil
 }
 

@@ -26,7 +26,9 @@ type Summary struct {
 	Current     int             `json:"current,omitempty"`
 	Missing     int             `json:"missing,omitempty"`
 	Estimate    Estimate        `json:"estimate"`
-	Over        []string        `json:"over,omitempty"`
+	// Transactions publish what is built aside; 0: each partition is published when it is built.
+	Transactions int      `json:"transactions,omitempty"`
+	Over         []string `json:"over,omitempty"`
 	// Lines are the plan in words, bounded.
 	Lines []string `json:"lines,omitempty"`
 }
@@ -39,7 +41,7 @@ func Summarize(p Plan, scheme partition.Scheme) Summary {
 	s := Summary{
 		Digest: Digest(p), Release: p.Release, Config: p.Config, Tenure: p.Tenure, Lanes: p.Lanes, Slices: p.Slices(), Slice: p.Slice,
 		Partitions: len(p.Partitions), MaxFailures: p.MaxFailures, Current: total(p.Current), Missing: total(p.Missing),
-		Estimate: p.Estimate, Over: p.Over,
+		Estimate: p.Estimate, Over: p.Over, Transactions: len(p.Parts),
 	}
 	if s.Whole = len(p.Whole) > 0; s.Whole {
 		s.Partitions++
@@ -61,6 +63,12 @@ func Summarize(p Plan, scheme partition.Scheme) Summary {
 		say("without load files: %s", spansText(p.Missing))
 	}
 	say("estimate: %s, in %d lanes", p.Estimate, p.Lanes)
+	switch n := len(p.Parts); {
+	case n == 1:
+		say("published in one transaction, when all of it is built")
+	case n > 1:
+		say("published in %d transactions, when all of it is built", n)
+	}
 	for _, over := range p.Over {
 		say("above a limit of %s: %s", p.Environment, over)
 	}

@@ -156,7 +156,7 @@ func TestARoundWithoutNumbersIsAnError(t *testing.T) {
 }
 
 // A number without a direction would never be judged by a comparison.
-func TestWhatIsNotJudgedIsOfTheMachineOrOfOneRead(t *testing.T) {
+func TestWhatIsNotJudgedIsOfTheMachineOrAnExpectationOrOfOneRead(t *testing.T) {
 	t.Parallel()
 	var got []string
 	for _, f := range figures() {
@@ -166,5 +166,8 @@ func TestWhatIsNotJudgedIsOfTheMachineOrOfOneRead(t *testing.T) {
 			}
 		}
 	}
-	require.Equal(t, []string{"load_vs_copy_psql", "copy_mrows_s", "publish_pause_max_ms", "publish_pause_500_max_ms", "checks_apart_ms"}, got)
+	require.Equal(t, []string{
+		"load_vs_copy_psql", "copy_mrows_s", "publish_pause_max_ms", "publish_pause_500_max_ms", "publish_hold_60_expected_ms", "mixed_reads_of",
+		"checks_apart_ms", "whole_file_sql_s",
+	}, got)
 }

@@ -35,7 +35,9 @@ type figure struct {
 }
 
 func figures() []figure {
-	return []figure{loadFigure(), rollbackFigure(), pauseFigure(), checksFigure(), memoryFigure(), wholeFileFigure(), smallPartitionsFigure()}
+	return []figure{
+		loadFigure(), rollbackFigure(), pauseFigure(), cutoverFigure(), checksFigure(), memoryFigure(), wholeFileFigure(), smallPartitionsFigure(),
+	}
 }
 
 // bench is one run of all figures.

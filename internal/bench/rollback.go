@@ -125,7 +125,7 @@ func (t *turnable) goTo(ctx context.Context, live, to generation.Generation) (ti
 	s.tenure = back.Tenure
 	ticket := s.ticket([]generation.Swap{swap(to, live.ID)})
 	ticket.Question.TurnBack = true
-	if err := s.change(ctx, generation.PublishSpec{}, ticket); err != nil {
+	if _, err := s.change(ctx, generation.PublishSpec{}, ticket); err != nil {
 		return 0, err
 	}
 	took := passed()

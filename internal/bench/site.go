@@ -148,20 +148,33 @@ func (s *site) effect() effect.Key {
 
 // build builds one partition and makes the table ready for it, as a run does.
 func (s *site) build(ctx context.Context, key partition.Key, file opener, progress func(warehouse.Progress)) (generation.Generation, error) {
-	built, err := s.Build(ctx, warehouse.BuildSpec{
-		Key: s.effect(), Tenure: s.tenure.Number, Pipeline: s.pipeline, Release: s.tenure.Release, Partition: key, Outputs: []string{table},
-		Open: file.open, Application: "drawbridge/bench/build", Moment: time.Now(), Progress: progress,
-	})
+	built, err := s.buildAll(ctx, key, file, progress)
 	if err != nil {
 		return generation.Generation{}, err
 	}
-	if built[0].Verdict.Outcome != gate.Pass {
-		return generation.Generation{}, fmt.Errorf("the audit of %s is %s: %s", key, built[0].Verdict.Outcome, built[0].Verdict.Reason)
+	return built[0].Generation, s.makeRoom(ctx)
+}
+
+// buildAll builds all outputs of one partition.
+func (s *site) buildAll(ctx context.Context, key partition.Key, file opener, progress func(warehouse.Progress)) ([]warehouse.BuiltOutput, error) {
+	built, err := s.Build(ctx, warehouse.BuildSpec{
+		Key: s.effect(), Tenure: s.tenure.Number, Pipeline: s.pipeline, Release: s.tenure.Release, Partition: key, Outputs: s.pipeline.Tables(),
+		Open: file.open, Application: "drawbridge/bench/build", Moment: time.Now(), Progress: progress,
+	})
+	for _, b := range built {
+		if b.Verdict.Outcome != gate.Pass {
+			return nil, fmt.Errorf("the audit of %s is %s: %s", key, b.Verdict.Outcome, b.Verdict.Reason)
+		}
 	}
+	return built, err
+}
+
+// makeRoom makes the tables of the pipeline.
+func (s *site) makeRoom(ctx context.Context) error {
 	ticket := s.ticket(nil)
 	ticket.Question.What = admission.Expand
-	_, err = s.Expand(ctx, s.pipeline, generation.ExpandSpec{LockBudget: patience, Application: "drawbridge/bench/expand"}, ticket, func(time.Duration) {})
-	return built[0].Generation, err
+	_, err := s.Expand(ctx, s.pipeline, generation.ExpandSpec{LockBudget: patience, Application: "drawbridge/bench/expand"}, ticket, func(time.Duration) {})
+	return err
 }
 
 // ticket asks to publish swaps under the site's tenure, where no approval is wanted.
@@ -178,15 +191,16 @@ func swap(g generation.Generation, from int64) generation.Swap {
 
 // publish swaps generations. A publish that waits for a person is an error: nobody else may use the site.
 func (s *site) publish(ctx context.Context, swaps ...generation.Swap) error {
-	return s.change(ctx, generation.PublishSpec{Activate: true}, s.ticket(swaps))
+	_, err := s.change(ctx, generation.PublishSpec{Activate: true}, s.ticket(swaps))
+	return err
 }
 
-func (s *site) change(ctx context.Context, spec generation.PublishSpec, ticket admission.Ticket) error {
+func (s *site) change(ctx context.Context, spec generation.PublishSpec, ticket admission.Ticket) (generation.PublishResult, error) {
 	spec.Key, spec.Application, spec.By = s.effect(), "drawbridge/bench/publish", "bench"
 	spec.LockBudget, spec.SnapshotWait = patience, patience
 	result, err := s.Publish(ctx, spec, ticket, func(_, _ time.Duration) {})
 	if err == nil && !result.Done {
 		err = fmt.Errorf("the publish waits for %s of %d sessions", result.WaitingFor, len(result.Blocked))
 	}
-	return err
+	return result, err
 }

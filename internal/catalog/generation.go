@@ -205,6 +205,17 @@ func (l Ledger) GiveUp(ctx context.Context, q Querier, g *Generation, reason str
 	return true, nil
 }
 
+// GiveUpBuilt rejects what an owner has built, hangs in no shadow, and was never published. Twice is once.
+func (l Ledger) GiveUpBuilt(ctx context.Context, q Querier, owner string) error {
+	if _, err := q.Exec(ctx, l.sql(`
+		UPDATE ledger.generation
+		SET state = 'rejected', reason = 'its workflow has ended', at = clock_timestamp()
+		WHERE owner_key = $1 AND state = 'built'`), owner); err != nil {
+		return fmt.Errorf("give up what %s built: %w", owner, err)
+	}
+	return nil
+}
+
 // mine turns "no row was ours" into the conflict that a superseded attempt meets.
 func mine(rows, id int64) error {
 	if rows == 1 {

@@ -12,7 +12,7 @@ func (p *page) backfill(s workflows.Status) {
 	if b == nil || b.Partitions == 0 {
 		return
 	}
-	p.line("%s %s", p.bar(b.Published, b.Partitions), backfillText(*b))
+	p.line("%s %s", p.bar(max(b.Published, b.Built), b.Partitions), backfillText(*b))
 	p.line("%s to %s, %d rows, %s", b.From, b.To, b.Rows, lanes(cmp.Or(s.Lanes, b.Lanes, 1)))
 	if b.Throttled != "" {
 		p.line("%s %s", p.yellow("throttled:"), b.Throttled)
@@ -27,6 +27,12 @@ func (p *page) backfill(s workflows.Status) {
 
 func backfillText(b workflows.BackfillStatus) ink {
 	text := inkf("%d of %d partitions", b.Published, b.Partitions)
+	if b.Built > b.Published {
+		text = inkf("%d of %d partitions built, none published yet", b.Built, b.Partitions)
+		if b.Published > 0 {
+			text = inkf("%d of %d partitions published", b.Published, b.Partitions)
+		}
+	}
 	if b.Failed > 0 {
 		text += inkf(", %d failed", b.Failed)
 	}

@@ -84,7 +84,11 @@ func (p *page) slices(c workflows.Crossing) []twig {
 	case c.State == "turned_back" || c.State == "refused":
 		glyph = p.red("✘")
 	}
-	return []twig{{text: inkf("%s publish %s %s", glyph, p.bar(c.SlicesDone, c.Slices), slicesText(c))}}
+	verb := "publish"
+	if c.Transactions > 0 {
+		verb = "build"
+	}
+	return []twig{{text: inkf("%s %s %s %s", glyph, verb, p.bar(c.SlicesDone, c.Slices), slicesText(c))}}
 }
 
 func slicesText(c workflows.Crossing) ink {

@@ -145,7 +145,7 @@ func (s Screen) progress(spin string, x workflows.Status, retries []view.Retry) 
 		}
 	}
 	if b := x.Backfill; b != nil && b.Partitions > 0 {
-		text += inkf(" · %s %s", s.bar(b.Published, b.Partitions), backfillText(*b))
+		text += inkf(" · %s %s", s.bar(max(b.Published, b.Built), b.Partitions), backfillText(*b))
 	}
 	for _, r := range retries {
 		text += inkf(" · %s attempt %d", r.Activity, r.Attempt)

@@ -58,7 +58,7 @@ func TestABlockedPublishNamesWhoBlocksAndAsks(t *testing.T) {
 // newer release away, and the deployment goes on.
 func TestARunOfTheReleaseBeforeOverwritesNothingNewer(t *testing.T) {
 	t.Parallel()
-	w, _ := liveInDev(t)
+	w, _ := liveInSteps(t)
 	slow := w.pipe("2026-01-04") // is built after the middle day, and published with it
 	w.rebuild(w.withCurrency("1.1.0"))
 	slow.loading()

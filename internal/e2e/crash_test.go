@@ -11,7 +11,19 @@ import (
 // liveInDev is a world in which the first release is live in dev.
 func liveInDev(t *testing.T) (*world, *worker) {
 	t.Helper()
+	return live(t, newWorld(t))
+}
+
+// liveInSteps is liveInDev where the next one becomes visible some partitions at a time.
+func liveInSteps(t *testing.T) (*world, *worker) {
+	t.Helper()
 	w := newWorld(t)
+	w.inSteps()
+	return live(t, w)
+}
+
+func live(t *testing.T, w *world) (*world, *worker) {
+	t.Helper()
 	p := w.worker("first", "--env", "dev", "--workflows")
 	w.cli(0, "deploy", w.release("1.0.0"), "--to", "dev")
 	w.holds("dev", four)
@@ -67,7 +79,7 @@ func TestAWorkerIsKilledDuringALoad(t *testing.T) {
 func TestAWorkerIsKilledBetweenACommitAndItsAcknowledgement(t *testing.T) {
 	t.Parallel()
 	w, first := liveInDev(t)
-	h := w.hold("dev", "effect", effectOf("publish-slice-1"))
+	h := w.hold("dev", "effect", effectOf("publish"))
 	w.rebuild(w.withCurrency("1.1.0"))
 	h.reached()
 	visible := w.number(`SELECT count(*) FROM shop_dev__ledger.effect`)
@@ -104,7 +116,7 @@ func TestAWorkerIsKilledAtTheGate(t *testing.T) {
 
 func TestAWorkerIsKilledDuringCompensation(t *testing.T) {
 	t.Parallel()
-	w, first := liveInDev(t)
+	w, first := liveInSteps(t)
 	published := w.hold("dev", "effect", effectOf("publish-slice-1"))
 	swapBack := w.hold("dev", "effect", effectOf("turn-back-%"))
 	w.rebuild(w.withCurrency("1.1.0"))
@@ -129,7 +141,7 @@ func TestACancelledLoadOfAKilledWorkerIsGivenUp(t *testing.T) {
 	w.cli(0, "cancel", shop)
 	slow.restore()
 	w.worker("second", "--env", "dev", "--workflows")
-	w.turnedBack(3, workflows.StageRolledBack, fiveEmpty, "1.0.0")
+	w.turnedBack(2, workflows.StageRefused, four, "1.0.0")
 	w.cli(0, "deploy", "shop-1.1.0", "--to", "dev", "--rebuild", "all")
 	w.ended(workflows.StageDone, fiveFilled, "1.1.0")
 }

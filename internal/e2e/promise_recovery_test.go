@@ -18,6 +18,7 @@ import (
 func recWorld(t *testing.T, days int) (l *tbLab, prod *worker) {
 	t.Helper()
 	w := newWorld(t)
+	w.inSteps()
 	for _, env := range []string{"dev", "prod"} {
 		w.impatient(env, "approval: {required: "+map[bool]string{true: "true", false: "false"}[env == "prod"]+"}\n", "2s")
 	}

@@ -115,14 +115,14 @@ func TestAPauseThatNoWorkerHearsIsAppliedWhenOneReturns(t *testing.T) {
 	w.done(fiveFilled, "1.1.0")
 }
 
-func TestAPausedDeploymentIsCancelledAndTurnsBack(t *testing.T) {
+func TestAPausedDeploymentIsCancelledAndNothingOfItWasVisible(t *testing.T) {
 	t.Parallel()
 	w, _, h := steeredBuilding(t)
 	w.cli(0, "pause", shop, "--reason", "wait")
 	h.release()
 	w.pauseHolds()
 	w.cli(0, "cancel", shop)
-	w.turnedBack(3, workflows.StageRolledBack, fiveEmpty, "1.0.0")
+	w.turnedBack(2, workflows.StageRefused, four, "1.0.0")
 }
 
 func TestARunIsNotPausedAndSaysWhatToDo(t *testing.T) {

@@ -278,10 +278,11 @@ func (w *world) tbOver(id string) (s status) {
 	return s
 }
 
-// tbWorld is a world with a lab and a worker of dev whose publishes park soon.
+// tbWorld is a world with a lab and a worker of dev whose publishes park soon, and become visible some partitions at a time.
 func tbWorld(t *testing.T, days int) (*tbLab, *worker) {
 	t.Helper()
 	w := newWorld(t)
+	w.inSteps()
 	w.impatient("dev", "approval: {required: false}\n", "2s")
 	p := w.worker("first", "--env", "dev", "--workflows")
 	return w.tbNewLab("lab", days), p

@@ -62,7 +62,7 @@ func TestPostgresRestartsDuringALoadAndACommit(t *testing.T) {
 	w.db.Reset() // the test's own sessions are gone too
 	w.done(four, "1.0.0")
 
-	h := w.hold("dev", "effect", effectOf("publish-slice-1"))
+	h := w.hold("dev", "effect", effectOf("publish"))
 	w.rebuild(w.withCurrency("1.1.0"))
 	h.reached()
 	devstack(t.Context(), t, "restart-postgres", "--dir", stack) // which releases it

@@ -37,6 +37,7 @@ type world struct {
 	said      []string // all that the CLI has printed
 	held      int      // holds so far
 	days      []string // of which there are source files
+	cutover   string   // of the policies that are written; empty: the default
 }
 
 // newWorld makes a world with the source files of five days, and policies in which only prod asks for approval.
@@ -62,12 +63,25 @@ func worldOn(t *testing.T, address, warehouse, superuser string) *world {
 	for _, folder := range []string{"policies", "source/data", "store"} {
 		require.NoError(t, os.MkdirAll(w.path(folder), 0o755))
 	}
+	w.policies()
+	w.sources(fiveDays())
+	return w
+}
+
+// policies writes those that most tests have.
+func (w *world) policies() {
+	w.t.Helper()
 	for _, env := range []string{"dev", "staging", "prod"} {
 		w.policy(env, "approval: {required: false}\n")
 	}
 	w.policy("prod", "approval: {required: true, four_eyes: true}\nrequires: [staging]\n")
-	w.sources(fiveDays())
-	return w
+}
+
+// inSteps has what is published, and turned back, become visible some partitions at a time, so that a test can stop it half-way.
+func (w *world) inSteps() {
+	w.t.Helper()
+	w.cutover = "steps"
+	w.policies()
 }
 
 func (w *world) path(name string) string { return filepath.Join(w.dir, filepath.FromSlash(name)) }
@@ -88,7 +102,11 @@ func (w *world) policy(env, body string) {
 // impatient is policy with a bound for both waits of a publish: for locks, and for snapshots.
 func (w *world) impatient(env, body, wait string) {
 	w.t.Helper()
-	w.write("policies/policy."+env+".yaml", body+"publish: {lock_budget: "+wait+", snapshot_wait: "+wait+"}\n")
+	publish := "lock_budget: " + wait + ", snapshot_wait: " + wait
+	if w.cutover != "" {
+		publish += ", cutover: " + w.cutover
+	}
+	w.write("policies/policy."+env+".yaml", body+"publish: {"+publish+"}\n")
 }
 
 // env is the environment of every program: it holds nothing of the machine's but what programs cannot do without.

@@ -34,8 +34,13 @@ type PublishResult struct {
 	WaitingFor string    `json:"waiting_for,omitempty"` // when not done
 	Why        string    `json:"why,omitempty"`         // of a hold, or of an approval that is to be asked for again
 	// Moved are the swaps whose From is not live any more: somebody else published there meanwhile.
-	Moved  []Swap  `json:"moved,omitempty"`
+	Moved []Swap `json:"moved,omitempty"`
+	// Stale are, of a cut-over, the slices of the plan in which something moved, or is not there any more, instead.
+	Stale  []int   `json:"stale,omitempty"`
 	HoldMS float64 `json:"hold_ms,omitempty"` // how long readers were kept out, but for the commit
+	// SwapMS is the part of it in which every lock was held, and ExpectedMS what that was expected to take.
+	SwapMS     float64 `json:"swap_ms,omitempty"`
+	ExpectedMS float64 `json:"expected_ms,omitempty"`
 	// Schedule is what became of the pipeline's schedule, where its release became the active one.
 	Schedule string `json:"schedule,omitempty"`
 }

@@ -1,7 +1,7 @@
 package generation
 
-// PartitionsPerPublish bounds how many partitions go live in one transaction once the canary is live, and how many go back: what
-// it swaps it holds locked until it commits, and eight partitions keep that hold in the milliseconds that readers do not notice.
+// PartitionsPerPublish is how many partitions a slice of a deployment has, and how many go live, or back, at a time where that is
+// done in steps: what a transaction swaps it holds locked until it commits.
 const PartitionsPerPublish = 8
 
 // PartitionsPerFirstPublish is the bound where no release is active yet, so that nobody has anything to read.

@@ -24,6 +24,12 @@ type Tried struct {
 	Seconds float64 // since its build began, with the outputs that were built before it
 }
 
+// Candidate is the swap that would make live what a workflow has built and not published, and what the audit of that found.
+type Candidate struct {
+	Swap
+	Audit gate.Outcome
+}
+
 // Name is its output and partition, as people read it.
 func (t Tried) Name() string { return fmt.Sprintf("%s[%s]", t.Output, t.Partition) }
 

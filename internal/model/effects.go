@@ -20,7 +20,7 @@ var errMoved = errors.New("what is live has moved")
 // rounds is how often a flow builds before it gives up.
 const rounds = 2
 
-// groups is how many transactions a publish in steps, and a turn-back, cut the partitions into.
+// groups is how many transactions a publish and a turn-back in steps cut the partitions into.
 const groups = 2
 
 // Group are the partitions of one transaction.
@@ -205,11 +205,13 @@ func (w *World) attest(f *Flow) error {
 	return nil
 }
 
-// leave takes a deployment out of the crossing.
+// leave takes a deployment out of the crossing, and gives up what it has built and not published.
 func (w *World) leave(f *Flow) error {
-	if l := &w.Ledgers[f.Pipeline]; l.Crossing == f.Owner {
+	l := &w.Ledgers[f.Pipeline]
+	if l.Crossing == f.Owner {
 		l.Crossing = ""
 	}
+	l.giveUp(f.Owner)
 	return nil
 }
 
@@ -313,6 +315,10 @@ func (l *Ledger) stop(owner string) {
 	if l.Crossing == owner {
 		l.Crossing = ""
 	}
+	l.giveUp(owner)
+}
+
+func (l *Ledger) giveUp(owner string) {
 	l.Generations = slices.Clone(l.Generations)
 	for i := range l.Generations {
 		if g := &l.Generations[i]; g.State == generation.Built && g.Owner == owner {
@@ -389,8 +395,8 @@ func (w *World) decide(p int, b Back, part int) turnback.Decision {
 	return turnback.Decide(f, Keys[part], l.Slots[part][:])
 }
 
-// back turns one group of partitions back, each as a whole. What cannot be built is named, and stops nothing.
-func (w *World) back(f *Flow, n int) error {
+// back turns partitions back in one transaction, each as a whole. What cannot be built is named, and stops nothing.
+func (w *World) back(f *Flow, parts []int) error {
 	l := &w.Ledgers[f.Pipeline]
 	b := l.change(f.Back)
 	if b == nil {
@@ -399,7 +405,7 @@ func (w *World) back(f *Flow, n int) error {
 	k := w.tenure(b.K)
 	q := admission.Question{What: admission.Publish, Release: w.tenure(b.Tenure).Release, Config: k.Config, Owner: effect.Owner(f.Owner), Tenure: b.Tenure, TurnBack: true}
 	tally := b.Tally
-	for _, part := range Group(n) {
+	for _, part := range parts {
 		d := w.decide(f.Pipeline, *b, part)
 		stuck := d.Action == turnback.Rebuild && w.Bounds.Sourceless[part]
 		for _, it := range d.Items {
@@ -414,14 +420,17 @@ func (w *World) back(f *Flow, n int) error {
 			}
 			q.Swaps = append(q.Swaps, s)
 		}
-		if !b.tried[n] {
+		if !b.tried[part] {
 			tally = tally.Add(d, !stuck)
 		}
 	}
 	if err := w.swap(f, q, turnback.KindTurnBack); err != nil {
 		return err
 	}
-	b.Tally, b.tried[n] = tally, true
+	b.Tally = tally
+	for _, part := range parts {
+		b.tried[part] = true
+	}
 	return nil
 }
 

@@ -97,7 +97,7 @@ func lived(t *testing.T, b model.Bounds, releases ...int) model.World {
 }
 
 // TestEveryInterleaving tries every order of starts, effects, cancels, kills, lost commits, zombies and drops in the worlds
-// below, from the state that they begin in. A deployment has 6 effects, a run 3, a turn-back 4; the depth counts all that
+// below, from the state that they begin in. A deployment has 5 effects, a run 3, a turn-back 3; in steps one more each; the depth counts all that
 // happens. At the depth's end each world is settled: what lives goes on, what was abandoned is recovered, what is open is
 // finished. The depths fit a minute on two cores; DRAWBRIDGE_SOAK=1 lets one more workflow take part, and goes deeper.
 func TestEveryInterleaving(t *testing.T) {
@@ -108,13 +108,18 @@ func TestEveryInterleaving(t *testing.T) {
 		releases []int // that were deployed before
 		depth    int
 	}{
-		"a new ledger":                  {model.Bounds{Pipelines: 1, Flows: 2, Faults: 1}, nil, 14},
-		"one release, two faults":       {model.Bounds{Pipelines: 1, Flows: 2, Faults: 2}, []int{0}, 11},
-		"two releases, three workflows": {model.Bounds{Pipelines: 1, Flows: 3}, []int{0, 1}, 12},
-		"three releases":                {model.Bounds{Pipelines: 1, Flows: 2, Faults: 1}, []int{0, 1, 2}, 12},
-		"a day that cannot be rebuilt":  {model.Bounds{Pipelines: 1, Flows: 2, Faults: 1, Sourceless: [model.Partitions]bool{2: true}}, []int{0, 1}, 12},
-		"two pipelines in one schema":   {model.Bounds{Pipelines: 2, Flows: 2, Faults: 1}, []int{0, 1}, 7},
-		"two pipelines, a new ledger":   {model.Bounds{Pipelines: 2, Flows: 3}, nil, 8},
+		"a new ledger":                     {model.Bounds{Pipelines: 1, Flows: 2, Faults: 1}, nil, 13},
+		"a new ledger, in steps":           {model.Bounds{Pipelines: 1, Flows: 2, Faults: 1, Steps: true}, nil, 13},
+		"one release, two faults":          {model.Bounds{Pipelines: 1, Flows: 2, Faults: 2}, []int{0}, 10},
+		"one release, in steps":            {model.Bounds{Pipelines: 1, Flows: 2, Faults: 2, Steps: true}, []int{0}, 10},
+		"two releases, three workflows":    {model.Bounds{Pipelines: 1, Flows: 3}, []int{0, 1}, 11},
+		"two releases, in steps":           {model.Bounds{Pipelines: 1, Flows: 3, Steps: true}, []int{0, 1}, 11},
+		"three releases":                   {model.Bounds{Pipelines: 1, Flows: 2, Faults: 1}, []int{0, 1, 2}, 11},
+		"three releases, in steps":         {model.Bounds{Pipelines: 1, Flows: 2, Faults: 1, Steps: true}, []int{0, 1, 2}, 11},
+		"a day that cannot be rebuilt":     {model.Bounds{Pipelines: 1, Flows: 2, Faults: 1, Sourceless: [model.Partitions]bool{2: true}}, []int{0, 1}, 11},
+		"a day that cannot be, in steps":   {model.Bounds{Pipelines: 1, Flows: 2, Faults: 1, Steps: true, Sourceless: [model.Partitions]bool{2: true}}, []int{0, 1}, 11},
+		"two pipelines in one schema":      {model.Bounds{Pipelines: 2, Flows: 2, Faults: 1}, []int{0, 1}, 7},
+		"two pipelines, a ledger of steps": {model.Bounds{Pipelines: 2, Flows: 3, Steps: true}, nil, 8},
 	}
 	for name, c := range worlds {
 		t.Run(name, func(t *testing.T) {

@@ -24,8 +24,8 @@ type Step int
 const (
 	StepEnter Step = iota
 	StepBuild
-	StepPublish     // the first group of a deployment, or a run's partition
-	StepPublishRest // and activate
+	StepPublish     // what a deployment has built, or the first group of it; or a run's partition
+	StepPublishRest // in steps; the last transaction activates
 	StepAttest
 	StepLeave
 	StepOpen // which makes the turn-back's tenure the active one
@@ -115,6 +115,9 @@ func (w *World) first(f *Flow) error {
 		if f.Kind == Run {
 			return w.publish(f, []int{f.Part}, !w.tenure(f.Tenure).Activated)
 		}
+		if !w.Bounds.Steps {
+			return w.publish(f, all, true)
+		}
 		return w.publish(f, Group(0), false)
 	case StepPublishRest:
 		return w.publish(f, Group(1), true)
@@ -125,9 +128,12 @@ func (w *World) first(f *Flow) error {
 	case StepOpen:
 		return w.openBack(f)
 	case StepBack:
-		return w.back(f, 0)
+		if !w.Bounds.Steps {
+			return w.back(f, all)
+		}
+		return w.back(f, Group(0))
 	case StepBackRest:
-		return w.back(f, 1)
+		return w.back(f, Group(1))
 	case StepEnd:
 		return w.endBack(f, f.stopping)
 	case StepOver:
@@ -152,11 +158,11 @@ func (w *World) advance(f *Flow, err error) {
 		w.backEnded(f)
 	case f.Step == StepPublish || f.Step == StepPublishRest:
 		f.published = true
-		f.Step++
+		f.Step = w.next(f.Step)
 	case f.stopping && (f.Step == StepOpen || f.Step == StepBack) && f.Kind != Deploy:
 		f.Step = StepEnd // a cancel stops at the next edge
 	default:
-		f.Step++
+		f.Step = w.next(f.Step)
 	}
 	if f.stopping && f.Kind == Deploy && f.Step < StepLeave {
 		w.compensate(f)
@@ -164,6 +170,14 @@ func (w *World) advance(f *Flow, err error) {
 	if f.stopping && f.Kind == Run && f.Step < StepLeave {
 		f.end("refused")
 	}
+}
+
+// next is the step after one. What is done in one transaction has no rest.
+func (w *World) next(s Step) Step {
+	if !w.Bounds.Steps && (s == StepPublish || s == StepBack) {
+		return s + 2
+	}
+	return s + 1
 }
 
 // failed is what follows a refusal. What moved is built again, once; a deployment that fails turns back what it did.

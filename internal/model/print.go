@@ -85,8 +85,9 @@ func (l *Ledger) print(p *print) {
 			p.bit(b.Left[at])
 			p.int(int64(b.opened[at]))
 		}
-		p.bit(b.tried[0])
-		p.bit(b.tried[1])
+		for _, tried := range b.tried {
+			p.bit(tried)
+		}
 	}
 	for _, tenure := range slices.Sorted(maps.Keys(l.asOf)) {
 		p.int(l.before[tenure])

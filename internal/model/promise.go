@@ -2,6 +2,7 @@ package model
 
 import (
 	"fmt"
+	"slices"
 
 	"drawbridge/internal/release"
 	"drawbridge/internal/turnback"
@@ -23,6 +24,7 @@ func Promises() []Promise {
 		{"a finished turn-back leaves the target's state", exact},
 		{"turning back loses no run's data", kept},
 		{"only what is active is attested", attested},
+		{"what becomes visible as one does so whole", unmixed},
 	}
 }
 
@@ -239,6 +241,56 @@ func attested(before, w *World) error {
 		}
 	}
 	return nil
+}
+
+// unmixed holds a world without steps to what readers see: of what a deployment has built all is swapped in by one transaction, which
+// makes its tenure the active one, or nothing is; and a turn-back leaves nothing that goes back to a later transaction.
+func unmixed(before, w *World) error {
+	if w.Bounds.Steps {
+		return nil
+	}
+	for i := range w.Flows {
+		f := &w.Flows[i]
+		if f.Kind != Deploy || f.Tenure == 0 {
+			continue
+		}
+		swapped, l := w.Ledgers[f.Pipeline].swapped(f.Owner, f.Tenure), &w.Ledgers[f.Pipeline]
+		if swapped != 0 && (swapped != Partitions || !w.tenure(f.Tenure).Activated) {
+			return fmt.Errorf("%s has published %d partitions, and its tenure is active: %t", f.Owner, swapped, l.Active == f.Tenure)
+		}
+	}
+	for p := range w.Bounds.Pipelines {
+		l := &w.Ledgers[p]
+		for i := range l.Backs {
+			b := &l.Backs[i]
+			if moved := l.swapped("", b.Tenure); moved == 0 || i >= len(before.Ledgers[p].Backs) || before.Ledgers[p].swapped("", b.Tenure) != 0 {
+				continue // it has not begun, or had before
+			}
+			for part := range Partitions {
+				d := w.decide(p, *b, part)
+				if d.Changes() && d.Action != turnback.Rebuild {
+					return fmt.Errorf("%s goes back later than the others, under tenure %d", Keys[part], b.Tenure)
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// swapped counts the partitions that were swapped under a tenure, by an owner or by anybody.
+func (l *Ledger) swapped(owner string, tenure int64) int {
+	n := 0
+	for part := range Partitions {
+		for o := range Outputs {
+			if slices.ContainsFunc(l.Slots[part][o].Swaps, func(s turnback.Swap) bool {
+				return s.Tenure == tenure && (owner == "" || s.Owner == owner)
+			}) {
+				n++
+				break
+			}
+		}
+	}
+	return n
 }
 
 func quiet(_, w *World) error {

@@ -1,6 +1,8 @@
 package model
 
 import (
+	"fmt"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -29,10 +31,14 @@ func (w World) through(o Op, steps int) World {
 
 // turned is a world in which 1.1.0 was deployed over 1.0.0, its first day was run again, and it was rolled back up to the
 // last step.
-func turned() World {
-	return New(Bounds{Pipelines: 1, Flows: 9}).
-		through(Op{Kind: Deploy}, 6).through(Op{Kind: Deploy, Release: 1}, 6).
-		through(Op{Kind: Run}, 3).through(Op{Kind: Rollback, To: "1"}, 3)
+func turned(steps bool) World {
+	more := 0 // effects of what is done in steps
+	if steps {
+		more = 1
+	}
+	return New(Bounds{Pipelines: 1, Flows: 9, Steps: steps}).
+		through(Op{Kind: Deploy}, 5+more).through(Op{Kind: Deploy, Release: 1}, 5+more).
+		through(Op{Kind: Run}, 3).through(Op{Kind: Rollback, To: "1"}, 2+more)
 }
 
 // TestEveryPromiseCanBreak tampers with a world that keeps all promises: a check that cannot fail holds nothing.
@@ -73,6 +79,12 @@ func TestEveryPromiseCanBreak(t *testing.T) {
 		"only what is active is attested": func(w *World) {
 			w.Ledgers[0].Attested = append(w.Ledgers[0].Attested, 2)
 		},
+		"what becomes visible as one does so whole": func(w *World) {
+			for o := range Outputs {
+				s := slot(w, 2, o)
+				s.Swaps = slices.DeleteFunc(slices.Clone(s.Swaps), func(swap turnback.Swap) bool { return swap.Tenure == 2 })
+			}
+		},
 		"every turn-back has ended, and nobody crosses": func(w *World) { w.Ledgers[0].Crossing = "deploy" },
 		"what is live led to the active release, or is named": func(w *World) {
 			w.Ledgers[0].Active = 1
@@ -82,7 +94,7 @@ func TestEveryPromiseCanBreak(t *testing.T) {
 	for _, p := range append(Promises(), Settled()...) {
 		t.Run(p.Name, func(t *testing.T) {
 			t.Parallel()
-			before := turned()
+			before := turned(false)
 			after := before.does(Op{What: Do, Flow: len(before.Flows) - 1})
 			require.Equal(t, turnback.Done, after.Ledgers[0].Backs[0].State)
 			require.NoError(t, p.Holds(&before, &after))
@@ -100,7 +112,17 @@ func TestEveryPromiseCanBreak(t *testing.T) {
 // cannot pass for one that holds.
 func TestTheModelDoesWhatTheWorldDoes(t *testing.T) {
 	t.Parallel()
-	w := turned()
+	for _, steps := range []bool{false, true} {
+		t.Run(fmt.Sprintf("in steps: %t", steps), func(t *testing.T) {
+			t.Parallel()
+			does(t, turned(steps))
+		})
+	}
+}
+
+// does goes on with a rollback before its last step.
+func does(t *testing.T, w World) {
+	t.Helper()
 	first, _ := w.Ledgers[0].Live(1, 0)
 	require.Equal(t, Version(0, 0).Digest, first.Digest, "a day that only the deployment published is swapped back")
 	require.EqualValues(t, 10011, first.ID)
@@ -111,17 +133,23 @@ func TestTheModelDoesWhatTheWorldDoes(t *testing.T) {
 	require.Equal(t, []int64{1, 2}, w.Ledgers[0].Attested)
 	w = w.does(Op{What: Do, Flow: 3})
 	require.Equal(t, "done", w.Flows[3].Result)
-	w = w.through(Op{Kind: Rollback, To: "2"}, 4)
+	w = w.through(Op{Kind: Rollback, To: "2"}, 3)
+	if w.Bounds.Steps {
+		w = w.does(Op{What: Do, Flow: len(w.Flows) - 1})
+	}
 	back, _ := w.Ledgers[0].Live(1, 0)
 	require.Equal(t, Version(0, 1).Digest, back.Digest, "a rollback of a rollback")
+}
 
-	sourceless := New(Bounds{Pipelines: 1, Flows: 9, Sourceless: [Partitions]bool{true, false, false}}).
+func TestTheModelNamesWhatCannotGoBack(t *testing.T) {
+	t.Parallel()
+	sourceless := New(Bounds{Pipelines: 1, Flows: 9, Steps: true, Sourceless: [Partitions]bool{true, false, false}}).
 		through(Op{Kind: Deploy}, 6).through(Op{Kind: Deploy, Release: 1}, 6).
 		through(Op{Kind: Run}, 3).through(Op{Kind: Rollback, To: "1"}, 4)
 	require.Equal(t, "stuck", sourceless.Flows[3].Result)
 	require.True(t, sourceless.Ledgers[0].Backs[0].Left[0], "what cannot be built again is named")
 
-	cancelled := New(Bounds{Pipelines: 1, Flows: 9, Faults: 9}).through(Op{Kind: Deploy}, 6).through(Op{Kind: Deploy, Release: 1}, 3).
+	cancelled := New(Bounds{Pipelines: 1, Flows: 9, Steps: true, Faults: 9}).through(Op{Kind: Deploy}, 6).through(Op{Kind: Deploy, Release: 1}, 3).
 		does(Op{What: Cancel, Flow: 1})
 	cancelled, err := cancelled.Settle(nil)
 	require.NoError(t, err)

@@ -36,6 +36,8 @@ type Bounds struct {
 	Pipelines int // that take part
 	Flows     int // workflows that may be started
 	Faults    int // cancels, kills, lost commits and drops
+	// Steps has deployments and turn-backs become visible group by group; else all of one does in one transaction.
+	Steps bool
 	// Sourceless are the partitions that no turn-back can build again: their files are gone.
 	Sourceless [Partitions]bool
 }
@@ -77,7 +79,7 @@ type Back struct {
 	Left     [Partitions * Outputs]bool // named, by rule or because they could not
 	// opened is how much of each slot's log there was when it began.
 	opened [Partitions * Outputs]int
-	tried  [groups]bool
+	tried  [Partitions]bool
 }
 
 // Slot numbers a partition of an output.

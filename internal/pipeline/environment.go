@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"time"
 
+	"drawbridge/internal/cutover"
 	"drawbridge/internal/fault"
 	"drawbridge/internal/gate"
 	"drawbridge/internal/strictyaml"
@@ -123,6 +124,8 @@ func (b *builder) policy(file string, content []byte) Policy {
 			SnapshotWait:      strictyaml.As[time.Duration](publish.Get("snapshot_wait")),
 			OnSnapshotTimeout: OnTimeout(strictyaml.As[string](publish.Get("on_snapshot_timeout"))),
 			Lanes:             int(strictyaml.As[int64](publish.Get("lanes"))),
+			Cutover:           cutover.Mode(strictyaml.As[string](publish.Get("cutover"))),
+			MaxPause:          strictyaml.As[time.Duration](publish.Get("max_pause")),
 		},
 		Sources:       Sources{Roots: root.Get("sources").Get("roots").Strings()},
 		KeepRetired:   strictyaml.As[time.Duration](root.Get("keep_retired")),

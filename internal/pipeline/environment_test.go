@@ -6,6 +6,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"drawbridge/internal/cutover"
 	"drawbridge/internal/fault"
 	"drawbridge/internal/gate"
 	"drawbridge/internal/notice"
@@ -22,6 +23,7 @@ func TestDefaultPolicyAsksOnePerson(t *testing.T) {
 		Connections: map[string]pipeline.Connection{"warehouse": {URL: "${env:DRAWBRIDGE_WAREHOUSE}"}},
 		Publish: pipeline.Publish{
 			LockBudget: 30 * time.Second, SnapshotWait: 10 * time.Minute, OnSnapshotTimeout: pipeline.TimeoutAsk, Lanes: 2,
+			Cutover: cutover.One, MaxPause: 500 * time.Millisecond,
 		},
 		KeepRetired: 7 * 24 * time.Hour,
 		Compensate:  pipeline.CompensateFailed,

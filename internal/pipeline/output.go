@@ -11,6 +11,15 @@ func (p *Pipeline) Output(table string) (Output, bool) {
 	return p.Outputs[i], true
 }
 
+// IndexCount is how many indexes each partition has.
+func (o Output) IndexCount() int {
+	n := len(o.Indexes)
+	if len(o.Key) > 0 {
+		n++
+	}
+	return n
+}
+
 // Tables are the names of a pipeline's outputs.
 func (p *Pipeline) Tables() []string {
 	names := make([]string, len(p.Outputs))

@@ -3,6 +3,7 @@ package pipeline
 import (
 	"time"
 
+	"drawbridge/internal/cutover"
 	"drawbridge/internal/gate"
 	"drawbridge/internal/throttle"
 )
@@ -58,6 +59,10 @@ type Publish struct {
 	OnSnapshotTimeout OnTimeout `json:"on_snapshot_timeout"`
 	// Lanes is how many slices of a deployment are built at the same time. Default 2.
 	Lanes int `json:"lanes"`
+	// Cutover is whether a deployment, and a turn-back, become visible in one transaction (default) or step by step.
+	Cutover cutover.Mode `json:"cutover"`
+	// MaxPause is how long readers may wait for one transaction: what is expected to take longer is cut, and asks. Default 500ms.
+	MaxPause time.Duration `json:"max_pause"`
 }
 
 // Compensate says which environments of a deployment are taken back.

@@ -3,6 +3,7 @@ package pipeline
 import (
 	"regexp"
 
+	"drawbridge/internal/cutover"
 	"drawbridge/internal/notice"
 	"drawbridge/internal/schedule"
 	"drawbridge/internal/strictyaml"
@@ -266,7 +267,9 @@ func policyShape() strictyaml.Shape {
 			strictyaml.Key{Name: "lock_budget", Shape: strictyaml.Shape{Kind: strictyaml.Duration}, Preset: "30s", Doc: "The total time that the lock attempts of one publish may take before it parks.", Examples: []string{"10s", "20s"}},
 			strictyaml.Key{Name: "snapshot_wait", Shape: strictyaml.Shape{Kind: strictyaml.Duration}, Preset: "10m", Doc: "How long a publish waits for snapshots that are older than the build.", Examples: []string{"5m", "6m"}},
 			strictyaml.Key{Name: "on_snapshot_timeout", Shape: strictyaml.OneOf("ask", "proceed"), Preset: "ask", Doc: "What follows a wait that ran out.", Examples: []string{"ask", "proceed"}},
-			strictyaml.Key{Name: "lanes", Shape: strictyaml.Shape{Kind: strictyaml.Integer, Min: 1}, Preset: "2", Doc: "How many steps of a deployment are built at the same time; they are published in order.", Examples: []string{"2", "4"}},
+			strictyaml.Key{Name: "lanes", Shape: strictyaml.Shape{Kind: strictyaml.Integer, Min: 1}, Preset: "2", Doc: "How many slices of a deployment are built at the same time.", Examples: []string{"2", "4"}},
+			strictyaml.Key{Name: "cutover", Shape: strictyaml.OneOf(string(cutover.One), string(cutover.Steps)), Preset: string(cutover.One), Doc: "How a deployment, and a turn-back, become visible: one (all of it in one transaction, within max_pause) or steps (at most eight partitions at a time, in order).", Examples: []string{"one", "steps"}},
+			strictyaml.Key{Name: "max_pause", Shape: strictyaml.Shape{Kind: strictyaml.Duration}, Preset: "500ms", Doc: "How long readers may have to wait for one transaction. Where one is expected to take longer, it is cut into as few as do not, and people are asked.", Examples: []string{"500ms", "2s"}},
 		)},
 		strictyaml.Key{Name: "sources", Doc: "Where load files may be.", Shape: strictyaml.ObjectOf(
 			strictyaml.Key{Name: "roots", Shape: strictyaml.ListOf(strictyaml.Matching(absolutePattern, "an absolute path")), Doc: "Folders of the worker's machine; source_files of a config is looked for in one after another, and nothing outside of them is read. By default the worker's --source-root.", Examples: []string{"[/srv/files]", "[/srv/files, /mnt/exports]"}},

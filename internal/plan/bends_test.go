@@ -37,6 +37,9 @@ func TestAPlanThatBendsTheEnvironmentsRules(t *testing.T) {
 		"another policy":                 {func(e *plan.Environment) { e.PolicyDigest = "sha256:" + hex64('e') }, "the policy's digest"},
 		"another config":                 {func(e *plan.Environment) { e.ConfigDigest = "sha256:" + hex64('e') }, "the config's digest"},
 		"more lanes":                     {func(e *plan.Environment) { e.Lanes = 64 }, "limits of smoke or lanes"},
+		"a cut-over in steps":            {func(e *plan.Environment) { e.Cutover = plan.Cutover{} }, "its cut-over"},
+		"a cut-over in two, unasked":     {func(e *plan.Environment) { e.Cutover.Slices = []int{1, len(e.Slices) - 1} }, "its cut-over"},
+		"a cut-over that leaves one out": {func(e *plan.Environment) { e.Cutover.Slices = []int{len(e.Slices) - 1} }, "its cut-over"},
 		"a smoke without a limit":        {func(e *plan.Environment) { e.SmokeMax = 0 }, "limits of smoke or lanes"},
 		"more partitions than are allowed": {func(e *plan.Environment) {
 			var more plan.Slice
@@ -52,7 +55,7 @@ func TestAPlanThatBendsTheEnvironmentsRules(t *testing.T) {
 		"a first step without the whole of one": {func(e *plan.Environment) {
 			e.Slices[0].Items = slices.DeleteFunc(slices.Clone(e.Slices[0].Items), func(it generation.Item) bool { return it.Partition == partition.AllKey })
 		}, "what has to be tried: "},
-		"no step at all to publish": {func(e *plan.Environment) { e.Slices, e.Canary = nil, nil }, "its steps"},
+		"no step at all to publish": {func(e *plan.Environment) { e.Slices, e.Canary, e.Cutover = nil, nil, plan.Cutover{} }, "its steps"},
 		"a step less":               {func(e *plan.Environment) { e.Steps = e.Steps[1:] }, "its steps"},
 	} {
 		t.Run(name, func(t *testing.T) {

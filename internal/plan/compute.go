@@ -148,6 +148,7 @@ type crossing struct {
 func (c crossing) plan() Environment {
 	smoke, watch := c.smoke(), WatchOf(c.pipeline, c.config)
 	w := c.work(smoke.Latest, c.pipeline.Canary.Latest)
+	over, cut := c.cutover(w)
 	e := Environment{
 		Name:         c.observed.Environment,
 		Schema:       c.observed.Schema,
@@ -162,6 +163,7 @@ func (c crossing) plan() Environment {
 		Slices:       w.slices,
 		Lanes:        c.policy.Publish.Lanes,
 		Batch:        c.pipeline.Batch,
+		Cutover:      over,
 		Budgets:      budgetTexts(c.pipeline.Canary.Expect),
 		Approval:     c.policy.Approval,
 		Compensate:   c.policy.Compensate,
@@ -186,6 +188,7 @@ func (c crossing) plan() Environment {
 			e.Checks = append(e.Checks, o.Table+": not built twice, because "+o.NotRepeatable)
 		}
 	}
+	e.Shown.Pause = cut.Hold
 	e.Problems = append(e.Problems, c.limits(w)...)
 	e.Rollback = c.rollback(e.Changes)
 	e.Steps = steps(e)
@@ -312,8 +315,17 @@ func steps(e Environment) []Step {
 	}
 	add(StepSmoke, "%s", smokeText(e))
 	add(StepCanary, "build %s in shadow; %s", keysText(e.Canary), baselineText(e))
-	if e.Approval.Required {
+	switch {
+	case e.Approval.Required && e.Cutover.Asks:
+		add(StepApproval, "%s; and to %s", approvalText(e.Approval), askText(e))
+	case e.Approval.Required:
 		add(StepApproval, "%s", approvalText(e.Approval))
+	case e.Cutover.Asks:
+		add(StepAgree, "ask whether to %s", askText(e))
+	}
+	rest, whole := len(e.Slices)-1, len(e.Cutover.Slices) > 0
+	if whole && rest > 0 {
+		add(StepBuildRest, "build and audit %s aside, in %s%s", count(Partitions(e.Slices[1:]), "partition"), count(rest, "slice"), batchText(e.Batch))
 	}
 	var grown []string
 	for _, change := range e.Changes {
@@ -328,10 +340,13 @@ func steps(e Environment) []Step {
 	if len(grown) > 0 {
 		add(StepExpand, "%s", strings.Join(grown, "; "))
 	}
-	if len(e.Slices) > 0 {
-		add(StepPublishCanary, "publish what is tried in one transaction: %s%s", count(len(e.Slices[0].Items), "generation"), activates(e, len(e.Slices) == 1))
+	if whole {
+		add(StepPublish, "publish %s %s", count(generations(e.Slices), "generation"), cutoverText(e))
 	}
-	if rest := len(e.Slices) - 1; rest > 0 {
+	if !whole && rest >= 0 {
+		add(StepPublishCanary, "publish what is tried in one transaction: %s%s", count(len(e.Slices[0].Items), "generation"), activates(e, rest == 0))
+	}
+	if !whole && rest > 0 {
 		add(StepPublishRest, "build, audit and publish %s in %s%s%s", count(Partitions(e.Slices[1:]), "partition"), count(rest, "transaction"), batchText(e.Batch), activates(e, true))
 	}
 	if e.Watch.For > 0 {
@@ -343,15 +358,21 @@ func steps(e Environment) []Step {
 
 // activates says that the last transaction of a publish also makes the release the active one; its schedule follows.
 func activates(e Environment, last bool) string {
-	switch {
-	case !last:
+	if !last {
 		return ""
-	case e.Schedule != "":
-		return "; the last one makes the release the active one, and applies its schedule"
-	case e.Shown.Schedule != "":
-		return "; the last one makes the release the active one, and removes the schedule"
 	}
-	return "; the last one makes the release the active one"
+	return "; the last one makes the release the active one" + schedules(e)
+}
+
+// schedules says what becomes of the pipeline's schedule where its release becomes the active one.
+func schedules(e Environment) string {
+	switch {
+	case e.Schedule != "":
+		return ", and applies its schedule"
+	case e.Shown.Schedule != "":
+		return ", and removes the schedule"
+	}
+	return ""
 }
 
 // Partitions counts the distinct partitions of slices. The one partition of an output of grain all counts as one.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"drawbridge/internal/cutover"
 	"drawbridge/internal/fault"
 	"drawbridge/internal/generation"
 	"drawbridge/internal/partition"
@@ -387,11 +388,67 @@ func TestSteps(t *testing.T) {
 		}
 		return strings.Join(out, " ")
 	}
-	require.Equal(t, "preflight smoke canary approval publish-canary watch attest", ids(compute(t)))
-	require.Equal(t, "preflight smoke canary approval expand publish-canary publish-rest watch attest", ids(compute(t, nothingYet())))
-	require.Equal(t, "preflight smoke canary expand publish-canary attest", ids(compute(t, addsCurrency(),
-		policy(func(p *pipeline.Policy) { p.Approval.Required = false }),
+	unasked := policy(func(p *pipeline.Policy) { p.Approval.Required = false })
+	require.Equal(t, "preflight smoke canary approval publish watch attest", ids(compute(t)))
+	require.Equal(t, "preflight smoke canary approval build-rest expand publish watch attest", ids(compute(t, nothingYet())))
+	require.Equal(t, "preflight smoke canary expand publish attest", ids(compute(t, addsCurrency(), unasked,
 		func(in *plan.Input, _ *plan.EnvironmentInput) { in.Pipeline.Watch.For = 0 })))
+	steps := policy(func(p *pipeline.Policy) { p.Publish.Cutover = cutover.Steps })
+	require.Equal(t, "preflight smoke canary approval publish-canary watch attest", ids(compute(t, steps)))
+	require.Equal(t, "preflight smoke canary approval expand publish-canary publish-rest watch attest", ids(compute(t, steps, nothingYet())))
+	hasty := policy(func(p *pipeline.Policy) { p.Publish.MaxPause = 6 * time.Millisecond })
+	require.Equal(t, "preflight smoke canary approval build-rest publish watch attest", ids(compute(t, hasty, rebuild(plan.Rebuild{Mode: plan.RebuildAll}))))
+	require.Equal(t, "preflight smoke canary agree build-rest publish watch attest", ids(compute(t, hasty, unasked, rebuild(plan.Rebuild{Mode: plan.RebuildAll}))))
+}
+
+func TestACutOverIsOneTransactionUnlessReadersWouldNotice(t *testing.T) {
+	t.Parallel()
+	all := rebuild(plan.Rebuild{Mode: plan.RebuildAll})
+	pause := func(d time.Duration) change { return policy(func(p *pipeline.Policy) { p.Publish.MaxPause = d }) }
+	for name, c := range map[string]struct {
+		changes []change
+		slices  []int
+		asks    bool
+		says    string
+	}{
+		"a month is one":                    {[]change{all}, []int{5}, false, "in one transaction, which makes the release the active one"},
+		"in steps there is none":            {[]change{all, policy(func(p *pipeline.Policy) { p.Publish.Cutover = cutover.Steps })}, nil, false, "the last one makes the release the active one"},
+		"a short pause cuts it":             {[]change{all, pause(6 * time.Millisecond)}, []int{2, 1, 1, 1}, true, "in 4 transactions, so that readers may see 3 states in between"},
+		"a slow server does too":            {[]change{all, pause(12 * time.Millisecond), observed(func(o *plan.Observed) { o.SwapSpeed = 2 })}, []int{2, 1, 1, 1}, true, "in 4 transactions"},
+		"so does its lock table":            {[]change{all, observed(func(o *plan.Observed) { o.LockSlots = 150 })}, []int{3, 2}, true, "in 2 transactions, so that readers may see 1 state in between"},
+		"one slice may be too much":         {[]change{pause(time.Microsecond)}, []int{1}, true, "in one transaction"},
+		"nobody is asked about what is new": {[]change{nothingYet(), pause(time.Microsecond)}, []int{1, 1, 1, 1, 1}, false, "in 5 transactions"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := compute(t, c.changes...)
+			e := p.Environments[0]
+			require.Equal(t, plan.Cutover{Slices: c.slices, Asks: c.asks}, e.Cutover)
+			var said string
+			for _, s := range e.Steps {
+				said += s.Title + "\n"
+			}
+			require.Contains(t, said, c.says)
+			summary := plan.Summarize(p).Environments[0]
+			require.Equal(t, len(c.slices), summary.Transactions)
+			require.Equal(t, c.asks, summary.Asks)
+			if len(c.slices) == 0 {
+				return
+			}
+			items := 0
+			for part := range c.slices {
+				for item, slice := range e.Items(part) {
+					require.Contains(t, e.Slices[slice].Items, item)
+					items++
+				}
+			}
+			all := 0
+			for _, s := range e.Slices {
+				all += len(s.Items)
+			}
+			require.Equal(t, all, items, "all of it is published, each in one transaction")
+		})
+	}
 }
 
 func TestConfigOverrides(t *testing.T) {

@@ -166,6 +166,9 @@ func Bends(planned Environment, p *pipeline.Pipeline, policy pipeline.Policy) []
 	if n := Partitions(planned.Slices); policy.MaxPartitions > 0 && n > policy.MaxPartitions {
 		say("%d partitions would be built, the policy allows %d", n, policy.MaxPartitions)
 	}
+	if !planned.cutsOver(policy.Publish.Cutover) {
+		say("its cut-over is another one than the policy's")
+	}
 	if left := own.untried(planned); left != "" {
 		say("what it publishes first leaves out what has to be tried: %s", left)
 	}

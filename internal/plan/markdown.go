@@ -113,8 +113,8 @@ func (d *document) impact() {
 	d.table([]string{"Environment", "Release", "Schema", "Builds", "Estimate", "Readers and runs"}, func(e Environment) []string {
 		return []string{
 			prose(e.Name), prose(versionText(e.Active)) + " → " + prose(d.plan.Release.Version), code(e.Schema),
-			fmt.Sprintf("%s in %s", count(Partitions(e.Slices), "partition"), count(len(e.Slices), "transaction")),
-			estimateText(e.Shown), prose(impactText(e)),
+			fmt.Sprintf("%s in %s", count(Partitions(e.Slices), "partition"), count(transactions(e), "transaction")),
+			estimateText(e.Shown) + pauseText(e.Shown), prose(impactText(e)),
 		}
 	})
 	for _, e := range d.plan.Environments {
@@ -157,7 +157,11 @@ func (d *document) sequence() {
 		if len(e.Slices) == 0 {
 			continue
 		}
-		d.line("<details><summary>Partitions of each transaction</summary>\n")
+		each := "transaction"
+		if len(e.Cutover.Slices) > 0 {
+			each = "slice"
+		}
+		d.line("<details><summary>Partitions of each %s</summary>\n", each)
 		var texts []string
 		for i, s := range e.Slices {
 			from := ""

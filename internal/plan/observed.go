@@ -46,6 +46,8 @@ type Observed struct {
 	OpenRuns []string        `json:"open_runs,omitempty"` // workflow IDs whose generations are building
 	// LockSlots is the size of the server's lock table: max_locks_per_transaction × (max_connections + max_prepared).
 	LockSlots int64 `json:"lock_slots"`
+	// SwapSpeed is what the ledger's last publishes took over what was expected of them; 0 when none of them tells.
+	SwapSpeed float64 `json:"swap_speed,omitempty"`
 	// RowsPerSecond is the median build speed of the ledger's last generations; 0 when there are none.
 	RowsPerSecond float64 `json:"rows_per_second,omitempty"`
 }

@@ -29,7 +29,7 @@ const (
 	RebuildAll   RebuildMode = "all"
 )
 
-// Slice is a step of a publish: the partitions are built one after another and published in one transaction.
+// Slice is a step of the work: its partitions are built one after another, and published in one transaction, at least.
 type Slice struct {
 	Items []generation.Item `json:"items"`
 	// Reused says that a shadow of the canary is promoted here instead of built again.
@@ -92,6 +92,9 @@ const (
 	StepExpand        = "expand"
 	StepPublishCanary = "publish-canary"
 	StepPublishRest   = "publish-rest"
+	StepAgree         = "agree"      // to a cut-over that readers would notice
+	StepBuildRest     = "build-rest" // aside
+	StepPublish       = "publish"    // the cut-over
 	StepWatch         = "watch"
 	StepAttest        = "attest"
 )
@@ -115,6 +118,7 @@ type Environment struct {
 	Lanes  int               `json:"lanes"`  // slices that are built at the same time
 	// Batch is how many neighbouring partitions one statement may build; 0: one.
 	Batch    int           `json:"batch,omitempty"`
+	Cutover  Cutover       `json:"cutover,omitzero"`
 	Checks   []string      `json:"checks"` // "fct_orders: unique(order_id)"
 	Budgets  []string      `json:"budgets"`
 	Approval gate.Approval `json:"approval"`
@@ -132,9 +136,10 @@ type Environment struct {
 
 // Shown are facts that inform and may move without making the plan stale; the digest leaves them out.
 type Shown struct {
-	Rows       int64          `json:"rows"`     // estimate of the rows to build
-	Duration   time.Duration  `json:"duration"` // estimate of the build time; 0 is unknown
-	Live       map[string]int `json:"live"`     // output -> live generations; nil where nothing is shown
+	Rows       int64          `json:"rows"`            // estimate of the rows to build
+	Duration   time.Duration  `json:"duration"`        // estimate of the build time; 0 is unknown
+	Pause      time.Duration  `json:"pause,omitempty"` // how long readers are expected to wait for a transaction; 0 is unknown
+	Live       map[string]int `json:"live"`            // output -> live generations; nil where nothing is shown
 	OpenRuns   []string       `json:"open_runs,omitempty"`
 	Dependents []string       `json:"dependents,omitempty"`
 	Schedule   string         `json:"schedule,omitempty"` // of what is active

@@ -255,10 +255,7 @@ func (c crossing) lockProblem(o pipeline.Output, w work) []Problem {
 			}
 		}
 	}
-	indexes := len(o.Indexes)
-	if len(o.Key) > 0 {
-		indexes++
-	}
+	indexes := o.IndexCount()
 	locks, quarter := int64(len(keys)*(1+indexes)), c.observed.LockSlots/4
 	if locks <= quarter || slices.ContainsFunc(c.observed.Problems, func(p Problem) bool {
 		return p.Rule == lockRule && p.Object == o.Table // what is live is too much already, as preflight says

@@ -9,6 +9,7 @@ import (
 
 	"drawbridge/internal/canary"
 	"drawbridge/internal/check"
+	"drawbridge/internal/cutover"
 	"drawbridge/internal/gate"
 	"drawbridge/internal/generation"
 	"drawbridge/internal/partition"
@@ -93,6 +94,7 @@ func prod() plan.EnvironmentInput {
 			Approval:    gate.Approval{Required: true, Approvers: []string{"ada", "grace"}, Quorum: 1, FourEyes: true, Expires: 72 * time.Hour},
 			Requires:    []string{"staging"},
 			KeepRetired: 7 * 24 * time.Hour,
+			Publish:     pipeline.Publish{Lanes: 2, Cutover: cutover.One, MaxPause: 500 * time.Millisecond},
 		},
 		Observed: plan.Observed{
 			Environment: "prod", Schema: "shop", ConfigDigest: "sha256:" + hex64('c'), PolicyDigest: "sha256:" + hex64('d'),

@@ -32,10 +32,13 @@ type EnvironmentSummary struct {
 	SmokeMax   time.Duration    `json:"smoke_max"`
 	Canary     []partition.Key  `json:"canary"`
 	Aside      int              `json:"aside,omitempty"` // generations that smoke builds and nobody publishes
-	Slices     int              `json:"slices"`          // publishing transactions, the canary's included
+	Slices     int              `json:"slices"`          // of the work, the canary's included
 	Partitions int              `json:"partitions"`      // built in all of them
 	Lanes      int              `json:"lanes"`           // slices that are built at the same time
-	Approval   gate.Approval    `json:"approval"`
+	// Transactions are those of the cut-over; 0: each slice is published as it is built. Asks says that readers would notice.
+	Transactions int           `json:"transactions,omitempty"`
+	Asks         bool          `json:"asks,omitempty"`
+	Approval     gate.Approval `json:"approval"`
 	// Compensate says what is taken back when it is rejected or fails here.
 	Compensate pipeline.Compensate `json:"compensate,omitempty"`
 	Requires   []string            `json:"requires,omitempty"`
@@ -67,6 +70,7 @@ func (p Plan) summary(limit int) Summary {
 			Name: e.Name, Schema: e.Schema, Active: e.Active,
 			Smoke: e.Smoke, SmokeMax: e.SmokeMax, Canary: e.Canary, Aside: len(e.Aside),
 			Slices: len(e.Slices), Partitions: Partitions(e.Slices), Lanes: e.Lanes,
+			Transactions: len(e.Cutover.Slices), Asks: e.Cutover.Asks,
 			Approval: e.Approval, Compensate: e.Compensate, Requires: e.Requires, Watch: e.Watch, RollbackTo: e.Rollback.To,
 			Tells: e.Shown.Tells,
 		}

@@ -122,7 +122,7 @@ func changeText(c SchemaChange) string {
 }
 
 func workTexts(r Rebuild, e Environment) []string {
-	build := fmt.Sprintf("build %s in %s (rebuild %s)", count(Partitions(e.Slices), "partition"), count(len(e.Slices), "transaction"), rebuildText(r))
+	build := fmt.Sprintf("build %s in %s (rebuild %s)", count(Partitions(e.Slices), "partition"), count(transactions(e), "transaction"), rebuildText(r))
 	if e.Shown.Live == nil {
 		return []string{build}
 	}
@@ -130,7 +130,7 @@ func workTexts(r Rebuild, e Environment) []string {
 	for _, c := range e.Changes {
 		live = append(live, fmt.Sprintf("%s %s", c.Table, check.FormatCount(int64(e.Shown.Live[c.Table]))))
 	}
-	return []string{build, fmt.Sprintf("%s; live now: %s", estimateText(e.Shown), strings.Join(live, ", "))}
+	return []string{build, fmt.Sprintf("%s%s; live now: %s", estimateText(e.Shown), pauseText(e.Shown), strings.Join(live, ", "))}
 }
 
 func rebuildText(r Rebuild) string {

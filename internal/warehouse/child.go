@@ -432,6 +432,8 @@ type parent struct {
 	Kind    generation.TableKind
 	Columns []generation.Column
 	Owner   uint32
+	// Attached is how many partitions it has.
+	Attached int
 }
 
 // findParent looks at an output's name. Only a partitioned table whose partitions all are generations is managed.
@@ -445,10 +447,11 @@ func (w *Warehouse) findParent(ctx context.Context, q catalog.Querier, output st
 		         FROM pg_inherits i
 		         JOIN pg_class child ON child.oid = i.inhrelid
 		         JOIN pg_namespace n ON n.oid = child.relnamespace
-		         WHERE i.inhparent = c.oid AND n.nspname <> $2)
+		         WHERE i.inhparent = c.oid AND n.nspname <> $2),
+		       (SELECT count(*) FROM pg_inherits WHERE inhparent = c.oid)
 		FROM pg_class c
 		WHERE c.relname = $1
-		  AND c.relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = $3)`, output, w.names.data(), w.names.schema).Scan(&p.OID, &p.Owner, &managed)
+		  AND c.relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = $3)`, output, w.names.data(), w.names.schema).Scan(&p.OID, &p.Owner, &managed, &p.Attached)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return parent{Kind: generation.Absent}, nil
 	}

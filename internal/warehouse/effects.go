@@ -101,7 +101,8 @@ func (w *Warehouse) Watch(ctx context.Context, pipeline string, key effect.Key, 
 	return postgres.Classify("watch", pipeline, err)
 }
 
-// Leave ends a workflow's crossing of its pipeline, its backfill, its watch, and what it has loaded for its builds. It may be repeated.
+// Leave ends a workflow's crossing of its pipeline, its backfill, its watch, and what it has loaded for its builds, or built and not
+// published. It may be repeated.
 func (w *Warehouse) Leave(ctx context.Context, pipeline, owner string) error {
 	return postgres.Classify("leave", pipeline, pgx.BeginFunc(ctx, w.pool, func(tx pgx.Tx) error {
 		if err := w.ledger.LeaveCrossing(ctx, tx, pipeline, owner); err != nil {
@@ -111,6 +112,9 @@ func (w *Warehouse) Leave(ctx context.Context, pipeline, owner string) error {
 			return err
 		}
 		if err := w.ledger.EndBackfills(ctx, tx, owner); err != nil {
+			return err
+		}
+		if err := w.ledger.GiveUpBuilt(ctx, tx, owner); err != nil {
 			return err
 		}
 		return w.ledger.Unwatch(ctx, tx, pipeline, owner)

@@ -7,6 +7,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"drawbridge/internal/cutover"
 	"drawbridge/internal/fault"
 	"drawbridge/internal/generation"
 	"drawbridge/internal/partition"
@@ -128,6 +129,11 @@ func (w *Warehouse) observeLedger(ctx context.Context, p *pipeline.Pipeline, tab
 	if observed.RowsPerSecond, err = w.ledger.RowsPerSecond(ctx, w.pool, tables); err != nil {
 		return err
 	}
+	ratio, err := w.ledger.SwapRatio(ctx, w.pool, cutover.Telling)
+	if err != nil {
+		return err
+	}
+	observed.SwapSpeed = cutover.Speed(ratio)
 	live, err := w.ledger.Live(ctx, w.pool, tables)
 	if err != nil {
 		return err

@@ -187,11 +187,7 @@ func lockTable(_ context.Context, in inspection) ([]plan.Problem, error) {
 		if i >= len(in.observed.Outputs) {
 			break
 		}
-		relations := 1 + len(o.Indexes)
-		if len(o.Key) > 0 {
-			relations++
-		}
-		locks := int64(len(in.observed.Outputs[i].Live) * relations)
+		locks := int64(len(in.observed.Outputs[i].Live) * (1 + o.IndexCount()))
 		if locks > in.observed.LockSlots/4 {
 			problems = append(problems, plan.Problem{
 				Rule: "lock-table", Object: o.Table, Blocking: true,

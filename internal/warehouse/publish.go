@@ -12,6 +12,7 @@ import (
 
 	"drawbridge/internal/admission"
 	"drawbridge/internal/catalog"
+	"drawbridge/internal/effect"
 	"drawbridge/internal/fault"
 	"drawbridge/internal/generation"
 	"drawbridge/internal/postgres"
@@ -40,7 +41,7 @@ func (w *Warehouse) Publish(ctx context.Context, spec generation.PublishSpec, ti
 
 func (p *publication) publish(ctx context.Context, beat func(snapshots, locks time.Duration)) (generation.PublishResult, error) {
 	none := generation.PublishResult{}
-	result, done, err := p.published(ctx)
+	result, done, err := p.w.Published(ctx, p.spec.Key, p.ticket.Question.TurnBack)
 	if err != nil || done {
 		return result, err
 	}
@@ -98,18 +99,19 @@ func heldUp(waitingFor string, sessions []generation.Session) generation.Publish
 	return generation.PublishResult{Blocked: named, More: more, WaitingFor: waitingFor}
 }
 
-// published reads the recorded result of a publish that has happened. What is being turned back is never taken for done.
-func (p *publication) published(ctx context.Context) (generation.PublishResult, bool, error) {
-	result, done, err := postgres.Done[generation.PublishResult](ctx, p.w.pool, p.w.ledger, p.spec.Key.String())
-	if err != nil || !done || p.ticket.Question.TurnBack {
-		return result, done, err
+// Published reads the recorded result of a publish that has happened under a key. What a stopped workflow has published is never
+// taken for done, unless it turns back.
+func (w *Warehouse) Published(ctx context.Context, key effect.Key, turnBack bool) (generation.PublishResult, bool, error) {
+	result, done, err := postgres.Done[generation.PublishResult](ctx, w.pool, w.ledger, key.String())
+	if err != nil || !done || turnBack {
+		return result, done, postgres.Classify("publish", key.Step, err)
 	}
-	why, err := p.w.ledger.Fenced(ctx, p.w.pool, string(p.spec.Key.Owner))
+	why, err := w.ledger.Fenced(ctx, w.pool, string(key.Owner))
 	if err == nil && why != "" {
-		err = fault.Newf(fault.Conflict, "publish", p.object(), "start a new deployment or run: its effects have keys of their own",
+		err = fault.Newf(fault.Conflict, "publish", key.Step, "start a new deployment or run: its effects have keys of their own",
 			"it has happened, and its workflow was stopped since: "+why)
 	}
-	return result, true, err
+	return result, true, postgres.Classify("publish", key.Step, err)
 }
 
 // Admit takes the first look at a ticket: what is refused now needs to wait for nothing.
@@ -190,15 +192,20 @@ func (p *publication) attempt(ctx context.Context, rung postgres.Rung) (generati
 		}); err != nil {
 			return none, err
 		}
+		locked := time.Now()
 		if len(ddl) > 0 {
 			if _, err := tx.Conn().PgConn().Exec(ctx, strings.Join(ddl, ";\n")).ReadAll(); err != nil {
 				return none, err
 			}
 		}
-		hold := float64(time.Since(started).Microseconds()) / 1000
-		return generation.PublishResult{Done: true, Swapped: len(p.swaps()), HoldMS: hold}, nil
+		return generation.PublishResult{
+			Done: true, Swapped: len(p.swaps()), HoldMS: milliseconds(time.Since(started)), SwapMS: milliseconds(time.Since(locked)),
+			ExpectedMS: milliseconds(p.expected()),
+		}, nil
 	})
 }
+
+func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 
 // record writes what changes into the ledger, and makes the tenure the active one where that is asked for.
 func (p *publication) record(ctx context.Context, tx pgx.Tx) error {

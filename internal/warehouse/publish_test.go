@@ -308,7 +308,10 @@ func TestAnOldGenerationGainsTheColumnsThatTheTableGained(t *testing.T) {
 	old := b.build(t, shop(), "2026-01-01").Generation
 	b.publish(t, swap(old, 0))
 	b.orders("2026-01-02", 10, 0)
+	crossing := b.owner
+	b.owner = workflow("run/shop/nightly")
 	never := b.build(t, shop(), "2026-01-02").Generation // not attached when the table gains the column
+	b.owner = crossing
 	_, err := b.db.Pool.Exec(t.Context(), `
 		CREATE VIEW revenue AS SELECT sum(amount) AS total FROM fct_orders;
 		COMMENT ON TABLE fct_orders IS 'orders'`)
@@ -329,7 +332,9 @@ func TestAnOldGenerationGainsTheColumnsThatTheTableGained(t *testing.T) {
 
 	require.Equal(t, []string{"add fct_orders.currency text"}, b.expand(t, wider))
 	require.Empty(t, b.expand(t, wider))
+	crossing, b.owner = b.owner, workflow("run/shop/nightly")
 	run := b.patient(swap(never, 0)) // of what is still active
+	b.owner = crossing
 	run.ticket.Question.Release, run.ticket.Question.Tenure = before.Release, before.Number
 	b.done(t, run)
 	b.publish(t, swap(next, old.ID))

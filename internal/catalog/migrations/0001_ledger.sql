@@ -199,6 +199,7 @@ CREATE TABLE ledger.effect (
   result jsonb NOT NULL DEFAULT '{}',
   at     timestamptz NOT NULL DEFAULT now()
 );
+CREATE INDEX effect_swaps ON ledger.effect (at) WHERE kind IN ('publish', 'turn_back');
 
 -- Has no row: its lock is what changes of pipelines hold, and what fences wait for.
 CREATE TABLE ledger.change ();
