@@ -3,11 +3,10 @@ package dispatch
 import (
 	"cmp"
 	"context"
-	"errors"
 	"slices"
 	"time"
 
-	"go.temporal.io/api/serviceerror"
+	enumspb "go.temporal.io/api/enums/v1"
 
 	"drawbridge/internal/fault"
 	"drawbridge/internal/schedule"
@@ -124,14 +123,15 @@ func (d *Desk) TriggerSchedule(ctx context.Context, of schedule.Standing, at tim
 	}
 	at = at.UTC().Truncate(time.Second)
 	t := d.Talk(schedule.RunsID(of.Pipeline, of.Environment) + "-" + at.Format(time.RFC3339))
-	if t.open(ctx) && t.there(ctx) {
+	before, open := t.last(ctx)
+	if open {
 		return t, t.running(ctx)
 	}
 	if err := s.Trigger(ctx, of.Input, at); err != nil {
 		return t, err
 	}
 	for range triggerTries {
-		if t.open(ctx) && t.there(ctx) {
+		if run, _ := t.last(ctx); run != "" && run != before { // it may have ended already
 			return t, nil
 		}
 		if err := pause(ctx, triggerEvery); err != nil {
@@ -141,11 +141,14 @@ func (d *Desk) TriggerSchedule(ctx context.Context, of schedule.Standing, at tim
 	return t, fault.Newf(fault.Ambiguous, "trigger", schedule.ID(of.Pipeline, of.Environment), "look whether it has begun: drawbridge status "+t.ID, "Temporal has taken the trigger, and has not started it yet")
 }
 
-// there says whether the server knows the workflow at all.
-func (t Talk) there(ctx context.Context) bool {
+// last is the newest run of the workflow, and whether it is open; empty where there is none, or the server does not say.
+func (t Talk) last(ctx context.Context) (run string, open bool) {
 	ctx, cancel := context.WithTimeout(ctx, queryTimeout)
 	defer cancel()
-	_, err := t.client.DescribeWorkflowExecution(ctx, t.ID, t.Run)
-	_, none := errors.AsType[*serviceerror.NotFound](err)
-	return err == nil || !none
+	d, err := t.client.DescribeWorkflowExecution(ctx, t.ID, "")
+	if err != nil {
+		return "", false
+	}
+	info := d.GetWorkflowExecutionInfo()
+	return info.GetExecution().GetRunId(), info.GetStatus() == enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING
 }

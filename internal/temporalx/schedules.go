@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/grpc-ecosystem/go-grpc-middleware/v2/interceptors/retry"
 	commonpb "go.temporal.io/api/common/v1"
 	enumspb "go.temporal.io/api/enums/v1"
 	schedulepb "go.temporal.io/api/schedule/v1"
@@ -18,6 +19,8 @@ import (
 	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/converter"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
@@ -41,10 +44,18 @@ func NewSchedules(c client.Client, namespace, workflow, queue string, attributes
 	return Schedules{client: c, namespace: namespace, workflow: workflow, queue: queue, attributes: attributes}
 }
 
+// patient lets a question wait, for some seconds, until the server has time for it: the client does so for other questions by itself.
+func patient() []grpc.CallOption {
+	return []grpc.CallOption{
+		retry.WithMax(6), retry.WithBackoff(retry.BackoffExponentialWithJitter(100*time.Millisecond, 0.2)),
+		retry.WithCodes(codes.ResourceExhausted, codes.Unavailable),
+	}
+}
+
 // Find reads a schedule; nil: there is none.
 func (s Schedules) Find(ctx context.Context, pipeline, environment string) (*schedule.Standing, error) {
 	id := schedule.ID(pipeline, environment)
-	answer, err := s.client.WorkflowService().DescribeSchedule(ctx, &workflowservice.DescribeScheduleRequest{Namespace: s.namespace, ScheduleId: id})
+	answer, err := s.client.WorkflowService().DescribeSchedule(ctx, &workflowservice.DescribeScheduleRequest{Namespace: s.namespace, ScheduleId: id}, patient()...)
 	if _, none := errors.AsType[*serviceerror.NotFound](err); none {
 		return nil, nil
 	}
@@ -81,7 +92,7 @@ func (s Schedules) All(ctx context.Context) ([]schedule.Standing, error) {
 	var all []schedule.Standing
 	request := &workflowservice.ListSchedulesRequest{Namespace: s.namespace, MaximumPageSize: 100}
 	for {
-		page, err := s.client.WorkflowService().ListSchedules(ctx, request)
+		page, err := s.client.WorkflowService().ListSchedules(ctx, request, patient()...)
 		if err != nil {
 			return nil, s.explain("list", "schedules", err)
 		}
@@ -183,7 +194,7 @@ func (s Schedules) Times(ctx context.Context, pipeline, environment string, from
 	id := schedule.ID(pipeline, environment)
 	answer, err := s.client.WorkflowService().ListScheduleMatchingTimes(ctx, &workflowservice.ListScheduleMatchingTimesRequest{
 		Namespace: s.namespace, ScheduleId: id, StartTime: timestamppb.New(from), EndTime: timestamppb.New(to),
-	})
+	}, patient()...)
 	if err != nil {
 		return nil, s.explain("read the times of", id, err)
 	}
