@@ -323,7 +323,7 @@ type filling struct {
 // entitled holds a slice to the backfill that its owner has entered, and that to the approval which its plan wants.
 func (f filling) entitled(ctx context.Context) error {
 	refuse := func(reason string) error {
-		return fault.Newf(fault.Refused, "backfill", f.p.Name, "start it again: drawbridge backfill "+f.p.Name+" --env "+f.Site.Environment, reason)
+		return fault.Newf(fault.Refused, "backfill", f.p.Name, "start it again: drawbridge backfill "+f.p.Name+" --env "+f.Site.Environment+" --from KEY --to KEY", reason)
 	}
 	entered, err := f.w.Backfill(ctx, f.in.Target.Owner)
 	if err != nil {
@@ -436,7 +436,7 @@ func (f filling) build(ctx context.Context, it backfill.Item, round int) ([]Buil
 				"inconclusive: "+v.Reason)
 		case gate.Fail:
 		}
-		return nil, fault.Newf(fault.Refused, "audit", b.Generation.Output, "mend the data or the SQL, then: drawbridge retry-failed", v.Reason)
+		return nil, fault.Newf(fault.Refused, "audit", b.Generation.Output, "mend the data or the SQL, then: drawbridge retry-failed "+f.in.Target.Owner.Workflow(), v.Reason)
 	}
 	return built, nil
 }

@@ -235,7 +235,7 @@ func (s *Site) locate(ctx context.Context, t Target) (Target, *pipeline.Pipeline
 		return t, nil, nil, failed
 	}
 	return t, nil, nil, fault.Newf(fault.Refused, "find", t.Release.Pipeline+" in "+s.Environment,
-		"deploy a release: drawbridge deploy "+t.Release.Pipeline+" --to "+s.Environment, "it was never published here")
+		"deploy a release: drawbridge deploy "+t.Release.Pipeline+"@VERSION --to "+s.Environment, "it was never published here")
 }
 
 // place is a schema in which a pipeline may live here, and a release that says so.
@@ -337,5 +337,10 @@ func (s *Site) atOnce(err error) error {
 		return err
 	}
 	return fault.New(fault.Refused, "reach", "the warehouse of "+s.Environment,
-		"is it up, and reachable from the worker? drawbridge doctor --env "+s.Environment+" looks again", away)
+		"is it up, and reachable from the worker? Look again: drawbridge doctor --env "+s.Environment, away)
+}
+
+// planLine is the command that plans a target anew.
+func planLine(t Target) string {
+	return "drawbridge plan " + t.Release.String() + " --to " + t.Environment
 }

@@ -344,14 +344,15 @@ func (b *filling) note(ctx workflow.Context, done activities.Filled) {
 func (b *filling) failed(ctx workflow.Context) (left bool, err error) {
 	s := b.state
 	names := strings.Join(firstOf(s.Line.Names()), ", ")
+	id := workflow.GetInfo(ctx).WorkflowExecution.ID
 	question := gate.Gate{
 		Name: "failed-" + b.in.Environment, Endless: true, Choices: []gate.Choice{gate.Retry, gate.Keep},
-		Question: fmt.Sprintf("%s failed, all others are published: try again (drawbridge retry-failed), leave out (drawbridge skip), or end with them as they are (keep)?", count(len(s.Line.Failed), "partition")),
+		Question: fmt.Sprintf("%s failed, all others are published: try again (drawbridge retry-failed %s), leave out (drawbridge skip %s PARTITION --reason TEXT), or end with them as they are (keep)?", count(len(s.Line.Failed), "partition"), id, id),
 		Verdict:  gate.Verdict{Outcome: gate.Inconclusive, Reason: names},
 	}
 	if !s.Line.Over(b.slices()) {
 		question.Choices = []gate.Choice{gate.Retry, gate.Proceed, gate.Keep}
-		question.Question = fmt.Sprintf("%s failed, more than %d: try again (drawbridge retry-failed), go on with the others (proceed), or end here (keep)?", count(len(s.Line.Failed), "partition"), s.MaxFailures)
+		question.Question = fmt.Sprintf("%s failed, more than %d: try again (drawbridge retry-failed %s), go on with the others (proceed), or end here (keep)?", count(len(s.Line.Failed), "partition"), s.MaxFailures, id)
 	}
 	for _, f := range s.Line.Failed {
 		question.Verdict.Evidence = append(question.Verdict.Evidence, gate.Evidence{Name: f.Name, Note: f.Why, Outcome: gate.Fail})
@@ -454,5 +455,5 @@ func (b *filling) back(ctx workflow.Context, cause error) (conduct.Outcome, erro
 		return conduct.Outcome{}, nil
 	}
 	id := workflow.GetInfo(ctx).WorkflowExecution.ID
-	return conduct.Outcome{Left: []string{fmt.Sprintf("%s that it has published (drawbridge backfill rollback %s)", count(ended.Live, "partition"), id)}}, nil
+	return conduct.Outcome{Left: []string{fmt.Sprintf("%s that it has published (drawbridge backfill rollback %s --reason TEXT)", count(ended.Live, "partition"), id)}}, nil
 }

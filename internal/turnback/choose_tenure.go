@@ -30,7 +30,7 @@ func Choose(tenures []release.Tenure, active int64, to string) (release.Tenure, 
 	}
 	slices.SortFunc(was, func(a, b release.Tenure) int { return cmp.Compare(b.Number, a.Number) })
 	refuse := func(reason string) (release.Tenure, error) {
-		hint := "deploy a release: drawbridge deploy"
+		hint := "deploy a release: drawbridge deploy PIPELINE@VERSION --to ENV"
 		if len(was) > 0 {
 			hint = "say which with --to NUMBER: " + list(was)
 		}

@@ -190,7 +190,7 @@ func resumes(open turnback.TurnBack, req turnback.Request) error {
 	if have.Owner != "" {
 		what = "of " + effect.Owner(have.Owner).Workflow()
 	}
-	return fault.Newf(fault.Conflict, "turn back", req.Pipeline, "finish that one first: the same command again, or drawbridge recover",
+	return fault.Newf(fault.Conflict, "turn back", req.Pipeline, "finish that one first: drawbridge rollback "+req.Pipeline+" --env ENV --resume",
 		fmt.Sprintf("another turn-back is open here, %s, since tenure %d", what, open.Tenure.Number))
 }
 
@@ -483,7 +483,7 @@ func (w *Warehouse) lastGood(ctx context.Context, q catalog.Querier, b turnback.
 	}
 	refuse := func(reason string) (int64, error) {
 		return 0, fault.Newf(fault.Refused, "roll back", req.Output+" "+string(req.Partition),
-			"drawbridge history lists the generations of a partition; or run it with the release that you want; or take all outputs of it away: --partition "+
+			"see them: drawbridge history "+req.Pipeline+" --env ENV --output "+req.Output+" --partition "+string(req.Partition)+"; or run it with the release that you want; or take all outputs of it away: --partition "+
 				string(req.Partition)+" --to "+turnback.Nothing+", without --output", reason)
 	}
 	if len(swaps) == 0 {
@@ -523,7 +523,7 @@ func (w *Warehouse) there(ctx context.Context, q catalog.Querier, req turnback.R
 			return nil
 		}
 	}
-	return fault.Newf(fault.Refused, "roll back", string(req.Partition), "see what is: drawbridge history "+req.Pipeline, "nothing is live there")
+	return fault.Newf(fault.Refused, "roll back", string(req.Partition), "see what is: drawbridge history "+req.Pipeline+" --env ENV", "nothing is live there")
 }
 
 // toNothing takes what is live of a partition away, all outputs of it.
