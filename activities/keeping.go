@@ -23,10 +23,10 @@ type Keeper interface {
 	Standing(ctx context.Context) (release.Standing, error)
 	// Housekeep drops what nobody can go back to any more. It may be repeated.
 	Housekeep(ctx context.Context, keep time.Duration) error
-	// Hold stops every publish but what turns back, until ReleaseHold, which says whether one stood. Twice is once.
-	// Both happen once under their keys, whose owner is recorded as who asked.
-	Hold(ctx context.Context, key effect.Key, by, reason string) error
-	ReleaseHold(ctx context.Context, key effect.Key, by string) (stood bool, err error)
+	// Hold stops every publish but what turns back, until ReleaseHold. Where a hold stands already that stays, and Hold returns it;
+	// ReleaseHold returns what stood. nil: none did. Both happen once under their keys, whose owner is recorded as who asked.
+	Hold(ctx context.Context, key effect.Key, by, reason string) (standing *release.Hold, err error)
+	ReleaseHold(ctx context.Context, key effect.Key, by string) (stood *release.Hold, err error)
 	// Join gives the ledger to the key's environment, and takes over, once under the key, the hold that stands elsewhere there;
 	// nil: none does. While that is looked for nobody sets or releases one here. A ledger of another environment is
 	// fault.Refused.
@@ -139,13 +139,16 @@ type HoldInput struct {
 // Held is what became of a hold in one house.
 type Held struct {
 	House House `json:"house"`
+	// Stood is the hold that stood before: it stays, and no other was set; or it was released. nil: none stood.
+	Stood *release.Hold `json:"stood,omitempty"`
 	// Unreached says why it does not have it.
 	Unreached string `json:"unreached,omitempty"`
 	Hint      string `json:"hint,omitempty"`
 }
 
 // Hold sets a hold in the ledger of every house of the environment, or releases it: admission reads it there. One that cannot
-// be reached is named, and keeps no other from having it. Where nothing keeps a hold it is fault.Refused. Twice is once.
+// be reached is named, and keeps no other from having it. Where one stands already it stays. Where nothing keeps a hold it is
+// fault.Refused. Twice is once.
 //
 // It returns when a last look has found nothing left to do: a hold is in every ledger that there is, and a release has found
 // none that still had one. So it does not matter how it meets a ledger that joins: either it finds that ledger, or that ledger
@@ -161,7 +164,7 @@ func (a *Keeping) Hold(ctx context.Context, in HoldInput) ([]Held, error) {
 		return nil, err
 	}
 	defer a.Site.changed()
-	done := map[House]error{}
+	done, stood := map[House]error{}, map[House]*release.Hold{}
 	over := func(h House) bool {
 		err, known := done[h]
 		return err != nil || known && !in.Release
@@ -174,6 +177,9 @@ func (a *Keeping) Hold(ctx context.Context, in HoldInput) ([]Held, error) {
 		houses, left = slices.DeleteFunc(houses, over), false
 		for i, c := range each(ctx, houses, func(ctx context.Context, h House) change { return a.hold(ctx, h, in, round) }) {
 			done[houses[i]], left = c.err, left || c.made
+			if c.stood != nil {
+				stood[houses[i]] = c.stood
+			}
 		}
 	}
 	if len(done) == 0 && !in.Release {
@@ -182,7 +188,7 @@ func (a *Keeping) Hold(ctx context.Context, in HoldInput) ([]Held, error) {
 	}
 	held := []Held{}
 	for _, h := range slices.SortedFunc(maps.Keys(done), House.compare) {
-		out := Held{House: h}
+		out := Held{House: h, Stood: stood[h]}
 		if err := done[h]; err != nil {
 			out.Unreached, out.Hint = fault.Bound(err.Error()), fault.HintOf(err)
 		}
@@ -193,8 +199,9 @@ func (a *Keeping) Hold(ctx context.Context, in HoldInput) ([]Held, error) {
 
 // change is what became of a house.
 type change struct {
-	made bool
-	err  error
+	made  bool
+	stood *release.Hold
+	err   error
 }
 
 // hold sets a hold in a house, once, or releases it, once in each round.
@@ -205,11 +212,12 @@ func (a *Keeping) hold(ctx context.Context, h House, in HoldInput, round int) ch
 	}
 	key := effect.Key{Owner: in.Owner, Environment: in.Environment, Step: "hold"}
 	if !in.Release {
-		return change{made: true, err: w.Hold(ctx, key, in.By, in.Reason)}
+		stood, err := w.Hold(ctx, key, in.By, in.Reason)
+		return change{made: true, stood: stood, err: err}
 	}
 	key.Round = round
 	stood, err := w.ReleaseHold(ctx, key, in.By)
-	return change{made: stood, err: err}
+	return change{made: stood != nil, stood: stood, err: err}
 }
 
 // each does the same in several houses at the same time, and returns the answers in their order.

@@ -282,7 +282,7 @@ func TestARollbackBringsBackAllOutputsOfEveryPartition(t *testing.T) {
 	b.deploy(t, "1.1.0", 2, "2026-01-01", "2026-01-02")
 	require.Equal(t, seen("1.1.0/2.50", "1.1.0/2.50", "1.1.0/2.50", "1.0.0/1.50"), b.live(t))
 
-	require.NoError(t, b.Hold(t.Context(), anew(workflow("hold/prod/1")), "ann", "quarter end"))
+	b.hold(t, anew(workflow("hold/prod/1")), "ann", "quarter end")
 	back := b.begins(t, rollback(""))
 	require.Equal(t, "1.0.0", b.activeVersion(t), "from its begin on, runs use what is gone back to")
 	state, left := back.finish(t)
