@@ -442,16 +442,42 @@ func firstOf(names []string) []string {
 	return names
 }
 
-// back says what stays when it was stopped: every partition that it has published, whole. Nothing is turned back unasked.
-func (b *filling) back(ctx workflow.Context, cause error) (conduct.Outcome, error) {
+// turnBackLooks is how often a backfill that was stopped looks what a turn-back makes of what it has published, and turnBackPause
+// the time between two looks: one that takes longer says itself how it ends.
+const (
+	turnBackLooks = 6
+	turnBackPause = 5 * time.Second
+)
+
+// back says what stays when it was stopped: every partition that it has published, whole. Nothing is turned back unasked. Where
+// another workflow stopped it, that one may turn it back: then it says what that has left.
+func (b *filling) back(ctx workflow.Context, _ error) (conduct.Outcome, error) {
 	if b.state.Target.Tenure == 0 || b.over {
 		return conduct.Outcome{}, nil
 	}
-	ended, err := EndBackfill.Soon(ctx, b.in.Environment, "end backfill", activities.EndFillInput{Target: b.state.Target})
-	if err != nil {
-		return conduct.Outcome{}, err
+	var ended activities.EndedFill
+	for look := 1; ; look++ {
+		var err error
+		ended, err = EndBackfill.Soon(ctx, b.in.Environment, "end backfill", activities.EndFillInput{Target: b.state.Target})
+		if err != nil {
+			return conduct.Outcome{}, err
+		}
+		if ended.Stopped == "" || !ended.Turning || ended.Live == 0 || look == turnBackLooks {
+			break
+		}
+		if err := workflow.Sleep(ctx, turnBackPause); err != nil {
+			return conduct.Outcome{}, err
+		}
 	}
-	if ended.Live == 0 {
+	published := max(b.state.Published, ended.Live)
+	switch {
+	case ended.Stopped != "" && ended.Live < published:
+		out := conduct.Outcome{Changed: true}
+		if ended.Live > 0 {
+			out.Left = []string{fmt.Sprintf("%d of the %d partitions that it had published (drawbridge history %s --env %s)", ended.Live, published, b.in.Pipeline, b.in.Environment)}
+		}
+		return out, nil
+	case ended.Live == 0:
 		return conduct.Outcome{}, nil
 	}
 	id := workflow.GetInfo(ctx).WorkflowExecution.ID
