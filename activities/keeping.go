@@ -261,12 +261,15 @@ func (s *Site) connections() []House {
 
 // houses are what there is behind connections: the schemas that the policy lists for pipelines to write; where it leaves that
 // open, those that have a ledger of this environment, as the server says. unseen are the connections whose server does not say,
-// and why.
+// and the houses whose ledger does not, and why.
 func (s *Site) houses(ctx context.Context, connections []House) (houses []House, unseen map[House]error) {
 	unseen = map[House]error{}
 	for i, b := range each(ctx, connections, s.behind) {
 		if b.err != nil {
 			unseen[connections[i]] = b.err
+		}
+		for schema, why := range b.unread {
+			unseen[House{Connection: connections[i].Connection, Schema: schema}] = why
 		}
 		for _, schema := range b.schemas {
 			houses = append(houses, House{Connection: connections[i].Connection, Schema: schema})
@@ -278,6 +281,7 @@ func (s *Site) houses(ctx context.Context, connections []House) (houses []House,
 // behind is what there is behind a connection.
 type behind struct {
 	schemas []string
+	unread  map[string]error
 	err     error
 }
 
@@ -287,8 +291,8 @@ func (s *Site) behind(ctx context.Context, connection House) behind {
 	}
 	_, stop := pulse(ctx, partition.AllKey)
 	defer stop()
-	schemas, err := s.Ledgers(ctx, connection.Connection)
-	return behind{schemas: schemas, err: err}
+	schemas, unread, err := s.Ledgers(ctx, connection.Connection)
+	return behind{schemas: schemas, unread: unread, err: err}
 }
 
 // join lets the ledger of a target join the environment: it may not have been there when the hold was set that stands in the

@@ -21,7 +21,8 @@ import (
 type street struct {
 	mu      sync.Mutex
 	ledgers map[string]*ledger
-	lost    error // the server does not say which there are
+	lost    error            // the server does not say which there are
+	locked  map[string]error // ledgers that do not say whose they are
 }
 
 // ledger is one of them. What a test does not expect is a nil method and panics.
@@ -48,13 +49,13 @@ func (s *street) at(schema string) *ledger {
 	return s.ledgers[schema]
 }
 
-func (s *street) list(context.Context, string) ([]string, error) {
+func (s *street) list(context.Context, string) ([]string, map[string]error, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.lost != nil {
-		return nil, s.lost
+		return nil, nil, s.lost
 	}
-	return slices.Sorted(maps.Keys(s.ledgers)), nil
+	return slices.Sorted(maps.Keys(s.ledgers)), s.locked, nil
 }
 
 func (s *street) held() (held []string) {
@@ -189,6 +190,12 @@ func TestAHoldNamesTheLedgersThatItIsNotIn(t *testing.T) {
 	require.Empty(t, held[0].Unreached)
 	require.Equal(t, "gone", held[1].House.Schema)
 	require.Contains(t, held[1].Unreached, "does not answer")
+	s.locked = map[string]error{"locked": errors.New("its ledger is locked")}
+	held = s.ask(t, false)
+	require.Len(t, held, 3)
+	require.Empty(t, held[0].Unreached, "the others have it")
+	require.Equal(t, "locked (warehouse)", held[2].House.String(), "only that one has not, and is named")
+	require.Contains(t, held[2].Unreached, "is locked")
 	s.lost = errors.New("nobody listens")
 	held = s.ask(t, false)
 	require.Len(t, held, 1)

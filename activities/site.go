@@ -91,8 +91,9 @@ type Site struct {
 	Store       Store
 	// Warehouse opens (or hands out again) the warehouse that a config names; sessions carry the application name.
 	Warehouse func(ctx context.Context, cfg pipeline.Config) (Warehouse, error)
-	// Ledgers lists the schemas behind a connection of the policy whose ledger is this environment's.
-	Ledgers func(ctx context.Context, connection string) ([]string, error)
+	// Ledgers lists the schemas behind a connection of the policy whose ledger is this environment's; unread are those whose ledger
+	// does not say whose it is, and why.
+	Ledgers func(ctx context.Context, connection string) (schemas []string, unread map[string]error, err error)
 	Sources Sources
 	// Changed is told that something has changed here that housekeeping may look at; it does not wait. nil: nobody is told.
 	Changed func()

@@ -468,19 +468,31 @@ func TestTheLedgersOfAnEnvironmentAreThoseOfOurOwnThatSaySo(t *testing.T) {
 		GRANT USAGE ON SCHEMA %[1]s TO PUBLIC;
 		GRANT SELECT ON %[1]s.environment TO PUBLIC`, forged, author, mine))
 	require.NoError(t, err)
-	found, err := warehouse.Ledgers(t.Context(), pool, mine)
+	found, _, err := warehouse.Ledgers(t.Context(), pool, mine)
 	require.NoError(t, err)
 	require.Equal(t, []string{b.db.Schema}, found)
 	other := open(t, testdb.New(t)) // whose nobody is yet
 	require.NoError(t, other.EnsureLedger(t.Context()))
-	found, err = warehouse.Ledgers(t.Context(), pool, mine)
+	found, _, err = warehouse.Ledgers(t.Context(), pool, mine)
 	require.NoError(t, err)
 	require.NotContains(t, found, other.Schema())
 	none := func(context.Context) (*release.Hold, error) { return nil, nil }
 	require.NoError(t, other.Join(t.Context(), anew(workflow("deploy/shop/1"), mine), none))
-	found, err = warehouse.Ledgers(t.Context(), pool, mine)
+	found, _, err = warehouse.Ledgers(t.Context(), pool, mine)
 	require.NoError(t, err)
 	require.ElementsMatch(t, []string{b.db.Schema, other.Schema()}, found)
+
+	// One that somebody has locked has its own time, and is named; the others say.
+	lock, err := b.db.Pool.Begin(t.Context())
+	require.NoError(t, err)
+	defer func() { _ = lock.Rollback(context.WithoutCancel(t.Context())) }()
+	_, err = lock.Exec(t.Context(), `LOCK TABLE `+b.db.Schema+`__ledger.environment`)
+	require.NoError(t, err)
+	found, unread, err := warehouse.Ledgers(t.Context(), pool, mine)
+	require.NoError(t, err)
+	require.Equal(t, []string{other.Schema()}, found)
+	require.ErrorContains(t, unread[b.db.Schema], "its ledger is locked")
+	require.NoError(t, lock.Rollback(t.Context()))
 	require.Equal(t, fault.Refused, fault.ClassOf(other.Join(t.Context(), anew(workflow("deploy/shop/1"), "another"), none)))
 }
 
@@ -521,7 +533,7 @@ func TestALedgerJoinsAndHoldsOneAfterTheOther(t *testing.T) {
 			looks := 0
 			elsewhere := func(ctx context.Context) (*release.Hold, error) {
 				looks++
-				listed, err := warehouse.Ledgers(ctx, pool, mine)
+				listed, _, err := warehouse.Ledgers(ctx, pool, mine)
 				require.NoError(t, err)
 				require.Equal(t, []string{db.Schema}, listed)
 				go func() {
