@@ -185,7 +185,7 @@ func (a *TurningBack) begin(ctx context.Context, b beginning) (Began, error) {
 	if err := w.EnsureLedger(ctx); err != nil {
 		return Began{}, err
 	}
-	b.req.Pipeline = target.Release.Pipeline
+	b.req.Pipeline, b.req.Guarded = target.Release.Pipeline, a.Site.Policy.Approval.Required
 	out := Began{Target: target, Rule: a.Site.Policy.Approval}
 	var ok bool
 	if b.dry {

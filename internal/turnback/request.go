@@ -30,9 +30,11 @@ type Request struct {
 	// Detach detaches outputs that the target's release does not have; else they stay, and are listed.
 	Detach bool `json:"detach,omitempty"`
 	// ByPerson says that a person asked: only then is a first release taken away.
-	ByPerson bool   `json:"by_person,omitempty"`
-	By       string `json:"by"`
-	Reason   string `json:"reason"`
+	ByPerson bool `json:"by_person,omitempty"`
+	// Guarded says that the environment lets changes in by an approval only. It is the environment's word, never the caller's.
+	Guarded bool   `json:"-"`
+	By      string `json:"by"`
+	Reason  string `json:"reason"`
 }
 
 // Single says that one partition goes back, and the release stays.

@@ -243,11 +243,34 @@ func (w *Warehouse) planTurnBack(ctx context.Context, q catalog.Querier, req tur
 		if to, err = w.choose(ctx, q, tenures, active, req); err != nil {
 			return b, false, err
 		}
+		if turnback.Forward(tenures, active.Number, to.Number) {
+			if err := w.letIn(ctx, q, req, to); err != nil {
+				return b, false, err
+			}
+		}
 		b.Target = to.Number
 	}
 	b.Tenure = release.Tenure{Release: to.Release, Config: to.Config, Kind: release.ByTurnBack, By: req.By, Reason: req.Reason, Back: to.Number}
 	b.Tenure.Release.Pipeline = req.Pipeline
 	return b, true, nil
+}
+
+// letIn holds what goes forward, to a release that was turned back, to what a change is held to: no hold stands, and no approval is
+// wanted.
+func (w *Warehouse) letIn(ctx context.Context, q catalog.Querier, req turnback.Request, to release.Tenure) error {
+	refuse := func(hint, reason string) error {
+		return fault.Newf(fault.Refused, "roll back", "to "+to.Release.String(), hint, "it was turned back here, so to go there again is a change: "+reason)
+	}
+	hold, err := w.ledger.Standing(ctx, q)
+	switch {
+	case err != nil:
+		return err
+	case hold.ID != 0:
+		return refuse("wait, or release the hold: drawbridge release-hold --env ENV", fmt.Sprintf("nothing is published on hold, %s (set by %s)", hold.Reason, hold.By))
+	case req.Guarded:
+		return refuse("deploy it: drawbridge deploy "+to.Release.String()+" --to ENV", "the environment wants an approval, and a rollback asks for none")
+	}
+	return nil
 }
 
 // choose finds the tenure that a person wants to go back to. The same command after a turn-back that ended as stuck takes up

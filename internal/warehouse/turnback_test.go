@@ -553,6 +553,38 @@ func TestARollbackIsRolledBack(t *testing.T) {
 	}
 }
 
+// What goes forward to a release that was turned back is a change: a hold keeps it out, and so does a rule of approval. What turns
+// back is held by neither, and neither keeps an interrupted one from its end.
+func TestGoingForwardIsHeldLikeAChange(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.deploy(t, "1.0.0", 1, "2026-01-01")
+	b.deploy(t, "1.1.0", 2, "2026-01-01")
+	b.hold(t, anew(workflow("hold/prod/1")), "ann", "quarter end")
+	back, forward := rollback("1.0.0"), rollback("1.1.0")
+	back.Guarded, forward.Guarded = true, true
+	state, _ := b.begins(t, back).finish(t)
+	require.Equal(t, turnback.Done, state)
+	refused := func(says string) {
+		t.Helper()
+		_, _, err := b.BeginTurnBack(t.Context(), forward, anew(workflow("rollback/1")))
+		require.Equal(t, fault.Refused, fault.ClassOf(err), "%v", err)
+		require.ErrorContains(t, err, says)
+		require.Equal(t, "1.0.0", b.activeVersion(t))
+	}
+	refused("quarter end (set by ann)")
+	_, err := b.ReleaseHold(t.Context(), anew(workflow("hold/prod/2")), "ann")
+	require.NoError(t, err)
+	refused("wants an approval")
+	forward.Guarded = false
+	b.begins(t, forward)
+	b.hold(t, anew(workflow("hold/prod/1")), "ann", "quarter end")
+	forward.Guarded = true
+	state, _ = b.begins(t, forward).finish(t)
+	require.Equal(t, turnback.Done, state, "what has begun goes on")
+	require.Equal(t, "1.1.0", b.activeVersion(t))
+}
+
 func TestOnePartitionIsTurnedBack(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
