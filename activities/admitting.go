@@ -253,7 +253,7 @@ func (s *Site) planned(ctx context.Context, t Target, digest string) (plan.Envir
 		return plan.Environment{}, plan.Plan{}, err
 	}
 	if pl.Release.Digest != t.Release.Digest {
-		return plan.Environment{}, plan.Plan{}, fault.Newf(fault.Refused, "apply plan", digest, "plan this release: drawbridge plan", "the plan is about another release")
+		return plan.Environment{}, plan.Plan{}, fault.Newf(fault.Refused, "apply plan", digest, "plan this release: "+planLine(t), "the plan is about another release")
 	}
 	for _, env := range pl.Environments {
 		if env.Name != t.Environment {
@@ -265,7 +265,7 @@ func (s *Site) planned(ctx context.Context, t Target, digest string) (plan.Envir
 		}
 		if bent := plan.Bends(env, p, s.Policy); len(bent) > 0 {
 			return plan.Environment{}, plan.Plan{}, fault.Newf(fault.Conflict, "apply plan", gate.Short(digest)+" to "+t.Environment,
-				"plan again: drawbridge plan", "it is not what this environment's own policy and config say: "+strings.Join(bent, "; "))
+				"plan again: "+planLine(t), "it is not what this environment's own policy and config say: "+strings.Join(bent, "; "))
 		}
 		return env, pl, nil
 	}

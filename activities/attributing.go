@@ -1,8 +1,10 @@
 package activities
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"strconv"
 
 	"drawbridge/internal/breach"
 	"drawbridge/internal/check"
@@ -61,18 +63,24 @@ func (a attribution) try(ctx context.Context, owner string, bare bool) (breach.T
 // commandsShown bounds the commands of one question.
 const commandsShown = 4
 
-// commands turn back what a later workflow published: a partition to what was live before, or to nothing, where nothing was.
+// commands turn back what a later workflow published, one for each partition with all its outputs: to what was live before, or to
+// nothing, where nothing was.
 func commands(l breach.Later, environment string) []string {
-	var out []string
-	again := map[partition.Key]bool{}
+	before := map[partition.Key]int64{}
+	var keys []partition.Key
 	for _, p := range l.Published {
-		switch {
-		case p.Before != 0:
-			out = append(out, fmt.Sprintf("drawbridge rollback %s --env %s --output %s --partition %s --to %d --reason TEXT", l.Pipeline, environment, p.Output, p.Partition, p.Before))
-		case !again[p.Partition]:
-			again[p.Partition] = true
-			out = append(out, fmt.Sprintf("drawbridge rollback %s --env %s --partition %s --to %s --reason TEXT", l.Pipeline, environment, p.Partition, turnback.Nothing))
+		if _, known := before[p.Partition]; !known {
+			keys = append(keys, p.Partition)
 		}
+		before[p.Partition] = cmp.Or(before[p.Partition], p.Before)
 	}
-	return out[:min(len(out), commandsShown)]
+	var out []string
+	for _, key := range keys[:min(len(keys), commandsShown)] {
+		to := turnback.Nothing
+		if id := before[key]; id != 0 {
+			to = strconv.FormatInt(id, 10)
+		}
+		out = append(out, fmt.Sprintf("drawbridge rollback %s --env %s --partition %s --to %s --reason TEXT", l.Pipeline, environment, key, to))
+	}
+	return out
 }

@@ -356,7 +356,7 @@ func (c *comparing) choice(ctx context.Context) error {
 func (c *comparing) compare(ctx context.Context, t generation.Tried) error {
 	output, ok := c.pipeline.Output(t.Output)
 	if !ok {
-		return fault.Newf(fault.Invalid, "compare", t.Name(), "plan again: drawbridge plan", "the release has no such output")
+		return fault.Newf(fault.Invalid, "compare", t.Name(), "deploy it again: drawbridge deploy "+c.in.Target.Release.String()+" --to "+c.in.Target.Environment, "the release has no such output")
 	}
 	live, inputs, err := c.warehouse.Live(ctx, t.Output, t.Partition)
 	if err != nil {

@@ -13,7 +13,7 @@ import (
 // files and writes into the same warehouse.
 func (s *Site) other(ctx context.Context, t Target, r release.Release) (*pipeline.Pipeline, error) {
 	if r.Pipeline != t.Release.Pipeline {
-		return nil, fault.Newf(fault.Refused, "build a control of", r.String(), "plan again: drawbridge plan", "it is no release of "+t.Release.Pipeline)
+		return nil, fault.Newf(fault.Refused, "build a control of", r.String(), "plan again: "+planLine(t), "it is no release of "+t.Release.Pipeline)
 	}
 	name := s.packed()
 	body, err := s.config(ctx, t, name)

@@ -35,6 +35,8 @@ type Filler interface {
 	Crosses(ctx context.Context, pipeline string) (owner, plan string, err error)
 	// Filled is how many partitions an owner has published that are live.
 	Filled(ctx context.Context, owner effect.Owner) (int, error)
+	// Stopped is why an owner may do nothing here any more, empty where it may, and whether a turn-back of the pipeline is open.
+	Stopped(ctx context.Context, pipeline string, owner effect.Owner) (why string, turning bool, err error)
 }
 
 // Filling are the activities of a backfill. Which partitions it builds, with which release, is its plan's; what is done of it is
@@ -349,7 +351,7 @@ type filling struct {
 // entitled holds a slice to the backfill that its owner has entered, and that to the approval which its plan wants.
 func (f filling) entitled(ctx context.Context) error {
 	refuse := func(reason string) error {
-		return fault.Newf(fault.Refused, "backfill", f.p.Name, "start it again: drawbridge backfill "+f.p.Name+" --env "+f.Site.Environment, reason)
+		return fault.Newf(fault.Refused, "backfill", f.p.Name, "start it again: drawbridge backfill "+f.p.Name+" --env "+f.Site.Environment+" --from KEY --to KEY", reason)
 	}
 	entered, err := f.w.Backfill(ctx, f.in.Target.Owner)
 	if err != nil {
@@ -498,7 +500,7 @@ func (f filling) audited(b Built) error {
 			"inconclusive: "+v.Reason)
 	case gate.Fail:
 	}
-	return fault.Newf(fault.Refused, "audit", b.Generation.Output, "mend the data or the SQL, then: drawbridge retry-failed", v.Reason)
+	return fault.Newf(fault.Refused, "audit", b.Generation.Output, "mend the data or the SQL, then: drawbridge retry-failed "+f.in.Target.Owner.Workflow(), v.Reason)
 }
 
 // EndFillInput ends a backfill.
@@ -509,6 +511,9 @@ type EndFillInput struct {
 // EndedFill is what a backfill has come to: how many partitions of it are live.
 type EndedFill struct {
 	Live int `json:"live"`
+	// Stopped is who stopped it, empty where nobody did; Turning that a turn-back is under way, so that Live may change yet.
+	Stopped string `json:"stopped,omitempty"`
+	Turning bool   `json:"turning,omitempty"`
 }
 
 // End closes a backfill: its span is free, and what it has loaded goes. Twice is once.
@@ -521,6 +526,10 @@ func (a *Filling) End(ctx context.Context, in EndFillInput) (EndedFill, error) {
 	if err := w.Leave(ctx, in.Target.Release.Pipeline, string(in.Target.Owner)); err != nil {
 		return EndedFill{}, err
 	}
-	live, err := w.Filled(ctx, in.Target.Owner)
-	return EndedFill{Live: live}, err
+	var out EndedFill
+	if out.Stopped, out.Turning, err = w.Stopped(ctx, in.Target.Release.Pipeline, in.Target.Owner); err != nil {
+		return EndedFill{}, err
+	}
+	out.Live, err = w.Filled(ctx, in.Target.Owner)
+	return out, err
 }

@@ -115,7 +115,7 @@ func (c cut) complete(ctx context.Context, left int) error {
 	}
 	_, missing, err := c.ready(ctx, items)
 	if err == nil && missing > left {
-		err = fault.Newf(fault.Conflict, "backfill", c.p.Name, "start it again: drawbridge backfill "+c.p.Name+" --env "+c.Site.Environment,
+		err = fault.Newf(fault.Conflict, "backfill", c.p.Name, "start it again: drawbridge backfill "+c.p.Name+" --env "+c.Site.Environment+" --from "+string(c.plan.Ask.From)+" --to "+string(c.plan.Ask.To)+" --reason TEXT",
 			fmt.Sprintf("%d partitions of the plan are not built, and %d were left out", missing, left))
 	}
 	return err

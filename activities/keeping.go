@@ -24,10 +24,10 @@ type Keeper interface {
 	Standing(ctx context.Context) (release.Standing, error)
 	// Housekeep drops what nobody can go back to any more. It may be repeated.
 	Housekeep(ctx context.Context, keep time.Duration) error
-	// Hold stops every publish but what turns back, until ReleaseHold, which says whether one stood. Twice is once.
-	// Both happen once under their keys, whose owner is recorded as who asked.
-	Hold(ctx context.Context, key effect.Key, by, reason string) error
-	ReleaseHold(ctx context.Context, key effect.Key, by string) (stood bool, err error)
+	// Hold stops every publish but what turns back, until ReleaseHold. Where a hold stands already that stays, and Hold returns it;
+	// ReleaseHold returns what stood. nil: none did. Both happen once under their keys, whose owner is recorded as who asked.
+	Hold(ctx context.Context, key effect.Key, by, reason string) (standing *release.Hold, err error)
+	ReleaseHold(ctx context.Context, key effect.Key, by string) (stood *release.Hold, err error)
 	// Join gives the ledger to the key's environment, and takes over, once under the key, the hold that stands elsewhere there;
 	// nil: none does. While that is looked for nobody sets or releases one here. A ledger of another environment is
 	// fault.Refused.
@@ -168,13 +168,16 @@ type HoldInput struct {
 // Held is what became of a hold in one house.
 type Held struct {
 	House House `json:"house"`
+	// Stood is the hold that stood before: it stays, and no other was set; or it was released. nil: none stood.
+	Stood *release.Hold `json:"stood,omitempty"`
 	// Unreached says why it does not have it.
 	Unreached string `json:"unreached,omitempty"`
 	Hint      string `json:"hint,omitempty"`
 }
 
 // Hold sets a hold in the ledger of every house of the environment, or releases it: admission reads it there. One that cannot
-// be reached is named, and keeps no other from having it. Where nothing keeps a hold it is fault.Refused. Twice is once.
+// be reached is named, and keeps no other from having it. Where one stands already it stays. Where nothing keeps a hold it is
+// fault.Refused. Twice is once.
 //
 // It returns when a last look has found nothing left to do: a hold is in every ledger that there is, and a release has found
 // none that still had one. So it does not matter how it meets a ledger that joins: either it finds that ledger, or that ledger
@@ -190,7 +193,7 @@ func (a *Keeping) Hold(ctx context.Context, in HoldInput) ([]Held, error) {
 		return nil, err
 	}
 	defer a.Site.changed()
-	done := map[House]error{}
+	done, stood := map[House]error{}, map[House]*release.Hold{}
 	over := func(h House) bool {
 		err, known := done[h]
 		return err != nil || known && !in.Release
@@ -203,6 +206,9 @@ func (a *Keeping) Hold(ctx context.Context, in HoldInput) ([]Held, error) {
 		houses, left = slices.DeleteFunc(houses, over), false
 		for i, c := range each(ctx, houses, func(ctx context.Context, h House) change { return a.hold(ctx, h, in, round) }) {
 			done[houses[i]], left = c.err, left || c.made
+			if c.stood != nil {
+				stood[houses[i]] = c.stood
+			}
 		}
 	}
 	if len(done) == 0 && !in.Release {
@@ -212,7 +218,7 @@ func (a *Keeping) Hold(ctx context.Context, in HoldInput) ([]Held, error) {
 	held := []Held{}
 	told := in.Release || !a.Site.Policy.Notify.Tells()
 	for _, h := range slices.SortedFunc(maps.Keys(done), House.compare) {
-		out := Held{House: h}
+		out := Held{House: h, Stood: stood[h]}
 		if err := done[h]; err != nil {
 			out.Unreached, out.Hint = fault.Bound(err.Error()), fault.HintOf(err)
 		} else if !told { // once, however many have it
@@ -240,8 +246,9 @@ func (a *Keeping) tell(ctx context.Context, h House, in HoldInput) error {
 
 // change is what became of a house.
 type change struct {
-	made bool
-	err  error
+	made  bool
+	stood *release.Hold
+	err   error
 }
 
 // hold sets a hold in a house, once, or releases it, once in each round.
@@ -252,11 +259,12 @@ func (a *Keeping) hold(ctx context.Context, h House, in HoldInput, round int) ch
 	}
 	key := effect.Key{Owner: in.Owner, Environment: in.Environment, Step: "hold"}
 	if !in.Release {
-		return change{made: true, err: w.Hold(ctx, key, in.By, in.Reason)}
+		stood, err := w.Hold(ctx, key, in.By, in.Reason)
+		return change{made: true, stood: stood, err: err}
 	}
 	key.Round = round
 	stood, err := w.ReleaseHold(ctx, key, in.By)
-	return change{made: stood, err: err}
+	return change{made: stood != nil, stood: stood, err: err}
 }
 
 // each does the same in several houses at the same time, and returns the answers in their order.
@@ -305,12 +313,15 @@ func (s *Site) connections() []House {
 
 // houses are what there is behind connections: the schemas that the policy lists for pipelines to write; where it leaves that
 // open, those that have a ledger of this environment, as the server says. unseen are the connections whose server does not say,
-// and why.
+// and the houses whose ledger does not, and why.
 func (s *Site) houses(ctx context.Context, connections []House) (houses []House, unseen map[House]error) {
 	unseen = map[House]error{}
 	for i, b := range each(ctx, connections, s.behind) {
 		if b.err != nil {
 			unseen[connections[i]] = b.err
+		}
+		for schema, why := range b.unread {
+			unseen[House{Connection: connections[i].Connection, Schema: schema}] = why
 		}
 		for _, schema := range b.schemas {
 			houses = append(houses, House{Connection: connections[i].Connection, Schema: schema})
@@ -322,6 +333,7 @@ func (s *Site) houses(ctx context.Context, connections []House) (houses []House,
 // behind is what there is behind a connection.
 type behind struct {
 	schemas []string
+	unread  map[string]error
 	err     error
 }
 
@@ -331,8 +343,8 @@ func (s *Site) behind(ctx context.Context, connection House) behind {
 	}
 	_, stop := pulse(ctx, partition.AllKey)
 	defer stop()
-	schemas, err := s.Ledgers(ctx, connection.Connection)
-	return behind{schemas: schemas, err: err}
+	schemas, unread, err := s.Ledgers(ctx, connection.Connection)
+	return behind{schemas: schemas, unread: unread, err: err}
 }
 
 // join lets the ledger of a target join the environment: it may not have been there when the hold was set that stands in the

@@ -21,7 +21,8 @@ import (
 type street struct {
 	mu      sync.Mutex
 	ledgers map[string]*ledger
-	lost    error // the server does not say which there are
+	lost    error            // the server does not say which there are
+	locked  map[string]error // ledgers that do not say whose they are
 }
 
 // ledger is one of them. What a test does not expect is a nil method and panics.
@@ -29,7 +30,7 @@ type ledger struct {
 	activities.Warehouse
 	street *street
 	hold   *release.Hold
-	done   map[effect.Key]bool
+	done   map[effect.Key]*release.Hold
 	away   error
 	// meanwhile happens before the first change of a hold here, and turned is closed after it.
 	meanwhile func()
@@ -43,18 +44,18 @@ func (s *street) at(schema string) *ledger {
 		s.ledgers = map[string]*ledger{}
 	}
 	if s.ledgers[schema] == nil {
-		s.ledgers[schema] = &ledger{street: s, done: map[effect.Key]bool{}, turned: make(chan struct{})}
+		s.ledgers[schema] = &ledger{street: s, done: map[effect.Key]*release.Hold{}, turned: make(chan struct{})}
 	}
 	return s.ledgers[schema]
 }
 
-func (s *street) list(context.Context, string) ([]string, error) {
+func (s *street) list(context.Context, string) ([]string, map[string]error, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.lost != nil {
-		return nil, s.lost
+		return nil, nil, s.lost
 	}
-	return slices.Sorted(maps.Keys(s.ledgers)), nil
+	return slices.Sorted(maps.Keys(s.ledgers)), s.locked, nil
 }
 
 func (s *street) held() (held []string) {
@@ -68,7 +69,7 @@ func (s *street) held() (held []string) {
 }
 
 // change does something once under a key, and says what it came to.
-func (l *ledger) change(key effect.Key, do func() bool) (bool, error) {
+func (l *ledger) change(key effect.Key, do func() *release.Hold) (*release.Hold, error) {
 	if before := l.meanwhile; before != nil {
 		l.meanwhile = nil
 		before()
@@ -85,17 +86,19 @@ func (l *ledger) change(key effect.Key, do func() bool) (bool, error) {
 	return l.done[key], nil
 }
 
-func (l *ledger) Hold(_ context.Context, key effect.Key, by, reason string) error {
-	_, err := l.change(key, func() bool {
-		l.hold = &release.Hold{By: by, Reason: reason}
-		return true
+func (l *ledger) Hold(_ context.Context, key effect.Key, by, reason string) (*release.Hold, error) {
+	return l.change(key, func() *release.Hold {
+		stood := l.hold
+		if stood == nil {
+			l.hold = &release.Hold{By: by, Reason: reason}
+		}
+		return stood
 	})
-	return err
 }
 
-func (l *ledger) ReleaseHold(_ context.Context, key effect.Key, _ string) (bool, error) {
-	return l.change(key, func() bool {
-		stood := l.hold != nil
+func (l *ledger) ReleaseHold(_ context.Context, key effect.Key, _ string) (*release.Hold, error) {
+	return l.change(key, func() *release.Hold {
+		stood := l.hold
 		l.hold = nil
 		return stood
 	})
@@ -151,6 +154,32 @@ func TestAReleaseEndsWhatWasTakenOverMeanwhile(t *testing.T) {
 	require.Empty(t, s.held())
 }
 
+// Whoever asks has to learn what their hold met, and what their release ended, ledger by ledger.
+func TestAHoldAndAReleaseNameTheHoldThatStood(t *testing.T) {
+	t.Parallel()
+	ben := &release.Hold{By: "ben", Reason: "lunch"}
+	for name, release := range map[string]bool{"a hold": false, "a release": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := &street{}
+			s.at("first").hold = ben
+			s.at("second")
+			for range 2 { // twice is once
+				held := s.ask(t, release)
+				require.Len(t, held, 2)
+				require.Equal(t, ben, held[0].Stood)
+				require.Nil(t, held[1].Stood)
+			}
+			if release {
+				require.Empty(t, s.held())
+				return
+			}
+			require.Equal(t, ben, s.at("first").hold, "it stays")
+			require.Equal(t, []string{"first", "second"}, s.held())
+		})
+	}
+}
+
 func TestAHoldNamesTheLedgersThatItIsNotIn(t *testing.T) {
 	t.Parallel()
 	s := &street{}
@@ -161,6 +190,12 @@ func TestAHoldNamesTheLedgersThatItIsNotIn(t *testing.T) {
 	require.Empty(t, held[0].Unreached)
 	require.Equal(t, "gone", held[1].House.Schema)
 	require.Contains(t, held[1].Unreached, "does not answer")
+	s.locked = map[string]error{"locked": errors.New("its ledger is locked")}
+	held = s.ask(t, false)
+	require.Len(t, held, 3)
+	require.Empty(t, held[0].Unreached, "the others have it")
+	require.Equal(t, "locked (warehouse)", held[2].House.String(), "only that one has not, and is named")
+	require.Contains(t, held[2].Unreached, "is locked")
 	s.lost = errors.New("nobody listens")
 	held = s.ask(t, false)
 	require.Len(t, held, 1)

@@ -187,7 +187,7 @@ func (a *Planning) Recheck(ctx context.Context, in RecheckInput) error {
 	}
 	if moved := plan.Drift(env, pl.Release, now.Observed); len(moved) > 0 {
 		return fault.Newf(fault.Conflict, "apply plan", pl.Digest+" to "+in.Target.Environment,
-			"plan again: drawbridge plan", "the environment moved since it was planned: "+strings.Join(moved, "; "))
+			"plan again: "+planLine(in.Target), "the environment moved since it was planned: "+strings.Join(moved, "; "))
 	}
 	return a.Site.admit(ctx, in.Target.Release)
 }

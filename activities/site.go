@@ -92,8 +92,9 @@ type Site struct {
 	Store       Store
 	// Warehouse opens (or hands out again) the warehouse that a config names; sessions carry the application name.
 	Warehouse func(ctx context.Context, cfg pipeline.Config) (Warehouse, error)
-	// Ledgers lists the schemas behind a connection of the policy whose ledger is this environment's.
-	Ledgers func(ctx context.Context, connection string) ([]string, error)
+	// Ledgers lists the schemas behind a connection of the policy whose ledger is this environment's; unread are those whose ledger
+	// does not say whose it is, and why.
+	Ledgers func(ctx context.Context, connection string) (schemas []string, unread map[string]error, err error)
 	Sources Sources
 	// Schedules are those of Temporal; nil: nothing runs by itself.
 	Schedules Schedules
@@ -246,7 +247,7 @@ func (s *Site) locate(ctx context.Context, t Target) (Target, *pipeline.Pipeline
 		return t, nil, nil, failed
 	}
 	return t, nil, nil, fault.Newf(fault.Refused, "find", t.Release.Pipeline+" in "+s.Environment,
-		"deploy a release: drawbridge deploy "+t.Release.Pipeline+" --to "+s.Environment, "it was never published here")
+		"deploy a release: drawbridge deploy "+t.Release.Pipeline+"@VERSION --to "+s.Environment, "it was never published here")
 }
 
 // place is a schema in which a pipeline may live here, and a release that says so.
@@ -348,5 +349,10 @@ func (s *Site) atOnce(err error) error {
 		return err
 	}
 	return fault.New(fault.Refused, "reach", "the warehouse of "+s.Environment,
-		"is it up, and reachable from the worker? drawbridge doctor --env "+s.Environment+" looks again", away)
+		"is it up, and reachable from the worker? Look again: drawbridge doctor --env "+s.Environment, away)
+}
+
+// planLine is the command that plans a target anew.
+func planLine(t Target) string {
+	return "drawbridge plan " + t.Release.String() + " --to " + t.Environment
 }

@@ -114,8 +114,9 @@ func (a *TurningBack) Begin(ctx context.Context, in BeginInput) (Began, error) {
 		return a.unfill(ctx, in)
 	}
 	if req.Owner != "" || req.Workflow != "" {
-		return Began{}, fault.Newf(fault.Refused, "roll back", cmp.Or(req.Workflow, effect.Owner(req.Owner).Workflow()),
-			"cancel it: drawbridge cancel; where it was terminated: drawbridge recover", "what a workflow did is turned back by itself, or by its recovery")
+		did := cmp.Or(req.Workflow, effect.Owner(req.Owner).Workflow())
+		return Began{}, fault.Newf(fault.Refused, "roll back", did,
+			fmt.Sprintf("cancel it: drawbridge cancel %s; where it was terminated: drawbridge recover %s", did, did), "what a workflow did is turned back by itself, or by its recovery")
 	}
 	req.ByPerson = true
 	return a.begin(ctx, beginning{target: in.Target, req: req, dry: in.DryRun})
@@ -188,7 +189,7 @@ func (a *TurningBack) begin(ctx context.Context, b beginning) (Began, error) {
 	if err := w.EnsureLedger(ctx); err != nil {
 		return Began{}, err
 	}
-	b.req.Pipeline = target.Release.Pipeline
+	b.req.Pipeline, b.req.Guarded = target.Release.Pipeline, a.Site.Policy.Approval.Required
 	out := Began{Target: target, Rule: a.Site.Policy.Approval, Tells: a.Site.Policy.Notify.Tells()}
 	var ok bool
 	if b.dry {

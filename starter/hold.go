@@ -21,7 +21,7 @@ func (a *app) holdCommand() *cobra.Command {
 		Short: "Let nothing be published in an environment, but what turns back",
 		Long: `Writes a hold into the ledger of every schema of the environment, where each publish looks for it: a publish waits, and goes
 on by itself after release-hold. Schemas that come later take it over. What turns back is never held. Those that could not be
-reached are named, and do not have it.`,
+reached are named, and do not have it. Where a hold stands already that one stays, and is shown: this one is not set.`,
 		Example: "  drawbridge hold --env prod --reason 'quarter end'",
 		GroupID: groupDecide,
 		Args:    between(0, 0, ""),
@@ -38,7 +38,7 @@ func (a *app) releaseHoldCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "release-hold --env ENV",
 		Short:   "End the hold of an environment",
-		Long:    "Ends the hold in the ledger of every schema of the environment: what waited goes on within a minute. Where none stands it changes nothing.",
+		Long:    "Ends the hold in the ledger of every schema of the environment: what waited goes on within a minute. It says whose hold that was, and why. Where none stands it changes nothing, and says so.",
 		Example: "  drawbridge release-hold --env prod",
 		GroupID: groupDecide,
 		Args:    between(0, 0, ""),
@@ -79,7 +79,7 @@ func (a *app) hold(ctx context.Context, in activities.HoldInput) error {
 	if err != nil {
 		return err
 	}
-	h := console.Held{Environment: in.Environment, Released: in.Release, Houses: append([]activities.Held{}, held...)}
+	h := console.Held{Environment: in.Environment, Released: in.Release, By: in.By, Houses: append([]activities.Held{}, held...)}
 	if err := a.answer(h, func(s console.Screen) string { return s.Held(h) }); err != nil {
 		return err
 	}

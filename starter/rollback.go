@@ -42,9 +42,9 @@ func (a *app) rollbackCommand() *cobra.Command {
 		Use:   "rollback PIPELINE --env ENV --reason TEXT",
 		Short: "Turn back what is finished: a release, or one partition",
 		Long: `Makes an earlier release active again, and its data with it: partitions swap back in a time that does not depend on their
-size; those that were rebuilt since are built again by the earlier release. With --output and --partition only that
-partition goes back; with --partition and --to nothing all outputs of it are taken away, and --to NUMBER of the tenure before
-brings them back. Whatever stops it, the same command goes on with exactly what is left. --dry-run says what would happen
+size; those that were rebuilt since are built again by the earlier release. With --partition only
+that partition goes back, all outputs of it together, and with --output that one alone; with --partition and --to nothing all
+outputs of it are taken away, and --to NUMBER of the tenure before brings them back. Whatever stops it, the same command goes on with exactly what is left. --dry-run says what would happen
 to each partition, and changes nothing.`,
 		Example: "  drawbridge rollback shop --env prod --dry-run --reason 'amounts doubled'\n  drawbridge rollback shop --env prod --to 1.1.0 --reason 'amounts doubled'\n  drawbridge rollback shop --env prod --output fct_orders --partition 2026-01-31 --to last-good --reason 'late file'\n  drawbridge rollback shop --env prod --partition 2026-01-31 --to nothing --reason 'wrong file'",
 		GroupID: groupChange,
@@ -54,9 +54,9 @@ to each partition, and changes nothing.`,
 	a.asFlag(cmd)
 	f := cmd.Flags()
 	f.StringVar(&b.env, "env", "", "environment")
-	f.StringVar(&b.to, "to", "", "version (of a try: 1.4.0+0123abcd), or number of a tenure, to go back to (default: the one before), or nothing: what was published is taken away, all of it, or of --partition; of one output's partition: last-good (default) or a generation")
-	f.StringVar(&b.output, "output", "", "only this output; with --partition")
-	f.StringVar(&b.partition, "partition", "", "only this partition; with --output, or with --to nothing")
+	f.StringVar(&b.to, "to", "", "version (of a try: 1.4.0+0123abcd), or number of a tenure, to go back to (default: the one before), or nothing: what was published is taken away, all of it, or of --partition; of a partition: last-good (default) or a generation")
+	f.StringVar(&b.output, "output", "", "only this output of --partition")
+	f.StringVar(&b.partition, "partition", "", "only this partition, with all outputs that it has")
 	f.StringVar(&b.data, "data", "rebuild", "of partitions that were rebuilt since: rebuild, or snapshot (the retained data; what is lost is listed)")
 	f.StringVar(&b.verify, "verify", "quick", "before anything is locked: quick, or full (recount rows and checksums)")
 	f.BoolVar(&b.detachNew, "detach-new-outputs", false, "detach outputs that the release to go back to does not have; else they stay, and are listed")
@@ -90,17 +90,17 @@ func (b turnBack) request() (turnback.Request, activities.Verify, error) {
 		return refuse("--output", "leave it out: --partition P --to "+turnback.Nothing, "the outputs of a partition are taken away together")
 	case b.to == turnback.Nothing && b.partition != "":
 		req.To = b.to
-	case (b.output == "") != (b.partition == ""):
-		return refuse("--output and --partition", "give both: --output TABLE --partition P; or --partition P --to "+turnback.Nothing, "one of them is missing")
-	case b.output == "":
+	case b.output != "" && b.partition == "":
+		return refuse("--output", "say which of it: --partition P", "--partition is missing")
+	case b.partition == "":
 		if b.to == lastGood {
-			return refuse("--to "+b.to, "name one: --output TABLE --partition P", "a generation belongs to a partition")
+			return refuse("--to "+b.to, "name one: --partition P", "a generation belongs to a partition")
 		}
 		req.To = b.to
 	case b.to != "" && b.to != lastGood:
 		id, err := strconv.ParseInt(b.to, 10, 64)
 		if err != nil || id < 1 {
-			return refuse("--to "+b.to, "write last-good, or a number that drawbridge history --output --partition shows", "it is no generation")
+			return refuse("--to "+b.to, "write last-good, or a number that history shows: drawbridge history PIPELINE --env ENV --output TABLE --partition P", "it is no generation")
 		}
 		req.Generation = id
 	}
@@ -146,7 +146,7 @@ func (a *app) turnBack(ctx context.Context, name string, b turnBack) error {
 	case b.output != "":
 		what = fmt.Sprintf("%s[%s] to %s", b.output, b.partition, cmp.Or(b.to, lastGood))
 	case b.partition != "":
-		what = fmt.Sprintf("all outputs of %s to %s", b.partition, b.to)
+		what = fmt.Sprintf("all outputs of %s to %s", b.partition, cmp.Or(b.to, lastGood))
 	}
 	desk, err := a.desk(ctx)
 	if err != nil {

@@ -110,7 +110,7 @@ func TestWrongUsageSaysWhatToType(t *testing.T) {
 		"half of a place":                {[]string{"history", "shop", "--env", "dev", "--output", "t"}, "--partition is missing", "--partition VALUE"},
 		"a decision without a reason":    {[]string{"approve", "shop"}, "the reason is missing", "--reason TEXT"},
 		"a decision without a choice":    {[]string{"decide", "shop", "--reason", "r"}, "the choice is missing", "drawbridge inbox"},
-		"half of a place to go back to":  {[]string{"rollback", "shop", "--env", "prod", "--reason", "r", "--output", "o"}, "one of them is missing", "--partition P"},
+		"half of a place to go back to":  {[]string{"rollback", "shop", "--env", "prod", "--reason", "r", "--output", "o"}, "--partition is missing", "--partition P"},
 		"a run of no partition":          {[]string{"run", "shop@1.0.0", "--partition", "postgres://u:hunter2@h/x"}, "no partition is called like that", "2026-01-31"},
 		"a rollback of no partition":     {[]string{"rollback", "shop", "--env", "prod", "--reason", "r", "--output", "o", "--partition", "postgres://u:hunter2@h/x"}, "no partition is called like that", "2026-01-31"},
 		"a history of no partition":      {[]string{"history", "shop", "--env", "prod", "--output", "o", "--partition", "postgres://u:hunter2@h/x"}, "no partition is called like that", "2026-01-31"},

@@ -103,7 +103,7 @@ func (a *app) active(ctx context.Context, name string, p place) (subject, error)
 		return subject{}, err
 	}
 	if res.History == nil || res.History.Active == nil {
-		return subject{}, fault.Newf(fault.Invalid, "run", name, "name a release, "+name+"@VERSION, or deploy one first: drawbridge deploy", "no release is active in "+p.env)
+		return subject{}, fault.Newf(fault.Invalid, "run", name, "name a release, "+name+"@VERSION, or deploy one first: drawbridge deploy "+name+"@VERSION --to "+p.env, "no release is active in "+p.env)
 	}
 	s, err := a.store()
 	if err != nil {

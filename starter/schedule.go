@@ -160,7 +160,7 @@ func (a *app) schedulePauseCommand() *cobra.Command {
 		Use:   "pause PIPELINE --env ENV --reason TEXT",
 		Short: "Let a schedule start nothing more",
 		Long: `Pauses a schedule until a person resumes it: no deployment and no turn-back does. What runs goes on. Times that pass meanwhile are not made
-up: drawbridge gaps finds what is missing afterwards.`,
+up: gaps finds what is missing afterwards.`,
 		Example: "  drawbridge schedule pause shop --env prod --reason 'the supplier is late'",
 		Args:    between(1, 1, "PIPELINE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -189,7 +189,7 @@ func (a *app) scheduleResumeCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "resume PIPELINE --env ENV",
 		Short:   "Let a paused schedule start again",
-		Long:    "Ends a person's pause. Times that have passed meanwhile are not made up: drawbridge gaps says what is missing.",
+		Long:    "Ends a person's pause. Times that have passed meanwhile are not made up: gaps says what is missing.",
 		Example: "  drawbridge schedule resume shop --env prod",
 		Args:    between(1, 1, "PIPELINE"),
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -284,7 +284,7 @@ func (a *app) planDigest(ctx context.Context, typed string) (string, error) {
 		return "", err
 	}
 	if digest == "" {
-		return "", fault.Newf(fault.Invalid, "find plan", typed, "give all 64 digits, or plan again: drawbridge plan",
+		return "", fault.Newf(fault.Invalid, "find plan", typed, "give all 64 digits, or plan again: drawbridge plan DIR --to ENV",
 			fmt.Sprintf("none of the last %d %s workflows computed it", dispatch.PlanSearch, workflows.PlanName))
 	}
 	return digest, nil

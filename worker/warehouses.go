@@ -64,12 +64,13 @@ func (w *warehouses) opener(policy pipeline.Policy, files source.Files) func(con
 	}
 }
 
-// ledgers lists the schemas behind a connection of the policy whose ledger is the environment's.
-func (w *warehouses) ledgers(policy pipeline.Policy) func(ctx context.Context, connection string) ([]string, error) {
-	return func(ctx context.Context, connection string) ([]string, error) {
+// ledgers lists the schemas behind a connection of the policy whose ledger is the environment's, and those that do not say, with
+// why.
+func (w *warehouses) ledgers(policy pipeline.Policy) func(ctx context.Context, connection string) ([]string, map[string]error, error) {
+	return func(ctx context.Context, connection string) ([]string, map[string]error, error) {
 		pool, err := w.get(ctx, policy, connection)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		return warehouse.Ledgers(ctx, pool, policy.Environment)
 	}

@@ -391,18 +391,19 @@ func (b *filling) note(ctx workflow.Context, done activities.Filled) {
 func (b *filling) failed(ctx workflow.Context) (left bool, err error) {
 	s := b.state
 	names := strings.Join(firstOf(s.Line.Names()), ", ")
+	id := workflow.GetInfo(ctx).WorkflowExecution.ID
 	question := gate.Gate{
 		Name: "failed-" + b.in.Environment, Endless: true, Choices: []gate.Choice{gate.Retry, gate.Keep},
-		Question: fmt.Sprintf("%s failed, all others are published: try again (drawbridge retry-failed), leave out (drawbridge skip), or end with them as they are (keep)?", count(len(s.Line.Failed), "partition")),
+		Question: fmt.Sprintf("%s failed, all others are published: try again (drawbridge retry-failed %s), leave out (drawbridge skip %s PARTITION --reason TEXT), or end with them as they are (keep)?", count(len(s.Line.Failed), "partition"), id, id),
 		Verdict:  gate.Verdict{Outcome: gate.Inconclusive, Reason: names},
 	}
 	if s.Plan.Transactions > 0 {
-		question.Question = fmt.Sprintf("%s failed, all others are built, and nothing is published: try again (drawbridge retry-failed), leave out (drawbridge skip), or end with nothing published (keep)?", count(len(s.Line.Failed), "partition"))
+		question.Question = fmt.Sprintf("%s failed, all others are built, and nothing is published: try again (drawbridge retry-failed %s), leave out (drawbridge skip %s PARTITION --reason TEXT), or end with nothing published (keep)?", count(len(s.Line.Failed), "partition"), id, id)
 	}
 	if !s.Line.Over(b.slices()) {
 		b.tooMany(ctx)
 		question.Choices = []gate.Choice{gate.Retry, gate.Proceed, gate.Keep}
-		question.Question = fmt.Sprintf("%s failed, more than %d: try again (drawbridge retry-failed), go on with the others (proceed), or end here (keep)?", count(len(s.Line.Failed), "partition"), s.MaxFailures)
+		question.Question = fmt.Sprintf("%s failed, more than %d: try again (drawbridge retry-failed %s), go on with the others (proceed), or end here (keep)?", count(len(s.Line.Failed), "partition"), s.MaxFailures, id)
 	}
 	for _, f := range s.Line.Failed {
 		question.Verdict.Evidence = append(question.Verdict.Evidence, gate.Evidence{Name: f.Name, Note: f.Why, Outcome: gate.Fail})
@@ -492,18 +493,44 @@ func firstOf(names []string) []string {
 	return names
 }
 
-// back says what stays when it was stopped: every partition that it has published, whole. Nothing is turned back unasked.
-func (b *filling) back(ctx workflow.Context, cause error) (conduct.Outcome, error) {
+// turnBackLooks is how often a backfill that was stopped looks what a turn-back makes of what it has published, and turnBackPause
+// the time between two looks: one that takes longer says itself how it ends.
+const (
+	turnBackLooks = 6
+	turnBackPause = 5 * time.Second
+)
+
+// back says what stays when it was stopped: every partition that it has published, whole. Nothing is turned back unasked. Where
+// another workflow stopped it, that one may turn it back: then it says what that has left.
+func (b *filling) back(ctx workflow.Context, _ error) (conduct.Outcome, error) {
 	if b.state.Target.Tenure == 0 || b.over {
 		return conduct.Outcome{}, nil
 	}
-	ended, err := EndBackfill.Soon(ctx, b.in.Environment, "end backfill", activities.EndFillInput{Target: b.state.Target})
-	if err != nil {
-		return conduct.Outcome{}, err
+	var ended activities.EndedFill
+	for look := 1; ; look++ {
+		var err error
+		ended, err = EndBackfill.Soon(ctx, b.in.Environment, "end backfill", activities.EndFillInput{Target: b.state.Target})
+		if err != nil {
+			return conduct.Outcome{}, err
+		}
+		if ended.Stopped == "" || !ended.Turning || ended.Live == 0 || look == turnBackLooks {
+			break
+		}
+		if err := workflow.Sleep(ctx, turnBackPause); err != nil {
+			return conduct.Outcome{}, err
+		}
 	}
-	if ended.Live == 0 {
+	published := max(b.state.Published, ended.Live)
+	switch {
+	case ended.Stopped != "" && ended.Live < published:
+		out := conduct.Outcome{Changed: true}
+		if ended.Live > 0 {
+			out.Left = []string{fmt.Sprintf("%d of the %d partitions that it had published (drawbridge history %s --env %s)", ended.Live, published, b.in.Pipeline, b.in.Environment)}
+		}
+		return out, nil
+	case ended.Live == 0:
 		return conduct.Outcome{}, nil
 	}
 	id := workflow.GetInfo(ctx).WorkflowExecution.ID
-	return conduct.Outcome{Left: []string{fmt.Sprintf("%s that it has published (drawbridge backfill rollback %s)", count(ended.Live, "partition"), id)}}, nil
+	return conduct.Outcome{Left: []string{fmt.Sprintf("%s that it has published (drawbridge backfill rollback %s --reason TEXT)", count(ended.Live, "partition"), id)}}, nil
 }

@@ -36,6 +36,7 @@ type filler struct {
 	by     map[partition.Key]string                                    // the release that it is of
 	poison map[partition.Key]bool                                      // what cannot be built
 	before func(activities.FillInput) (activities.Filled, bool, error) // instead of a call; false: nothing is in the way
+	ended  func() activities.EndedFill                                 // what it has come to, where it is not just what is live
 	edge   int                                                         // partitions until a call hands over
 	tells  bool                                                        // people are told what happens
 	built  map[partition.Key]bool                                      // aside, of a plan that cuts over
@@ -314,6 +315,44 @@ func TestACancelledBackfillSaysWhatItLeaves(t *testing.T) {
 	require.Contains(t, s.Sentence, "cancelled by bob: enough")
 	require.Contains(t, s.Sentence, "backfill rollback")
 	require.Contains(t, strings.Join(e.seen(), " "), "EndBackfill prod", "its span is free")
+}
+
+// What a rollback stops in the middle says who stopped it, and what became of what it had published, not what it was before that.
+func TestABackfillThatARollbackStoppedSaysWhatBecameOfIt(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		left  []int // at each look
+		stage workflows.Stage
+		says  string
+	}{
+		"all of it goes back, in time":      {[]int{400, 150, 0}, workflows.StageRolledBack, "what it had published was turned back"},
+		"a part stays":                      {[]int{400, 150, 150, 150, 150, 150}, workflows.StageStuck, "left as they are: 150 of the "},
+		"another partition was turned back": {[]int{2_000, 2_000, 2_000, 2_000, 2_000, 2_000}, workflows.StageStuck, "2000 partitions that it has published (drawbridge backfill rollback "},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			e := smooth(t, crossing("prod"))
+			e.filler = newFiller(2_000)
+			stopped := "rollback/shop/prod turned it back under tenure 9"
+			var calls atomic.Int64
+			e.filler.before = func(activities.FillInput) (activities.Filled, bool, error) {
+				if calls.Add(1) > 5 {
+					return activities.Filled{}, true, fault.Newf(fault.Conflict, "build", "shop@1.1.0", "see what is active: drawbridge history shop --env prod", "its workflow was stopped: "+stopped)
+				}
+				return activities.Filled{}, false, nil
+			}
+			looks := 0
+			e.filler.ended = func() activities.EndedFill {
+				looks++
+				return activities.EndedFill{Live: c.left[looks-1], Stopped: stopped, Turning: true}
+			}
+			s, _ := e.fillsOn(t, func(*testsuite.TestWorkflowEnvironment) {})
+			require.Equal(t, c.stage, s.Stage, s.Sentence)
+			require.Equal(t, len(c.left), looks)
+			require.Contains(t, s.Sentence, stopped)
+			require.Contains(t, s.Sentence, c.says)
+		})
+	}
 }
 
 func TestABackfillThatMayNotGoOnEndsRefused(t *testing.T) {

@@ -30,7 +30,7 @@ func (d *deployment) cross(ctx workflow.Context) error {
 	for _, step := range x.env.Steps {
 		do, ok := x.steps()[step.ID]
 		if !ok {
-			return fault.Newf(fault.Invalid, "cross", x.env.Name, "plan again with this release of drawbridge: drawbridge plan",
+			return fault.Newf(fault.Invalid, "cross", x.env.Name, "plan again with this release of drawbridge: drawbridge plan "+x.target.Release.String()+" --to "+x.env.Name,
 				fmt.Sprintf("the plan has a step %q that is not known here", step.ID))
 		}
 		if x.progress.done(step.ID) {

@@ -133,7 +133,7 @@ func TestAnInconclusiveCanaryIsPublishedWithAPersonsWordAboutThatOne(t *testing.
 func fell(reason string, cause breach.Cause) activities.Look {
 	b := breach.Breach{Check: "revenue", Cause: cause, Why: "why"}
 	if cause == breach.Run {
-		b.Workflow, b.Mend = "run/shop/prod/2026-01-05", []string{"drawbridge rollback shop --env prod --output fct_orders --partition 2026-01-05"}
+		b.Workflow, b.Mend = "run/shop/prod/2026-01-05", []string{"drawbridge rollback shop --env prod --partition 2026-01-05 --to 11 --reason TEXT"}
 	}
 	return activities.Look{Verdict: gate.Verdict{Outcome: gate.Fail, Reason: reason}, Breaches: []breach.Breach{b}}
 }
@@ -149,7 +149,7 @@ func TestOnlyTheReleasesOwnBreachTurnsItBackByItself(t *testing.T) {
 		"the release":                        {breach.Release, "rollback", false, ""},
 		"the release, where policy says ask": {breach.Release, "ask", false, "because of this release"},
 		"the release, which is the first":    {breach.Release, "rollback", true, "no release was active before"},
-		"a later run":                        {breach.Run, "rollback", false, "drawbridge rollback shop --env prod --output fct_orders --partition 2026-01-05"},
+		"a later run":                        {breach.Run, "rollback", false, "drawbridge rollback shop --env prod --partition 2026-01-05 --to 11 --reason TEXT"},
 		"nobody known":                       {breach.Unknown, "rollback", false, "not known"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -482,6 +482,9 @@ func (e *effects) bound() (control, build []conduct.Bound) {
 		}),
 		workflows.EndBackfill.Bind(func(_ context.Context, in activities.EndFillInput) (activities.EndedFill, error) {
 			e.called("EndBackfill " + in.Target.Environment)
+			if e.filler.ended != nil {
+				return e.filler.ended(), nil
+			}
 			return activities.EndedFill{Live: e.filler.live()}, nil
 		}),
 		workflows.Due.Bind(func(_ context.Context, in activities.DueInput) (activities.Due, error) {

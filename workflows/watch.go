@@ -138,7 +138,7 @@ func (x *crossing) ousted(ctx workflow.Context, by release.Tenure) error {
 	}
 	x.Tell(ctx, x.at(plan.StepWatch), fmt.Sprintf("%s is active in %s since", by.Release, x.env.Name))
 	if x.index < len(x.summary.Environments)-1 {
-		return fault.Newf(fault.Refused, "watch", x.env.Name, "deploy what is active there: drawbridge deploy "+by.Release.String(),
+		return fault.Newf(fault.Refused, "watch", x.env.Name, "deploy what is active there: drawbridge deploy "+by.Release.String()+" --to "+x.summary.Environments[len(x.summary.Environments)-1].Name,
 			by.Release.String()+" is active there since")
 	}
 	return nil

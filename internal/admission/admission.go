@@ -141,11 +141,16 @@ func unfenced(q Question, f Facts, _ gate.Approval) error {
 	return q.refuse(fault.Conflict, "its workflow was stopped: "+f.Fenced, "see what is active: drawbridge history "+q.Release.Pipeline+" --env "+q.Environment)
 }
 
+// rollback is the command that starts a turn-back here.
+func (q Question) rollback() string {
+	return "drawbridge rollback " + q.Release.Pipeline + " --env " + q.Environment + " --reason TEXT"
+}
+
 // undisturbed keeps everything but the turn-back itself away while one is open.
 func undisturbed(q Question, f Facts, _ gate.Approval) error {
 	switch {
 	case q.TurnBack && f.TurnBack != q.Tenure:
-		return q.refuse(fault.Conflict, "the turn-back has ended", "start it again: drawbridge rollback "+q.Release.Pipeline+" --env "+q.Environment)
+		return q.refuse(fault.Conflict, "the turn-back has ended", "start it again: "+q.rollback())
 	case !q.TurnBack && f.TurnBack != 0:
 		return q.refuse(fault.Conflict, fmt.Sprintf("a turn-back is open here, under tenure %d", f.TurnBack),
 			"finish it first: drawbridge rollback "+q.Release.Pipeline+" --env "+q.Environment+" --resume")
@@ -171,7 +176,7 @@ func entitled(q Question, f Facts, rule gate.Approval) error {
 	case q.What == Attest && t.Activated && f.Now.Sub(t.At) < q.Watch-q.Watch/clocks:
 		return HeldError{Reason: fmt.Sprintf("it is watched for %s, and is active since %s", q.Watch, t.At.UTC().Format(time.RFC3339))}
 	case q.TurnBack && t.Kind != release.ByTurnBack:
-		return q.refuse(fault.Refused, fmt.Sprintf("tenure %d is not a turn-back's", t.Number), "start one: drawbridge rollback "+q.Release.Pipeline+" --env "+q.Environment)
+		return q.refuse(fault.Refused, fmt.Sprintf("tenure %d is not a turn-back's", t.Number), "start one: "+q.rollback())
 	case q.TurnBack:
 		return nil
 	case t.Number == f.Active.Number:
@@ -203,7 +208,7 @@ func (q Question) opening(f Facts, rule gate.Approval) error {
 			return q.refuse(fault.Conflict, effect.Owner(f.Crossing).Workflow()+" crosses here", "run it again when that has ended: drawbridge status")
 		}
 	case release.ByTurnBack:
-		return q.refuse(fault.Refused, "only a turn-back opens this tenure", "start it: drawbridge rollback "+q.Release.Pipeline+" --env "+q.Environment)
+		return q.refuse(fault.Refused, "only a turn-back opens this tenure", "start it: "+q.rollback())
 	}
 	if q.What == Build || !rule.Required {
 		return nil
@@ -259,7 +264,7 @@ func fitting(q Question, f Facts, rule gate.Approval) error {
 		}
 		if s.To == 0 {
 			if !q.TurnBack {
-				return q.refuse(fault.Refused, slot+" would be detached", "only a turn-back detaches: drawbridge rollback")
+				return q.refuse(fault.Refused, slot+" would be detached", "only a turn-back detaches: "+q.rollback())
 			}
 			continue
 		}
@@ -272,7 +277,7 @@ func fitting(q Question, f Facts, rule gate.Approval) error {
 		case q.TurnBack && g.State == generation.Retired:
 			// It was live before, so it was admitted then.
 		case g.State == generation.Retired:
-			return q.refuse(fault.Refused, fmt.Sprintf("generation %d of %s was live before", s.To, slot), "only a turn-back goes back: drawbridge rollback")
+			return q.refuse(fault.Refused, fmt.Sprintf("generation %d of %s was live before", s.To, slot), "only a turn-back goes back: "+q.rollback())
 		case g.State != generation.Built && g.State != generation.Shadow:
 			return q.refuse(fault.Conflict, fmt.Sprintf("generation %d of %s is %s", s.To, slot, g.State), "build the partition again")
 		case g.Digest != q.Release.Digest || g.Config != q.Config:

@@ -111,7 +111,7 @@ func Compute(in Input) (Plan, error) {
 		return fault.Newf(class, "plan backfill of", name+" in "+in.Environment, hint, reason)
 	}
 	if in.Active.None() {
-		return Plan{}, refuse(fault.Refused, "deploy a release: drawbridge deploy "+name+" --to "+in.Environment, "no release is active there")
+		return Plan{}, refuse(fault.Refused, "deploy a release: drawbridge deploy "+name+"@VERSION --to "+in.Environment, "no release is active there")
 	}
 	scheme := in.Pipeline.Partition
 	if scheme.By == partition.All {

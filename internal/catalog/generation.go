@@ -246,7 +246,7 @@ func (l Ledger) Generations(ctx context.Context, q Querier, ids []int64) (map[in
 	}
 	for _, id := range ids {
 		if _, ok := found[id]; !ok {
-			return nil, fault.Newf(fault.Invalid, "read generation", fmt.Sprint(id), "drawbridge history lists the generations",
+			return nil, fault.Newf(fault.Invalid, "read generation", fmt.Sprint(id), "list those of a partition: drawbridge history PIPELINE --env ENV --output TABLE --partition P",
 				"the ledger does not know it")
 		}
 	}

@@ -7,6 +7,7 @@ import (
 
 	"drawbridge/internal/effect"
 	"drawbridge/internal/fault"
+	"drawbridge/internal/release"
 )
 
 // Hold is why nothing is published in an environment for now; its ID is 0 when nothing holds.
@@ -30,27 +31,42 @@ func readStanding(h *Hold) statement {
 		WHERE released_at IS NULL`, into: []any{&h.ID, &h.Reason, &h.By, &h.Since}}
 }
 
-// SetHold sets a hold. Where one stands already it stays as it is. The caller holds ExcludeChange, so that nothing is
-// published afterwards by who has looked before.
-func (l Ledger) SetHold(ctx context.Context, q Querier, by, reason string, asked effect.Owner) error {
-	if _, err := q.Exec(ctx, l.sql(`
+// SetHold sets a hold. Where one stands already that stays as it is, and is returned: the new one was not set. The caller holds
+// ExcludeChange, so that nothing is published afterwards by who has looked before.
+func (l Ledger) SetHold(ctx context.Context, q Querier, by, reason string, asked effect.Owner) (standing Hold, err error) {
+	tag, err := q.Exec(ctx, l.sql(`
 		INSERT INTO ledger.hold (reason, set_by, set_in)
 		VALUES ($1, $2, $3)
-		ON CONFLICT DO NOTHING`), fault.Bound(reason), fault.Bound(by), string(asked)); err != nil {
-		return fmt.Errorf("set a hold: %w", err)
+		ON CONFLICT DO NOTHING`), fault.Bound(reason), fault.Bound(by), string(asked))
+	if err != nil {
+		return Hold{}, fmt.Errorf("set a hold: %w", err)
 	}
-	return nil
+	if tag.RowsAffected() > 0 {
+		return Hold{}, nil
+	}
+	return l.Standing(ctx, q)
 }
 
-// ReleaseHold ends the hold that stands, and says whether one did. The caller holds ExcludeChange, so that none is about to be
-// taken over.
-func (l Ledger) ReleaseHold(ctx context.Context, q Querier, by string, asked effect.Owner) (stood bool, err error) {
-	tag, err := q.Exec(ctx, l.sql(`
-		UPDATE ledger.hold
-		SET released_by = $1, released_in = $2, released_at = now()
-		WHERE released_at IS NULL`), fault.Bound(by), string(asked))
-	if err != nil {
-		return false, fmt.Errorf("release the hold: %w", err)
+// ReleaseHold ends the hold that stands, and returns it; its ID is 0 where none did. The caller holds ExcludeChange, so that
+// none is about to be taken over.
+func (l Ledger) ReleaseHold(ctx context.Context, q Querier, by string, asked effect.Owner) (Hold, error) {
+	stood, err := l.Standing(ctx, q)
+	if err != nil || stood.ID == 0 {
+		return Hold{}, err
 	}
-	return tag.RowsAffected() > 0, nil
+	if _, err := q.Exec(ctx, l.sql(`
+		UPDATE ledger.hold
+		SET released_by = $2, released_in = $3, released_at = now()
+		WHERE id = $1`), stood.ID, fault.Bound(by), string(asked)); err != nil {
+		return Hold{}, fmt.Errorf("release the hold: %w", err)
+	}
+	return stood, nil
+}
+
+// Stands is the hold as others know it; nil where none stands.
+func (h Hold) Stands() *release.Hold {
+	if h.ID == 0 {
+		return nil
+	}
+	return &release.Hold{Reason: h.Reason, By: h.By, Since: h.Since.UTC()}
 }

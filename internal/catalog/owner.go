@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/jackc/pgerrcode"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"drawbridge/internal/fault"
+	"drawbridge/internal/postgres"
 )
 
 // BindEnvironment gives the ledger to the environment that first writes it; another one is fault.Refused, so that no
@@ -43,8 +45,9 @@ func readEnvironment(name *string) statement {
 }
 
 // OfEnvironment lists the schemas of the database whose ledger belongs to an environment. Only ledgers count that belong to the
-// session's own role, or to one whose rights it has: what anybody else calls a ledger could run SQL of theirs when it is read.
-func OfEnvironment(ctx context.Context, q Querier, environment string) ([]string, error) {
+// session's own role, or to one whose rights it has: what anybody else calls a ledger could run SQL of theirs when it is read. Each
+// is waited for by itself: unread are the schemas of those that somebody has locked, and why; they may be the environment's.
+func OfEnvironment(ctx context.Context, q beginner, environment string) (schemas []string, unread map[string]error, err error) {
 	rows, err := q.Query(ctx, `
 		SELECT n.nspname
 		FROM pg_namespace n
@@ -54,27 +57,42 @@ func OfEnvironment(ctx context.Context, q Querier, environment string) ([]string
 		  AND pg_has_role(c.relowner, 'USAGE')
 		ORDER BY n.nspname`, suffix)
 	if err != nil {
-		return nil, fmt.Errorf("list ledgers: %w", err)
+		return nil, nil, fmt.Errorf("list ledgers: %w", err)
 	}
 	ledgers, err := pgx.CollectRows(rows, pgx.RowTo[string])
 	if err != nil {
-		return nil, fmt.Errorf("list ledgers: %w", err)
+		return nil, nil, fmt.Errorf("list ledgers: %w", err)
 	}
-	var schemas []string
+	unread = map[string]error{}
 	for _, name := range ledgers {
 		l := Ledger{schema: name}
-		of, err := l.Environment(ctx, q)
-		if pg, ok := errors.AsType[*pgconn.PgError](err); ok && pg.Code == pgerrcode.UndefinedTable {
-			continue // dropped meanwhile
-		}
-		if err != nil {
-			return nil, err
-		}
-		if of == environment {
+		var of string
+		err := pgx.BeginTxFunc(ctx, q, postgres.ReadOnly(), func(tx pgx.Tx) (err error) {
+			if err = postgres.Bound(ctx, tx, ledgerLook); err == nil {
+				of, err = l.Environment(ctx, tx)
+			}
+			return err
+		})
+		switch pg, _ := errors.AsType[*pgconn.PgError](err); {
+		case pg != nil && pg.Code == pgerrcode.UndefinedTable: // dropped meanwhile
+		case pg != nil && (pg.Code == pgerrcode.LockNotAvailable || pg.Code == pgerrcode.QueryCanceled):
+			unread[l.of()] = err
+		case err != nil:
+			return nil, nil, err
+		case of == environment:
 			schemas = append(schemas, l.of())
 		}
 	}
-	return schemas, nil
+	return schemas, unread, nil
+}
+
+// ledgerLook bounds how long one ledger is waited for that somebody has locked.
+const ledgerLook = time.Second
+
+// beginner runs statements, and begins transactions.
+type beginner interface {
+	Querier
+	BeginTx(ctx context.Context, opts pgx.TxOptions) (pgx.Tx, error)
 }
 
 // Epoch tells this ledger from a copy of it and from one that was restored to an earlier point.

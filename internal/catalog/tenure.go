@@ -52,7 +52,7 @@ func (l Ledger) Tenure(ctx context.Context, q Querier, number int64) (release.Te
 	var t release.Tenure
 	err := l.together(ctx, q, readNumbered(number, &t))
 	if err == nil && t.Number == 0 {
-		return t, fault.Newf(fault.Invalid, "read tenure", fmt.Sprint(number), "drawbridge history lists the tenures", "the ledger does not know it")
+		return t, fault.Newf(fault.Invalid, "read tenure", fmt.Sprint(number), "list them: drawbridge history PIPELINE --env ENV", "the ledger does not know it")
 	}
 	return t, err
 }

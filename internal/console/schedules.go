@@ -28,14 +28,14 @@ func (s Screen) Schedules(all []schedule.Standing) string {
 	p.table("", rows...)
 	p.blank()
 	first := all[0]
-	flags := word(first.Pipeline) + " --env " + word(first.Environment)
+	of, in := word(first.Pipeline), word(first.Environment)
 	for _, x := range all {
 		if x.Pause != nil && x.Pause.TurnBack == "" {
 			p.next("drawbridge schedule resume " + word(x.Pipeline) + " --env " + word(x.Environment))
 			return p.String()
 		}
 	}
-	p.next("drawbridge schedule next "+flags, "drawbridge gaps "+flags)
+	p.next("drawbridge schedule next "+of+" --env "+in, "drawbridge gaps "+of+" --env "+in)
 	return p.String()
 }
 
@@ -118,8 +118,8 @@ func (s Screen) Next(x schedule.Standing, next []Next) string {
 	}
 	p.table("", rows...)
 	p.blank()
-	flags := word(x.Pipeline) + " --env " + word(x.Environment)
-	p.next("drawbridge schedule trigger "+flags, "drawbridge gaps "+flags)
+	of, in := word(x.Pipeline), word(x.Environment)
+	p.next("drawbridge schedule trigger "+of+" --env "+in, "drawbridge gaps "+of+" --env "+in)
 	return p.String()
 }
 
@@ -133,7 +133,7 @@ type SteeredSchedule struct {
 // SteeredSchedule shows what became of a schedule.
 func (s Screen) SteeredSchedule(x SteeredSchedule) string {
 	p := s.page()
-	flags := word(x.Schedule.Pipeline) + " --env " + word(x.Schedule.Environment)
+	of, in := word(x.Schedule.Pipeline), word(x.Schedule.Environment)
 	name := s.bold(schedule.ID(x.Schedule.Pipeline, x.Schedule.Environment))
 	switch {
 	case x.Schedule.Pause != nil && x.Already:
@@ -146,10 +146,10 @@ func (s Screen) SteeredSchedule(x SteeredSchedule) string {
 		p.line("%s goes on; next: %s", name, s.nextTime(x.Schedule))
 	}
 	if x.Schedule.Pause != nil {
-		p.next("drawbridge schedule resume " + flags)
+		p.next("drawbridge schedule resume " + of + " --env " + in)
 		return p.String()
 	}
-	p.next("drawbridge schedule next "+flags, "drawbridge gaps "+flags)
+	p.next("drawbridge schedule next "+of+" --env "+in, "drawbridge gaps "+of+" --env "+in)
 	return p.String()
 }
 

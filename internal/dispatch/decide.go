@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"drawbridge/internal/fault"
@@ -25,7 +26,7 @@ const (
 // Decide hands a decision to a workflow. It returns the decision with its gate and plan filled in and, where a worker
 // applied it, the gate as it is now.
 func (d *Desk) Decide(ctx context.Context, t Talk, given gate.Decision) (Delivery, gate.Decision, gate.Gate, error) {
-	full, err := address(ctx, t, given, t.plan)
+	full, err := address(ctx, t, given, t.remembered)
 	if err != nil {
 		return "", full, gate.Gate{}, err
 	}
@@ -55,8 +56,9 @@ func deliver[M, A any](ctx context.Context, m M, send func(context.Context, M) (
 }
 
 // address fills in the gate and the plan that a decision is about: as they were given, else those of the one open gate.
-// Where no worker answers, the gate has to be given, and remembered is the plan that Temporal knows even then.
-func address(ctx context.Context, c conversation, d gate.Decision, remembered func(context.Context) string) (gate.Decision, error) {
+// Where no worker answers, the gate has to be given, and remembered is what Temporal knows even then: the plan, and a gate
+// that is open.
+func address(ctx context.Context, c conversation, d gate.Decision, remembered func(context.Context) (plan, gate string)) (gate.Decision, error) {
 	s, err := c.Status(ctx)
 	if err == nil {
 		return fill(d, s.Gates)
@@ -64,12 +66,11 @@ func address(ctx context.Context, c conversation, d gate.Decision, remembered fu
 	if !silent(err) {
 		return d, err
 	}
-	if d.Plan == "" {
-		d.Plan = remembered(ctx)
-	}
+	plan, open := remembered(ctx)
+	d.Plan = cmp.Or(d.Plan, plan)
 	if d.Gate == "" {
 		return d, fault.Newf(fault.Invalid, "decide", "gate",
-			"name it: --gate GATE; or start a worker: "+StartLines(Queues(nil))[0], "no worker answers, so what is open cannot be read")
+			"name it: --gate "+cmp.Or(open, "GATE")+"; or start a worker: "+StartLines(Queues(nil))[0], "no worker answers, so what is open cannot be read")
 	}
 	return d, nil
 }
@@ -101,10 +102,12 @@ func fill(d gate.Decision, gates []gate.Gate) (gate.Decision, error) {
 		d.Plan = cmp.Or(d.Plan, open[0].Plan)
 		return d, nil
 	}
-	first := open[0]
-	hint := "choose one: --gate " + first.Name
-	if first.Plan != "" {
-		hint += " --plan " + gate.Short(first.Plan)
+	flags := make([]string, len(open))
+	for i, g := range open {
+		flags[i] = "--gate " + g.Name
+		if g.Plan != "" {
+			flags[i] += " --plan " + gate.Short(g.Plan)
+		}
 	}
-	return d, fault.Newf(fault.Invalid, "decide", "gate", hint, "several gates are open")
+	return d, fault.Newf(fault.Invalid, "decide", "gate", "say which: "+strings.Join(flags, ", or "), "several gates are open")
 }

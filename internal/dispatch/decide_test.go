@@ -99,6 +99,34 @@ func TestInterruptedDecisionIsNotLeft(t *testing.T) {
 	require.Empty(t, s.left)
 }
 
+func TestARefusedDecisionSaysWhichGatesThereAre(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		gates []gate.Gate
+		err   error
+		open  string
+		hint  string
+	}{
+		"several are open": {
+			gates: []gate.Gate{{Name: "approval-prod", Plan: "sha256:0123456789abcdef"}, {Name: "watch-staging"}},
+			hint:  "say which: --gate approval-prod --plan 0123456789ab, or --gate watch-staging",
+		},
+		"no worker answers, and the server knows one": {err: serviceerror.NewDeadlineExceeded("no worker"), open: "approval-prod", hint: "name it: --gate approval-prod; or start a worker: "},
+		"no worker answers, and nobody knows one":     {err: serviceerror.NewDeadlineExceeded("no worker"), hint: "name it: --gate GATE; or start a worker: "},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := &script{status: func(context.Context) (workflows.Status, error) {
+				return workflows.Status{Header: conduct.Header{Gates: tc.gates}}, tc.err
+			}}
+			_, err := address(t.Context(), s, gate.Decision{}, func(context.Context) (string, string) { return "", tc.open })
+			refused, ok := errors.AsType[*fault.Error](err)
+			require.True(t, ok)
+			require.Contains(t, refused.Hint, tc.hint)
+		})
+	}
+}
+
 func TestDecisionNamesTheOpenGate(t *testing.T) {
 	t.Parallel()
 	old := gate.Gate{Name: "approval-staging", Plan: "p1", Decided: gate.Approve}
@@ -131,7 +159,7 @@ func TestDecisionNamesTheOpenGate(t *testing.T) {
 			s := &script{status: func(context.Context) (workflows.Status, error) {
 				return workflows.Status{Header: conduct.Header{Gates: tc.gates}}, tc.err
 			}}
-			got, err := address(t.Context(), s, tc.given, func(context.Context) string { return tc.memo })
+			got, err := address(t.Context(), s, tc.given, func(context.Context) (string, string) { return tc.memo, "approval-prod" })
 			require.Equal(t, tc.class, fault.ClassOf(err))
 			if tc.class == "" {
 				require.NoError(t, err)

@@ -167,5 +167,5 @@ func (d *Desk) Replace(ctx context.Context, environment string) (bool, error) {
 	if err == nil || ctx.Err() != nil {
 		return false, context.Cause(ctx)
 	}
-	return true, t.client.TerminateWorkflow(ctx, t.ID, "", "it does not answer: drawbridge doctor replaces it")
+	return true, t.client.TerminateWorkflow(ctx, t.ID, "", "it does not answer, and doctor replaces it")
 }

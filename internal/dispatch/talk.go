@@ -137,13 +137,15 @@ func shorten(text string, limit int) string {
 	return string([]rune(text)[:limit-1]) + "…"
 }
 
-// plan is the plan digest that the workflow was started with, as the server keeps it; empty where it has none.
-func (t Talk) plan(ctx context.Context) string {
+// remembered is what the server keeps of a workflow without any worker: the plan digest that it was started with, and a gate that
+// is open; empty where it has none.
+func (t Talk) remembered(ctx context.Context) (plan, gate string) {
 	ctx, cancel := context.WithTimeout(ctx, queryTimeout)
 	defer cancel()
 	d, err := t.client.DescribeWorkflow(ctx, t.ID, t.Run)
 	if err != nil {
-		return ""
+		return "", ""
 	}
-	return texts(d.Memo)["plan"]
+	gate, _ = d.TypedSearchAttributes.GetKeyword(temporal.NewSearchAttributeKeyKeyword(workflows.GateAttribute))
+	return texts(d.Memo)["plan"], gate
 }

@@ -75,7 +75,7 @@ func TestAnInnocentReleaseIsNotTurnedBackForALaterRun(t *testing.T) {
 	_, command, named := strings.Cut(g.Question, "drawbridge rollback")
 	require.True(t, named, g.Question)
 	command, _, _ = strings.Cut("drawbridge rollback"+command, ";")
-	require.Contains(t, command, "--output orders --partition "+middleDay)
+	require.Contains(t, command, "--env dev --partition "+middleDay)
 	words := strings.Fields(strings.TrimSpace(command))
 	w.cli(0, words[1:]...)
 	w.await("the check to hold again, and the question to be withdrawn", func() bool { return w.verdictOf(shop, "watch").Outcome == gate.Pass })

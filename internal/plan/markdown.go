@@ -213,7 +213,7 @@ func (d *document) rollback() {
 	d.table([]string{"Environment", "Back to", "Until", "By hand"}, func(e Environment) []string {
 		return []string{
 			prose(e.Name), prose(versionText(e.Rollback.To)), durationText(e.Rollback.Horizon) + " after the publish",
-			code(fmt.Sprintf("drawbridge rollback %s --env %s", d.plan.Release.Pipeline, e.Name)),
+			code(fmt.Sprintf("drawbridge rollback %s --env %s --reason TEXT", d.plan.Release.Pipeline, e.Name)),
 		}
 	})
 	d.perEnvironment("Steps", func(e Environment) []string { return e.Rollback.Steps }, "")

@@ -133,7 +133,7 @@ func (c crossing) schemaProblems(change SchemaChange) []Problem {
 		case found.Kind == generation.Plain:
 			p.Text, p.Remedy = conflict, "give the output another name, or rename the table that is there"
 		case len(found.Candidate) == 0:
-			p.Text, p.Remedy = conflict, "drawbridge validate "+c.pipeline.Name+" says what its SQL cannot do there"
+			p.Text, p.Remedy = conflict, "see what its SQL cannot do there: drawbridge validate DIR"
 		default:
 			p.Text = conflict + ": this needs a migration, which is not supported yet"
 			p.Remedy = "cast it to the type that the column has, such as (total * 1.1)::numeric(12,2), where the values fit; else keep the column as it is and add one under another name"

@@ -190,11 +190,11 @@ func planCommand(p Plan) string {
 	if _, _, try := release.CutTry(p.Release.Version); try { // what is mended is its folder
 		what = "DIR"
 	}
-	command := "drawbridge plan " + what
+	to := "ENV"
 	if n := len(p.Environments); n > 0 {
-		command += " --to " + p.Environments[n-1].Name
+		to = p.Environments[n-1].Name
 	}
-	return command
+	return "drawbridge plan " + what + " --to " + to
 }
 
 // verb is a count with the verb that agrees with it.

@@ -108,7 +108,7 @@ func classify(op, object string, err error, describe func(*pgconn.PgError) strin
 	reason := errors.New(describe(pg))
 	switch code := pg.Code; {
 	case code == pgerrcode.InsufficientPrivilege || code[:2] == "28":
-		return fault.New(fault.Refused, op, object, "drawbridge setup --env E --print shows the rights that its role needs", reason)
+		return fault.New(fault.Refused, op, object, "see the rights that its role needs: drawbridge setup --env ENV --print", reason)
 	case code == pgerrcode.ReadOnlySQLTransaction:
 		return fault.New(fault.Invalid, op, object, "a SELECT of a check must not write", reason)
 	case code == pgerrcode.ObjectNotInPrerequisiteState:

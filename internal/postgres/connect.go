@@ -48,7 +48,7 @@ func connectFault(op, object string, err error) error {
 		case code == pgerrcode.InvalidCatalogName:
 			return refuse("the server has no such database (SQLSTATE "+code+")", "correct the connection's url in the environment's policy")
 		case code == pgerrcode.InsufficientPrivilege:
-			return refuse("the login may not use the database (SQLSTATE "+code+")", "drawbridge setup --env E --print shows the rights that it needs")
+			return refuse("the login may not use the database (SQLSTATE "+code+")", "see the rights that it needs: drawbridge setup --env ENV --print")
 		case code == pgerrcode.CannotConnectNow:
 			return pass("the server is starting, or stopping (SQLSTATE " + code + ")")
 		case code == pgerrcode.TooManyConnections:

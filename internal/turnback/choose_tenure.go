@@ -30,7 +30,7 @@ func Choose(tenures []release.Tenure, active int64, to string) (release.Tenure, 
 	}
 	slices.SortFunc(was, func(a, b release.Tenure) int { return cmp.Compare(b.Number, a.Number) })
 	refuse := func(reason string) (release.Tenure, error) {
-		hint := "deploy a release: drawbridge deploy"
+		hint := "deploy a release: drawbridge deploy PIPELINE@VERSION --to ENV"
 		if len(was) > 0 {
 			hint = "say which with --to NUMBER: " + list(was)
 		}
@@ -62,6 +62,22 @@ func Choose(tenures []release.Tenure, active int64, to string) (release.Tenure, 
 		}
 	}
 	return found[0], nil
+}
+
+// Forward says that a tenure lies above what is active: what it brought was turned back since, so to go there again turns nothing
+// back. Turn-backs count as what they went back to.
+func Forward(tenures []release.Tenure, active, to int64) bool {
+	back := map[int64]release.Tenure{}
+	for _, t := range tenures {
+		back[t.Number] = t
+	}
+	brought := func(number int64) int64 {
+		for back[number].Kind == release.ByTurnBack && back[number].Back < number {
+			number = back[number].Back
+		}
+		return number
+	}
+	return brought(to) > brought(active)
 }
 
 // previous is the tenure before the active one.

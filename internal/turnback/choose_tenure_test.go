@@ -97,3 +97,36 @@ func TestChoose(t *testing.T) {
 		})
 	}
 }
+
+func TestWhatWasTurnedBackLiesForward(t *testing.T) {
+	t.Parallel()
+	at := func(number, back int64) release.Tenure {
+		kind := release.ByDeployment
+		if back >= 0 {
+			kind = release.ByTurnBack
+		}
+		return release.Tenure{Number: number, Kind: kind, Back: max(back, 0), Activated: true}
+	}
+	// 1 and 2 were deployed; 3 went back to 1, 4 is one partition of that; 5 went to 2 again, 6 took all away.
+	tenures := []release.Tenure{at(1, -1), at(2, -1), at(3, 1), at(4, 3), at(5, 2), at(6, 0)}
+	for name, c := range map[string]struct {
+		active, to int64
+		forward    bool
+	}{
+		"to the one before":                        {2, 1, false},
+		"to the same":                              {2, 2, false},
+		"to the same after a rollback":             {3, 1, false},
+		"to what was turned back":                  {3, 2, true},
+		"after a partition of it":                  {4, 2, true},
+		"what a partition's turn-back went from":   {4, 3, false},
+		"back again":                               {5, 1, false},
+		"by the number of a turn-back":             {5, 3, false},
+		"forward by the number of a turn-back":     {4, 5, true},
+		"when nothing is active, all lies forward": {6, 1, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			require.Equal(t, c.forward, turnback.Forward(tenures, c.active, c.to))
+		})
+	}
+}

@@ -66,6 +66,13 @@ func (d Decision) Open() bool {
 	return false
 }
 
+func (d *Decision) add(it Item) {
+	d.Items = append(d.Items, it)
+	if it.Action.strength() > d.Action.strength() {
+		d.Action = it.Action
+	}
+}
+
 // Decide says what turning back one partition takes; slots are all outputs that the ledger knows there. One rebuild
 // rebuilds all outputs that the target's release has, so that they are of one release and of one time; what is left, and
 // what a person detached, is not touched by that.
@@ -75,10 +82,7 @@ func Decide(f Facts, key partition.Key, slots []Slot) Decision {
 	for _, s := range slots {
 		it := view{Facts: f, path: p, Slot: s, all: key == partition.AllKey}.decide()
 		it.Output, it.From = s.Output, s.Live
-		d.Items = append(d.Items, it)
-		if it.Action.strength() > d.Action.strength() {
-			d.Action = it.Action
-		}
+		d.add(it)
 	}
 	if d.Action != Rebuild {
 		return d

@@ -20,7 +20,8 @@ type Request struct {
 	// ended as stuck.
 	Resume bool `json:"resume,omitempty"`
 	// Output and Partition narrow to one output's partition; then Generation names the one to go back to, 0 the last good one.
-	// Partition without Output narrows to all outputs of it, which can only be taken away.
+	// Partition without Output narrows to all outputs of it: they go back together to what was live when Generation was, or to
+	// Nothing.
 	Output     string        `json:"output,omitempty"`
 	Partition  partition.Key `json:"partition,omitempty"`
 	Generation int64         `json:"generation,omitempty"`
@@ -29,16 +30,18 @@ type Request struct {
 	// Detach detaches outputs that the target's release does not have; else they stay, and are listed.
 	Detach bool `json:"detach,omitempty"`
 	// ByPerson says that a person asked: only then is a first release taken away.
-	ByPerson bool   `json:"by_person,omitempty"`
-	By       string `json:"by"`
-	Reason   string `json:"reason"`
+	ByPerson bool `json:"by_person,omitempty"`
+	// Guarded says that the environment lets changes in by an approval only. It is the environment's word, never the caller's.
+	Guarded bool   `json:"-"`
+	By      string `json:"by"`
+	Reason  string `json:"reason"`
 }
 
 // Single says that one partition goes back, and the release stays.
 func (r Request) Single() bool { return r.Output != "" || r.Partition != "" }
 
-// TakesAway says that all outputs of one partition are taken away.
-func (r Request) TakesAway() bool { return r.Output == "" && r.Partition != "" }
+// Whole says that all outputs of one partition go back together.
+func (r Request) Whole() bool { return r.Output == "" && r.Partition != "" }
 
 // State is where a turn-back is.
 type State string

@@ -123,6 +123,14 @@ func (w *Warehouse) Filled(ctx context.Context, owner effect.Owner) (int, error)
 	return n, postgres.Classify("count what was published by", owner.Workflow(), err)
 }
 
+// Stopped is why a workflow is fenced, empty where it is not, and whether a turn-back of the pipeline is open.
+func (w *Warehouse) Stopped(ctx context.Context, pipeline string, owner effect.Owner) (why string, turning bool, err error) {
+	if why, err = w.ledger.Fenced(ctx, w.pool, string(owner)); err == nil {
+		_, turning, err = w.ledger.OpenTurnBack(ctx, w.pool, pipeline)
+	}
+	return why, turning, postgres.Classify("look at what stopped", owner.Workflow(), err)
+}
+
 func standing(b catalog.Backfill) backfill.Open {
 	return backfill.Open{Owner: effect.Owner(b.Owner), Plan: b.Plan, Tenure: b.Tenure, First: b.First, Last: b.Last, Asks: b.Asks, Ended: b.Ended}
 }

@@ -40,12 +40,12 @@ func (w *Warehouse) Compare(ctx context.Context, in Comparison) (canary.Diff, er
 	}
 	for _, g := range both {
 		if g.Child == 0 || g.Output != in.Output {
-			return canary.Diff{}, fault.Newf(fault.Conflict, "compare", object, "drawbridge history lists the generations that are kept",
+			return canary.Diff{}, fault.Newf(fault.Conflict, "compare", object, "list those that are kept: drawbridge history PIPELINE --env ENV --output "+in.Output+" --partition "+string(g.Partition),
 				fmt.Sprintf("generation %d is %s, of %s", g.ID, g.State, g.Output))
 		}
 	}
 	if why := unpaired(in, both[in.Baseline], both[in.Candidate]); why != "" {
-		return canary.Diff{}, fault.Newf(fault.Conflict, "compare", object, "deploy again: drawbridge deploy", why)
+		return canary.Diff{}, fault.Newf(fault.Conflict, "compare", object, "deploy again: drawbridge deploy PIPELINE@VERSION --to ENV", why)
 	}
 	side := func(g catalog.Generation) canary.Side {
 		return canary.Side{Relation: w.names.child(g.ID), Columns: checkColumns(g.Columns)}

@@ -152,7 +152,7 @@ func TestAPublishLooksAgainWhenItHasItsLocks(t *testing.T) {
 		"a hold was set": {
 			meanwhile: func(t *testing.T, b *bundle) {
 				t.Helper()
-				require.NoError(t, b.Hold(t.Context(), anew(workflow("hold/prod/1")), "ann", "quarter end"))
+				b.hold(t, anew(workflow("hold/prod/1")), "ann", "quarter end")
 			},
 			says: "quarter end",
 		},
@@ -256,22 +256,42 @@ func TestAPublishLooksAgainWhenItHasItsLocks(t *testing.T) {
 	}
 }
 
+func (b *bundle) hold(t *testing.T, key effect.Key, by, reason string) *release.Hold {
+	t.Helper()
+	standing, err := b.Hold(t.Context(), key, by, reason)
+	require.NoError(t, err)
+	return standing
+}
+
 func TestAHoldEndsWhenAPersonReleasesIt(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	b.orders("2026-01-01", 10, 1)
 	held := b.patient(b.swaps(t, mart("1.0.0"), "2026-01-01")...)
-	require.Equal(t, fault.Invalid, fault.ClassOf(b.Hold(t.Context(), anew(workflow("hold/prod/1")), "ann", "")))
-	require.NoError(t, b.Hold(t.Context(), anew(workflow("hold/prod/1")), "ann", "quarter end"))
-	require.NoError(t, b.Hold(t.Context(), anew(workflow("hold/prod/1")), "ben", "lunch"), "the one that stands stays")
+	_, err := b.Hold(t.Context(), anew(workflow("hold/prod/1")), "ann", "")
+	require.Equal(t, fault.Invalid, fault.ClassOf(err))
+	first := anew(workflow("hold/prod/1"))
+	for range 2 { // twice is once: it does not meet itself
+		require.Nil(t, b.hold(t, first, "ann", "quarter end"))
+	}
+	stood := b.hold(t, anew(workflow("hold/prod/1")), "ben", "lunch")
+	require.NotNil(t, stood, "the one that stands stays, and is told")
+	require.Equal(t, []string{"ann", "quarter end"}, []string{stood.By, stood.Reason})
+	require.NotZero(t, stood.Since)
 	result, err := b.attempt(t.Context(), held, beat)
 	require.NoError(t, err)
 	require.False(t, result.Done)
 	require.Contains(t, result.Why, "quarter end (set by ann)")
+	free := anew(workflow("hold/prod/2"))
 	for range 2 { // twice is once
-		_, err := b.ReleaseHold(t.Context(), anew(workflow("hold/prod/2")), "ann")
+		released, err := b.ReleaseHold(t.Context(), free, "ann")
 		require.NoError(t, err)
+		require.Equal(t, stood.Reason, released.Reason)
+		require.WithinDuration(t, stood.Since, released.Since, 0)
 	}
+	released, err := b.ReleaseHold(t.Context(), anew(workflow("hold/prod/2")), "ann")
+	require.NoError(t, err)
+	require.Nil(t, released, "none stood any more")
 	b.done(t, held)
 }
 
@@ -281,17 +301,17 @@ func TestAStoppedAttemptEntersWatchesAndHoldsNothingAgain(t *testing.T) {
 	b := setup(t)
 	owner := workflow("deploy/shop/late")
 	hold, enter, watch := anew(workflow("hold/prod/1")), anew(owner), anew(owner)
-	require.NoError(t, b.Hold(t.Context(), hold, "ann", "quarter end"))
+	b.hold(t, hold, "ann", "quarter end")
 	stood, err := b.ReleaseHold(t.Context(), anew(workflow("hold/prod/2")), "ann")
 	require.NoError(t, err)
-	require.True(t, stood)
+	require.NotNil(t, stood)
 	require.NoError(t, b.Leave(t.Context(), "shop", string(b.owner)))
 	first, err := b.Enter(t.Context(), deployment(owner, "1.1.0"), enter, outputs(), false)
 	require.NoError(t, err)
 	require.NoError(t, b.Watch(t.Context(), "shop", watch, time.Hour))
 	require.NoError(t, b.Leave(t.Context(), "shop", string(owner)))
 
-	require.NoError(t, b.Hold(t.Context(), hold, "ann", "quarter end"))
+	b.hold(t, hold, "ann", "quarter end")
 	again, err := b.Enter(t.Context(), deployment(owner, "1.1.0"), enter, outputs(), false)
 	require.NoError(t, err)
 	require.Equal(t, first.Number, again.Number)
@@ -352,7 +372,8 @@ func TestAHoldWaitsForWhoeverHasLookedBefore(t *testing.T) {
 		20*time.Second, 10*time.Millisecond, "the publish to come to its commit")
 	held := make(chan error, 1)
 	go func() {
-		held <- b.Hold(context.WithoutCancel(t.Context()), anew(workflow("hold/prod/1")), "ann", "quarter end")
+		_, err := b.Hold(context.WithoutCancel(t.Context()), anew(workflow("hold/prod/1")), "ann", "quarter end")
+		held <- err
 	}()
 	isWaiting := waiting(`locktype = 'relation' AND relation = to_regclass($1)::oid`, b.db.Schema+"__ledger.change")
 	require.Eventually(t, func() bool { return len(held) > 0 || isWaiting() }, 20*time.Second, 10*time.Millisecond)
@@ -410,7 +431,7 @@ func TestATableGetsNoColumnWhileAHoldStands(t *testing.T) {
 	case r := <-ended:
 		require.Fail(t, "it did not wait", "%+v", r)
 	}
-	require.NoError(t, b.Hold(t.Context(), anew(workflow("hold/prod/1")), "ann", "quarter end"))
+	b.hold(t, anew(workflow("hold/prod/1")), "ann", "quarter end")
 	require.NoError(t, reader.Rollback(t.Context()))
 	r := <-ended
 	require.False(t, r.Done)
@@ -447,19 +468,31 @@ func TestTheLedgersOfAnEnvironmentAreThoseOfOurOwnThatSaySo(t *testing.T) {
 		GRANT USAGE ON SCHEMA %[1]s TO PUBLIC;
 		GRANT SELECT ON %[1]s.environment TO PUBLIC`, forged, author, mine))
 	require.NoError(t, err)
-	found, err := warehouse.Ledgers(t.Context(), pool, mine)
+	found, _, err := warehouse.Ledgers(t.Context(), pool, mine)
 	require.NoError(t, err)
 	require.Equal(t, []string{b.db.Schema}, found)
 	other := open(t, testdb.New(t)) // whose nobody is yet
 	require.NoError(t, other.EnsureLedger(t.Context()))
-	found, err = warehouse.Ledgers(t.Context(), pool, mine)
+	found, _, err = warehouse.Ledgers(t.Context(), pool, mine)
 	require.NoError(t, err)
 	require.NotContains(t, found, other.Schema())
 	none := func(context.Context) (*release.Hold, error) { return nil, nil }
 	require.NoError(t, other.Join(t.Context(), anew(workflow("deploy/shop/1"), mine), none))
-	found, err = warehouse.Ledgers(t.Context(), pool, mine)
+	found, _, err = warehouse.Ledgers(t.Context(), pool, mine)
 	require.NoError(t, err)
 	require.ElementsMatch(t, []string{b.db.Schema, other.Schema()}, found)
+
+	// One that somebody has locked has its own time, and is named; the others say.
+	lock, err := b.db.Pool.Begin(t.Context())
+	require.NoError(t, err)
+	defer func() { _ = lock.Rollback(context.WithoutCancel(t.Context())) }()
+	_, err = lock.Exec(t.Context(), `LOCK TABLE `+b.db.Schema+`__ledger.environment`)
+	require.NoError(t, err)
+	found, unread, err := warehouse.Ledgers(t.Context(), pool, mine)
+	require.NoError(t, err)
+	require.Equal(t, []string{other.Schema()}, found)
+	require.ErrorContains(t, unread[b.db.Schema], "its ledger is locked")
+	require.NoError(t, lock.Rollback(t.Context()))
 	require.Equal(t, fault.Refused, fault.ClassOf(other.Join(t.Context(), anew(workflow("deploy/shop/1"), "another"), none)))
 }
 
@@ -474,13 +507,16 @@ func TestALedgerJoinsAndHoldsOneAfterTheOther(t *testing.T) {
 		holds bool
 	}{
 		"what it takes over is released by who comes meanwhile": {found: there, do: func(ctx context.Context, w *warehouse.Warehouse, key effect.Key) (bool, error) {
-			return w.ReleaseHold(ctx, key, "ben")
+			released, err := w.ReleaseHold(ctx, key, "ben")
+			return released != nil, err
 		}},
 		"a hold that is set meanwhile stands": {do: func(ctx context.Context, w *warehouse.Warehouse, key effect.Key) (bool, error) {
-			return true, w.Hold(ctx, key, "ben", "lunch")
+			_, err := w.Hold(ctx, key, "ben", "lunch")
+			return true, err
 		}, holds: true},
 		"one that is set twice is one": {found: there, do: func(ctx context.Context, w *warehouse.Warehouse, key effect.Key) (bool, error) {
-			return true, w.Hold(ctx, key, "ben", "lunch")
+			_, err := w.Hold(ctx, key, "ben", "lunch")
+			return true, err
 		}, holds: true},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -497,7 +533,7 @@ func TestALedgerJoinsAndHoldsOneAfterTheOther(t *testing.T) {
 			looks := 0
 			elsewhere := func(ctx context.Context) (*release.Hold, error) {
 				looks++
-				listed, err := warehouse.Ledgers(ctx, pool, mine)
+				listed, _, err := warehouse.Ledgers(ctx, pool, mine)
 				require.NoError(t, err)
 				require.Equal(t, []string{db.Schema}, listed)
 				go func() {

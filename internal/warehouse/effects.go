@@ -160,9 +160,7 @@ func (w *Warehouse) Standing(ctx context.Context) (release.Standing, error) {
 		if err != nil {
 			return err
 		}
-		if hold.ID != 0 {
-			out.Hold = &release.Hold{Reason: hold.Reason, By: hold.By, Since: hold.Since}
-		}
+		out.Hold = hold.Stands()
 		out.Pipelines, err = w.ledger.Pipelines(ctx, tx)
 		return err
 	})
@@ -184,7 +182,8 @@ func (w *Warehouse) Join(ctx context.Context, key effect.Key, elsewhere func(con
 		if err != nil || hold == nil {
 			return struct{}{}, err
 		}
-		return struct{}{}, w.ledger.SetHold(ctx, tx, hold.By, hold.Reason, key.Owner)
+		_, err = w.ledger.SetHold(ctx, tx, hold.By, hold.Reason, key.Owner)
+		return struct{}{}, err
 	})
 	return postgres.Classify("join", w.names.schema, err)
 }
@@ -192,38 +191,41 @@ func (w *Warehouse) Join(ctx context.Context, key effect.Key, elsewhere func(con
 // Hold sets a hold in the ledger of an environment; while it stands nothing is published but what turns back, and when it
 // returns nothing is under way that has not seen it. A ledger of another environment is fault.Refused.
 //
-// It happens once under its key: a call that comes back when the hold was released sets none again.
-func (w *Warehouse) Hold(ctx context.Context, key effect.Key, by, reason string) error {
+// Where one stands already that stays, and is returned. It happens once under its key: a call that comes back when the hold was
+// released sets none again.
+func (w *Warehouse) Hold(ctx context.Context, key effect.Key, by, reason string) (standing *release.Hold, err error) {
 	if reason == "" || by == "" {
-		return fault.Newf(fault.Invalid, "hold", w.names.schema, "say who and why: --as NAME --reason TEXT", "a hold names a person and a reason")
+		return nil, fault.Newf(fault.Invalid, "hold", w.names.schema, "say who and why: --as NAME --reason TEXT", "a hold names a person and a reason")
 	}
 	if err := w.EnsureLedger(ctx); err != nil {
-		return err
+		return nil, err
 	}
-	_, err := settle(ctx, w, key, "hold", func(tx pgx.Tx) (struct{}, error) {
+	standing, err = settle(ctx, w, key, "hold", func(tx pgx.Tx) (*release.Hold, error) {
 		if err := w.ledger.BindEnvironment(ctx, tx, key.Environment); err != nil {
-			return struct{}{}, err
+			return nil, err
 		}
 		if err := w.ledger.ExcludeChange(ctx, tx); err != nil {
-			return struct{}{}, err
+			return nil, err
 		}
-		return struct{}{}, w.ledger.SetHold(ctx, tx, by, reason, key.Owner)
+		hold, err := w.ledger.SetHold(ctx, tx, by, reason, key.Owner)
+		return hold.Stands(), err
 	})
-	return postgres.Classify("hold", w.names.schema, err)
+	return standing, postgres.Classify("hold", w.names.schema, err)
 }
 
-// ReleaseHold ends the hold, once under its key, and says whether one stood. Where none does, and where there is no ledger, it
-// changes nothing.
-func (w *Warehouse) ReleaseHold(ctx context.Context, key effect.Key, by string) (stood bool, err error) {
+// ReleaseHold ends the hold, once under its key, and returns it. Where none stands, and where there is no ledger, it changes
+// nothing, and returns nil.
+func (w *Warehouse) ReleaseHold(ctx context.Context, key effect.Key, by string) (stood *release.Hold, err error) {
 	version, err := w.ledger.Version(ctx, w.pool)
 	if err != nil || version == 0 {
-		return false, postgres.Classify("release hold of", w.names.schema, err)
+		return nil, postgres.Classify("release hold of", w.names.schema, err)
 	}
-	stood, err = settle(ctx, w, key, "release hold", func(tx pgx.Tx) (bool, error) {
+	stood, err = settle(ctx, w, key, "release hold", func(tx pgx.Tx) (*release.Hold, error) {
 		if err := w.ledger.ExcludeChange(ctx, tx); err != nil { // who joins may be about to take one over
-			return false, err
+			return nil, err
 		}
-		return w.ledger.ReleaseHold(ctx, tx, by, key.Owner)
+		hold, err := w.ledger.ReleaseHold(ctx, tx, by, key.Owner)
+		return hold.Stands(), err
 	})
 	return stood, postgres.Classify("release hold of", w.names.schema, err)
 }

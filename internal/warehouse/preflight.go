@@ -161,7 +161,7 @@ func sharedRole(ctx context.Context, in inspection) ([]plan.Problem, error) {
 	return []plan.Problem{{
 		Rule: "shared-role", Object: in.w.names.schema,
 		Text:   "the same role owns other environments of this database: " + some(others),
-		Remedy: "give each environment a role of its own: drawbridge setup --env E --print",
+		Remedy: "give each environment a role of its own: drawbridge setup --env ENV --print",
 	}}, nil
 }
 

@@ -16,7 +16,7 @@ func trustedAuthors(_ context.Context, in inspection) ([]plan.Problem, error) {
 	return []plan.Problem{{
 		Rule: "trusted-authors", Object: in.w.names.schema,
 		Text:   "authors of pipelines are trusted here: their SQL runs under the worker's own login, which writes the ledger",
-		Remedy: "give the connection an author in the environment's policy: drawbridge setup --env E --print makes the role",
+		Remedy: "give the connection an author in the environment's policy: its role is made by: drawbridge setup --env ENV --print",
 	}}, nil
 }
 

@@ -138,7 +138,7 @@ func (p *publication) publishable(s generation.Swap, g catalog.Generation) error
 	conflict := func(reason, hint string) error { return fault.Newf(fault.Conflict, "publish", object, hint, reason) }
 	switch {
 	case g.Output != s.Output || g.Partition != s.Partition:
-		return fault.Newf(fault.Invalid, "publish", object, "drawbridge history lists the generations of a partition",
+		return fault.Newf(fault.Invalid, "publish", object, "list those of the partition: drawbridge history PIPELINE --env ENV --output "+s.Output+" --partition "+string(s.Partition),
 			fmt.Sprintf("it is of %s %s", g.Output, g.Partition))
 	case g.Control:
 		return fault.Newf(fault.Refused, "publish", object, "build the partition with the release that you want", "it is a control, built only to be compared with")
@@ -149,7 +149,7 @@ func (p *publication) publishable(s generation.Swap, g catalog.Generation) error
 	case g.State == generation.Rejected:
 		return conflict("it was rejected: "+g.Reason, "run the partition again")
 	case g.State != generation.Built && g.State != generation.Shadow:
-		return conflict("it is "+string(g.State), "plan again: drawbridge status shows what is live")
+		return conflict("it is "+string(g.State), "plan again; what is live: drawbridge history PIPELINE --env ENV")
 	}
 	return nil
 }

@@ -243,7 +243,7 @@ func (p *publication) compareAndSwap(ctx context.Context, tx pgx.Tx) error {
 	for id, g := range locked {
 		if was := p.generations[id]; g.State != was.State || g.Child != was.Child || g.Shadow != was.Shadow {
 			return fault.Newf(fault.Conflict, "publish", fmt.Sprintf("generation %d of %s %s", id, g.Output, g.Partition),
-				"plan again: drawbridge status shows what is live", fmt.Sprintf("it was %s and is %s now", was.State, g.State))
+				"plan again; what is live: drawbridge history PIPELINE --env ENV", fmt.Sprintf("it was %s and is %s now", was.State, g.State))
 		}
 	}
 	return nil

@@ -2,6 +2,7 @@ package warehouse
 
 import (
 	"context"
+	"fmt"
 
 	"drawbridge/internal/catalog"
 	"drawbridge/internal/postgres"
@@ -52,10 +53,14 @@ func On(pool *postgres.Pool, schema string, read ...string) (*Warehouse, error) 
 // object is what errors call a warehouse.
 func object(schema string) string { return "warehouse " + schema }
 
-// Ledgers lists the schemas of a database whose ledger belongs to an environment and is the login's own.
-func Ledgers(ctx context.Context, pool *postgres.Pool, environment string) ([]string, error) {
-	schemas, err := catalog.OfEnvironment(ctx, pool, environment)
-	return schemas, postgres.Classify("look for ledgers of", environment, err)
+// Ledgers lists the schemas of a database whose ledger belongs to an environment and is the login's own; unread are those that do not
+// say, and why.
+func Ledgers(ctx context.Context, pool *postgres.Pool, environment string) (schemas []string, unread map[string]error, err error) {
+	schemas, unread, err = catalog.OfEnvironment(ctx, pool, environment)
+	for schema, why := range unread {
+		unread[schema] = fmt.Errorf("its ledger is locked, and does not say whose it is: %w", postgres.Classify("look at", schema, why))
+	}
+	return schemas, unread, postgres.Classify("look for ledgers of", environment, err)
 }
 
 // Close waits for the sessions in use, and closes all, also those that other schemas share.

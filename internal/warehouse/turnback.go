@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
 
@@ -175,6 +176,9 @@ func resumes(open turnback.TurnBack, req turnback.Request) error {
 	} else {
 		same = same && have.Owner == req.Owner
 	}
+	if req.Single() {
+		same = same && (req.To == turnback.Nothing) == (have.Generation == 0) && (req.Generation == 0 || req.Generation == have.Generation)
+	}
 	switch {
 	case !same || req.To == "" || req.Single():
 	case req.To == turnback.Nothing:
@@ -190,7 +194,7 @@ func resumes(open turnback.TurnBack, req turnback.Request) error {
 	if have.Owner != "" {
 		what = "of " + effect.Owner(have.Owner).Workflow()
 	}
-	return fault.Newf(fault.Conflict, "turn back", req.Pipeline, "finish that one first: the same command again, or drawbridge recover",
+	return fault.Newf(fault.Conflict, "turn back", req.Pipeline, "finish that one first: drawbridge rollback "+req.Pipeline+" --env ENV --resume",
 		fmt.Sprintf("another turn-back is open here, %s, since tenure %d", what, open.Tenure.Number))
 }
 
@@ -210,10 +214,10 @@ func (w *Warehouse) planTurnBack(ctx context.Context, q catalog.Querier, req tur
 	switch {
 	case req.Workflow != "" && req.Owner == "":
 		return b, false, nil
-	case req.Single() && req.TakesAway() != (req.To == turnback.Nothing):
+	case req.Output != "" && req.To == turnback.Nothing:
 		return b, false, fault.Newf(fault.Refused, "roll back", string(req.Partition), "leave --output out: --partition "+string(req.Partition)+" --to "+turnback.Nothing,
-			"the outputs of a partition are taken away together, and go back one by one")
-	case req.TakesAway():
+			"the outputs of a partition are taken away together")
+	case req.Whole() && req.To == turnback.Nothing:
 		if err := w.there(ctx, q, req); err != nil {
 			return b, false, err
 		}
@@ -239,11 +243,34 @@ func (w *Warehouse) planTurnBack(ctx context.Context, q catalog.Querier, req tur
 		if to, err = w.choose(ctx, q, tenures, active, req); err != nil {
 			return b, false, err
 		}
+		if turnback.Forward(tenures, active.Number, to.Number) {
+			if err := w.letIn(ctx, q, req, to); err != nil {
+				return b, false, err
+			}
+		}
 		b.Target = to.Number
 	}
 	b.Tenure = release.Tenure{Release: to.Release, Config: to.Config, Kind: release.ByTurnBack, By: req.By, Reason: req.Reason, Back: to.Number}
 	b.Tenure.Release.Pipeline = req.Pipeline
 	return b, true, nil
+}
+
+// letIn holds what goes forward, to a release that was turned back, to what a change is held to: no hold stands, and no approval is
+// wanted.
+func (w *Warehouse) letIn(ctx context.Context, q catalog.Querier, req turnback.Request, to release.Tenure) error {
+	refuse := func(hint, reason string) error {
+		return fault.Newf(fault.Refused, "roll back", "to "+to.Release.String(), hint, "it was turned back here, so to go there again is a change: "+reason)
+	}
+	hold, err := w.ledger.Standing(ctx, q)
+	switch {
+	case err != nil:
+		return err
+	case hold.ID != 0:
+		return refuse("wait, or release the hold: drawbridge release-hold --env ENV", fmt.Sprintf("nothing is published on hold, %s (set by %s)", hold.Reason, hold.By))
+	case req.Guarded:
+		return refuse("deploy it: drawbridge deploy "+to.Release.String()+" --to ENV", "the environment wants an approval, and a rollback asks for none")
+	}
+	return nil
 }
 
 // choose finds the tenure that a person wants to go back to. The same command after a turn-back that ended as stuck takes up
@@ -408,7 +435,10 @@ func (w *Warehouse) decide(ctx context.Context, q catalog.Querier, b turnback.Tu
 	decisions := make([]turnback.Decision, 0, len(keys))
 	for _, key := range keys {
 		switch {
-		case b.Request.TakesAway():
+		case b.Request.Whole() && b.Request.Generation != 0:
+			decisions = append(decisions, turnback.DecideTogether(key, slots[key], b.Request.Generation, b.Tenure.Number))
+			continue
+		case b.Request.Whole():
 			decisions = append(decisions, toNothing(key, slots[key]))
 			continue
 		case b.Request.Single():
@@ -446,7 +476,7 @@ func (w *Warehouse) turnBackFacts(ctx context.Context, q catalog.Querier, b turn
 	logs := map[catalog.Slot][]turnback.Swap{}
 	for _, s := range swaps {
 		at := catalog.Slot{Output: s.Output, Partition: s.Partition}
-		logs[at] = append(logs[at], turnback.Swap{ID: s.ID, Tenure: s.Tenure, Owner: s.Owner, From: s.From, To: s.To, Kind: string(s.Kind)})
+		logs[at] = append(logs[at], logged(s))
 		named[s.From], named[s.To] = true, true
 	}
 	delete(named, 0)
@@ -472,34 +502,59 @@ func (w *Warehouse) turnBackFacts(ctx context.Context, q catalog.Querier, b turn
 	return facts, slots, nil
 }
 
-// lastGood is the generation to go back to in one output's partition: the one that a person named, or the newest that was
-// live before and can be again.
+// lastGood is the generation to go back to in one output's partition, or in all outputs of it: the one that a person named, or the
+// newest that was live before and can be again. Where all of them go back, those that were live with it can be again too.
 func (w *Warehouse) lastGood(ctx context.Context, q catalog.Querier, b turnback.TurnBack) (int64, error) {
 	req := b.Request
 	keys := []partition.Key{req.Partition}
-	swaps, err := w.ledger.SwapsAt(ctx, q, []string{req.Output}, keys)
+	outputs, err := w.turnedOutputs(ctx, q, req)
+	if err != nil {
+		return 0, err
+	}
+	swaps, err := w.ledger.SwapsAt(ctx, q, outputs, keys)
 	if err != nil {
 		return 0, err
 	}
 	refuse := func(reason string) (int64, error) {
-		return 0, fault.Newf(fault.Refused, "roll back", req.Output+" "+string(req.Partition),
-			"drawbridge history lists the generations of a partition; or run it with the release that you want; or take all outputs of it away: --partition "+
+		return 0, fault.Newf(fault.Refused, "roll back", strings.TrimSpace(req.Output+" "+string(req.Partition)),
+			"see them: drawbridge history "+req.Pipeline+" --env ENV --output "+cmp.Or(req.Output, "TABLE")+" --partition "+string(req.Partition)+"; or run it with the release that you want; or take all outputs of it away: --partition "+
 				string(req.Partition)+" --to "+turnback.Nothing+", without --output", reason)
 	}
 	if len(swaps) == 0 {
 		return refuse("nothing was ever published there")
 	}
-	live := swaps[len(swaps)-1].To
+	live := map[string]int64{}
+	logs := map[string][]turnback.Swap{}
+	for _, s := range swaps {
+		live[s.Output] = s.To
+		logs[s.Output] = append(logs[s.Output], logged(s))
+	}
+	var slots []turnback.Slot
+	for _, output := range outputs {
+		slots = append(slots, turnback.Slot{Output: output, Live: live[output], Swaps: logs[output]})
+	}
+	slices.SortFunc(swaps, func(a, b catalog.Swap) int { return cmp.Compare(a.ID, b.ID) })
 	for _, s := range slices.Backward(swaps) {
-		if s.From == 0 || s.From == live || (req.Generation == 0 && s.Kind != catalog.Publish) || (req.Generation != 0 && s.From != req.Generation) {
+		if s.From == 0 || s.From == live[s.Output] || (req.Generation == 0 && s.Kind != catalog.Publish) || (req.Generation != 0 && s.From != req.Generation) {
 			continue // of itself it goes to nothing that was turned back; a person may
 		}
-		g, err := w.ledger.Generation(ctx, q, s.From)
-		if err != nil {
-			return 0, err
+		back := map[string]int64{req.Output: s.From}
+		if req.Whole() {
+			back, _ = turnback.Together(slots, s.From, 0)
 		}
-		if g.State == generation.Retired && g.NotReattachable == "" {
-			return g.ID, nil
+		fit := true
+		for output, id := range back {
+			if id == live[output] {
+				continue
+			}
+			g, err := w.ledger.Generation(ctx, q, id)
+			if err != nil {
+				return 0, err
+			}
+			fit = fit && g.State == generation.Retired && g.NotReattachable == ""
+		}
+		if fit {
+			return s.From, nil
 		}
 	}
 	if req.Generation != 0 {
@@ -523,7 +578,12 @@ func (w *Warehouse) there(ctx context.Context, q catalog.Querier, req turnback.R
 			return nil
 		}
 	}
-	return fault.Newf(fault.Refused, "roll back", string(req.Partition), "see what is: drawbridge history "+req.Pipeline, "nothing is live there")
+	return fault.Newf(fault.Refused, "roll back", string(req.Partition), "see what is: drawbridge history "+req.Pipeline+" --env ENV", "nothing is live there")
+}
+
+// logged is a swap of the ledger as the rules read it.
+func logged(s catalog.Swap) turnback.Swap {
+	return turnback.Swap{ID: s.ID, Tenure: s.Tenure, Owner: s.Owner, From: s.From, To: s.To, Kind: string(s.Kind)}
 }
 
 // toNothing takes what is live of a partition away, all outputs of it.

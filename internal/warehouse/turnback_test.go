@@ -282,7 +282,7 @@ func TestARollbackBringsBackAllOutputsOfEveryPartition(t *testing.T) {
 	b.deploy(t, "1.1.0", 2, "2026-01-01", "2026-01-02")
 	require.Equal(t, seen("1.1.0/2.50", "1.1.0/2.50", "1.1.0/2.50", "1.0.0/1.50"), b.live(t))
 
-	require.NoError(t, b.Hold(t.Context(), anew(workflow("hold/prod/1")), "ann", "quarter end"))
+	b.hold(t, anew(workflow("hold/prod/1")), "ann", "quarter end")
 	back := b.begins(t, rollback(""))
 	require.Equal(t, "1.0.0", b.activeVersion(t), "from its begin on, runs use what is gone back to")
 	state, left := back.finish(t)
@@ -553,6 +553,38 @@ func TestARollbackIsRolledBack(t *testing.T) {
 	}
 }
 
+// What goes forward to a release that was turned back is a change: a hold keeps it out, and so does a rule of approval. What turns
+// back is held by neither, and neither keeps an interrupted one from its end.
+func TestGoingForwardIsHeldLikeAChange(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.deploy(t, "1.0.0", 1, "2026-01-01")
+	b.deploy(t, "1.1.0", 2, "2026-01-01")
+	b.hold(t, anew(workflow("hold/prod/1")), "ann", "quarter end")
+	back, forward := rollback("1.0.0"), rollback("1.1.0")
+	back.Guarded, forward.Guarded = true, true
+	state, _ := b.begins(t, back).finish(t)
+	require.Equal(t, turnback.Done, state)
+	refused := func(says string) {
+		t.Helper()
+		_, _, err := b.BeginTurnBack(t.Context(), forward, anew(workflow("rollback/1")))
+		require.Equal(t, fault.Refused, fault.ClassOf(err), "%v", err)
+		require.ErrorContains(t, err, says)
+		require.Equal(t, "1.0.0", b.activeVersion(t))
+	}
+	refused("quarter end (set by ann)")
+	_, err := b.ReleaseHold(t.Context(), anew(workflow("hold/prod/2")), "ann")
+	require.NoError(t, err)
+	refused("wants an approval")
+	forward.Guarded = false
+	b.begins(t, forward)
+	b.hold(t, anew(workflow("hold/prod/1")), "ann", "quarter end")
+	forward.Guarded = true
+	state, _ = b.begins(t, forward).finish(t)
+	require.Equal(t, turnback.Done, state, "what has begun goes on")
+	require.Equal(t, "1.1.0", b.activeVersion(t))
+}
+
 func TestOnePartitionIsTurnedBack(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
@@ -571,6 +603,44 @@ func TestOnePartitionIsTurnedBack(t *testing.T) {
 	req.Generation = 999
 	_, _, err := b.BeginTurnBack(t.Context(), req, anew(workflow("rollback/1")))
 	require.Equal(t, fault.Refused, fault.ClassOf(err), "%v", err)
+}
+
+// Outputs that became visible together go back together, to what was live before the last publish, or with a generation that a
+// person names; and forwards again.
+func TestAllOutputsOfAPartitionGoBackTogether(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.deploy(t, "1.0.0", 1, "2026-01-01", "2026-01-02")
+	b.scheduled(t, 2, "2026-01-01")
+	b.scheduled(t, 3, "2026-01-01")
+	is := func(rows string) {
+		t.Helper()
+		require.Equal(t, seen("1.0.0/3.50", rows, "1.0.0/1.50"), b.live(t), "all of the partition, and nothing else")
+		require.Equal(t, "1.0.0", b.activeVersion(t))
+	}
+	req := rollback("")
+	req.Partition = "2026-01-01"
+	half := b.begins(t, req)
+	other := req
+	other.To = turnback.Nothing
+	_, _, err := b.BeginTurnBack(t.Context(), other, anew(workflow("rollback/1")))
+	require.Equal(t, fault.Conflict, fault.ClassOf(err), "to nothing is another turn-back: %v", err)
+	decided := half.decisions(t)
+	require.Len(t, decided, 1)
+	require.Len(t, decided[0].Items, 2)
+	state, left := b.begins(t, req).finish(t)
+	require.Equal(t, turnback.Done, state, "%v", left)
+	is("1.0.0/2.50")
+
+	var first, last int64
+	require.NoError(t, b.db.Pool.QueryRow(t.Context(), `
+		SELECT min(id), max(id) FROM `+b.db.Schema+`__ledger.generation WHERE partition = '2026-01-01' AND output = 'agg_orders'`).Scan(&first, &last))
+	for id, rows := range map[int64]string{first: "1.0.0/1.50", last: "1.0.0/3.50"} {
+		req.Generation = id
+		state, left = b.begins(t, req).finish(t)
+		require.Equal(t, turnback.Done, state, "%v", left)
+		is(rows)
+	}
 }
 
 // What a run of a wrong file has published where nothing was goes away again, all outputs of it, and comes back.

@@ -83,7 +83,7 @@ func details(h Header, id string, more []string) string {
 		}
 		lines = append(lines,
 			fmt.Sprintf("### Gate `%s` is open until %s", g.Name, deadline(g)), g.Question, "", g.Verdict.Reason, "",
-			fmt.Sprintf("Decide: `drawbridge decide %s --gate %s --choice %s --reason …`, or send the signal `%s` with", id, g.Name, g.Choices[0], Decide),
+			fmt.Sprintf("Decide: `drawbridge decide %s --gate %s --choice %s --reason TEXT`, or send the signal `%s` with", id, g.Name, g.Choices[0], Decide),
 			"```json",
 			fmt.Sprintf("{\"gate\": %q, \"plan\": %q, \"choice\": %q, \"by\": %q, \"reason\": \"why\"}", g.Name, gate.Short(g.Plan), g.Choices[0], decisionSample),
 			"```", "choices: "+choices(g.Choices), "")
