@@ -127,6 +127,8 @@ type SliceResult struct {
 	Next int `json:"next,omitempty"`
 	// Throttled is why the warehouse has enough to do, where that is so: nothing of Next, which may be 0, is built yet.
 	Throttled []string `json:"throttled,omitempty"`
+	// Opens is when the window opens for which alone it waits.
+	Opens time.Time `json:"opens,omitzero"`
 }
 
 // edgeEvery is how long an activity goes on from partition to partition before it hands over at an edge: what a pause waits
@@ -166,10 +168,10 @@ func (a *Builds) BuildSlice(ctx context.Context, in SliceInput) (SliceResult, er
 	started := a.Now()
 	var result SliceResult
 	all := batches(p, items)
-	load := throttled{site: a.Site, w: w, waited: in.Waited}
+	load := throttled{site: a.Site, w: w, waited: in.Waited, now: a.Now}
 	for i := in.From; i < len(all) && result.Next == 0; i++ {
 		if in.Plan != "" { // a run, and what is only compared, is one partition, and somebody waits for it
-			if result.Throttled, err = load.why(ctx); err != nil {
+			if result.Throttled, result.Opens, err = load.why(ctx); err != nil {
 				return SliceResult{}, err
 			}
 		}

@@ -223,7 +223,9 @@ type FillInput struct {
 	// Failures is how many partitions may fail until it hands over.
 	Failures int `json:"failures"`
 	// Waited says that the call before was throttled.
-	Waited bool   `json:"waited,omitempty"`
+	Waited bool `json:"waited,omitempty"`
+	// Window is when a person lets it work; empty: whenever the environment does.
+	Window string `json:"window,omitempty"`
 	By     string `json:"by"`
 	Reason string `json:"reason"`
 }
@@ -250,6 +252,8 @@ type Filled struct {
 	Moved  bool                     `json:"moved,omitempty"`
 	// Throttled is why the warehouse has enough to do: nothing of Next is built yet.
 	Throttled []string `json:"throttled,omitempty"`
+	// Opens is when the window opens for which alone it waits.
+	Opens time.Time `json:"opens,omitzero"`
 }
 
 // fillRounds is how often a partition is built again because others published there meanwhile.
@@ -271,7 +275,7 @@ func (a *Filling) Fill(ctx context.Context, in FillInput) (Filled, error) {
 		return Filled{}, err
 	}
 	items := f.plan.Items(in.Slice)
-	load := throttled{site: a.Site, w: w, waited: in.Waited}
+	load := throttled{site: a.Site, w: w, waited: in.Waited, own: in.Window, now: a.Now}
 	var out Filled
 	began := a.Now()
 	for i := in.From; i < len(items); i++ {
@@ -283,7 +287,7 @@ func (a *Filling) Fill(ctx context.Context, in FillInput) (Filled, error) {
 			out.Moved, out.Next = moved, i
 			return out, err
 		}
-		if out.Throttled, err = load.why(ctx); err != nil {
+		if out.Throttled, out.Opens, err = load.why(ctx); err != nil {
 			return out, err
 		}
 		if len(out.Throttled) > 0 {

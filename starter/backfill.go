@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 
@@ -54,7 +55,7 @@ leaves them out. pause, resume, set-lanes and cancel steer it; what is published
 	f.StringArrayVar(&s.config, "config", nil, "ENV=FILE: a config that says where the pipeline is, in place of the packed one")
 	f.BoolVar(&s.dryRun, "dry-run", false, "show the plan, and change nothing")
 	f.BoolVar(&s.detach, "detach", false, "return when it has started")
-	cmd.AddCommand(a.backfillRollbackCommand())
+	cmd.AddCommand(a.backfillRollbackCommand(), a.backfillStatusCommand())
 	return cmd
 }
 
@@ -130,6 +131,62 @@ func quoted(reason string) string {
 		return ""
 	}
 	return "> " + reason
+}
+
+func (a *app) backfillStatusCommand() *cobra.Command {
+	var watch bool
+	cmd := &cobra.Command{
+		Use:   "status [PIPELINE|ID]",
+		Short: "Show how far a backfill is",
+		Long: `Shows how far a backfill is: the last one, the last of a pipeline, or the one that is named; what is open comes first. A strip shows its
+partitions in the order in which they are built: done, begun, failed (✘) or waiting (·).
+
+Exit codes: those of drawbridge status.`,
+		Example: "  drawbridge backfill status --watch\n  drawbridge backfill status shop --json\n  drawbridge backfill status backfill/shop/prod/2026-01-01..2026-01-31 --watch",
+		Args:    between(0, 1, "PIPELINE or ID"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			arg := ""
+			if len(args) > 0 {
+				arg = args[0]
+			}
+			id, err := a.backfillOf(cmd.Context(), arg)
+			if err != nil {
+				return err
+			}
+			return a.status(cmd.Context(), id, watch)
+		},
+	}
+	cmd.Flags().BoolVar(&watch, "watch", false, "follow until it ends")
+	return cmd
+}
+
+// backfillOf is the ID of the backfill that an argument is about: of a pipeline, or of all, the one that is open, else the last.
+func (a *app) backfillOf(ctx context.Context, arg string) (string, error) {
+	if _, _, ok := workflows.Backfilled(arg); ok {
+		return arg, nil
+	}
+	d, err := a.desk(ctx)
+	if err != nil {
+		return "", err
+	}
+	views, err := d.Overview(ctx)
+	if err != nil {
+		return "", err
+	}
+	last := ""
+	for _, v := range views {
+		if v.Kind != "backfill" || arg != "" && v.Pipeline != arg {
+			continue
+		}
+		if v.Ended == nil {
+			return v.ID, nil
+		}
+		last = cmp.Or(last, v.ID)
+	}
+	if last == "" {
+		return "", fault.Newf(fault.Invalid, "find a backfill", arg, "see what there is: drawbridge status", "there was none lately")
+	}
+	return last, nil
 }
 
 func (a *app) backfillRollbackCommand() *cobra.Command {

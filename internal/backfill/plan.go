@@ -15,6 +15,7 @@ import (
 	"drawbridge/internal/pipeline"
 	"drawbridge/internal/plan"
 	"drawbridge/internal/release"
+	"drawbridge/internal/window"
 )
 
 // Order is in which order the partitions of a span are built.
@@ -93,6 +94,8 @@ type Plan struct {
 	Estimate Estimate `json:"estimate"`
 	// Parts is how many items each transaction publishes, where all of them are built aside first.
 	Parts []int `json:"parts,omitempty"`
+	// Windows are those of the environment in any of which it works; none: always.
+	Windows []string `json:"windows,omitempty"`
 	// Over are the limits of the environment that it exceeds: then people are asked.
 	Over []string `json:"over,omitempty"`
 }
@@ -167,6 +170,9 @@ func Compute(in Input) (Plan, error) {
 	}
 	p.estimate(in)
 	p.limits(in.Policy.Backfill)
+	if err := p.windows(in.Policy.Windows); err != nil {
+		return Plan{}, err
+	}
 	if in.Ask.Cutover == cutover.One && len(p.Partitions) > 0 {
 		p.cut(in)
 	}
@@ -259,6 +265,24 @@ func (p *Plan) limits(limits pipeline.BackfillPolicy) {
 	}
 }
 
+// windows says when it may work; what does not get done while a window is open without a break is above a limit.
+func (p *Plan) windows(texts []string) error {
+	all, err := window.ParseAll(texts)
+	if err != nil || len(all) == 0 || len(p.Partitions) == 0 {
+		return err
+	}
+	p.Windows = texts
+	longest := window.Longest(all)
+	switch {
+	case longest == 0:
+	case p.Estimate.Unknown:
+		p.Over = append(p.Over, fmt.Sprintf("an unknown time, maybe longer than its window is open (%s)", longest))
+	case p.Estimate.Took > longest:
+		p.Over = append(p.Over, fmt.Sprintf("about %s, longer than its window is open (%s)", p.Estimate.Took, longest))
+	}
+	return nil
+}
+
 // Spans joins neighbouring keys, given in the scheme's order.
 func Spans(scheme partition.Scheme, keys []partition.Key) []Span {
 	var spans []Span
@@ -314,7 +338,7 @@ type Item struct {
 // Items are the items of a slice, or the one at a place of the plan, which Single names.
 func (p Plan) Items(slice int) []Item {
 	if slice < 0 {
-		return []Item{p.item(-slice - 1)}
+		return []Item{p.item(Place(slice))}
 	}
 	first, last := slice*p.Slice, min((slice+1)*p.Slice, len(p.Partitions))
 	if first >= len(p.Partitions) { // the last slice
@@ -329,6 +353,9 @@ func (p Plan) Items(slice int) []Item {
 
 // Single is the slice that is one item only, to be tried again.
 func Single(index int) int { return -index - 1 }
+
+// Place is the item that such a slice is.
+func Place(slice int) int { return -slice - 1 }
 
 func (p Plan) item(index int) Item {
 	if index >= len(p.Partitions) {

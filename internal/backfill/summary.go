@@ -63,6 +63,9 @@ func Summarize(p Plan, scheme partition.Scheme) Summary {
 		say("without load files: %s", spansText(p.Missing))
 	}
 	say("estimate: %s, in %d lanes", p.Estimate, p.Lanes)
+	if len(p.Windows) > 0 {
+		say("it works only while a window of %s is open: %s", p.Environment, strings.Join(p.Windows, ", or "))
+	}
 	switch n := len(p.Parts); {
 	case n == 1:
 		say("published in one transaction, when all of it is built")

@@ -45,6 +45,8 @@ func TestParsePolicyRefuses(t *testing.T) {
 		"no connection":                       {"policy.prod.yaml", "connections: {}", "must not be empty"},
 		"a schema of the server":              {"policy.prod.yaml", "connections: {main: {url: 'postgres://u@h/d', schemas: {write: [pg_catalog]}}}", "pg_catalog is the server's own"},
 		"a relative root":                     {"policy.prod.yaml", "sources: {roots: [files]}", "must be an absolute path"},
+		"no window":                           {"policy.prod.yaml", "throttle: {windows: [\"at night\"]}", "write it like mon-fri"},
+		"a window of nowhere":                 {"policy.prod.yaml", "throttle: {windows: [\"22:00-06:00 Mars/Base\"]}", "Mars/Base is not known"},
 		"a freeze window":                     {"policy.prod.yaml", "freeze: []", "not supported yet: freeze"},
 		"more failures than can be listed":    {"policy.prod.yaml", "backfill: {max_failures: 101}", "at most 100 failures can be listed"},
 		"limits":                              {"policy.prod.yaml", "limits: {}", "not supported yet: limits"},

@@ -29,6 +29,8 @@ type Policy struct {
 	Backfill      BackfillPolicy `json:"backfill"`
 	// Throttle are the limits of the warehouse's signals above which what builds waits, in the order in which they are written.
 	Throttle []throttle.Limit `json:"throttle,omitempty"`
+	// Windows are when deployments and backfills may build, any of them; none: always.
+	Windows []string `json:"windows,omitempty"`
 }
 
 // BackfillPolicy says how large a backfill may be without people being asked; 0 is no bound. What the ledger's history cannot
