@@ -18,10 +18,10 @@ import (
 
 // span is the flags of backfill.
 type span struct {
-	env, from, to, order, cutover, reason string
-	config                                []string
-	lanes                                 int
-	force, dryRun, detach                 bool
+	env, from, to, order, cutover, release, reason string
+	config                                         []string
+	lanes                                          int
+	force, dryRun, detach                          bool
 }
 
 func (a *app) backfillCommand() *cobra.Command {
@@ -47,6 +47,7 @@ leaves them out. pause, resume, set-lanes and cancel steer it; what is published
 	f.StringVar(&s.env, "env", "", "environment")
 	f.StringVar(&s.from, "from", "", "the first partition, such as 2026-01-01")
 	f.StringVar(&s.to, "to", "", "the last partition, such as 2026-01-31")
+	f.StringVar(&s.release, "release", "", "a version that was active there before, in place of the active one; people approve that")
 	f.StringVar(&s.order, "order", string(backfill.Oldest), "which are built first: oldest or newest")
 	f.StringVar(&s.cutover, "cutover", string(cutover.Each), "how they become visible: each (as it is built) or one (all of them in one transaction)")
 	f.IntVar(&s.lanes, "lanes", 0, "how many slices are built at the same time (default: publish.lanes of the policy)")
@@ -65,7 +66,7 @@ func (s span) ask() (backfill.Ask, error) {
 	refuse := func(flag, hint, reason string) (backfill.Ask, error) {
 		return backfill.Ask{}, fault.Newf(fault.Invalid, "read", flag, hint, reason)
 	}
-	ask := backfill.Ask{Order: backfill.Order(s.order), Force: s.force, Lanes: s.lanes, Cutover: cutover.Mode(s.cutover)}
+	ask := backfill.Ask{Order: backfill.Order(s.order), Force: s.force, Lanes: s.lanes, Release: s.release, Cutover: cutover.Mode(s.cutover)}
 	switch {
 	case s.env == "":
 		return refuse("--env", "name the environment: --env prod", "it is missing")

@@ -502,6 +502,9 @@ func (b *filling) end(ctx workflow.Context) error {
 	if s.Plan.Current > 0 {
 		sentence += fmt.Sprintf("; current already: %d", s.Plan.Current)
 	}
+	if s.Plan.Beside != "" {
+		sentence += fmt.Sprintf("; they deviate by choice: %s is active", s.Plan.Beside)
+	}
 	sentence += missing(s.Plan)
 	stage := StageDone
 	if n := len(s.Line.Failed); n > 0 {

@@ -31,6 +31,8 @@ type BackfillStatus struct {
 	Left string `json:"left,omitempty"`
 	// Throttled is why it waits for the warehouse, or for its window.
 	Throttled string `json:"throttled,omitempty"`
+	// Deviates is the release that is active, where another one is built by choice.
+	Deviates string `json:"deviates,omitempty"`
 	// Stalled is since when nothing was done although nobody holds it up.
 	Stalled *time.Time `json:"stalled,omitempty"`
 	// Heat is how far its partitions are, in the order in which they are built: backfill.Summary's strip.
@@ -44,7 +46,7 @@ func (b *filling) shown() *BackfillStatus {
 	out := &BackfillStatus{
 		From: string(b.in.Ask.From), To: string(b.in.Ask.To), Partitions: s.Plan.Partitions, Published: s.Published, Built: s.Built,
 		Failed: len(s.Line.Failed), Skipped: s.Line.Skipped, Current: s.Plan.Current, Missing: s.Plan.Missing,
-		Rows: s.Rows, RowSpeed: s.RowSpeed, Heat: s.Plan.Heat(b.progress()), Throttled: s.Load.Why, Lanes: s.Load.narrow(s.Plan.Lanes), Speed: s.Speed, Failures: s.Line.Failed[:min(len(s.Line.Failed), evidenceLimit)],
+		Rows: s.Rows, RowSpeed: s.RowSpeed, Heat: s.Plan.Heat(b.progress()), Deviates: s.Plan.Beside, Throttled: s.Load.Why, Lanes: s.Load.narrow(s.Plan.Lanes), Speed: s.Speed, Failures: s.Line.Failed[:min(len(s.Line.Failed), evidenceLimit)],
 	}
 	if left := out.Partitions - max(out.Published, out.Built) - out.Failed - out.Skipped; left > 0 && s.Speed > 0 {
 		out.Left = time.Duration(float64(left) / s.Speed * float64(time.Second)).Round(time.Second).String()
@@ -100,6 +102,9 @@ func (b *filling) Details() []string {
 	}
 	if window := b.Window(); window != "" {
 		lines = append(lines, "**Window:** "+conduct.Cell(window), "")
+	}
+	if s.Deviates != "" {
+		lines = append(lines, "**Deviating by choice:** "+conduct.Cell(s.Deviates)+" is active", "")
 	}
 	if s.Stalled != nil {
 		lines = append(lines, "**Stalled** since "+s.Stalled.UTC().Format("2006-01-02 15:04 MST"), "")

@@ -36,6 +36,8 @@ type Ask struct {
 	Force bool `json:"force,omitempty"`
 	// Lanes is how many slices are built at the same time; 0 leaves it to the policy.
 	Lanes int `json:"lanes,omitempty"`
+	// Release is the version that is built, where it is not the active one.
+	Release string `json:"release,omitempty"`
 	// Cutover is whether each partition is published when it is built (default), or all of them as one.
 	Cutover cutover.Mode `json:"cutover,omitempty"`
 }
@@ -46,8 +48,10 @@ type Input struct {
 	Environment string
 	Pipeline    *pipeline.Pipeline
 	Active      release.Tenure
-	Policy      pipeline.Policy
-	Observed    plan.Observed
+	// Chosen is another release that was active here before, and is to be built; number 0: the active one is.
+	Chosen   release.Tenure
+	Policy   pipeline.Policy
+	Observed plan.Observed
 	// Changed is when the newest file of a partition was last written, as far as that is known.
 	Changed map[partition.Key]time.Time
 }
@@ -80,9 +84,11 @@ type Plan struct {
 	Release     release.Release `json:"release"`
 	Config      string          `json:"config,omitempty"`
 	Tenure      int64           `json:"tenure"` // the active one, under which it publishes
-	Lanes       int             `json:"lanes"`
-	Slice       int             `json:"slice"` // partitions that one activity builds
-	MaxFailures int             `json:"max_failures"`
+	// Beside is the active release, where another one is built by choice.
+	Beside      string `json:"beside,omitempty"`
+	Lanes       int    `json:"lanes"`
+	Slice       int    `json:"slice"` // partitions that one activity builds
+	MaxFailures int    `json:"max_failures"`
 	// Partitions are those to build, in the order of work.
 	Partitions []partition.Key `json:"partitions"`
 	// Whole are the outputs that are one partition: they are built once, at the end, from the inputs of Last.
@@ -131,8 +137,11 @@ func Compute(in Input) (Plan, error) {
 		return Plan{}, err
 	}
 	p := Plan{
-		Ask: in.Ask, Environment: in.Environment, Release: in.Active.Release, Config: in.Active.Config, Tenure: in.Active.Number,
+		Ask: in.Ask, Environment: in.Environment, Release: in.builds().Release, Config: in.builds().Config, Tenure: in.Active.Number,
 		Lanes: in.Ask.Lanes, MaxFailures: in.Policy.Backfill.MaxFailures,
+	}
+	if !in.builds().Same(in.Active) {
+		p.Beside = in.Active.Release.String()
 	}
 	if p.Lanes == 0 {
 		p.Lanes = in.Policy.Publish.Lanes
@@ -170,6 +179,9 @@ func Compute(in Input) (Plan, error) {
 	}
 	p.estimate(in)
 	p.limits(in.Policy.Backfill)
+	if p.Beside != "" && len(p.Partitions) > 0 {
+		p.Over = append(p.Over, fmt.Sprintf("%s is active, and not %s", p.Beside, p.Release))
+	}
 	if err := p.windows(in.Policy.Windows); err != nil {
 		return Plan{}, err
 	}
@@ -179,7 +191,15 @@ func Compute(in Input) (Plan, error) {
 	return p, nil
 }
 
-// current says that a partition is live as the active release would build it: all its outputs are of that release and config,
+// builds is what is built: the active release, or the one that was chosen.
+func (in Input) builds() release.Tenure {
+	if in.Chosen.Number != 0 {
+		return in.Chosen
+	}
+	return in.Active
+}
+
+// current says that a partition is live as the release would build it: all its outputs are of that release and config,
 // and no file of it was written since.
 func (in Input) current(key partition.Key) bool {
 	for _, o := range in.Pipeline.Outputs {
@@ -187,7 +207,7 @@ func (in Input) current(key partition.Key) bool {
 			continue
 		}
 		live, ok := in.live(o.Table, key)
-		if !ok || live.Release.Digest != in.Active.Release.Digest || live.Config != in.Active.Config || in.Changed[key].After(live.Began) {
+		if !ok || live.Release.Digest != in.builds().Release.Digest || live.Config != in.builds().Config || in.Changed[key].After(live.Began) {
 			return false
 		}
 	}

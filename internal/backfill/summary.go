@@ -15,6 +15,7 @@ type Summary struct {
 	Release     release.Release `json:"release"`
 	Config      string          `json:"config,omitempty"`
 	Tenure      int64           `json:"tenure"`
+	Beside      string          `json:"beside,omitempty"` // the active release, where another one is built by choice
 	Lanes       int             `json:"lanes"`
 	Slices      int             `json:"slices"`
 	Whole       bool            `json:"whole,omitempty"` // the last slice is what is one partition
@@ -39,7 +40,7 @@ const spansNamed = 6
 // Summarize bounds a plan.
 func Summarize(p Plan, scheme partition.Scheme) Summary {
 	s := Summary{
-		Digest: Digest(p), Release: p.Release, Config: p.Config, Tenure: p.Tenure, Lanes: p.Lanes, Slices: p.Slices(), Slice: p.Slice,
+		Digest: Digest(p), Release: p.Release, Config: p.Config, Tenure: p.Tenure, Beside: p.Beside, Lanes: p.Lanes, Slices: p.Slices(), Slice: p.Slice,
 		Partitions: len(p.Partitions), MaxFailures: p.MaxFailures, Current: total(p.Current), Missing: total(p.Missing),
 		Estimate: p.Estimate, Over: p.Over, Transactions: len(p.Parts),
 	}
@@ -53,6 +54,9 @@ func Summarize(p Plan, scheme partition.Scheme) Summary {
 	scheme.Sort(sorted)
 	say := func(format string, args ...any) { s.Lines = append(s.Lines, fmt.Sprintf(format, args...)) }
 	say("build with %s: %s", p.Release, spansText(Spans(scheme, sorted)))
+	if p.Beside != "" {
+		say("they will deviate by choice: %s is active", p.Beside)
+	}
 	if len(p.Whole) > 0 {
 		say("and once, at the end, from the inputs of %s: %s", p.Last, strings.Join(p.Whole, ", "))
 	}

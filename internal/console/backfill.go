@@ -19,6 +19,9 @@ func (p *page) backfill(s workflows.Status) {
 	if b.Throttled != "" {
 		p.line("%s %s", p.yellow("throttled:"), b.Throttled)
 	}
+	if b.Deviates != "" {
+		p.line("%s of %s, while %s is active", p.yellow("deviating by choice:"), s.Release, b.Deviates)
+	}
 	if b.Stalled != nil {
 		p.line("%s since %s", p.red("stalled"), p.clock(*b.Stalled, "01-02 15:04"))
 	}
