@@ -119,8 +119,17 @@ func (a *Filling) compute(ctx context.Context, t Target, ask backfill.Ask) (c co
 	if err != nil {
 		return c, err
 	}
+	readers, err := a.downstream(ctx, c.target, c.p, c.w)
+	if err != nil {
+		return c, err
+	}
+	bytes, measured, err := c.w.SizeOf(ctx, cutOutputs(c.p))
+	if err != nil {
+		return c, err
+	}
 	c.plan, err = backfill.Compute(backfill.Input{
-		Ask: ask, Environment: a.Site.Environment, Pipeline: c.p, Active: active, Chosen: chosen, Policy: a.Site.Policy, Observed: observed, Changed: changed,
+		Ask: ask, Environment: a.Site.Environment, Pipeline: c.p, Active: active, Chosen: chosen, Policy: a.Site.Policy, Observed: observed, Changed: changed, Readers: readers,
+		Bytes: bytes / max(1, measured),
 	})
 	return c, err
 }
@@ -474,13 +483,7 @@ func (f filling) outputs(it backfill.Item) []string {
 	if it.Whole {
 		return f.plan.Whole
 	}
-	var outputs []string
-	for _, o := range f.p.Outputs {
-		if o.Partition.By == f.p.Partition.By {
-			outputs = append(outputs, o.Table)
-		}
-	}
-	return outputs
+	return cutOutputs(f.p)
 }
 
 // build builds an item, and holds it to its audit: only what passed is published without a person, and a run asks one.

@@ -78,6 +78,7 @@ type Warehouse interface {
 	Keeper
 	TurnBacker
 	Filler
+	Downstreams
 	Throttler
 	Watcher
 	Inspector

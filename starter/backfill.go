@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"drawbridge/internal/backfill"
+	"drawbridge/internal/console"
 	"drawbridge/internal/cutover"
 	"drawbridge/internal/dispatch"
 	"drawbridge/internal/fault"
@@ -18,10 +19,10 @@ import (
 
 // span is the flags of backfill.
 type span struct {
-	env, from, to, order, cutover, release, reason string
-	config                                         []string
-	lanes                                          int
-	force, dryRun, detach                          bool
+	env, from, to, order, cutover, release, reason, format string
+	config                                                 []string
+	lanes                                                  int
+	force, dryRun, detach                                  bool
 }
 
 func (a *app) backfillCommand() *cobra.Command {
@@ -54,6 +55,7 @@ leaves them out. pause, resume, set-lanes and cancel steer it; what is published
 	f.BoolVar(&s.force, "force", false, "build what is current as well")
 	f.StringVar(&s.reason, "reason", "", "why, for the history")
 	f.StringArrayVar(&s.config, "config", nil, "ENV=FILE: a config that says where the pipeline is, in place of the packed one")
+	f.StringVar(&s.format, "format", string(formatText), "of --dry-run: text, md (the change document) or json")
 	f.BoolVar(&s.dryRun, "dry-run", false, "show the plan, and change nothing")
 	f.BoolVar(&s.detach, "detach", false, "return when it has started")
 	cmd.AddCommand(a.backfillRollbackCommand(), a.backfillStatusCommand())
@@ -76,6 +78,10 @@ func (s span) ask() (backfill.Ask, error) {
 		return refuse("--order", "write oldest or newest", "there is no such order")
 	case ask.Cutover != cutover.Each && ask.Cutover != cutover.One:
 		return refuse("--cutover", "write each or one", "there is no such cut-over")
+	case s.format != string(formatText) && !s.dryRun:
+		return refuse("--format", "add --dry-run", "only a plan is printed in a format")
+	case s.format != string(formatText) && s.format != string(formatMD) && s.format != string(formatJSON):
+		return refuse("--format "+s.format, "write text, md or json", "there is no such format")
 	case s.lanes < 0 || s.lanes > conduct.MaxLanes:
 		return refuse("--lanes", fmt.Sprintf("give 1 to %d", conduct.MaxLanes), "it is no number of lanes")
 	}
@@ -117,6 +123,10 @@ func (a *app) backfill(ctx context.Context, arg string, s span) error {
 		},
 	}
 	if s.dryRun {
+		if s.format == string(formatMD) {
+			return a.backfillDocument(ctx, desk, order, name, s.env)
+		}
+		a.json = a.json || s.format == string(formatJSON) // --json says the same
 		return a.preview(ctx, desk, workflows.BackfillPreview, order)
 	}
 	t, err := desk.Begin(ctx, order)
@@ -124,6 +134,22 @@ func (a *app) backfill(ctx context.Context, arg string, s span) error {
 		return err
 	}
 	return a.followUnless(ctx, s.detach, t, s.env)
+}
+
+// backfillDocument prints the change document of a plan.
+func (a *app) backfillDocument(ctx context.Context, desk *dispatch.Desk, order dispatch.Order, name, env string) error {
+	s, err := dispatch.Ask[workflows.Status](ctx, desk, workflows.BackfillPreview, order)
+	if err != nil {
+		return err
+	}
+	if s.Backfill == nil || s.Backfill.Plan == nil || s.Backfill.Plan.Digest == "" {
+		return exitOf(s).err()
+	}
+	text := backfill.Markdown(*s.Backfill.Plan, name, env, order.ID)
+	if err := a.answer(s.Backfill.Plan, func(s console.Screen) string { return s.Document(text) }); err != nil {
+		return err
+	}
+	return exitOf(s).err()
 }
 
 // quoted is a reason as a workflow's details show it.

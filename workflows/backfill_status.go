@@ -37,6 +37,8 @@ type BackfillStatus struct {
 	Stalled *time.Time `json:"stalled,omitempty"`
 	// Heat is how far its partitions are, in the order in which they are built: backfill.Summary's strip.
 	Heat string `json:"heat,omitempty"`
+	// Plan is that of a dry run.
+	Plan *backfill.Summary `json:"plan,omitempty"`
 	// Failures are what failed, with why.
 	Failures []conduct.Failed `json:"failures,omitempty"`
 }
@@ -50,6 +52,9 @@ func (b *filling) shown() *BackfillStatus {
 	}
 	if left := out.Partitions - max(out.Published, out.Built) - out.Failed - out.Skipped; left > 0 && s.Speed > 0 {
 		out.Left = time.Duration(float64(left) / s.Speed * float64(time.Second)).Round(time.Second).String()
+	}
+	if b.in.DryRun {
+		out.Plan = &s.Plan
 	}
 	if !s.Stalled.IsZero() {
 		out.Stalled = &s.Stalled

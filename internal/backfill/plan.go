@@ -54,6 +54,9 @@ type Input struct {
 	Observed plan.Observed
 	// Changed is when the newest file of a partition was last written, as far as that is known.
 	Changed map[partition.Key]time.Time
+	// Readers are the pipelines that read what is built, and Bytes how many a partition has on average.
+	Readers []Reader
+	Bytes   int64
 }
 
 // Span is a run of neighbouring partitions, both ends included.
@@ -73,6 +76,7 @@ func (s Span) String() string {
 // Estimate is how much work it is, by what the ledger knows of real builds. Unknown is what it cannot say.
 type Estimate struct {
 	Rows    int64         `json:"rows"`
+	Bytes   int64         `json:"bytes"` // on disk, with indexes
 	Took    time.Duration `json:"took"`
 	Unknown bool          `json:"unknown,omitempty"`
 }
@@ -98,6 +102,8 @@ type Plan struct {
 	Current  []Span   `json:"current,omitempty"`
 	Missing  []Span   `json:"missing,omitempty"`
 	Estimate Estimate `json:"estimate"`
+	// Downstream is what others have to build again afterwards.
+	Downstream []Downstream `json:"downstream,omitempty"`
 	// Parts is how many items each transaction publishes, where all of them are built aside first.
 	Parts []int `json:"parts,omitempty"`
 	// Windows are those of the environment in any of which it works; none: always.
@@ -178,6 +184,9 @@ func Compute(in Input) (Plan, error) {
 		}
 	}
 	p.estimate(in)
+	if len(p.Partitions) > 0 {
+		p.Downstream = p.affected(scheme, in.Readers)
+	}
 	p.limits(in.Policy.Backfill)
 	if p.Beside != "" && len(p.Partitions) > 0 {
 		p.Over = append(p.Over, fmt.Sprintf("%s is active, and not %s", p.Beside, p.Release))
@@ -253,6 +262,7 @@ func (p *Plan) estimate(in Input) {
 		return
 	}
 	each := float64(rows) / float64(partitions)
+	p.Estimate.Bytes = in.Bytes * int64(len(p.Partitions))
 	p.Estimate.Rows = int64(each * float64(len(p.Partitions)))
 	p.Estimate.Took = time.Duration(each * float64(len(p.Partitions)) / speed / float64(max(1, p.Lanes)) * float64(time.Second)).Round(time.Second)
 	if each > 0 {
