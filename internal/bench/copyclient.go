@@ -27,20 +27,27 @@ func newCopyClient(s *site) (copyClient, error) {
 	if program == "" {
 		return copyClient{name: "COPY of the pgx driver, as there is no psql", copy: s.rawCopy}, nil
 	}
-	config, err := pgx.ParseConfig(s.url)
+	environment, err := psqlEnvironment(s.url)
 	if err != nil {
-		return copyClient{}, errors.New("read " + warehouseVariable + ": it is no connection string") // the parser's message repeats it
+		return copyClient{}, err
+	}
+	return copyClient{name: `\copy of psql`, psql: true, copy: func(ctx context.Context, table, file string) (time.Duration, error) {
+		return psqlCopy(ctx, program, environment, table, file)
+	}}, nil
+}
+
+// psqlEnvironment is what psql connects by: other users of the machine see arguments, and not the environment.
+func psqlEnvironment(url string) ([]string, error) {
+	config, err := pgx.ParseConfig(url)
+	if err != nil {
+		return nil, errors.New("read " + warehouseVariable + ": it is no connection string") // the parser's message repeats it
 	}
 	sslmode := "disable"
 	if config.TLSConfig != nil {
 		sslmode = "require"
 	}
-	// Other users of the machine see arguments, and not the environment.
-	environment := append(os.Environ(), "PGHOST="+config.Host, "PGPORT="+strconv.Itoa(int(config.Port)), "PGUSER="+config.User,
-		"PGPASSWORD="+config.Password, "PGDATABASE="+config.Database, "PGSSLMODE="+sslmode)
-	return copyClient{name: `\copy of psql`, psql: true, copy: func(ctx context.Context, table, file string) (time.Duration, error) {
-		return psqlCopy(ctx, program, environment, table, file)
-	}}, nil
+	return append(os.Environ(), "PGHOST="+config.Host, "PGPORT="+strconv.Itoa(int(config.Port)), "PGUSER="+config.User,
+		"PGPASSWORD="+config.Password, "PGDATABASE="+config.Database, "PGSSLMODE="+sslmode), nil
 }
 
 // psqlTiming is what \timing prints after a statement.

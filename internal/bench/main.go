@@ -35,7 +35,7 @@ type figure struct {
 }
 
 func figures() []figure {
-	return []figure{loadFigure(), rollbackFigure(), pauseFigure(), cutoverFigure(), checksFigure(), memoryFigure()}
+	return []figure{loadFigure(), rollbackFigure(), pauseFigure(), cutoverFigure(), checksFigure(), memoryFigure(), backfillFigure(), backfillOverheadFigure(), backfillManyFigure()}
 }
 
 // bench is one run of all figures.
