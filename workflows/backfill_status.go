@@ -65,16 +65,17 @@ func (b *filling) shown() *BackfillStatus {
 // progress is how far each of its slices is.
 func (b *filling) progress() backfill.Progress {
 	s := b.state
-	p := backfill.Progress{Next: s.Line.Next, Open: map[int]int{}}
+	p := backfill.Progress{Next: s.Line.Next}
 	single := func(item int) {
 		if item < 0 {
 			p.Failed = append(p.Failed, backfill.Place(item))
 		}
 	}
 	for _, item := range s.Line.Again {
-		if single(item); item >= 0 {
-			p.Open[item] = 0
+		if _, begun := s.Begun[item]; !begun && item >= 0 {
+			p.Open = append(p.Open, backfill.Begun{Slice: item})
 		}
+		single(item)
 	}
 	for _, f := range s.Line.Failed {
 		single(f.Item)
@@ -82,7 +83,7 @@ func (b *filling) progress() backfill.Progress {
 	for _, item := range workflow.DeterministicKeys(s.Begun) {
 		done := s.Begun[item]
 		if single(item); item >= 0 {
-			p.Open[item] = done.Published + done.Built + len(done.Failed)
+			p.Open = append(p.Open, backfill.Begun{Slice: item, Done: done.Published + done.Built + len(done.Failed)})
 			for _, f := range done.Failed {
 				p.Failed = append(p.Failed, f.Index)
 			}

@@ -16,11 +16,14 @@ const (
 type Progress struct {
 	// Next is the first slice that is not over; those before it are, but for what is open.
 	Next int
-	// Open are the slices that are not over: how many of their items are.
-	Open map[int]int
+	// Open are the slices that are not over.
+	Open []Begun
 	// Failed are the items that have failed, or are tried again.
 	Failed []int
 }
+
+// Begun is a slice of which so many items are over.
+type Begun struct{ Slice, Done int }
 
 // Heat draws how far the partitions of a plan are, in its order, in HeatCells cells at most: a digit says how many tenths of a cell are
 // done.
@@ -51,12 +54,12 @@ func (s Summary) Heat(p Progress) string {
 		_, to := span(p.Next - 1)
 		add(0, to, 1)
 	}
-	for slice, n := range p.Open {
-		from, to := span(slice)
-		if slice < p.Next {
+	for _, open := range p.Open {
+		from, to := span(open.Slice)
+		if open.Slice < p.Next {
 			add(from, to, -1)
 		}
-		add(from, min(from+n, to), 1)
+		add(from, min(from+open.Done, to), 1)
 	}
 	failed := make([]bool, cells)
 	for _, item := range p.Failed {

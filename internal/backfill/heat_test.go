@@ -19,14 +19,14 @@ func TestAStripShowsHowFarEachPartOfAPlanIs(t *testing.T) {
 	}{
 		"nothing is planned":              {backfill.Summary{}, backfill.Progress{}, ""},
 		"nothing is done":                 {backfill.Summary{Partitions: 4, Slice: 1, Slices: 4}, backfill.Progress{}, "...."},
-		"a cell for each":                 {backfill.Summary{Partitions: 6, Slice: 2, Slices: 3}, backfill.Progress{Next: 1, Open: map[int]int{1: 1}}, "###..."},
-		"lanes are ahead of the first":    {backfill.Summary{Partitions: 6, Slice: 2, Slices: 3}, backfill.Progress{Open: map[int]int{0: 1, 1: 2}}, "#.##.."},
-		"what was handed back is not":     {backfill.Summary{Partitions: 6, Slice: 2, Slices: 3}, backfill.Progress{Next: 2, Open: map[int]int{0: 1}}, "#.##.."},
+		"a cell for each":                 {backfill.Summary{Partitions: 6, Slice: 2, Slices: 3}, backfill.Progress{Next: 1, Open: []backfill.Begun{{1, 1}}}, "###..."},
+		"lanes are ahead of the first":    {backfill.Summary{Partitions: 6, Slice: 2, Slices: 3}, backfill.Progress{Open: []backfill.Begun{{0, 1}, {1, 2}}}, "#.##.."},
+		"what was handed back is not":     {backfill.Summary{Partitions: 6, Slice: 2, Slices: 3}, backfill.Progress{Next: 2, Open: []backfill.Begun{{0, 1}}}, "#.##.."},
 		"what failed":                     {backfill.Summary{Partitions: 6, Slice: 2, Slices: 3}, backfill.Progress{Next: 3, Failed: []int{3}}, "###x##"},
 		"the last slice is short":         {backfill.Summary{Partitions: 5, Slice: 2, Slices: 3}, backfill.Progress{Next: 3}, "#####"},
 		"what is one partition is last":   {backfill.Summary{Partitions: 5, Slice: 3, Slices: 3, Whole: true}, backfill.Progress{Next: 2}, "####."},
 		"and is done":                     {backfill.Summary{Partitions: 5, Slice: 3, Slices: 3, Whole: true}, backfill.Progress{Next: 3}, "#####"},
-		"and is being done":               {backfill.Summary{Partitions: 5, Slice: 3, Slices: 3, Whole: true}, backfill.Progress{Next: 2, Open: map[int]int{2: 1}}, "#####"},
+		"and is being done":               {backfill.Summary{Partitions: 5, Slice: 3, Slices: 3, Whole: true}, backfill.Progress{Next: 2, Open: []backfill.Begun{{2, 1}}}, "#####"},
 		"many in a cell":                  {backfill.Summary{Partitions: 600, Slice: 25, Slices: 24}, backfill.Progress{Next: 1}, "##5" + strings.Repeat(".", 57)},
 		"little of a cell is more than 0": {backfill.Summary{Partitions: 6000, Slice: 1, Slices: 6000}, backfill.Progress{Next: 1}, "1" + strings.Repeat(".", 59)},
 	} {

@@ -28,7 +28,8 @@ const (
 	weekMinutes = 7 * dayMinutes
 )
 
-var dayNames = []string{"sun", "mon", "tue", "wed", "thu", "fri", "sat"}
+// dayNames are as time.Weekday counts them.
+func dayNames() []string { return []string{"sun", "mon", "tue", "wed", "thu", "fri", "sat"} }
 
 // Parse reads [DAYS ]HH:MM-HH:MM[ ZONE]. Without days it is every day, without a zone UTC. One that ends before it begins ends on the
 // day after; its days are those on which it begins. Whether a zone is known is not looked at: Load does.
@@ -70,7 +71,7 @@ func parseDays(text string) (days [7]bool, ok bool) {
 		if !isRange {
 			last = first
 		}
-		from, to := slices.Index(dayNames, first), slices.Index(dayNames, last)
+		from, to := slices.Index(dayNames(), first), slices.Index(dayNames(), last)
 		if from < 0 || to < 0 {
 			return days, false
 		}
