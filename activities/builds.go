@@ -137,6 +137,8 @@ type SliceResult struct {
 	Next int `json:"next,omitempty"`
 	// Throttled is why the warehouse has enough to do, where that is so: nothing of Next, which may be 0, is built yet.
 	Throttled []string `json:"throttled,omitempty"`
+	// Opens is when the window opens for which alone it waits.
+	Opens time.Time `json:"opens,omitzero"`
 }
 
 // edgeEvery is how long an activity goes on from partition to partition before it hands over at an edge: what a pause waits
@@ -180,7 +182,7 @@ func (a *Builds) BuildSlice(ctx context.Context, in SliceInput) (SliceResult, er
 	if first && len(all) > 0 {
 		all[len(all)-1].twice = true // for who judges smoke
 	}
-	load := throttled{site: a.Site, w: w, waited: in.Waited}
+	load := throttled{site: a.Site, w: w, waited: in.Waited, now: a.Now}
 	size := 1
 	if in.Plan != "" && in.Control == nil && !first {
 		if size, err = a.Site.batchSize(ctx, w, p, in.Target, a.Site.Policy.Publish.Lanes); err != nil {
@@ -189,7 +191,7 @@ func (a *Builds) BuildSlice(ctx context.Context, in SliceInput) (SliceResult, er
 	}
 	for i := in.From; i < len(all) && result.Next == 0; {
 		if in.Plan != "" { // a run, and what is only compared, is one partition, and somebody waits for it
-			if result.Throttled, err = load.why(ctx); err != nil {
+			if result.Throttled, result.Opens, err = load.why(ctx); err != nil {
 				return SliceResult{}, err
 			}
 		}

@@ -31,6 +31,8 @@ type Filler interface {
 	OpenBackfills(ctx context.Context, pipeline string) ([]backfill.Open, error)
 	// BackfillsOf are the starts of one backfill that have published what is not turned back, the latest first.
 	BackfillsOf(ctx context.Context, pipeline, workflow string) ([]effect.Owner, error)
+	// WasActive is the last tenure under which a version was active; its number is 0 where it never was.
+	WasActive(ctx context.Context, pipeline, version string) (release.Tenure, error)
 	// Crosses is who crosses a pipeline, and by which plan; empty: nobody.
 	Crosses(ctx context.Context, pipeline string) (owner, plan string, err error)
 	// Filled is how many partitions an owner has published that are live.
@@ -92,6 +94,13 @@ func (a *Filling) compute(ctx context.Context, t Target, ask backfill.Ask) (c co
 	if !active.None() {
 		c.target.Release, c.target.Config = active.Release, active.Config
 	}
+	chosen, err := a.chosen(ctx, c, active, ask.Release)
+	if err != nil {
+		return c, err
+	}
+	if chosen.Number != 0 {
+		c.target.Release, c.target.Config = chosen.Release, chosen.Config
+	}
 	if c.p, c.w, err = a.Site.open(ctx, c.target); err != nil {
 		return c, err
 	}
@@ -114,8 +123,17 @@ func (a *Filling) compute(ctx context.Context, t Target, ask backfill.Ask) (c co
 	if err != nil {
 		return c, err
 	}
+	readers, err := a.downstream(ctx, c.target, c.p, c.w)
+	if err != nil {
+		return c, err
+	}
+	bytes, measured, err := c.w.SizeOf(ctx, cutOutputs(c.p))
+	if err != nil {
+		return c, err
+	}
 	c.plan, err = backfill.Compute(backfill.Input{
-		Ask: ask, Environment: a.Site.Environment, Pipeline: c.p, Active: active, Policy: a.Site.Policy, Observed: observed, Changed: changed,
+		Ask: ask, Environment: a.Site.Environment, Pipeline: c.p, Active: active, Chosen: chosen, Policy: a.Site.Policy, Observed: observed, Changed: changed, Readers: readers,
+		Bytes: bytes / max(1, measured),
 	})
 	return c, err
 }
@@ -166,10 +184,10 @@ func (a *Filling) Begin(ctx context.Context, in BeginFillInput) (BegunFill, erro
 	if err != nil {
 		return BegunFill{}, err
 	}
-	c.target.Release, c.target.Config = tenure.Release, tenure.Config
-	if c.plan, err = a.plan(ctx, c.target, entered.Plan); err != nil {
+	if c.plan, err = a.read(ctx, entered.Plan); err != nil {
 		return BegunFill{}, err
 	}
+	c.target.Release, c.target.Config = c.plan.Release, c.plan.Config
 	epoch, err := c.w.Epoch(ctx)
 	return BegunFill{
 		FillPlan: FillPlan{Target: c.target, Summary: backfill.Summarize(c.plan, c.p.Partition), Rule: a.Site.Policy.Approval, Tells: a.Site.Policy.Notify.Tells()},
@@ -201,8 +219,38 @@ func (a *Filling) beside(ctx context.Context, c computed) (string, error) {
 	return owner, nil
 }
 
-// plan reads a plan by its digest, which the store verifies, and holds it to a target.
+// chosen is the tenure of another release that somebody wants built: one that was active here, and that this environment lets in still.
+// Anything else has to cross first. No number: what is active is built.
+func (a *Filling) chosen(ctx context.Context, c computed, active release.Tenure, version string) (release.Tenure, error) {
+	name := c.target.Release.Pipeline
+	if version == "" || active.None() || version == active.Release.Version {
+		return release.Tenure{}, nil
+	}
+	was, err := c.w.WasActive(ctx, name, version)
+	if err != nil {
+		return was, err
+	}
+	if was.Number == 0 {
+		return was, fault.Newf(fault.Refused, "backfill", name+"@"+version, fmt.Sprintf("deploy it first: drawbridge deploy %s@%s --to %s", name, version, a.Site.Environment),
+			"it was never active in "+a.Site.Environment)
+	}
+	return was, a.Site.admit(ctx, was.Release)
+}
+
+// plan reads a plan, and holds it to a target.
 func (a *Filling) plan(ctx context.Context, t Target, digest string) (backfill.Plan, error) {
+	pl, err := a.read(ctx, digest)
+	if err != nil {
+		return pl, err
+	}
+	if pl.Environment != t.Environment || pl.Release.Digest != t.Release.Digest || pl.Config != t.Config {
+		return pl, fault.Newf(fault.Refused, "apply plan", digest, "start the backfill again: it is planned anew", "the plan is about another release or environment")
+	}
+	return pl, nil
+}
+
+// read reads a plan by its digest, which the store verifies.
+func (a *Filling) read(ctx context.Context, digest string) (backfill.Plan, error) {
 	var pl backfill.Plan
 	body, err := a.Site.Store.Blob(ctx, digest)
 	if err != nil {
@@ -210,9 +258,6 @@ func (a *Filling) plan(ctx context.Context, t Target, digest string) (backfill.P
 	}
 	if err := json.Unmarshal(body, &pl); err != nil {
 		return pl, fault.New(fault.Invalid, "read plan", digest, "start the backfill again", err)
-	}
-	if pl.Environment != t.Environment || pl.Release.Digest != t.Release.Digest || pl.Config != t.Config {
-		return pl, fault.Newf(fault.Refused, "apply plan", digest, "start the backfill again: it is planned anew", "the plan is about another release or environment")
 	}
 	return pl, nil
 }
@@ -227,7 +272,9 @@ type FillInput struct {
 	// Failures is how many partitions may fail until it hands over.
 	Failures int `json:"failures"`
 	// Waited says that the call before was throttled.
-	Waited bool   `json:"waited,omitempty"`
+	Waited bool `json:"waited,omitempty"`
+	// Window is when a person lets it work; empty: whenever the environment does.
+	Window string `json:"window,omitempty"`
 	By     string `json:"by"`
 	Reason string `json:"reason"`
 }
@@ -254,6 +301,8 @@ type Filled struct {
 	Moved  bool                     `json:"moved,omitempty"`
 	// Throttled is why the warehouse has enough to do: nothing of Next is built yet.
 	Throttled []string `json:"throttled,omitempty"`
+	// Opens is when the window opens for which alone it waits.
+	Opens time.Time `json:"opens,omitzero"`
 }
 
 // fillRounds is how often a partition is built again because others published there meanwhile.
@@ -279,7 +328,7 @@ func (a *Filling) Fill(ctx context.Context, in FillInput) (Filled, error) {
 	if err != nil {
 		return Filled{}, err
 	}
-	load := throttled{site: a.Site, w: w, waited: in.Waited}
+	load := throttled{site: a.Site, w: w, waited: in.Waited, own: in.Window, now: a.Now}
 	var out Filled
 	alone := in.From // what comes before it was no batch that could be done as one
 	began := a.Now()
@@ -292,7 +341,7 @@ func (a *Filling) Fill(ctx context.Context, in FillInput) (Filled, error) {
 			out.Moved, out.Next = moved, i
 			return out, err
 		}
-		if out.Throttled, err = load.why(ctx); err != nil {
+		if out.Throttled, out.Opens, err = load.why(ctx); err != nil {
 			return out, err
 		}
 		if len(out.Throttled) > 0 {

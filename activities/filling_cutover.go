@@ -21,7 +21,9 @@ type CutInput struct {
 	Part   int    `json:"part"`
 	Round  int    `json:"round"` // of the plan
 	// Left is how many partitions people have left out: all others of the plan have to be built.
-	Left   int    `json:"left,omitempty"`
+	Left int `json:"left,omitempty"`
+	// Window is when a person lets it work; empty: whenever the environment does.
+	Window string `json:"window,omitempty"`
 	By     string `json:"by"`
 	Reason string `json:"reason"`
 }
@@ -52,6 +54,9 @@ func (a *Filling) CutOver(ctx context.Context, in CutInput) (Filled, error) {
 		if moved, err := f.moved(ctx); err != nil || moved {
 			return Filled{Moved: moved}, err
 		}
+		if why, opens := f.closed(in.Window); len(why) > 0 {
+			return Filled{Throttled: why, Opens: opens}, nil
+		}
 		if err := c.complete(ctx, in.Left); err != nil {
 			return Filled{}, err
 		}
@@ -67,6 +72,12 @@ func (a *Filling) CutOver(ctx context.Context, in CutInput) (Filled, error) {
 	}
 	live, err := w.Filled(ctx, in.Target.Owner)
 	return Filled{Published: live, Swaps: done.Swapped}, err
+}
+
+// closed says which windows are closed.
+func (f filling) closed(own string) (why []string, opens time.Time) {
+	load := throttled{site: f.Site, own: own, now: f.Now}
+	return load.closed()
 }
 
 // cut is one transaction of a backfill.

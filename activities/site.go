@@ -79,6 +79,7 @@ type Warehouse interface {
 	Teller
 	TurnBacker
 	Filler
+	Downstreams
 	Throttler
 	Watcher
 	Inspector

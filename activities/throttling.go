@@ -7,6 +7,7 @@ import (
 
 	"drawbridge/internal/plan"
 	"drawbridge/internal/throttle"
+	"drawbridge/internal/window"
 )
 
 // Throttler looks at how much a warehouse has to do.
@@ -35,10 +36,47 @@ type throttled struct {
 	w      Warehouse
 	waited bool // it had to wait before
 	last   time.Time
+	// own is the window of this work, beside those of the policy; empty: there is none.
+	own string
+	now func() time.Time
 }
 
-// why says why nothing is to be built right now; nothing: it may go on. Where no limit is set nothing is looked at.
-func (t *throttled) why(ctx context.Context) ([]string, error) {
+// why says why nothing is to be built right now; nothing: it may go on. opens is when a window does, where that is all. Where no limit is
+// set nothing is looked at.
+func (t *throttled) why(ctx context.Context) (why []string, opens time.Time, err error) {
+	if why, opens = t.closed(); len(why) > 0 {
+		return why, opens, nil
+	}
+	why, err = t.loaded(ctx)
+	return why, time.Time{}, err
+}
+
+// closed says which windows are closed, and when all of them may be open.
+func (t *throttled) closed() (why []string, opens time.Time) {
+	look := func(of string, texts []string) {
+		all, err := window.ParseAll(texts)
+		text, next := "", time.Time{}
+		if err != nil {
+			text = of + " cannot be told: " + err.Error()
+		} else {
+			text, next = window.Why(of, all, t.now())
+		}
+		if text != "" {
+			why = append(why, text)
+		}
+		if next.After(opens) {
+			opens = next
+		}
+	}
+	look("the window of "+t.site.Environment, t.site.Policy.Windows)
+	if t.own != "" {
+		look("its window", []string{t.own})
+	}
+	return why, opens
+}
+
+// loaded says which signals of the warehouse are above their limits.
+func (t *throttled) loaded(ctx context.Context) ([]string, error) {
 	if len(t.site.Policy.Throttle) == 0 || time.Since(t.last) < sampleEvery {
 		return nil, nil
 	}

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Four releases of examples/shop, told with real calls of the CLI on a real Temporal server and a real Postgres. Whatever does not go
+# Four releases of examples/shop and a backfill of its month, told with real calls of the CLI on a real Temporal server and a real Postgres. Whatever does not go
 # as the story says ends it with exit code 1. Run it with: make demo
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -40,6 +40,22 @@ expect() {
 	printf '\n\033[36m$%s\033[0m\n' "$typed"
 	"$@" || got=$?
 	[ "$got" = "$want" ] || fail "exit code $got instead of $want:$typed"
+}
+
+# asks PATTERN COMMAND…: awaits that the command says a person is waited for, and what for; then it shows it.
+asks() {
+	local pattern=$1 said code
+	shift
+	for _ in $(seq 300); do
+		code=0
+		said=$("$@") || code=$?
+		if [ "$code" = 4 ] && grep -q "$pattern" <<<"$said"; then
+			expect 4 "$@"
+			return
+		fi
+		sleep 0.2
+	done
+	fail "exit code $code, and no '$pattern': $said"
 }
 
 # field NAME: the first value of that name in indented JSON on stdin.
@@ -195,12 +211,40 @@ for env in dev staging prod; do
 done
 expect 0 drawbridge history shop --env prod
 
+chapter "The files of the whole month were corrected: a backfill with a pause, a file that cannot be read, and its way back"
+month=backfill/shop/prod/2026-01-01..2026-01-31
+for file in "$demo"/shop/data/orders_*.csv; do # what was sold in the store was ten cents more
+	awk -F, -v OFS=, 'NR > 1 && $3 == "store" { $5 = sprintf("%.2f", $5 + 0.1) } { print }' "$file" >"$file.new"
+	mv "$file.new" "$file"
+done
+poisoned=$demo/shop/data/orders_2026-01-17.csv
+cp "$poisoned" "$demo/orders.csv"
+sed '2s/,[^,]*,\([^,]*\)$/,ten euros,\1/' "$demo/orders.csv" >"$poisoned"
+expect 0 drawbridge backfill shop --env prod --from 2026-01-01 --to 2026-01-31 --dry-run
+expect 4 drawbridge backfill shop --env prod --from 2026-01-01 --to 2026-01-31 --reason "the store's prices were corrected"
+expect 0 drawbridge pause "$month" --reason "after the morning's reports"
+expect 0 drawbridge approve "$month" --as grace --reason "a month is fine"
+asks 'it holds since' drawbridge status "$month"
+[ "$(checksum prod)" = "$good" ] || fail "the backfill did not wait"
+expect 0 drawbridge resume "$month"
+asks 2026-01-17 drawbridge status "$month"
+cp "$demo/orders.csv" "$poisoned"
+expect 0 drawbridge retry-failed "$month"
+expect 0 drawbridge status "$month" --watch
+corrected=$(checksum prod)
+[ "$corrected" != "$good" ] || fail "the correction did not reach prod"
+expect 0 drawbridge backfill rollback "$month" --reason "the correction is to come next month"
+undone=$(checksum prod)
+[ "$undone" = "$good" ] || fail "the table is not what it was: checksum $undone, before $good"
+
 printf '\n(%d s)\n' $((SECONDS - began))
 say "━━ What happened"
 printf '%-8s %-42s %-38s %s\n' release change end "prod: fct_orders" \
 	1.0.0 "first release" "live in prod, approved by grace" "$first" \
 	1.1.0 "adds currency_code" "live in prod, approved by grace" "$good" \
 	1.2.0 "doubles the amounts of partners" "stopped by the canary in dev" "$stopped" \
-	1.3.0 "discounts six days that its canary missed" "rolled back to 1.1.0 by the watch" "$after"
-printf '\n%d orders in prod; the table after 1.3.0 has the checksum that it had before. All in %d s.\n' "$rows" "$SECONDS"
+	1.3.0 "discounts six days that its canary missed" "rolled back to 1.1.0 by the watch" "$after" \
+	backfill "31 days of corrected files" "live in prod, approved by grace" "$corrected" \
+	rollback "of the backfill" "as before it" "$undone"
+printf '\n%d orders in prod; the table after 1.3.0, and after the rollback of the backfill, has the checksum that it had before. All in %d s.\n' "$rows" "$SECONDS"
 [ -z "${DRAWBRIDGE_UI:-}" ] || printf 'Web UI: %s%s\n' "$DRAWBRIDGE_UI" "$([ -n "$keep" ] || [ "$own_stack" = no ] || echo '   (KEEP=1 make demo leaves it up)')"

@@ -1,12 +1,14 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 
 	"github.com/spf13/cobra"
 
 	"drawbridge/internal/backfill"
+	"drawbridge/internal/console"
 	"drawbridge/internal/cutover"
 	"drawbridge/internal/dispatch"
 	"drawbridge/internal/fault"
@@ -17,10 +19,10 @@ import (
 
 // span is the flags of backfill.
 type span struct {
-	env, from, to, order, cutover, reason string
-	config                                []string
-	lanes                                 int
-	force, dryRun, detach                 bool
+	env, from, to, order, cutover, release, reason, format string
+	config                                                 []string
+	lanes                                                  int
+	force, dryRun, detach                                  bool
 }
 
 func (a *app) backfillCommand() *cobra.Command {
@@ -46,15 +48,17 @@ leaves them out. pause, resume, set-lanes and cancel steer it; what is published
 	f.StringVar(&s.env, "env", "", "environment")
 	f.StringVar(&s.from, "from", "", "the first partition, such as 2026-01-01")
 	f.StringVar(&s.to, "to", "", "the last partition, such as 2026-01-31")
+	f.StringVar(&s.release, "release", "", "a version that was active there before, in place of the active one; people approve that")
 	f.StringVar(&s.order, "order", string(backfill.Oldest), "which are built first: oldest or newest")
 	f.StringVar(&s.cutover, "cutover", string(cutover.Each), "how they become visible: each (as it is built) or one (all of them in one transaction)")
 	f.IntVar(&s.lanes, "lanes", 0, "how many slices are built at the same time (default: publish.lanes of the policy)")
 	f.BoolVar(&s.force, "force", false, "build what is current as well")
 	f.StringVar(&s.reason, "reason", "", "why, for the history")
 	f.StringArrayVar(&s.config, "config", nil, "ENV=FILE: a config that says where the pipeline is, in place of the packed one")
+	f.StringVar(&s.format, "format", string(formatText), "of --dry-run: text, md (the change document) or json")
 	f.BoolVar(&s.dryRun, "dry-run", false, "show the plan, and change nothing")
 	f.BoolVar(&s.detach, "detach", false, "return when it has started")
-	cmd.AddCommand(a.backfillRollbackCommand())
+	cmd.AddCommand(a.backfillRollbackCommand(), a.backfillStatusCommand())
 	return cmd
 }
 
@@ -64,7 +68,7 @@ func (s span) ask() (backfill.Ask, error) {
 	refuse := func(flag, hint, reason string) (backfill.Ask, error) {
 		return backfill.Ask{}, fault.Newf(fault.Invalid, "read", flag, hint, reason)
 	}
-	ask := backfill.Ask{Order: backfill.Order(s.order), Force: s.force, Lanes: s.lanes, Cutover: cutover.Mode(s.cutover)}
+	ask := backfill.Ask{Order: backfill.Order(s.order), Force: s.force, Lanes: s.lanes, Release: s.release, Cutover: cutover.Mode(s.cutover)}
 	switch {
 	case s.env == "":
 		return refuse("--env", "name the environment: --env prod", "it is missing")
@@ -74,6 +78,10 @@ func (s span) ask() (backfill.Ask, error) {
 		return refuse("--order", "write oldest or newest", "there is no such order")
 	case ask.Cutover != cutover.Each && ask.Cutover != cutover.One:
 		return refuse("--cutover", "write each or one", "there is no such cut-over")
+	case s.format != string(formatText) && !s.dryRun:
+		return refuse("--format", "add --dry-run", "only a plan is printed in a format")
+	case s.format != string(formatText) && s.format != string(formatMD) && s.format != string(formatJSON):
+		return refuse("--format "+s.format, "write text, md or json", "there is no such format")
 	case s.lanes < 0 || s.lanes > conduct.MaxLanes:
 		return refuse("--lanes", fmt.Sprintf("give 1 to %d", conduct.MaxLanes), "it is no number of lanes")
 	}
@@ -115,6 +123,10 @@ func (a *app) backfill(ctx context.Context, arg string, s span) error {
 		},
 	}
 	if s.dryRun {
+		if s.format == string(formatMD) {
+			return a.backfillDocument(ctx, desk, order, name, s.env)
+		}
+		a.json = a.json || s.format == string(formatJSON) // --json says the same
 		return a.preview(ctx, desk, workflows.BackfillPreview, order)
 	}
 	t, err := desk.Begin(ctx, order)
@@ -124,12 +136,84 @@ func (a *app) backfill(ctx context.Context, arg string, s span) error {
 	return a.followUnless(ctx, s.detach, t, s.env)
 }
 
+// backfillDocument prints the change document of a plan.
+func (a *app) backfillDocument(ctx context.Context, desk *dispatch.Desk, order dispatch.Order, name, env string) error {
+	s, err := dispatch.Ask[workflows.Status](ctx, desk, workflows.BackfillPreview, order)
+	if err != nil {
+		return err
+	}
+	if s.Backfill == nil || s.Backfill.Plan == nil || s.Backfill.Plan.Digest == "" {
+		return exitOf(s).err()
+	}
+	text := backfill.Markdown(*s.Backfill.Plan, name, env, order.ID)
+	if err := a.answer(s.Backfill.Plan, func(s console.Screen) string { return s.Document(text) }); err != nil {
+		return err
+	}
+	return exitOf(s).err()
+}
+
 // quoted is a reason as a workflow's details show it.
 func quoted(reason string) string {
 	if reason == "" {
 		return ""
 	}
 	return "> " + reason
+}
+
+func (a *app) backfillStatusCommand() *cobra.Command {
+	var watch bool
+	cmd := &cobra.Command{
+		Use:   "status [PIPELINE|ID]",
+		Short: "Show how far a backfill is",
+		Long: `Shows how far a backfill is: the last one, the last of a pipeline, or the one that is named; what is open comes first. A strip shows its
+partitions in the order in which they are built: done, begun, failed (✘) or waiting (·).
+
+Exit codes: those of drawbridge status.`,
+		Example: "  drawbridge backfill status --watch\n  drawbridge backfill status shop --json\n  drawbridge backfill status backfill/shop/prod/2026-01-01..2026-01-31 --watch",
+		Args:    between(0, 1, "PIPELINE or ID"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			arg := ""
+			if len(args) > 0 {
+				arg = args[0]
+			}
+			id, err := a.backfillOf(cmd.Context(), arg)
+			if err != nil {
+				return err
+			}
+			return a.status(cmd.Context(), id, watch)
+		},
+	}
+	cmd.Flags().BoolVar(&watch, "watch", false, "follow until it ends")
+	return cmd
+}
+
+// backfillOf is the ID of the backfill that an argument is about: of a pipeline, or of all, the one that is open, else the last.
+func (a *app) backfillOf(ctx context.Context, arg string) (string, error) {
+	if _, _, ok := workflows.Backfilled(arg); ok {
+		return arg, nil
+	}
+	d, err := a.desk(ctx)
+	if err != nil {
+		return "", err
+	}
+	views, err := d.Overview(ctx)
+	if err != nil {
+		return "", err
+	}
+	last := ""
+	for _, v := range views {
+		if v.Kind != "backfill" || arg != "" && v.Pipeline != arg {
+			continue
+		}
+		if v.Ended == nil {
+			return v.ID, nil
+		}
+		last = cmp.Or(last, v.ID)
+	}
+	if last == "" {
+		return "", fault.Newf(fault.Invalid, "find a backfill", arg, "see what there is: drawbridge status", "there was none lately")
+	}
+	return last, nil
 }
 
 func (a *app) backfillRollbackCommand() *cobra.Command {

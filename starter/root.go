@@ -81,7 +81,7 @@ paused), 5 stuck (turned back in part), 130 interrupted while following (what wa
 		a.initCommand(), a.validateCommand(), a.buildCommand(), a.planCommand(), a.deployCommand(), a.runCommand(),
 		a.backfillCommand(), a.retryFailedCommand(), a.skipCommand(), a.scheduleCommand(),
 		a.rollbackCommand(), a.recoverCommand(),
-		a.pauseCommand(), a.resumeCommand(), a.setLanesCommand(), a.cancelCommand(),
+		a.pauseCommand(), a.resumeCommand(), a.setLanesCommand(), a.setWindowCommand(), a.cancelCommand(),
 		a.approveCommand(), a.rejectCommand(), a.decideCommand(), a.inboxCommand(), a.holdCommand(), a.releaseHoldCommand(),
 		a.statusCommand(), a.gapsCommand(), a.historyCommand(), a.diffCommand(), a.checksumCommand(),
 		a.doctorCommand(), a.notifyCommand(), a.setupCommand(), a.envCommand(), a.versionCommand(),

@@ -11,6 +11,7 @@ import (
 	"drawbridge/internal/console"
 	"drawbridge/internal/dispatch"
 	"drawbridge/internal/fault"
+	"drawbridge/internal/window"
 	"drawbridge/workflows/conduct"
 )
 
@@ -78,6 +79,39 @@ once; a lane less ends when its slice is built. More lanes than the workers' --b
 			if m.Lanes, err = strconv.Atoi(args[1]); err != nil || m.Lanes < 1 || m.Lanes > conduct.MaxLanes {
 				return fault.Newf(fault.Invalid, "set-lanes", strconv.Quote(args[1]), fmt.Sprintf("give 1 to %d", conduct.MaxLanes), "it is no number of lanes")
 			}
+			return a.steer(cmd.Context(), args[0], m)
+		},
+	}
+	a.steerFlags(cmd, &m)
+	return cmd
+}
+
+func (a *app) setWindowCommand() *cobra.Command {
+	m := conduct.Command{Kind: conduct.SetWindow}
+	cmd := &cobra.Command{
+		Use:   "set-window ID WINDOW",
+		Short: "Let a backfill work only at certain times",
+		Long: `Sets when a backfill works: days on which the window begins, times, and the place whose clock counts; every day and UTC by default.
+A window that ends before it begins ends on the day after. Outside of it, what has begun goes on to the edge of its partition, and
+status says when it opens. The windows of the environment's policy (throttle: windows) hold too; always takes the window away.
+
+` + steeringHelp,
+		Example: "  drawbridge set-window backfill/shop/prod/2026-01-01..2026-01-31 '" + window.Example + "'\n  drawbridge set-window backfill/shop/prod/2026-01-01..2026-01-31 always",
+		GroupID: groupChange,
+		Args:    between(2, 2, "ID and a window"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			m.Window = args[1]
+			if m.Window == conduct.Always {
+				return a.steer(cmd.Context(), args[0], m)
+			}
+			w, err := window.Parse(m.Window)
+			if err != nil {
+				return err
+			}
+			if _, err := w.Load(); err != nil {
+				return err
+			}
+			m.Window = w.String()
 			return a.steer(cmd.Context(), args[0], m)
 		},
 	}

@@ -62,9 +62,13 @@ type BackfillState struct {
 	Parts     int       `json:"parts,omitempty"`
 	Published int       `json:"published"`
 	Rows      int64     `json:"rows"`
-	Speed     float64   `json:"speed"` // partitions a second, an exponential average
-	Last      time.Time `json:"last"`  // when the last of them were published
-	Load      throttled `json:"load,omitzero"`
+	Speed     float64   `json:"speed"`            // partitions a second, an exponential average
+	RowSpeed  float64   `json:"row_speed"`        // rows a second, the same
+	Stalled   time.Time `json:"stalled,omitzero"` // since when it has published nothing, where that is too long
+	// Begun are the slices that are being done, or were handed back: where each goes on, and what of it has failed.
+	Begun map[int]activities.Filled `json:"begun,omitempty"`
+	Last  time.Time                 `json:"last"` // when the last of them were published
+	Load  throttled                 `json:"load,omitzero"`
 }
 
 // filling is one backfill.
@@ -80,7 +84,9 @@ func (b *filling) at(step string) conduct.Scope {
 }
 
 func (b *filling) run(ctx workflow.Context) error {
-	workflow.GoNamed(ctx, "stalls", b.watchForStalls)
+	if workflow.GetVersion(ctx, "stalls", workflow.DefaultVersion, 1) == 1 {
+		workflow.GoNamed(ctx, "stalls", b.watchForStalls)
+	}
 	if b.in.State != nil {
 		b.Rule(b.in.Environment, b.state.Rule)
 		b.listen()
@@ -160,7 +166,7 @@ func (b *filling) enter(ctx workflow.Context) error {
 	if b.state.Round > 0 {
 		b.state.Tries += b.state.Line.Retries + 1
 	}
-	b.state.Line, b.state.Whole, b.state.Built, b.state.Parts = conduct.LineState{}, false, 0, 0
+	b.state.Line, b.state.Whole, b.state.Built, b.state.Parts, b.state.Begun = conduct.LineState{}, false, 0, 0, nil
 	begun, err := BeginBackfill.Do(ctx, b.Conductor, b.at("begin"), "begin backfill", activities.BeginFillInput{
 		Target: b.target(ctx), Ask: b.in.Ask, Round: b.state.Round, By: b.in.By, Reason: b.in.Reason,
 	})
@@ -249,7 +255,8 @@ func (b *filling) line() conduct.Line[activities.Filled] {
 		At: b.at("backfill"), Total: b.slices(), Lanes: s.Plan.Lanes, Narrow: s.Load.narrow, MaxFailures: s.MaxFailures,
 		Name: slice,
 		Do:   b.slice,
-		Deliver: func(ctx workflow.Context, _ int, done activities.Filled) error {
+		Deliver: func(ctx workflow.Context, item int, done activities.Filled) error {
+			delete(s.Begun, item)
 			switch {
 			case done.Published > 0:
 				b.Tell(ctx, b.at("backfill"), fmt.Sprintf("%d of %d published", s.Published, s.Plan.Partitions))
@@ -279,9 +286,10 @@ func (b *filling) slice(ctx workflow.Context, at conduct.Scope, item int) (activ
 	if item < 0 {
 		name = "build again what failed"
 	}
-	var all activities.Filled
+	all := s.Begun[item]
+	in.From, all.Next = all.Next, 0
 	for wait := (holding{}); ; {
-		in.Target = s.Target
+		in.Target, in.Window = s.Target, b.Window()
 		in.Target.Now = workflow.Now(ctx)
 		in.Failures = s.MaxFailures + 1 - len(s.Line.Failed) - len(all.Failed)
 		done, err := FillSlice.Do(ctx, b.Conductor, at.At("backfill"), name, in)
@@ -292,7 +300,8 @@ func (b *filling) slice(ctx workflow.Context, at conduct.Scope, item int) (activ
 			return all, conduct.Fatal(err)
 		}
 		b.note(ctx, done)
-		all.Published, all.Built, all.Failed = all.Published+done.Published, all.Built+done.Built, append(all.Failed, done.Failed...)
+		all.Published, all.Built, all.Failed = all.Published+done.Published, all.Built+done.Built, append(all.Failed, short(done.Failed)...)
+		b.begun(item, all, done)
 		in.Waited = len(done.Throttled) > 0
 		if !in.Waited {
 			s.Load.went(at.Lane, b.lanes())
@@ -301,9 +310,12 @@ func (b *filling) slice(ctx workflow.Context, at conduct.Scope, item int) (activ
 			return all, nil
 		}
 		in.From = done.Next
+		if err := conduct.Later(ctx); err != nil && !done.Moved {
+			return all, err
+		}
 		switch {
 		case in.Waited:
-			if err := s.Load.out(ctx, b.Conductor, at, b.lanes(), done.Throttled); err != nil {
+			if err := s.Load.out(ctx, b.Conductor, at, b.lanes(), done.Throttled, done.Opens, in.Window); err != nil {
 				return all, err
 			}
 		case done.Moved:
@@ -321,6 +333,25 @@ func (b *filling) slice(ctx workflow.Context, at conduct.Scope, item int) (activ
 			return all, err
 		}
 	}
+}
+
+// begun carries how far a slice is, until it is delivered; what is over is all of it.
+func (b *filling) begun(item int, all, done activities.Filled) {
+	if b.state.Begun == nil {
+		b.state.Begun = map[int]activities.Filled{}
+	}
+	all.Next = done.Next
+	b.state.Begun[item] = all
+}
+
+// short bounds what is carried of failures.
+func short(failed []activities.Unfilled) []activities.Unfilled {
+	cut := make([]activities.Unfilled, len(failed))
+	for i, f := range failed {
+		f.Why = conduct.Cut(f.Why)
+		cut[i] = f
+	}
+	return cut
 }
 
 // lanes are those of the plan, or those that a person set.
@@ -344,13 +375,17 @@ func (b *filling) cutOver(ctx workflow.Context) (moved bool, err error) {
 		}
 		b.At(ctx, StageCrossing, at, fmt.Sprintf("publishing %s, transaction %d of %d", count(s.Built, "partition"), s.Parts+1, s.Plan.Transactions))
 		in := activities.CutInput{
-			Target: s.Target, Plan: s.Plan.Digest, Part: s.Parts, Round: s.Tries, Left: s.Line.Skipped, By: b.in.By, Reason: b.in.Reason,
+			Target: s.Target, Plan: s.Plan.Digest, Part: s.Parts, Round: s.Tries, Left: s.Line.Skipped, Window: b.Window(), By: b.in.By, Reason: b.in.Reason,
 		}
 		in.Target.Now = workflow.Now(ctx)
 		done, err := CutBackfill.Do(ctx, b.Conductor, at, "publish what was built", in)
 		switch {
 		case err != nil || done.Moved:
 			return done.Moved, err
+		case len(done.Throttled) > 0:
+			if err := s.Load.out(ctx, b.Conductor, at, b.lanes(), done.Throttled, done.Opens, in.Window); err != nil {
+				return false, err
+			}
 		case done.Parked.WaitingFor == generation.ForHold:
 			if err := wait.out(ctx, b.Conductor, at, done.Parked.Why); err != nil {
 				return false, err
@@ -360,6 +395,7 @@ func (b *filling) cutOver(ctx workflow.Context) (moved bool, err error) {
 				return false, err
 			}
 		default:
+			s.Load.went(at.Lane, b.lanes())
 			s.Published, s.Target.Swaps, s.Parts = done.Published, s.Target.Swaps+done.Swaps, s.Parts+1
 			b.Tell(ctx, at, fmt.Sprintf("%d of %d published", s.Published, s.Plan.Partitions))
 		}
@@ -383,7 +419,12 @@ func (b *filling) note(ctx workflow.Context, done activities.Filled) {
 			s.Speed = speed
 		}
 		s.Speed += speedOf * (speed - s.Speed)
-		s.Last = now
+		rows := float64(done.Rows) / took
+		if s.RowSpeed == 0 {
+			s.RowSpeed = rows
+		}
+		s.RowSpeed += speedOf * (rows - s.RowSpeed)
+		s.Last, s.Stalled = now, time.Time{}
 	}
 }
 
@@ -469,6 +510,9 @@ func (b *filling) end(ctx workflow.Context) error {
 	}
 	if s.Plan.Current > 0 {
 		sentence += fmt.Sprintf("; current already: %d", s.Plan.Current)
+	}
+	if s.Plan.Beside != "" {
+		sentence += fmt.Sprintf("; they deviate by choice: %s is active", s.Plan.Beside)
 	}
 	sentence += missing(s.Plan)
 	stage := StageDone

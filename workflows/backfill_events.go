@@ -53,22 +53,28 @@ func (b *filling) tooMany(ctx workflow.Context) {
 		strings.Join(firstOf(s.Line.Names()), ", "))
 }
 
-// watchForStalls tells, once until it publishes again, that it has published nothing for a while although nobody holds it up who knows
-// of it: not while it is paused, or waits at a gate.
+// watchForStalls tells, once until it goes on, that nothing was published or built for a while although nobody holds it up who knows of
+// it: not while it is paused, or waits at a gate.
 func (b *filling) watchForStalls(ctx workflow.Context) {
-	if workflow.Await(ctx, func() bool { return b.Listens(b.in.Environment) }) != nil {
-		return
+	goes := func() bool {
+		stage := b.Header().Stage
+		return stage == conduct.StageCrossing || stage.Finished()
 	}
-	var told time.Time
 	for since := workflow.Now(ctx); ; {
+		if !goes() { // no timer runs while a person holds it, for weeks maybe
+			if workflow.Await(ctx, goes) != nil {
+				return
+			}
+			since = workflow.Now(ctx)
+		}
 		if workflow.NewTimerWithOptions(ctx, stallAfter-workflow.Now(ctx).Sub(since), workflow.TimerOptions{Summary: "does it go on?"}).Get(ctx, nil) != nil {
 			return
 		}
 		s, now := b.state, workflow.Now(ctx)
-		if stage := b.Header().Stage; stage.Finished() {
+		if b.Header().Stage.Finished() {
 			return
-		} else if stage != conduct.StageCrossing {
-			since = now
+		}
+		if !goes() {
 			continue
 		}
 		if s.Last.After(since) {
@@ -77,15 +83,23 @@ func (b *filling) watchForStalls(ctx workflow.Context) {
 		if now.Sub(since) < stallAfter {
 			continue
 		}
+		if s.Stalled.IsZero() {
+			s.Stalled = since
+			why := b.because()
+			b.tell(ctx, notice.BackfillStalled, fmt.Sprintf("since-%d", s.Last.Unix()), fmt.Sprintf("the backfill in %s has done nothing for %s", b.in.Environment, stallAfter), why)
+			b.Tell(ctx, b.at("stall"), fmt.Sprintf("stalled: nothing was done for %s; %s", stallAfter, why))
+		}
 		since = now
-		if s.Last.Equal(told) {
-			continue
-		}
-		told = s.Last
-		why := s.Load.Why
-		if events := b.Header().Events; why == "" && len(events) > 0 {
-			why = "the last that is known: " + events[len(events)-1].Text
-		}
-		b.tell(ctx, notice.BackfillStalled, fmt.Sprintf("since-%d", s.Last.Unix()), fmt.Sprintf("the backfill in %s has published nothing for %s", b.in.Environment, stallAfter), why)
 	}
+}
+
+// because is the last that is known of why it does not go on.
+func (b *filling) because() string {
+	if why := b.state.Load.Why; why != "" {
+		return why
+	}
+	if events := b.Header().Events; len(events) > 0 {
+		return "the last that is known: " + events[len(events)-1].Text
+	}
+	return "why is not known"
 }

@@ -374,7 +374,7 @@ func (x *crossing) build(ctx workflow.Context, at conduct.Scope, summary string,
 		case err != nil:
 			return all, err
 		case in.Waited:
-			err := x.load.out(ctx, x.Conductor, at, x.env.Lanes, built.Throttled)
+			err := x.load.out(ctx, x.Conductor, at, x.env.Lanes, built.Throttled, built.Opens, "")
 			x.shown.Throttled = x.load.Why
 			if err != nil {
 				return all, err

@@ -154,7 +154,7 @@ func Takes(name string) []conduct.Kind {
 	case RollbackName:
 		return []conduct.Kind{conduct.Pause, conduct.Resume, conduct.Cancel}
 	case BackfillName:
-		return []conduct.Kind{conduct.Pause, conduct.Resume, conduct.Cancel, conduct.SetLanes, conduct.RetryFailed, conduct.Skip}
+		return []conduct.Kind{conduct.Pause, conduct.Resume, conduct.Cancel, conduct.SetLanes, conduct.SetWindow, conduct.RetryFailed, conduct.Skip}
 	case ScheduledName:
 		return []conduct.Kind{conduct.Cancel}
 	case RunName: // it is one partition, so there is no edge at which it could be held

@@ -22,6 +22,8 @@ const (
 	// firstThrottled and lastThrottled are how long a lane waits until it looks again.
 	firstThrottled = 5 * time.Second
 	lastThrottled  = time.Minute
+	// lastClosed is how long it waits at most for a window to open: the policy may have another one meanwhile.
+	lastClosed = 15 * time.Minute
 )
 
 // narrow is how many lanes may work.
@@ -36,8 +38,9 @@ func (t *throttled) went(lane, most int) {
 	t.Lanes = t.Lanes.Went(most)
 }
 
-// out waits until it is time to look again, and says why when that is new.
-func (t *throttled) out(ctx workflow.Context, c *conduct.Conductor, at conduct.Scope, most int, why []string) error {
+// out waits until it is time to look again, and says why when that is new. opens is when a window does, where that is all that it waits
+// for: nothing has too much to do then, no lane less goes on, and it looks again when a person sets another window than it was.
+func (t *throttled) out(ctx workflow.Context, c *conduct.Conductor, at conduct.Scope, most int, why []string, opens time.Time, was string) error {
 	if t.wait == nil {
 		t.wait = map[int]int{}
 	}
@@ -46,6 +49,11 @@ func (t *throttled) out(ctx workflow.Context, c *conduct.Conductor, at conduct.S
 		c.Tell(ctx, at, "throttled: "+text)
 	}
 	t.Why = text
+	if !opens.IsZero() {
+		t.wait[at.Lane] = max(1, t.wait[at.Lane])
+		wait := min(lastClosed, max(time.Second, opens.Sub(workflow.Now(ctx))))
+		return c.Rest(ctx, wait, "until its window opens", func() bool { return c.Window() != was })
+	}
 	if t.wait[at.Lane] == 0 {
 		t.Lanes = t.Lanes.Waited(most)
 	}

@@ -59,7 +59,17 @@ type Facts struct {
 	Accepted    []gate.Gate       // recorded answers to the question's owner about the generations, and about verdicts of the tenure
 	Verdicts    map[Stage]Verdict // the last of the tenure and its plan
 	Begun       bool              // something was published under the tenure already
+	Chosen      Chosen            // what the question's owner builds again, where that is a backfill
 	Now         time.Time
+}
+
+// Chosen is the release that an open backfill builds under a tenure, and what people answered about its plan. It may be another one than the
+// tenure's, where they approved that.
+type Chosen struct {
+	Tenure  int64
+	Digest  string
+	Config  string
+	Answers []gate.Gate
 }
 
 // Generation is what admission has to know of one that is to go live.
@@ -167,6 +177,8 @@ func entitled(q Question, f Facts, rule gate.Approval) error {
 	switch {
 	case t.Number == 0:
 		return q.refuse(fault.Refused, fmt.Sprintf("the ledger knows no tenure %d", q.Tenure), "deploy it: drawbridge deploy "+q.Release.String()+" --to "+q.Environment)
+	case q.chosen(f):
+		return q.approvedChoice(f, rule)
 	case t.Release.Pipeline != q.Release.Pipeline || t.Release.Digest != q.Release.Digest || t.Config != q.Config:
 		return q.refuse(fault.Refused, fmt.Sprintf("tenure %d is of %s, or of another config", t.Number, t.Release), "deploy it: drawbridge deploy "+q.Release.String()+" --to "+q.Environment)
 	case q.What == Attest && (q.TurnBack || t.Kind != release.ByDeployment):
@@ -191,6 +203,25 @@ func entitled(q Question, f Facts, rule gate.Approval) error {
 		return q.refuse(fault.Refused, "the tenure belongs to another workflow", "start a new deployment or run")
 	}
 	return q.opening(f, rule)
+}
+
+// chosen says that the question is of a release that its backfill builds under the active tenure, and that is not the tenure's.
+func (q Question) chosen(f Facts) bool {
+	t, c := f.Tenure, f.Chosen
+	return (q.What == Build || q.What == Publish) && !q.TurnBack && t.Release.Pipeline == q.Release.Pipeline && (t.Release.Digest != q.Release.Digest || t.Config != q.Config) &&
+		c.Tenure == q.Tenure && c.Digest == q.Release.Digest && c.Config == q.Config
+}
+
+// approvedChoice admits another release than the active one by an approval of the plan that says so, however the environment's rule is.
+func (q Question) approvedChoice(f Facts, rule gate.Approval) error {
+	name := gate.ApprovalOf(q.Environment)
+	switch {
+	case f.Tenure.Number != f.Active.Number:
+		return q.refuse(fault.Conflict, "the backfill was planned for another active release: "+nameOf(f.Active), "start it again: it is planned anew")
+	case q.What == Publish && !gate.Satisfied(rule, name, f.Chosen.Answers, f.Now, true):
+		return q.refuse(fault.Refused, nameOf(f.Active)+", and no approval is recorded of a plan to build another release", "start the backfill again, and approve its plan")
+	}
+	return nil
 }
 
 // opening says whether a tenure that is not active yet may become so.

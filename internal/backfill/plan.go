@@ -15,6 +15,7 @@ import (
 	"drawbridge/internal/pipeline"
 	"drawbridge/internal/plan"
 	"drawbridge/internal/release"
+	"drawbridge/internal/window"
 )
 
 // Order is in which order the partitions of a span are built.
@@ -35,6 +36,8 @@ type Ask struct {
 	Force bool `json:"force,omitempty"`
 	// Lanes is how many slices are built at the same time; 0 leaves it to the policy.
 	Lanes int `json:"lanes,omitempty"`
+	// Release is the version that is built, where it is not the active one.
+	Release string `json:"release,omitempty"`
 	// Cutover is whether each partition is published when it is built (default), or all of them as one.
 	Cutover cutover.Mode `json:"cutover,omitempty"`
 }
@@ -45,10 +48,15 @@ type Input struct {
 	Environment string
 	Pipeline    *pipeline.Pipeline
 	Active      release.Tenure
-	Policy      pipeline.Policy
-	Observed    plan.Observed
+	// Chosen is another release that was active here before, and is to be built; number 0: the active one is.
+	Chosen   release.Tenure
+	Policy   pipeline.Policy
+	Observed plan.Observed
 	// Changed is when the newest file of a partition was last written, as far as that is known.
 	Changed map[partition.Key]time.Time
+	// Readers are the pipelines that read what is built, and Bytes how many a partition has on average.
+	Readers []Reader
+	Bytes   int64
 }
 
 // Span is a run of neighbouring partitions, both ends included.
@@ -68,6 +76,7 @@ func (s Span) String() string {
 // Estimate is how much work it is, by what the ledger knows of real builds. Unknown is what it cannot say.
 type Estimate struct {
 	Rows    int64         `json:"rows"`
+	Bytes   int64         `json:"bytes"` // on disk, with indexes
 	Took    time.Duration `json:"took"`
 	Unknown bool          `json:"unknown,omitempty"`
 }
@@ -79,9 +88,11 @@ type Plan struct {
 	Release     release.Release `json:"release"`
 	Config      string          `json:"config,omitempty"`
 	Tenure      int64           `json:"tenure"` // the active one, under which it publishes
-	Lanes       int             `json:"lanes"`
-	Slice       int             `json:"slice"` // partitions that one activity builds
-	MaxFailures int             `json:"max_failures"`
+	// Beside is the active release, where another one is built by choice.
+	Beside      string `json:"beside,omitempty"`
+	Lanes       int    `json:"lanes"`
+	Slice       int    `json:"slice"` // partitions that one activity builds
+	MaxFailures int    `json:"max_failures"`
 	// Partitions are those to build, in the order of work.
 	Partitions []partition.Key `json:"partitions"`
 	// Whole are the outputs that are one partition: they are built once, at the end, from the inputs of Last.
@@ -91,8 +102,12 @@ type Plan struct {
 	Current  []Span   `json:"current,omitempty"`
 	Missing  []Span   `json:"missing,omitempty"`
 	Estimate Estimate `json:"estimate"`
+	// Downstream is what others have to build again afterwards.
+	Downstream []Downstream `json:"downstream,omitempty"`
 	// Parts is how many items each transaction publishes, where all of them are built aside first.
 	Parts []int `json:"parts,omitempty"`
+	// Windows are those of the environment in any of which it works; none: always.
+	Windows []string `json:"windows,omitempty"`
 	// Over are the limits of the environment that it exceeds: then people are asked.
 	Over []string `json:"over,omitempty"`
 }
@@ -128,8 +143,11 @@ func Compute(in Input) (Plan, error) {
 		return Plan{}, err
 	}
 	p := Plan{
-		Ask: in.Ask, Environment: in.Environment, Release: in.Active.Release, Config: in.Active.Config, Tenure: in.Active.Number,
+		Ask: in.Ask, Environment: in.Environment, Release: in.builds().Release, Config: in.builds().Config, Tenure: in.Active.Number,
 		Lanes: in.Ask.Lanes, MaxFailures: in.Policy.Backfill.MaxFailures,
+	}
+	if !in.builds().Same(in.Active) {
+		p.Beside = in.Active.Release.String()
 	}
 	if p.Lanes == 0 {
 		p.Lanes = in.Policy.Publish.Lanes
@@ -166,14 +184,31 @@ func Compute(in Input) (Plan, error) {
 		}
 	}
 	p.estimate(in)
+	if len(p.Partitions) > 0 {
+		p.Downstream = p.affected(scheme, in.Readers)
+	}
 	p.limits(in.Policy.Backfill)
+	if p.Beside != "" && len(p.Partitions) > 0 {
+		p.Over = append(p.Over, fmt.Sprintf("%s is active, and not %s", p.Beside, p.Release))
+	}
+	if err := p.windows(in.Policy.Windows); err != nil {
+		return Plan{}, err
+	}
 	if in.Ask.Cutover == cutover.One && len(p.Partitions) > 0 {
 		p.cut(in)
 	}
 	return p, nil
 }
 
-// current says that a partition is live as the active release would build it: all its outputs are of that release and config,
+// builds is what is built: the active release, or the one that was chosen.
+func (in Input) builds() release.Tenure {
+	if in.Chosen.Number != 0 {
+		return in.Chosen
+	}
+	return in.Active
+}
+
+// current says that a partition is live as the release would build it: all its outputs are of that release and config,
 // and no file of it was written since.
 func (in Input) current(key partition.Key) bool {
 	for _, o := range in.Pipeline.Outputs {
@@ -181,7 +216,7 @@ func (in Input) current(key partition.Key) bool {
 			continue
 		}
 		live, ok := in.live(o.Table, key)
-		if !ok || live.Release.Digest != in.Active.Release.Digest || live.Config != in.Active.Config || in.Changed[key].After(live.Began) {
+		if !ok || live.Release.Digest != in.builds().Release.Digest || live.Config != in.builds().Config || in.Changed[key].After(live.Began) {
 			return false
 		}
 	}
@@ -227,6 +262,7 @@ func (p *Plan) estimate(in Input) {
 		return
 	}
 	each := float64(rows) / float64(partitions)
+	p.Estimate.Bytes = in.Bytes * int64(len(p.Partitions))
 	p.Estimate.Rows = int64(each * float64(len(p.Partitions)))
 	p.Estimate.Took = time.Duration(each * float64(len(p.Partitions)) / speed / float64(max(1, p.Lanes)) * float64(time.Second)).Round(time.Second)
 	if each > 0 {
@@ -257,6 +293,24 @@ func (p *Plan) limits(limits pipeline.BackfillPolicy) {
 	case e.Took > limits.MaxTime:
 		p.Over = append(p.Over, fmt.Sprintf("about %s, more than %s", e.Took, limits.MaxTime))
 	}
+}
+
+// windows says when it may work; what does not get done while a window is open without a break is above a limit.
+func (p *Plan) windows(texts []string) error {
+	all, err := window.ParseAll(texts)
+	if err != nil || len(all) == 0 || len(p.Partitions) == 0 {
+		return err
+	}
+	p.Windows = texts
+	longest := window.Longest(all)
+	switch {
+	case longest == 0:
+	case p.Estimate.Unknown:
+		p.Over = append(p.Over, fmt.Sprintf("an unknown time, maybe longer than its window is open (%s)", longest))
+	case p.Estimate.Took > longest:
+		p.Over = append(p.Over, fmt.Sprintf("about %s, longer than its window is open (%s)", p.Estimate.Took, longest))
+	}
+	return nil
 }
 
 // Spans joins neighbouring keys, given in the scheme's order.
@@ -314,7 +368,7 @@ type Item struct {
 // Items are the items of a slice, or the one at a place of the plan, which Single names.
 func (p Plan) Items(slice int) []Item {
 	if slice < 0 {
-		return []Item{p.item(-slice - 1)}
+		return []Item{p.item(Place(slice))}
 	}
 	first, last := slice*p.Slice, min((slice+1)*p.Slice, len(p.Partitions))
 	if first >= len(p.Partitions) { // the last slice
@@ -329,6 +383,9 @@ func (p Plan) Items(slice int) []Item {
 
 // Single is the slice that is one item only, to be tried again.
 func Single(index int) int { return -index - 1 }
+
+// Place is the item that such a slice is.
+func Place(slice int) int { return -slice - 1 }
 
 func (p Plan) item(index int) Item {
 	if index >= len(p.Partitions) {

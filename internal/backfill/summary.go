@@ -11,10 +11,13 @@ import (
 
 // Summary is what a workflow carries of a plan, however many partitions that has.
 type Summary struct {
+	From        partition.Key   `json:"from"` // as it was asked for
+	To          partition.Key   `json:"to"`
 	Digest      string          `json:"digest"`
 	Release     release.Release `json:"release"`
 	Config      string          `json:"config,omitempty"`
 	Tenure      int64           `json:"tenure"`
+	Beside      string          `json:"beside,omitempty"` // the active release, where another one is built by choice
 	Lanes       int             `json:"lanes"`
 	Slices      int             `json:"slices"`
 	Whole       bool            `json:"whole,omitempty"` // the last slice is what is one partition
@@ -29,6 +32,8 @@ type Summary struct {
 	// Transactions publish what is built aside; 0: each partition is published when it is built.
 	Transactions int      `json:"transactions,omitempty"`
 	Over         []string `json:"over,omitempty"`
+	// Downstream is what others have to build again afterwards, bounded.
+	Downstream []Downstream `json:"downstream,omitempty"`
 	// Lines are the plan in words, bounded.
 	Lines []string `json:"lines,omitempty"`
 }
@@ -39,7 +44,8 @@ const spansNamed = 6
 // Summarize bounds a plan.
 func Summarize(p Plan, scheme partition.Scheme) Summary {
 	s := Summary{
-		Digest: Digest(p), Release: p.Release, Config: p.Config, Tenure: p.Tenure, Lanes: p.Lanes, Slices: p.Slices(), Slice: p.Slice,
+		From: p.Ask.From, To: p.Ask.To, Downstream: shown(p.Downstream),
+		Digest: Digest(p), Release: p.Release, Config: p.Config, Tenure: p.Tenure, Beside: p.Beside, Lanes: p.Lanes, Slices: p.Slices(), Slice: p.Slice,
 		Partitions: len(p.Partitions), MaxFailures: p.MaxFailures, Current: total(p.Current), Missing: total(p.Missing),
 		Estimate: p.Estimate, Over: p.Over, Transactions: len(p.Parts),
 	}
@@ -53,6 +59,9 @@ func Summarize(p Plan, scheme partition.Scheme) Summary {
 	scheme.Sort(sorted)
 	say := func(format string, args ...any) { s.Lines = append(s.Lines, fmt.Sprintf(format, args...)) }
 	say("build with %s: %s", p.Release, spansText(Spans(scheme, sorted)))
+	if p.Beside != "" {
+		say("they will deviate by choice: %s is active", p.Beside)
+	}
 	if len(p.Whole) > 0 {
 		say("and once, at the end, from the inputs of %s: %s", p.Last, strings.Join(p.Whole, ", "))
 	}
@@ -63,11 +72,23 @@ func Summarize(p Plan, scheme partition.Scheme) Summary {
 		say("without load files: %s", spansText(p.Missing))
 	}
 	say("estimate: %s, in %d lanes", p.Estimate, p.Lanes)
+	if len(p.Windows) > 0 {
+		say("it works only while a window of %s is open: %s", p.Environment, strings.Join(p.Windows, ", or "))
+	}
 	switch n := len(p.Parts); {
 	case n == 1:
 		say("published in one transaction, when all of it is built")
 	case n > 1:
 		say("published in %d transactions, when all of it is built", n)
+	}
+	for _, d := range s.Downstream {
+		say("%s", d)
+		for _, command := range d.Commands[:min(1, len(d.Commands))] {
+			say("then: %s", command)
+		}
+	}
+	if more := len(p.Downstream) - len(s.Downstream); more > 0 {
+		say("and %d more pipelines that read it", more)
 	}
 	for _, over := range p.Over {
 		say("above a limit of %s: %s", p.Environment, over)
@@ -79,7 +100,30 @@ func (e Estimate) String() string {
 	if e.Unknown {
 		return "unknown: the ledger has no build to go by"
 	}
+	if e.Bytes > 0 {
+		return fmt.Sprintf("about %d rows, %s, %s", e.Rows, bytesText(e.Bytes), max(e.Took, time.Second))
+	}
 	return fmt.Sprintf("about %d rows, %s", e.Rows, max(e.Took, time.Second))
+}
+
+// bytesText is a size as people read it.
+func bytesText(n int64) string {
+	value, unit := float64(n), 0
+	units := []string{"B", "kB", "MB", "GB", "TB"}
+	for value >= 1000 && unit < len(units)-1 {
+		value, unit = value/1000, unit+1
+	}
+	return fmt.Sprintf("%.3g %s", value, units[unit])
+}
+
+// shown bounds what a workflow carries of readers.
+func shown(all []Downstream) []Downstream {
+	var few []Downstream
+	for _, d := range all[:min(len(all), spansNamed)] {
+		d.Partitions, d.Commands, d.Reads = d.Partitions[:min(len(d.Partitions), spansNamed)], d.Commands[:min(len(d.Commands), 2)], d.Reads[:min(len(d.Reads), spansNamed)]
+		few = append(few, d)
+	}
+	return few
 }
 
 func total(spans []Span) int {

@@ -37,6 +37,7 @@ type figure struct {
 func figures() []figure {
 	return []figure{
 		loadFigure(), rollbackFigure(), pauseFigure(), cutoverFigure(), checksFigure(), memoryFigure(), wholeFileFigure(), smallPartitionsFigure(),
+		backfillFigure(), backfillOverheadFigure(), backfillManyFigure(),
 	}
 }
 

@@ -30,7 +30,7 @@ func (l Ledger) facts(ctx context.Context, q Querier, question admission.Questio
 	f := admission.Facts{Owners: map[string]string{}, Generations: map[int64]admission.Generation{}, Live: map[admission.Slot]int64{}, Verdicts: map[admission.Stage]admission.Verdict{}}
 	var hold Hold
 	var crossing Crossing
-	err := l.together(ctx, q, append(first,
+	err := l.together(ctx, q, append(append(first, readChosen(string(question.Owner), &f.Chosen)...),
 		readEnvironment(&f.Environment),
 		readActive(pipeline, &f.Active),
 		readNumbered(question.Tenure, &f.Tenure),

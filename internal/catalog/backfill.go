@@ -7,6 +7,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"drawbridge/internal/admission"
 	"drawbridge/internal/fault"
 	"drawbridge/internal/partition"
 )
@@ -16,7 +17,9 @@ type Backfill struct {
 	Owner    string        `db:"owner"`
 	Pipeline string        `db:"pipeline"`
 	Tenure   int64         `db:"tenure"`
-	Plan     string        `db:"plan"` // digest
+	Plan     string        `db:"plan"`   // digest
+	Digest   string        `db:"digest"` // of the release that is built
+	Config   string        `db:"config"`
 	First    partition.Key `db:"first"`
 	Last     partition.Key `db:"last"`
 	// Asks says that people have to approve its plan before anything of it is built.
@@ -27,7 +30,7 @@ type Backfill struct {
 	Ended  bool      `db:"ended"`
 }
 
-const backfillColumns = ` owner, pipeline, tenure, plan, first, last, asks, asked_by, reason, since, ended_at IS NOT NULL AS ended `
+const backfillColumns = ` owner, pipeline, tenure, plan, digest, config, first, last, asks, asked_by, reason, since, ended_at IS NOT NULL AS ended `
 
 // OpenBackfills lists the backfills of a pipeline that have not ended, oldest first.
 func (l Ledger) OpenBackfills(ctx context.Context, q Querier, pipeline string) ([]Backfill, error) {
@@ -57,14 +60,25 @@ func (l Ledger) BackfillsOf(ctx context.Context, q Querier, pipeline, workflow s
 // BeginBackfill enters a backfill. Where its owner has entered one already, that is replaced: it goes on by another plan.
 func (l Ledger) BeginBackfill(ctx context.Context, tx pgx.Tx, b Backfill) error {
 	if _, err := tx.Exec(ctx, l.sql(`
-		INSERT INTO ledger.backfill (owner, pipeline, tenure, plan, first, last, asks, asked_by, reason)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+		INSERT INTO ledger.backfill (owner, pipeline, tenure, plan, digest, config, first, last, asks, asked_by, reason)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
 		ON CONFLICT (owner) DO UPDATE
-		SET tenure = excluded.tenure, plan = excluded.plan, asks = excluded.asks`), b.Owner, b.Pipeline, b.Tenure, b.Plan, string(b.First), string(b.Last),
-		b.Asks, fault.Bound(b.By), fault.Bound(b.Reason)); err != nil {
+		SET tenure = excluded.tenure, plan = excluded.plan, digest = excluded.digest, config = excluded.config, asks = excluded.asks`),
+		b.Owner, b.Pipeline, b.Tenure, b.Plan, b.Digest, b.Config, string(b.First), string(b.Last), b.Asks, fault.Bound(b.By), fault.Bound(b.Reason)); err != nil {
 		return fmt.Errorf("enter the backfill of %s: %w", b.Pipeline, err)
 	}
 	return nil
+}
+
+// readChosen reads what the open backfill of an owner builds, and what people answered about its plan.
+func readChosen(owner string, c *admission.Chosen) []statement {
+	return []statement{
+		{
+			what: "read the backfill", sql: `SELECT tenure, digest, config FROM ledger.backfill WHERE owner = $1 AND ended_at IS NULL`,
+			args: []any{owner}, into: []any{&c.Tenure, &c.Digest, &c.Config},
+		},
+		answered(&c.Answers, `WHERE a.owner = $1 AND a.plan = (SELECT b.plan FROM ledger.backfill b WHERE b.owner = $1)`, owner),
+	}
 }
 
 // EndBackfills says that workflows build nothing again any more. Twice is once.

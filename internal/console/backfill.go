@@ -3,6 +3,7 @@ package console
 import (
 	"cmp"
 
+	"drawbridge/internal/backfill"
 	"drawbridge/workflows"
 )
 
@@ -13,9 +14,16 @@ func (p *page) backfill(s workflows.Status) {
 		return
 	}
 	p.line("%s %s", p.bar(max(b.Published, b.Built), b.Partitions), backfillText(*b))
-	p.line("%s to %s, %d rows, %s", b.From, b.To, b.Rows, lanes(cmp.Or(s.Lanes, b.Lanes, 1)))
+	p.line("%s", p.heat(b.Heat))
+	p.line("%s", amount(s))
 	if b.Throttled != "" {
 		p.line("%s %s", p.yellow("throttled:"), b.Throttled)
+	}
+	if b.Deviates != "" {
+		p.line("%s of %s, while %s is active", p.yellow("deviating by choice:"), s.Release, b.Deviates)
+	}
+	if b.Stalled != nil {
+		p.line("%s since %s", p.red("stalled"), p.clock(*b.Stalled, "01-02 15:04"))
 	}
 	var rows [][]any
 	for _, f := range b.Failures {
@@ -23,6 +31,42 @@ func (p *page) backfill(s workflows.Status) {
 	}
 	p.table("  ", rows...)
 	p.blank()
+}
+
+// heat draws a strip of partitions, in the order in which they are built.
+func (s Screen) heat(strip string) ink {
+	var text ink
+	for from := 0; from < len(strip); {
+		to := from + 1
+		for to < len(strip) && strip[to] == strip[from] {
+			to++
+		}
+		shades := backfill.Shades(strip[from:to])
+		switch strip[from] {
+		case backfill.HeatFailed:
+			text += s.red(shades)
+		case backfill.HeatWaits:
+			text += s.dim(shades)
+		default:
+			text += s.green(shades)
+		}
+		from = to
+	}
+	return text
+}
+
+// amount is what is built, how fast, and by how many.
+func amount(s workflows.Status) ink {
+	b := s.Backfill
+	text := inkf("%s to %s, %d rows", b.From, b.To, b.Rows)
+	if b.RowSpeed > 0 && b.Left != "" {
+		text += inkf(", %.0f a second", b.RowSpeed)
+	}
+	text += inkf(", %s", lanes(cmp.Or(s.Lanes, b.Lanes, 1)))
+	if s.Window != "" {
+		text += inkf(", works %s", s.Window)
+	}
+	return text
 }
 
 func backfillText(b workflows.BackfillStatus) ink {

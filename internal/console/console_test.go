@@ -173,6 +173,8 @@ func TestAnswersOfSteering(t *testing.T) {
 		"resume":         {Command: conduct.Command{Kind: conduct.Resume, By: "ana"}, Now: &conduct.Steered{}},
 		"resume-already": {Command: conduct.Command{Kind: conduct.Resume, By: "ana"}, Now: &conduct.Steered{Already: true}},
 		"lanes":          {Command: conduct.Command{Kind: conduct.SetLanes, By: "ana", Lanes: 4}, Now: &conduct.Steered{Lanes: 4}},
+		"window":         {Command: conduct.Command{Kind: conduct.SetWindow, By: "ana"}, Now: &conduct.Steered{Window: "22:00-06:00"}},
+		"window-always":  {Command: conduct.Command{Kind: conduct.SetWindow, By: "ana"}, Now: &conduct.Steered{Already: true}},
 		"lanes-already":  {Command: conduct.Command{Kind: conduct.SetLanes, By: "ana", Lanes: 1}, Now: &conduct.Steered{Already: true, Lanes: 1, Paused: held}},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -11,7 +11,7 @@ import (
 	"drawbridge/workflows/conduct"
 )
 
-// Steered is the answer of pause, resume and set-lanes.
+// Steered is the answer of pause, resume, set-lanes, set-window, retry-failed and skip.
 type Steered struct {
 	ID       string          `json:"id"`
 	Delivery string          `json:"delivery"` // applied, or recorded for the worker that comes next
@@ -50,6 +50,12 @@ func (s Screen) Steered(x Steered, startWorker string) string {
 		}
 		if x.Now.Paused != nil {
 			text += inkf("; it is %s", pausedBy(*x.Now.Paused))
+		}
+	case conduct.SetWindow:
+		when := cmp.Or(x.Now.Window, "whenever its environment does")
+		text = inkf("works %s", when)
+		if x.Now.Already {
+			text = inkf("was already set to work %s", when)
 		}
 	case conduct.RetryFailed:
 		text = "tries again what has failed"

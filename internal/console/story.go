@@ -27,12 +27,15 @@ type Story struct {
 
 	asked   map[string]bool // what a person was told to type something about
 	turn    int
-	transit bool              // the last line on the screen is to be written over
+	transit int               // so many lines at the end of the screen are to be written over
 	retried map[string]string // activity -> the error that was told
 }
 
 // clearLine goes to the start of the line and empties it.
 const clearLine = "\r\x1b[2K"
+
+// lineUp goes to the line above.
+const lineUp = "\x1b[1A"
 
 // Status tells what is new since the last call.
 func (t *Story) Status(s workflows.Status, retries []view.Retry) string {
@@ -54,8 +57,16 @@ func (t *Story) Status(s workflows.Status, retries []view.Retry) string {
 	if t.Live && !s.Stage.Finished() {
 		t.turn++
 		spinner := []rune("⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏")
-		text += clearLine + string(t.progress(string(spinner[t.turn%len(spinner)]), s, retries))
-		t.transit = true
+		live := []ink{t.progress(string(spinner[t.turn%len(spinner)]), s, retries)}
+		live = append(live, t.below(s)...)
+		text = t.End() + text
+		for i, line := range live {
+			if i > 0 {
+				text += "\n"
+			}
+			text += clearLine + string(t.fit(line))
+		}
+		t.transit = len(live)
 	}
 	return text
 }
@@ -103,11 +114,12 @@ func resumeLines(id string) []string {
 
 // End clears what is shown only while following.
 func (t *Story) End() string {
-	if !t.transit {
+	if t.transit == 0 {
 		return ""
 	}
-	t.transit = false
-	return clearLine
+	above := strings.Repeat(clearLine+lineUp, t.transit-1)
+	t.transit = 0
+	return above + clearLine
 }
 
 // newEvents are those after the last one that was told. The workflow keeps only the last events, so the told one may be
@@ -150,6 +162,27 @@ func (s Screen) progress(spin string, x workflows.Status, retries []view.Retry) 
 	for _, r := range retries {
 		text += inkf(" · %s attempt %d", r.Activity, r.Attempt)
 	}
+	return s.fit(text)
+}
+
+// below are the further lines about a backfill that are written over: its strip, how fast it is, and what holds it up.
+func (s Screen) below(x workflows.Status) []ink {
+	b := x.Backfill
+	if b == nil || b.Partitions == 0 || b.Heat == "" {
+		return nil
+	}
+	lines := []ink{"  " + s.heat(b.Heat), "  " + amount(x)}
+	if b.Throttled != "" {
+		lines = append(lines, inkf("  %s %s", s.yellow("throttled:"), b.Throttled))
+	}
+	if b.Stalled != nil {
+		lines = append(lines, inkf("  %s since %s", s.red("stalled"), s.clock(*b.Stalled, "01-02 15:04")))
+	}
+	return lines
+}
+
+// fit cuts what would wrap.
+func (s Screen) fit(text ink) ink {
 	room := narrow
 	if s.Width > 0 {
 		room = s.Width - 1

@@ -181,6 +181,9 @@ func (c *chaos) finishes(l *chaosLab) {
 	for _, id := range c.texts(`SELECT owner FROM rides_dev__ledger.crossing WHERE pipeline = $1`, l.name) {
 		c.violated("%s has ended and still crosses", id)
 	}
+	for _, id := range c.texts(`SELECT owner FROM rides_dev__ledger.backfill WHERE pipeline = $1 AND ended_at IS NULL`, l.name) {
+		c.violated("%s has ended and still has its span", id)
+	}
 	if c.number(`SELECT count(*) FROM rides_dev__ledger.turn_back WHERE state = 'open' AND pipeline = $1`, l.name) > 0 {
 		c.violated("the turn-back of %s does not end", l.name)
 	}

@@ -42,18 +42,22 @@ const (
 	publishing  = "publish"
 	turningBack = "turn-back"
 	running     = "run"
+	backfilling = "backfill"
 )
 
-// faultsPerMinute, and faultsEach a minute during each of the three, are what a run has to reach. It goes on beyond its minutes
-// until it has, for so long at most.
+// interrupted are all that a fault has to meet.
+func interrupted() []string { return []string{publishing, turningBack, running, backfilling} }
+
+// faultsPerMinute, and faultsEach a minute during each of what is interrupted, are what a run has to reach. It goes on beyond its
+// minutes until it has, for so long at most.
 const (
 	faultsPerMinute = 10
 	faultsEach      = 2
 	extension       = 10 * time.Minute
 )
 
-// TestChaos lets two pipelines of one schema be deployed, run and rolled back while workers, Postgres and the whole stack are
-// killed, stopped and restarted under them, and readers read. The seed, which it prints, draws what happens. In the end nothing
+// TestChaos lets two pipelines of one schema be deployed, run, backfilled and rolled back, and backfills rolled back, while workers,
+// Postgres and the whole stack are killed, stopped and restarted under them, and readers read. The seed, which it prints, draws what happens. In the end nothing
 // may be torn, unnamed or without an end. It needs a stack of its own: .ci/chaos starts one.
 func TestChaos(t *testing.T) { //nolint:paralleltest // it kills the servers that others would use
 	minutes, err := strconv.ParseFloat(os.Getenv(chaosMinutes), 64)
@@ -77,7 +81,7 @@ func TestChaos(t *testing.T) { //nolint:paralleltest // it kills the servers tha
 	t.Logf("seed %d: %d faults, %v; during %v", seed, c.count, c.kinds, c.during)
 	require.Empty(t, c.violations, "seed %d", seed)
 	wanted := max(1, int(minutes*faultsEach))
-	for _, what := range []string{publishing, turningBack, running} {
+	for _, what := range interrupted() {
 		require.GreaterOrEqual(t, c.during[what], wanted, "too few faults during a %s", what)
 	}
 	require.GreaterOrEqual(t, c.count, int(minutes*faultsPerMinute))
@@ -158,7 +162,7 @@ func (c *chaos) storm(length time.Duration) {
 	enough := func() bool {
 		least := max(1, int(length.Minutes()*faultsEach))
 		return c.count >= int(length.Minutes()*faultsPerMinute) &&
-			c.during[publishing] >= least && c.during[turningBack] >= least && c.during[running] >= least
+			!slices.ContainsFunc(interrupted(), func(what string) bool { return c.during[what] < least })
 	}
 	for began := time.Now(); time.Since(began) < length || !enough() && time.Since(began) < length+extension; {
 		c.tend()
@@ -206,8 +210,8 @@ func (c *chaos) busy(l *chaosLab) {
 			}
 		}
 	}
-	what := c.draw.IntN(10)
-	if !idle && what < 7 { // a turn-back or a run may come upon a deployment
+	what := c.draw.IntN(15)
+	if !idle && what < 7 { // a turn-back, a run or a backfill may come upon a deployment
 		return
 	}
 	r := l.releases[c.draw.IntN(len(l.releases))]
@@ -216,6 +220,12 @@ func (c *chaos) busy(l *chaosLab) {
 		c.starts("deploy", l.name+"-"+r.version, "--to", "dev", "--rebuild", "all", "--detach")
 	case what < 8:
 		c.starts("rollback", l.name, "--env", "dev", "--to", r.version, "--reason", "chaos", "--detach")
+	case what < 12:
+		cutover := []string{"each", "one"}[c.draw.IntN(2)]
+		c.starts("backfill", l.name, "--env", "dev", "--from", l.days[0], "--to", l.days[len(l.days)-1], "--force", "--lanes", "2",
+			"--cutover", cutover, "--reason", "chaos", "--detach")
+	case what < 13:
+		c.starts("backfill", "rollback", l.backfillID(), "--reason", "chaos", "--detach")
 	default:
 		for range 2 {
 			c.starts("run", l.name, "--env", "dev", "--partition", l.days[c.draw.IntN(len(l.days))], "--detach")
@@ -232,7 +242,7 @@ func (c *chaos) starts(args ...string) {
 
 // ids are the workflows that a pipeline may have.
 func (l *chaosLab) ids() []string {
-	ids := []string{workflows.RollbackID(l.name, "dev")}
+	ids := []string{workflows.RollbackID(l.name, "dev"), l.backfillID()}
 	for _, r := range l.releases {
 		ids = append(ids, workflows.DeploymentID(l.name, r.version))
 	}
@@ -305,7 +315,7 @@ func (c *chaos) tend() {
 func (c *chaos) underway() (all []string) {
 	ctx, cancel := context.WithTimeout(c.t.Context(), 3*time.Second)
 	defer cancel()
-	var back, publish bool
+	var back, publish, fills bool
 	err := c.db.QueryRow(ctx, `
 		SELECT
 		  EXISTS (SELECT FROM rides_dev__ledger.turn_back WHERE state = 'open'),
@@ -314,12 +324,19 @@ func (c *chaos) underway() (all []string) {
 		    FROM rides_dev__ledger.crossing c
 		    JOIN rides_dev__ledger.tenure t ON t.number = c.tenure
 		    WHERE t.activated_at IS NULL
-		      AND EXISTS (SELECT FROM rides_dev__ledger.generation g WHERE g.owner_key = c.owner AND g.state IN ('built', 'shadow', 'live')))`).Scan(&back, &publish)
+		      AND EXISTS (SELECT FROM rides_dev__ledger.generation g WHERE g.owner_key = c.owner AND g.state IN ('built', 'shadow', 'live'))),
+		  EXISTS (
+		    SELECT
+		    FROM rides_dev__ledger.backfill b
+		    WHERE b.ended_at IS NULL AND EXISTS (SELECT FROM rides_dev__ledger.generation g WHERE g.owner_key = b.owner))`).Scan(&back, &publish, &fills)
 	if err == nil && back {
 		all = append(all, turningBack)
 	}
 	if err == nil && publish {
 		all = append(all, publishing)
+	}
+	if err == nil && fills {
+		all = append(all, backfilling)
 	}
 	for _, l := range c.labs {
 		if slices.ContainsFunc(l.runs(), c.runs) {
@@ -352,7 +369,12 @@ func (c *chaos) fault() {
 
 // scarce says that something has met no more faults than anything else.
 func (c *chaos) scarce(what string) bool {
-	return c.during[what] <= min(c.during[publishing], c.during[turningBack], c.during[running])
+	for _, other := range interrupted() {
+		if c.during[other] < c.during[what] {
+			return false
+		}
+	}
+	return true
 }
 
 // kind draws a fault. What takes long to come back from is rare.

@@ -12,6 +12,7 @@ import (
 	"drawbridge/internal/gate"
 	"drawbridge/internal/strictyaml"
 	"drawbridge/internal/throttle"
+	"drawbridge/internal/window"
 )
 
 var policyFilePattern = regexp.MustCompile(`^policy\.([^./]+)\.yaml$`)
@@ -140,6 +141,17 @@ func (b *builder) policy(file string, content []byte) Policy {
 	}
 	p.Throttle = limits(root.Get("throttle"))
 	p.Notify = b.notify(root.Get("notify"))
+	for _, at := range root.Get("throttle").Get("windows").Items() {
+		w, err := window.Parse(strictyaml.As[string](at))
+		if err == nil {
+			_, err = w.Load()
+		}
+		if err != nil {
+			b.problems.Add(at.At, reasonOf(err), fault.HintOf(err))
+			continue
+		}
+		p.Windows = append(p.Windows, w.String())
+	}
 	b.approval(approval, p.Approval)
 	if p.Backfill.MaxFailures > mostFailures {
 		b.problems.Add(backfill.Get("max_failures").At, fmt.Sprintf("at most %d failures can be listed", mostFailures), "lower it: what fails that often is not a matter of single partitions")

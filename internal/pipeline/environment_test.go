@@ -56,6 +56,8 @@ func TestParsePolicyRefuses(t *testing.T) {
 		"a user without a password":           {"policy.prod.yaml", "notify: {receivers: {team: {mail: {server: 'mail:25', from: a@b.c, to: [d@e.f], user: u}}}}", "a login has a user and a password"},
 		"a mail server without a port":        {"policy.prod.yaml", "notify: {receivers: {team: {mail: {server: mail, from: a@b.c, to: [d@e.f]}}}}", "server: must be host:port"},
 		"an address that is none":             {"policy.prod.yaml", "notify: {receivers: {team: {mail: {server: 'mail:25', from: nobody, to: [d@e.f]}}}}", "from: must be a mail address"},
+		"no window":                           {"policy.prod.yaml", "throttle: {windows: [\"at night\"]}", "write it like mon-fri"},
+		"a window of nowhere":                 {"policy.prod.yaml", "throttle: {windows: [\"22:00-06:00 Mars/Base\"]}", "Mars/Base is not known"},
 		"a freeze window":                     {"policy.prod.yaml", "freeze: []", "not supported yet: freeze"},
 		"more failures than can be listed":    {"policy.prod.yaml", "backfill: {max_failures: 101}", "at most 100 failures can be listed"},
 		"limits":                              {"policy.prod.yaml", "limits: {}", "not supported yet: limits"},

@@ -31,6 +31,8 @@ type Policy struct {
 	Throttle []throttle.Limit `json:"throttle,omitempty"`
 	// Notify says who is told what happens here.
 	Notify Notify `json:"notify,omitzero"`
+	// Windows are when deployments and backfills may build, any of them; none: always.
+	Windows []string `json:"windows,omitempty"`
 }
 
 // BackfillPolicy says how large a backfill may be without people being asked; 0 is no bound. What the ledger's history cannot

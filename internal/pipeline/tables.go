@@ -7,6 +7,7 @@ import (
 	"drawbridge/internal/notice"
 	"drawbridge/internal/schedule"
 	"drawbridge/internal/strictyaml"
+	"drawbridge/internal/window"
 )
 
 // Document is one kind of file that a person writes.
@@ -291,6 +292,7 @@ func policyShape() strictyaml.Shape {
 			strictyaml.Key{Name: "active_sessions", Shape: strictyaml.Shape{Kind: strictyaml.Integer, Min: 0}, Doc: "How many sessions of others may be running a statement.", Examples: []string{"20", "40"}},
 			strictyaml.Key{Name: "oldest_transaction", Shape: strictyaml.Shape{Kind: strictyaml.Duration}, Doc: "How long a transaction of others may have been open.", Examples: []string{"15m", "1h"}},
 			strictyaml.Key{Name: "size", Shape: strictyaml.Shape{Kind: strictyaml.Integer, Min: 1}, Doc: "How many bytes the database may have.", Examples: []string{"500000000000", "900000000000"}},
+			strictyaml.Key{Name: "windows", Shape: strictyaml.ListOf(strictyaml.Sentence()), Doc: "When deployments and backfills may build, any of them: days on which it begins, times, and a zone (every day and UTC by default); always by default.", Examples: []string{`["` + window.Example + `"]`, `["sat,sun 00:00-24:00", "02:00-05:00"]`}},
 			strictyaml.Key{Name: "queries", Doc: "Signals of your own: statements that return one number, and run read-only under the worker's login.", Shape: strictyaml.ListOf(strictyaml.ObjectOf(
 				strictyaml.Key{Name: "name", Required: true, Shape: strictyaml.Sentence(), Doc: "How people read it.", Examples: []string{"jobs", "queue"}},
 				strictyaml.Key{Name: "sql", Required: true, Shape: strictyaml.Sentence(), Doc: "The statement.", Examples: []string{"SELECT count(*) FROM ops.job", "SELECT max(depth) FROM ops.queue"}},

@@ -3,6 +3,7 @@ package warehouse
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/jackc/pgx/v5"
 
@@ -51,7 +52,7 @@ func (w *Warehouse) BeginBackfill(ctx context.Context, e backfill.Entry, key eff
 			return none, err
 		}
 		return facts.Active, w.ledger.BeginBackfill(ctx, tx, catalog.Backfill{
-			Owner: string(key.Owner), Pipeline: pipeline, Tenure: e.Plan.Tenure, Plan: backfill.Digest(e.Plan),
+			Owner: string(key.Owner), Pipeline: pipeline, Tenure: e.Plan.Tenure, Plan: backfill.Digest(e.Plan), Digest: e.Plan.Release.Digest, Config: e.Plan.Config,
 			First: e.Plan.Ask.From, Last: e.Plan.Ask.To, Asks: len(e.Plan.Over) > 0, By: e.By, Reason: e.Reason,
 		})
 	})
@@ -99,6 +100,17 @@ func (w *Warehouse) BackfillsOf(ctx context.Context, pipeline, workflow string) 
 		owners[i] = effect.Owner(o)
 	}
 	return owners, postgres.Classify("read the backfills of", pipeline, err)
+}
+
+// WasActive is the last tenure under which a version was active; its number is 0 where it never was.
+func (w *Warehouse) WasActive(ctx context.Context, pipeline, version string) (release.Tenure, error) {
+	tenures, err := w.ledger.Tenures(ctx, w.pool, pipeline)
+	for _, t := range slices.Backward(tenures) {
+		if t.Activated && t.Release.Version == version {
+			return t, nil
+		}
+	}
+	return release.Tenure{}, postgres.Classify("read the tenures of", pipeline, err)
 }
 
 // Crosses is who crosses a pipeline here, and the digest of the plan by which; empty: nobody.

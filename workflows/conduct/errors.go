@@ -81,6 +81,9 @@ func Refused(op, why string) error {
 	return fault.Newf(fault.Refused, op, "", "see the evidence: drawbridge status", why)
 }
 
+// Cut shortens text to what is carried of it, and is shown in a table; the whole of it was told.
+func Cut(text string) string { return cut(text, cellLimit) }
+
 // cut shortens text to at most limit bytes and leaves whole characters.
 func cut(text string, limit int) string {
 	if len(text) <= limit {

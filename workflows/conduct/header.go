@@ -61,6 +61,8 @@ type Header struct {
 	Paused *Paused `json:"paused,omitempty"`
 	// Lanes is how many lanes a person set; 0 leaves it to the plan.
 	Lanes int `json:"lanes,omitempty"`
+	// Window is when a person lets it work; empty: whenever the environment does.
+	Window string `json:"window,omitempty"`
 	// Gates are the open ones first, then the last decided ones, which keep no evidence.
 	Gates []gate.Gate `json:"gates,omitempty"`
 	// Asked counts the gates that were ever opened.

@@ -37,7 +37,7 @@ type LineState struct {
 	// Next is the first item that is neither delivered nor failed.
 	Next    int      `json:"next"`
 	Failed  []Failed `json:"failed,omitempty"`
-	Again   []int    `json:"again,omitempty"` // failed before, to be tried again
+	Again   []int    `json:"again,omitempty"` // to be done before others: failed before, or handed back
 	Skipped int      `json:"skipped,omitempty"`
 	Retries int      `json:"retries,omitempty"` // how often a person had it tried again
 }
@@ -82,6 +82,18 @@ func (s *LineState) Names() []string {
 		names[i] = f.Name
 	}
 	return names
+}
+
+// errLater is an item that is handed back: it is done when the workflow has continued as new.
+var errLater = errors.New("it is done later")
+
+// Later hands an item back before it is done, because history has grown: the line is drained, and the item comes first when the workflow
+// goes on as new. What was done of it is the caller's to carry.
+func Later(ctx workflow.Context) error {
+	if workflow.GetInfo(ctx).GetContinueAsNewSuggested() {
+		return errLater
+	}
+	return nil
 }
 
 // Fatal makes an error end a line, however many items may fail: it is about none of them.
@@ -231,6 +243,9 @@ func (r *lined[R]) work(ctx workflow.Context, lane int) {
 		case err == nil:
 			r.ready[item] = result
 		case ctx.Err() != nil: // the line was stopped, and knows why
+			return
+		case errors.Is(err, errLater):
+			r.Again = append(r.Again, item)
 			return
 		default:
 			r.fail(ctx, item, err)

@@ -11,6 +11,7 @@ import (
 	"drawbridge/activities"
 	"drawbridge/internal/fault"
 	"drawbridge/internal/gate"
+	"drawbridge/internal/window"
 )
 
 // Kind is what a command wants.
@@ -22,9 +23,13 @@ const (
 	Resume      Kind = "resume"       // go on
 	Cancel      Kind = "cancel"       // stop at the next edge and turn back
 	SetLanes    Kind = "set-lanes"    // how many lanes work
+	SetWindow   Kind = "set-window"   // when they work
 	RetryFailed Kind = "retry-failed" // what failed is tried again
 	Skip        Kind = "skip"         // what failed is left out
 )
+
+// Always is the window that closes nothing.
+const Always = "always"
 
 // MaxLanes bounds set-lanes: each lane is a session of the warehouse.
 const MaxLanes = 64
@@ -34,20 +39,29 @@ type Command struct {
 	Kind   Kind   `json:"command"`
 	By     string `json:"by"`
 	Reason string `json:"reason,omitempty"`
-	Lanes  int    `json:"lanes,omitempty"` // of set-lanes
+	Lanes  int    `json:"lanes,omitempty"`  // of set-lanes
+	Window string `json:"window,omitempty"` // of set-window: window.Example, or always
 	// Items are the names of what skip leaves out; none is all that failed.
 	Items []string `json:"items,omitempty"`
 }
 
 func (m Command) sentence() string {
 	text := map[Kind]string{
-		Pause: "paused", Resume: "resumed", Cancel: "cancelled", SetLanes: fmt.Sprintf("set to %d lanes", m.Lanes),
+		Pause: "paused", Resume: "resumed", Cancel: "cancelled", SetLanes: fmt.Sprintf("set to %d lanes", m.Lanes), SetWindow: "set to work " + m.Window,
 		RetryFailed: "what failed is tried again", Skip: "what failed is left out",
 	}[m.Kind] + " by " + m.By
 	if m.Reason != "" {
 		text += ": " + m.Reason
 	}
 	return cut(text, eventText)
+}
+
+// opens is the window of set-window; empty: it is always open.
+func (m Command) opens() string {
+	if m.Window == Always {
+		return ""
+	}
+	return m.Window
 }
 
 // Paused is a pause that stands.
@@ -71,6 +85,8 @@ type Steered struct {
 	Paused  *Paused `json:"paused,omitempty"`
 	// Lanes is how many a person set; 0 leaves it to the plan.
 	Lanes int `json:"lanes,omitempty"`
+	// Window is when a person lets it work; empty: whenever the environment does.
+	Window string `json:"window,omitempty"`
 }
 
 // running is a line of work as commands reach it.
@@ -127,6 +143,10 @@ func (c *Conductor) objection(ctx workflow.Context, m Command) error {
 		return refuse(fault.Conflict, "let it watch, or turn it back: drawbridge cancel "+id, "it is watching: there is no work to hold")
 	case m.Kind == SetLanes && (m.Lanes < 1 || m.Lanes > MaxLanes):
 		return refuse(fault.Invalid, fmt.Sprintf("give 1 to %d", MaxLanes), fmt.Sprintf("%d is no number of lanes", m.Lanes))
+	case m.Kind == SetWindow && m.Window != Always:
+		if _, err := window.Parse(m.Window); err != nil {
+			return err
+		}
 	case m.Kind == RetryFailed || m.Kind == Skip:
 		if c.line == nil || len(c.line.failures()) == 0 {
 			return refuse(fault.Conflict, look, "nothing has failed")
@@ -149,7 +169,7 @@ func (c *Conductor) obey(ctx workflow.Context, m Command) (Steered, error) {
 	if !already {
 		c.follow(ctx, m)
 	}
-	return Steered{Already: already, Stage: c.Header().Stage, Paused: c.head.Paused, Lanes: c.head.Lanes}, nil
+	return Steered{Already: already, Stage: c.Header().Stage, Paused: c.head.Paused, Lanes: c.head.Lanes, Window: c.head.Window}, nil
 }
 
 // stands says that the workflow is as a command wants it.
@@ -161,6 +181,8 @@ func (c *Conductor) stands(m Command) bool {
 		return c.head.Paused == nil
 	case SetLanes:
 		return c.head.Lanes == m.Lanes
+	case SetWindow:
+		return c.head.Window == m.opens()
 	case Cancel, RetryFailed, Skip:
 	}
 	return false
@@ -177,6 +199,8 @@ func (c *Conductor) follow(ctx workflow.Context, m Command) {
 		c.stop()
 	case SetLanes:
 		c.head.Lanes = m.Lanes
+	case SetWindow:
+		c.head.Window = m.opens()
 	case RetryFailed:
 		c.line.retry()
 	case Skip:
@@ -201,6 +225,18 @@ func (c *Conductor) Checkpoint(ctx workflow.Context) error {
 	}
 	return c.await(ctx, func() bool { return c.head.Paused == nil })
 }
+
+// Rest waits at an edge for so long at most, or until something is so.
+func (c *Conductor) Rest(ctx workflow.Context, most time.Duration, what string, so func() bool) error {
+	c.edges++
+	defer func() { c.edges-- }()
+	c.settle(ctx)
+	_, err := workflow.AwaitWithOptions(ctx, workflow.AwaitOptions{Timeout: most, TimerOptions: workflow.TimerOptions{Summary: what}}, so)
+	return err
+}
+
+// Window is when a person lets it work; empty: whenever the environment does.
+func (c *Conductor) Window() string { return c.head.Window }
 
 // await waits at an edge.
 func (c *Conductor) await(ctx workflow.Context, so func() bool) error {

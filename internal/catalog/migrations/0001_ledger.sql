@@ -57,6 +57,8 @@ CREATE TABLE ledger.backfill (
   pipeline text NOT NULL,
   tenure   bigint NOT NULL REFERENCES ledger.tenure,
   plan     text NOT NULL,                  -- digest of what is built
+  digest   text NOT NULL,                  -- of the release that is built, which is another one than the active where people approved that
+  config   text NOT NULL,
   first    text NOT NULL,                  -- of the span, both ends included
   last     text NOT NULL,
   asks     boolean NOT NULL,               -- it is above a limit: people have to approve its plan
