@@ -189,6 +189,9 @@ func TestCommandsOfTheDocumentsExist(t *testing.T) {
 				program = words[:2]
 				known := regexp.MustCompile(`(?m)^  ` + regexp.QuoteMeta(words[1]) + ` `).MatchString(help(words[:1]))
 				require.True(t, known, "%s shows: %s", file, strings.Join(words, " "))
+				if len(words) > 2 && regexp.MustCompile(`(?m)^  `+regexp.QuoteMeta(words[2])+` `).MatchString(help(program)) {
+					program = words[:3] // a command of a command
+				}
 			}
 			for _, word := range words {
 				if flag := option.FindString(word); flag != "" {
