@@ -87,7 +87,7 @@ func (b *filling) watchForStalls(ctx workflow.Context) {
 			s.Stalled = since
 			why := b.because()
 			b.tell(ctx, notice.BackfillStalled, fmt.Sprintf("since-%d", s.Last.Unix()), fmt.Sprintf("the backfill in %s has done nothing for %s", b.in.Environment, stallAfter), why)
-			b.Tell(ctx, b.at("stall"), fmt.Sprintf("stalled: nothing was done for %s; %s", stallAfter, why))
+			b.Tell(ctx, b.at("stall"), fmt.Sprintf("stalled: nothing was done for %s: %s", stallAfter, why))
 		}
 		since = now
 	}

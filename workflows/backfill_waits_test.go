@@ -16,8 +16,8 @@ import (
 	"drawbridge/workflows/conduct"
 )
 
-// told is the story of a backfill.
-func told(s workflows.Status) (texts []string) {
+// story is what a backfill has told.
+func story(s workflows.Status) (texts []string) {
 	for _, e := range s.Events {
 		texts = append(texts, e.Text)
 	}
@@ -150,12 +150,12 @@ func TestABackfillThatDoesNotGoOnSaysSoOnce(t *testing.T) {
 	require.Equal(t, workflows.StageDone, s.Stage, s.Sentence)
 	require.Nil(t, s.Backfill.Stalled, "it has gone on")
 	stalls := 0
-	for _, text := range told(s) {
+	for _, text := range story(s) {
 		if text == "stalled: nothing was done for 10m0s: jobs is 6, the limit is 5" {
 			stalls++
 		}
 	}
-	require.Equal(t, 1, stalls, told(s))
+	require.Equal(t, 1, stalls, story(s))
 }
 
 // What a person holds is no stall.
@@ -168,7 +168,7 @@ func TestAPausedBackfillIsNotStalled(t *testing.T) {
 		steer(5*time.Hour, conduct.Command{Kind: conduct.Resume, By: "bob"})(env)
 	})
 	require.Equal(t, workflows.StageDone, s.Stage, s.Sentence)
-	for _, text := range told(s) {
+	for _, text := range story(s) {
 		require.NotContains(t, text, "stalled")
 	}
 }

@@ -106,7 +106,7 @@ func filling(ctx context.Context, b *bench, days, rows int, measure func(ctx con
 		}
 		f := &filled{site: s, b: b, days: days, rows: rows, programs: programs{dir: s.dir, environment: append(os.Environ(), warehouseVariable+"="+s.url,
 			"DRAWBRIDGE_STORE="+filepath.Join(s.dir, "store"), "DRAWBRIDGE_USER=bench", "NO_COLOR=1")}, name: "bench_" + strings.ToLower(rand.Text()[:8])}
-		defer func() { err = errors.Join(err, f.dropFilled(ctx, f.name)) }()
+		defer func() { err = errors.Join(err, dropSchemas(ctx, f.db, f.name)) }()
 		measured := f.prepare(ctx)
 		if measured == nil {
 			measured = measure(ctx, f)
@@ -281,7 +281,7 @@ func (f *filled) compare(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer func() { _ = f.dropFilled(ctx, s.schema) }()
+	defer func() { _ = dropSchemas(ctx, f.db, s.schema) }()
 	if _, err := f.backfill(ctx); err != nil { // both sides replace what is there
 		return err
 	}
@@ -388,7 +388,7 @@ func (f *filled) overhead(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer func() { _ = f.dropFilled(ctx, s.schema) }()
+	defer func() { _ = dropSchemas(ctx, f.db, s.schema) }()
 	byScript, err := s.run(ctx, false)
 	if err != nil {
 		return err
@@ -495,38 +495,5 @@ func (f *filled) events(ctx context.Context) error {
 	}
 	f.b.put("events_per_partition", float64(events)/float64(f.days))
 	f.b.because("events_per_partition", "%d events in %d runs, at most %d in one", events, runs, most)
-	return nil
-}
-
-// dropFilled drops the schemas of a name, their tables some at a time: all of them need more locks than the server has.
-func (f *filled) dropFilled(ctx context.Context, schema string) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*cleanup)
-	defer cancel()
-	for {
-		rows, err := f.db.Query(ctx, `
-			SELECT format('%I.%I', n.nspname, c.relname)
-			FROM pg_class c
-			JOIN pg_namespace n ON n.oid = c.relnamespace
-			WHERE n.nspname IN ($1::text, $1::text || '__data') AND c.relkind = 'r'
-			LIMIT 100`, schema)
-		var names []string
-		if err == nil {
-			names, err = pgx.CollectRows(rows, pgx.RowTo[string])
-		}
-		if err == nil && len(names) == 0 {
-			break
-		}
-		if err == nil {
-			_, err = f.db.Exec(ctx, "DROP TABLE "+strings.Join(names, ", ")+" CASCADE")
-		}
-		if err != nil {
-			return fmt.Errorf("drop the tables of %s: %w", schema, err)
-		}
-	}
-	for _, suffix := range []string{"", "__shadow", "__data", "__ledger"} {
-		if _, err := f.db.Exec(ctx, "DROP SCHEMA IF EXISTS "+pgx.Identifier{schema + suffix}.Sanitize()+" CASCADE"); err != nil {
-			return fmt.Errorf("drop the schemas %s*: %w", schema, err)
-		}
-	}
 	return nil
 }

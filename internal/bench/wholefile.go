@@ -182,7 +182,7 @@ func measureWholeFile(ctx context.Context, l *line) error {
 			{&unbatched, func(ctx context.Context) (string, time.Duration, error) { return l.first(ctx, noBatches) }},
 		} {
 			schema, took, err := side.run(ctx)
-			if err := errors.Join(err, l.dropTables(ctx, schema)); err != nil {
+			if err := errors.Join(err, dropSchemas(ctx, l.db, schema)); err != nil {
 				return err
 			}
 			*side.times = append(*side.times, took)
@@ -210,7 +210,7 @@ func ratioOf(written, deployed sample) float64 {
 func measureSmallPartitions(ctx context.Context, l *line) error {
 	name, _, err := l.first(ctx, batchesAsWritten)
 	if err != nil {
-		return errors.Join(err, l.dropTables(ctx, name))
+		return errors.Join(err, dropSchemas(ctx, l.db, name))
 	}
 	var each []float64
 	for range smallRepeats {
@@ -219,13 +219,13 @@ func measureSmallPartitions(ctx context.Context, l *line) error {
 			"--from", string(dayKey(firstDay())), "--to", string(dayKey(firstDay().AddDate(0, 0, l.days-1))))
 		took := passed()
 		if err != nil {
-			return errors.Join(fmt.Errorf("backfill: %w\n%s", err, out), l.dropTables(ctx, name))
+			return errors.Join(fmt.Errorf("backfill: %w\n%s", err, out), dropSchemas(ctx, l.db, name))
 		}
 		each = append(each, took.Seconds()*1000/float64(l.days))
 	}
 	l.b.put("backfill_batch_ms", median(each))
 	l.b.because("backfill_batch_ms", "%d partitions of %d rows in 2 lanes; of %d backfills: %.1f ms a partition", l.days, l.rows/l.days, smallRepeats, each)
-	return errors.Join(l.holds(ctx, name), l.dropTables(ctx, name))
+	return errors.Join(l.holds(ctx, name), dropSchemas(ctx, l.db, name))
 }
 
 // byHand runs the scripts: the one that fills alone, then the two that index at the same time, then the one that analyzes.
@@ -256,42 +256,6 @@ func (l *line) byHand(ctx context.Context) (schema string, took time.Duration, e
 	}
 	took = passed()
 	return schema, took, l.holds(ctx, schema)
-}
-
-// dropTables drops the schemas of a name, their tables some at a time: all of them need more locks than the server has.
-func (l *line) dropTables(ctx context.Context, schema string) error {
-	if schema == "" {
-		return nil
-	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanup)
-	defer cancel()
-	for {
-		rows, err := l.db.Query(ctx, `
-			SELECT format('%I.%I', n.nspname, c.relname)
-			FROM pg_class c
-			JOIN pg_namespace n ON n.oid = c.relnamespace
-			WHERE n.nspname IN ($1::text, $1::text || '__data') AND c.relkind = 'r'
-			LIMIT 100`, schema)
-		if err != nil {
-			return fmt.Errorf("drop the tables of %s: %w", schema, err)
-		}
-		names, err := pgx.CollectRows(rows, pgx.RowTo[string])
-		if err == nil && len(names) == 0 {
-			break
-		}
-		if err == nil {
-			_, err = l.db.Exec(ctx, "DROP TABLE "+strings.Join(names, ", ")+" CASCADE")
-		}
-		if err != nil {
-			return fmt.Errorf("drop the tables of %s: %w", schema, err)
-		}
-	}
-	for _, suffix := range []string{"", "__shadow", "__data", "__ledger"} {
-		if _, err := l.db.Exec(ctx, "DROP SCHEMA IF EXISTS "+pgx.Identifier{schema + suffix}.Sanitize()+" CASCADE"); err != nil {
-			return fmt.Errorf("drop the schemas %s*: %w", schema, err)
-		}
-	}
-	return nil
 }
 
 // psql runs scripts of this folder.
