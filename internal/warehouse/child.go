@@ -307,10 +307,8 @@ func (w *Warehouse) duplicates(ctx context.Context, tx pgx.Tx, o pipeline.Output
 // returns the owner.
 func (w *Warehouse) sealChild(ctx context.Context, tx pgx.Tx, g catalog.Generation) (owner uint32, err error) {
 	child, refuse := w.names.child(g.ID), pgx.Identifier{w.names.ledger(), "refuse_write"}.Sanitize()
-	var parentOwner *string
-	if err := tx.QueryRow(ctx, `
-		SELECT (SELECT pg_get_userbyid(relowner) FROM pg_class WHERE oid = to_regclass($1) AND relowner <> current_user::regrole)`,
-		w.names.parent(g.Output)).Scan(&parentOwner); err != nil {
+	parentOwner, err := w.parentOwner(ctx, tx, g.Output)
+	if err != nil {
 		return 0, err
 	}
 	statements := []string{
@@ -318,13 +316,21 @@ func (w *Warehouse) sealChild(ctx context.Context, tx pgx.Tx, g catalog.Generati
 		fmt.Sprintf("CREATE TRIGGER drawbridge_refuse_truncate BEFORE TRUNCATE ON %s FOR EACH STATEMENT EXECUTE FUNCTION %s()", child, refuse),
 		fmt.Sprintf("ALTER TABLE %s RESET (autovacuum_enabled, toast.autovacuum_enabled)", child),
 	}
-	if parentOwner != nil {
-		statements = append(statements, fmt.Sprintf("ALTER TABLE %s OWNER TO %s", child, postgres.Ident(*parentOwner)))
+	if parentOwner != "" {
+		statements = append(statements, fmt.Sprintf("ALTER TABLE %s OWNER TO %s", child, postgres.Ident(parentOwner)))
 	}
 	if _, err := tx.Conn().PgConn().Exec(ctx, strings.Join(statements, ";\n")).ReadAll(); err != nil {
 		return 0, err
 	}
 	err = tx.QueryRow(ctx, `SELECT relowner FROM pg_class WHERE oid = $1`, g.Child).Scan(&owner)
+	return owner, err
+}
+
+// parentOwner is who owns an output's table; empty: we do, or it is not there yet.
+func (w *Warehouse) parentOwner(ctx context.Context, tx pgx.Tx, output string) (owner string, err error) {
+	err = tx.QueryRow(ctx, `
+		SELECT coalesce((SELECT pg_get_userbyid(relowner) FROM pg_class WHERE oid = to_regclass($1) AND relowner <> current_user::regrole), '')`,
+		w.names.parent(output)).Scan(&owner)
 	return owner, err
 }
 
@@ -344,14 +350,12 @@ func (w *Warehouse) dropChild(ctx context.Context, g catalog.Generation) error {
 		if now := locked[g.ID]; now.State != g.State || !now.At.Equal(g.At) {
 			return nil
 		}
-		var there, attached bool
-		if err := tx.QueryRow(ctx, `
-			SELECT count(*) > 0, coalesce(bool_or(relispartition), false)
-			FROM pg_class
-			WHERE oid = to_regclass($1)`, w.names.child(g.ID)).Scan(&there, &attached); err != nil {
+		found, err := w.children(ctx, tx, []int64{g.ID})
+		if err != nil {
 			return err
 		}
-		if attached {
+		child, there := found[g.ID]
+		if child.Parent != 0 && !child.Aside {
 			return fault.Newf(fault.Conflict, "drop", childName(g.ID), "look at who attached it: the ledger has it as "+string(g.State), "it is attached to a table")
 		}
 		if there {
@@ -369,26 +373,33 @@ type parent struct {
 	Kind    generation.TableKind
 	Columns []generation.Column
 	Owner   uint32
-	// Attached is how many partitions it has.
-	Attached int
+	// Flat says that it has partitions without a chunk between.
+	Flat bool
 }
 
-// findParent looks at an output's name. Only a partitioned table whose partitions all are generations is managed.
+// findParent looks at an output's name. Only a partitioned table whose partitions all are generations, or chunks of them, is
+// managed.
 func (w *Warehouse) findParent(ctx context.Context, q catalog.Querier, output string) (parent, error) {
 	var p parent
 	var managed bool
 	err := q.QueryRow(ctx, `
-		SELECT c.oid, c.relowner,
-		       c.relkind = 'p' AND NOT EXISTS (
-		         SELECT
-		         FROM pg_inherits i
-		         JOIN pg_class child ON child.oid = i.inhrelid
-		         JOIN pg_namespace n ON n.oid = child.relnamespace
-		         WHERE i.inhparent = c.oid AND n.nspname <> $2),
-		       (SELECT count(*) FROM pg_inherits WHERE inhparent = c.oid)
-		FROM pg_class c
-		WHERE c.relname = $1
-		  AND c.relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = $3)`, output, w.names.data(), w.names.schema).Scan(&p.OID, &p.Owner, &managed, &p.Attached)
+		WITH RECURSIVE tree AS (
+		  SELECT c.oid, c.oid AS root, NULL::oid AS parent
+		  FROM pg_class c
+		  WHERE c.relname = $1 AND c.relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = $3)
+		  UNION ALL
+		  SELECT i.inhrelid, t.root, t.oid
+		  FROM tree t
+		  JOIN pg_inherits i ON i.inhparent = t.oid
+		)
+		SELECT r.oid, r.relowner,
+		       r.relkind = 'p' AND NOT coalesce(bool_or(n.nspname <> $2) FILTER (WHERE t.parent IS NOT NULL), false),
+		       coalesce(bool_or(c.relkind <> 'p') FILTER (WHERE t.parent = t.root), false)
+		FROM tree t
+		JOIN pg_class c ON c.oid = t.oid
+		JOIN pg_namespace n ON n.oid = c.relnamespace
+		JOIN pg_class r ON r.oid = t.root
+		GROUP BY r.oid, r.relowner, r.relkind`, output, w.names.data(), w.names.schema).Scan(&p.OID, &p.Owner, &managed, &p.Flat)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return parent{Kind: generation.Absent}, nil
 	}
