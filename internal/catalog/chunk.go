@@ -123,3 +123,11 @@ func (l Ledger) EmptyChunks(ctx context.Context, q Querier, data string) ([]int6
 	}
 	return ids, nil
 }
+
+// ForgetChunk says that a chunk's table is gone.
+func (l Ledger) ForgetChunk(ctx context.Context, q Querier, id int64) error {
+	if _, err := q.Exec(ctx, l.sql(`DELETE FROM ledger.chunk WHERE id = $1`), id); err != nil {
+		return fmt.Errorf("forget chunk %d: %w", id, err)
+	}
+	return nil
+}

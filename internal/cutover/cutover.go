@@ -189,7 +189,38 @@ func NewBatch(tables map[string]Table, b Bounds) *Batch {
 
 // Add takes a unit into the transaction, or says that it would be too much with it. One that is too much by itself is taken
 // when it is alone: nothing cuts it.
-func (b *Batch) Add(u Unit) bool {
+func (b *Batch) Add(u Unit) bool { return b.add(u, b.units > 0) }
+
+// ahead bounds how many units are looked at for one that completes a chunk: what is too much while a part of it changes may be
+// little when all of it does. None has more partitions.
+const ahead = 32
+
+// Extend takes as many units as fit, in their order, and returns how many.
+func (b *Batch) Extend(units []Unit) (taken int) {
+	for taken < len(units) {
+		if b.Add(units[taken]) {
+			taken++
+			continue
+		}
+		further := *b
+		further.changes = maps.Clone(b.changes)
+		n := taken
+		for n < min(taken+ahead, len(units)) {
+			further.add(units[n], false)
+			if n++; further.Fits() {
+				break
+			}
+		}
+		if !further.Fits() {
+			return taken
+		}
+		*b, taken = further, n
+	}
+	return taken
+}
+
+// add takes a unit into the transaction, bound says if only where it fits.
+func (b *Batch) add(u Unit, bound bool) bool {
 	with, hold, locks := map[place]Change{}, b.hold, b.locks
 	for _, m := range u {
 		t := b.tables[m.Output]
@@ -215,7 +246,7 @@ func (b *Batch) Add(u Unit) bool {
 		with[at] = change
 		hold, locks = hold+change.hold(), locks+change.locks()
 	}
-	if b.units > 0 && !b.bounds.fits(hold, locks) {
+	if bound && !b.bounds.fits(hold, locks) {
 		return false
 	}
 	maps.Copy(b.changes, with)
@@ -268,19 +299,14 @@ func Into(tables map[string]Table, units []Unit, b Bounds) Cut {
 		return cut
 	}
 	batch := NewBatch(tables, b)
-	end := func() {
+	for done := 0; ; batch = NewBatch(batch.next(), b) {
+		done += batch.Extend(units[done:])
 		cut.Units = append(cut.Units, batch.units)
 		cut.Hold, cut.Locks = max(cut.Hold, batch.Hold()), max(cut.Locks, batch.Locks())
-	}
-	for _, u := range units {
-		if batch.Add(u) {
-			continue
+		if done == len(units) {
+			break
 		}
-		end()
-		batch = NewBatch(batch.next(), b)
-		batch.Add(u)
 	}
-	end()
 	cut.Fits = len(cut.Units) == 1 && batch.Fits()
 	return cut
 }

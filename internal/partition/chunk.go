@@ -77,7 +77,9 @@ func (s Scheme) rangeChunk(n int64) Bounds {
 
 // chunk is the wall clock at which the chunk of a moment begins, and that at which it ends.
 func (g calendar) chunk(wall time.Time) (first, end time.Time) {
-	date := func(year int, month time.Month, day int) time.Time { return time.Date(year, month, day, 0, 0, 0, 0, time.UTC) }
+	date := func(year int, month time.Month, day int) time.Time {
+		return time.Date(year, month, day, 0, 0, 0, 0, time.UTC)
+	}
 	year, month, day := wall.Date()
 	switch g.by {
 	case Hour:

@@ -382,8 +382,10 @@ func (w *Warehouse) dropChunks(ctx context.Context) error {
 			if err != nil || !slices.Contains(still, id) {
 				return err
 			}
-			_, err = tx.Exec(ctx, "DROP TABLE "+w.names.chunk(id)+" RESTRICT")
-			return err
+			if _, err = tx.Exec(ctx, "DROP TABLE "+w.names.chunk(id)+" RESTRICT"); err != nil {
+				return err
+			}
+			return w.ledger.ForgetChunk(ctx, tx, id)
 		}); err != nil {
 			return err
 		}
