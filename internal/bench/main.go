@@ -35,7 +35,7 @@ type figure struct {
 }
 
 func figures() []figure {
-	return []figure{loadFigure(), rollbackFigure(), pauseFigure(), cutoverFigure(), checksFigure(), memoryFigure()}
+	return []figure{loadFigure(), rollbackFigure(), pauseFigure(), cutoverFigure(), chunksFigure(), checksFigure(), memoryFigure()}
 }
 
 // bench is one run of all figures.

@@ -309,29 +309,20 @@ func (w *Warehouse) createChunk(ctx context.Context, tx pgx.Tx, at *place) (name
 	return name, err
 }
 
-// chunkValues renders the bounds of a chunk. What the column cannot hold is no bound.
+// chunkValues renders the bounds of a chunk. What its column cannot hold is no bound.
 func chunkValues(at *place) (string, error) {
-	b, err := at.scheme.ChunkBounds(at.key)
+	bounds, err := at.scheme.ChunkBounds(at.key)
 	if err != nil {
 		return "", err
 	}
-	lower, upper := "MINVALUE", "MAXVALUE"
-	if at.scheme.By != partition.Range || holdable(b.Lower, at.columnType()) {
-		lower = postgres.Literal(b.Lower)
-	}
-	if at.scheme.By != partition.Range || holdable(b.Upper, at.columnType()) {
-		upper = postgres.Literal(b.Upper)
-	}
-	return fmt.Sprintf("FOR VALUES FROM (%s) TO (%s)", lower, upper), nil
-}
-
-func (at place) columnType() string {
-	for _, c := range at.parent.Columns {
-		if c.Name == at.scheme.Column {
-			return c.Type
+	i := slices.IndexFunc(at.parent.Columns, func(c generation.Column) bool { return c.Name == at.scheme.Column })
+	limit := func(bound, none string) string {
+		if at.scheme.By == partition.Range && !holdable(bound, at.parent.Columns[i].Type) {
+			return none
 		}
+		return postgres.Literal(bound)
 	}
-	return ""
+	return fmt.Sprintf("FOR VALUES FROM (%s) TO (%s)", limit(bounds.Lower, "MINVALUE"), limit(bounds.Upper, "MAXVALUE")), nil
 }
 
 // holdable says whether a column of a type holds an integer.
