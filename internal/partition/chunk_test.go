@@ -1,7 +1,6 @@
 package partition_test
 
 import (
-	"fmt"
 	"math"
 	"strconv"
 	"testing"
@@ -26,19 +25,23 @@ func TestAPartitionStandsInAChunk(t *testing.T) {
 		"by the clocks of its zone": {berlin, "2026-03-31", "2026-03", partition.Bounds{Lower: "2026-03-01 00:00:00+01:00", Upper: "2026-04-01 00:00:00+02:00"}},
 		"the last day of all":       {day, "9998-12-31", "9998-12", partition.Bounds{Lower: "9998-12-01 00:00:00+00:00", Upper: "9999-01-01 00:00:00+00:00"}},
 		"an hour in its day": {
-			partition.Scheme{By: partition.Hour, Column: "at"}, "2026-12-31T23", "2026-12-31",
+			partition.Scheme{By: partition.Hour, Column: "at"},
+			"2026-12-31T23", "2026-12-31",
 			partition.Bounds{Lower: "2026-12-31 00:00:00+00:00", Upper: "2027-01-01 00:00:00+00:00"},
 		},
 		"a week in the first half": {
-			partition.Scheme{By: partition.Week, Column: "at"}, "2026-W01", "2026-H1",
+			partition.Scheme{By: partition.Week, Column: "at"},
+			"2026-W01", "2026-H1",
 			partition.Bounds{Lower: "2025-12-29 00:00:00+00:00", Upper: "2026-06-29 00:00:00+00:00"},
 		},
 		"a week in the second half": {
-			partition.Scheme{By: partition.Week, Column: "at"}, "2026-W53", "2026-H2",
+			partition.Scheme{By: partition.Week, Column: "at"},
+			"2026-W53", "2026-H2",
 			partition.Bounds{Lower: "2026-06-29 00:00:00+00:00", Upper: "2027-01-04 00:00:00+00:00"},
 		},
 		"a month in its year": {
-			partition.Scheme{By: partition.Month, Column: "at"}, "2026-07", "2026",
+			partition.Scheme{By: partition.Month, Column: "at"},
+			"2026-07", "2026",
 			partition.Bounds{Lower: "2026-01-01 00:00:00+00:00", Upper: "2027-01-01 00:00:00+00:00"},
 		},
 		"a range":                   {ranges(100), "6300", "1", partition.Bounds{Lower: "3200", Upper: "6400"}},
@@ -100,7 +103,7 @@ func TestChunksMeetWherePartitionsMeet(t *testing.T) {
 					require.Equal(t, bounds, in)
 				}
 				bounds, members = in, members+1
-				require.LessOrEqual(t, members, 32, fmt.Sprintf("in %s", chunk))
+				require.LessOrEqual(t, members, 32, "in %s", chunk)
 				k, err = c.scheme.Next(k)
 				require.NoError(t, err)
 			}

@@ -39,14 +39,7 @@ type place struct {
 // flat says that the partitions hang in the output itself.
 func (at place) flat() bool { return at.Chunk == "" }
 
-// froms and tos count what is live there now, and what is to be.
-func (at place) froms() (n int) {
-	for _, s := range at.swaps {
-		n += min(1, int(s.From))
-	}
-	return n
-}
-
+// tos counts the generations that go live there.
 func (at place) tos() (n int) {
 	for _, s := range at.swaps {
 		n += min(1, int(s.To))
