@@ -176,7 +176,7 @@ func (p *publication) loosen(ctx context.Context, beat func(waited time.Duration
 func (p *publication) astray(at *place, found map[int64]child) []generation.Swap {
 	var astray []generation.Swap
 	for _, s := range at.swaps {
-		if c := found[s.To]; c.Aside && c.OID == p.generations[s.To].Child && (!at.whole() || c.Parent != at.next.OID) {
+		if c := found[s.To]; c.Aside && c.OID == p.generations[s.To].Child && (!at.whole() || at.next == nil || c.Parent != at.next.OID) {
 			astray = append(astray, s)
 		}
 	}

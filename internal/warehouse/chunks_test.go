@@ -87,6 +87,9 @@ func TestAChunkOfWhichEverythingChangesIsSwappedAsOne(t *testing.T) {
 		generation.Swap{Output: "fct_orders", Partition: "2026-02-02", From: live["2026-02-02"].ID}))
 	require.Equal(t, []string{"c1: g3 g7 g8", "c2: g4 g6 aside", "c3: g9 aside"}, b.trees(t), "a month of which nothing is live any more")
 	require.Equal(t, "85.00", b.sum(t))
+	b.done(t, back.try(generation.Swap{Output: "fct_orders", Partition: "2026-02-02", To: live["2026-02-02"].ID}))
+	require.Equal(t, []string{"c1: g3 g7 g8", "c2: g4 aside", "c3: g9 aside", "c4: g6"}, b.trees(t), "a day of it is")
+	require.Equal(t, "110.00", b.sum(t))
 }
 
 func TestAShadowStaysUntilItsChunkIsSwapped(t *testing.T) {
