@@ -128,18 +128,9 @@ func (w *walk) fits(ctx context.Context, d turnback.Decision) (bool, error) {
 	if !w.asOne() {
 		return len(w.batch) < generation.PartitionsPerPublish, nil
 	}
-	unit := cutover.Unit{}
+	var unit cutover.Unit
 	for _, s := range backward(d) {
-		swaps := unit[s.Output]
-		switch {
-		case s.To == 0:
-			swaps.Removed++
-		case s.From == 0:
-			swaps.Added++
-		default:
-			swaps.Replaced++
-		}
-		unit[s.Output] = swaps
+		unit = append(unit, cutover.Move{Output: s.Output, Partition: s.Partition, Was: s.From != 0, Is: s.To != 0})
 	}
 	if err := w.gauge(ctx, unit); err != nil {
 		return false, err
@@ -153,9 +144,9 @@ func (w *walk) fits(ctx context.Context, d turnback.Decision) (bool, error) {
 // gauge looks at the tables of a unit, once each.
 func (w *walk) gauge(ctx context.Context, unit cutover.Unit) error {
 	var unknown []string
-	for _, output := range slices.Sorted(maps.Keys(unit)) {
-		if _, known := w.tables[output]; !known {
-			unknown = append(unknown, output)
+	for _, m := range unit {
+		if _, known := w.tables[m.Output]; !known && !slices.Contains(unknown, m.Output) {
+			unknown = append(unknown, m.Output)
 		}
 	}
 	if len(unknown) == 0 {

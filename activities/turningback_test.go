@@ -35,7 +35,7 @@ type books struct {
 func (b *books) Gauge(_ context.Context, outputs []string) (map[string]cutover.Table, cutover.Bounds, error) {
 	tables := map[string]cutover.Table{}
 	for _, o := range outputs {
-		tables[o] = cutover.Table{Attached: len(b.days), Indexes: 2}
+		tables[o] = cutover.Table{Attached: map[string]int{"": len(b.days)}, Indexes: 2}
 	}
 	return tables, cutover.Bounds{LockSlots: 7040}, nil
 }
@@ -238,9 +238,10 @@ func TestAPassSwapsBackInAsFewTransactionsAsReadersBear(t *testing.T) {
 	require.Equal(t, turnback.Tally{Moved: 1203}, out.Tally)
 	var seen []partition.Key
 	for i, swaps := range large.publishes {
-		changes := []cutover.Change{{Table: cutover.Table{Attached: 1203, Indexes: 2}, Swaps: cutover.Swaps{Replaced: len(swaps)}}}
+		one := cutover.Change{Attached: 1203, Indexes: 2, Swaps: cutover.Swaps{Replaced: len(swaps) / 2}}
+		changes := []cutover.Change{one, one}
 		require.LessOrEqual(t, cutover.Hold(changes, 0), 500*time.Millisecond)
-		changes[0].Replaced += 2
+		changes[0].Replaced, changes[1].Replaced = changes[0].Replaced+1, changes[1].Replaced+1
 		require.True(t, i == len(large.publishes)-1 || cutover.Hold(changes, 0) > 500*time.Millisecond, "one more would fit")
 		seen = append(seen, dates(swaps)...)
 	}

@@ -15,19 +15,15 @@ func (p *Plan) cut(in Input) {
 	for _, o := range in.Pipeline.Outputs {
 		for _, seen := range in.Observed.Outputs {
 			if seen.Table == o.Table {
-				tables[o.Table] = cutover.Table{Attached: len(seen.Live), Indexes: o.IndexCount()}
+				tables[o.Table] = cutover.NewTable(o.Partition, o.IndexCount(), seen.Keys())
 			}
 		}
 	}
 	units := make([]cutover.Unit, p.items())
 	for i := range units {
-		units[i] = cutover.Unit{}
 		for _, it := range p.outputs(in, i) {
-			swaps := cutover.Swaps{Added: 1}
-			if _, live := in.live(it.Output, it.Partition); live {
-				swaps = cutover.Swaps{Replaced: 1}
-			}
-			units[i][it.Output] = swaps
+			_, live := in.live(it.Output, it.Partition)
+			units[i] = append(units[i], cutover.Move{Output: it.Output, Partition: it.Partition, Was: live, Is: true})
 		}
 	}
 	limits := in.Policy.Publish

@@ -36,8 +36,8 @@ type figure struct {
 
 func figures() []figure {
 	return []figure{
-		loadFigure(), rollbackFigure(), pauseFigure(), cutoverFigure(), checksFigure(), memoryFigure(), wholeFileFigure(), smallPartitionsFigure(),
-		backfillFigure(), backfillOverheadFigure(), backfillManyFigure(),
+		loadFigure(), rollbackFigure(), pauseFigure(), cutoverFigure(), chunksFigure(), checksFigure(), memoryFigure(), wholeFileFigure(),
+		smallPartitionsFigure(), backfillFigure(), backfillOverheadFigure(), backfillManyFigure(),
 	}
 }
 

@@ -253,6 +253,19 @@ func (l Ledger) Generations(ctx context.Context, q Querier, ids []int64) (map[in
 	return found, nil
 }
 
+// Scheme is how an output is cut into partitions; none where nothing was ever built of it.
+func (l Ledger) Scheme(ctx context.Context, q Querier, output string) (scheme partition.Scheme, err error) {
+	err = q.QueryRow(ctx, l.sql(`
+		SELECT scheme FROM ledger.generation WHERE output = $1 ORDER BY id DESC LIMIT 1`), output).Scan(&scheme)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return scheme, nil
+	}
+	if err != nil {
+		return scheme, fmt.Errorf("read the scheme of %s: %w", output, err)
+	}
+	return scheme, nil
+}
+
 // LockGenerations reads generations and locks their rows until the transaction ends, without waiting.
 func (l Ledger) LockGenerations(ctx context.Context, q Querier, ids []int64) (map[int64]Generation, error) {
 	list, err := l.collect(ctx, q, `SELECT`+generationColumns+`

@@ -7,29 +7,42 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"drawbridge/internal/cutover"
+	"drawbridge/internal/partition"
 )
 
 // The figures are measured on two cores; what is expected of a change is of their size, or it says nothing.
 func TestWhatAChangeIsExpectedToTake(t *testing.T) {
 	t.Parallel()
-	all := func(n, outputs int) []cutover.Change {
-		changes := make([]cutover.Change, outputs)
+	times := func(n int, c cutover.Change) []cutover.Change {
+		changes := make([]cutover.Change, n)
 		for i := range changes {
-			changes[i] = cutover.Change{Table: cutover.Table{Attached: n, Indexes: 2}, Swaps: cutover.Swaps{Replaced: n}}
+			changes[i] = c
 		}
 		return changes
+	}
+	of := func(attached, replaced int) cutover.Change {
+		return cutover.Change{Attached: attached, Indexes: 2, Swaps: cutover.Swaps{Replaced: replaced}}
+	}
+	chunk := func(attached, replaced int) cutover.Change {
+		c := of(attached, replaced)
+		c.Chunk = true
+		return c
 	}
 	for name, c := range map[string]struct {
 		changes  []cutover.Change
 		measured time.Duration
 		locks    int64
 	}{
-		"60 of 60":             {all(60, 1), 30 * time.Millisecond, 240},
-		"60 of 60, 2 outputs":  {all(60, 2), 65 * time.Millisecond, 480},
-		"365 of 365":           {all(365, 1), 530 * time.Millisecond, 1460},
-		"365 of 365, 2":        {all(365, 2), 1450 * time.Millisecond, 2920},
-		"730 of 730":           {all(730, 1), 2200 * time.Millisecond, 2920},
-		"60 of 365, 2 outputs": {[]cutover.Change{{cutover.Table{Attached: 365, Indexes: 2}, cutover.Swaps{Replaced: 60}}, {cutover.Table{Attached: 365, Indexes: 2}, cutover.Swaps{Replaced: 60}}}, 263 * time.Millisecond, 480},
+		"60 of 60":                           {times(1, of(60, 60)), 30 * time.Millisecond, 240},
+		"60 of 60, 2 outputs":                {times(2, of(60, 60)), 65 * time.Millisecond, 480},
+		"365 of 365":                         {times(1, of(365, 365)), 530 * time.Millisecond, 1460},
+		"365 of 365, 2":                      {times(2, of(365, 365)), 1450 * time.Millisecond, 2920},
+		"730 of 730":                         {times(1, of(730, 730)), 2200 * time.Millisecond, 2920},
+		"60 of 365, 2 outputs":               {times(2, of(365, 60)), 263 * time.Millisecond, 480},
+		"730 in 24 chunks, each as a whole":  {times(24, chunk(31, 31)), 27 * time.Millisecond, 24 * 64},
+		"730 in 24 chunks, all but one each": {times(24, chunk(31, 30)), 553 * time.Millisecond, 2880},
+		"60 of 2 outputs, inside 4 chunks":   {times(4, chunk(31, 30)), 99 * time.Millisecond, 480},
+		"one inside a chunk":                 {times(1, chunk(31, 1)), 800 * time.Microsecond, 4},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -41,6 +54,27 @@ func TestWhatAChangeIsExpectedToTake(t *testing.T) {
 	}
 }
 
+func TestWhatChangesAsAWhole(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		change cutover.Change
+		whole  bool
+	}{
+		"all of a chunk":                {cutover.Change{Chunk: true, Attached: 2, Swaps: cutover.Swaps{Replaced: 2}}, true},
+		"and more":                      {cutover.Change{Chunk: true, Attached: 2, Swaps: cutover.Swaps{Replaced: 1, Removed: 1, Added: 3}}, true},
+		"a new one":                     {cutover.Change{Chunk: true, Swaps: cutover.Swaps{Added: 1}}, true},
+		"all of it is taken away":       {cutover.Change{Chunk: true, Attached: 2, Swaps: cutover.Swaps{Removed: 2}}, true},
+		"one of one":                    {cutover.Change{Chunk: true, Attached: 1, Swaps: cutover.Swaps{Replaced: 1}}, false},
+		"some of it":                    {cutover.Change{Chunk: true, Attached: 3, Swaps: cutover.Swaps{Replaced: 2}}, false},
+		"what hangs in the table alone": {cutover.Change{Attached: 2, Swaps: cutover.Swaps{Replaced: 2}}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			require.Equal(t, c.whole, c.change.Whole())
+		})
+	}
+}
+
 func TestOnlyWithinReasonIsAServerFastOrSlow(t *testing.T) {
 	t.Parallel()
 	for ratio, want := range map[float64]float64{0: 0, 0.01: 0.25, 1.5: 1.5, 100: 8} {
@@ -48,19 +82,42 @@ func TestOnlyWithinReasonIsAServerFastOrSlow(t *testing.T) {
 	}
 }
 
+// flat is a table of which this many partitions hang in it without chunks; days are the keys of this many days.
+func flat(attached, indexes int) map[string]cutover.Table {
+	t := cutover.Table{Indexes: indexes, Attached: map[string]int{"": attached}}
+	return map[string]cutover.Table{"a": t, "b": t}
+}
+
+func days(n int) []partition.Key {
+	keys := make([]partition.Key, n)
+	for i := range keys {
+		keys[i] = partition.Key(time.Date(2024, time.January, 1+i, 0, 0, 0, 0, time.UTC).Format(time.DateOnly))
+	}
+	return keys
+}
+
+// units are so many units of so many partitions of both tables.
+func units(n, each int, was, is bool) []cutover.Unit {
+	out := make([]cutover.Unit, n)
+	keys := days(n * each)
+	for i := range out {
+		for _, key := range keys[i*each : (i+1)*each] {
+			for _, output := range []string{"a", "b"} {
+				out[i] = append(out[i], cutover.Move{Output: output, Partition: key, Was: was, Is: is})
+			}
+		}
+	}
+	return out
+}
+
 func TestAChangeIsCutIntoAsFewTransactionsAsReadersBear(t *testing.T) {
 	t.Parallel()
-	table := func(attached, indexes int) map[string]cutover.Table {
-		return map[string]cutover.Table{"a": {Attached: attached, Indexes: indexes}, "b": {Attached: attached, Indexes: indexes}}
-	}
-	units := func(n, each int) []cutover.Unit {
-		out := make([]cutover.Unit, n)
-		for i := range out {
-			out[i] = cutover.Unit{"a": {Replaced: each}, "b": {Replaced: each}}
-		}
-		return out
-	}
 	half := 500 * time.Millisecond
+	scheme := partition.Scheme{By: partition.Day, Column: "day"}
+	chunked := func(live int) map[string]cutover.Table {
+		t := cutover.NewTable(scheme, 2, days(live))
+		return map[string]cutover.Table{"a": t, "b": t}
+	}
 	for name, c := range map[string]struct {
 		tables map[string]cutover.Table
 		units  []cutover.Unit
@@ -68,18 +125,22 @@ func TestAChangeIsCutIntoAsFewTransactionsAsReadersBear(t *testing.T) {
 		want   []int
 		fits   bool
 	}{
-		"nothing":                              {table(10, 0), nil, cutover.Bounds{MaxPause: half}, nil, false},
-		"what readers bear is one":             {table(60, 2), units(8, 8), cutover.Bounds{MaxPause: half, LockSlots: 7040}, []int{8}, true},
-		"a longer pause is cut":                {table(365, 2), units(46, 8), cutover.Bounds{MaxPause: half, LockSlots: 7040}, []int{11, 11, 11, 11, 2}, false},
-		"a slow server is cut more often":      {table(365, 2), units(46, 8), cutover.Bounds{MaxPause: half, LockSlots: 7040, Speed: 2}, []int{5, 5, 5, 5, 5, 5, 5, 5, 5, 1}, false},
-		"half of the lock table is a bound":    {table(60, 2), units(8, 8), cutover.Bounds{MaxPause: half, LockSlots: 2 * 256}, []int{4, 4}, false},
-		"one lock less":                        {table(60, 2), units(8, 8), cutover.Bounds{MaxPause: half, LockSlots: 2*256 - 2}, []int{3, 3, 2}, false},
-		"a lock table that nobody knows":       {table(60, 2), units(8, 8), cutover.Bounds{MaxPause: half}, []int{8}, true},
-		"what is never cut may be too much":    {table(365, 2), units(1, 365), cutover.Bounds{MaxPause: half, LockSlots: 7040}, []int{1}, false},
-		"and stands alone then":                {table(365, 2), units(3, 365), cutover.Bounds{MaxPause: half, LockSlots: 7040}, []int{1, 1, 1}, false},
-		"what is new costs half of a swap":     {table(0, 2), []cutover.Unit{{"a": {Added: 365}}}, cutover.Bounds{MaxPause: half, LockSlots: 7040}, []int{1}, true},
-		"what is taken away costs half of one": {table(365, 2), []cutover.Unit{{"a": {Removed: 365}}}, cutover.Bounds{MaxPause: half, LockSlots: 7040}, []int{1}, true},
-		"a pause of nothing cuts everything":   {table(60, 2), units(3, 1), cutover.Bounds{}, []int{1, 1, 1}, false},
+		"nothing":                              {flat(10, 0), nil, cutover.Bounds{MaxPause: half}, nil, false},
+		"what readers bear is one":             {flat(60, 2), units(8, 8, true, true), cutover.Bounds{MaxPause: half, LockSlots: 7040}, []int{8}, true},
+		"a longer pause is cut":                {flat(365, 2), units(46, 8, true, true), cutover.Bounds{MaxPause: half, LockSlots: 7040}, []int{11, 11, 11, 11, 2}, false},
+		"a slow server is cut more often":      {flat(365, 2), units(46, 8, true, true), cutover.Bounds{MaxPause: half, LockSlots: 7040, Speed: 2}, []int{5, 5, 5, 5, 5, 5, 5, 5, 5, 1}, false},
+		"half of the lock table is a bound":    {flat(60, 2), units(8, 8, true, true), cutover.Bounds{MaxPause: half, LockSlots: 2 * 256}, []int{4, 4}, false},
+		"one lock less":                        {flat(60, 2), units(8, 8, true, true), cutover.Bounds{MaxPause: half, LockSlots: 2*256 - 2}, []int{3, 3, 2}, false},
+		"a lock table that nobody knows":       {flat(60, 2), units(8, 8, true, true), cutover.Bounds{MaxPause: half}, []int{8}, true},
+		"what is never cut may be too much":    {flat(365, 2), units(1, 365, true, true), cutover.Bounds{MaxPause: half, LockSlots: 7040}, []int{1}, false},
+		"and stands alone then":                {flat(365, 2), units(3, 365, true, true), cutover.Bounds{MaxPause: half, LockSlots: 7040}, []int{1, 1, 1}, false},
+		"what is new costs half of a swap":     {flat(1, 2), units(1, 180, false, true), cutover.Bounds{MaxPause: half, LockSlots: 7040}, []int{1}, true},
+		"what is taken away costs half of one": {flat(365, 2), units(1, 180, true, false), cutover.Bounds{MaxPause: half, LockSlots: 7040}, []int{1}, true},
+		"a pause of nothing cuts everything":   {flat(60, 2), units(3, 1, true, true), cutover.Bounds{}, []int{1, 1, 1}, false},
+		"two years of whole chunks are one":    {chunked(731), units(731, 1, true, true), cutover.Bounds{MaxPause: half, LockSlots: 7040}, []int{731}, true},
+		"and so are new ones":                  {chunked(0), units(731, 1, false, true), cutover.Bounds{MaxPause: half, LockSlots: 7040}, []int{731}, true},
+		"a lock for either side of each":       {chunked(731), units(731, 1, true, true), cutover.Bounds{MaxPause: half, LockSlots: 2 * (2*2*731 + 2*2*24)}, []int{731}, true},
+		"one fewer":                            {chunked(731), units(731, 1, true, true), cutover.Bounds{MaxPause: half, LockSlots: 2*(2*2*731+2*2*24) - 2}, []int{715, 16}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -100,11 +161,7 @@ func TestAChangeIsCutIntoAsFewTransactionsAsReadersBear(t *testing.T) {
 
 func TestWhatWasAttachedBeforeCountsForTheNextTransaction(t *testing.T) {
 	t.Parallel()
-	units := make([]cutover.Unit, 100)
-	for i := range units {
-		units[i] = cutover.Unit{"a": {Added: 10}}
-	}
-	cut := cutover.Into(map[string]cutover.Table{"a": {}}, units, cutover.Bounds{MaxPause: 500 * time.Millisecond})
+	cut := cutover.Into(flat(1, 0), units(100, 5, false, true), cutover.Bounds{MaxPause: 500 * time.Millisecond})
 	require.Greater(t, len(cut.Units), 2)
 	require.Greater(t, cut.Units[0], cut.Units[len(cut.Units)-2], "a table that has grown takes longer")
 	require.LessOrEqual(t, cut.Hold, 500*time.Millisecond)
@@ -112,11 +169,17 @@ func TestWhatWasAttachedBeforeCountsForTheNextTransaction(t *testing.T) {
 
 func TestABatchTakesWhatFits(t *testing.T) {
 	t.Parallel()
-	b := cutover.NewBatch(map[string]cutover.Table{"a": {Attached: 365}}, cutover.Bounds{MaxPause: 10 * time.Millisecond})
-	require.True(t, b.Add(cutover.Unit{"a": {Replaced: 3}}))
+	b := cutover.NewBatch(flat(365, 0), cutover.Bounds{MaxPause: 10 * time.Millisecond})
+	unit := func(n int) (u cutover.Unit) {
+		for _, key := range days(n) {
+			u = append(u, cutover.Move{Output: "a", Partition: key, Was: true, Is: true})
+		}
+		return u
+	}
+	require.True(t, b.Add(unit(3)))
 	require.Equal(t, 6*(170*time.Microsecond+364*3700*time.Nanosecond), b.Hold())
 	require.EqualValues(t, 6, b.Locks())
-	require.False(t, b.Add(cutover.Unit{"a": {Replaced: 1}}), "the next one waits for another transaction")
+	require.False(t, b.Add(unit(1)), "the next one waits for another transaction")
 	require.Equal(t, 6*(170*time.Microsecond+364*3700*time.Nanosecond), b.Hold(), "what does not fit is not in it")
 	require.True(t, b.Fits())
 }

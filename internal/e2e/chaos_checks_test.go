@@ -212,11 +212,11 @@ func (c *chaos) whole() {
 	}
 	for _, line := range c.texts(`
 		(SELECT 'live and not attached: g' || generation FROM rides_dev__ledger.live WHERE generation IS NOT NULL
-		 EXCEPT SELECT 'live and not attached: ' || c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid JOIN pg_class p ON p.oid = i.inhparent
-		 WHERE p.relnamespace = to_regnamespace('rides_dev') AND c.relkind = 'r')
+		 EXCEPT SELECT 'live and not attached: ' || c.relname FROM pg_class c JOIN pg_class p ON p.oid = pg_partition_root(c.oid)
+		 WHERE p.relnamespace = to_regnamespace('rides_dev') AND c.relispartition AND c.relkind = 'r')
 		UNION ALL
-		(SELECT 'attached and not live: ' || c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid JOIN pg_class p ON p.oid = i.inhparent
-		 WHERE p.relnamespace = to_regnamespace('rides_dev') AND p.relkind = 'p' AND c.relkind = 'r'
+		(SELECT 'attached and not live: ' || c.relname FROM pg_class c JOIN pg_class p ON p.oid = pg_partition_root(c.oid)
+		 WHERE p.relnamespace = to_regnamespace('rides_dev') AND c.relispartition AND c.relkind = 'r'
 		 EXCEPT SELECT 'attached and not live: g' || generation FROM rides_dev__ledger.live WHERE generation IS NOT NULL)`) {
 		c.violated("%s", line)
 	}

@@ -143,15 +143,15 @@ func TestWhatFailsItsAuditKeepsAllOfItAway(t *testing.T) {
 func TestACutOverThatReadersWouldNoticeIsAskedAbout(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	w.write("policies/policy.dev.yaml", "approval: {required: false}\npublish: {max_pause: 9ms}\n")
+	w.write("policies/policy.dev.yaml", "approval: {required: false}\npublish: {max_pause: 1ms}\n")
 	w.worker("first", "--env", "dev", "--workflows")
 	l := w.tbNewLab("lab", 20)
 	l.deploy(tbFirst("ta", "tb")) // nothing was there before that it could be mixed with
 	second := l.release(tbSecond("ta", "tb"))
 	said := w.cli(0, "plan", second, "--to", "dev", "--rebuild", "all")
-	require.Contains(t, said.out, "so that readers may see 2 states in between")
+	require.Contains(t, said.out, "so that readers may see 3 states in between")
 	a := w.cli(4, "deploy", second, "--to", "dev", "--rebuild", "all")
-	require.Contains(t, a.out, "so that readers may see 2 states in between")
+	require.Contains(t, a.out, "so that readers may see 3 states in between")
 	l.are("dev", 1, "ta", "tb")
 	w.cli(0, "reject", "lab", "--reason", "not before the weekend")
 	require.Equal(t, workflows.StageRefused, w.tbOver(w.status("lab").ID).Stage)
@@ -161,7 +161,7 @@ func TestACutOverThatReadersWouldNoticeIsAskedAbout(t *testing.T) {
 	w.cli(0, "approve", "lab", "--reason", "nobody reads at night")
 	require.Equal(t, workflows.StageDone, w.tbEnds(w.status("lab").ID).Stage)
 	l.are("dev", 10, "ta", "tb")
-	require.Equal(t, 3, w.number(`SELECT count(DISTINCT effect_key) FROM lab_dev__ledger.swap WHERE tenure = (SELECT max(tenure) FROM lab_dev__ledger.swap)`))
+	require.Equal(t, 4, w.number(`SELECT count(DISTINCT effect_key) FROM lab_dev__ledger.swap WHERE tenure = (SELECT max(tenure) FROM lab_dev__ledger.swap)`))
 }
 
 // A run that was faster while the deployment was built costs what it has built there, and not the deployment.

@@ -68,10 +68,9 @@ func (w *world) tidy(env string) {
 		w.texts(`SELECT 'g' || generation FROM `+schema+`__ledger.live WHERE generation IS NOT NULL ORDER BY generation`),
 		w.texts(`
 			SELECT c.relname::text
-			FROM pg_inherits i
-			JOIN pg_class c ON c.oid = i.inhrelid
-			JOIN pg_class p ON p.oid = i.inhparent
-			WHERE p.relnamespace = to_regnamespace($1) AND p.relkind = 'p' AND c.relkind = 'r'
+			FROM pg_class c
+			JOIN pg_class p ON p.oid = pg_partition_root(c.oid)
+			WHERE p.relnamespace = to_regnamespace($1) AND c.relispartition AND c.relkind = 'r'
 			ORDER BY substr(c.relname, 2)::bigint`, schema),
 		"what readers see in %s, against the ledger", env)
 }

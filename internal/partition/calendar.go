@@ -66,10 +66,7 @@ func (g calendar) wall(text string) (time.Time, error) {
 	if err != nil {
 		return time.Time{}, err
 	}
-	// 4 January is in week 1 of every ISO year.
-	fourth := time.Date(year, time.January, 4, 0, 0, 0, 0, time.UTC)
-	sinceMonday := (int(fourth.Weekday()) + 6) % 7
-	return fourth.AddDate(0, 0, (week-1)*7-sinceMonday), nil
+	return monday(year, week), nil
 }
 
 func (g calendar) layout() string {

@@ -396,7 +396,7 @@ func TestSteps(t *testing.T) {
 	steps := policy(func(p *pipeline.Policy) { p.Publish.Cutover = cutover.Steps })
 	require.Equal(t, "preflight smoke canary approval publish-canary watch attest", ids(compute(t, steps)))
 	require.Equal(t, "preflight smoke canary approval expand publish-canary publish-rest watch attest", ids(compute(t, steps, nothingYet())))
-	hasty := policy(func(p *pipeline.Policy) { p.Publish.MaxPause = 6 * time.Millisecond })
+	hasty := policy(func(p *pipeline.Policy) { p.Publish.MaxPause = time.Millisecond })
 	require.Equal(t, "preflight smoke canary approval build-rest publish watch attest", ids(compute(t, hasty, rebuild(plan.Rebuild{Mode: plan.RebuildAll}))))
 	require.Equal(t, "preflight smoke canary agree build-rest publish watch attest", ids(compute(t, hasty, unasked, rebuild(plan.Rebuild{Mode: plan.RebuildAll}))))
 }
@@ -413,9 +413,9 @@ func TestACutOverIsOneTransactionUnlessReadersWouldNotice(t *testing.T) {
 	}{
 		"a month is one":                    {[]change{all}, []int{5}, false, "in one transaction, which makes the release the active one"},
 		"in steps there is none":            {[]change{all, policy(func(p *pipeline.Policy) { p.Publish.Cutover = cutover.Steps })}, nil, false, "the last one makes the release the active one"},
-		"a short pause cuts it":             {[]change{all, pause(6 * time.Millisecond)}, []int{2, 1, 1, 1}, true, "in 4 transactions, so that readers may see 3 states in between"},
-		"a slow server does too":            {[]change{all, pause(12 * time.Millisecond), observed(func(o *plan.Observed) { o.SwapSpeed = 2 })}, []int{2, 1, 1, 1}, true, "in 4 transactions"},
-		"so does its lock table":            {[]change{all, observed(func(o *plan.Observed) { o.LockSlots = 150 })}, []int{3, 2}, true, "in 2 transactions, so that readers may see 1 state in between"},
+		"a short pause cuts it":             {[]change{all, pause(time.Millisecond)}, []int{1, 1, 1, 1, 1}, true, "in 5 transactions, so that readers may see 4 states in between"},
+		"a slow server does too":            {[]change{all, pause(2 * time.Millisecond), observed(func(o *plan.Observed) { o.SwapSpeed = 2 })}, []int{1, 1, 1, 1, 1}, true, "in 5 transactions"},
+		"so does its lock table":            {[]change{all, observed(func(o *plan.Observed) { o.LockSlots = 130 })}, []int{2, 2, 1}, true, "in 3 transactions, so that readers may see 2 states in between"},
 		"one slice may be too much":         {[]change{pause(time.Microsecond)}, []int{1}, true, "in one transaction"},
 		"nobody is asked about what is new": {[]change{nothingYet(), pause(time.Microsecond)}, []int{1, 1, 1, 1, 1}, false, "in 5 transactions"},
 	} {

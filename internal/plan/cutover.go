@@ -33,20 +33,13 @@ func (c crossing) cutover(w work) (Cutover, cutover.Cut) {
 	tables := map[string]cutover.Table{}
 	for _, o := range c.pipeline.Outputs {
 		found, _ := c.observed.output(o.Table)
-		tables[o.Table] = cutover.Table{Attached: len(found.Live), Indexes: o.IndexCount()}
+		tables[o.Table] = cutover.NewTable(o.Partition, o.IndexCount(), found.Keys())
 	}
 	live := c.live()
 	units := make([]cutover.Unit, len(w.slices))
 	for i, s := range w.slices {
-		units[i] = cutover.Unit{}
 		for _, item := range s.Items {
-			swaps := units[i][item.Output]
-			if live[item] {
-				swaps.Replaced++
-			} else {
-				swaps.Added++
-			}
-			units[i][item.Output] = swaps
+			units[i] = append(units[i], cutover.Move{Output: item.Output, Partition: item.Partition, Was: live[item], Is: true})
 		}
 	}
 	cut := cutover.Into(tables, units, c.bounds())

@@ -30,6 +30,15 @@ type ObservedOutput struct {
 	Dependents []string                `json:"dependents,omitempty"` // views and functions that read the parent
 }
 
+// Keys are its live partitions.
+func (o ObservedOutput) Keys() []partition.Key {
+	keys := make([]partition.Key, len(o.Live))
+	for i, g := range o.Live {
+		keys[i] = g.Partition
+	}
+	return keys
+}
+
 // Observed is one environment as found: the input of the planner, and of the check before a plan is applied.
 type Observed struct {
 	Environment  string           `json:"environment"`

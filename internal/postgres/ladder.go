@@ -140,19 +140,32 @@ func Pause(ctx context.Context, d time.Duration) error {
 	}
 }
 
+// Levels are the tables that a change locks, from the top of their trees down.
+type Levels struct {
+	Parents  []Relation
+	Chunks   []Relation // between parents and children
+	Children []Relation
+}
+
+// All are the tables in the order in which they are locked: level by level, each in the order of OIDs.
+func (l Levels) All() []Relation {
+	var all []Relation
+	for _, level := range [][]Relation{l.Parents, l.Chunks, l.Children} {
+		all = append(all, slices.SortedFunc(slices.Values(level), func(a, b Relation) int { return cmp.Compare(a.OID, b.OID) })...)
+	}
+	return all
+}
+
 // Lock takes what a change of partitions needs, so that readers never wait for anyone but us, and we never deadlock
 // with them. First SHARE UPDATE EXCLUSIVE on all: it queues behind vacuums and other changes while readers pass. Then
 // ACCESS EXCLUSIVE on the parents: a reader takes the parent before its children, so once we have it nobody holds a
-// child and waits for us. The children last. Each group in the order of OIDs. A rung bounds each statement as a whole,
+// child and waits for us. What hangs in them after that, level by level. A rung bounds each statement as a whole,
 // and stays below deadlock_timeout: else readers who lock two parents in another order would be killed for us.
 //
 // prepare runs between the two: no other change comes in between any more, and readers do not wait yet. It has effectWait for a
 // statement.
-func Lock(ctx context.Context, tx pgx.Tx, parents, children []Relation, rung Rung, prepare func() error) error {
-	for _, group := range [][]Relation{parents, children} {
-		slices.SortFunc(group, func(a, b Relation) int { return cmp.Compare(a.OID, b.OID) })
-	}
-	all := slices.Concat(parents, children)
+func Lock(ctx context.Context, tx pgx.Tx, levels Levels, rung Rung, prepare func() error) error {
+	all := levels.All()
 	if len(all) == 0 {
 		return prepare()
 	}

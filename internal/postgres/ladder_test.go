@@ -20,7 +20,7 @@ import (
 func (b *bundle) take(r postgres.Relation) func(context.Context, postgres.Rung) error {
 	return func(ctx context.Context, rung postgres.Rung) error {
 		return pgx.BeginFunc(ctx, b, func(tx pgx.Tx) error {
-			return postgres.Lock(ctx, tx, []postgres.Relation{r}, nil, rung, func() error { return nil })
+			return postgres.Lock(ctx, tx, postgres.Levels{Parents: []postgres.Relation{r}}, rung, func() error { return nil })
 		})
 	}
 }

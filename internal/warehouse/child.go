@@ -356,10 +356,8 @@ func (w *Warehouse) duplicates(ctx context.Context, tx pgx.Tx, o pipeline.Output
 // return the owner.
 func (w *Warehouse) sealChildren(ctx context.Context, tx pgx.Tx, generations []*catalog.Generation) (owner uint32, err error) {
 	refuse := pgx.Identifier{w.names.ledger(), "refuse_write"}.Sanitize()
-	var parentOwner *string
-	if err := tx.QueryRow(ctx, `
-		SELECT (SELECT pg_get_userbyid(relowner) FROM pg_class WHERE oid = to_regclass($1) AND relowner <> current_user::regrole)`,
-		w.names.parent(generations[0].Output)).Scan(&parentOwner); err != nil {
+	parentOwner, err := w.parentOwner(ctx, tx, generations[0].Output)
+	if err != nil {
 		return 0, err
 	}
 	var statements []string
@@ -369,14 +367,22 @@ func (w *Warehouse) sealChildren(ctx context.Context, tx pgx.Tx, generations []*
 			fmt.Sprintf("CREATE TRIGGER drawbridge_refuse_write BEFORE INSERT OR UPDATE OR DELETE ON %s FOR EACH ROW EXECUTE FUNCTION %s()", child, refuse),
 			fmt.Sprintf("CREATE TRIGGER drawbridge_refuse_truncate BEFORE TRUNCATE ON %s FOR EACH STATEMENT EXECUTE FUNCTION %s()", child, refuse),
 			fmt.Sprintf("ALTER TABLE %s RESET (autovacuum_enabled, toast.autovacuum_enabled)", child))
-		if parentOwner != nil {
-			statements = append(statements, fmt.Sprintf("ALTER TABLE %s OWNER TO %s", child, postgres.Ident(*parentOwner)))
+		if parentOwner != "" {
+			statements = append(statements, fmt.Sprintf("ALTER TABLE %s OWNER TO %s", child, postgres.Ident(parentOwner)))
 		}
 	}
 	if err := together(ctx, tx, statements); err != nil {
 		return 0, err
 	}
 	err = tx.QueryRow(ctx, `SELECT relowner FROM pg_class WHERE oid = $1`, generations[0].Child).Scan(&owner)
+	return owner, err
+}
+
+// parentOwner is who owns an output's table; empty: we do, or it is not there yet.
+func (w *Warehouse) parentOwner(ctx context.Context, tx pgx.Tx, output string) (owner string, err error) {
+	err = tx.QueryRow(ctx, `
+		SELECT coalesce((SELECT pg_get_userbyid(relowner) FROM pg_class WHERE oid = to_regclass($1) AND relowner <> current_user::regrole), '')`,
+		w.names.parent(output)).Scan(&owner)
 	return owner, err
 }
 
@@ -396,25 +402,15 @@ func (w *Warehouse) dropChild(ctx context.Context, g catalog.Generation) error {
 		if now := locked[g.ID]; now.State != g.State || !now.At.Equal(g.At) {
 			return nil
 		}
-		var there, attached bool
-		var batch string // the parent of a batch whose build was stopped
-		if err := tx.QueryRow(ctx, `
-			SELECT count(*) > 0, coalesce(bool_or(c.relispartition), false),
-			       coalesce(max(p.relname) FILTER (WHERE p.relnamespace = c.relnamespace AND p.relname ~ '^b[0-9]+$'), '')
-			FROM pg_class c
-			LEFT JOIN pg_inherits i ON i.inhrelid = c.oid
-			LEFT JOIN pg_class p ON p.oid = i.inhparent
-			WHERE c.oid = to_regclass($1)`, w.names.child(g.ID)).Scan(&there, &attached, &batch); err != nil {
+		if err := w.leaveBatch(ctx, tx, g); err != nil {
 			return err
 		}
-		if batch != "" {
-			if _, err := tx.Exec(ctx, fmt.Sprintf("ALTER TABLE %s DETACH PARTITION %s",
-				pgx.Identifier{w.names.data(), batch}.Sanitize(), w.names.child(g.ID))); err != nil {
-				return err
-			}
-			attached = false
+		found, err := w.children(ctx, tx, []int64{g.ID})
+		if err != nil {
+			return err
 		}
-		if attached {
+		child, there := found[g.ID]
+		if child.Parent != 0 && !child.Aside {
 			return fault.Newf(fault.Conflict, "drop", childName(g.ID), "look at who attached it: the ledger has it as "+string(g.State), "it is attached to a table")
 		}
 		if there {
@@ -426,32 +422,54 @@ func (w *Warehouse) dropChild(ctx context.Context, g catalog.Generation) error {
 	})
 }
 
+// leaveBatch takes a child out of the parent of a batch whose build was stopped.
+func (w *Warehouse) leaveBatch(ctx context.Context, tx pgx.Tx, g catalog.Generation) error {
+	var batch string
+	if err := tx.QueryRow(ctx, `
+		SELECT coalesce(max(p.relname), '')
+		FROM pg_class c
+		JOIN pg_inherits i ON i.inhrelid = c.oid
+		JOIN pg_class p ON p.oid = i.inhparent AND p.relnamespace = c.relnamespace AND p.relname ~ '^b[0-9]+$'
+		WHERE c.oid = to_regclass($1)`, w.names.child(g.ID)).Scan(&batch); err != nil || batch == "" {
+		return err
+	}
+	_, err := tx.Exec(ctx, fmt.Sprintf("ALTER TABLE %s DETACH PARTITION %s", pgx.Identifier{w.names.data(), batch}.Sanitize(), w.names.child(g.ID)))
+	return err
+}
+
 // parent is what stands under an output's name.
 type parent struct {
 	OID     uint32
 	Kind    generation.TableKind
 	Columns []generation.Column
 	Owner   uint32
-	// Attached is how many partitions it has.
-	Attached int
+	// Flat says that it has partitions without a chunk between.
+	Flat bool
 }
 
-// findParent looks at an output's name. Only a partitioned table whose partitions all are generations is managed.
+// findParent looks at an output's name. Only a partitioned table whose partitions all are generations, or chunks of them, is
+// managed.
 func (w *Warehouse) findParent(ctx context.Context, q catalog.Querier, output string) (parent, error) {
 	var p parent
 	var managed bool
 	err := q.QueryRow(ctx, `
-		SELECT c.oid, c.relowner,
-		       c.relkind = 'p' AND NOT EXISTS (
-		         SELECT
-		         FROM pg_inherits i
-		         JOIN pg_class child ON child.oid = i.inhrelid
-		         JOIN pg_namespace n ON n.oid = child.relnamespace
-		         WHERE i.inhparent = c.oid AND n.nspname <> $2),
-		       (SELECT count(*) FROM pg_inherits WHERE inhparent = c.oid)
-		FROM pg_class c
-		WHERE c.relname = $1
-		  AND c.relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = $3)`, output, w.names.data(), w.names.schema).Scan(&p.OID, &p.Owner, &managed, &p.Attached)
+		WITH RECURSIVE tree AS (
+		  SELECT c.oid, c.oid AS root, NULL::oid AS parent
+		  FROM pg_class c
+		  WHERE c.relname = $1 AND c.relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = $3)
+		  UNION ALL
+		  SELECT i.inhrelid, t.root, t.oid
+		  FROM tree t
+		  JOIN pg_inherits i ON i.inhparent = t.oid
+		)
+		SELECT r.oid, r.relowner,
+		       r.relkind = 'p' AND NOT coalesce(bool_or(n.nspname <> $2) FILTER (WHERE t.parent IS NOT NULL), false),
+		       coalesce(bool_or(c.relkind <> 'p') FILTER (WHERE t.parent = t.root), false)
+		FROM tree t
+		JOIN pg_class c ON c.oid = t.oid
+		JOIN pg_namespace n ON n.oid = c.relnamespace
+		JOIN pg_class r ON r.oid = t.root
+		GROUP BY r.oid, r.relowner, r.relkind`, output, w.names.data(), w.names.schema).Scan(&p.OID, &p.Owner, &managed, &p.Flat)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return parent{Kind: generation.Absent}, nil
 	}

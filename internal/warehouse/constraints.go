@@ -40,6 +40,9 @@ type debt struct {
 // would be refused otherwise. Nobody reads them yet, so nobody waits while their rows are read. Where rows break a demand, the
 // refusal names it. It may be repeated. done is false where others held a child for too long.
 func (p *publication) settle(ctx context.Context, beat func(waited time.Duration)) (done bool, blocked []generation.Session, err error) {
+	if done, blocked, err = p.loosen(ctx, beat); err != nil || !done {
+		return false, blocked, err
+	}
 	debts, err := p.debts(ctx)
 	if err != nil {
 		return false, nil, err
@@ -74,7 +77,7 @@ func (p *publication) debts(ctx context.Context) ([]debt, error) {
 		oids = append(oids, found.OID)
 		strict = strict || slices.ContainsFunc(found.Columns, func(c generation.Column) bool { return c.NotNull })
 	}
-	demanded, err := p.w.checks(ctx, oids)
+	demanded, err := p.w.checks(ctx, p.w.pool, oids)
 	if err != nil || len(demanded) == 0 && !strict {
 		return nil, err
 	}
@@ -92,7 +95,7 @@ func (p *publication) debts(ctx context.Context) ([]debt, error) {
 	for _, c := range children {
 		oids = append(oids, c.OID)
 	}
-	promised, err := p.w.checks(ctx, oids)
+	promised, err := p.w.checks(ctx, p.w.pool, oids)
 	if err != nil {
 		return nil, err
 	}
@@ -128,8 +131,8 @@ func (p *publication) debts(ctx context.Context) ([]debt, error) {
 }
 
 // checks are the CHECK constraints of tables, by name.
-func (w *Warehouse) checks(ctx context.Context, tables []uint32) ([]constraint, error) {
-	rows, err := w.pool.Query(ctx, `
+func (w *Warehouse) checks(ctx context.Context, q catalog.Querier, tables []uint32) ([]constraint, error) {
+	rows, err := q.Query(ctx, `
 		SELECT conrelid AS "table", conname AS name, pg_get_constraintdef(oid) AS def, convalidated AS valid
 		FROM pg_constraint
 		WHERE contype = 'c' AND conrelid = ANY($1)

@@ -2,8 +2,6 @@ package warehouse
 
 import (
 	"context"
-	"maps"
-	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -30,16 +28,23 @@ func (w *Warehouse) Gauge(ctx context.Context, outputs []string) (map[string]cut
 		if err != nil {
 			return nil, bounds, err
 		}
-		t := cutover.Table{Attached: found.Attached}
+		t := cutover.Table{}
+		if t.Scheme, err = w.ledger.Scheme(ctx, w.pool, output); err == nil {
+			t.Attached, err = w.ledger.Attached(ctx, w.pool, found.OID)
+		}
+		if err != nil {
+			return nil, bounds, postgres.Classify("look at", output, err)
+		}
 		if err := w.pool.QueryRow(ctx, `
-			SELECT coalesce(max(n), 0)
-			FROM (
-			  SELECT count(*) AS n
-			  FROM pg_inherits h
-			  JOIN pg_index i ON i.indrelid = h.inhrelid
-			  WHERE h.inhparent = $1
-			  GROUP BY h.inhrelid
-			) AS indexes`, found.OID).Scan(&t.Indexes); err != nil {
+			WITH RECURSIVE tree AS (
+			  SELECT $1::oid AS oid
+			  UNION ALL
+			  SELECT i.inhrelid
+			  FROM tree t
+			  JOIN pg_inherits i ON i.inhparent = t.oid
+			)
+			SELECT coalesce(max(n), 0) FROM (SELECT count(*) AS n FROM tree t JOIN pg_index i ON i.indrelid = t.oid GROUP BY t.oid) AS indexes`,
+			found.OID).Scan(&t.Indexes); err != nil {
 			return nil, bounds, postgres.Classify("look at", output, err)
 		}
 		tables[output] = t
@@ -66,28 +71,9 @@ func (w *Warehouse) Swappable(ctx context.Context, spec generation.PublishSpec, 
 	}
 	if err == nil {
 		err = pgx.BeginTxFunc(ctx, w.pool, postgres.ReadOnly(), func(tx pgx.Tx) error {
-			_, _, _, err := p.ddl(ctx, tx)
+			_, err := p.plan(ctx, tx)
 			return err
 		})
 	}
 	return postgres.Classify("publish", p.object(), err)
-}
-
-// expected is how long the swaps are expected to keep readers out, on a server that was never measured.
-func (p *publication) expected() time.Duration {
-	changes := map[string]cutover.Change{}
-	for _, s := range p.swaps() {
-		c := changes[s.Output]
-		c.Attached = p.parents[s.Output].Attached
-		switch {
-		case s.From == 0:
-			c.Added++
-		case s.To == 0:
-			c.Removed++
-		default:
-			c.Replaced++
-		}
-		changes[s.Output] = c
-	}
-	return cutover.Hold(slices.Collect(maps.Values(changes)), 0)
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -96,11 +95,11 @@ func (w *Warehouse) expandOne(ctx context.Context, x expansion, o pipeline.Outpu
 	if err != nil || len(fresh) == 0 {
 		return err == nil, nil, nil, err
 	}
-	parents, children, err := w.tree(ctx, found.OID)
+	tree, err := w.tree(ctx, found.OID)
 	if err != nil {
 		return false, nil, nil, err
 	}
-	for _, r := range slices.Concat(parents, children) {
+	for _, r := range tree.All() {
 		x.ladder.Relations = append(x.ladder.Relations, r.OID)
 	}
 	adds := make([]string, len(fresh))
@@ -113,7 +112,7 @@ func (w *Warehouse) expandOne(ctx context.Context, x expansion, o pipeline.Outpu
 			if _, err := tx.Exec(ctx, `SELECT set_config('application_name', $1, true)`, postgres.Clip(x.application)); err != nil {
 				return err
 			}
-			if err := postgres.Lock(ctx, tx, parents, children, rung, func() error { return w.admit(ctx, tx, x.ticket) }); err != nil {
+			if err := postgres.Lock(ctx, tx, tree, rung, func() error { return w.admit(ctx, tx, x.ticket) }); err != nil {
 				return err
 			}
 			_, err := tx.Exec(ctx, "ALTER TABLE "+w.names.parent(o.Table)+" "+strings.Join(adds, ", "))
@@ -135,27 +134,31 @@ func additions(o pipeline.Output, parent, candidate []generation.Column) ([]gene
 	return fresh, nil
 }
 
-// tree lists the tables under a parent: those that are partitioned, itself among them, and those that hold rows.
-func (w *Warehouse) tree(ctx context.Context, parent uint32) (parents, children []postgres.Relation, err error) {
+// tree lists a parent and the tables under it.
+func (w *Warehouse) tree(ctx context.Context, parent uint32) (tree postgres.Levels, err error) {
 	rows, err := w.pool.Query(ctx, `
-		SELECT t.relid::oid, format('%I.%I', n.nspname, c.relname), t.isleaf
+		SELECT t.relid::oid, format('%I.%I', n.nspname, c.relname), t.level, t.isleaf
 		FROM pg_partition_tree($1::oid) t
 		JOIN pg_class c ON c.oid = t.relid
 		JOIN pg_namespace n ON n.oid = c.relnamespace`, parent)
 	if err != nil {
-		return nil, nil, err
+		return tree, err
 	}
 	var r postgres.Relation
+	var level int
 	var leaf bool
-	_, err = pgx.ForEachRow(rows, []any{&r.OID, &r.Name, &leaf}, func() error {
-		if leaf {
-			children = append(children, r)
-		} else {
-			parents = append(parents, r)
+	_, err = pgx.ForEachRow(rows, []any{&r.OID, &r.Name, &level, &leaf}, func() error {
+		switch {
+		case level == 0:
+			tree.Parents = append(tree.Parents, r)
+		case !leaf:
+			tree.Chunks = append(tree.Chunks, r)
+		default:
+			tree.Children = append(tree.Children, r)
 		}
 		return nil
 	})
-	return parents, children, err
+	return tree, err
 }
 
 // createParent creates the table that readers see, without a partition. Two creators at once make one table.

@@ -19,8 +19,9 @@ const (
 	abandonedAge = 14 * 24 * time.Hour
 )
 
-// Housekeep drops the shadows of stopped deployments, landings that nobody needs, parents of stopped batches, and the children that nobody can go back to any more: rejected ones,
-// abandoned ones, and retired ones beyond keep that no open change could go back to. It never drops what is attached to any table. It
+// Housekeep drops the shadows of stopped deployments, landings that nobody needs, parents of stopped batches, and the children that nobody can go
+// back to any more: rejected ones, abandoned ones, and retired ones beyond keep that no open change could go back to, with the chunks in which
+// they were the last. It never drops what readers see. It
 // forgets old samples and verdicts, and refreshes statistics. It may be repeated; what is in the way today goes the next time.
 func (w *Warehouse) Housekeep(ctx context.Context, keep time.Duration) error {
 	failed := w.DropStoppedShadows(ctx) // the others still go
@@ -43,6 +44,9 @@ func (w *Warehouse) Housekeep(ctx context.Context, keep time.Duration) error {
 		}
 	}
 	if err := w.dropBuildParents(ctx); err != nil && failed == nil {
+		failed = postgres.Classify("housekeep", w.names.schema, err)
+	}
+	if err := w.dropChunks(ctx); err != nil && failed == nil {
 		failed = postgres.Classify("housekeep", w.names.schema, err)
 	}
 	if err := w.dropLandings(ctx); err != nil && failed == nil {

@@ -28,6 +28,11 @@ func (n names) child(id int64) string {
 	return pgx.Identifier{n.data(), childName(id)}.Sanitize()
 }
 
+// chunk is a table between an output and generations.
+func (n names) chunk(id int64) string {
+	return pgx.Identifier{n.data(), fmt.Sprintf("c%d", id)}.Sanitize()
+}
+
 // landing is the table of one landing.
 func (n names) landing(id int64) string {
 	return pgx.Identifier{n.data(), landingName(id)}.Sanitize()

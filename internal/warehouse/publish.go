@@ -4,14 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 
 	"drawbridge/internal/admission"
 	"drawbridge/internal/catalog"
+	"drawbridge/internal/cutover"
 	"drawbridge/internal/effect"
 	"drawbridge/internal/fault"
 	"drawbridge/internal/generation"
@@ -69,6 +68,13 @@ func (p *publication) publish(ctx context.Context, beat func(snapshots, locks ti
 		return none, err
 	}
 	done, blocked, err := p.settle(ctx, func(waited time.Duration) { beat(snapshots, p.spec.WaitedLocks+waited) })
+	if err != nil {
+		return none, err
+	}
+	if !done {
+		return heldUp(generation.ForLocks, blocked), nil
+	}
+	done, blocked, err = p.assemble(ctx, func(waited time.Duration) { beat(snapshots, p.spec.WaitedLocks+waited) })
 	if err != nil {
 		return none, err
 	}
@@ -177,30 +183,37 @@ func (p *publication) attempt(ctx context.Context, rung postgres.Rung) (generati
 		if err := p.compareAndSwap(ctx, tx); err != nil {
 			return none, err
 		}
-		ddl, parents, children, err := p.ddl(ctx, tx)
+		plan, err := p.plan(ctx, tx)
 		if err != nil {
 			return none, err
 		}
+		var ddl string
 		var started time.Time
-		if err := postgres.Lock(ctx, tx, parents, children, rung, func() error {
+		if err := postgres.Lock(ctx, tx, plan.levels, rung, func() error {
+			if err := p.stands(ctx, tx, plan); err != nil {
+				return err
+			}
 			if err := p.w.admit(ctx, tx, p.ticket); err != nil {
 				return err
 			}
 			err := p.record(ctx, tx)
+			if err == nil {
+				ddl, err = p.render(ctx, tx, plan)
+			}
 			started = time.Now()
 			return err
 		}); err != nil {
 			return none, err
 		}
 		locked := time.Now()
-		if len(ddl) > 0 {
-			if _, err := tx.Conn().PgConn().Exec(ctx, strings.Join(ddl, ";\n")).ReadAll(); err != nil {
+		if ddl != "" {
+			if _, err := tx.Conn().PgConn().Exec(ctx, ddl).ReadAll(); err != nil {
 				return none, err
 			}
 		}
 		return generation.PublishResult{
 			Done: true, Swapped: len(p.swaps()), HoldMS: milliseconds(time.Since(started)), SwapMS: milliseconds(time.Since(locked)),
-			ExpectedMS: milliseconds(p.expected()),
+			ExpectedMS: milliseconds(cutover.Hold(plan.changes, 0)),
 		}, nil
 	})
 }
@@ -253,74 +266,3 @@ func (p *publication) compareAndSwap(ctx context.Context, tx pgx.Tx) error {
 type movedError struct{ swaps []generation.Swap }
 
 func (e movedError) Error() string { return fmt.Sprintf("%d partitions have moved", len(e.swaps)) }
-
-// ddl renders the swap, after it has checked each child in a time that does not depend on its size.
-func (p *publication) ddl(ctx context.Context, tx pgx.Tx) (statements []string, parents, children []postgres.Relation, err error) {
-	var ids []int64
-	for id := range p.generations {
-		ids = append(ids, id)
-	}
-	found, err := p.w.children(ctx, tx, ids)
-	if err != nil {
-		return nil, nil, nil, err
-	}
-	for output, f := range p.parents {
-		parents = append(parents, postgres.Relation{OID: f.OID, Name: p.w.names.parent(output)})
-	}
-	for _, t := range p.shadows {
-		parents = append(parents, t)
-	}
-	var detach, attach []string
-	for _, s := range p.swaps() {
-		parentName := p.w.names.parent(s.Output)
-		for _, id := range []int64{s.From, s.To} {
-			if err := p.restored(p.generations[id], found[id]); err != nil {
-				return nil, nil, nil, err
-			}
-		}
-		if s.From != 0 {
-			child := p.w.names.child(s.From)
-			if f := found[s.From]; f.OID != p.generations[s.From].Child || f.Parent != p.parents[s.Output].OID {
-				return nil, nil, nil, fault.Newf(fault.Conflict, "publish", s.Output+" "+string(s.Partition),
-					"somebody swapped by hand: attach it again, as the ledger has it",
-					fmt.Sprintf("%s is live in the ledger, and not attached to the table", child))
-			}
-			children = append(children, postgres.Relation{OID: found[s.From].OID, Name: child})
-			detach = append(detach, fmt.Sprintf("ALTER TABLE %s DETACH PARTITION %s", parentName, child))
-		}
-		if s.To != 0 {
-			more, err := p.attach(s, p.generations[s.To], found[s.To])
-			if err != nil {
-				return nil, nil, nil, err
-			}
-			children = append(children, postgres.Relation{OID: found[s.To].OID, Name: p.w.names.child(s.To)})
-			attach = append(attach, more...)
-		}
-	}
-	return slices.Concat(detach, attach), parents, children, nil
-}
-
-// attach renders what makes one child live.
-func (p *publication) attach(s generation.Swap, g catalog.Generation, found child) ([]string, error) {
-	name, parentName := p.w.names.child(g.ID), p.w.names.parent(s.Output)
-	shadowName := p.w.names.shadowParent(g.Output, g.Shadow)
-	shadowOID := p.shadows[shadowName].OID
-	if g.State != generation.Shadow {
-		shadowOID = 0
-	}
-	if err := found.trusted(g, shadowOID); err != nil {
-		return nil, err
-	}
-	missing, err := found.missing(g, p.parents[s.Output].Columns)
-	if err != nil {
-		return nil, err
-	}
-	var statements []string
-	if shadowOID != 0 {
-		statements = append(statements, fmt.Sprintf("ALTER TABLE %s DETACH PARTITION %s", shadowName, name))
-	}
-	for _, c := range missing {
-		statements = append(statements, fmt.Sprintf("ALTER TABLE %s ADD COLUMN %s %s", name, postgres.Ident(c.Name), c.Type))
-	}
-	return append(statements, fmt.Sprintf("ALTER TABLE %s ATTACH PARTITION %s %s", parentName, name, forValues(g))), nil
-}

@@ -18,15 +18,15 @@ const (
 	publishes = 50
 	readers   = 8
 	dayRows   = 200
-	days      = 2
+	days      = 3
 )
 
-// TestReadersNeverSeeHalfAPublish publishes two partitions together, fifty times, under readers of every kind. Every
+// TestReadersNeverSeeHalfAPublish publishes a chunk as a whole, and a partition inside another one, fifty times, under readers of every kind. Every
 // generation of a day has the same amount on all its rows, so a read that mixes two, or misses one, is seen at once.
 func TestReadersNeverSeeHalfAPublish(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	keys := []partition.Key{"2026-01-01", "2026-01-02"}
+	keys := []partition.Key{"2026-01-01", "2026-01-02", "2026-02-01"}
 	live := map[partition.Key]int64{}
 	round := func(amount int) []generation.Swap {
 		var swaps []generation.Swap

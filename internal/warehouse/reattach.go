@@ -17,6 +17,9 @@ type child struct {
 	OID     uint32              `db:"oid"`
 	Owner   uint32              `db:"owner"`
 	Parent  uint32              `db:"parent"` // 0: it hangs in none
+	Hangs   string              `db:"hangs"`  // the parent's name, quoted
+	Top     uint32              `db:"top"`    // what the parent hangs in; 0: nothing
+	Aside   bool                `db:"aside"`  // the parent is a chunk that nobody reads
 	Guarded bool                `db:"guarded"`
 	Granted bool                `db:"granted"` // somebody else may write
 	Columns []generation.Column `db:"columns"`
@@ -26,7 +29,8 @@ type child struct {
 func (w *Warehouse) children(ctx context.Context, q catalog.Querier, ids []int64) (map[int64]child, error) {
 	rows, err := q.Query(ctx, `
 		SELECT wanted.id, c.oid, c.relowner AS owner,
-		       coalesce((SELECT inhparent FROM pg_inherits WHERE inhrelid = c.oid), 0) AS parent,
+		       coalesce(up.oid, 0) AS parent, coalesce(quote_ident(upn.nspname) || '.' || quote_ident(up.relname), '') AS hangs, coalesce(above.inhparent, 0) AS top,
+		       coalesce(upn.oid = n.oid AND above.inhparent IS NULL, false) AS aside,
 		       (SELECT count(*) = 2
 		        FROM pg_trigger
 		        WHERE tgrelid = c.oid
@@ -41,14 +45,18 @@ func (w *Warehouse) children(ctx context.Context, q catalog.Querier, ids []int64
 		        WHERE attrelid = c.oid AND attnum > 0 AND NOT attisdropped) AS columns
 		FROM unnest($1::bigint[]) AS wanted (id)
 		JOIN pg_class c ON c.relname = 'g' || wanted.id
-		JOIN pg_namespace n ON n.oid = c.relnamespace AND n.nspname = $2`, ids, w.names.data())
+		JOIN pg_namespace n ON n.oid = c.relnamespace AND n.nspname = $2
+		LEFT JOIN pg_inherits i ON i.inhrelid = c.oid
+		LEFT JOIN pg_class up ON up.oid = i.inhparent
+		LEFT JOIN pg_namespace upn ON upn.oid = up.relnamespace
+		LEFT JOIN pg_inherits above ON above.inhrelid = up.oid`, ids, w.names.data())
 	if err != nil {
 		return nil, err
 	}
 	found := map[int64]child{}
 	var id int64
 	var c child
-	_, err = pgx.ForEachRow(rows, []any{&id, &c.OID, &c.Owner, &c.Parent, &c.Guarded, &c.Granted, &c.Columns}, func() error {
+	_, err = pgx.ForEachRow(rows, []any{&id, &c.OID, &c.Owner, &c.Parent, &c.Hangs, &c.Top, &c.Aside, &c.Guarded, &c.Granted, &c.Columns}, func() error {
 		found[id] = c
 		c.Columns = nil
 		return nil
@@ -57,7 +65,8 @@ func (w *Warehouse) children(ctx context.Context, q catalog.Querier, ids []int64
 }
 
 // trusted says, without reading a row, whether a child still is what the ledger recorded: the recorded checksum then
-// holds, because nobody else could write it. shadow is the parent in which it may hang.
+// holds, because nobody else could write it. shadow is the parent in which it has to hang; without one it hangs nowhere, or in a
+// chunk that stands aside.
 func (c child) trusted(g catalog.Generation, shadow uint32) error {
 	reason := ""
 	switch {
@@ -69,7 +78,7 @@ func (c child) trusted(g catalog.Generation, shadow uint32) error {
 		reason = "its write-refusing triggers were dropped or disabled"
 	case c.Granted:
 		reason = "another role may write it"
-	case c.Parent != shadow:
+	case c.Parent != shadow && (shadow != 0 || !c.Aside):
 		reason = "it is attached to a table that the ledger does not know of"
 	case !c.keeps(g.Columns):
 		reason = "its columns are not those that were recorded"

@@ -136,7 +136,9 @@ func (w *Warehouse) misfit(ctx context.Context, q catalog.Querier, g catalog.Gen
 	hangs := uint32(0)
 	switch g.State {
 	case generation.Live:
-		hangs = of.OID
+		if hangs = of.OID; c.Top == of.OID {
+			hangs = c.Parent
+		}
 	case generation.Shadow:
 		if err := q.QueryRow(ctx, `SELECT coalesce(to_regclass($1)::oid, 0)`, w.names.shadowParent(g.Output, g.Shadow)).Scan(&hangs); err != nil {
 			return "", err

@@ -467,10 +467,9 @@ func (r *replay) equals(t *testing.T, w *model.World, where string) {
 		SELECT format('live %s %s %s', output, partition, generation) FROM `+ledger+`.live WHERE generation IS NOT NULL
 		UNION ALL
 		SELECT format('attached %s %s', p.relname, c.relname)
-		FROM pg_inherits i
-		JOIN pg_class c ON c.oid = i.inhrelid
-		JOIN pg_class p ON p.oid = i.inhparent
-		WHERE p.relnamespace = to_regnamespace($1) AND p.relkind = 'p' AND c.relkind = 'r'
+		FROM pg_class c
+		JOIN pg_class p ON p.oid = pg_partition_root(c.oid)
+		WHERE p.relnamespace = to_regnamespace($1) AND c.relispartition AND c.relkind = 'r'
 		UNION ALL
 		SELECT format('active %s %s', pipeline, tenure) FROM `+ledger+`.active
 		UNION ALL

@@ -50,6 +50,11 @@ func (w *Warehouse) AttachShadow(ctx context.Context, deployment string, ids []i
 			if err := found[id].trusted(g, 0); err != nil {
 				return err
 			}
+			if found[id].Aside {
+				if _, err := tx.Exec(ctx, "ALTER TABLE "+found[id].Hangs+" DETACH PARTITION "+w.names.child(id)); err != nil {
+					return err
+				}
+			}
 			if err := w.attachShadow(ctx, tx, g, deployment); err != nil {
 				return err
 			}

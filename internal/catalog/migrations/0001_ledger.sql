@@ -165,6 +165,15 @@ CREATE INDEX generation_owner ON ledger.generation (owner_key) WHERE state IN ('
 CREATE INDEX generation_effect ON ledger.generation (effect_key, output);
 CREATE INDEX generation_output ON ledger.generation (output, id);
 
+-- Tables between an output that is cut into ranges and its generations, c<id> in <schema>__data. Of a chunk one at most hangs in the
+-- output; the others stand aside, with generations that nobody reads.
+CREATE TABLE ledger.chunk (
+  id     bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  output text NOT NULL,
+  chunk  text NOT NULL
+);
+CREATE INDEX chunk_of ON ledger.chunk (output, chunk);
+
 -- Files that are not cut by partition: each is loaded once for a workflow and round, into a table of <schema>__data.
 CREATE TABLE ledger.landing (
   id            bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
