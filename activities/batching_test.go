@@ -140,9 +140,15 @@ func january(t *testing.T, days int) []partition.Key {
 // fillingBatches is a backfill of some days, of a release whose batches were seen to be right.
 func fillingBatches(t *testing.T, keys ...partition.Key) (*activities.Filling, *batched, activities.FillInput) {
 	t.Helper()
+	return fillingParts(t, nil, keys)
+}
+
+// fillingParts is one that becomes visible in some transactions, each of so many partitions, when all of it is built; none: as it is built.
+func fillingParts(t *testing.T, parts []int, keys []partition.Key) (*activities.Filling, *batched, activities.FillInput) {
+	t.Helper()
 	s := setup(t)
 	uncut(s.shelf.releases["sha256:1.0.0"])
-	pl := backfill.Plan{Environment: "prod", Release: target("prod").Release, Tenure: 7, Slice: 100, Lanes: 1, Partitions: keys}
+	pl := backfill.Plan{Environment: "prod", Release: target("prod").Release, Tenure: 7, Slice: 100, Lanes: 1, Partitions: keys, Parts: parts}
 	digest := backfill.Digest(pl)
 	s.shelf.blobs[digest] = backfill.Canonical(pl)
 	b := &batched{
@@ -184,6 +190,28 @@ func TestABackfillBuildsNeighboursTogether(t *testing.T) {
 			require.Len(t, b.keys, len(c.swaps))
 		})
 	}
+}
+
+func TestNothingOfABatchIsPublishedBeforeAllOfTheBackfillIsBuilt(t *testing.T) {
+	t.Parallel()
+	keys := january(t, 20)
+	a, b, in := fillingParts(t, []int{20}, keys)
+	done, err := call(t, a.Fill, in)
+	require.Nil(t, err)
+	require.Equal(t, [][]partition.Key{keys}, b.batches)
+	require.Equal(t, 20, done.Built)
+	require.EqualValues(t, 200, done.Rows)
+	require.Zero(t, done.Published)
+	require.Empty(t, b.keys)
+
+	a, b, in = fillingParts(t, []int{20}, keys)
+	b.fails[keys[7]] = fault.Newf(fault.Invalid, "load", "orders.csv", "mend it", "it is broken")
+	done, err = call(t, a.Fill, in)
+	require.Nil(t, err)
+	require.Len(t, done.Failed, 1)
+	require.Equal(t, keys[7], done.Failed[0].Partition)
+	require.Equal(t, 19, done.Built)
+	require.Empty(t, b.keys)
 }
 
 func TestABatchThatFailsIsRunOneByOneSoThatThePoisonedPartitionIsNamed(t *testing.T) {
