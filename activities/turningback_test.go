@@ -240,9 +240,9 @@ func TestAPassSwapsBackInAsFewTransactionsAsReadersBear(t *testing.T) {
 	for i, swaps := range large.publishes {
 		one := cutover.Change{Attached: 1203, Indexes: 2, Swaps: cutover.Swaps{Replaced: len(swaps) / 2}}
 		changes := []cutover.Change{one, one}
-		require.LessOrEqual(t, cutover.Hold(changes, 0), 500*time.Millisecond)
+		require.LessOrEqual(t, cutover.Bounds{}.Hold(changes), 500*time.Millisecond)
 		changes[0].Replaced, changes[1].Replaced = changes[0].Replaced+1, changes[1].Replaced+1
-		require.True(t, i == len(large.publishes)-1 || cutover.Hold(changes, 0) > 500*time.Millisecond, "one more would fit")
+		require.True(t, i == len(large.publishes)-1 || cutover.Bounds{}.Hold(changes) > 500*time.Millisecond, "one more would fit")
 		seen = append(seen, dates(swaps)...)
 	}
 	require.Equal(t, large.days, seen, "each once, in order, and none in part")

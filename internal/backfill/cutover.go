@@ -27,7 +27,7 @@ func (p *Plan) cut(in Input) {
 		}
 	}
 	limits := in.Policy.Publish
-	cut := cutover.Into(tables, units, cutover.Bounds{MaxPause: limits.MaxPause, LockSlots: in.Observed.LockSlots, Speed: in.Observed.SwapSpeed})
+	cut := cutover.Into(tables, units, in.Observed.Bounds(limits.MaxPause))
 	p.Parts = cut.Units
 	if n := len(cut.Units); n > 1 {
 		p.Over = append(p.Over, fmt.Sprintf("%d transactions to publish all of it within %s each, so that readers may see %d states in between", n, limits.MaxPause, n-1))

@@ -30,25 +30,27 @@ func TestWhatAChangeIsExpectedToTake(t *testing.T) {
 	}
 	for name, c := range map[string]struct {
 		changes  []cutover.Change
+		pages    int64
 		measured time.Duration
 		locks    int64
 	}{
-		"60 of 60":                           {times(1, of(60, 60)), 30 * time.Millisecond, 240},
-		"60 of 60, 2 outputs":                {times(2, of(60, 60)), 65 * time.Millisecond, 480},
-		"365 of 365":                         {times(1, of(365, 365)), 530 * time.Millisecond, 1460},
-		"365 of 365, 2":                      {times(2, of(365, 365)), 1450 * time.Millisecond, 2920},
-		"730 of 730":                         {times(1, of(730, 730)), 2200 * time.Millisecond, 2920},
-		"60 of 365, 2 outputs":               {times(2, of(365, 60)), 263 * time.Millisecond, 480},
-		"730 in 24 chunks, each as a whole":  {times(24, chunk(31, 31)), 27 * time.Millisecond, 24 * 64},
-		"730 in 24 chunks, all but one each": {times(24, chunk(31, 30)), 553 * time.Millisecond, 2880},
-		"60 of 2 outputs, inside 4 chunks":   {times(4, chunk(31, 30)), 99 * time.Millisecond, 480},
-		"one inside a chunk":                 {times(1, chunk(31, 1)), 800 * time.Microsecond, 4},
+		"60 of 60":                           {times(1, of(60, 60)), 0, 30 * time.Millisecond, 240},
+		"60 of 60, 2 outputs":                {times(2, of(60, 60)), 0, 65 * time.Millisecond, 480},
+		"365 of 365":                         {times(1, of(365, 365)), 0, 530 * time.Millisecond, 1460},
+		"365 of 365, 2":                      {times(2, of(365, 365)), 0, 1450 * time.Millisecond, 2920},
+		"730 of 730":                         {times(1, of(730, 730)), 0, 2200 * time.Millisecond, 2920},
+		"60 of 365, 2 outputs":               {times(2, of(365, 60)), 0, 263 * time.Millisecond, 480},
+		"730 in 24 chunks, each as a whole":  {times(24, chunk(31, 31)), 246, 62 * time.Millisecond, 24 * 64},
+		"with 10,000 constraints of others":  {times(24, chunk(31, 31)), 1913, 175 * time.Millisecond, 24 * 64},
+		"730 in 24 chunks, all but one each": {times(24, chunk(31, 30)), 0, 553 * time.Millisecond, 2880},
+		"60 of 2 outputs, inside 4 chunks":   {times(4, chunk(31, 30)), 0, 99 * time.Millisecond, 480},
+		"one inside a chunk":                 {times(1, chunk(31, 1)), 0, 800 * time.Microsecond, 4},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			expected := cutover.Hold(c.changes, 0)
+			expected := cutover.Bounds{ConstraintPages: c.pages}.Hold(c.changes)
 			require.InEpsilon(t, c.measured.Seconds(), expected.Seconds(), 0.3)
-			require.InDelta(t, float64(2*expected), float64(cutover.Hold(c.changes, 2)), float64(time.Microsecond), "on a server of half the speed")
+			require.InDelta(t, float64(2*expected), float64(cutover.Bounds{ConstraintPages: c.pages, Speed: 2}.Hold(c.changes)), float64(time.Microsecond), "on a server of half the speed")
 			require.Equal(t, c.locks, cutover.Locks(c.changes))
 		})
 	}

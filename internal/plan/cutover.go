@@ -47,7 +47,7 @@ func (c crossing) cutover(w work) (Cutover, cutover.Cut) {
 }
 
 func (c crossing) bounds() cutover.Bounds {
-	return cutover.Bounds{MaxPause: c.policy.Publish.MaxPause, LockSlots: c.observed.LockSlots, Speed: c.observed.SwapSpeed}
+	return c.observed.Bounds(c.policy.Publish.MaxPause)
 }
 
 // cutsOver says whether an environment's plan becomes visible as its policy wants: all slices, and in one transaction unless people

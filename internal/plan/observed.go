@@ -3,6 +3,9 @@
 package plan
 
 import (
+	"time"
+
+	"drawbridge/internal/cutover"
 	"drawbridge/internal/generation"
 	"drawbridge/internal/partition"
 	"drawbridge/internal/release"
@@ -55,8 +58,15 @@ type Observed struct {
 	OpenRuns []string        `json:"open_runs,omitempty"` // workflow IDs whose generations are building
 	// LockSlots is the size of the server's lock table: max_locks_per_transaction × (max_connections + max_prepared).
 	LockSlots int64 `json:"lock_slots"`
+	// ConstraintPages is the size of the database's catalog of constraints, in pages.
+	ConstraintPages int64 `json:"constraint_pages"`
 	// SwapSpeed is what the ledger's last publishes took over what was expected of them; 0 when none of them tells.
 	SwapSpeed float64 `json:"swap_speed,omitempty"`
 	// RowsPerSecond is the median build speed of the ledger's last generations; 0 when there are none.
 	RowsPerSecond float64 `json:"rows_per_second,omitempty"`
+}
+
+// Bounds is what one transaction may cost there, where readers may wait that long.
+func (o Observed) Bounds(maxPause time.Duration) cutover.Bounds {
+	return cutover.Bounds{MaxPause: maxPause, LockSlots: o.LockSlots, ConstraintPages: o.ConstraintPages, Speed: o.SwapSpeed}
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"drawbridge/internal/catalog"
 	"drawbridge/internal/cutover"
 	"drawbridge/internal/fault"
 	"drawbridge/internal/generation"
@@ -45,7 +46,10 @@ func (w *Warehouse) Observe(ctx context.Context, p *pipeline.Pipeline, h Headers
 			return plan.Observed{}, postgres.Classify("observe", w.names.schema, err)
 		}
 	}
-	if observed.LockSlots, err = w.lockSlots(ctx); err != nil {
+	if observed.LockSlots, err = w.lockSlots(ctx); err == nil {
+		observed.ConstraintPages, err = w.constraintPages(ctx, w.pool)
+	}
+	if err != nil {
 		return plan.Observed{}, postgres.Classify("observe", w.names.schema, err)
 	}
 	problems, err := w.preflight(ctx, p, observed)
@@ -62,6 +66,13 @@ func (w *Warehouse) lockSlots(ctx context.Context) (slots int64, err error) {
 		SELECT current_setting('max_locks_per_transaction')::bigint
 		     * (current_setting('max_connections')::bigint + current_setting('max_prepared_transactions')::bigint)`).Scan(&slots)
 	return slots, err
+}
+
+// constraintPages is the size of the database's catalog of constraints.
+func (w *Warehouse) constraintPages(ctx context.Context, q catalog.Querier) (pages int64, err error) {
+	err = q.QueryRow(ctx, `
+		SELECT pg_relation_size('pg_catalog.pg_constraint'::regclass) / current_setting('block_size')::bigint`).Scan(&pages)
+	return pages, err
 }
 
 func (w *Warehouse) observeOutput(ctx context.Context, o pipeline.Output) (plan.ObservedOutput, error) {

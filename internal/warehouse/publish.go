@@ -10,7 +10,6 @@ import (
 
 	"drawbridge/internal/admission"
 	"drawbridge/internal/catalog"
-	"drawbridge/internal/cutover"
 	"drawbridge/internal/effect"
 	"drawbridge/internal/fault"
 	"drawbridge/internal/generation"
@@ -213,7 +212,7 @@ func (p *publication) attempt(ctx context.Context, rung postgres.Rung) (generati
 		}
 		return generation.PublishResult{
 			Done: true, Swapped: len(p.swaps()), HoldMS: milliseconds(time.Since(started)), SwapMS: milliseconds(time.Since(locked)),
-			ExpectedMS: milliseconds(cutover.Hold(plan.changes, 0)),
+			ExpectedMS: milliseconds(plan.expected),
 		}, nil
 	})
 }

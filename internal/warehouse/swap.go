@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -17,10 +18,11 @@ import (
 
 // swapPlan is what a publish does to the tables.
 type swapPlan struct {
-	levels  postgres.Levels
-	places  []*place
-	found   map[int64]child
-	changes []cutover.Change
+	levels postgres.Levels
+	places []*place
+	found  map[int64]child
+	// expected is how long readers should have to wait for it, on a server that was never measured.
+	expected time.Duration
 }
 
 // plan looks at the tables, and checks each child in a time that does not depend on its size.
@@ -36,13 +38,16 @@ func (p *publication) plan(ctx context.Context, q catalog.Querier) (swapPlan, er
 	for _, t := range p.shadows {
 		plan.levels.Parents = append(plan.levels.Parents, t)
 	}
-	for _, at := range plan.places {
-		plan.changes = append(plan.changes, at.change(0))
+	changes := make([]cutover.Change, len(plan.places))
+	for i, at := range plan.places {
+		changes[i] = at.change(0)
 		if err := p.fit(at, &plan); err != nil {
 			return plan, err
 		}
 	}
-	return plan, nil
+	pages, err := p.w.constraintPages(ctx, q)
+	plan.expected = cutover.Bounds{ConstraintPages: pages}.Hold(changes)
+	return plan, err
 }
 
 // fit refuses what cannot be swapped at a place, and adds the tables that the swaps lock there.
