@@ -105,8 +105,9 @@ type Site struct {
 	Owes func()
 	// Sender tells receivers of the policy.
 	Sender Sender
-	// Fate is what has become of a workflow; nil: that is not looked at.
-	Fate func(ctx context.Context, owner effect.Owner) (Fate, error)
+	// Fate is what has become of a workflow, and whether an open one waits at a gate, or is paused, as the end of a sentence; nil:
+	// that is not looked at.
+	Fate func(ctx context.Context, owner effect.Owner) (fate Fate, stands string, err error)
 	// FirstRun is the first run of the workflow that calls, as the server says; nil: only its ID is looked at.
 	FirstRun func(ctx context.Context) (string, error)
 

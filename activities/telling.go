@@ -270,7 +270,7 @@ func (a *Telling) forsaken(ctx context.Context, w Warehouse) (open bool, err err
 		return false, err
 	}
 	for _, owner := range slices.Sorted(maps.Keys(undertakings)) {
-		fate, err := a.Site.Fate(ctx, owner)
+		fate, _, err := a.Site.Fate(ctx, owner)
 		switch {
 		case err != nil:
 			return open, err

@@ -93,12 +93,14 @@ type RecoverInput struct {
 type Began struct {
 	Target   Target            `json:"target"` // where the ledger is
 	TurnBack turnback.TurnBack `json:"turn_back"`
-	// Nothing says that the caller has nothing to turn back. A turn-back that is there all the same is somebody else's, and takes
-	// back what the caller did.
+	// Nothing says that the caller has nothing to turn back. A turn-back that is there all the same is somebody else's: it takes
+	// back what the caller did, or, where it is one of a single partition, comes first.
 	Nothing bool          `json:"nothing,omitempty"`
 	Rule    gate.Approval `json:"rule"` // of every gate there
 	// Tells says that the environment's policy has somebody told what happens there.
 	Tells bool `json:"tells,omitempty"`
+	// Ends are the workflows that it would stop, in words. Of a dry run only.
+	Ends []string `json:"ends,omitempty"`
 	// Lines are the first of what would happen; Counts all of it, by action. Of a dry run only.
 	Lines  []string                `json:"lines,omitempty"`
 	Counts map[turnback.Action]int `json:"counts,omitempty"`
@@ -217,6 +219,10 @@ const previewLines = 40
 
 func (a *TurningBack) preview(ctx context.Context, w Warehouse, out Began) (Began, error) {
 	out.Counts = map[turnback.Action]int{}
+	var err error
+	if out.Ends, err = a.ends(ctx, out.TurnBack.Stopped); err != nil {
+		return out, err
+	}
 	has, _, err := a.outputs(ctx, out.Target, out.TurnBack)
 	if err != nil {
 		return out, err
@@ -239,6 +245,28 @@ func (a *TurningBack) preview(ctx context.Context, w Warehouse, out Began) (Bega
 		}
 		after = page.Last
 	}
+}
+
+// ends says which workflows a turn-back would stop, and where each is. One that has ended is not stopped any more.
+func (a *TurningBack) ends(ctx context.Context, owners []effect.Owner) ([]string, error) {
+	var lines []string
+	for _, o := range owners {
+		line := "ends " + o.Workflow()
+		if a.Site.Fate != nil {
+			fate, at, err := a.Site.Fate(ctx, o)
+			if err != nil {
+				return nil, err
+			}
+			if fate != FateOpen {
+				continue
+			}
+			if at != "" {
+				line += ", which " + at
+			}
+		}
+		lines = append(lines, line)
+	}
+	return lines, nil
 }
 
 // outputs are those that the release to go back to has, and its pipeline; none where no release is gone back to.

@@ -116,7 +116,9 @@ func newOffice(t *testing.T, receivers map[string]*receiver) *office {
 				"outputs: [{table: t, sql: t.sql, key: [id], checks: [{row_count: {min: 1}}]}]\n"),
 			"t.sql": []byte("SELECT 1 AS id"), "config.prod.yaml": []byte("warehouse_schema: " + db.Schema + "\n"),
 		}},
-		Fate: func(_ context.Context, owner effect.Owner) (activities.Fate, error) { return o.fates[owner], nil },
+		Fate: func(_ context.Context, owner effect.Owner) (activities.Fate, string, error) {
+			return o.fates[owner], "", nil
+		},
 	}
 	o.Telling = &activities.Telling{Site: site, Now: func() time.Time { return o.now }}
 	return o

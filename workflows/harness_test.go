@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/stretchr/testify/mock"
 	"github.com/stretchr/testify/require"
 	"go.temporal.io/sdk/interceptor"
 	"go.temporal.io/sdk/temporal"
@@ -58,6 +59,8 @@ type effects struct {
 	missing   func(activities.MissingInput) (activities.Missing, error)
 	announce  func(activities.AnnounceInput) error
 	told      []notice.Event // what people were to be told, where they listen
+	signals   []signal       // to other workflows
+	over      []string       // the IDs of those that are over
 	deliver   func() (activities.Delivered, error)
 	clock     func() time.Time // of turn-backs
 	revenue   float64          // before a publish
@@ -244,6 +247,23 @@ func (e *effects) built(ctx context.Context, in activities.SliceInput, audit gat
 	return out, err
 }
 
+// signal is a command to another workflow.
+type signal struct {
+	id, run, name string
+	command       conduct.Command
+}
+
+// signalled notes a signal to another workflow, which may be over.
+func (e *effects) signalled(_, id, run, name string, arg any) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.signals = append(e.signals, signal{id: id, run: run, name: name, command: arg.(conduct.Command)})
+	if slices.Contains(e.over, id) {
+		return &temporal.UnknownExternalWorkflowExecutionError{}
+	}
+	return nil
+}
+
 func (e *effects) called(name string) {
 	e.mu.Lock()
 	e.calls = append(e.calls, name)
@@ -268,6 +288,7 @@ func (e *effects) environment(t *testing.T) *testsuite.TestWorkflowEnvironment {
 	env.SetTestTimeout(5 * time.Minute) // of a busy machine: time itself is skipped
 	env.SetWorkerOptions(worker.Options{Interceptors: []interceptor.WorkerInterceptor{&started{}, activities.NewCallerInterceptor(mayCall)}})
 	workflows.RegisterWorkflows(env)
+	env.OnSignalExternalWorkflow(mock.Anything, mock.Anything, mock.Anything, mock.Anything, mock.Anything).Return(e.signalled).Maybe()
 	control, build := e.bound()
 	require.NoError(t, workflows.RegisterActivities(env, conduct.ControlQueue, control))
 	require.NoError(t, workflows.RegisterActivities(env, conduct.BuildQueue, build))

@@ -123,7 +123,4 @@ const (
 )
 
 // owner is the workflow that effects belong to.
-func owner(ctx workflow.Context) effect.Owner {
-	info := workflow.GetInfo(ctx)
-	return effect.OwnerOf(info.WorkflowExecution.ID, info.FirstRunID)
-}
+func owner(ctx workflow.Context) effect.Owner { return conduct.Owner(ctx) }

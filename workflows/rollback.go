@@ -116,7 +116,7 @@ func (r *rollback) begin(ctx workflow.Context) error {
 		r.Finish(ctx, StageDone, r.at(""), "nothing is open, and there is nothing to turn back")
 		return nil
 	case in.DryRun:
-		for _, line := range began.Lines {
+		for _, line := range append(began.Ends, began.Lines...) {
 			r.Tell(ctx, r.at("preview"), line)
 		}
 		r.Finish(ctx, StageDone, r.at(""), fmt.Sprintf("dry run: back by swap: %s; built again: %d; detached: %d; left: %d",
@@ -124,6 +124,7 @@ func (r *rollback) begin(ctx workflow.Context) error {
 		return nil
 	}
 	tellSchedule(ctx, r.Conductor, r.at("begin"), began.Schedule)
+	tellStopped(ctx, r.Conductor, r.at("begin"), &r.state.Began.TurnBack)
 	r.At(ctx, StageCompensating, r.at("swap-back"), fmt.Sprintf("%s is active again, under tenure %d; turning back its data", nameOf(began), began.TurnBack.Tenure.Number))
 	return nil
 }

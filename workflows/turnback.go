@@ -1,12 +1,15 @@
 package workflows
 
 import (
+	"errors"
 	"fmt"
 
+	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
 
 	"drawbridge/activities"
 	"drawbridge/internal/effect"
+	"drawbridge/internal/fault"
 	"drawbridge/internal/gate"
 	"drawbridge/internal/generation"
 	"drawbridge/internal/turnback"
@@ -103,6 +106,33 @@ func (t turnBack) park(ctx workflow.Context, next activities.PassInput, blocked 
 	return goesOn(ctx, t.Conductor, t.at("turn-back"), next.Target, g)
 }
 
+// tellStopped has the workflows that a turn-back has stopped end at once, also where they wait at a gate or are paused: nothing of
+// theirs can be published any more. One that is gone already needs not be told.
+func tellStopped(ctx workflow.Context, c *conduct.Conductor, at conduct.Scope, b *turnback.TurnBack) {
+	calm, _ := workflow.NewDisconnectedContext(ctx)
+	reason := fmt.Sprintf("turned back under tenure %d", b.Tenure.Number)
+	if why := conduct.Cut(b.Request.Reason); why != "" && gate.Unfit(b.Request.By, why) == "" {
+		reason += fmt.Sprintf(" (%s)", why)
+	}
+	told := make([]workflow.Future, len(b.Stopped))
+	for i, o := range b.Stopped {
+		told[i] = workflow.SignalExternalWorkflow(calm, o.Workflow(), "", conduct.Steer, conduct.Command{
+			Kind: conduct.Cancel, By: owner(ctx).Workflow(), Reason: reason, For: o,
+		})
+	}
+	for i, o := range b.Stopped {
+		text := o.Workflow() + " is stopped, and told so"
+		if err := told[i].Get(calm, nil); err != nil {
+			text = fmt.Sprintf("%s is stopped, and was not told so: %s", o.Workflow(), conduct.Reason(err))
+			if _, gone := errors.AsType[*temporal.UnknownExternalWorkflowExecutionError](err); gone {
+				text = o.Workflow() + " is stopped, and was over already"
+			}
+		}
+		c.Tell(ctx, at, text)
+	}
+	b.Stopped = nil // what is carried stays small
+}
+
 // end closes the turn-back in the ledger and says what is left.
 func (t turnBack) end(ctx workflow.Context) (activities.Ended, error) {
 	target := t.state.Began.Target
@@ -150,33 +180,59 @@ func (c *compensation) run(ctx workflow.Context) (conduct.Outcome, error) {
 	}
 }
 
-// attempt opens or resumes the turn-back, goes through it, ends it, and sweeps.
+// firstLooks is how often a turn-back of what one workflow changed looks whether that of a single partition, which has stopped the
+// workflow, is over: then a person is asked about it.
+const firstLooks = 8
+
+// attempt turns back, once what has stopped the workflow is over where that takes a single partition back.
 func (c *compensation) attempt(ctx workflow.Context, out *conduct.Outcome) error {
 	at := conduct.Scope{Environment: c.target.Environment, Step: "compensate"}
+	wait := holding{}
+	for look := 1; ; look++ {
+		first, err := c.once(ctx, at, out)
+		if err != nil || first.Tenure.Number == 0 {
+			return err
+		}
+		what := fmt.Sprintf("%s turns %s back, under tenure %d", effect.Owner(first.Driver).Workflow(), first.Request.Partition, first.Tenure.Number)
+		if look == firstLooks {
+			return fault.Newf(fault.Conflict, "turn back", c.target.Release.Pipeline, "finish that one first: drawbridge rollback "+c.target.Release.Pipeline+" --env "+at.Environment+" --resume", what)
+		}
+		if err := wait.out(ctx, c.Conductor, at, what); err != nil {
+			return err
+		}
+	}
+}
+
+// once opens or resumes the turn-back, goes through it, ends it, and sweeps. first is the turn-back of a single partition that has to
+// be over before, if any.
+func (c *compensation) once(ctx workflow.Context, at conduct.Scope, out *conduct.Outcome) (first turnback.TurnBack, err error) {
 	kept, err := c.firstRelease(ctx, at)
 	if err != nil {
-		return err
+		return first, err
 	}
 	for _, g := range c.no { // the environment takes no caller's word that a person wanted it
 		if err := record(ctx, c.Conductor, at, c.target, g); err != nil {
-			return err
+			return first, err
 		}
 	}
 	if kept {
 		out.Left = append(out.Left, "what the first release has published in "+at.Environment)
-		return nil
+		return first, nil
 	}
 	c.round++
 	began, err := c.begin(ctx, c.round)
 	if err != nil {
-		return err
+		return first, err
 	}
 	if began.Nothing {
+		if began.TurnBack.Request.Single() {
+			return began.TurnBack, nil
+		}
 		if other := began.TurnBack.Tenure; other.Number != 0 {
 			out.Changed = true
 			c.Tell(ctx, at, fmt.Sprintf("%s turns back what it had published, under tenure %d", effect.Owner(other.Owner).Workflow(), other.Number))
 		}
-		return nil
+		return first, nil
 	}
 	c.Rule(at.Environment, began.Rule)
 	if began.Tells && !c.Listens(at.Environment) {
@@ -184,17 +240,18 @@ func (c *compensation) attempt(ctx workflow.Context, out *conduct.Outcome) error
 	}
 	out.Changed = true
 	tellSchedule(ctx, c.Conductor, at, began.Schedule)
+	tellStopped(ctx, c.Conductor, at, &began.TurnBack)
 	t := turnBack{Conductor: c.Conductor, state: &TurnBackState{Began: began, Round: c.round}, owner: c.target.Owner, grown: func(workflow.Context) error { return nil }}
 	err = t.run(ctx)
 	c.round = t.state.Round
 	if err != nil {
-		return err
+		return first, err
 	}
 	ended, err := t.end(ctx)
 	if err == nil && ended.Stuck > 0 {
 		out.Left = append(out.Left, ended.Lines...)
 	}
-	return err
+	return first, err
 }
 
 // firstRelease asks before what no earlier release could replace is taken away, unless a person has said so already.

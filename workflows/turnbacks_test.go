@@ -48,11 +48,15 @@ func (l *ledger) BeginTurnBack(_ context.Context, req turnback.Request, key effe
 			same = effect.Owner(b.Request.Owner).Workflow() == req.Workflow
 		}
 		if !req.Resume && (!same || b.Request.Output != req.Output) {
+			if l.fences[req.Owner] != "" {
+				return l.stoppedBy(*b, req)
+			}
 			return turnback.TurnBack{}, false, fault.Newf(fault.Conflict, "turn back", req.Pipeline, "finish that one first", "another turn-back is open here")
 		}
 		l.reopen(b, req, actor)
-		l.fence("a turn-back goes on in another workflow", func(o string) bool { return o != string(actor) })
-		return *b, true, nil
+		began := *b
+		began.Stopped = l.fence("a turn-back goes on in another workflow", func(o string) bool { return o != string(actor) })
+		return began, true, nil
 	}
 	for _, b := range l.backs {
 		if b.Tenure.Number != l.active || b.State != turnback.Stuck {
@@ -96,10 +100,22 @@ func (l *ledger) BeginTurnBack(_ context.Context, req turnback.Request, key effe
 		l.fences[req.Owner] = "it was turned back"
 		l.leave(req.Owner)
 	}
-	l.fence("it was turned back", func(o string) bool { return o != string(actor) })
+	stopped := slices.DeleteFunc(l.fence("it was turned back", func(o string) bool { return o != string(actor) }), func(o effect.Owner) bool {
+		return req.Workflow != "" && o.Workflow() == req.Workflow
+	})
 	l.activate(b.Tenure.Number)
 	b.Tenure = l.tenure(b.Tenure.Number)
-	return b, true, nil
+	began := b
+	began.Stopped = stopped
+	return began, true, nil
+}
+
+// stoppedBy is what the turn-back of a workflow comes to that another one, which is open, has stopped.
+func (l *ledger) stoppedBy(open turnback.TurnBack, req turnback.Request) (turnback.TurnBack, bool, error) {
+	if !l.swapped(req.Owner) {
+		open = turnback.TurnBack{}
+	}
+	return open, false, nil
 }
 
 // about says that a turn-back is a workflow's, or takes back what it did.
@@ -140,18 +156,27 @@ func (l *ledger) reopen(b *turnback.TurnBack, req turnback.Request, actor effect
 	delete(l.left, b.Tenure.Number)
 }
 
-// fence stops those of the workflows that have something under way.
-func (l *ledger) fence(why string, which func(owner string) bool) {
-	under := map[string]bool{l.crossing: l.crossing != ""}
+// underWay lists the workflows that have something under way.
+func (l *ledger) underWay() []string {
+	under := map[string]bool{}
+	if l.crossing != "" {
+		under[l.crossing] = true
+	}
 	for _, g := range l.generations {
 		if g.State == generation.Built || g.State == generation.Shadow {
 			under[g.Owner] = true
 		}
 	}
-	for o, is := range under {
-		if !is || !which(o) {
+	return slices.Sorted(maps.Keys(under))
+}
+
+// fence stops those of the workflows that have something under way, and lists them.
+func (l *ledger) fence(why string, which func(owner string) bool) (stopped []effect.Owner) {
+	for _, o := range l.underWay() {
+		if !which(o) {
 			continue
 		}
+		stopped = append(stopped, effect.Owner(o))
 		l.fences[o] = why
 		l.leave(o)
 		for i := range l.generations {
@@ -160,15 +185,23 @@ func (l *ledger) fence(why string, which func(owner string) bool) {
 			}
 		}
 	}
+	return stopped
 }
 
 func (l *ledger) PreviewTurnBack(_ context.Context, req turnback.Request) (turnback.TurnBack, bool, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if b := l.open(); b != nil {
+		if l.fences[req.Owner] != "" && b.Request.Owner != req.Owner {
+			return l.stoppedBy(*b, req)
+		}
 		return *b, true, nil
 	}
-	return l.target(req)
+	b, ok, err := l.target(req)
+	for _, o := range l.underWay() {
+		b.Stopped = append(b.Stopped, effect.Owner(o))
+	}
+	return b, ok, err
 }
 
 // target is where a request goes back to.
@@ -179,6 +212,7 @@ func (l *ledger) target(req turnback.Request) (turnback.TurnBack, bool, error) {
 	switch {
 	case req.Workflow != "" && req.Owner == "":
 		return b, false, nil
+	case req.Single(): // the release stays
 	case req.Owner != "":
 		mine := active.Owner == req.Owner && active.Kind != release.ByTurnBack
 		if mine {

@@ -55,11 +55,14 @@ func deliver[M, A any](ctx context.Context, m M, send func(context.Context, M) (
 	return Recorded, none, nil
 }
 
-// address fills in the gate and the plan that a decision is about: as they were given, else those of the one open gate.
-// Where no worker answers, the gate has to be given, and remembered is what Temporal knows even then: the plan, and a gate
-// that is open.
+// address fills in the gate and the plan that a decision is about: as they were given, else those of the one open gate. What has
+// ended asks no more, and says how it ended. Where no worker answers, the gate has to be given, and remembered is what Temporal knows
+// even then: the plan, and a gate that is open.
 func address(ctx context.Context, c conversation, d gate.Decision, remembered func(context.Context) (plan, gate string)) (gate.Decision, error) {
 	s, err := c.Status(ctx)
+	if err == nil && s.Stage.Finished() {
+		return d, fault.Newf(fault.Conflict, "decide", cmp.Or(d.Gate, "gate"), "see what happened: drawbridge status", "no gate is open: it is "+string(s.Stage)+": "+s.Sentence)
+	}
 	if err == nil {
 		return fill(d, s.Gates)
 	}

@@ -138,6 +138,7 @@ func TestDecisionNamesTheOpenGate(t *testing.T) {
 		gates []gate.Gate
 		err   error
 		memo  string
+		ended bool
 		want  gate.Decision
 		class fault.Class
 	}{
@@ -147,6 +148,7 @@ func TestDecisionNamesTheOpenGate(t *testing.T) {
 		"one of several without a name":            {gates: []gate.Gate{open, other}, class: fault.Invalid},
 		"one of several that has no plan":          {given: gate.Decision{Gate: "publish-dev"}, gates: []gate.Gate{open, {Name: "publish-dev"}}, want: gate.Decision{Gate: "publish-dev"}},
 		"none is open":                             {gates: []gate.Gate{old}, class: fault.Conflict},
+		"what has ended, whatever is named":        {given: gate.Decision{Gate: "approval-staging"}, gates: []gate.Gate{old}, ended: true, class: fault.Conflict},
 		"a decided one, for the rules to judge":    {given: gate.Decision{Gate: "approval-staging"}, gates: []gate.Gate{old}, want: gate.Decision{Gate: "approval-staging", Plan: "p1"}},
 		"a given plan is kept, right or wrong":     {given: gate.Decision{Plan: "p9"}, gates: []gate.Gate{open}, want: gate.Decision{Gate: "approval-prod", Plan: "p9"}},
 		"without a worker the memo knows":          {given: gate.Decision{Gate: "g"}, err: noWorkerAnswers, memo: "p3", want: gate.Decision{Gate: "g", Plan: "p3"}},
@@ -157,7 +159,11 @@ func TestDecisionNamesTheOpenGate(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := &script{status: func(context.Context) (workflows.Status, error) {
-				return workflows.Status{Header: conduct.Header{Gates: tc.gates}}, tc.err
+				h := conduct.Header{Gates: tc.gates}
+				if tc.ended {
+					h.Stage = workflows.StageRefused
+				}
+				return workflows.Status{Header: h}, tc.err
 			}}
 			got, err := address(t.Context(), s, tc.given, func(context.Context) (string, string) { return tc.memo, "approval-prod" })
 			require.Equal(t, tc.class, fault.ClassOf(err))

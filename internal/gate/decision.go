@@ -106,6 +106,8 @@ func (g Gate) Check(d Decision, now time.Time) error {
 		return refuse(fault.Invalid, fmt.Sprintf("%q turns nothing back", d.Choice), "leave out --compensate, or reject")
 	case g.answered(d):
 		return nil
+	case g.Decided == Withdrawn:
+		return refuse(fault.Conflict, "the gate was withdrawn: "+g.Why, "see what followed: drawbridge status")
 	case g.Decided != "":
 		return refuse(fault.Conflict, fmt.Sprintf("the gate was decided: %s", g.Decided), "see what followed: drawbridge status")
 	case !g.Endless && now.After(g.Deadline()):

@@ -1,6 +1,7 @@
 package turnback
 
 import (
+	"drawbridge/internal/effect"
 	"drawbridge/internal/partition"
 	"drawbridge/internal/release"
 )
@@ -63,4 +64,7 @@ type TurnBack struct {
 	State  State `json:"state"`
 	// Driver is the workflow (effect.Owner) that goes on with it: who opened it, or took it up last.
 	Driver string `json:"driver"`
+	// Stopped are the other workflows with something under way that beginning it has stopped, or would stop. Only who begins or
+	// previews it is told them.
+	Stopped []effect.Owner `json:"stopped,omitempty"`
 }

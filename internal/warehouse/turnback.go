@@ -59,7 +59,7 @@ func (w *Warehouse) openTurnBack(ctx context.Context, tx pgx.Tx, req turnback.Re
 		if err := w.reopen(ctx, tx, &b, req, actor); err != nil {
 			return b, false, err
 		}
-		return b, true, w.stopOthers(ctx, tx, b, actor, "a turn-back goes on in another workflow")
+		return b, true, w.stop(ctx, tx, &b, actor, "a turn-back goes on in another workflow")
 	}
 	if b, ok, err = w.stuckTurnBack(ctx, tx, req, actor); err != nil || ok || req.Resume {
 		return b, ok, err
@@ -122,21 +122,36 @@ func (w *Warehouse) held(ctx context.Context, q catalog.Querier, req *turnback.R
 	return err
 }
 
-// others says what a request comes to where the open turn-back is about something else. What a workflow did goes back with the
-// whole pipeline, when that is what stopped it.
+// others says what a request comes to where the open turn-back is about something else.
 func (w *Warehouse) others(ctx context.Context, tx pgx.Tx, open turnback.TurnBack, req turnback.Request, different error) (turnback.TurnBack, bool, error) {
-	if req.Owner == "" || open.Request.Single() {
+	b, stopped, err := w.stoppedBy(ctx, tx, open, req)
+	if err == nil && !stopped {
 		return open, false, different
 	}
-	why, err := w.ledger.Fenced(ctx, tx, req.Owner)
+	return b, false, err
+}
+
+// stoppedBy says whether the workflow that a request is about was stopped here while somebody else's turn-back is open. What it did goes
+// back with the whole pipeline; where a single partition goes back, that comes first. Where it has changed nothing there is nothing to
+// wait for, and the turn-back is empty.
+func (w *Warehouse) stoppedBy(ctx context.Context, q catalog.Querier, open turnback.TurnBack, req turnback.Request) (b turnback.TurnBack, stopped bool, err error) {
+	if req.Owner == "" {
+		return b, false, nil
+	}
+	why, err := w.ledger.Fenced(ctx, q, req.Owner)
 	if err != nil || why == "" {
-		return open, false, cmp.Or(err, different)
+		return b, false, err
 	}
-	swapped, err := w.ledger.Swapped(ctx, tx, req.Owner)
-	if !swapped {
-		open = turnback.TurnBack{}
+	var changed bool
+	if open.Request.Single() {
+		_, changed, err = w.planTurnBack(ctx, q, req)
+	} else {
+		changed, err = w.ledger.Swapped(ctx, q, req.Owner)
 	}
-	return open, false, err
+	if changed {
+		b = open
+	}
+	return b, true, err
 }
 
 // fence stops workflows, and takes them out of the crossing and of the spans that they build again.
@@ -155,10 +170,26 @@ func (w *Warehouse) fence(ctx context.Context, tx pgx.Tx, pipeline, why string, 
 // PreviewTurnBack is the turn-back that a request would open, or has opened. It changes nothing.
 func (w *Warehouse) PreviewTurnBack(ctx context.Context, req turnback.Request) (b turnback.TurnBack, ok bool, err error) {
 	err = pgx.BeginTxFunc(ctx, w.pool, postgres.ReadOnly(), func(tx pgx.Tx) error {
-		if b, ok, err = w.ledger.OpenTurnBack(ctx, tx, req.Pipeline); err != nil || ok {
+		if b, ok, err = w.ledger.OpenTurnBack(ctx, tx, req.Pipeline); err != nil {
 			return err
 		}
-		b, ok, err = w.planTurnBack(ctx, tx, req)
+		if ok {
+			if resumes(b, req) == nil {
+				return nil
+			}
+			others, stopped, err := w.stoppedBy(ctx, tx, b, req)
+			if stopped {
+				b, ok = others, false
+			}
+			return err
+		}
+		if b, ok, err = w.planTurnBack(ctx, tx, req); err != nil || !ok {
+			return err
+		}
+		would, err := w.underWay(ctx, tx, b, "")
+		if err == nil {
+			b.Stopped, err = w.tellable(ctx, tx, req, would)
+		}
 		return err
 	})
 	return b, ok, postgres.Classify("look at turn-back of", req.Pipeline, err)
@@ -322,41 +353,67 @@ func (w *Warehouse) enterTurnBack(ctx context.Context, tx pgx.Tx, b *turnback.Tu
 	if err := w.ledger.EnterTurnBack(ctx, tx, *b); err != nil {
 		return err
 	}
-	why := fmt.Sprintf("%s turned it back under tenure %d", actor.Workflow(), b.Tenure.Number)
-	if b.Request.Owner != "" {
-		if err := w.fence(ctx, tx, pipeline, why, []string{b.Request.Owner}); err != nil {
-			return err
-		}
+	var turned []string
+	if b.Request.Owner != "" { // the actor, where it turns itself back
+		turned = append(turned, b.Request.Owner)
 	}
-	if err := w.stopOthers(ctx, tx, *b, actor, why); err != nil {
+	why := fmt.Sprintf("%s turned it back under tenure %d", actor.Workflow(), b.Tenure.Number)
+	if err := w.stop(ctx, tx, b, actor, why, turned...); err != nil {
 		return err
 	}
 	return w.ledger.Activate(ctx, tx, pipeline, b.Tenure.Number)
 }
 
-// stopOthers fences whatever else is under way for the pipeline. Where one partition goes back the release stays: who brought
-// it here, and crosses no more, goes on watching it.
-func (w *Warehouse) stopOthers(ctx context.Context, tx pgx.Tx, b turnback.TurnBack, actor effect.Owner, why string) error {
-	open, err := w.ledger.OpenOwners(ctx, tx, b.Request.Pipeline)
+// stop fences some workflows and whatever else is under way for the pipeline, and notes those that have to be told.
+func (w *Warehouse) stop(ctx context.Context, tx pgx.Tx, b *turnback.TurnBack, actor effect.Owner, why string, owners ...string) error {
+	others, err := w.underWay(ctx, tx, *b, actor)
 	if err != nil {
 		return err
 	}
+	if b.Stopped, err = w.tellable(ctx, tx, b.Request, others); err != nil {
+		return err
+	}
+	return w.fence(ctx, tx, b.Request.Pipeline, why, append(owners, others...))
+}
+
+// tellable are those of the workflows that a turn-back stops which have to be told. Who watches sees it by itself, and who cannot
+// speak hears nothing.
+func (w *Warehouse) tellable(ctx context.Context, q catalog.Querier, req turnback.Request, stopped []string) ([]effect.Owner, error) {
+	var told []effect.Owner
+	for _, o := range stopped {
+		watches, err := w.ledger.Watches(ctx, q, req.Pipeline, o)
+		if err != nil {
+			return nil, err
+		}
+		if owner := effect.Owner(o); !watches && (req.Workflow == "" || owner.Workflow() != req.Workflow) {
+			told = append(told, owner)
+		}
+	}
+	return told, nil
+}
+
+// underWay are the workflows with something under way for the pipeline, but for who turns back. Where one partition goes back the
+// release stays: who brought it here, and crosses no more, goes on watching it.
+func (w *Warehouse) underWay(ctx context.Context, q catalog.Querier, b turnback.TurnBack, actor effect.Owner) ([]string, error) {
+	open, err := w.ledger.OpenOwners(ctx, q, b.Request.Pipeline)
+	if err != nil {
+		return nil, err
+	}
 	var watching string
 	if b.Request.Single() {
-		tenures, err := w.ledger.Tenures(ctx, tx, b.Request.Pipeline)
+		tenures, err := w.ledger.Tenures(ctx, q, b.Request.Pipeline)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		crossing, err := w.ledger.Crossing(ctx, tx, b.Request.Pipeline)
+		crossing, err := w.ledger.Crossing(ctx, q, b.Request.Pipeline)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		if brought := origin(tenures, b.From).Owner; brought != crossing.Owner {
 			watching = brought
 		}
 	}
-	others := slices.DeleteFunc(open, func(o string) bool { return o == string(actor) || o == watching })
-	return w.fence(ctx, tx, b.Request.Pipeline, why, others)
+	return slices.DeleteFunc(open, func(o string) bool { return o == string(actor) || o == watching }), nil
 }
 
 // DecideTurnBack decides about the next limit partitions after a key, from what is live now: asked again after any part was

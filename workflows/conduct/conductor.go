@@ -150,7 +150,7 @@ func (c *Conductor) No(ctx workflow.Context, cause error) []gate.Gate {
 		return said
 	}
 	d := gate.Decision{Gate: gate.Cancel, Plan: c.head.Plan, Choice: gate.Reject, By: "whoever cancelled it in Temporal", Reason: "cancelled"}
-	if m := c.cancelled; m != nil {
+	if m := c.cancelled; m != nil && !m.stops() {
 		d.By, d.Reason = m.By, cmp.Or(m.Reason, d.Reason)
 	}
 	return append(said, gate.Gate{Name: d.Gate, Plan: d.Plan, Requester: c.head.By, Answers: []gate.Answer{{Decision: d, At: workflow.Now(ctx)}}})

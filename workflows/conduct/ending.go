@@ -38,6 +38,9 @@ func (c *Conductor) Run(ctx workflow.Context, op string, body func(workflow.Cont
 		return err
 	}
 	c.ending, c.head.Paused = true, nil
+	if ctx.Err() == nil {
+		err = c.stopped(ctx, err)
+	}
 	calm, _ := workflow.NewDisconnectedContext(ctx)
 	if err != nil {
 		c.turn(calm, err, back)
@@ -57,6 +60,19 @@ func (c *Conductor) Run(ctx workflow.Context, op string, body func(workflow.Cont
 		return nil
 	}
 	return Failure(op, err)
+}
+
+// stopped is the error of a body that a turn-back has ended: a moved world, and no person's word.
+func (c *Conductor) stopped(ctx workflow.Context, err error) error {
+	if !cancelled(err) || c.cancelled == nil || !c.cancelled.stops() {
+		return err
+	}
+	h := c.Header()
+	hint := fmt.Sprintf("see what has gone back: drawbridge history %s --env %s; where this is still wanted, start it again", h.Pipeline, h.Environment)
+	if h.Kind == "deployment" {
+		hint += ": drawbridge deploy " + h.Release.String() + " --to " + h.Environment
+	}
+	return fault.Newf(fault.Conflict, "go on with", workflow.GetInfo(ctx).WorkflowExecution.ID, hint, c.cancelled.sentence())
 }
 
 // turn turns back and says how it ended.

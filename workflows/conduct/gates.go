@@ -109,6 +109,8 @@ func (c *Conductor) answer(ctx workflow.Context, q *question) (gate.Gate, error)
 		}, decided)
 	}
 	switch {
+	case err != nil && !decided() && c.cancelled != nil && c.cancelled.stops(): // nobody said no
+		q.Decided, q.Why = gate.Withdrawn, c.cancelled.sentence()
 	case err != nil && !decided():
 		q.Decided, q.Why = gate.Reject, "the workflow was cancelled"
 	case !decided():

@@ -9,6 +9,7 @@ import (
 	"go.temporal.io/sdk/workflow"
 
 	"drawbridge/activities"
+	"drawbridge/internal/effect"
 	"drawbridge/internal/fault"
 	"drawbridge/internal/gate"
 	"drawbridge/internal/window"
@@ -43,9 +44,24 @@ type Command struct {
 	Window string `json:"window,omitempty"` // of set-window: window.Example, or always
 	// Items are the names of what skip leaves out; none is all that failed.
 	Items []string `json:"items,omitempty"`
+	// For is the start of the workflow that is meant, where it is not whichever runs: a turn-back ends what it has stopped, and none
+	// that was started since.
+	For effect.Owner `json:"for,omitempty"`
 }
 
+// Owner is the workflow as effects and fences know it.
+func Owner(ctx workflow.Context) effect.Owner {
+	info := workflow.GetInfo(ctx)
+	return effect.OwnerOf(info.WorkflowExecution.ID, info.FirstRunID)
+}
+
+// stops says that it is no person's cancel: another workflow has stopped this one, which changes nothing any more.
+func (m Command) stops() bool { return m.Kind == Cancel && m.For != "" }
+
 func (m Command) sentence() string {
+	if m.stops() {
+		return cut("stopped by "+m.By+": "+m.Reason, eventText)
+	}
 	text := map[Kind]string{
 		Pause: "paused", Resume: "resumed", Cancel: "cancelled", SetLanes: fmt.Sprintf("set to %d lanes", m.Lanes), SetWindow: "set to work " + m.Window,
 		RetryFailed: "what failed is tried again", Skip: "what failed is left out",
@@ -133,6 +149,8 @@ func (c *Conductor) objection(ctx workflow.Context, m Command) error {
 	switch {
 	case !slices.Contains(c.takes, m.Kind):
 		return NotTaken(id, m.Kind, c.takes)
+	case m.For != "" && m.For != Owner(ctx):
+		return refuse(fault.Conflict, look, "it is meant for an earlier start of it")
 	case m.By == "":
 		return refuse(fault.Invalid, "say who: --as NAME", "nobody is named")
 	case gate.Unfit(m.By, m.Reason) != "":
@@ -195,7 +213,9 @@ func (c *Conductor) follow(ctx workflow.Context, m Command) {
 	case Resume:
 		c.head.Paused = nil
 	case Cancel:
-		c.cancelled = &m
+		if c.cancelled == nil || !m.stops() { // a person's word stays
+			c.cancelled = &m
+		}
 		c.stop()
 	case SetLanes:
 		c.head.Lanes = m.Lanes
@@ -210,8 +230,12 @@ func (c *Conductor) follow(ctx workflow.Context, m Command) {
 	c.settle(ctx)
 }
 
-// told obeys a command that arrived as a signal. A signal cannot be refused, so one that does not count is recorded.
+// told obeys a command that arrived as a signal. A signal cannot be refused, so one that does not count is recorded; but for one that
+// stops what has met its turn-back by itself.
 func (c *Conductor) told(ctx workflow.Context, m Command) {
+	if c.ending && m.stops() && m.For == Owner(ctx) {
+		return
+	}
 	if _, err := c.obey(ctx, m); err != nil {
 		c.refuse(ctx, fmt.Sprintf("%s by %s: %s", m.Kind, m.By, Reason(err)))
 	}

@@ -62,6 +62,8 @@ type toyStatus struct {
 	conduct.Header
 	Done []int             `json:"done"`
 	Line conduct.LineState `json:"line"`
+	// No are the people who wanted it back.
+	No []string `json:"no,omitempty"`
 }
 
 type toy struct {
@@ -69,6 +71,7 @@ type toy struct {
 	in   toyInput
 	line conduct.LineState
 	done []int
+	no   []string
 }
 
 func (y *toy) Status(h conduct.Header) any { return toyStatus{Header: h, Done: y.done, Line: y.line} }
@@ -88,7 +91,7 @@ func play(ctx workflow.Context, in toyInput) (toyStatus, error) {
 	}
 	y.Rule("prod", gate.Approval{Required: true, Approvers: []string{"bob", "carol"}, Quorum: 2, FourEyes: true})
 	err = y.Run(ctx, "play", y.body, y.back)
-	return toyStatus{Header: y.Header(), Done: y.done, Line: y.line}, err
+	return toyStatus{Header: y.Header(), Done: y.done, Line: y.line, No: y.no}, err
 }
 
 func (y *toy) body(ctx workflow.Context) error {
@@ -142,6 +145,11 @@ func (y *toy) item(ctx workflow.Context, at conduct.Scope, item int) (string, er
 
 func (y *toy) back(ctx workflow.Context, cause error) (conduct.Outcome, error) {
 	y.At(ctx, conduct.StageCompensating, conduct.Scope{Environment: "prod", Step: "undo"}, "turning back")
+	for _, g := range y.No(ctx, cause) {
+		for _, a := range g.Answers {
+			y.no = append(y.no, a.By)
+		}
+	}
 	if !y.in.Published {
 		return conduct.Outcome{}, nil
 	}
