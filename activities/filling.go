@@ -14,6 +14,7 @@ import (
 	"drawbridge/internal/partition"
 	"drawbridge/internal/pipeline"
 	"drawbridge/internal/release"
+	"drawbridge/internal/turnback"
 )
 
 const backfillMedia = "application/vnd.drawbridge.backfill.v1+json"
@@ -26,8 +27,9 @@ type Filler interface {
 	Backfill(ctx context.Context, owner effect.Owner) (backfill.Open, error)
 	// OpenBackfills are those of a pipeline that have not ended.
 	OpenBackfills(ctx context.Context, pipeline string) ([]backfill.Open, error)
-	// BackfillsOf are the starts of one backfill that have published what is not turned back, the latest first.
-	BackfillsOf(ctx context.Context, pipeline, workflow string) ([]effect.Owner, error)
+	// BackfillsOf are the starts of one backfill that have published what is not turned back, as a request for it would, the latest
+	// first.
+	BackfillsOf(ctx context.Context, req turnback.Request) ([]effect.Owner, error)
 	// WasActive is the last tenure under which a version was active; its number is 0 where it never was.
 	WasActive(ctx context.Context, pipeline, version string) (release.Tenure, error)
 	// Crosses is who crosses a pipeline, and by which plan; empty: nobody.

@@ -104,6 +104,9 @@ type Began struct {
 	// Lines are the first of what would happen; Counts all of it, by action. Of a dry run only.
 	Lines  []string                `json:"lines,omitempty"`
 	Counts map[turnback.Action]int `json:"counts,omitempty"`
+	// Newer are partitions that would be left, and Discarded such as would go back, although others have published over a backfill.
+	Newer     int `json:"newer,omitempty"`
+	Discarded int `json:"discarded,omitempty"`
 	// Schedule is what became of the pipeline's schedule.
 	Schedule string `json:"schedule,omitempty"`
 }
@@ -130,7 +133,9 @@ func (a *TurningBack) unfill(ctx context.Context, in BeginInput) (Began, error) 
 	if err != nil {
 		return Began{}, a.Site.atOnce(err)
 	}
-	owners, err := w.BackfillsOf(ctx, target.Release.Pipeline, in.Request.Workflow)
+	req := in.Request
+	req.Pipeline = target.Release.Pipeline
+	owners, err := w.BackfillsOf(ctx, req)
 	if err != nil {
 		return Began{}, err
 	}
@@ -138,7 +143,6 @@ func (a *TurningBack) unfill(ctx context.Context, in BeginInput) (Began, error) 
 		return Began{}, fault.Newf(fault.Refused, "roll back", in.Request.Workflow, "see what it did: drawbridge history "+target.Release.Pipeline+" --env "+a.Site.Environment,
 			"nothing that it has published is left to turn back")
 	}
-	req := in.Request
 	req.Workflow, req.Owner, req.ByPerson = "", string(owners[0]), true
 	return a.begin(ctx, beginning{target: in.Target, req: req, dry: in.DryRun})
 }
@@ -223,6 +227,7 @@ func (a *TurningBack) preview(ctx context.Context, w Warehouse, out Began) (Bega
 	if out.Ends, err = a.ends(ctx, out.TurnBack.Stopped); err != nil {
 		return out, err
 	}
+	var tally turnback.Tally
 	has, _, err := a.outputs(ctx, out.Target, out.TurnBack)
 	if err != nil {
 		return out, err
@@ -234,6 +239,7 @@ func (a *TurningBack) preview(ctx context.Context, w Warehouse, out Began) (Bega
 		}
 		for _, d := range page.Decisions {
 			out.Counts[d.Action]++
+			tally = tally.Add(d, d.Changes())
 			for _, it := range d.Items {
 				if it.Action != turnback.Keep && len(out.Lines) < previewLines {
 					out.Lines = append(out.Lines, fmt.Sprintf("%s[%s] %s: %s", it.Output, d.Partition, it.Action, it.Reason))
@@ -241,6 +247,7 @@ func (a *TurningBack) preview(ctx context.Context, w Warehouse, out Began) (Bega
 			}
 		}
 		if page.Last == "" {
+			out.Newer, out.Discarded = tally.Newer, tally.Discarded
 			return out, nil
 		}
 		after = page.Last

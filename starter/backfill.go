@@ -218,27 +218,33 @@ func (a *app) backfillOf(ctx context.Context, arg string) (string, error) {
 
 func (a *app) backfillRollbackCommand() *cobra.Command {
 	var reason, verify string
-	var dryRun, detach bool
+	var force, dryRun, detach bool
 	cmd := &cobra.Command{
 		Use:   "rollback ID --reason TEXT",
 		Short: "Turn a backfill back",
 		Long: `Every partition that the backfill has published returns to what was live there before. One that somebody published since stays, and
-is listed. Whatever stops it, the same command goes on with exactly what is left. Where the backfill was started more than once, each
-start is turned back by itself, the latest first: run it again for the one before.`,
-		Example: "  drawbridge backfill rollback backfill/shop/prod/2026-01-01..2026-01-31 --reason 'the correction was wrong'",
+is listed; with --force it goes back too, and what was published since is discarded, also when it was left by an earlier rollback.
+Whatever stops it, the same command goes on with exactly what is left. Where the backfill was started more than once, each start is
+turned back by itself, the latest first: run it again for the one before.`,
+		Example: "  drawbridge backfill rollback backfill/shop/prod/2026-01-01..2026-01-31 --reason 'the correction was wrong'\n  drawbridge backfill rollback backfill/shop/prod/2026-01-01..2026-01-31 --reason 'the runs since are wrong too' --force --dry-run",
 		Args:    between(1, 1, "ID of a backfill"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			name, env, ok := workflows.Backfilled(args[0])
 			if !ok {
 				return fault.Newf(fault.Invalid, "roll back", args[0], "name one, such as backfill/shop/prod/2026-01-01..2026-01-31; drawbridge status lists them", "it is no backfill")
 			}
-			return a.turnBack(cmd.Context(), name, turnBack{env: env, reason: reason, verify: verify, data: "rebuild", dryRun: dryRun, detach: detach, workflow: args[0]})
+			b := turnBack{env: env, reason: reason, verify: verify, data: dataRebuild, dryRun: dryRun, detach: detach, workflow: args[0]}
+			if force {
+				b.data = dataSnapshot
+			}
+			return a.turnBack(cmd.Context(), name, b)
 		},
 	}
 	a.asFlag(cmd)
 	f := cmd.Flags()
 	f.StringVar(&reason, "reason", "", "why, for the history")
 	f.StringVar(&verify, "verify", "quick", "before anything is locked: quick, or full (recount rows and checksums)")
+	f.BoolVar(&force, "force", false, "what others have published since goes back too, and is discarded")
 	f.BoolVar(&dryRun, "dry-run", false, "say what would happen, and change nothing")
 	f.BoolVar(&detach, "detach", false, "return when it has started")
 	return cmd

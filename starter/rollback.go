@@ -36,6 +36,12 @@ type turnBack struct {
 // lastGood names the newest retired generation that can go live again.
 const lastGood = "last-good"
 
+// What becomes of partitions that were rebuilt since.
+const (
+	dataRebuild  = "rebuild"
+	dataSnapshot = "snapshot"
+)
+
 func (a *app) rollbackCommand() *cobra.Command {
 	var b turnBack
 	cmd := &cobra.Command{
@@ -57,7 +63,7 @@ to each partition, and changes nothing.`,
 	f.StringVar(&b.to, "to", "", "version (of a try: 1.4.0+0123abcd), or number of a tenure, to go back to (default: the one before), or nothing: what was published is taken away, all of it, or of --partition; of a partition: last-good (default) or a generation")
 	f.StringVar(&b.output, "output", "", "only this output of --partition")
 	f.StringVar(&b.partition, "partition", "", "only this partition, with all outputs that it has")
-	f.StringVar(&b.data, "data", "rebuild", "of partitions that were rebuilt since: rebuild, or snapshot (the retained data; what is lost is listed)")
+	f.StringVar(&b.data, "data", dataRebuild, "of partitions that were rebuilt since: rebuild, or snapshot (the retained data; what is lost is listed)")
 	f.StringVar(&b.verify, "verify", "quick", "before anything is locked: quick, or full (recount rows and checksums)")
 	f.BoolVar(&b.detachNew, "detach-new-outputs", false, "detach outputs that the release to go back to does not have; else they stay, and are listed")
 	f.BoolVar(&b.resume, "resume", false, "go on with the turn-back that is open")
@@ -105,8 +111,8 @@ func (b turnBack) request() (turnback.Request, activities.Verify, error) {
 		req.Generation = id
 	}
 	switch b.data {
-	case "rebuild":
-	case "snapshot":
+	case dataRebuild:
+	case dataSnapshot:
 		req.Snapshot = true
 	default:
 		return refuse("--data "+b.data, "write rebuild or snapshot", "there is no such choice")

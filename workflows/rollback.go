@@ -8,6 +8,7 @@ import (
 	"go.temporal.io/sdk/workflow"
 
 	"drawbridge/activities"
+	"drawbridge/internal/effect"
 	"drawbridge/internal/turnback"
 	"drawbridge/workflows/conduct"
 )
@@ -120,7 +121,8 @@ func (r *rollback) begin(ctx workflow.Context) error {
 			r.Tell(ctx, r.at("preview"), line)
 		}
 		r.Finish(ctx, StageDone, r.at(""), fmt.Sprintf("dry run: back by swap: %s; built again: %d; detached: %d; left: %d",
-			count(began.Counts[turnback.SwapBack], "partition"), began.Counts[turnback.Rebuild], began.Counts[turnback.Detach], began.Counts[turnback.Leave]))
+			count(began.Counts[turnback.SwapBack], "partition"), began.Counts[turnback.Rebuild], began.Counts[turnback.Detach], began.Counts[turnback.Leave])+
+			r.newer(began.Newer, began.Discarded))
 		return nil
 	}
 	tellSchedule(ctx, r.Conductor, r.at("begin"), began.Schedule)
@@ -138,7 +140,21 @@ func nameOf(b activities.Began) string {
 
 func (r *rollback) sentence() string {
 	tally := r.state.Tally
-	return fmt.Sprintf("%s is active in %s; went back: %s; kept as they were: %d; left: %d", nameOf(r.state.Began), r.in.Environment, count(tally.Moved, "partition"), tally.Kept, tally.Left)
+	return fmt.Sprintf("%s is active in %s; went back: %s; kept as they were: %d; left: %d", nameOf(r.state.Began), r.in.Environment, count(tally.Moved, "partition"), tally.Kept, tally.Left) +
+		r.newer(tally.Newer, tally.Discarded)
+}
+
+// newer says of how many partitions of a backfill others have published something since, and what becomes of it.
+func (r *rollback) newer(left, discarded int) string {
+	said := ""
+	if discarded > 0 {
+		said = fmt.Sprintf("; what others have published since is discarded in %s", count(discarded, "partition"))
+	}
+	if left > 0 {
+		said += fmt.Sprintf("; others have published %s since, which go back all the same with: drawbridge backfill rollback %s --reason TEXT --force",
+			count(left, "partition"), effect.Owner(r.state.Began.TurnBack.Request.Owner).Workflow())
+	}
+	return said
 }
 
 // say is the end of a turn-back in words.
@@ -148,7 +164,7 @@ func (r *rollback) say(ctx workflow.Context, ended activities.Ended, sentence st
 		stage = StageStuck
 	}
 	if len(ended.Lines) > 0 {
-		sentence += ": " + strings.Join(ended.Lines, "; ")
+		sentence += "; " + strings.Join(ended.Lines, "; ")
 	}
 	r.Finish(ctx, stage, r.at(""), sentence)
 }

@@ -10,6 +10,7 @@ import (
 	"drawbridge/internal/admission"
 	"drawbridge/internal/fault"
 	"drawbridge/internal/partition"
+	"drawbridge/internal/turnback"
 )
 
 // Backfill is a span of partitions that a workflow builds again.
@@ -46,14 +47,19 @@ func (l Ledger) Backfill(ctx context.Context, q Querier, owner string) (b Backfi
 	return b, err
 }
 
-// BackfillsOf lists the starts of one backfill that have published something which nobody has turned back, newest first.
-func (l Ledger) BackfillsOf(ctx context.Context, q Querier, pipeline, workflow string) ([]string, error) {
-	return l.ownersOf(ctx, q, pipeline, workflow, `
+// BackfillsOf lists the starts of one backfill that have published something which nobody has turned back, newest first. Who
+// wants newer data back too asks for those as well of which something was left.
+func (l Ledger) BackfillsOf(ctx context.Context, q Querier, req turnback.Request) ([]string, error) {
+	over := `true`
+	if req.Snapshot {
+		over = `(t.snapshot OR NOT EXISTS (SELECT FROM ledger.left_over l WHERE l.turn_back = t.tenure))`
+	}
+	return l.ownersOf(ctx, q, req.Pipeline, req.Workflow, `
 		SELECT b.owner
 		FROM ledger.backfill b
 		WHERE b.pipeline = $1 AND starts_with(b.owner, $2)
 		  AND EXISTS (SELECT FROM ledger.swap s WHERE s.owner = b.owner AND s.kind = 'publish')
-		  AND NOT EXISTS (SELECT FROM ledger.turn_back t WHERE t.target_owner = b.owner AND t.state = 'done')
+		  AND NOT EXISTS (SELECT FROM ledger.turn_back t WHERE t.target_owner = b.owner AND t.state = 'done' AND `+over+`)
 		ORDER BY b.since DESC`)
 }
 

@@ -73,13 +73,13 @@ func (l Ledger) EndTurnBack(ctx context.Context, q Querier, tenure int64, state 
 }
 
 // ReopenTurnBack opens a stuck turn-back again, and goes on with an open one, by another workflow from now on. A person's word,
-// once given, stays.
-func (l Ledger) ReopenTurnBack(ctx context.Context, q Querier, tenure int64, byPerson bool, driver effect.Owner) error {
+// once given, stays, and so does it that newer data is given up.
+func (l Ledger) ReopenTurnBack(ctx context.Context, q Querier, b turnback.TurnBack) error {
 	if _, err := q.Exec(ctx, l.sql(`
 		UPDATE ledger.turn_back
-		SET state = 'open', ended_at = NULL, by_person = by_person OR $2, driver = $3
-		WHERE tenure = $1 AND state IN ('open', 'stuck')`), tenure, byPerson, string(driver)); err != nil {
-		return fmt.Errorf("open turn-back %d again: %w", tenure, err)
+		SET state = 'open', ended_at = NULL, by_person = by_person OR $2, snapshot = snapshot OR $3, driver = $4
+		WHERE tenure = $1 AND state IN ('open', 'stuck')`), b.Tenure.Number, b.Request.ByPerson, b.Request.Snapshot, b.Driver); err != nil {
+		return fmt.Errorf("open turn-back %d again: %w", b.Tenure.Number, err)
 	}
 	return nil
 }

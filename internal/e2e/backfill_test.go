@@ -3,6 +3,7 @@ package e2e_test
 import (
 	"fmt"
 	"maps"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -112,8 +113,11 @@ func TestABackfillIsTurnedBackWhole(t *testing.T) {
 	require.Zero(t, said.code, tbTold(said))
 	l.sees("ta", 1, after)
 	said = l.w.try(back...)
-	require.Contains(t, []int{0, 5}, said.code, tbTold(said))
-	require.Contains(t, said.out, l.days[2], "what a run published since is named")
+	require.Zero(t, said.code, tbTold(said))
+	require.Contains(t, said.out, "ta["+l.days[2]+"]: generation", "what a run published since is named")
+	require.Contains(t, said.out, "published by "+workflows.RunID(l.name, "dev", partition.Key(l.days[2])))
+	force := []string{"backfill", "rollback", l.backfillID(), "--reason", "TEXT", "--force"}
+	require.Contains(t, said.out, "drawbridge "+strings.Join(force, " "))
 	for _, o := range []string{"ta", "tb"} {
 		l.sees(o, 1, map[string]string{l.days[2]: "7"})
 	}
@@ -121,6 +125,21 @@ func TestABackfillIsTurnedBackWhole(t *testing.T) {
 	said = l.w.try(back...)
 	require.Equal(t, 2, said.code, tbTold(said))
 	require.Contains(t, said.out, "nothing that it has published is left")
+
+	// What was left goes back too when a person says so, and nothing else does.
+	l.corrected(9, l.days[1])
+	l.w.cli(0, "run", l.name, "--env", "dev", "--partition", l.days[1])
+	said = l.w.try(append(force, "--dry-run")...)
+	require.Zero(t, said.code, tbTold(said))
+	require.Contains(t, said.out, "ta["+l.days[2]+"] swap: generation")
+	require.Contains(t, said.out, "what others have published since is discarded in 1 partition")
+	l.sees("ta", 1, map[string]string{l.days[1]: "9", l.days[2]: "7"})
+	said = l.w.try(force...)
+	require.Zero(t, said.code, tbTold(said))
+	require.Contains(t, said.out, "what others have published since is discarded in 1 partition")
+	for _, o := range []string{"ta", "tb"} {
+		l.sees(o, 1, map[string]string{l.days[1]: "9"})
+	}
 }
 
 func TestAPartitionThatFailsStopsNoOther(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 
+	"drawbridge/internal/effect"
 	"drawbridge/internal/generation"
 )
 
@@ -43,7 +44,7 @@ func (v view) decide() Item {
 	live := v.Generations[v.Live]
 	switch {
 	case v.Live != 0 && v.Target.refills() && !mine && origin.Kind == KindPublish:
-		return Item{Action: Leave, Case: 3, Reason: fmt.Sprintf("%s by another workflow since", says(v.Live))}
+		return v.published(e, origin)
 	case v.Live != 0 && !v.K.None() && live.Digest == v.K.Release.Digest && live.Config == v.K.Config && made > e.at &&
 		(v.Target.Owner == "" || origin.Kind != KindPublish || origin.Owner != v.Target.Owner):
 		return Item{Action: Keep, Case: 2, Reason: fmt.Sprintf("generation %d is of %s already", v.Live, v.K.Release.Version)}
@@ -55,6 +56,45 @@ func (v view) decide() Item {
 		return v.toGeneration(e)
 	}
 	return v.toNothing(e)
+}
+
+// published is what becomes of what another workflow has published over a backfill: it stays, unless a person wants what was there
+// before all the same. What was published after the backfill went back here is nobody's to discard.
+func (v view) published(e before, by Swap) Item {
+	since := fmt.Sprintf("%s, published by %s since", says(v.Live), effect.Owner(by.Owner).Workflow())
+	if v.returned(e) {
+		return Item{Action: Leave, Case: 3, Reason: since + " it went back"}
+	}
+	if !v.Snapshot {
+		it := Item{Action: Leave, Case: 3, Newer: v.Live, Reason: since}
+		if gone := v.gone(e.generation); e.generation != 0 && gone != "" {
+			it.Newer, it.Reason = 0, since+"; "+gone
+		}
+		return it
+	}
+	it := v.toNothing(e)
+	if e.generation != 0 {
+		it = v.toGeneration(e)
+	}
+	if it.Action == Leave {
+		it.Reason = since + "; " + it.Reason
+		return it
+	}
+	it.Newer, it.Reason = v.Live, it.Reason+"; "+since+", is discarded"
+	return it
+}
+
+// returned says that a turn-back has brought what was live before a backfill to life again.
+func (v view) returned(e before) bool {
+	for _, s := range slices.Backward(v.Swaps) {
+		if v.path.owned(s) {
+			return false
+		}
+		if s.Kind == KindTurnBack && s.To == e.generation {
+			return true
+		}
+	}
+	return false
 }
 
 // toGeneration goes back to a generation: by a swap (4), or by a rebuild where newer data would be lost or it is gone (5).

@@ -1,6 +1,10 @@
 package turnback
 
-import "drawbridge/internal/partition"
+import (
+	"slices"
+
+	"drawbridge/internal/partition"
+)
 
 // Action is what turning a partition of an output back takes.
 type Action string
@@ -40,7 +44,10 @@ type Item struct {
 	From int64 `json:"from"`         // what is live; the swap's compare-and-swap
 	To   int64 `json:"to,omitempty"` // what goes live again; 0 for a rebuild (not built yet) and a detach
 	// Open marks what is left although it is not as the target has it: a person has to act, and the turn-back is stuck.
-	Open   bool   `json:"open,omitempty"`
+	Open bool `json:"open,omitempty"`
+	// Newer is what another workflow has published over a backfill, and could be taken back with it: why it is left, or what going back
+	// discards.
+	Newer  int64  `json:"newer,omitempty"`
 	Reason string `json:"reason"`
 }
 
@@ -64,6 +71,11 @@ func (d Decision) Open() bool {
 		}
 	}
 	return false
+}
+
+// newer says that an output has what another workflow has published over a backfill.
+func (d Decision) newer() bool {
+	return slices.ContainsFunc(d.Items, func(it Item) bool { return it.Newer != 0 })
 }
 
 func (d *Decision) add(it Item) {

@@ -521,13 +521,15 @@ func TestAReleaseThatCameWithANewOutput(t *testing.T) {
 // and what somebody published since stays, and is said.
 func TestABackfillGoesBackToWhatWasThere(t *testing.T) {
 	t.Parallel()
-	const fill = "backfill/shop/prod/2026-01-01..2026-01-31/run"
+	const fill, run = "backfill/shop/prod/2026-01-01..2026-01-31/run", "run/shop/prod/2026-01-02/run"
 	for name, c := range map[string]struct {
 		history func(h *history) (was int64)
 		change  func(h *history, was int64)
 		turned  string // a workflow that was turned back before
+		force   bool
 		want    func(was int64) want
 		open    bool
+		newer   bool // it is said whose publish it is about
 	}{
 		"it goes back": {
 			history: func(h *history) int64 { return h.publishes(day, 1, "w1", "ta") },
@@ -551,8 +553,61 @@ func TestABackfillGoesBackToWhatWasThere(t *testing.T) {
 		},
 		"a run published since": {
 			history: func(h *history) int64 { return h.publishes(day, 1, "w1", "ta") },
-			change:  func(h *history, _ int64) { h.publishes(day, 1, "run/shop/prod/2026-01-02/run", "ta") },
-			want:    func(int64) want { return want{turnback.Leave, 3, none} },
+			change:  func(h *history, _ int64) { h.publishes(day, 1, run, "ta") },
+			want:    func(int64) want { return want{turnback.Leave, 3, none} }, newer: true,
+		},
+		"a run published since, and a person wants it back": {
+			history: func(h *history) int64 { return h.publishes(day, 1, "w1", "ta") },
+			change:  func(h *history, _ int64) { h.publishes(day, 1, run, "ta") },
+			force:   true,
+			want:    func(was int64) want { return want{turnback.SwapBack, 4, was} }, newer: true,
+		},
+		"a later release published since, and a person wants it back": {
+			history: func(h *history) int64 { return h.publishes(day, 1, "w1", "ta") },
+			change: func(h *history, _ int64) {
+				h.deploys(2, "w2", "1.1.0")
+				h.publishes(day, 2, "w2", "ta")
+			},
+			force: true,
+			want:  func(was int64) want { return want{turnback.SwapBack, 4, was} }, newer: true,
+		},
+		"a run published where nothing was, and a person wants it back": {
+			history: func(*history) int64 { return none },
+			change:  func(h *history, _ int64) { h.publishes(day, 1, run, "ta") },
+			force:   true,
+			want:    func(int64) want { return want{turnback.Detach, 6, none} }, newer: true,
+		},
+		"a run published since, and what was live is dropped": {
+			history: func(h *history) int64 { return h.publishes(day, 1, "w1", "ta") },
+			change: func(h *history, was int64) {
+				h.publishes(day, 1, run, "ta")
+				h.change(was, func(g *turnback.Generation) { g.State = generation.Dropped })
+			},
+			want: func(int64) want { return want{turnback.Leave, 3, none} },
+		},
+		"what is dropped goes back for nobody": {
+			history: func(h *history) int64 { return h.publishes(day, 1, "w1", "ta") },
+			change: func(h *history, was int64) {
+				h.publishes(day, 1, run, "ta")
+				h.change(was, func(g *turnback.Generation) { g.State = generation.Dropped })
+			},
+			force: true,
+			want:  func(int64) want { return want{turnback.Leave, 5, none} }, open: true,
+		},
+		"what was published after it went back is nobody's to discard": {
+			history: func(h *history) int64 { return h.publishes(day, 1, "w1", "ta") },
+			change: func(h *history, was int64) {
+				h.swap(day, "ta", 1, "u", turnback.KindTurnBack, was)
+				h.publishes(day, 1, run, "ta")
+			},
+			force: true,
+			want:  func(int64) want { return want{turnback.Leave, 3, none} },
+		},
+		"what a person has detached since stays so": {
+			history: func(h *history) int64 { return h.publishes(day, 1, "w1", "ta") },
+			change:  func(h *history, _ int64) { h.swap(day, "ta", 1, "u", turnback.KindDetach, none) },
+			force:   true,
+			want:    func(int64) want { return want{turnback.Leave, 0, none} },
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -565,12 +620,18 @@ func TestABackfillGoesBackToWhatWasThere(t *testing.T) {
 				c.change(h, was)
 			}
 			f := h.without(fill, 1, "ta")
-			f.ByPerson = true
+			f.ByPerson, f.Snapshot = true, c.force
 			if c.turned != "" {
 				f.TurnedBack = map[string]bool{c.turned: true}
 			}
 			wants(t, h, f, day, map[string]want{"ta": c.want(was)})
-			require.Equal(t, c.open, h.decide(f, day).Open())
+			d := h.decide(f, day)
+			require.Equal(t, c.open, d.Open())
+			require.Equal(t, c.newer, d.Items[0].Newer != 0)
+			if c.newer {
+				require.Equal(t, d.Items[0].From, d.Items[0].Newer)
+				require.Contains(t, d.Items[0].Reason, "since")
+			}
 		})
 	}
 }

@@ -72,7 +72,8 @@ type Facts struct {
 	Generations map[int64]Generation
 	// TurnedBack are the workflows that were turned back, the target's own included.
 	TurnedBack map[string]bool
-	// Snapshot goes back to the retained data also where newer was published since, and detaches what did not exist.
+	// Snapshot goes back to the retained data also where newer was published since, and detaches what did not exist. Of a backfill
+	// newer is what others have published over it.
 	Snapshot bool
 	// DetachNewOutputs detaches outputs that K's release does not have.
 	DetachNewOutputs bool

@@ -26,7 +26,8 @@ type Request struct {
 	Output     string        `json:"output,omitempty"`
 	Partition  partition.Key `json:"partition,omitempty"`
 	Generation int64         `json:"generation,omitempty"`
-	// Snapshot goes back to the retained data also where newer data was published since, or detaches what had none before.
+	// Snapshot goes back to the retained data also where newer data was published since, or detaches what had none before. Of a
+	// backfill that is also what others have published over it.
 	Snapshot bool `json:"snapshot,omitempty"`
 	// Detach detaches outputs that the target's release does not have; else they stay, and are listed.
 	Detach bool `json:"detach,omitempty"`

@@ -14,6 +14,9 @@ type Tally struct {
 	Left    int  `json:"left,omitempty"`  // partitions with an output that the rules leave
 	Moved   int  `json:"moved,omitempty"` // partitions that went back
 	Open    int  `json:"open,omitempty"`  // partitions that should have gone back, and did not wholly
+	// Newer are those of the left, and Discarded those of the moved, that somebody has published over a backfill.
+	Newer     int `json:"newer,omitempty"`
+	Discarded int `json:"discarded,omitempty"`
 }
 
 // Add counts a partition that was tried or given up. moved says that the decision's effect committed; of a decision that
@@ -31,6 +34,13 @@ func (t Tally) Add(d Decision, moved bool) Tally {
 	case d.left():
 		t.Left++
 	}
+	switch {
+	case !d.newer():
+	case d.Changes() && moved:
+		t.Discarded++
+	case !d.Changes():
+		t.Newer++
+	}
 	return t
 }
 
@@ -39,6 +49,7 @@ func (t Tally) Plus(o Tally) Tally {
 	return Tally{
 		Flipped: t.Flipped || o.Flipped, Stopped: t.Stopped || o.Stopped,
 		Kept: t.Kept + o.Kept, Left: t.Left + o.Left, Moved: t.Moved + o.Moved, Open: t.Open + o.Open,
+		Newer: t.Newer + o.Newer, Discarded: t.Discarded + o.Discarded,
 	}
 }
 

@@ -15,6 +15,7 @@ import (
 	"drawbridge/internal/gate"
 	"drawbridge/internal/postgres"
 	"drawbridge/internal/release"
+	"drawbridge/internal/turnback"
 )
 
 // BeginBackfill enters a backfill under the active tenure: while it is open no other one builds partitions of its span. An
@@ -92,14 +93,15 @@ func (w *Warehouse) OpenBackfills(ctx context.Context, pipeline string) ([]backf
 	return open, postgres.Classify("read the backfills of", pipeline, err)
 }
 
-// BackfillsOf are the starts of one backfill that have published something which nobody has turned back, the latest first.
-func (w *Warehouse) BackfillsOf(ctx context.Context, pipeline, workflow string) ([]effect.Owner, error) {
-	list, err := w.ledger.BackfillsOf(ctx, w.pool, pipeline, workflow)
+// BackfillsOf are the starts of one backfill that have published something which nobody has turned back, as a
+// request for it would, the latest first.
+func (w *Warehouse) BackfillsOf(ctx context.Context, req turnback.Request) ([]effect.Owner, error) {
+	list, err := w.ledger.BackfillsOf(ctx, w.pool, req)
 	owners := make([]effect.Owner, len(list))
 	for i, o := range list {
 		owners[i] = effect.Owner(o)
 	}
-	return owners, postgres.Classify("read the backfills of", pipeline, err)
+	return owners, postgres.Classify("read the backfills of", req.Pipeline, err)
 }
 
 // WasActive is the last tenure under which a version was active; its number is 0 where it never was.

@@ -102,11 +102,11 @@ func (w *Warehouse) stuckTurnBack(ctx context.Context, tx pgx.Tx, req turnback.R
 
 // reopen goes on with a turn-back: what it left is said anew.
 func (w *Warehouse) reopen(ctx context.Context, tx pgx.Tx, b *turnback.TurnBack, req turnback.Request, actor effect.Owner) error {
-	if err := w.ledger.ReopenTurnBack(ctx, tx, b.Tenure.Number, req.ByPerson, actor); err != nil {
+	b.State, b.Driver = turnback.Open, string(actor)
+	b.Request.ByPerson, b.Request.Snapshot = b.Request.ByPerson || req.ByPerson, b.Request.Snapshot || req.Snapshot
+	if err := w.ledger.ReopenTurnBack(ctx, tx, *b); err != nil {
 		return err
 	}
-	b.Driver = string(actor)
-	b.State, b.Request.ByPerson = turnback.Open, b.Request.ByPerson || req.ByPerson
 	return w.ledger.ForgetLeft(ctx, tx, b.Tenure.Number)
 }
 
@@ -175,6 +175,7 @@ func (w *Warehouse) PreviewTurnBack(ctx context.Context, req turnback.Request) (
 		}
 		if ok {
 			if resumes(b, req) == nil {
+				b.Request.Snapshot = b.Request.Snapshot || req.Snapshot
 				return nil
 			}
 			others, stopped, err := w.stoppedBy(ctx, tx, b, req)
