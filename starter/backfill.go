@@ -166,7 +166,7 @@ func (a *app) backfillStatusCommand() *cobra.Command {
 		Use:   "status [PIPELINE|ID]",
 		Short: "Show how far a backfill is",
 		Long: `Shows how far a backfill is: the last one, the last of a pipeline, or the one that is named; what is open comes first. A strip shows its
-partitions in the order in which they are built: done, begun, failed (✘) or waiting (·).
+partitions in the order in which they are built: done, begun, failed (✘), left out (–) or waiting (·).
 
 Exit codes: those of drawbridge status.`,
 		Example: "  drawbridge backfill status --watch\n  drawbridge backfill status shop --json\n  drawbridge backfill status backfill/shop/prod/2026-01-01..2026-01-31 --watch",

@@ -65,6 +65,8 @@ type BackfillState struct {
 	Speed     float64   `json:"speed"`            // partitions a second, an exponential average
 	RowSpeed  float64   `json:"row_speed"`        // rows a second, the same
 	Stalled   time.Time `json:"stalled,omitzero"` // since when it has published nothing, where that is too long
+	// Left are the cells of its strip in which something was left out.
+	Left []int `json:"left,omitempty"`
 	// Begun are the slices that are being done, or were handed back: where each goes on, and what of it has failed.
 	Begun map[int]activities.Filled `json:"begun,omitempty"`
 	Last  time.Time                 `json:"last"` // when the last of them were published
@@ -166,7 +168,7 @@ func (b *filling) enter(ctx workflow.Context) error {
 	if b.state.Round > 0 {
 		b.state.Tries += b.state.Line.Retries + 1
 	}
-	b.state.Line, b.state.Whole, b.state.Built, b.state.Parts, b.state.Begun = conduct.LineState{}, false, 0, 0, nil
+	b.state.Line, b.state.Whole, b.state.Built, b.state.Parts, b.state.Begun, b.state.Left = conduct.LineState{}, false, 0, 0, nil, nil
 	begun, err := BeginBackfill.Do(ctx, b.Conductor, b.at("begin"), "begin backfill", activities.BeginFillInput{
 		Target: b.target(ctx), Ask: b.in.Ask, Round: b.state.Round, By: b.in.By, Reason: b.in.Reason,
 	})
@@ -253,8 +255,8 @@ func (b *filling) line() conduct.Line[activities.Filled] {
 	s := b.state
 	return conduct.Line[activities.Filled]{
 		At: b.at("backfill"), Total: b.slices(), Lanes: s.Plan.Lanes, Narrow: s.Load.narrow, MaxFailures: s.MaxFailures,
-		Name: slice,
-		Do:   b.slice,
+		Name: slice, LeftOut: b.leave,
+		Do: b.slice,
 		Deliver: func(ctx workflow.Context, item int, done activities.Filled) error {
 			delete(s.Begun, item)
 			switch {
@@ -343,6 +345,9 @@ func (b *filling) begun(item int, all, done activities.Filled) {
 	all.Next = done.Next
 	b.state.Begun[item] = all
 }
+
+// leave notes that an item is left out: only single partitions fail.
+func (b *filling) leave(item int) { b.state.Left = b.state.Plan.Leave(b.state.Left, backfill.Place(item)) }
 
 // short bounds what is carried of failures.
 func short(failed []activities.Unfilled) []activities.Unfilled {
@@ -450,7 +455,7 @@ func (b *filling) failed(ctx workflow.Context) (left bool, err error) {
 		question.Verdict.Evidence = append(question.Verdict.Evidence, gate.Evidence{Name: f.Name, Note: f.Why, Outcome: gate.Fail})
 	}
 	question.Verdict.Evidence = worstFirst(question.Verdict.Evidence)
-	g, err := b.AskFailed(ctx, b.at("backfill"), question, &s.Line)
+	g, err := b.AskFailed(ctx, b.at("backfill"), question, &s.Line, b.leave)
 	if err != nil {
 		return false, err
 	}

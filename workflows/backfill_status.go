@@ -65,7 +65,7 @@ func (b *filling) shown() *BackfillStatus {
 // progress is how far each of its slices is.
 func (b *filling) progress() backfill.Progress {
 	s := b.state
-	p := backfill.Progress{Next: s.Line.Next}
+	p := backfill.Progress{Next: s.Line.Next, Left: s.Left}
 	single := func(item int) {
 		if item < 0 {
 			p.Failed = append(p.Failed, backfill.Place(item))

@@ -257,6 +257,9 @@ func TestABackfillHoldsWhenTooManyPartitionsFail(t *testing.T) {
 	require.Equal(t, workflows.StageStuck, s.Stage)
 	require.Contains(t, s.Sentence, string(key(1101)))
 	require.Equal(t, 2, s.Backfill.Skipped)
+	for _, left := range []int{10, 1900} {
+		require.Equal(t, byte(backfill.HeatLeft), s.Backfill.Heat[left*backfill.HeatCells/2000], "what was left out is not shown as done: %s", s.Backfill.Heat)
+	}
 	require.Len(t, e.filler.times, 1_995)
 	for k, n := range e.filler.times {
 		require.Equal(t, 1, n, k)

@@ -1,6 +1,9 @@
 package backfill
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // HeatCells is how many cells a strip has at most.
 const HeatCells = 60
@@ -10,6 +13,7 @@ const (
 	HeatWaits  = '.' // nothing of it is done
 	HeatDone   = '#' // all of it is
 	HeatFailed = 'x' // something of it has failed, or is tried again
+	HeatLeft   = '-' // something of it was left out by a person's word
 )
 
 // Progress is how far the items of a plan are, as far as a workflow carries it.
@@ -20,10 +24,26 @@ type Progress struct {
 	Open []Begun
 	// Failed are the items that have failed, or are tried again.
 	Failed []int
+	// Left are the cells in which something was left out, as Leave adds them.
+	Left []int
 }
 
 // Begun is a slice of which so many items are over.
 type Begun struct{ Slice, Done int }
+
+// cells is how many cells the strip has, and cell the one of an item.
+func (s Summary) cells() int { return min(s.Partitions, HeatCells) }
+
+func (s Summary) cell(item int) int { return item * s.cells() / s.Partitions }
+
+// Leave adds the cell of an item that is left out to those in which something was. Cells are all that is kept of that, so that it is
+// bounded, however much is left out.
+func (s Summary) Leave(cells []int, item int) []int {
+	if item < 0 || item >= s.Partitions || slices.Contains(cells, s.cell(item)) {
+		return cells
+	}
+	return append(cells, s.cell(item))
+}
 
 // Heat draws how far the partitions of a plan are, in its order, in HeatCells cells at most: a digit says how many tenths of a cell are
 // done.
@@ -31,9 +51,8 @@ func (s Summary) Heat(p Progress) string {
 	if s.Partitions == 0 || s.Slice == 0 {
 		return ""
 	}
-	cells := min(s.Partitions, HeatCells)
+	cells, cell := s.cells(), s.cell
 	done := make([]int, cells)
-	cell := func(item int) int { return item * cells / s.Partitions }
 	first := func(cell int) int { return (cell*s.Partitions + cells - 1) / cells }
 	add := func(from, to, sign int) {
 		for c := cell(min(from, s.Partitions-1)); c < cells && first(c) < to; c++ {
@@ -73,6 +92,8 @@ func (s Summary) Heat(p Progress) string {
 		switch {
 		case failed[c]:
 			strip.WriteRune(HeatFailed)
+		case slices.Contains(p.Left, c):
+			strip.WriteRune(HeatLeft)
 		case n >= size:
 			strip.WriteRune(HeatDone)
 		case n <= 0:
@@ -94,6 +115,8 @@ func Shades(heat string) string {
 			return '█'
 		case r == HeatFailed:
 			return '✘'
+		case r == HeatLeft:
+			return '–'
 		case r < '4':
 			return '░'
 		case r < '7':

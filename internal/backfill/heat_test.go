@@ -23,6 +23,8 @@ func TestAStripShowsHowFarEachPartOfAPlanIs(t *testing.T) {
 		"lanes are ahead of the first":    {backfill.Summary{Partitions: 6, Slice: 2, Slices: 3}, backfill.Progress{Open: []backfill.Begun{{0, 1}, {1, 2}}}, "#.##.."},
 		"what was handed back is not":     {backfill.Summary{Partitions: 6, Slice: 2, Slices: 3}, backfill.Progress{Next: 2, Open: []backfill.Begun{{0, 1}}}, "#.##.."},
 		"what failed":                     {backfill.Summary{Partitions: 6, Slice: 2, Slices: 3}, backfill.Progress{Next: 3, Failed: []int{3}}, "###x##"},
+		"what was left out":               {backfill.Summary{Partitions: 6, Slice: 2, Slices: 3}, backfill.Progress{Next: 3, Failed: []int{3}, Left: []int{1, 3, 4}}, "#-#x-#"},
+		"of a cell only something":        {backfill.Summary{Partitions: 600, Slice: 600, Slices: 1}, backfill.Progress{Next: 1, Left: []int{2}}, "##-" + strings.Repeat("#", 57)},
 		"the last slice is short":         {backfill.Summary{Partitions: 5, Slice: 2, Slices: 3}, backfill.Progress{Next: 3}, "#####"},
 		"what is one partition is last":   {backfill.Summary{Partitions: 5, Slice: 3, Slices: 3, Whole: true}, backfill.Progress{Next: 2}, "####."},
 		"and is done":                     {backfill.Summary{Partitions: 5, Slice: 3, Slices: 3, Whole: true}, backfill.Progress{Next: 3}, "#####"},
@@ -35,7 +37,21 @@ func TestAStripShowsHowFarEachPartOfAPlanIs(t *testing.T) {
 			require.Equal(t, c.want, c.plan.Heat(c.at))
 		})
 	}
-	require.Equal(t, "·░▒▓█✘", backfill.Shades(".257#x"))
+	require.Equal(t, "·░▒▓█✘–", backfill.Shades(".257#x-"))
+}
+
+// However much is left out, what is kept of that is no longer than the strip.
+func TestWhatIsLeftOutIsKeptByCells(t *testing.T) {
+	t.Parallel()
+	s := backfill.Summary{Partitions: 6000, Slice: 100, Slices: 60}
+	var left []int
+	for item := range s.Partitions {
+		left = s.Leave(left, item)
+	}
+	require.Len(t, left, backfill.HeatCells)
+	require.Equal(t, strings.Repeat("-", backfill.HeatCells), s.Heat(backfill.Progress{Next: 60, Left: left}))
+	require.Equal(t, []int{2}, s.Leave(nil, 299), "the cell of its place")
+	require.Empty(t, s.Leave(nil, 6000), "there is no such item")
 }
 
 // However large a plan is, its strip is bounded, and says that all is done when all is, and only then.

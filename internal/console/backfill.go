@@ -45,6 +45,8 @@ func (s Screen) heat(strip string) ink {
 		switch strip[from] {
 		case backfill.HeatFailed:
 			text += s.red(shades)
+		case backfill.HeatLeft:
+			text += s.yellow(shades)
 		case backfill.HeatWaits:
 			text += s.dim(shades)
 		default:

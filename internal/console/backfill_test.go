@@ -21,8 +21,8 @@ func backfilling() workflows.Status {
 			Sentence: "building 32 partitions with 1.1.0", Window: "mon-fri 22:00-06:00 Europe/Berlin",
 		},
 		Backfill: &workflows.BackfillStatus{
-			From: "2026-01-01", To: "2026-01-31", Partitions: 32, Published: 14, Failed: 1, Rows: 28_000, Lanes: 2, Speed: 1.6, RowSpeed: 3200, Left: "11s",
-			Heat: "##########x####35...............", Throttled: "waiting locks is 9, the limit is 5",
+			From: "2026-01-01", To: "2026-01-31", Partitions: 32, Published: 14, Failed: 1, Skipped: 1, Rows: 28_000, Lanes: 2, Speed: 1.6, RowSpeed: 3200, Left: "11s",
+			Heat: "###-######x####35...............", Throttled: "waiting locks is 9, the limit is 5",
 			Stalled:  new(noon().Add(-12 * time.Minute)),
 			Failures: []conduct.Failed{{Item: -11, Name: "2026-01-11", Why: "line 2 of its file"}},
 		},
@@ -36,6 +36,7 @@ func TestABackfillShowsHowFarItIsHowFastAndWhatHoldsItUp(t *testing.T) {
 	coloured := paper()
 	coloured.Colour = true
 	require.Contains(t, string(coloured.heat("#x")), "\x1b[31m✘", "what failed stands out")
+	require.Contains(t, string(coloured.heat("#-")), "\x1b[33m–", "and so does what was left out")
 }
 
 // While it is followed, its last lines are written over, however many they are.
@@ -45,7 +46,7 @@ func TestAFollowedBackfillWritesItsLinesOver(t *testing.T) {
 	s := backfilling()
 	first := story.Status(s, nil)
 	require.Equal(t, 4, strings.Count(first, "\n"), "five lines: %q", first)
-	require.Contains(t, first, "██████████✘████░▒···············")
+	require.Contains(t, first, "███–██████✘████░▒···············")
 	s.Backfill.Throttled, s.Backfill.Stalled = "", nil
 	up := strings.Repeat(clearLine+lineUp, 4) + clearLine
 	second := story.Status(s, nil)

@@ -27,6 +27,8 @@ type Line[R any] struct {
 	// Parts are what has failed of an item that was delivered: each is tried again or left out by itself, as an item that no other
 	// one has. Such items are negative. nil: an item fails as a whole.
 	Parts func(result R) []Failed
+	// LeftOut is told every item that is left out; it may be nil.
+	LeftOut func(item int)
 	// MaxFailures is how many items may fail while the others go on. One more stops the line. 0: the first one does, and is
 	// the line's error.
 	MaxFailures int
@@ -323,6 +325,9 @@ func (r *lined[R]) skip(names []string) {
 		if item >= r.Next {
 			r.skipped[item] = true
 		}
+		if r.LeftOut != nil {
+			r.LeftOut(item)
+		}
 	})
 }
 
@@ -330,7 +335,8 @@ func (r *lined[R]) skip(names []string) {
 // what is to become of that.
 type rested struct {
 	*LineState
-	q *question
+	q       *question
+	skipped func(item int)
 }
 
 func (rested) lanes() int { return 0 }
@@ -343,18 +349,19 @@ func (r rested) retry() {
 }
 
 func (r rested) skip(names []string) {
-	if r.Skip(names, nil); len(r.Failed) == 0 {
+	if r.Skip(names, r.skipped); len(r.Failed) == 0 {
 		r.q.Decided, r.q.Why = gate.Withdrawn, "what failed is left out"
 	}
 }
 
-// AskFailed asks what is to become of what failed. retry-failed and skip withdraw the question, as they answer it.
-func (c *Conductor) AskFailed(ctx workflow.Context, at Scope, g gate.Gate, s *LineState) (gate.Gate, error) {
+// AskFailed asks what is to become of what failed. retry-failed and skip withdraw the question, as they answer it; skipped is told every
+// item that is left out, and may be nil.
+func (c *Conductor) AskFailed(ctx workflow.Context, at Scope, g gate.Gate, s *LineState, skipped func(item int)) (gate.Gate, error) {
 	q, err := c.put(ctx, at, g)
 	if err != nil {
 		return gate.Gate{}, err
 	}
-	c.line = rested{LineState: s, q: q}
+	c.line = rested{LineState: s, q: q, skipped: skipped}
 	defer func() { c.line = nil }()
 	return c.answer(ctx, q)
 }
