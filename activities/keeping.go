@@ -115,8 +115,8 @@ type HousekeepInput struct {
 	Owner effect.Owner `json:"owner,omitempty"`
 }
 
-// Housekeep drops what nobody can go back to any more, within the policy's horizon, and brings the schedules up to what is active. It
-// may be repeated.
+// Housekeep drops what nobody can go back to any more, within the policy's horizon, brings the schedules up to what is active, and has
+// people told of times that they have missed. It may be repeated.
 func (a *Keeping) Housekeep(ctx context.Context, in HousekeepInput) error {
 	if err := a.Site.serves(in.Environment); err != nil {
 		return err
@@ -141,13 +141,17 @@ func (a *Keeping) Housekeep(ctx context.Context, in HousekeepInput) error {
 }
 
 // keepSchedule brings the schedule of a pipeline up to what is active in the ledger that counts for it: it may have moved from another.
+// What it has missed is told out of that ledger.
 func (a *Keeping) keepSchedule(ctx context.Context, t Target) error {
 	if a.Site.Schedules == nil {
 		return nil
 	}
-	_, _, w, err := a.Site.locate(ctx, t)
+	_, p, w, err := a.Site.locate(ctx, t)
 	if err == nil {
 		_, err = a.Site.reschedule(ctx, w, t.Release.Pipeline)
+	}
+	if err == nil {
+		err = a.Site.tellMissed(ctx, w, p, t.Release.Pipeline, t.Owner, time.Now())
 	}
 	if fault.ClassOf(err) != "" { // what is wrong with a release keeps nobody's house from being kept
 		return nil

@@ -7,7 +7,9 @@ import (
 	"strings"
 	"time"
 
+	"drawbridge/internal/effect"
 	"drawbridge/internal/fault"
+	"drawbridge/internal/notice"
 	"drawbridge/internal/partition"
 	"drawbridge/internal/pipeline"
 	"drawbridge/internal/release"
@@ -16,8 +18,8 @@ import (
 
 // Schedules are an environment's schedules, as Temporal has them.
 type Schedules interface {
-	// Applied reads a pipeline's; nil: it has none.
-	Applied(ctx context.Context, pipeline string) (*schedule.Applied, error)
+	// Find reads a pipeline's, with what it does; nil: it has none.
+	Find(ctx context.Context, pipeline string) (*schedule.Standing, error)
 	// Put makes a pipeline's schedule what is wanted, unless somebody has changed it since it was read: then it stays as that one
 	// made it, and the next look shows it.
 	Put(ctx context.Context, want schedule.Applied) error
@@ -44,9 +46,13 @@ func (s *Site) settleSchedule(ctx context.Context, w Warehouse, pipelineName str
 		if err != nil {
 			return "", err
 		}
-		have, err := s.Schedules.Applied(ctx, pipelineName)
+		found, err := s.Schedules.Find(ctx, pipelineName)
 		if err != nil {
 			return "", err
+		}
+		var have *schedule.Applied
+		if found != nil {
+			have = &found.Applied
 		}
 		step := schedule.Settle(active, turnBack, have, now)
 		if step.None() {
@@ -109,6 +115,33 @@ func (s *Site) reschedule(ctx context.Context, w Warehouse, pipelineName string)
 		return said, err
 	}
 	return "the schedule could not be changed: " + fault.Bound(err.Error()), nil
+}
+
+// tellMissed has people told of the times of a pipeline's schedule for which nothing was ever started: no workflow is there that could
+// say so. Each is told once.
+func (s *Site) tellMissed(ctx context.Context, w Warehouse, p *pipeline.Pipeline, pipelineName string, owner effect.Owner, now time.Time) error {
+	found, err := s.Schedules.Find(ctx, pipelineName)
+	if err != nil || found == nil {
+		return err
+	}
+	told, err := w.ToldMissed(ctx, pipelineName, found.Created)
+	if err != nil || found.Missed <= told {
+		return err
+	}
+	id := schedule.ID(pipelineName, s.Environment)
+	n := fmt.Sprintf("%d of its times have", found.Missed-told)
+	if found.Missed-told == 1 {
+		n = "one of its times has"
+	}
+	if err := s.owe(ctx, w, p, owner, notice.Event{
+		ID: fmt.Sprintf("%s/%d/%d", pipelineName, found.Created.Unix(), found.Missed), Kind: notice.ScheduleMissed, At: now, By: id,
+		What:     fmt.Sprintf("%s has started nothing: %s passed", id, n),
+		Why:      "Temporal was away for longer than " + schedule.Short(found.Schedule.Catchup) + " (catchup)",
+		Commands: []string{fmt.Sprintf("drawbridge gaps %s --env %s", pipelineName, s.Environment), "drawbridge schedule list"},
+	}); err != nil {
+		return err
+	}
+	return w.TellMissed(ctx, pipelineName, found.Created, found.Missed)
 }
 
 // Scheduling are the activities of a scheduled run. They read only.

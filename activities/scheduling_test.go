@@ -11,8 +11,10 @@ import (
 
 	"drawbridge/activities"
 	"drawbridge/internal/admission"
+	"drawbridge/internal/effect"
 	"drawbridge/internal/fault"
 	"drawbridge/internal/generation"
+	"drawbridge/internal/notice"
 	"drawbridge/internal/pipeline"
 	"drawbridge/internal/pipeline/scaffold"
 	"drawbridge/internal/release"
@@ -23,17 +25,18 @@ import (
 type clockwork struct {
 	have    *schedule.Applied
 	changes int
+	missed  int
 	madeUp  []time.Time
 	broken  error
 	// before is called as something is about to be put, as somebody else would be.
 	before func()
 }
 
-func (c *clockwork) Applied(context.Context, string) (*schedule.Applied, error) {
+func (c *clockwork) Find(context.Context, string) (*schedule.Standing, error) {
 	if c.have == nil || c.broken != nil {
 		return nil, c.broken
 	}
-	read := *c.have
+	read := schedule.Standing{Applied: *c.have, Created: opened(), Missed: c.missed}
 	read.Token = string(rune('a' + c.changes))
 	return &read, nil
 }
@@ -160,4 +163,66 @@ func TestASchedulesTroubleKeepsNobody(t *testing.T) {
 	_, err = h.publish(t)
 	require.Nil(t, err)
 	require.NotNil(t, h.have)
+}
+
+// forgetful is a ledger that keeps what people are owed, and of how many missed times they were told.
+type forgetful struct {
+	desk
+	owed []notice.Owed
+	told map[time.Time]int
+}
+
+func (f *forgetful) Housekeep(context.Context, time.Duration) error { return nil }
+
+func (f *forgetful) Owe(_ context.Context, _ string, _ effect.Owner, _ []string, owed []notice.Owed) error {
+	f.owed = append(f.owed, owed...)
+	return nil
+}
+
+func (f *forgetful) ToldMissed(_ context.Context, _ string, since time.Time) (int, error) {
+	return f.told[since], nil
+}
+
+func (f *forgetful) TellMissed(_ context.Context, _ string, since time.Time, times int) error {
+	f.told[since] = times
+	return nil
+}
+
+// Temporal was away for longer than it may make up: no run is there that could say so, and each time is told once.
+func TestATimeForWhichNothingWasStartedIsToldByHousekeeping(t *testing.T) {
+	t.Parallel()
+	h := newHall(t)
+	ledger := &forgetful{desk: *h.d, told: map[time.Time]int{}}
+	h.d = &ledger.desk
+	h.site.Warehouse = func(context.Context, pipeline.Config) (activities.Warehouse, error) { return ledger, nil }
+	store := h.site.Store.(*shelf)
+	store.releases[target("prod").Release.Digest] = store.releases["sha256:hourly"] // where its pipeline lives, any release says
+	h.site.Policy.Notify.Receivers = map[string]pipeline.Receiver{"team": {}}
+	h.becomes("hourly")
+	keep := func() []notice.Owed {
+		ledger.owed = nil
+		_, err := call(t, func(ctx context.Context, in activities.HousekeepInput) (struct{}, error) {
+			return struct{}{}, (&activities.Keeping{Site: h.site}).Housekeep(ctx, in)
+		}, activities.HousekeepInput{Environment: "prod", Owner: owner})
+		require.Nil(t, err)
+		return ledger.owed
+	}
+	require.Empty(t, keep(), "it is applied, and has missed nothing")
+	require.NotNil(t, h.have)
+	h.missed = 1
+	first := keep()
+	require.Len(t, first, 1)
+	e := first[0].Event
+	require.Equal(t, notice.ScheduleMissed, e.Kind)
+	require.Equal(t, "shop", e.Pipeline)
+	require.Equal(t, "schedule/shop/prod", e.By)
+	require.Equal(t, "schedule/shop/prod has started nothing: one of its times has passed", e.What)
+	require.Equal(t, "Temporal was away for longer than 1d (catchup)", e.Why)
+	require.Contains(t, e.Commands, "drawbridge gaps shop --env prod")
+	require.Empty(t, keep(), "once")
+	h.missed = 3
+	second := keep()
+	require.Len(t, second, 1)
+	require.Contains(t, second[0].Event.What, "2 of its times have passed")
+	require.NotEqual(t, e.ID, second[0].Event.ID)
 }

@@ -37,6 +37,9 @@ type Teller interface {
 	// Undertakings are the workflows that have something open, with its pipeline, but for those of which was told that they were
 	// abandoned. It forgets what nobody of receivers is owed any more.
 	Undertakings(ctx context.Context, receivers []string) (map[effect.Owner]string, error)
+	// ToldMissed is how many missed times of a pipeline's schedule, which was made at a moment, people were told of; TellMissed notes it.
+	ToldMissed(ctx context.Context, pipeline string, since time.Time) (int, error)
+	TellMissed(ctx context.Context, pipeline string, since time.Time, times int) error
 	// Forgo drops what is owed of questions of a workflow that has ended.
 	Forgo(ctx context.Context, owner effect.Owner) error
 }

@@ -25,13 +25,9 @@ func newSchedules(c client.Client, env string) (schedules, error) {
 	return schedules{all: temporalx.NewSchedules(c, namespace, workflows.ScheduledName, workflows.Queue, workflows.ScheduledAttributes), env: env}, err
 }
 
-// Applied implements activities.Schedules.
-func (s schedules) Applied(ctx context.Context, pipeline string) (*schedule.Applied, error) {
-	found, err := s.all.Find(ctx, pipeline, s.env)
-	if err != nil || found == nil {
-		return nil, err
-	}
-	return &found.Applied, nil
+// Find implements activities.Schedules.
+func (s schedules) Find(ctx context.Context, pipeline string) (*schedule.Standing, error) {
+	return s.all.Find(ctx, pipeline, s.env)
 }
 
 // Put implements activities.Schedules.

@@ -142,6 +142,30 @@ func (l Ledger) ForgetNotices(ctx context.Context, q Querier, age time.Duration,
 	return nil
 }
 
+// ToldMissed is how many missed times of a pipeline's schedule, which was made at a moment, people were told of.
+func (l Ledger) ToldMissed(ctx context.Context, q Querier, pipeline string, since time.Time) (times int, err error) {
+	err = q.QueryRow(ctx, l.sql(`
+		SELECT times
+		FROM ledger.missed
+		WHERE pipeline = $1 AND since = $2`), pipeline, since).Scan(&times)
+	if err != nil && !errors.Is(err, pgx.ErrNoRows) {
+		return 0, fmt.Errorf("look which times of %s were told: %w", pipeline, err)
+	}
+	return times, nil
+}
+
+// TellMissed notes of how many people were told.
+func (l Ledger) TellMissed(ctx context.Context, q Querier, pipeline string, since time.Time, times int) error {
+	if _, err := q.Exec(ctx, l.sql(`
+		INSERT INTO ledger.missed (pipeline, since, times)
+		VALUES ($1, $2, $3)
+		ON CONFLICT (pipeline) DO UPDATE
+		SET since = excluded.since, times = excluded.times`), pipeline, since, times); err != nil {
+		return fmt.Errorf("note which times of %s were told: %w", pipeline, err)
+	}
+	return nil
+}
+
 // Undertaking is a workflow that has something open in the ledger, and of which pipeline.
 type Undertaking struct {
 	Owner    effect.Owner

@@ -86,6 +86,8 @@ type Standing struct {
 	// Last is the workflow that was started last, for the time LastFor.
 	Last    string    `json:"last,omitempty"`
 	LastFor time.Time `json:"last_for,omitzero"`
+	// Created is when it was made: what it counts is since then.
+	Created time.Time `json:"created,omitzero"`
 	// Missed is how many times have passed that were too late to be made up, Skipped how many an open run has left out.
 	Missed  int `json:"missed,omitempty"`
 	Skipped int `json:"skipped,omitempty"`

@@ -83,6 +83,7 @@ func (s Schedules) Find(ctx context.Context, pipeline, environment string) (*sch
 		last := info.GetRecentActions()[n-1]
 		f.Last, f.LastFor = last.GetStartWorkflowResult().GetWorkflowId(), last.GetScheduleTime().AsTime()
 	}
+	f.Created = info.GetCreateTime().AsTime()
 	f.Waiting, f.Missed, f.Skipped = int(info.GetBufferSize()), int(info.GetMissedCatchupWindow()), int(info.GetOverlapSkipped())
 	return f, nil
 }

@@ -89,3 +89,15 @@ func (w *Warehouse) Undertakings(ctx context.Context, receivers []string) (map[e
 func (w *Warehouse) Forgo(ctx context.Context, owner effect.Owner) error {
 	return postgres.Classify("tell people in", w.names.schema, w.ledger.Forgo(ctx, w.pool, string(owner), ""))
 }
+
+// ToldMissed is how many missed times of a pipeline's schedule, which was made at a moment, people were told of.
+func (w *Warehouse) ToldMissed(ctx context.Context, pipeline string, since time.Time) (int, error) {
+	times, err := w.ledger.ToldMissed(ctx, w.pool, pipeline, since.Truncate(time.Microsecond))
+	return times, postgres.Classify("look which times were told of", pipeline, err)
+}
+
+// TellMissed notes of how many people were told.
+func (w *Warehouse) TellMissed(ctx context.Context, pipeline string, since time.Time, times int) error {
+	err := w.ledger.TellMissed(ctx, w.pool, pipeline, since.Truncate(time.Microsecond), times)
+	return postgres.Classify("note which times were told of", pipeline, err)
+}

@@ -173,3 +173,25 @@ func TestNothingIsOwedOfWhatNobodyIsToldOf(t *testing.T) {
 	require.NoError(t, err)
 	require.Empty(t, debts)
 }
+
+// What was told is kept for as long as the schedule is there, however long ago that was; another schedule counts anew.
+func TestMissedTimesAreToldOfOneScheduleOnce(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	since := time.Now()
+	told := func(since time.Time) int {
+		n, err := b.ToldMissed(t.Context(), "shop", since)
+		require.NoError(t, err)
+		return n
+	}
+	require.Zero(t, told(since))
+	for _, n := range []int{1, 1, 3} {
+		require.NoError(t, b.TellMissed(t.Context(), "shop", since, n))
+		require.Equal(t, n, told(since))
+	}
+	again := since.Add(time.Hour)
+	require.Zero(t, told(again))
+	require.NoError(t, b.TellMissed(t.Context(), "shop", again, 2))
+	require.Equal(t, 2, told(again))
+	require.Zero(t, told(since), "that one is gone")
+}

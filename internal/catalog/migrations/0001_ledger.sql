@@ -338,6 +338,13 @@ CREATE TABLE ledger.notice (
 CREATE INDEX notice_owed ON ledger.notice (receiver, due) WHERE told_at IS NULL;
 CREATE INDEX notice_owner ON ledger.notice (owner, kind);
 
+-- How many times of a pipeline's schedule Temporal has missed, as far as people were told.
+CREATE TABLE ledger.missed (
+  pipeline text PRIMARY KEY,
+  since    timestamptz NOT NULL,           -- when the schedule was made: another one counts anew
+  times    int NOT NULL
+);
+
 -- A published child is replaced, never written: its recorded checksum must stay true for a rollback to trust it.
 CREATE FUNCTION ledger.refuse_write() RETURNS trigger
 LANGUAGE plpgsql
