@@ -32,7 +32,7 @@ up: ## start the local stack: Temporal, its Web UI and Postgres
 down: ## stop the local stack; its state stays in .drawbridge
 	@[ ! -e .drawbridge/devstack.lock ] || .ci/devstack down
 
-demo: build up ## tell the story of four releases, on the local stack
+demo: build up ## tell the story of four releases, a backfill and a schedule, on the local stack
 	examples/demo.sh
 
 test: ## run every test, on a stack of their own

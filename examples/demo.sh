@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Four releases of examples/shop and a backfill of its month, told with real calls of the CLI on a real Temporal server and a real Postgres. Whatever does not go
-# as the story says ends it with exit code 1. Run it with: make demo
+# Four releases of examples/shop, a backfill of its month and a schedule that fires, told with real calls of the CLI on a real Temporal
+# server and a real Postgres. Whatever does not go as the story says ends it with exit code 1. Run it with: make demo
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -211,6 +211,17 @@ for env in dev staging prod; do
 done
 expect 0 drawbridge history shop --env prod
 
+chapter "dev runs by itself from now on"
+# Every minute, the partition that its lag reaches back to: the shop's month is over, and that is its 30th day.
+now=$(date -u +%s)
+month_ended=$(date -u -d 2026-01-30 +%s 2>/dev/null || date -ju -f %F-%T 2026-01-30-00:00:00 +%s)
+due=2026-01-30 lag=$(((now - month_ended) / 86400))d
+cp "$demo/1.1.0/config.dev.yaml" "$demo/config.dev.yaml"
+echo "schedule: {cron: \"* * * * *\", lag: $lag}" >>"$demo/config.dev.yaml"
+expect 0 drawbridge deploy "$demo/1.1.0" --to dev --config "dev=$demo/config.dev.yaml" --reason "dev follows its files"
+expect 0 drawbridge schedule next shop --env dev --count 2
+[ "$(checksum dev)" = "$good" ] || fail "the schedule changed the data of dev"
+
 chapter "The files of the whole month were corrected: a backfill with a pause, a file that cannot be read, and its way back"
 month=backfill/shop/prod/2026-01-01..2026-01-31
 for file in "$demo"/shop/data/orders_*.csv; do # what was sold in the store was ten cents more
@@ -237,6 +248,23 @@ expect 0 drawbridge backfill rollback "$month" --reason "the correction is to co
 undone=$(checksum prod)
 [ "$undone" = "$good" ] || fail "the table is not what it was: checksum $undone, before $good"
 
+chapter "What the schedule of dev did meanwhile"
+# A minute begins at most 60 seconds after the correction, and its run takes a few more. What is compared until then has to stay so.
+by_itself=$good
+for _ in $(seq 70); do
+	[ "$(checksum prod)" = "$good" ] || fail "the schedule of dev changed prod"
+	by_itself=$(checksum dev)
+	[ "$by_itself" = "$good" ] || break
+	sleep 0.5
+done
+[ "$by_itself" != "$good" ] || fail "no run has fired in dev"
+fired=$(drawbridge schedule list --json | field last)
+expect 0 drawbridge schedule pause shop --env dev --reason "the demo is over"
+expect 0 drawbridge status "$fired" --watch
+expect 0 drawbridge schedule list
+expect 0 drawbridge history shop --env dev --output fct_orders --partition "$due"
+[ "$(checksum staging)" = "$good" ] || fail "the schedule of dev changed staging"
+
 printf '\n(%d s)\n' $((SECONDS - began))
 say "━━ What happened"
 printf '%-8s %-42s %-38s %s\n' release change end "prod: fct_orders" \
@@ -246,5 +274,6 @@ printf '%-8s %-42s %-38s %s\n' release change end "prod: fct_orders" \
 	1.3.0 "discounts six days that its canary missed" "rolled back to 1.1.0 by the watch" "$after" \
 	backfill "31 days of corrected files" "live in prod, approved by grace" "$corrected" \
 	rollback "of the backfill" "as before it" "$undone"
+printf '\ndev ran %s by itself, for %s, with the corrected file.\n' "$due" "${fired#scheduled/shop/dev-}"
 printf '\n%d orders in prod; the table after 1.3.0, and after the rollback of the backfill, has the checksum that it had before. All in %d s.\n' "$rows" "$SECONDS"
 [ -z "${DRAWBRIDGE_UI:-}" ] || printf 'Web UI: %s%s\n' "$DRAWBRIDGE_UI" "$([ -n "$keep" ] || [ "$own_stack" = no ] || echo '   (KEEP=1 make demo leaves it up)')"

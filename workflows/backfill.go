@@ -347,7 +347,9 @@ func (b *filling) begun(item int, all, done activities.Filled) {
 }
 
 // leave notes that an item is left out: only single partitions fail.
-func (b *filling) leave(item int) { b.state.Left = b.state.Plan.Leave(b.state.Left, backfill.Place(item)) }
+func (b *filling) leave(item int) {
+	b.state.Left = b.state.Plan.Leave(b.state.Left, backfill.Place(item))
+}
 
 // short bounds what is carried of failures.
 func short(failed []activities.Unfilled) []activities.Unfilled {
