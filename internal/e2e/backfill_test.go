@@ -5,6 +5,7 @@ import (
 	"maps"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -260,6 +261,44 @@ func TestACancelledBackfillKeepsWhatItPublished(t *testing.T) {
 	require.GreaterOrEqual(t, published, 2)
 	require.Contains(t, s.Sentence, fmt.Sprintf("%d partitions that it has published", published))
 	require.Zero(t, l.backfill().code)
+	l.are("dev", 3, "ta", "tb")
+}
+
+// A pause in the middle of a slice holds at the edge of the partition that is being built, and says how long that took.
+func TestAPausedBackfillHoldsAtTheNextEdge(t *testing.T) {
+	t.Parallel()
+	l, _ := tbWorld(t, 6)
+	l.deploy(tbFirst("ta", "tb"))
+	l.corrected(3, l.days...)
+	built := "NEW.state = 'built' AND NEW.partition = '" + l.days[2] + "'"
+	h := l.w.holdIn(l.schema("dev"), "generation", built)
+	require.Zero(t, l.backfill("--detach", "--lanes", "1").code)
+	h.reached()
+	require.Contains(t, l.w.cli(0, "pause", l.backfillID(), "--reason", "the warehouse is busy").out, "it does not hold yet")
+	asked := time.Now()
+	l.w.await("the partition to have taken longer than partitions share an edge", func() bool {
+		return l.w.number(`
+			SELECT count(*)
+			FROM `+l.schema("dev")+`__ledger.generation
+			WHERE state = 'building' AND partition = $1 AND now() - started_at > interval '6 s'`, l.days[2]) > 0
+	})
+	going := time.Since(asked)
+	h.release()
+	var s status
+	l.w.await("the pause to hold", func() bool {
+		s = l.w.status(l.backfillID())
+		return s.Paused != nil && s.Paused.Held != nil
+	})
+	require.True(t, s.told("the pause holds, ") && s.told(" after it was asked for"), "%v", s.Events)
+	require.GreaterOrEqual(t, s.Paused.Held.Sub(s.Paused.At), going)
+	half := map[string]string{l.days[3]: "1", l.days[4]: "1", l.days[5]: "1"}
+	for _, o := range []string{"ta", "tb"} {
+		l.sees(o, 3, half)
+	}
+	require.Equal(t, 3, s.Backfill.Published)
+	require.Equal(t, "###...", s.Backfill.Heat)
+	l.w.cli(0, "resume", l.backfillID())
+	require.Equal(t, workflows.StageDone, l.w.tbEnds(l.backfillID()).Stage)
 	l.are("dev", 3, "ta", "tb")
 }
 

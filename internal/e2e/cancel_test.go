@@ -1,8 +1,10 @@
 package e2e_test
 
 import (
+	"context"
 	"testing"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
 	"drawbridge/workflows"
@@ -183,4 +185,63 @@ func TestACancelAfterTheStatementIsTooLate(t *testing.T) {
 	h.release()
 	w.cli(0, "status", shop, "--watch")
 	w.ended(workflows.StageDone, fiveFilled, "1.1.0")
+}
+
+// relay reads a table by turns until stop, so that somebody always does, and nobody for long enough to be reported.
+func (w *world) relay(table string) (stop func()) {
+	w.t.Helper()
+	ctx, cancel := context.WithCancel(w.t.Context())
+	turns := []*pgx.Conn{w.session(`BEGIN; SELECT count(*) FROM ` + table), w.session(`SELECT 1`)}
+	ended := make(chan error, 1)
+	go func() {
+		var err error
+		for n := 1; err == nil; n++ {
+			if _, err = turns[n%2].Exec(ctx, `BEGIN; SELECT count(*) FROM `+table); err == nil {
+				_, err = turns[(n+1)%2].Exec(ctx, `COMMIT`)
+			}
+		}
+		ended <- err
+	}()
+	return func() {
+		w.t.Helper()
+		require.Empty(w.t, ended, "a reader was ended")
+		cancel()
+		require.ErrorIs(w.t, <-ended, context.Canceled)
+		for _, conn := range turns {
+			require.NoError(w.t, conn.Close(cleanup(w.t)))
+		}
+	}
+}
+
+// Readers hold the table, and the publish waits for its locks in the middle of its transaction: whoever cancels then has changed nothing
+// that anybody can see.
+func TestACancelWhileAPublishWaitsForItsLocksLeavesNothing(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.policy("dev", "approval: {required: false}\n")
+	w.worker("first", "--env", "dev", "--workflows")
+	l := w.tbNewLab("lab", 3)
+	l.deploy(tbFirst("ta", "tb"))
+	stop := w.relay(l.schema("dev") + ".ta")
+	folder, id := l.release(tbSecond("ta", "tb")), workflows.DeploymentID(l.name, "1.1.0")
+	w.cli(0, "deploy", folder, "--to", "dev", "--rebuild", "all", "--detach")
+	w.await("the publish to wait for its locks", func() bool {
+		return w.number(`
+			SELECT count(*)
+			FROM pg_locks
+			WHERE NOT granted AND mode = 'AccessExclusiveLock'
+			  AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`) > 0
+	})
+	require.Equal(t, workflows.StageCrossing, w.status(id).Stage)
+	w.cli(0, "cancel", l.name)
+	s := w.tbOver(id)
+	require.Equal(t, workflows.StageRefused, s.Stage, s.Sentence)
+	require.Contains(t, w.cli(2, "status", id).out, "refused in dev")
+	stop()
+	l.are("dev", 1, "ta", "tb")
+	require.Equal(t, "1.0.0", l.active("dev"))
+	require.Zero(t, w.number(`SELECT count(*) FROM lab_dev__ledger.swap WHERE starts_with(owner, $1)`, id))
+	require.Zero(t, w.number(`SELECT count(*) FROM lab_dev__ledger.generation WHERE state IN ('building', 'built', 'shadow')`), "what was built is given up")
+	w.cli(0, "deploy", folder, "--to", "dev", "--rebuild", "all")
+	l.are("dev", 10, "ta", "tb")
 }
