@@ -140,8 +140,16 @@ func (a *TurningBack) unfill(ctx context.Context, in BeginInput) (Began, error) 
 		return Began{}, err
 	}
 	if len(owners) == 0 {
-		return Began{}, fault.Newf(fault.Refused, "roll back", in.Request.Workflow, "see what it did: drawbridge history "+target.Release.Pipeline+" --env "+a.Site.Environment,
-			"nothing that it has published is left to turn back")
+		hint := "see what it did: drawbridge history " + target.Release.Pipeline + " --env " + a.Site.Environment
+		req.Snapshot = true
+		left, err := w.BackfillsOf(ctx, req)
+		if err != nil {
+			return Began{}, err
+		}
+		if len(left) > 0 {
+			hint = fmt.Sprintf("what was left, as others have published it since, goes back with: drawbridge backfill rollback %s --reason TEXT --force", in.Request.Workflow)
+		}
+		return Began{}, fault.Newf(fault.Refused, "roll back", in.Request.Workflow, hint, "nothing that it has published is left to turn back")
 	}
 	req.Workflow, req.Owner, req.ByPerson = "", string(owners[0]), true
 	return a.begin(ctx, beginning{target: in.Target, req: req, dry: in.DryRun})

@@ -217,7 +217,7 @@ now=$(date -u +%s)
 month_ended=$(date -u -d 2026-01-30 +%s 2>/dev/null || date -ju -f %F-%T 2026-01-30-00:00:00 +%s)
 due=2026-01-30 lag=$(((now - month_ended) / 86400))d
 cp "$demo/1.1.0/config.dev.yaml" "$demo/config.dev.yaml"
-echo "schedule: {cron: \"* * * * *\", lag: $lag}" >>"$demo/config.dev.yaml"
+echo "schedule: {cron: \"* * * * *\", lag: $lag, catchup: 1m}" >>"$demo/config.dev.yaml"
 expect 0 drawbridge deploy "$demo/1.1.0" --to dev --config "dev=$demo/config.dev.yaml" --reason "dev follows its files"
 expect 0 drawbridge schedule next shop --env dev --count 2
 [ "$(checksum dev)" = "$good" ] || fail "the schedule changed the data of dev"

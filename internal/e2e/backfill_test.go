@@ -126,6 +126,7 @@ func TestABackfillIsTurnedBackWhole(t *testing.T) {
 	said = l.w.try(back...)
 	require.Equal(t, 2, said.code, tbTold(said))
 	require.Contains(t, said.out, "nothing that it has published is left")
+	require.Contains(t, said.out, "drawbridge "+strings.Join(force, " "))
 
 	// What was left goes back too when a person says so, and nothing else does.
 	l.corrected(9, l.days[1])
