@@ -112,10 +112,12 @@ type Plan struct {
 	Over []string `json:"over,omitempty"`
 }
 
-// partitionsPerSlice bounds a slice, and sliceTime is about how long one should take.
+// partitionsPerSlice bounds a slice, and sliceTime is about how long one should take. Each lane finds slicesPerLane at least, where
+// there are so many partitions: none is idle while another one works on, and lanes that are added have something to do.
 const (
 	partitionsPerSlice = 256
 	sliceTime          = time.Minute
+	slicesPerLane      = 4
 )
 
 // Compute plans a backfill. It refuses a span in which nothing can be built, and an environment in which nothing is active: what
@@ -184,6 +186,7 @@ func Compute(in Input) (Plan, error) {
 		}
 	}
 	p.estimate(in)
+	p.share(max(1, in.Pipeline.Batch))
 	if len(p.Partitions) > 0 {
 		p.Downstream = p.affected(scheme, in.Readers)
 	}
@@ -268,6 +271,13 @@ func (p *Plan) estimate(in Input) {
 	if each > 0 {
 		p.Slice = min(partitionsPerSlice, max(1, int(sliceTime.Seconds()*speed/each)))
 	}
+}
+
+// share lets all lanes have a part of the work. Neighbours that are built together stay in one slice.
+func (p *Plan) share(batch int) {
+	lanes := max(1, p.Lanes) * slicesPerLane
+	part := (len(p.Partitions) + lanes - 1) / lanes
+	p.Slice = max(1, min(p.Slice, (part+batch-1)/batch*batch))
 }
 
 // limits says which bounds of the environment it exceeds. What cannot be estimated counts as more than is allowed.

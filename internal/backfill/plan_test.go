@@ -170,6 +170,36 @@ func TestWhatIsAboveALimitIsAskedAbout(t *testing.T) {
 	}
 }
 
+func TestEveryLaneHasAPartOfTheWork(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		days, lanes, batch int
+		slice              int
+	}{
+		"each lane finds several": {80, 2, 0, 10},
+		"the last one is shorter": {81, 2, 0, 11},
+		"fewer days than slices":  {5, 2, 0, 1},
+		"one lane":                {80, 1, 0, 20},
+		"neighbours that are built together stay together": {80, 2, 7, 14},
+		"as far as a slice goes":                           {5000, 2, 0, 256},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			in := input(t)
+			in.Pipeline.Batch, in.Policy.Publish.Lanes, in.Ask.Lanes = c.batch, c.lanes, c.lanes
+			in.Observed.RowsPerSecond = 0 // and so no slice is shorter for its time
+			in.Observed.Sources = nil
+			for i := range c.days {
+				in.Observed.Sources = append(in.Observed.Sources, partition.Key(time.Date(2026, 1, 1+i, 0, 0, 0, 0, time.UTC).Format(time.DateOnly)))
+			}
+			in.Ask.Force, in.Ask.From, in.Ask.To = true, in.Observed.Sources[0], in.Observed.Sources[c.days-1]
+			p, err := backfill.Compute(in)
+			require.NoError(t, err)
+			require.Equal(t, c.slice, p.Slice)
+		})
+	}
+}
+
 // However a plan is cut, its slices hold every partition once, in the order of work, and what is one partition last.
 func TestSlicesHoldEveryPartitionOnce(t *testing.T) {
 	t.Parallel()

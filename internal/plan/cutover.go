@@ -92,7 +92,7 @@ func pauseText(s Shown) string {
 	if s.Pause == 0 {
 		return ""
 	}
-	return fmt.Sprintf("; readers wait for about %s at most", s.Pause.Round(time.Millisecond))
+	return fmt.Sprintf("; readers wait for about %s at most", max(time.Millisecond, s.Pause.Round(time.Millisecond)))
 }
 
 // transactions is how many there are.
