@@ -7,8 +7,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/cenkalti/backoff/v5"
 	"github.com/google/uuid"
-	"github.com/grpc-ecosystem/go-grpc-middleware/v2/interceptors/retry"
 	commonpb "go.temporal.io/api/common/v1"
 	enumspb "go.temporal.io/api/enums/v1"
 	schedulepb "go.temporal.io/api/schedule/v1"
@@ -20,7 +20,6 @@ import (
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/converter"
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/codes"
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
@@ -44,18 +43,32 @@ func NewSchedules(c client.Client, namespace, workflow, queue string, attributes
 	return Schedules{client: c, namespace: namespace, workflow: workflow, queue: queue, attributes: attributes}
 }
 
-// patient lets a question wait, for some seconds, until the server has time for it: the client does so for other questions by itself.
-func patient() []grpc.CallOption {
-	return []grpc.CallOption{
-		retry.WithMax(6), retry.WithBackoff(retry.BackoffExponentialWithJitter(100*time.Millisecond, 0.2)),
-		retry.WithCodes(codes.ResourceExhausted, codes.Unavailable),
-	}
+// Until a busy server has time for a question, it is asked again, sooner first and for so long at most.
+const (
+	firstWait = 100 * time.Millisecond
+	patience  = 8 * time.Second
+)
+
+// patiently asks a question, and waits until the server has time for it: of workflows the client does so by itself, of schedules it
+// allows no retry.
+func patiently[Q, A any](ctx context.Context, ask func(context.Context, Q, ...grpc.CallOption) (A, error), question Q) (A, error) {
+	waits := backoff.NewExponentialBackOff()
+	waits.InitialInterval = firstWait
+	return backoff.Retry(ctx, func() (A, error) {
+		answer, err := ask(ctx, question)
+		_, busy := errors.AsType[*serviceerror.ResourceExhausted](err)
+		_, away := errors.AsType[*serviceerror.Unavailable](err)
+		if err != nil && !busy && !away {
+			err = backoff.Permanent(err)
+		}
+		return answer, err
+	}, backoff.WithBackOff(waits), backoff.WithMaxElapsedTime(patience))
 }
 
 // Find reads a schedule; nil: there is none.
 func (s Schedules) Find(ctx context.Context, pipeline, environment string) (*schedule.Standing, error) {
 	id := schedule.ID(pipeline, environment)
-	answer, err := s.client.WorkflowService().DescribeSchedule(ctx, &workflowservice.DescribeScheduleRequest{Namespace: s.namespace, ScheduleId: id}, patient()...)
+	answer, err := patiently(ctx, s.client.WorkflowService().DescribeSchedule, &workflowservice.DescribeScheduleRequest{Namespace: s.namespace, ScheduleId: id})
 	if _, none := errors.AsType[*serviceerror.NotFound](err); none {
 		return nil, nil
 	}
@@ -93,7 +106,7 @@ func (s Schedules) All(ctx context.Context) ([]schedule.Standing, error) {
 	var all []schedule.Standing
 	request := &workflowservice.ListSchedulesRequest{Namespace: s.namespace, MaximumPageSize: 100}
 	for {
-		page, err := s.client.WorkflowService().ListSchedules(ctx, request, patient()...)
+		page, err := patiently(ctx, s.client.WorkflowService().ListSchedules, request)
 		if err != nil {
 			return nil, s.explain("list", "schedules", err)
 		}
@@ -193,9 +206,9 @@ func (s Schedules) patch(ctx context.Context, in schedule.Input, patch *schedule
 // Times are those from one moment to another, as the server reads them.
 func (s Schedules) Times(ctx context.Context, pipeline, environment string, from, to time.Time) ([]time.Time, error) {
 	id := schedule.ID(pipeline, environment)
-	answer, err := s.client.WorkflowService().ListScheduleMatchingTimes(ctx, &workflowservice.ListScheduleMatchingTimesRequest{
+	answer, err := patiently(ctx, s.client.WorkflowService().ListScheduleMatchingTimes, &workflowservice.ListScheduleMatchingTimesRequest{
 		Namespace: s.namespace, ScheduleId: id, StartTime: timestamppb.New(from), EndTime: timestamppb.New(to),
-	}, patient()...)
+	})
 	if err != nil {
 		return nil, s.explain("read the times of", id, err)
 	}
