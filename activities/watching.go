@@ -24,6 +24,8 @@ type Watcher interface {
 	MeasureWithout(ctx context.Context, m check.Metric, owner string, bare bool) (breach.Without, error)
 	// PublishedLater lists who published after a workflow into what a check reads, newest first.
 	PublishedLater(ctx context.Context, owner string, reads []string) ([]breach.Later, error)
+	// Since is the tenure that ended another one, by its number, or the active one where none did.
+	Since(ctx context.Context, pipeline string, number int64) (release.Tenure, error)
 	// Newest is the greatest value of an output's partition column, as a time; ok is false for an empty or absent table.
 	Newest(ctx context.Context, output pipeline.Output) (at time.Time, ok bool, err error)
 }
@@ -86,7 +88,7 @@ type Look struct {
 	Values map[string]float64 `json:"values,omitempty"`
 	// Late says that data is late: it alerts and asks, and never rolls back.
 	Late string `json:"late,omitempty"`
-	// Active is the tenure that was active when all of it had been seen.
+	// Active is the tenure that was active when all of it had been seen, or that which ended the watched one, where others came after.
 	Active release.Tenure `json:"active"`
 }
 
@@ -131,7 +133,7 @@ func (a *Watching) Look(ctx context.Context, in LookInput) (Look, error) {
 			return Look{}, err
 		}
 	}
-	if out.Active, err = w.Active(ctx, in.Target.Release.Pipeline); err != nil {
+	if out.Active, err = w.Since(ctx, in.Target.Release.Pipeline, in.Target.Tenure); err != nil {
 		return Look{}, err
 	}
 	// The checks may have waited until somebody had restored an older ledger: what is active there is no word about this watch.

@@ -454,7 +454,7 @@ func (e *effects) bound() (control, build []conduct.Bound) {
 			e.called("Look " + in.Target.Environment)
 			seen, err := e.look(in)
 			if err == nil {
-				seen.Active, err = e.ledgers[in.Target.Environment].Active(ctx, in.Target.Release.Pipeline)
+				seen.Active = e.ledgers[in.Target.Environment].since(in.Target.Tenure)
 			}
 			return seen, err
 		}),

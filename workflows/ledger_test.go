@@ -111,6 +111,16 @@ func (l *ledger) activate(number int64) {
 
 func (l *ledger) EnsureLedger(context.Context) error { return nil }
 
+// since is the tenure that ended another one, or the active one.
+func (l *ledger) since(number int64) release.Tenure {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if next, ended := l.tenure(number).After(l.tenures); ended {
+		return next
+	}
+	return l.tenure(l.active)
+}
+
 func (l *ledger) Active(context.Context, string) (release.Tenure, error) {
 	return held(l, func() (release.Tenure, error) { return l.tenure(l.active), nil })
 }

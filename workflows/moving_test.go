@@ -316,6 +316,23 @@ func TestANewerReleaseEndsAWatch(t *testing.T) {
 	}
 }
 
+// A person turns a backfill of the newer release back before this one looks again: what ended the watch came before.
+func TestWhatOthersTurnBackLaterIsNoWordAboutAWatch(t *testing.T) {
+	t.Parallel()
+	newer := release.Release{Pipeline: "shop", Version: "1.2.0", Digest: "sha256:12"}
+	e := smooth(t, watched("dev"))
+	l := e.ledgers["dev"]
+	e.look = func(activities.LookInput) (activities.Look, error) {
+		l.published(newer, release.ByDeployment, "deploy/shop/2", "2026-01-31")
+		l.published(newer, release.ByTurnBack, "rollback/shop/dev/1", "2026-01-31")
+		return activities.Look{Verdict: gate.Verdict{Outcome: gate.Pass}}, nil
+	}
+	s, err := e.deploy(t)
+	require.NoError(t, err)
+	require.Equal(t, workflows.StageDone, s.Stage)
+	require.Contains(t, s.Sentence, "was live in dev until shop@1.2.0 became active")
+}
+
 func TestNothingIsStatedAboutWhatIsNotActiveAnyMore(t *testing.T) {
 	t.Parallel()
 	e := smooth(t, crossing("dev"))

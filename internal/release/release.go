@@ -46,6 +46,17 @@ const (
 // None says that nothing is active under the tenure.
 func (t Tenure) None() bool { return t.Release.Digest == "" }
 
+// After is what ended a tenure: of tenures in their order, the first one that was activated after it, but for those that turned
+// single partitions or a backfill back and left its release active. Whatever came later ended others.
+func (t Tenure) After(tenures []Tenure) (next Tenure, ended bool) {
+	for _, o := range tenures {
+		if o.Activated && o.Number > t.Number && !(o.Kind == ByTurnBack && o.Same(t)) {
+			return o, true
+		}
+	}
+	return Tenure{}, false
+}
+
 // Same says whether two tenures are of one release with one config.
 func (t Tenure) Same(o Tenure) bool {
 	return t.Release.Digest == o.Release.Digest && t.Config == o.Config

@@ -64,8 +64,8 @@ func Choose(tenures []release.Tenure, active int64, to string) (release.Tenure, 
 	return found[0], nil
 }
 
-// Forward says that a tenure lies above what is active: what it brought was turned back since, so to go there again turns nothing
-// back. Turn-backs count as what they went back to.
+// Forward says that what a tenure brought was turned back: it lies above what is active, or was left by a turn-back, whatever came
+// since. To go there again turns nothing back. Turn-backs count as what they went back to.
 func Forward(tenures []release.Tenure, active, to int64) bool {
 	back := map[int64]release.Tenure{}
 	for _, t := range tenures {
@@ -77,7 +77,11 @@ func Forward(tenures []release.Tenure, active, to int64) bool {
 		}
 		return number
 	}
-	return brought(to) > brought(active)
+	if brought(to) >= brought(active) {
+		return brought(to) > brought(active)
+	}
+	left, ended := back[to].After(tenures)
+	return ended && left.Kind == release.ByTurnBack && brought(left.Number) < brought(to)
 }
 
 // previous is the tenure before the active one.

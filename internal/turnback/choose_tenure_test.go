@@ -107,8 +107,16 @@ func TestWhatWasTurnedBackLiesForward(t *testing.T) {
 		}
 		return release.Tenure{Number: number, Kind: kind, Back: max(back, 0), Activated: true}
 	}
-	// 1 and 2 were deployed; 3 went back to 1, 4 is one partition of that; 5 went to 2 again, 6 took all away.
-	tenures := []release.Tenure{at(1, -1), at(2, -1), at(3, 1), at(4, 3), at(5, 2), at(6, 0)}
+	of := func(digest string, t release.Tenure) release.Tenure {
+		t.Release.Digest = digest
+		return t
+	}
+	// 1 and 2 were deployed; 3 went back to 1, 4 is one partition of that; 5 went to 2 again, 6 took all away. 7 and 8 were deployed, and
+	// 9 is one partition of the last.
+	tenures := []release.Tenure{
+		of("a", at(1, -1)), of("b", at(2, -1)), of("a", at(3, 1)), of("a", at(4, 3)), of("b", at(5, 2)), at(6, 0),
+		of("c", at(7, -1)), of("d", at(8, -1)), of("d", at(9, 8)),
+	}
 	for name, c := range map[string]struct {
 		active, to int64
 		forward    bool
@@ -123,6 +131,12 @@ func TestWhatWasTurnedBackLiesForward(t *testing.T) {
 		"by the number of a turn-back":             {5, 3, false},
 		"forward by the number of a turn-back":     {4, 5, true},
 		"when nothing is active, all lies forward": {6, 1, true},
+		"after others have come":                   {8, 2, true},
+		"also by the number of what went there":    {8, 5, true},
+		"what another release has followed":        {8, 1, false},
+		"what went forward from it is no matter":   {8, 4, false},
+		"to the one before, which was left as is":  {9, 7, false},
+		"to what one partition went back from":     {9, 8, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -2,6 +2,7 @@ package warehouse
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -27,6 +28,26 @@ func (w *Warehouse) Active(ctx context.Context, pipeline string) (release.Tenure
 	}
 	active, err := w.ledger.Active(ctx, w.pool, pipeline)
 	return active, postgres.Classify("read active release of", pipeline, err)
+}
+
+// Since is the tenure that ended another one, by its number, or the active one where none did.
+func (w *Warehouse) Since(ctx context.Context, pipeline string, number int64) (release.Tenure, error) {
+	active, err := w.Active(ctx, pipeline)
+	if err != nil || active.Number == number {
+		return active, err
+	}
+	tenures, err := w.ledger.Tenures(ctx, w.pool, pipeline)
+	if err != nil {
+		return release.Tenure{}, postgres.Classify("read tenures of", pipeline, err)
+	}
+	i := slices.IndexFunc(tenures, func(t release.Tenure) bool { return t.Number == number })
+	if i < 0 {
+		return active, nil
+	}
+	if next, ended := tenures[i].After(tenures); ended {
+		return next, nil
+	}
+	return active, nil
 }
 
 // Enter reserves a tenure for a deployment, and takes the crossing of its pipeline: while it is in there no other
