@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"drawbridge/internal/fault"
+	"drawbridge/internal/generation"
 	"drawbridge/internal/partition"
 	"drawbridge/internal/pipeline"
 	"drawbridge/internal/release"
@@ -52,6 +53,7 @@ func Compute(in Input) (Plan, error) {
 	}
 	for _, e := range in.Environments {
 		p.Environments = append(p.Environments, crossing{
+			digest:   in.Release.Digest,
 			pipeline: in.Pipeline,
 			rebuild:  in.Rebuild,
 			config:   e.Config,
@@ -138,6 +140,7 @@ func (o Observed) output(table string) (ObservedOutput, bool) {
 
 // crossing plans one environment.
 type crossing struct {
+	digest   string // of the release
 	pipeline *pipeline.Pipeline
 	rebuild  Rebuild
 	config   pipeline.Config
@@ -247,10 +250,11 @@ func replace(d *time.Duration, with *time.Duration) {
 // shown estimates from what is live: a partition is expected to have as many rows as the output's others have on average.
 func (c crossing) shown(w work) Shown {
 	s := Shown{Live: map[string]int{}, OpenRuns: c.observed.OpenRuns, Schedule: c.observed.Schedule, Tells: c.policy.Notify.Tells()}
-	building := map[string]int64{}
+	building, anew := map[string]int64{}, map[generation.Item]bool{}
 	for _, slice := range w.slices {
 		for _, item := range slice.Items {
 			building[item.Output]++
+			anew[item] = true
 		}
 	}
 	for _, o := range c.pipeline.Outputs {
@@ -264,6 +268,12 @@ func (c crossing) shown(w work) Shown {
 		var rows int64
 		for _, g := range found.Live {
 			rows += g.Rows
+			if g.Release.Digest != c.digest && !anew[generation.Item{Output: o.Table, Partition: g.Partition}] {
+				if s.Stays == nil {
+					s.Stays = map[string]int{}
+				}
+				s.Stays[g.Release.Version]++
+			}
 		}
 		if n := int64(len(found.Live)); n > 0 {
 			s.Rows += rows * building[o.Table] / n

@@ -140,6 +140,7 @@ type Shown struct {
 	Duration   time.Duration  `json:"duration"`        // estimate of the build time; 0 is unknown
 	Pause      time.Duration  `json:"pause,omitempty"` // how long readers are expected to wait for a transaction; 0 is unknown
 	Live       map[string]int `json:"live"`            // output -> live generations; nil where nothing is shown
+	Stays      map[string]int `json:"stays,omitempty"` // version of another release -> live generations of it that are not built anew
 	OpenRuns   []string       `json:"open_runs,omitempty"`
 	Dependents []string       `json:"dependents,omitempty"`
 	Schedule   string         `json:"schedule,omitempty"` // of what is active

@@ -2,6 +2,8 @@ package plan
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"drawbridge/internal/check"
@@ -130,7 +132,28 @@ func workTexts(r Rebuild, e Environment) []string {
 	for _, c := range e.Changes {
 		live = append(live, fmt.Sprintf("%s %s", c.Table, check.FormatCount(int64(e.Shown.Live[c.Table]))))
 	}
-	return []string{build, fmt.Sprintf("%s%s; live now: %s", estimateText(e.Shown), pauseText(e.Shown), strings.Join(live, ", "))}
+	lines := []string{build, fmt.Sprintf("%s%s; live now: %s", estimateText(e.Shown), pauseText(e.Shown), strings.Join(live, ", "))}
+	if stays := staysText(e.Shown); stays != "" {
+		lines = append(lines, stays)
+	}
+	return lines
+}
+
+// staysText says what readers go on reading of other releases.
+func staysText(s Shown) string {
+	versions := slices.Sorted(maps.Keys(s.Stays))
+	sum, of := 0, make([]string, len(versions))
+	for i, v := range versions {
+		sum += s.Stays[v]
+		of[i] = fmt.Sprintf("%s of %s", check.FormatCount(int64(s.Stays[v])), v)
+	}
+	switch {
+	case sum == 0:
+		return ""
+	case sum == 1:
+		return "1 live generation stays as another release built it: " + of[0]
+	}
+	return fmt.Sprintf("%s live generations stay as other releases built them: %s", check.FormatCount(int64(sum)), strings.Join(named(of, ""), ", "))
 }
 
 func rebuildText(r Rebuild) string {
