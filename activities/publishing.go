@@ -96,6 +96,8 @@ type PublishInput struct {
 	Activate bool   `json:"activate,omitempty"`
 	By       string `json:"by,omitempty"`
 	Reason   string `json:"reason,omitempty"`
+	// Look asks only whether it has happened, and does nothing.
+	Look bool `json:"look,omitempty"`
 }
 
 // About names the publish in what people decide about it while it is held up.
@@ -112,6 +114,10 @@ func (a *Publishing) Publish(ctx context.Context, in PublishInput) (generation.P
 	_, w, err := a.Site.open(ctx, in.Target)
 	if err != nil {
 		return generation.PublishResult{}, err
+	}
+	if in.Look {
+		res, _, err := w.Published(ctx, a.Site.publishSpec(ctx, in).Key, false)
+		return res, err
 	}
 	active, err := w.Active(ctx, in.Target.Release.Pipeline)
 	if err != nil {

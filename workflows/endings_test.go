@@ -108,6 +108,35 @@ func TestTheFirstRunMakesItsReleaseActive(t *testing.T) {
 	require.Equal(t, 1, e.ledgers["prod"].visible())
 }
 
+// The connection is lost at the commit, and nothing answers until a person has had enough.
+func TestARunWhosePublishWasLostAtItsCommitSaysThatItIsLive(t *testing.T) {
+	t.Parallel()
+	for name, prepare := range map[string]func(*testsuite.TestWorkflowEnvironment){
+		"it is cancelled": func(env *testsuite.TestWorkflowEnvironment) {
+			env.RegisterDelayedCallback(env.CancelWorkflow, time.Hour)
+		},
+		"a person gives it up": decide(time.Hour, said("outage-prod", gate.Reject, "bob"), answered(t)),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			e := smooth(t, crossing("prod"))
+			e.rule(strict())
+			publish := e.publish
+			e.publish = func(ctx context.Context, in activities.PublishInput) (generation.PublishResult, error) {
+				res, err := publish(ctx, in)
+				if err == nil && !in.Look {
+					err = errors.New("connection reset")
+				}
+				return res, err
+			}
+			s, err := e.run(t, prepare)
+			require.NoError(t, err)
+			require.Equal(t, workflows.StageDone, s.Stage, s.Sentence)
+			require.Equal(t, 1, e.ledgers["prod"].visible())
+		})
+	}
+}
+
 func TestARunThatEndsBadlyChangesNothing(t *testing.T) {
 	t.Parallel()
 	blocked := generation.PublishResult{WaitingFor: "locks", Blocked: []generation.Session{{PID: 42, User: "bi", Holds: "lock"}}}

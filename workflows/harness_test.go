@@ -48,6 +48,7 @@ type effects struct {
 	compare   func(activities.CompareInput) (activities.CompareResult, error)
 	baseline  func(activities.BaselineInput) (activities.BaselineResult, error)
 	publish   func(context.Context, activities.PublishInput) (generation.PublishResult, error)
+	begin     func(ctx context.Context, in activities.BeginInput, begin func() (activities.Began, error)) (activities.Began, error)
 	swap      func(context.Context, activities.PassInput) (activities.Pass, error)
 	look      func(activities.LookInput) (activities.Look, error)
 	refuse    error // why no recovery begins in prod
@@ -415,7 +416,12 @@ func (e *effects) bound() (control, build []conduct.Bound) {
 			} else {
 				e.called("Begin " + in.Target.Environment)
 			}
-			began, err := e.turning(in.Target).Begin(ctx, in)
+			begin := func() (activities.Began, error) { return e.turning(in.Target).Begin(ctx, in) }
+			if e.begin == nil {
+				began, err := begin()
+				return began, activities.ApplicationError(err)
+			}
+			began, err := e.begin(ctx, in, begin)
 			return began, activities.ApplicationError(err)
 		}),
 		workflows.BeginCompensation.Bind(func(ctx context.Context, in activities.CompensateInput) (activities.Began, error) {

@@ -45,9 +45,10 @@ type RollbackState struct {
 
 type rollback struct {
 	*conduct.Conductor
-	in    RollbackInput
-	state *TurnBackState
-	ended bool
+	in     RollbackInput
+	state  *TurnBackState
+	target activities.Target // once it has asked for its turn-back
+	ended  bool
 }
 
 func (r *rollback) at(step string) conduct.Scope {
@@ -104,6 +105,7 @@ func (r *rollback) begin(ctx workflow.Context) error {
 	r.At(ctx, StagePlanning, r.at("begin"), "reading the ledger of "+in.Environment)
 	target := activities.Target{Environment: in.Environment, Config: in.Config, Owner: owner(ctx)}
 	target.Release.Pipeline = in.Pipeline
+	r.target = target
 	req := in.Request
 	req.Pipeline, req.By, req.Reason = in.Pipeline, in.By, in.Reason
 	began, err := BeginTurnBack.Try(ctx, in.Environment, "stop what is under way", activities.BeginInput{Target: target, Request: req, DryRun: in.DryRun})
@@ -172,18 +174,28 @@ func (r *rollback) say(ctx workflow.Context, ended activities.Ended, sentence st
 // back says what stays when a rollback was stopped. The active release has moved, so it is never refused: it stays open, and
 // the same command goes on with it.
 func (r *rollback) back(ctx workflow.Context, cause error) (conduct.Outcome, error) {
-	if r.state.Began.TurnBack.Tenure.Number == 0 || r.in.DryRun || r.ended {
+	began := r.state.Began.TurnBack.Tenure.Number != 0
+	if r.in.DryRun || r.ended || r.state.Began.Nothing || !began && conduct.Decided(cause) {
 		return conduct.Outcome{}, nil
 	}
 	why := conduct.Reason(cause)
 	if temporal.IsCanceledError(cause) {
 		why = "it was cancelled"
 	}
+	target := r.target
+	if began {
+		target = r.state.Began.Target
+	}
 	left, err := BeginTurnBack.Soon(ctx, r.in.Environment, "look at what is left", activities.BeginInput{
-		Target: r.state.Began.Target, Request: turnback.Request{Pipeline: r.in.Pipeline, Resume: true}, DryRun: true,
+		Target: target, Request: turnback.Request{Pipeline: r.in.Pipeline, Resume: true}, DryRun: true,
 	})
-	if err != nil {
+	switch {
+	case err != nil && began:
 		left.Lines = []string{"what is left could not be read: " + conduct.Reason(err)}
+	case !began && conduct.Decided(err), !began && err == nil && left.TurnBack.Tenure.Number == 0: // none is open
+		return conduct.Outcome{}, nil
+	case err != nil:
+		return conduct.Outcome{Left: []string{"whether it has begun could not be read: " + conduct.Reason(err) + "; the same command goes on with it"}}, nil
 	}
 	open := fmt.Sprintf("it is open (%s), and the same command goes on with it", why) // first: a sentence names few of many
 	return conduct.Outcome{Left: append([]string{open}, left.Lines...)}, nil

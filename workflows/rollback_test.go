@@ -140,6 +140,45 @@ func TestARollbackOfManyPartitionsTurnsEachBackOnceWhateverStopsIt(t *testing.T)
 	}
 }
 
+// The worker dies while it opens the turn-back, and a person cancels before another one answers.
+func TestACancelledRollbackSaysWhetherItHasBegun(t *testing.T) {
+	t.Parallel()
+	for name, begun := range map[string]bool{"it has": true, "it has not": false} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			e := smooth(t, crossing("prod"))
+			e.deployed("prod", "2026-01-30", "2026-01-31")
+			l := e.ledgers["prod"]
+			e.begin = func(ctx context.Context, in activities.BeginInput, begin func() (activities.Began, error)) (activities.Began, error) {
+				if in.DryRun {
+					return begin()
+				}
+				if begun {
+					if _, err := begin(); err != nil {
+						return activities.Began{}, err
+					}
+				}
+				return activities.Began{}, errors.New("connection reset")
+			}
+			s, err := e.execute(t, workflows.RollbackName, rollbackInput(), func(env *testsuite.TestWorkflowEnvironment) {
+				env.RegisterDelayedCallback(func() {
+					env.SignalWorkflow(workflows.Steer, conduct.Command{Kind: conduct.Cancel, By: "bob", Reason: "it hangs"})
+				}, time.Second)
+			})
+			require.NoError(t, err)
+			if !begun {
+				require.Equal(t, workflows.StageRefused, s.Stage, s.Sentence)
+				require.Contains(t, s.Sentence, "it hangs")
+				require.Nil(t, l.open())
+				return
+			}
+			require.Equal(t, workflows.StageStuck, s.Stage, "the active release has moved: it is not refused")
+			require.Contains(t, s.Sentence, "the same command goes on with it")
+			require.NotNil(t, l.open())
+		})
+	}
+}
+
 func TestARollbackIsPausedBetweenItsPassesAndGoesOn(t *testing.T) {
 	t.Parallel()
 	e := smooth(t, crossing("prod"))

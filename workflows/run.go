@@ -110,10 +110,27 @@ func (r *run) once(ctx workflow.Context, target activities.Target, round int, fi
 		}
 	}
 	r.At(ctx, StageCrossing, r.at("publish"), "publishing "+string(in.Partition))
-	res, err := publish(ctx, r.Conductor, activities.PublishInput{
-		Target: target, Step: "publish", Round: round, Swaps: swaps(built.Pieces), Activate: first, By: in.By,
-	}, unplanned, func(workflow.Context) error { return nil })
+	publishing := activities.PublishInput{Target: target, Step: "publish", Round: round, Swaps: swaps(built.Pieces), Activate: first, By: in.By}
+	res, err := publish(ctx, r.Conductor, publishing, unplanned, func(workflow.Context) error { return nil })
+	if err != nil && r.happened(ctx, publishing) {
+		return nil, nil
+	}
 	return res.Moved, err
+}
+
+// happened says whether a publish is done of which the answer was lost, before somebody stopped the run or gave it up.
+func (r *run) happened(ctx workflow.Context, publishing activities.PublishInput) bool {
+	calm, _ := workflow.NewDisconnectedContext(ctx)
+	publishing.Look = true
+	res, err := Publish.Soon(calm, r.in.Environment, "look whether it is published", publishing)
+	if err != nil {
+		r.Tell(calm, r.at("publish"), "whether it is published could not be read: "+conduct.Reason(err))
+		return false
+	}
+	if res.Done {
+		r.Tell(calm, r.at("publish"), "it was published before it was stopped")
+	}
+	return res.Done
 }
 
 // unplanned refuses to ask for an approval: a run has no plan that it could be about.

@@ -38,6 +38,9 @@ func (c *Conductor) Run(ctx workflow.Context, op string, body func(workflow.Cont
 		return err
 	}
 	c.ending, c.head.Paused = true, nil
+	if c.cancelled != nil && temporal.IsTimeoutError(err) { // the step that the cancel met has died of something else
+		err = temporal.NewCanceledError()
+	}
 	if ctx.Err() == nil {
 		err = c.stopped(ctx, err)
 	}

@@ -39,6 +39,13 @@ func ClassOf(err error) (class fault.Class, hint string) {
 	return class, detail.Hint
 }
 
+// Decided says that an error is an answer, which nothing was changed by: a refusal, a fault of what was asked, or a moved world. What
+// was cancelled, or got no answer, may have happened all the same.
+func Decided(err error) bool {
+	class, _ := faultOf(err)
+	return class == fault.Refused || class == fault.Invalid || class == fault.Conflict
+}
+
 // faultOf returns the class of an activity's or of our own fault, or "" for what a retry may mend.
 func faultOf(err error) (fault.Class, activities.Fault) {
 	if f, ok := errors.AsType[*fault.Error](err); ok {
