@@ -183,6 +183,44 @@ func TestAChunkGoesBackUnderWhatItsTableHasGainedSince(t *testing.T) {
 	}
 }
 
+// Who changes a constraint has to take it away and add it again: what stands aside has it still as it was, under the same name.
+func TestWhatGoesBackObeysAConstraintAsItIsNow(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct{ now, says string }{
+		"it demands less":          {"CHECK (amount < 1000)", ""},
+		"it demands more":          {"CHECK (amount < 50)", ""},
+		"it is not proven":         {"CHECK (amount > 2) NOT VALID", ""},
+		"what goes back breaks it": {"CHECK (amount > 2)", "10 of its rows break constraint few"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := setup(t)
+			live := map[partition.Key]generation.Generation{}
+			days := []partition.Key{"2026-01-01", "2026-01-02", "2026-01-03"}
+			b.publish(t, b.again(t, shop(), 1, live, days...)...)
+			b.db.Exec(t, "ALTER TABLE fct_orders ADD CONSTRAINT few CHECK (amount < 100)")
+			swaps := b.again(t, shop(), 2, live, days...)
+			b.publish(t, swaps...)
+			b.db.Exec(t, "ALTER TABLE fct_orders DROP CONSTRAINT few")
+			b.db.Exec(t, "ALTER TABLE fct_orders ADD CONSTRAINT few "+c.now)
+			back := b.begins(t, rollback(turnback.Nothing))
+			result, err := b.attempt(t.Context(), back.try(backward(swaps)...), beat)
+			if c.says != "" {
+				require.Equal(t, fault.Refused, fault.ClassOf(err), "%v", err)
+				require.ErrorContains(t, err, c.says)
+				require.Contains(t, fault.HintOf(err), `DROP CONSTRAINT "few"`)
+				require.Equal(t, "75.00", b.sum(t))
+				return
+			}
+			require.NoError(t, err)
+			require.True(t, result.Done)
+			require.Equal(t, "45.00", b.sum(t))
+			const def = `SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conname = 'few' AND conrelid = `
+			require.Equal(t, b.text(t, def+`'fct_orders'::regclass`), b.text(t, def+`'`+b.child(swaps[0].From)+`'::regclass`))
+		})
+	}
+}
+
 func TestAChunkGoesWithTheLastOfItsGenerations(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
