@@ -114,11 +114,12 @@ func (p *publication) debts(ctx context.Context) ([]debt, error) {
 			continue
 		}
 		parent := p.parents[s.Output]
-		missing, err := found.missing(g, parent.Columns)
+		output := p.w.names.parent(s.Output)
+		missing, err := found.missing(g, parent.Columns, output)
 		if err != nil {
 			return nil, err
 		}
-		d := debt{generation: g, child: found, columns: missing, parent: p.w.names.parent(s.Output)}
+		d := debt{generation: g, child: found, columns: missing, parent: output}
 		for _, c := range demanded {
 			if c.Table == parent.OID && !slices.ContainsFunc(promised, func(has constraint) bool {
 				return has.Table == found.OID && has.keeps(c)
