@@ -199,18 +199,24 @@ func (a *TurningBack) swap(ctx context.Context, t turning, batch []turnback.Deci
 	for _, d := range batch {
 		swaps = append(swaps, backward(d)...)
 	}
+	if err := a.verify(ctx, t, swaps); err != nil {
+		return generation.PublishResult{}, err
+	}
+	return a.publish(ctx, t, batch[0].Partition, swaps)
+}
+
+// verify reads what goes live again, where that was asked for.
+func (a *TurningBack) verify(ctx context.Context, t turning, swaps []generation.Swap) error {
 	var back []int64
 	for _, s := range swaps {
 		if s.To != 0 {
 			back = append(back, s.To)
 		}
 	}
-	if t.in.Verify == VerifyFull && len(back) > 0 {
-		if err := t.w.Verify(ctx, back, func() {}); err != nil {
-			return generation.PublishResult{}, err
-		}
+	if t.in.Verify != VerifyFull || len(back) == 0 {
+		return nil
 	}
-	return a.publish(ctx, t, batch[0].Partition, swaps)
+	return t.w.Verify(ctx, back, func() {})
 }
 
 // publish makes swaps of a turn-back visible, under its tenure. Its key is new for every decision: what is live tells what
@@ -307,15 +313,14 @@ func (a *TurningBack) rebuild(ctx context.Context, t turning, key partition.Key)
 		return generation.PublishResult{}, d, t.hindered
 	}
 	var outputs []string
-	var swaps []generation.Swap
 	for _, it := range d.Items {
-		switch it.Action {
-		case turnback.Rebuild:
+		if it.Action == turnback.Rebuild {
 			outputs = append(outputs, it.Output)
-		case turnback.Detach:
-			swaps = append(swaps, generation.Swap{Output: it.Output, Partition: key, From: it.From})
-		case turnback.Keep, turnback.Leave, turnback.SwapBack:
 		}
+	}
+	swaps := backward(d)
+	if err := a.verify(ctx, t, swaps); err != nil {
+		return generation.PublishResult{}, d, err
 	}
 	built, err := a.build(ctx, t, key, outputs)
 	if err != nil {

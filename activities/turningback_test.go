@@ -11,6 +11,7 @@ import (
 
 	"drawbridge/activities"
 	"drawbridge/internal/admission"
+	"drawbridge/internal/check"
 	"drawbridge/internal/cutover"
 	"drawbridge/internal/fault"
 	"drawbridge/internal/generation"
@@ -302,4 +303,41 @@ func TestWhatIsHeldUpGoesBackAsOneTheNextTime(t *testing.T) {
 	require.Len(t, ledger.publishes, 1)
 	require.Equal(t, turnback.Tally{Moved: 38}, out.Tally)
 	require.Len(t, out.Rebuild, 8)
+}
+
+// half is books of a partition of which one output is built again, and the other, which the release to go back to does not have, is
+// swapped back.
+type half struct{ *books }
+
+func (half) DecidePartition(_ context.Context, _ turnback.TurnBack, _ []turnback.Output, key partition.Key) (turnback.Decision, error) {
+	return turnback.Decision{Partition: key, Action: turnback.Rebuild, Items: []turnback.Item{
+		{Output: "fct_orders", Action: turnback.Rebuild, From: 1000}, {Output: "agg_orders", Action: turnback.SwapBack, From: 1001, To: 101},
+	}}, nil
+}
+
+func (half) Build(_ context.Context, spec activities.BuildSpec, _ func(activities.Progress)) (built []activities.Built, err error) {
+	for _, o := range spec.Outputs {
+		built = append(built, activities.Built{
+			Generation: generation.Generation{ID: 2000, Output: o, Partition: spec.Partition}, From: 1000,
+			Results: []check.Result{{Name: "row_count", Outcome: check.Passed}},
+		})
+	}
+	return built, nil
+}
+
+func TestWhatSwapsBackBesideARebuildGoesWithIt(t *testing.T) {
+	t.Parallel()
+	b, ledger := setup(t), half{newBooks(1)}
+	b.looked()
+	ledger.observed = b.desk.observed
+	b.Warehouse = func(context.Context, pipeline.Config) (activities.Warehouse, error) { return ledger, nil }
+	in := activities.PassInput{Target: target("prod"), Tenure: 9, Rebuild: ledger.days}
+	out, failed := call(t, (&activities.TurningBack{Site: b.Site, Now: opened}).RebuildPass, in)
+	require.Nil(t, failed)
+	require.Empty(t, ledger.left)
+	require.Equal(t, turnback.Tally{Moved: 1}, out.Tally)
+	require.Equal(t, [][]generation.Swap{{
+		{Output: "agg_orders", Partition: ledger.days[0], From: 1001, To: 101},
+		{Output: "fct_orders", Partition: ledger.days[0], From: 1000, To: 2000},
+	}}, ledger.publishes)
 }

@@ -220,8 +220,8 @@ func (v view) newer(e int64) int64 {
 }
 
 // gone says why a generation cannot go live again; empty when it can.
-func (v view) gone(id int64) string {
-	g, known := v.Generations[id]
+func (f Facts) gone(id int64) string {
+	g, known := f.Generations[id]
 	switch {
 	case !known:
 		return fmt.Sprintf("generation %d, which was live, is not in the ledger", id)

@@ -52,7 +52,7 @@ type Item struct {
 }
 
 // Decision is what a partition takes: all items in one transaction, those of a rebuild after it was built. A partition is
-// never split.
+// never split: where an output of it cannot go back, none does.
 type Decision struct {
 	Partition partition.Key `json:"partition"`
 	// Action is the strongest of the items.
@@ -96,6 +96,7 @@ func Decide(f Facts, key partition.Key, slots []Slot) Decision {
 		it.Output, it.From = s.Output, s.Live
 		d.add(it)
 	}
+	d.hold(f.holds)
 	if d.Action != Rebuild {
 		return d
 	}
@@ -107,6 +108,47 @@ func Decide(f Facts, key partition.Key, slots []Slot) Decision {
 		}
 	}
 	return d
+}
+
+// hold leaves all of a partition where an output that holds the others is left: readers never see a part of it as it was, and the rest
+// as it is.
+func (d *Decision) hold(holds func(Item) bool) {
+	var by, last *Item // last is one that no word of a person moves
+	for i := range d.Items {
+		it := &d.Items[i]
+		if it.Action != Leave || !holds(*it) {
+			continue
+		}
+		if by == nil || it.Open && !by.Open {
+			by = it
+		}
+		if it.Newer == 0 {
+			last = it
+		}
+	}
+	if by == nil {
+		return
+	}
+	d.Action = Keep
+	items := d.Items
+	d.Items = nil
+	for _, it := range items {
+		if it.Action.strength() > Leave.strength() {
+			it.Action, it.To, it.Open = Leave, 0, by.Open
+			it.Reason = "left with " + by.Output + ": " + by.Reason
+		}
+		if last != nil {
+			it.Newer = 0
+		}
+		d.add(it)
+	}
+}
+
+// holds says that an output that is left keeps the others of its partition where they are. One that the target's release does not have
+// is no part of what is gone back to. What others have published since leaves a deployment's other outputs alone, as a later release
+// may have dropped them; a backfill has published all that its release has.
+func (f Facts) holds(it Item) bool {
+	return f.Target.refills() || it.Open && (f.K.None() || f.Outputs[it.Output])
 }
 
 // builds says that the target's release can build the output.

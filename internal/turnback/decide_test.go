@@ -429,6 +429,181 @@ func TestAPartitionIsNeverSplit(t *testing.T) {
 	require.False(t, again.Changes(), "%+v", again.Items)
 }
 
+// Both outputs of a day were published together twice; what becomes of the second time where one of them cannot go back as it was.
+func TestWhereAnOutputIsLeftSoIsItsPartition(t *testing.T) {
+	t.Parallel()
+	const fill, run = "backfill/shop/prod/2026-01-01..2026-01-31/run", "run/shop/prod/2026-01-02/run"
+	gone := func(h *history, ids ...int64) {
+		for _, id := range ids {
+			h.change(id, func(g *turnback.Generation) { g.NotReattachable = "its rows have changed" })
+		}
+	}
+	filled := func(h *history, outputs ...string) turnback.Facts {
+		h.publishes(day, 1, fill, outputs...)
+		f := h.without(fill, 1, "ta", "tb")
+		f.ByPerson = true
+		return f
+	}
+	for name, c := range map[string]struct {
+		then     func(h *history, ta, tb int64) turnback.Facts
+		expected func(ta, tb int64) map[string]want
+		open     bool
+		with     string // the output that the others are left with
+		newer    int    // of so many it is said that somebody's word takes them along
+	}{
+		"a backfill's, and one is gone": {
+			then: func(h *history, _, tb int64) turnback.Facts {
+				gone(h, tb)
+				return filled(h, "ta", "tb")
+			},
+			expected: func(_, _ int64) map[string]want {
+				return map[string]want{"ta": {turnback.Leave, 4, none}, "tb": {turnback.Leave, 5, none}}
+			},
+			open: true, with: "tb",
+		},
+		"a backfill's, and one was published since": {
+			then: func(h *history, _, _ int64) turnback.Facts {
+				f := filled(h, "ta", "tb")
+				h.publishes(day, 1, run, "ta")
+				return f
+			},
+			expected: func(_, _ int64) map[string]want {
+				return map[string]want{"ta": {turnback.Leave, 3, none}, "tb": {turnback.Leave, 4, none}}
+			},
+			with: "ta", newer: 1,
+		},
+		"a backfill's, one was published since and the other is gone: no word helps": {
+			then: func(h *history, _, tb int64) turnback.Facts {
+				f := filled(h, "ta", "tb")
+				h.publishes(day, 1, run, "ta")
+				gone(h, tb)
+				return f
+			},
+			expected: func(_, _ int64) map[string]want {
+				return map[string]want{"ta": {turnback.Leave, 3, none}, "tb": {turnback.Leave, 5, none}}
+			},
+			open: true,
+		},
+		"nor is it said that something is discarded, where it is left": {
+			then: func(h *history, _, tb int64) turnback.Facts {
+				f := filled(h, "ta", "tb")
+				h.publishes(day, 1, run, "ta", "tb")
+				gone(h, tb)
+				f.Snapshot = true
+				return f
+			},
+			expected: func(_, _ int64) map[string]want {
+				return map[string]want{"ta": {turnback.Leave, 4, none}, "tb": {turnback.Leave, 5, none}}
+			},
+			open: true, with: "tb",
+		},
+		"what a backfill was the first to publish is not taken away from what is left": {
+			then: func(h *history, ta, _ int64) turnback.Facts {
+				gone(h, ta)
+				return filled(h, "ta", "tc")
+			},
+			expected: func(_, _ int64) map[string]want {
+				return map[string]want{"ta": {turnback.Leave, 5, none}, "tb": {turnback.Keep, 1, none}, "tc": {turnback.Leave, 6, none}}
+			},
+			open: true, with: "ta",
+		},
+		"what is as it was holds nothing, and is held by nothing": {
+			then: func(h *history, _, tb int64) turnback.Facts {
+				gone(h, tb)
+				return filled(h, "ta")
+			},
+			expected: func(ta, _ int64) map[string]want {
+				return map[string]want{"ta": {turnback.SwapBack, 4, ta}, "tb": {turnback.Keep, 1, none}}
+			},
+		},
+		"a release's, and the log does not know one": {
+			then: func(h *history, _, _ int64) turnback.Facts {
+				h.deploys(2, "w2", "1.1.0")
+				h.publishes(day, 2, "w2", "ta", "tb")
+				h.slot(day, "tb").Live = 4711
+				return h.to(1, "ta", "tb")
+			},
+			expected: func(_, _ int64) map[string]want {
+				return map[string]want{"ta": {turnback.Leave, 4, none}, "tb": {turnback.Leave, 0, none}}
+			},
+			open: true, with: "tb",
+		},
+		"what would be built again is left with it too": {
+			then: func(h *history, ta, _ int64) turnback.Facts {
+				gone(h, ta)
+				h.deploys(2, "w2", "1.1.0")
+				h.publishes(day, 2, "w2", "ta", "tb")
+				h.slot(day, "tb").Live = 4711
+				return h.to(1, "ta", "tb")
+			},
+			expected: func(_, _ int64) map[string]want {
+				return map[string]want{"ta": {turnback.Leave, 5, none}, "tb": {turnback.Leave, 0, none}}
+			},
+			open: true, with: "tb",
+		},
+		"a release's, and one is gone: both are built again": {
+			then: func(h *history, _, tb int64) turnback.Facts {
+				gone(h, tb)
+				h.deploys(2, "w2", "1.1.0")
+				h.publishes(day, 2, "w2", "ta", "tb")
+				return h.to(1, "ta", "tb")
+			},
+			expected: func(_, _ int64) map[string]want {
+				return map[string]want{"ta": {turnback.Rebuild, 4, none}, "tb": {turnback.Rebuild, 5, none}}
+			},
+		},
+		"an output that the release to go back to does not have holds none of its own": {
+			then: func(h *history, _, tb int64) turnback.Facts {
+				gone(h, tb)
+				h.deploys(2, "w2", "1.1.0")
+				h.publishes(day, 2, "w2", "ta", "tb")
+				return h.to(1, "ta")
+			},
+			expected: func(ta, _ int64) map[string]want {
+				return map[string]want{"ta": {turnback.SwapBack, 4, ta}, "tb": {turnback.Leave, 5, none}}
+			},
+			open: true,
+		},
+		"nor does what a later release has published, which may lack the others": {
+			then: func(h *history, _, _ int64) turnback.Facts {
+				h.deploys(2, "w2", "1.1.0")
+				h.publishes(day, 2, "w2", "ta", "tb")
+				h.deploys(3, "w3", "1.2.0")
+				h.publishes(day, 3, "w3", "ta")
+				return h.without("w2", 1, "ta", "tb")
+			},
+			expected: func(_, tb int64) map[string]want {
+				return map[string]want{"ta": {turnback.Leave, 3, none}, "tb": {turnback.SwapBack, 4, tb}}
+			},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h := newHistory()
+			h.deploys(1, "w1", "1.0.0")
+			ta := h.publishes(day, 1, "w1", "ta")
+			tb := h.publishes(day, 1, "w1", "tb")
+			f := c.then(h, ta, tb)
+			d := h.decide(f, day)
+			wants(t, h, f, day, c.expected(ta, tb))
+			require.Equal(t, c.open, d.Open())
+			newer := 0
+			for _, it := range d.Items {
+				if it.Newer != 0 {
+					newer++
+				}
+				if c.with != "" && it.Action == turnback.Leave && it.Output != c.with {
+					require.Contains(t, it.Reason, "left with "+c.with+": ")
+				}
+			}
+			require.Equal(t, c.newer, newer)
+			h.apply(f, d, 9, "u")
+			require.Equal(t, c.open, h.decide(f, day).Open(), "asked again it says the same")
+			require.False(t, h.decide(f, day).Changes())
+		})
+	}
+}
+
 func TestAWholeOutputGoesBackOnItsOwn(t *testing.T) {
 	t.Parallel()
 	h := newHistory()

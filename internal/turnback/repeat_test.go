@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -20,6 +21,7 @@ type drawn struct {
 	*history
 	last   int64 // tenure
 	active int64
+	fills  []string // backfills
 }
 
 var drawnKeys = []partition.Key{"2026-01-01", "2026-01-02", partition.AllKey}
@@ -45,7 +47,7 @@ func (d *drawn) event(t *rapid.T, workflow string) {
 		}
 	}
 	active := d.tenures[d.active]
-	switch rapid.SampledFrom([]string{"deploy", "deploy", "run", "run", "back", "detach", "drop"}).Draw(t, "event") {
+	switch rapid.SampledFrom([]string{"deploy", "deploy", "run", "run", "fill", "back", "detach", "drop"}).Draw(t, "event") {
 	case "deploy":
 		d.last++
 		v := rapid.SampledFrom([]string{"1.0.0", "1.1.0", "1.2.0"}).Draw(t, "version")
@@ -62,6 +64,13 @@ func (d *drawn) event(t *rapid.T, workflow string) {
 		if !active.None() {
 			some("runs", func(key partition.Key) {
 				d.publishes(key, d.active, workflow, outputsOf(active.Release.Version)...)
+			})
+		}
+	case "fill":
+		if !active.None() {
+			d.fills = append(d.fills, "backfill/shop/prod/"+workflow)
+			some("fills", func(key partition.Key) {
+				d.publishes(key, d.active, "backfill/shop/prod/"+workflow, outputsOf(active.Release.Version)...)
 			})
 		}
 	case "back":
@@ -105,9 +114,14 @@ func (d *drawn) target(t *rapid.T) (turnback.Facts, bool) {
 	}
 	n := rapid.SampledFrom(numbers).Draw(t, "tenure")
 	var f turnback.Facts
-	if rapid.Bool().Draw(t, "to a tenure") {
+	switch what := rapid.SampledFrom([]string{"a tenure", "a workflow", "a backfill"}).Draw(t, "target"); {
+	case what == "a backfill" && len(d.fills) > 0:
+		fill := rapid.SampledFrom(d.fills).Draw(t, "backfill")
+		f = d.without(fill, d.active, outputsOf(d.tenures[d.active].Release.Version)...)
+		f.ByPerson = true
+	case what == "a tenure":
 		f = d.to(n, outputsOf(d.tenures[n].Release.Version)...)
-	} else {
+	default:
 		f = d.without(d.tenures[n].Owner, n-1, outputsOf(d.tenures[n-1].Release.Version)...)
 		f.ByPerson = rapid.Bool().Draw(t, "by a person")
 	}
@@ -191,6 +205,10 @@ func TestWhatADecisionPromises(t *testing.T) {
 					require.False(t, f.K.None() && !f.ByPerson, "a first release is never detached without a person")
 				case turnback.Keep, turnback.Leave:
 				}
+			}
+			for _, it := range decision.Items {
+				stays := it.Action == turnback.Leave && (strings.HasPrefix(f.Target.Owner, "backfill/") || it.Open && (f.K.None() || f.Outputs[it.Output]))
+				require.False(t, stays && decision.Changes(), "%s is left, and its partition is split: %+v", it.Output, decision.Items)
 			}
 			require.True(t, built[decision.Action] || decision.Action == turnback.Keep)
 			if built[turnback.Rebuild] {

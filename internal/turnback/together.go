@@ -56,8 +56,9 @@ func Together(slots []Slot, generation, tenure int64) (was map[string]int64, ok 
 	return was, true
 }
 
-// DecideTogether turns all outputs of a partition back to what was live with a generation, by Together.
-func DecideTogether(key partition.Key, slots []Slot, generation, tenure int64) Decision {
+// DecideTogether turns all outputs of a partition back to what was live with a generation, by Together, or none where one cannot be
+// live again.
+func DecideTogether(f Facts, key partition.Key, slots []Slot, generation, tenure int64) Decision {
 	d := Decision{Partition: key, Action: Keep}
 	was, ok := Together(slots, generation, tenure)
 	if !ok {
@@ -65,13 +66,16 @@ func DecideTogether(key partition.Key, slots []Slot, generation, tenure int64) D
 	}
 	for _, s := range slots {
 		it := Item{Output: s.Output, Action: SwapBack, From: s.Live, To: was[s.Output], Reason: fmt.Sprintf("it was live with generation %d", generation)}
-		switch it.To {
-		case s.Live:
+		if it.To == s.Live {
 			continue
-		case 0:
+		}
+		if it.To == 0 {
 			it.Action, it.Reason = Detach, fmt.Sprintf("it had nothing when generation %d was live", generation)
+		} else if gone := f.gone(it.To); gone != "" {
+			it.Action, it.To, it.Open, it.Reason = Leave, 0, true, gone
 		}
 		d.add(it)
 	}
+	d.hold(func(it Item) bool { return it.Open })
 	return d
 }

@@ -4,6 +4,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"drawbridge/internal/generation"
 )
 
 // publishes is a log of one partition with outputs a and b: each step swaps what it names, in one transaction.
@@ -56,4 +58,21 @@ func TestTheOutputsOfAPartitionGoBackToWhatWasLiveTogether(t *testing.T) {
 			require.Equal(t, tc.want, was)
 		})
 	}
+}
+
+func TestAPartitionOfWhichAnOutputCannotBeLiveAgainStays(t *testing.T) {
+	t.Parallel()
+	publish := func(owner string, a, b int64) []placed {
+		return []placed{swapped(owner, 1, "publish", "a", a), swapped(owner, 1, "publish", "b", b)}
+	}
+	slots := publishes(publish("run/1", 11, 12), publish("run/2", 21, 22))
+	f := Facts{Generations: map[int64]Generation{11: {ID: 11, State: generation.Retired}, 12: {ID: 12, State: generation.Retired}}}
+	require.Equal(t, SwapBack, DecideTogether(f, "2026-01-01", slots, 11, 0).Action)
+
+	f.Generations[12] = Generation{ID: 12, State: generation.Dropped}
+	d := DecideTogether(f, "2026-01-01", slots, 11, 0)
+	require.Equal(t, Leave, d.Action)
+	require.True(t, d.Open())
+	require.Equal(t, "left with b: "+d.Items[1].Reason, d.Items[0].Reason)
+	require.Contains(t, d.Items[1].Reason, "generation 12, which was live, is dropped")
 }

@@ -3,6 +3,7 @@ package warehouse_test
 import (
 	"context"
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
@@ -181,6 +182,97 @@ func TestAChunkGoesBackUnderWhatItsTableHasGainedSince(t *testing.T) {
 			require.Equal(t, []string{"c2: g4 g5 g6", "c3: g1 g2 g3 aside"}, b.trees(t), "an empty one is dropped")
 		})
 	}
+}
+
+// Who changes a constraint has to take it away and add it again: what stands aside has it still as it was, under the same name.
+func TestWhatGoesBackObeysAConstraintAsItIsNow(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct{ now, says string }{
+		"it demands less":          {"CHECK (amount < 1000)", ""},
+		"it demands more":          {"CHECK (amount < 50)", ""},
+		"it is not proven":         {"CHECK (amount > 2) NOT VALID", ""},
+		"what goes back breaks it": {"CHECK (amount > 2)", "10 of its rows break constraint few"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := setup(t)
+			live := map[partition.Key]generation.Generation{}
+			days := []partition.Key{"2026-01-01", "2026-01-02", "2026-01-03"}
+			b.publish(t, b.again(t, shop(), 1, live, days...)...)
+			b.db.Exec(t, "ALTER TABLE fct_orders ADD CONSTRAINT few CHECK (amount < 100)")
+			swaps := b.again(t, shop(), 2, live, days...)
+			b.publish(t, swaps...)
+			b.db.Exec(t, "ALTER TABLE fct_orders DROP CONSTRAINT few")
+			b.db.Exec(t, "ALTER TABLE fct_orders ADD CONSTRAINT few "+c.now)
+			back := b.begins(t, rollback(turnback.Nothing))
+			result, err := b.attempt(t.Context(), back.try(backward(swaps)...), beat)
+			if c.says != "" {
+				require.Equal(t, fault.Refused, fault.ClassOf(err), "%v", err)
+				require.ErrorContains(t, err, c.says)
+				require.Contains(t, fault.HintOf(err), `DROP CONSTRAINT "few"`)
+				require.Equal(t, "75.00", b.sum(t))
+				return
+			}
+			require.NoError(t, err)
+			require.True(t, result.Done)
+			require.Equal(t, "45.00", b.sum(t))
+			const def = `SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conname = 'few' AND conrelid = `
+			require.Equal(t, b.text(t, def+`'fct_orders'::regclass`), b.text(t, def+`'`+b.child(swaps[0].From)+`'::regclass`))
+		})
+	}
+}
+
+// A column that a table has gained and lost again was never a generation's own; what stands aside when it goes still has it.
+func TestAColumnThatATableHasLostAgainKeepsNothingAway(t *testing.T) {
+	t.Parallel()
+	for name, days := range map[string][]partition.Key{
+		"of a whole chunk": {"2026-01-01", "2026-01-02", "2026-01-03"},
+		"of one day":       {"2026-01-02"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := setup(t)
+			live := map[partition.Key]generation.Generation{}
+			b.publish(t, b.again(t, shop(), 1, live, "2026-01-01", "2026-01-02", "2026-01-03")...)
+			swaps := b.again(t, shop(), 2, live, days...)
+			b.publish(t, swaps...)
+			after := b.sum(t)
+			b.db.Exec(t, "ALTER TABLE fct_orders ADD COLUMN note text, ADD CONSTRAINT said CHECK (note <> '' AND amount > 0)")
+			back := b.begins(t, rollback(turnback.Nothing))
+			b.done(t, back.try(backward(swaps)...))
+			b.db.Exec(t, "ALTER TABLE fct_orders DROP COLUMN note")
+
+			b.done(t, back.try(swaps...))
+			require.Equal(t, after, b.sum(t))
+			require.Zero(t, b.number(t, `
+				SELECT count(*) FROM pg_attribute
+				WHERE attrelid IN ('fct_orders'::regclass, '`+b.child(swaps[0].To)+`'::regclass) AND attname = 'note'`))
+			b.done(t, back.try(backward(swaps)...))
+			require.Equal(t, "45.00", b.sum(t))
+		})
+	}
+}
+
+// What a generation was built with is its own: its table has to have it.
+func TestAColumnOfItsOwnIsNotTakenFromAGeneration(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	live := map[partition.Key]generation.Generation{}
+	b.publish(t, b.again(t, shop(), 1, live, "2026-01-01")...)
+	b.db.Exec(t, "ALTER TABLE fct_orders ADD COLUMN note text")
+	b.publish(t, b.again(t, shop(), 2, live, "2026-01-01")...)
+	swaps := b.again(t, shop(), 3, live, "2026-01-01")
+	b.publish(t, swaps...)
+	b.db.Exec(t, "ALTER TABLE fct_orders DROP COLUMN note")
+	back := b.begins(t, rollback(turnback.Nothing))
+	_, err := b.attempt(t.Context(), back.try(backward(swaps)...), beat)
+	require.Equal(t, fault.Conflict, fault.ClassOf(err), "%v", err)
+	require.ErrorContains(t, err, "the table lacks its column note")
+	_, remedy, ok := strings.Cut(fault.HintOf(err), ": ")
+	require.True(t, ok)
+	b.db.Exec(t, remedy)
+	b.done(t, back.try(backward(swaps)...))
+	require.Equal(t, "25.00", b.sum(t))
 }
 
 func TestAChunkGoesWithTheLastOfItsGenerations(t *testing.T) {

@@ -25,6 +25,14 @@ type constraint struct {
 	Valid bool // rows that were there before obey it too
 }
 
+// keeps says that it is as much as another of its name.
+func (c constraint) keeps(demanded constraint) bool {
+	return c.Name == demanded.Name && c.condition() == demanded.condition() && (c.Valid || !demanded.Valid)
+}
+
+// condition is the definition, whatever rows are known to obey it.
+func (c constraint) condition() string { return strings.TrimSuffix(c.Def, " NOT VALID") }
+
 // debt is what a parent demands of its partitions and a child does not promise yet: whoever administers the warehouse may add to
 // a table what generations of earlier days lack.
 type debt struct {
@@ -106,14 +114,15 @@ func (p *publication) debts(ctx context.Context) ([]debt, error) {
 			continue
 		}
 		parent := p.parents[s.Output]
-		missing, err := found.missing(g, parent.Columns)
+		output := p.w.names.parent(s.Output)
+		missing, err := found.missing(g, parent.Columns, output)
 		if err != nil {
 			return nil, err
 		}
-		d := debt{generation: g, child: found, columns: missing, parent: p.w.names.parent(s.Output)}
+		d := debt{generation: g, child: found, columns: missing, parent: output}
 		for _, c := range demanded {
 			if c.Table == parent.OID && !slices.ContainsFunc(promised, func(has constraint) bool {
-				return has.Table == found.OID && has.Name == c.Name && (has.Valid || !c.Valid)
+				return has.Table == found.OID && has.keeps(c)
 			}) {
 				d.checks = append(d.checks, c)
 			}
@@ -160,10 +169,10 @@ func (w *Warehouse) promise(d debt) func(context.Context, pgx.Tx) error {
 	}
 	add := func(name, def string) {
 		actions = append(actions, "DROP CONSTRAINT IF EXISTS "+postgres.Ident(name),
-			"ADD CONSTRAINT "+postgres.Ident(name)+" "+strings.TrimSuffix(def, " NOT VALID")+" NOT VALID")
+			"ADD CONSTRAINT "+postgres.Ident(name)+" "+def+" NOT VALID")
 	}
 	for _, c := range d.checks {
-		add(c.Name, c.Def)
+		add(c.Name, c.condition())
 	}
 	for i, column := range d.notNull {
 		add(d.proof(i), "CHECK ("+postgres.Ident(column)+" IS NOT NULL)")
@@ -227,7 +236,7 @@ func (w *Warehouse) broken(ctx context.Context, d debt) error {
 	}
 	for _, c := range d.checks {
 		drops = append(drops, "DROP CONSTRAINT IF EXISTS "+postgres.Ident(c.Name))
-		condition := strings.TrimPrefix(strings.TrimSuffix(c.Def, " NOT VALID"), "CHECK ")
+		condition := strings.TrimPrefix(c.condition(), "CHECK ")
 		if !c.Valid {
 			continue
 		}

@@ -10,6 +10,7 @@ import (
 	"drawbridge/internal/catalog"
 	"drawbridge/internal/fault"
 	"drawbridge/internal/generation"
+	"drawbridge/internal/postgres"
 )
 
 // child is a child table as the server has it now.
@@ -98,15 +99,16 @@ func (c child) keeps(recorded []generation.Column) bool {
 		}
 	}
 	for _, have := range c.Columns {
-		if have.NotNull && !slices.ContainsFunc(recorded, func(want generation.Column) bool { return want.Name == have.Name }) {
+		if have.NotNull && !named(recorded, have.Name) {
 			return false
 		}
 	}
 	return true
 }
 
-// missing are the parent's columns that the child has yet to gain. What nullable columns cannot reconcile is a fault.
-func (c child) missing(g catalog.Generation, parent []generation.Column) ([]generation.Column, error) {
+// missing are the parent's columns that the child has yet to gain; output is the parent's name, quoted. What nullable columns cannot
+// reconcile is a fault.
+func (c child) missing(g catalog.Generation, parent []generation.Column, output string) ([]generation.Column, error) {
 	object := fmt.Sprintf("generation %d of %s %s", g.ID, g.Output, g.Partition)
 	var missing []generation.Column
 	for _, want := range parent {
@@ -122,9 +124,26 @@ func (c child) missing(g catalog.Generation, parent []generation.Column) ([]gene
 		}
 	}
 	for _, have := range c.Columns {
-		if !slices.ContainsFunc(parent, func(want generation.Column) bool { return want.Name == have.Name }) {
-			return nil, fault.Newf(fault.Conflict, "publish", object, "expand the schema first: it adds the column", "the table lacks its column "+have.Name)
+		if named(g.Columns, have.Name) && !named(parent, have.Name) {
+			return nil, fault.Newf(fault.Conflict, "publish", object,
+				fmt.Sprintf("before the same command again: ALTER TABLE %s ADD COLUMN %s %s", output, postgres.Ident(have.Name), have.Type),
+				"the table lacks its column "+have.Name)
 		}
 	}
 	return missing, nil
+}
+
+// surplus are the columns that the child was not built with: it has gained them with its table, and the table has none of them any more.
+func (c child) surplus(g catalog.Generation, parent []generation.Column) (names []string) {
+	for _, have := range c.Columns {
+		if !named(g.Columns, have.Name) && !named(parent, have.Name) {
+			names = append(names, have.Name)
+		}
+	}
+	return names
+}
+
+// named says that a column of a name is among some.
+func named(columns []generation.Column, name string) bool {
+	return slices.ContainsFunc(columns, func(c generation.Column) bool { return c.Name == name })
 }

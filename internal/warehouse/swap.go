@@ -176,11 +176,14 @@ func (p *publication) join(at *place, s generation.Swap, found child, into strin
 	if err := found.trusted(g, shadow); err != nil {
 		return nil, err
 	}
-	missing, err := found.missing(g, at.parent.Columns)
+	missing, err := found.missing(g, at.parent.Columns, p.w.names.parent(at.Output))
 	if err != nil {
 		return nil, err
 	}
 	var statements []string
+	for _, column := range found.surplus(g, at.parent.Columns) {
+		statements = append(statements, fmt.Sprintf("ALTER TABLE %s DROP COLUMN %s", name, postgres.Ident(column)))
+	}
 	for _, c := range missing {
 		statements = append(statements, fmt.Sprintf("ALTER TABLE %s ADD COLUMN %s %s", name, postgres.Ident(c.Name), c.Type))
 	}

@@ -494,7 +494,7 @@ func (w *Warehouse) decide(ctx context.Context, q catalog.Querier, b turnback.Tu
 	for _, key := range keys {
 		switch {
 		case b.Request.Whole() && b.Request.Generation != 0:
-			decisions = append(decisions, turnback.DecideTogether(key, slots[key], b.Request.Generation, b.Tenure.Number))
+			decisions = append(decisions, turnback.DecideTogether(facts, key, slots[key], b.Request.Generation, b.Tenure.Number))
 			continue
 		case b.Request.Whole():
 			decisions = append(decisions, toNothing(key, slots[key]))
