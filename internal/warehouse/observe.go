@@ -150,7 +150,7 @@ func (w *Warehouse) observeLedger(ctx context.Context, p *pipeline.Pipeline, tab
 		return err
 	}
 	for _, l := range unseen.Lines {
-		observed.Problems = append(observed.Problems, plan.Problem{Rule: "detached", Object: l.Output, Text: l.Text, Remedy: l.Remedy, Blocking: true})
+		observed.Problems = append(observed.Problems, plan.Problem{Rule: "detached", Object: l.Output, Text: l.Text, Remedy: l.Remedy})
 	}
 	live, err := w.ledger.Live(ctx, w.pool, tables)
 	if err != nil {

@@ -1,6 +1,7 @@
 package warehouse_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -9,6 +10,7 @@ import (
 	"drawbridge/internal/fault"
 	"drawbridge/internal/generation"
 	"drawbridge/internal/partition"
+	"drawbridge/internal/plan"
 )
 
 // mends runs the statement that a hint names.
@@ -89,11 +91,12 @@ func TestWhatIsLiveAndHangsWhereNobodyReadsIsNamed(t *testing.T) {
 			require.Len(t, u.Lines, len(c.lines))
 			observed, err := b.Observe(t.Context(), shop(), header())
 			require.NoError(t, err)
-			problems := blocking(observed)
+			problems := slices.DeleteFunc(observed.Problems, func(p plan.Problem) bool { return p.Rule != "detached" })
 			require.Len(t, problems, len(c.lines))
+			require.Empty(t, blocking(observed), "what hangs elsewhere may be built and published")
 			for i, line := range u.Lines {
 				require.Contains(t, line.Text, c.lines[i])
-				require.Equal(t, []string{"detached", line.Text, line.Remedy}, []string{problems[i].Rule, problems[i].Text, problems[i].Remedy})
+				require.Equal(t, []string{line.Text, line.Remedy}, []string{problems[i].Text, problems[i].Remedy})
 				b.mends(t, line.Remedy)
 			}
 			require.Equal(t, "45.00", b.sum(t))
