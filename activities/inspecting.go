@@ -277,7 +277,7 @@ func (a *Inspecting) doctor(ctx context.Context, t Target) []Checked {
 		return append(lines, unwell("warehouse", err))
 	}
 	lines = append(lines, rights...)
-	lines = append(lines, a.boundLine(ctx, p.Name, w))
+	lines = append(lines, a.boundLines(ctx, p.Name, w)...)
 	lines = append(lines, a.notifyLines(ctx, w)...)
 	return append(lines, a.sourceLines(p)...)
 }

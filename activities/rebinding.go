@@ -13,6 +13,8 @@ type Rebinder interface {
 	Rebind(ctx context.Context, environment string, copied bool) (generation.Rebound, error)
 	// Restored counts the tables that are others than the ledger recorded.
 	Restored(ctx context.Context) (int, error)
+	// Unseen names what is live of a pipeline in the ledger, and hangs in no table that readers see.
+	Unseen(ctx context.Context, pipeline string) (generation.Unseen, error)
 }
 
 // rebind binds the ledger anew, and says what came of it, a line each.
@@ -43,17 +45,31 @@ func (a *Inspecting) rebind(ctx context.Context, in InspectInput) ([]Checked, er
 	return lines, nil
 }
 
-// boundLine says whether the ledger knows the tables that are there.
-func (a *Inspecting) boundLine(ctx context.Context, pipeline string, w Warehouse) Checked {
+// boundLines say whether the ledger knows the tables that are there, and readers see what it has as live.
+func (a *Inspecting) boundLines(ctx context.Context, pipeline string, w Warehouse) []Checked {
 	n, err := w.Restored(ctx)
 	switch {
 	case err != nil:
-		return unwell("ledger", err)
+		return []Checked{unwell("ledger", err)}
 	case n > 0:
-		return Checked{
+		return []Checked{{
 			Subject: "ledger", Text: fmt.Sprintf("%d generations have another table than it recorded, as after a restore from a dump", n),
 			Remedy: fmt.Sprintf("drawbridge doctor %s --env %s --rebind", pipeline, a.Site.Environment),
-		}
+		}}
 	}
-	return Checked{Subject: "ledger", OK: true, Text: "knows the tables that are there"}
+	unseen, err := w.Unseen(ctx, pipeline)
+	switch {
+	case err != nil:
+		return []Checked{unwell("ledger", err)}
+	case len(unseen.Lines) == 0:
+		return []Checked{{Subject: "ledger", OK: true, Text: "knows the tables that are there"}}
+	}
+	var lines []Checked
+	for _, l := range unseen.Lines {
+		lines = append(lines, Checked{Subject: "ledger", Text: l.Text, Remedy: l.Remedy})
+	}
+	if unseen.More > 0 {
+		lines = append(lines, Checked{Subject: "ledger", Text: fmt.Sprintf("and %d more tables that readers should see and do not", unseen.More)})
+	}
+	return lines
 }

@@ -27,6 +27,9 @@ type Chunk struct {
 	Fits bool `db:"fits"`
 }
 
+// Place is which chunk's table it is.
+func (c Chunk) Place() Place { return Place{Output: c.Output, Chunk: c.Chunk} }
+
 // Chunks reads the tables of some chunks, by the schemas of outputs and of generations, in the order in which they were made.
 func (l Ledger) Chunks(ctx context.Context, q Querier, schema, data string, places []Place) ([]Chunk, error) {
 	outputs, chunks := make([]string, len(places)), make([]string, len(places))
@@ -65,6 +68,28 @@ func (l Ledger) Chunks(ctx context.Context, q Querier, schema, data string, plac
 		return nil, fmt.Errorf("read chunks: %w", err)
 	}
 	return list, nil
+}
+
+// HoldLive says of tables in which generations hang which of them hold a live one.
+func (l Ledger) HoldLive(ctx context.Context, q Querier, tables []uint32) (map[uint32]bool, error) {
+	rows, err := q.Query(ctx, l.sql(`
+		SELECT DISTINCT i.inhparent
+		FROM pg_inherits i
+		JOIN pg_class c ON c.oid = i.inhrelid
+		JOIN ledger.generation g ON g.id = CASE WHEN c.relname ~ '^g[0-9]{1,18}$' THEN substr(c.relname, 2)::bigint END AND g.state = 'live'
+		WHERE i.inhparent = ANY($1)`), tables)
+	if err != nil {
+		return nil, fmt.Errorf("look for live generations: %w", err)
+	}
+	hold := map[uint32]bool{}
+	var table uint32
+	if _, err := pgx.ForEachRow(rows, []any{&table}, func() error {
+		hold[table] = true
+		return nil
+	}); err != nil {
+		return nil, fmt.Errorf("look for live generations: %w", err)
+	}
+	return hold, nil
 }
 
 // Attached counts the partitions that hang in a table, by chunk; those in the table itself have an empty one.

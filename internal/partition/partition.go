@@ -60,6 +60,31 @@ type Bounds struct {
 	Upper string `json:"upper"`
 }
 
+// Same says that two schemes cut alike: no timezone is UTC.
+func (s Scheme) Same(other Scheme) bool {
+	for _, each := range []*Scheme{&s, &other} {
+		if each.Timezone == "" {
+			each.Timezone = "UTC"
+		}
+	}
+	return s == other
+}
+
+// Text says in words how a scheme cuts.
+func (s Scheme) Text() string {
+	text := string(s.By)
+	if s.By == Range {
+		text = fmt.Sprintf("range of %d", s.Size)
+	}
+	if s.Column != "" {
+		text += " of " + s.Column
+	}
+	if s.Timezone != "" {
+		text += " in " + s.Timezone
+	}
+	return text
+}
+
 // Validate refuses a scheme that cannot be: an unknown grain or timezone, a missing column, a range without a size.
 func (s Scheme) Validate() error {
 	_, err := s.grid()

@@ -7,6 +7,7 @@ import (
 
 	"drawbridge/internal/generation"
 	"drawbridge/internal/partition"
+	"drawbridge/internal/pipeline"
 )
 
 // schemaChange says how a release changes one output's columns.
@@ -26,9 +27,8 @@ func schemaChange(want partition.Scheme, found ObservedOutput) SchemaChange {
 		if len(change.Added) > 0 {
 			change.Class = SchemaAdditive
 		}
-		if found.Scheme != nil && !sameScheme(*found.Scheme, want) {
-			change.Conflicts = append(change.Conflicts, fmt.Sprintf("it is partitioned by %s, the release partitions by %s",
-				schemeText(*found.Scheme), schemeText(want)))
+		if conflict := cutOtherwise(want, found); conflict != "" {
+			change.Conflicts = append(change.Conflicts, conflict)
 		}
 		change.Conflicts = append(change.Conflicts, repeated(found.Candidate)...)
 	}
@@ -92,28 +92,24 @@ func repeated(columns []generation.Column) []string {
 	return found
 }
 
-// sameScheme compares what a parent's bounds follow from: no timezone is UTC.
-func sameScheme(a, b partition.Scheme) bool {
-	for _, s := range []*partition.Scheme{&a, &b} {
-		if s.Timezone == "" {
-			s.Timezone = "UTC"
-		}
+// cutOtherwise says that what is live is partitioned in another way than a release does it; empty: it is not.
+func cutOtherwise(want partition.Scheme, found ObservedOutput) string {
+	if found.Scheme == nil || found.Scheme.Same(want) {
+		return ""
 	}
-	return a == b
+	return fmt.Sprintf("it is partitioned by %s, the release partitions by %s", found.Scheme.Text(), want.Text())
 }
 
-func schemeText(s partition.Scheme) string {
-	text := string(s.By)
-	if s.By == partition.Range {
-		text = fmt.Sprintf("range of %d", s.Size)
+// cutRemedy is what is done about a release that partitions in another way.
+const cutRemedy = "partition as the table is; or give the output another name, fill that, and let its readers move there"
+
+// KeptOtherwise refuses a release that partitions in another way than data that could go live again: a rollback could not bring it back.
+func KeptOtherwise(table string, kept, want partition.Scheme) Problem {
+	return Problem{
+		Rule: "schema", Object: table, Blocking: true,
+		Text:   fmt.Sprintf("earlier data of it, to which a rollback could go back, is partitioned by %s, the release partitions by %s", kept.Text(), want.Text()),
+		Remedy: cutRemedy + "; or wait until that data is dropped, after the policy's keep_retired",
 	}
-	if s.Column != "" {
-		text += " of " + s.Column
-	}
-	if s.Timezone != "" {
-		text += " in " + s.Timezone
-	}
-	return text
 }
 
 // schemaProblems refuses a destructive change, one problem for each conflict. Where preflight has said already what is
@@ -127,6 +123,10 @@ func (c crossing) schemaProblems(change SchemaChange) []Problem {
 		return nil
 	}
 	var problems []Problem
+	var want partition.Scheme
+	if i := slices.IndexFunc(c.pipeline.Outputs, func(o pipeline.Output) bool { return o.Table == change.Table }); i >= 0 {
+		want = c.pipeline.Outputs[i].Partition
+	}
 	for _, conflict := range change.Conflicts {
 		p := Problem{Rule: "schema", Object: change.Table, Blocking: true}
 		switch {
@@ -134,6 +134,8 @@ func (c crossing) schemaProblems(change SchemaChange) []Problem {
 			p.Text, p.Remedy = conflict, "give the output another name, or rename the table that is there"
 		case len(found.Candidate) == 0:
 			p.Text, p.Remedy = conflict, "see what its SQL cannot do there: drawbridge validate DIR"
+		case conflict == cutOtherwise(want, found):
+			p.Text, p.Remedy = conflict+": readers would see some rows twice and others not at all", cutRemedy
 		default:
 			p.Text = conflict + ": this needs a migration, which is not supported yet"
 			p.Remedy = "cast it to the type that the column has, such as (total * 1.1)::numeric(12,2), where the values fit; else keep the column as it is and add one under another name"

@@ -87,18 +87,14 @@ func (p *publication) places(ctx context.Context, q catalog.Querier, swaps []gen
 		if s.To == 0 {
 			g = p.generations[s.From]
 		}
-		parent := p.parents[s.Output]
-		name := catalog.Place{Output: s.Output}
-		if !parent.Flat {
-			name.Chunk = g.Scheme.Chunk(s.Partition)
-		}
-		at, ok := byPlace[name]
-		if !ok {
-			at = &place{Place: name, parent: parent, scheme: g.Scheme, key: s.Partition}
-			byPlace[name] = at
+		at := p.w.placeOf(g, p.parents[s.Output])
+		if known, ok := byPlace[at.Place]; ok {
+			at = known
+		} else {
+			byPlace[at.Place] = at
 			list = append(list, at)
 			if !at.flat() {
-				chunked = append(chunked, name)
+				chunked = append(chunked, at.Place)
 			}
 		}
 		at.swaps = append(at.swaps, s)
@@ -112,7 +108,7 @@ func (p *publication) places(ctx context.Context, q catalog.Querier, swaps []gen
 	}
 	for i := range tables {
 		t := &tables[i]
-		at := byPlace[catalog.Place{Output: t.Output, Chunk: t.Chunk}]
+		at := byPlace[t.Place()]
 		switch {
 		case t.Parent == at.parent.OID:
 			at.live = t
@@ -120,7 +116,7 @@ func (p *publication) places(ctx context.Context, q catalog.Querier, swaps []gen
 			at.next = t
 		}
 	}
-	return list, nil
+	return list, p.detached(ctx, q, byPlace, tables)
 }
 
 // only says that tables are some of those that go live here, and no others.

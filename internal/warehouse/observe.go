@@ -145,6 +145,13 @@ func (w *Warehouse) observeLedger(ctx context.Context, p *pipeline.Pipeline, tab
 		return err
 	}
 	observed.SwapSpeed = cutover.Speed(ratio)
+	unseen, err := w.unseen(ctx, tables)
+	if err != nil {
+		return err
+	}
+	for _, l := range unseen.Lines {
+		observed.Problems = append(observed.Problems, plan.Problem{Rule: "detached", Object: l.Output, Text: l.Text, Remedy: l.Remedy})
+	}
 	live, err := w.ledger.Live(ctx, w.pool, tables)
 	if err != nil {
 		return err

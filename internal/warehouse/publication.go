@@ -61,7 +61,7 @@ func (p *publication) read(ctx context.Context) error {
 		}
 		p.written = append(p.written, postgres.Written{XID: g.BuiltXID, Older: g.Older})
 	}
-	return nil
+	return p.cutAlike(ctx, p.w.pool)
 }
 
 // awaitReaders waits for the snapshots that would miss the new rows, and returns the sessions that still have one.

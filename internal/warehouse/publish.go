@@ -195,6 +195,9 @@ func (p *publication) attempt(ctx context.Context, rung postgres.Rung) (generati
 			if err := p.w.admit(ctx, tx, p.ticket); err != nil {
 				return err
 			}
+			if err := p.cutAlike(ctx, tx); err != nil {
+				return err
+			}
 			err := p.record(ctx, tx)
 			if err == nil {
 				ddl, err = p.render(ctx, tx, plan)

@@ -75,7 +75,7 @@ func (p *publication) fit(at *place, plan *swapPlan) error {
 		if s.From != 0 {
 			if c := plan.found[s.From]; c.OID != p.generations[s.From].Child || c.Parent != hangs || !at.flat() && at.live == nil {
 				return fault.Newf(fault.Conflict, "publish", s.Output+" "+string(s.Partition),
-					"somebody swapped by hand: attach it again, as the ledger has it",
+					"somebody swapped by hand: "+p.again(at, p.generations[s.From]),
 					fmt.Sprintf("%s is live in the ledger, and not attached to the table", p.w.names.child(s.From)))
 			}
 		}
@@ -130,11 +130,11 @@ func (p *publication) render(ctx context.Context, tx pgx.Tx, plan swapPlan) (str
 					return "", err
 				}
 			}
-			values, err := chunkValues(at)
+			statement, err := p.w.attachChunk(at, into)
 			if err != nil {
 				return "", err
 			}
-			in = append(in, fmt.Sprintf("ALTER TABLE %s ATTACH PARTITION %s %s", output, into, values))
+			in = append(in, statement)
 		default:
 			into = p.w.names.chunk(at.live.ID)
 		}
@@ -187,5 +187,5 @@ func (p *publication) join(at *place, s generation.Swap, found child, into strin
 	for _, c := range missing {
 		statements = append(statements, fmt.Sprintf("ALTER TABLE %s ADD COLUMN %s %s", name, postgres.Ident(c.Name), c.Type))
 	}
-	return append(statements, fmt.Sprintf("ALTER TABLE %s ATTACH PARTITION %s %s", into, name, forValues(g))), nil
+	return append(statements, p.w.attachChild(into, g)), nil
 }

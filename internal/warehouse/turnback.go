@@ -258,6 +258,11 @@ func (w *Warehouse) planTurnBack(ctx context.Context, q catalog.Querier, req tur
 		if b.Request.Generation, err = w.lastGood(ctx, q, b); err != nil {
 			return b, false, err
 		}
+		if g, err := w.ledger.Generation(ctx, q, b.Request.Generation); err != nil {
+			return b, false, err
+		} else if err := w.cutAlike(ctx, q, "roll back", req.Pipeline, map[string][]partition.Scheme{g.Output: {g.Scheme}}); err != nil {
+			return b, false, err
+		}
 	case req.Owner != "":
 		swapped, err := w.ledger.Swapped(ctx, q, req.Owner)
 		if err != nil {
@@ -281,6 +286,11 @@ func (w *Warehouse) planTurnBack(ctx context.Context, q catalog.Querier, req tur
 			}
 		}
 		b.Target = to.Number
+	}
+	if !req.Single() {
+		if err := w.wayBack(ctx, q, req.Pipeline, to); err != nil {
+			return b, false, err
+		}
 	}
 	b.Tenure = release.Tenure{Release: to.Release, Config: to.Config, Kind: release.ByTurnBack, By: req.By, Reason: req.Reason, Back: to.Number}
 	b.Tenure.Release.Pipeline = req.Pipeline
