@@ -243,6 +243,12 @@ func (p *publication) arrange(
 		for _, s := range swaps {
 			ids = append(ids, s.To)
 			ladder.Relations = append(ladder.Relations, found[s.To].OID)
+			if found[s.To].Parent != 0 {
+				ladder.Relations = append(ladder.Relations, found[s.To].Parent)
+			}
+		}
+		if at.next != nil {
+			ladder.Relations = append(ladder.Relations, at.next.OID)
 		}
 		if done, blocked, err = ladder.Climb(ctx, func(ctx context.Context, rung postgres.Rung) error {
 			return pgx.BeginFunc(ctx, p.w.pool, func(tx pgx.Tx) error {

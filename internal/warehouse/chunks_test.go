@@ -121,6 +121,33 @@ func TestAShadowStaysUntilItsChunkIsSwapped(t *testing.T) {
 	require.Equal(t, "75.00", b.sum(t))
 }
 
+// Whoever has locked a chunk, and nothing above or below it, is named: one that is live, and one that stands aside.
+func TestWhoHoldsAChunkAloneIsNamed(t *testing.T) {
+	t.Parallel()
+	for name, chunk := range map[string]string{"live": "c2", "aside": "c1"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := setup(t)
+			live := map[partition.Key]generation.Generation{}
+			days := []partition.Key{"2026-01-01", "2026-01-02"}
+			b.publish(t, b.again(t, shop(), 1, live, days...)...)
+			second := b.again(t, shop(), 2, live, days...)
+			b.publish(t, second...)
+			require.Equal(t, []string{"c1: g1 g2 aside", "c2: g3 g4"}, b.trees(t))
+			holder := b.begin(t, pgx.TxOptions{})
+			_, err := holder.Exec(t.Context(), `LOCK TABLE `+b.db.Schema+`__data.`+chunk+` IN ACCESS SHARE MODE`)
+			require.NoError(t, err)
+			held := b.begins(t, rollback(turnback.Nothing)).try(backward(second)...)
+			held.LockBudget = 1
+			result, err := b.attempt(t.Context(), held, beat)
+			require.NoError(t, err)
+			require.Equal(t, generation.ForLocks, result.WaitingFor)
+			require.Len(t, result.Blocked, 1)
+			require.EqualValues(t, holder.Conn().PgConn().PID(), result.Blocked[0].PID)
+		})
+	}
+}
+
 // Two publishes that make the same chunk, or change it, meet: each sees what became of the other's.
 func TestPublishesOfOneChunkMeet(t *testing.T) {
 	t.Parallel()

@@ -83,7 +83,11 @@ func (p *publication) terminateHolders(ctx context.Context) error {
 	if !p.word.Terminate() {
 		return nil
 	}
-	holders, err := p.w.pool.Holders(ctx, p.relations())
+	relations, err := p.relations(ctx)
+	if err != nil {
+		return err
+	}
+	holders, err := p.w.pool.Holders(ctx, relations)
 	if err != nil {
 		return err
 	}

@@ -80,8 +80,12 @@ func (p *publication) publish(ctx context.Context, beat func(snapshots, locks ti
 	if !done {
 		return heldUp(generation.ForLocks, blocked), nil
 	}
+	relations, err := p.relations(ctx)
+	if err != nil {
+		return none, err
+	}
 	ladder := postgres.Ladder{
-		Pool: p.w.pool, Relations: p.relations(), Budget: p.spec.LockBudget - p.spec.WaitedLocks,
+		Pool: p.w.pool, Relations: relations, Budget: p.spec.LockBudget - p.spec.WaitedLocks,
 		Beat: func(waited time.Duration) { beat(snapshots, p.spec.WaitedLocks+waited) },
 	}
 	done, blocked, err = ladder.Climb(ctx, func(ctx context.Context, rung postgres.Rung) error {
@@ -160,8 +164,8 @@ func (p *publication) kind() catalog.SwapKind {
 	return catalog.Publish
 }
 
-// relations are what the swap locks: parents, and children that readers know.
-func (p *publication) relations() []uint32 {
+// relations are what the swap locks: parents, children, and the chunks and shadows between them, also those that stand aside.
+func (p *publication) relations(ctx context.Context) ([]uint32, error) {
 	var oids []uint32
 	for _, found := range p.parents {
 		oids = append(oids, found.OID)
@@ -169,7 +173,11 @@ func (p *publication) relations() []uint32 {
 	for _, g := range p.generations {
 		oids = append(oids, g.Child)
 	}
-	return oids
+	rows, err := p.w.pool.Query(ctx, `SELECT unnest($1::oid[]) UNION SELECT inhparent FROM pg_inherits WHERE inhrelid = ANY($1)`, oids)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, pgx.RowTo[uint32])
 }
 
 // attempt is one try of the transaction. The ledger is written first and the tables last, so that readers are kept out
