@@ -70,7 +70,9 @@ func TestNoTurnBackMixesTwoWaysOfPartitioning(t *testing.T) {
 			t.Parallel()
 			b := setup(t)
 			first, second := cutBy("1.0.0", c.first, c.columnType), cutBy("2.0.0", c.second, c.columnType)
-			rows := func() string { return b.text(t, "SELECT coalesce(string_agg(at::text, ' ' ORDER BY at), '') FROM fct_orders") }
+			rows := func() string {
+				return b.text(t, "SELECT coalesce(string_agg(at::text, ' ' ORDER BY at), '') FROM fct_orders")
+			}
 			refuses := func(version string) {
 				t.Helper()
 				there, active := rows(), b.activeVersion(t)

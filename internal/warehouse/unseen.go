@@ -26,7 +26,9 @@ func (w *Warehouse) attachChild(into string, g catalog.Generation) string {
 	return fmt.Sprintf("ALTER TABLE %s ATTACH PARTITION %s %s", into, w.names.child(g.ID), forValues(g))
 }
 
-func attachAgain(statement string) string { return "attach it again, as the ledger has it: " + statement }
+func attachAgain(statement string) string {
+	return "attach it again, as the ledger has it: " + statement
+}
 
 // detached refuses a place that readers do not see although partitions of it are live: another chunk there would keep it from being
 // attached again.
