@@ -49,7 +49,7 @@ func TestAChunkThatWasDetachedByHandIsAttachedAgainBeforeAnotherIsMade(t *testin
 			_, err := b.attempt(t.Context(), b.patient(swaps...), beat)
 			require.Equal(t, fault.Conflict, fault.ClassOf(err), "%v", err)
 			require.Equal(t, []string{"c1: g1 g2 g3 aside"}, b.trees(t))
-			require.EqualValues(t, 3, b.count(t, "generation WHERE state = 'live'"))
+			require.Equal(t, 3, b.count(t, "generation WHERE state = 'live'"))
 
 			b.mends(t, fault.HintOf(err))
 			require.Equal(t, "45.00", b.sum(t), "readers see again what is live")
