@@ -147,10 +147,10 @@ func staysText(s Shown) string {
 		sum += s.Stays[v]
 		of[i] = fmt.Sprintf("%s of %s", check.FormatCount(int64(s.Stays[v])), v)
 	}
-	switch {
-	case sum == 0:
+	switch sum {
+	case 0:
 		return ""
-	case sum == 1:
+	case 1:
 		return "1 live generation stays as another release built it: " + of[0]
 	}
 	return fmt.Sprintf("%s live generations stay as other releases built them: %s", check.FormatCount(int64(sum)), strings.Join(named(of, ""), ", "))

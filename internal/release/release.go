@@ -50,7 +50,7 @@ func (t Tenure) None() bool { return t.Release.Digest == "" }
 // single partitions or a backfill back and left its release active. Whatever came later ended others.
 func (t Tenure) After(tenures []Tenure) (next Tenure, ended bool) {
 	for _, o := range tenures {
-		if o.Activated && o.Number > t.Number && !(o.Kind == ByTurnBack && o.Same(t)) {
+		if o.Activated && o.Number > t.Number && (o.Kind != ByTurnBack || !o.Same(t)) {
 			return o, true
 		}
 	}
