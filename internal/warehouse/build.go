@@ -282,7 +282,7 @@ func (w *Warehouse) discard(ctx context.Context, id int64, why string) error {
 	if err != nil || now.State != generation.Rejected {
 		return err
 	}
-	return w.dropChild(ctx, now)
+	return w.dropChildren(ctx, []catalog.Generation{now})
 }
 
 // output builds and audits one output from what is staged.

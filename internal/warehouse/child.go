@@ -386,39 +386,50 @@ func (w *Warehouse) parentOwner(ctx context.Context, tx pgx.Tx, output string) (
 	return owner, err
 }
 
-// dropChild drops the child of a generation that is not live, if it is still there. One that has moved since it was read,
-// and be it there and back, stays: its time begins anew. What hangs in any parent stays too: the ledger would be wrong about
-// it, and its rows may be read.
-func (w *Warehouse) dropChild(ctx context.Context, g catalog.Generation) error {
+// dropChildren drops the children of generations that are not live, as far as they are still there, all of them or none. Where one
+// has moved since it was read, and be it there and back, they stay: their time begins anew. Where one hangs in a parent they stay too:
+// the ledger would be wrong about it, and its rows may be read.
+func (w *Warehouse) dropChildren(ctx context.Context, gone []catalog.Generation) error {
+	var ids []int64
+	for _, g := range gone {
+		ids = append(ids, g.ID)
+	}
 	return pgx.BeginFunc(ctx, w.pool, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, `SET LOCAL lock_timeout = '2s'`); err != nil {
 			return err
 		}
-		// The row's lock keeps a publish from attaching it between the look and the drop.
-		locked, err := w.ledger.LockGenerations(ctx, tx, []int64{g.ID})
+		// The rows' locks keep a publish from attaching them between the look and the drop.
+		locked, err := w.ledger.LockGenerations(ctx, tx, ids)
 		if err != nil {
 			return err
 		}
-		if now := locked[g.ID]; now.State != g.State || !now.At.Equal(g.At) {
-			return nil
-		}
-		if err := w.leaveBatch(ctx, tx, g); err != nil {
-			return err
-		}
-		found, err := w.children(ctx, tx, []int64{g.ID})
-		if err != nil {
-			return err
-		}
-		child, there := found[g.ID]
-		if child.Parent != 0 && !child.Aside {
-			return fault.Newf(fault.Conflict, "drop", childName(g.ID), "look at who attached it: the ledger has it as "+string(g.State), "it is attached to a table")
-		}
-		if there {
-			if _, err := tx.Exec(ctx, "DROP TABLE "+w.names.child(g.ID)+" RESTRICT"); err != nil {
+		for _, g := range gone {
+			if now := locked[g.ID]; now.State != g.State || !now.At.Equal(g.At) {
+				return nil
+			}
+			if err := w.leaveBatch(ctx, tx, g); err != nil {
 				return err
 			}
 		}
-		return w.ledger.SetState(ctx, tx, g.ID, generation.Dropped, "")
+		found, err := w.children(ctx, tx, ids)
+		if err != nil {
+			return err
+		}
+		for _, g := range gone {
+			child, there := found[g.ID]
+			if child.Parent != 0 && !child.Aside {
+				return fault.Newf(fault.Conflict, "drop", childName(g.ID), "look at who attached it: the ledger has it as "+string(g.State), "it is attached to a table")
+			}
+			if there {
+				if _, err := tx.Exec(ctx, "DROP TABLE "+w.names.child(g.ID)+" RESTRICT"); err != nil {
+					return err
+				}
+			}
+			if err := w.ledger.SetState(ctx, tx, g.ID, generation.Dropped, ""); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
 }
 

@@ -1,11 +1,14 @@
 package warehouse
 
 import (
+	"cmp"
 	"context"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 
+	"drawbridge/internal/catalog"
 	"drawbridge/internal/generation"
 	"drawbridge/internal/postgres"
 )
@@ -29,9 +32,9 @@ func (w *Warehouse) Housekeep(ctx context.Context, keep time.Duration) error {
 	if err != nil {
 		return postgres.Classify("housekeep", w.names.schema, err)
 	}
-	for _, g := range gone {
-		if g.State == generation.Building || g.State == generation.Built {
-			still, err := w.ledger.GiveUp(ctx, w.pool, &g, "abandoned: never published")
+	for _, group := range parted(gone) {
+		if g := &group[0]; g.State == generation.Building || g.State == generation.Built {
+			still, err := w.ledger.GiveUp(ctx, w.pool, g, "abandoned: never published")
 			if err != nil {
 				return postgres.Classify("housekeep", w.names.schema, err)
 			}
@@ -39,8 +42,8 @@ func (w *Warehouse) Housekeep(ctx context.Context, keep time.Duration) error {
 				continue
 			}
 		}
-		if err := w.dropChild(ctx, g); err != nil && failed == nil {
-			failed = postgres.Classify("drop", childName(g.ID), err) // the others still go
+		if err := w.dropChildren(ctx, group); err != nil && failed == nil {
+			failed = postgres.Classify("drop", childName(group[0].ID), err) // the others still go
 		}
 	}
 	if err := w.dropBuildParents(ctx); err != nil && failed == nil {
@@ -62,6 +65,26 @@ func (w *Warehouse) Housekeep(ctx context.Context, keep time.Duration) error {
 		return postgres.Classify("analyze", w.names.schema, err)
 	}
 	return failed
+}
+
+// parted groups what is dropped together: retired generations of a partition, one an output, in the order in which they were retired,
+// because its outputs go back together or not at all. All else goes by itself.
+func parted(gone []catalog.Generation) (groups [][]catalog.Generation) {
+	slices.SortStableFunc(gone, func(a, b catalog.Generation) int {
+		return cmp.Or(cmp.Compare(a.State, b.State), cmp.Compare(a.Pipeline, b.Pipeline), cmp.Compare(a.Partition, b.Partition), a.At.Compare(b.At))
+	})
+	for _, g := range gone {
+		if n := len(groups) - 1; n >= 0 && g.State == generation.Retired {
+			with := groups[n]
+			if with[0].State == g.State && with[0].Pipeline == g.Pipeline && with[0].Partition == g.Partition &&
+				!slices.ContainsFunc(with, func(o catalog.Generation) bool { return o.Output == g.Output }) {
+				groups[n] = append(with, g)
+				continue
+			}
+		}
+		groups = append(groups, []catalog.Generation{g})
+	}
+	return groups
 }
 
 const (

@@ -117,3 +117,29 @@ func TestHousekeepingKeepsWhatAnOpenChangeCouldGoBackTo(t *testing.T) {
 	require.NoError(t, b.Leave(t.Context(), "shop", owner))
 	require.Equal(t, outputs, keep(), "it has ended")
 }
+
+// Somebody who reads what one output of a partition was keeps what its others were: they go back together, or not at all.
+func TestHousekeepingDropsWhatAPartitionWasTogether(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.deploy(t, "1.0.0", 1, "2026-01-01", "2026-01-02")
+	b.run(t, 2, "2026-01-01", "2026-01-02")
+	require.NoError(t, b.Leave(t.Context(), "shop", string(b.owner)))
+	reader := b.begin(t, pgx.TxOptions{})
+	read := b.text(t, `SELECT 'g' || min(id) FROM `+b.db.Schema+`__ledger.generation WHERE output = 'agg_orders' AND partition = '2026-01-01'`)
+	_, err := reader.Exec(t.Context(), "SELECT count(*) FROM "+b.db.Schema+"__data."+read)
+	require.NoError(t, err)
+	retired := func() []string {
+		rows, err := b.db.Pool.Query(t.Context(), `
+			SELECT output || ' ' || partition FROM `+b.db.Schema+`__ledger.generation WHERE state = 'retired' ORDER BY output`)
+		require.NoError(t, err)
+		kept, err := pgx.CollectRows(rows, pgx.RowTo[string])
+		require.NoError(t, err)
+		return kept
+	}
+	require.ErrorContains(t, b.Housekeep(t.Context(), 0), "lock")
+	require.Equal(t, []string{"agg_orders 2026-01-01", "fct_orders 2026-01-01"}, retired())
+	require.NoError(t, reader.Rollback(t.Context()))
+	require.NoError(t, b.Housekeep(t.Context(), 0))
+	require.Empty(t, retired())
+}
