@@ -14,6 +14,7 @@ import (
 	"go.temporal.io/api/workflowservice/v1"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"drawbridge/activities"
 	"drawbridge/internal/gate"
 	"drawbridge/internal/release"
 	"drawbridge/workflows"
@@ -127,4 +128,38 @@ func waitingStatus() workflows.Status {
 			}},
 		},
 	}
+}
+
+// Screens print the first digits of a plan; they are enough for whoever is asked about it.
+func TestAPlanIsFoundByTheDigitsThatScreensPrint(t *testing.T) {
+	t.Parallel()
+	approved, asked := "sha256:"+strings.Repeat("9", 64), "sha256:"+strings.Repeat("8", 64)
+	s := staffed("prod")
+	s.status = func() (workflows.Status, error) { return waitingStatus(), nil }
+	s.result = func(_ context.Context, answer any) error {
+		answer.(*activities.ComputeResult).Summary.Digest = asked
+		return nil
+	}
+	open := "deploy/shop/1.1.0"
+	v := &visibility{server: s, answers: func(query string) ([]*workflowpb.WorkflowExecutionInfo, error) {
+		if strings.Contains(query, workflows.PlanName) {
+			return listed("ask/plan/shop/1", enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED), nil
+		}
+		return listed(open, enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING), nil
+	}}
+	x := newTerminal(t).with(v)
+	desk, err := (&app{Main: x.main}).desk(t.Context())
+	require.NoError(t, err)
+	for digits, want := range map[string]string{"999999999999": approved, "888888888888": asked} {
+		got, err := desk.FindPlan(t.Context(), digits)
+		require.NoError(t, err, digits)
+		require.Equal(t, want, got)
+	}
+	for _, command := range []string{"plan", "deploy"} {
+		require.Equal(t, int(exitInvalid), x.run(t, command, "777777777777"))
+		require.Contains(t, x.errOut.String(), "none of the last 200 plans and deployments has it")
+	}
+	open = "backfill/shop/prod/2026-01-01..2026-01-31"
+	require.Equal(t, int(exitInvalid), x.run(t, "plan", "999999999999"))
+	require.Contains(t, x.errOut.String(), "see it: drawbridge status "+open)
 }
