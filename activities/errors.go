@@ -3,6 +3,7 @@ package activities
 import (
 	"context"
 	"errors"
+	"strings"
 
 	"go.temporal.io/sdk/interceptor"
 	"go.temporal.io/sdk/temporal"
@@ -95,4 +96,14 @@ func ApplicationError(err error) error {
 		NonRetryable: true,
 		Details:      []any{Fault{Op: f.Op, Object: f.Object, Hint: fault.HintOf(err)}},
 	})
+}
+
+// placed names the environment in what a hint of the ledger proposes: the ledger does not know how it is called.
+func (s *Site) placed(err error) error {
+	f, ok := errors.AsType[*fault.Error](err)
+	if !ok {
+		return err
+	}
+	hint := strings.NewReplacer("--env ENV", "--env "+s.Environment, "--to ENV", "--to "+s.Environment).Replace(fault.HintOf(f))
+	return fault.New(f.Class, f.Op, f.Object, hint, f.Err)
 }

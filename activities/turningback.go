@@ -210,7 +210,7 @@ func (a *TurningBack) begin(ctx context.Context, b beginning) (Began, error) {
 		out.TurnBack, ok, err = w.PreviewTurnBack(ctx, b.req)
 		if err != nil || !ok {
 			out.Nothing = !ok
-			return out, err
+			return out, a.Site.placed(err)
 		}
 		return a.preview(ctx, w, out)
 	}
@@ -223,7 +223,7 @@ func (a *TurningBack) begin(ctx context.Context, b beginning) (Began, error) {
 	default: // before the first swap
 		out.Schedule, err = a.Site.reschedule(ctx, w, target.Release.Pipeline)
 	}
-	return out, err
+	return out, a.Site.placed(err)
 }
 
 // previewLines bounds the part of a turn-back that travels in workflow history.

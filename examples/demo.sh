@@ -251,6 +251,7 @@ undone=$(checksum prod)
 chapter "What the schedule of dev did meanwhile"
 # A minute begins at most 60 seconds after the correction, and its run takes a few more. What is compared until then has to stay so.
 by_itself=$good
+echo "waiting for the next whole minute, in which the schedule runs dev with the corrected file (at most 70 seconds)"
 for _ in $(seq 70); do
 	[ "$(checksum prod)" = "$good" ] || fail "the schedule of dev changed prod"
 	by_itself=$(checksum dev)

@@ -27,6 +27,7 @@ func (a *app) approveCommand() *cobra.Command {
 
 // decisionHelp is what the three commands of deciding share.
 const decisionHelp = `PIPELINE is its deployment that is open, or else the newest; of several open ones it is the one that asks, and where several
-ask, name one: PIPELINE@VERSION. Without --gate and --plan the one open gate and its plan are meant; where several gates are
-open, both have to be named. A decision about another plan is refused. When no worker answers within ten seconds the decision
-is recorded, and applied when one returns.`
+ask, name one: PIPELINE@VERSION. Where none does, the backfill, run or rollback of the pipeline that asks is meant. Without --gate
+and --plan the one open gate and its plan are meant; where several gates are open, both have to be named. A decision about
+another plan is refused. When no worker answers within ten seconds the decision is recorded, and applied when one returns.
+With --watch it follows then until the deployment is over, which is after its watch; Ctrl-C leaves it to go on by itself.`

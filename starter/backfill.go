@@ -23,6 +23,7 @@ type span struct {
 	config                                                 []string
 	lanes                                                  int
 	force, dryRun, detach                                  bool
+	command                                                string // the same without --dry-run
 }
 
 func (a *app) backfillCommand() *cobra.Command {
@@ -41,7 +42,10 @@ leaves them out. pause, resume, set-lanes and cancel steer it; what is published
 		Example: "  drawbridge backfill shop --env prod --from 2026-01-01 --to 2026-01-31 --dry-run\n  drawbridge backfill shop --env prod --from 2026-01-01 --to 2026-01-31 --reason 'the files were corrected'\n  drawbridge backfill rollback backfill/shop/prod/2026-01-01..2026-01-31 --reason 'the correction was wrong'",
 		GroupID: groupChange,
 		Args:    between(1, 1, "PIPELINE"),
-		RunE:    func(cmd *cobra.Command, args []string) error { return a.backfill(cmd.Context(), args[0], s) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			s.command = retyped(cmd, args, "dry-run", "format", "json")
+			return a.backfill(cmd.Context(), args[0], s)
+		},
 	}
 	a.asFlag(cmd)
 	f := cmd.Flags()
@@ -114,6 +118,11 @@ func (a *app) backfill(ctx context.Context, arg string, s span) error {
 	if err != nil {
 		return err
 	}
+	if len(s.config) == 0 {
+		if err := a.misnamed(ctx, desk, name, s.env); err != nil {
+			return err
+		}
+	}
 	order := dispatch.Order{
 		ID: workflows.BackfillID(name, s.env, ask.From, ask.To), Workflow: workflows.BackfillName,
 		Pipeline: name, By: by, Environments: []string{s.env},
@@ -127,7 +136,7 @@ func (a *app) backfill(ctx context.Context, arg string, s span) error {
 			return a.backfillDocument(ctx, desk, order, name, s.env)
 		}
 		a.json = a.json || s.format == string(formatJSON) // --json says the same
-		return a.preview(ctx, desk, workflows.BackfillPreview, order)
+		return a.preview(ctx, desk, workflows.BackfillPreview, order, s.command)
 	}
 	t, err := desk.Begin(ctx, order)
 	if err != nil {
@@ -234,6 +243,7 @@ turned back by itself, the latest first: run it again for the one before.`,
 				return fault.Newf(fault.Invalid, "roll back", args[0], "name one, such as backfill/shop/prod/2026-01-01..2026-01-31; drawbridge status lists them", "it is no backfill")
 			}
 			b := turnBack{env: env, reason: reason, verify: verify, data: dataRebuild, dryRun: dryRun, detach: detach, workflow: args[0]}
+			b.command = retyped(cmd, args, "dry-run", "json")
 			if force {
 				b.data = dataSnapshot
 			}

@@ -451,3 +451,30 @@ func TestFailureOfTheServerIsSaid(t *testing.T) {
 	require.Equal(t, int(exitInvalid), x.run(t, "deploy", shop(t, x), "--to", "dev"))
 	require.Regexp(t, `start deploy/shop/1\.0\.0-[0-9a-f]{8}: quota`, x.errOut.String())
 }
+
+// What a dry run has shown is carried out by the command that it proposes, and the screen does not read as if it were done.
+func TestADryRunProposesWhatItHasShown(t *testing.T) {
+	t.Parallel()
+	s := staffed("prod").ends(workflows.Status{Header: conduct.Header{Stage: workflows.StageDone, Sentence: "dry run: back by swap: 2 partitions"}})
+	x := newTerminal(t).with(s)
+	const id = "backfill/shop/prod/2026-01-01..2026-01-31"
+	for _, tc := range []struct {
+		typed []string
+		next  string
+	}{
+		{
+			[]string{"rollback", "shop", "--env", "prod", "--to", "1.0.0", "--reason", "it's bad", "--dry-run", "--detach-new-outputs"},
+			`drawbridge rollback shop --detach-new-outputs --env prod --reason 'it'\''s bad' --to 1.0.0`,
+		},
+		{[]string{"backfill", "rollback", id, "--reason", "bad", "--dry-run"}, "drawbridge backfill rollback " + id + " --reason bad"},
+		{
+			[]string{"backfill", "shop", "--env", "prod", "--from", "2026-01-01", "--to", "2026-01-31", "--dry-run"},
+			"drawbridge backfill shop --env prod --from 2026-01-01 --to 2026-01-31",
+		},
+	} {
+		require.Zero(t, x.run(t, tc.typed...), x.errOut.String())
+		require.Contains(t, x.out.String(), "Next: "+tc.next+"\n")
+		require.Contains(t, x.out.String(), "dry run of ")
+		require.NotContains(t, x.out.String(), "done")
+	}
+}

@@ -10,6 +10,7 @@ import (
 	"drawbridge/activities"
 	"drawbridge/internal/console"
 	"drawbridge/internal/dispatch"
+	"drawbridge/internal/fault"
 	"drawbridge/internal/temporalx"
 	"drawbridge/workflows"
 )
@@ -18,14 +19,14 @@ func (a *app) doctorCommand() *cobra.Command {
 	var envs []string
 	var rebind, copied bool
 	cmd := &cobra.Command{
-		Use:   "doctor [PIPELINE]",
+		Use:   "doctor [DIR|PIPELINE]",
 		Short: "Check Temporal, workers, store and rights, a line each with its remedy",
-		Long: `Checks what every command needs, and of the environments named by --env whether workers poll. With a pipeline, every
-environment's worker also checks its store, warehouse, rights and source files. --rebind binds the ledger of an environment to
-its tables after they were restored from a dump.`,
-		Example: "  drawbridge doctor --env dev\n  drawbridge doctor shop\n  drawbridge doctor shop --env prod --rebind",
+		Long: `Checks what every command needs, and of the environments named by --env whether workers poll. With a pipeline, or its
+folder before the first deployment, every environment's worker also checks its store, warehouse, rights and source files.
+--rebind binds the ledger of an environment to its tables after they were restored from a dump.`,
+		Example: "  drawbridge doctor --env dev\n  drawbridge doctor ./shop\n  drawbridge doctor shop\n  drawbridge doctor shop --env prod --rebind",
 		GroupID: groupSetup,
-		Args:    between(0, 1, "PIPELINE"),
+		Args:    between(0, 1, "DIR or PIPELINE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			switch {
 			case copied && !rebind:
@@ -88,11 +89,7 @@ func (a *app) doctor(ctx context.Context, args, envs []string) error {
 
 	var s subject
 	if len(args) > 0 {
-		name, err := named(args[0])
-		if err == nil {
-			s, err = a.newest(ctx, name)
-		}
-		if err != nil {
+		if s, err = a.looked(ctx, args[0]); err != nil {
 			lines = append(lines, unwell("pipeline", err))
 		}
 		if len(envs) == 0 {
@@ -110,6 +107,35 @@ func (a *app) doctor(ctx context.Context, args, envs []string) error {
 		}
 	}
 	return a.diagnosis(lines)
+}
+
+// looked is what a doctor looks at: a folder as it is, which needs no release and claims no version, or the newest release.
+func (a *app) looked(ctx context.Context, arg string) (subject, error) {
+	if !isFolder(arg) {
+		name, _, _ := strings.Cut(arg, "@")
+		s, err := a.newest(ctx, name)
+		if fault.ClassOf(err) == fault.Invalid {
+			err = fault.New(fault.Invalid, "", "", "before its first deployment name its folder: drawbridge doctor ./"+name+"; else "+fault.HintOf(err), err)
+		}
+		return s, err
+	}
+	f, err := openFolder(arg)
+	if err != nil {
+		return subject{}, err
+	}
+	p, err := f.check()
+	if err != nil {
+		return subject{}, err
+	}
+	store, err := a.store()
+	if err != nil {
+		return subject{}, err
+	}
+	try, err := store.Try(ctx, p.Name, p.Version, f.files)
+	if err != nil {
+		return subject{}, err
+	}
+	return a.kept(ctx, store, try.Digest)
 }
 
 func (a *app) checkStore(ctx context.Context) activities.Checked {

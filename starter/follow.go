@@ -86,15 +86,15 @@ func (t *teller) Unregistered() {
 	t.app.say(func(s console.Screen) string { return s.Unregistered(temporalx.RegisterLine(workflows.Attributes())) })
 }
 
-// preview is a question like any other: it changes nothing, and ends soon whatever died.
-func (a *app) preview(ctx context.Context, desk *dispatch.Desk, kind string, o dispatch.Order) error {
+// preview is a question like any other: it changes nothing, and ends soon whatever died. command carries out what it shows.
+func (a *app) preview(ctx context.Context, desk *dispatch.Desk, kind string, o dispatch.Order, command string) error {
 	s, err := dispatch.Ask[workflows.Status](ctx, desk, kind, o)
 	if err != nil {
 		return err
 	}
 	desk.Listener.Status(s, nil)
 	v := view.View{ID: o.ID, Status: s}
-	if err := a.answer(v, func(x console.Screen) string { return x.Ending(v) }); err != nil {
+	if err := a.answer(v, func(x console.Screen) string { return x.Preview(v, command) }); err != nil {
 		return err
 	}
 	return exitOf(s).err()

@@ -105,7 +105,7 @@ func complete(root *cobra.Command, line string) string {
 	}
 	wants, what := cmd.Use, cmd.Flags().Arg(0)
 	switch {
-	case cmd.Name() == "deploy" && digestPattern.MatchString(what), cmd.Name() == "rollback" && cmd.Flags().Changed("resume"):
+	case (cmd.Name() == "deploy" || cmd.Name() == "plan") && digestPattern.MatchString(what), cmd.Name() == "rollback" && cmd.Flags().Changed("resume"):
 		wants = "" // a plan knows how far it goes, and an open turn-back why
 	case strings.Contains(cmd.Use, "DIR|PIPELINE@VERSION") && !strings.ContainsAny(what, "@/.") && what != "DIR":
 		return what + " is no folder and no release"

@@ -14,6 +14,7 @@ import (
 	"go.temporal.io/api/workflowservice/v1"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"drawbridge/activities"
 	"drawbridge/internal/gate"
 	"drawbridge/internal/release"
 	"drawbridge/workflows"
@@ -126,5 +127,93 @@ func waitingStatus() workflows.Status {
 				Name: "approval-prod", Plan: "sha256:" + strings.Repeat("9", 64), Choices: []gate.Choice{gate.Approve, gate.Reject}, OpenedAt: noon(),
 			}},
 		},
+	}
+}
+
+// Screens print the first digits of a plan; they are enough for whoever is asked about it.
+func TestAPlanIsFoundByTheDigitsThatScreensPrint(t *testing.T) {
+	t.Parallel()
+	approved, asked := "sha256:"+strings.Repeat("9", 64), "sha256:"+strings.Repeat("8", 64)
+	s := staffed("prod")
+	s.status = func() (workflows.Status, error) { return waitingStatus(), nil }
+	s.result = func(_ context.Context, answer any) error {
+		answer.(*activities.ComputeResult).Summary.Digest = asked
+		return nil
+	}
+	open := "deploy/shop/1.1.0"
+	v := &visibility{server: s, answers: func(query string) ([]*workflowpb.WorkflowExecutionInfo, error) {
+		if strings.Contains(query, workflows.PlanName) {
+			return listed("ask/plan/shop/1", enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED), nil
+		}
+		return listed(open, enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING), nil
+	}}
+	x := newTerminal(t).with(v)
+	desk, err := (&app{Main: x.main}).desk(t.Context())
+	require.NoError(t, err)
+	for digits, want := range map[string]string{"999999999999": approved, "888888888888": asked} {
+		got, err := desk.FindPlan(t.Context(), digits)
+		require.NoError(t, err, digits)
+		require.Equal(t, want, got)
+	}
+	for _, command := range []string{"plan", "deploy"} {
+		require.Equal(t, int(exitInvalid), x.run(t, command, "777777777777"))
+		require.Contains(t, x.errOut.String(), "none of the last 200 plans and deployments has it")
+	}
+	open = "backfill/shop/prod/2026-01-01..2026-01-31"
+	require.Equal(t, int(exitInvalid), x.run(t, "plan", "999999999999"))
+	require.Contains(t, x.errOut.String(), "see it: drawbridge status "+open)
+}
+
+// The inbox shows what asks of a pipeline, whatever it is: to name the pipeline is enough where that is one workflow.
+func TestADecisionAboutAPipelineFindsItsBackfill(t *testing.T) {
+	t.Parallel()
+	s := staffed("prod")
+	s.status = func() (workflows.Status, error) { return waitingStatus(), nil }
+	s.is = listed("", enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING)[0]
+	asking := listed("backfill/shop/prod/2026-01-01..2026-01-31", enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING)
+	v := &visibility{server: s, answers: func(query string) ([]*workflowpb.WorkflowExecutionInfo, error) {
+		if strings.Contains(query, "STARTS_WITH") {
+			return nil, nil
+		}
+		return asking, nil
+	}}
+	desk, err := (&app{Main: newTerminal(t).with(v).main}).desk(t.Context())
+	require.NoError(t, err)
+	id, err := desk.FindAsking(t.Context(), "shop")
+	require.NoError(t, err)
+	require.Equal(t, "backfill/shop/prod/2026-01-01..2026-01-31", id)
+
+	_, err = desk.FindAsking(t.Context(), "taxi")
+	require.ErrorContains(t, err, "there is none", "it asks of another pipeline")
+
+	asking = append(asking, listed("run/shop/prod/2026-02-01", enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING)...)
+	_, err = desk.FindAsking(t.Context(), "shop")
+	require.ErrorContains(t, err, "2 wait for a decision: backfill/shop/prod/2026-01-01..2026-01-31, run/shop/prod/2026-02-01")
+}
+
+func TestDoctorLooksAtAFolderBeforeItsFirstDeployment(t *testing.T) {
+	t.Parallel()
+	v := &visibility{server: staffed(), answers: func(string) ([]*workflowpb.WorkflowExecutionInfo, error) { return nil, nil }}
+	x := newTerminal(t).with(v)
+	dir := shop(t, x)
+	require.Equal(t, int(exitRefused), x.run(t, "doctor", "shop"))
+	require.Contains(t, x.out.String(), "before its first deployment name its folder: drawbridge doctor ./shop")
+	require.Equal(t, int(exitRefused), x.run(t, "doctor", dir))
+	require.NotContains(t, x.out.String(), "✘ pipeline")
+	require.Contains(t, x.out.String(), "✘ drawbridge-prod ", "the folder says which environments there are")
+}
+
+// A mistyped environment is no missing worker.
+func TestAnEnvironmentThatThePipelineDoesNotKnowIsSaid(t *testing.T) {
+	t.Parallel()
+	x := newTerminal(t).with(staffed("prod"))
+	require.Zero(t, x.run(t, "build", shop(t, x)), x.errOut.String())
+	for _, typed := range [][]string{
+		{"backfill", "shop", "--env", "prd", "--from", "2026-01-01", "--to", "2026-01-31", "--reason", "bad"},
+		{"rollback", "shop", "--env", "prd", "--reason", "bad"},
+	} {
+		require.Equal(t, int(exitInvalid), x.run(t, typed...))
+		require.Contains(t, x.errOut.String(), "choose one of dev, staging, prod")
+		require.NotContains(t, x.errOut.String(), "drawbridge-worker")
 	}
 }

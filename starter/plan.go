@@ -74,14 +74,14 @@ func (a *app) planCommand() *cobra.Command {
 	var s scope
 	var format string
 	cmd := &cobra.Command{
-		Use:   "plan DIR|PIPELINE@VERSION --to ENV",
+		Use:   "plan DIR|PIPELINE@VERSION|PLANDIGEST --to ENV",
 		Short: "Show what a deployment would do, with a digest to approve and apply",
 		Long: `Observes every environment up to the last and computes what a deployment would do there: impact, work, checks, steps,
 approvals, rollback. It changes nothing, and claims no version. deploy DIGEST applies exactly this plan, or refuses when the world moved.
---format md prints the change document for a review.`,
-		Example: "  drawbridge plan ./shop --to prod\n  drawbridge plan shop@1.1.0 --to prod --rebuild last=7 --format md",
+--format md prints the change document for a review. PLANDIGEST, or its first digits as screens print them, shows a plan again.`,
+		Example: "  drawbridge plan ./shop --to prod\n  drawbridge plan shop@1.1.0 --to prod --rebuild last=7 --format md\n  drawbridge plan 9b1e52aa04c1",
 		GroupID: groupChange,
-		Args:    between(1, 1, "DIR or PIPELINE@VERSION"),
+		Args:    between(1, 1, "DIR, PIPELINE@VERSION or PLANDIGEST"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.plan(cmd.Context(), args[0], s, planFormat(format))
 		},

@@ -31,6 +31,7 @@ type turnBack struct {
 	detachNew bool
 	resume    bool
 	workflow  string // a backfill, instead of a release
+	command   string // the same without --dry-run
 }
 
 // lastGood names the newest retired generation that can go live again.
@@ -55,7 +56,10 @@ to each partition, and changes nothing.`,
 		Example: "  drawbridge rollback shop --env prod --dry-run --reason 'amounts doubled'\n  drawbridge rollback shop --env prod --to 1.1.0 --reason 'amounts doubled'\n  drawbridge rollback shop --env prod --output fct_orders --partition 2026-01-31 --to last-good --reason 'late file'\n  drawbridge rollback shop --env prod --partition 2026-01-31 --to nothing --reason 'wrong file'",
 		GroupID: groupChange,
 		Args:    between(1, 1, "PIPELINE"),
-		RunE:    func(cmd *cobra.Command, args []string) error { return a.rollback(cmd.Context(), args[0], b) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			b.command = retyped(cmd, args, "dry-run", "json")
+			return a.rollback(cmd.Context(), args[0], b)
+		},
 	}
 	a.asFlag(cmd)
 	f := cmd.Flags()
@@ -158,6 +162,11 @@ func (a *app) turnBack(ctx context.Context, name string, b turnBack) error {
 	if err != nil {
 		return err
 	}
+	if len(b.config) == 0 {
+		if err := a.misnamed(ctx, desk, name, b.env); err != nil {
+			return err
+		}
+	}
 	order := dispatch.Order{
 		ID: workflows.RollbackID(name, b.env), Workflow: workflows.RollbackName,
 		Pipeline: name, Release: b.to, By: by, Environments: []string{b.env},
@@ -168,7 +177,7 @@ func (a *app) turnBack(ctx context.Context, name string, b turnBack) error {
 		},
 	}
 	if b.dryRun {
-		return a.preview(ctx, desk, workflows.RollbackPreview, order)
+		return a.preview(ctx, desk, workflows.RollbackPreview, order, b.command)
 	}
 	t, err := desk.Begin(ctx, order)
 	if err != nil {

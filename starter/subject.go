@@ -9,7 +9,6 @@ import (
 	"regexp"
 	"strings"
 
-	"drawbridge/internal/dispatch"
 	"drawbridge/internal/fault"
 	"drawbridge/internal/gate"
 	"drawbridge/internal/partition"
@@ -269,7 +268,7 @@ func (a *app) configs(ctx context.Context, given []string) (map[string]string, e
 // configMedia is the media type of a config that replaces the packed one.
 const configMedia = "application/vnd.drawbridge.config.v1+yaml"
 
-// planDigest completes what a person typed of a plan digest, from the answers of the last plan workflows.
+// planDigest completes what a person typed of a plan's digest.
 func (a *app) planDigest(ctx context.Context, typed string) (string, error) {
 	hex := strings.TrimPrefix(typed, "sha256:")
 	if len(hex) == 64 {
@@ -279,13 +278,5 @@ func (a *app) planDigest(ctx context.Context, typed string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	digest, err := d.FindPlan(ctx, hex)
-	if err != nil {
-		return "", err
-	}
-	if digest == "" {
-		return "", fault.Newf(fault.Invalid, "find plan", typed, "give all 64 digits, or plan again: drawbridge plan DIR --to ENV",
-			fmt.Sprintf("none of the last %d %s workflows computed it", dispatch.PlanSearch, workflows.PlanName))
-	}
-	return digest, nil
+	return d.FindPlan(ctx, hex)
 }

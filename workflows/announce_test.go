@@ -81,7 +81,7 @@ func TestPeopleAreToldOfAGateOfItsDecisionAndOfWhatIsLive(t *testing.T) {
 	open := e.event(t, notice.GateOpened)
 	require.Equal(t, "approval-prod", open.Gate)
 	require.Contains(t, open.What, "publish shop@1.1.0 to prod?")
-	require.Equal(t, "within budget", open.Why)
+	require.Equal(t, "within budget (1 of 3 partitions compared)", open.Why)
 	require.Equal(t, "ann", open.By)
 	require.Equal(t, "shop@1.1.0", open.Release)
 	require.Equal(t, planDigest, open.Plan)

@@ -440,13 +440,19 @@ func (b *filling) failed(ctx workflow.Context) (left bool, err error) {
 	s := b.state
 	names := strings.Join(firstOf(s.Line.Names()), ", ")
 	id := workflow.GetInfo(ctx).WorkflowExecution.ID
+	last := ""
+	if s.Plan.Whole && !s.Whole {
+		last = ", but what is one partition, which comes last"
+	}
+	others, ends := "all others are published"+last, "them as they are"
+	if s.Plan.Transactions > 0 {
+		others, ends = "all others are built"+last+"; nothing is published", "nothing published"
+	}
 	question := gate.Gate{
 		Name: "failed-" + b.in.Environment, Endless: true, Choices: []gate.Choice{gate.Retry, gate.Keep},
-		Question: fmt.Sprintf("%s failed, all others are published: try again (drawbridge retry-failed %s), leave out (drawbridge skip %s PARTITION --reason TEXT), or end with them as they are (keep)?", count(len(s.Line.Failed), "partition"), id, id),
-		Verdict:  gate.Verdict{Outcome: gate.Inconclusive, Reason: names},
-	}
-	if s.Plan.Transactions > 0 {
-		question.Question = fmt.Sprintf("%s failed, all others are built, and nothing is published: try again (drawbridge retry-failed %s), leave out (drawbridge skip %s PARTITION --reason TEXT), or end with nothing published (keep)?", count(len(s.Line.Failed), "partition"), id, id)
+		Question: fmt.Sprintf("%s failed; %s: try again (drawbridge retry-failed %s), leave out (drawbridge skip %s PARTITION --reason TEXT), or end with %s (keep)?",
+			count(len(s.Line.Failed), "partition"), others, id, id, ends),
+		Verdict: gate.Verdict{Outcome: gate.Inconclusive, Reason: names},
 	}
 	if !s.Line.Over(b.slices()) {
 		b.tooMany(ctx)

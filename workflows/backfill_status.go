@@ -50,8 +50,8 @@ func (b *filling) shown() *BackfillStatus {
 		Failed: len(s.Line.Failed), Skipped: s.Line.Skipped, Current: s.Plan.Current, Missing: s.Plan.Missing,
 		Rows: s.Rows, RowSpeed: s.RowSpeed, Heat: s.Plan.Heat(b.progress()), Deviates: s.Plan.Beside, Throttled: s.Load.Why, Lanes: s.Load.narrow(s.Plan.Lanes), Speed: s.Speed, Failures: s.Line.Failed[:min(len(s.Line.Failed), evidenceLimit)],
 	}
-	if left := out.Partitions - max(out.Published, out.Built) - out.Failed - out.Skipped; left > 0 && s.Speed > 0 {
-		out.Left = time.Duration(float64(left) / s.Speed * float64(time.Second)).Round(time.Second).String()
+	if left := out.Partitions - max(out.Published, out.Built) - out.Failed - out.Skipped; left > 0 && s.Speed > 0 && !b.held() {
+		out.Left = max(time.Second, time.Duration(float64(left)/s.Speed*float64(time.Second)).Round(time.Second)).String()
 	}
 	if b.in.DryRun {
 		out.Plan = &s.Plan
@@ -60,6 +60,12 @@ func (b *filling) shown() *BackfillStatus {
 		out.Stalled = &s.Stalled
 	}
 	return out
+}
+
+// held says that nothing goes on until a person says so: then nobody knows how long the rest takes.
+func (b *filling) held() bool {
+	stage := b.Header().Stage
+	return stage == StageWaiting || stage == StagePaused
 }
 
 // progress is how far each of its slices is.
@@ -102,8 +108,12 @@ func (b *filling) Details() []string {
 	if s.Built > s.Published {
 		done, what = s.Built, "built"
 	}
+	rest := "nothing"
+	if b.held() {
+		rest = "it waits, and nobody knows how long is"
+	}
 	lines := []string{
-		fmt.Sprintf("**%d of %d partitions** %s, %d failed, %d left out, %d lanes; %.0f rows/s; %s left", done, s.Partitions, what, s.Failed, s.Skipped, s.Lanes, s.RowSpeed, cmp.Or(s.Left, "nothing")), "",
+		fmt.Sprintf("**%d of %d partitions** %s, %d failed, %d left out, %d lanes; %.0f rows/s; %s left", done, s.Partitions, what, s.Failed, s.Skipped, s.Lanes, s.RowSpeed, cmp.Or(s.Left, rest)), "",
 		"`" + backfill.Shades(s.Heat) + "`", "",
 	}
 	if window := b.Window(); window != "" {

@@ -13,6 +13,7 @@ import (
 	"drawbridge/internal/gate"
 	"drawbridge/internal/generation"
 	"drawbridge/internal/notice"
+	"drawbridge/internal/partition"
 	"drawbridge/internal/plan"
 	"drawbridge/internal/release"
 	"drawbridge/workflows/conduct"
@@ -178,11 +179,23 @@ func (x *crossing) canary(ctx workflow.Context) error {
 	if err != nil {
 		return err
 	}
+	if n := x.compared(); n < x.env.Partitions && res.Verdict.Outcome != gate.None {
+		res.Verdict.Reason += fmt.Sprintf(" (%d of %s compared)", n, count(x.env.Partitions, "partition"))
+	}
 	var about []string
 	if res.Verdict.Outcome == gate.Inconclusive && workflow.GetVersion(ctx, changeCanaryAnswers, workflow.DefaultVersion, 1) != workflow.DefaultVersion {
 		about = []string{in.About()}
 	}
 	return x.pass(ctx, "canary", "canary", res.Verdict, about...)
+}
+
+// compared is how many partitions the canary is made of.
+func (x *crossing) compared() int {
+	keys := map[partition.Key]bool{}
+	for _, p := range x.progress.Canary {
+		keys[p.Swap.Partition] = true
+	}
+	return len(keys)
 }
 
 // changeCanaryAnswers, 2026-11-26: what people answer about an inconclusive canary is recorded, because a publish looks for it. The old
@@ -209,6 +222,9 @@ func (x *crossing) approval(ctx workflow.Context) error { return x.approve(ctx, 
 // approve asks for an approval; why is empty the first time.
 func (x *crossing) approve(ctx workflow.Context, why string) error {
 	at := x.at("approval")
+	if n := x.env.Partitions; n > x.compared() {
+		why = strings.TrimSpace(fmt.Sprintf("%s are published. %s", count(n, "partition"), why))
+	}
 	g, err := x.Ask(ctx, at, gate.Gate{
 		Earlier: x.earlier(),
 		Name:    gate.ApprovalOf(x.env.Name), Choices: []gate.Choice{gate.Approve, gate.Reject},

@@ -189,10 +189,10 @@ func (d *deployment) validate(ctx workflow.Context, p planner) error {
 	}
 	for _, line := range report.Lines {
 		if !line.OK {
-			return fault.Newf(fault.Refused, "validate", line.Subject, line.Hint, fmt.Sprintf("%s (%d of %d lines are not right)", line.Text, report.Failures(), len(report.Lines)))
+			return fault.Newf(fault.Refused, "validate", line.Subject, line.Hint, fmt.Sprintf("%s (%d of %d checks are not right)", line.Text, report.Failures(), len(report.Lines)))
 		}
 	}
-	d.Tell(ctx, at, fmt.Sprintf("valid: %d lines", len(report.Lines)))
+	d.Tell(ctx, at, fmt.Sprintf("valid: %d checks pass", len(report.Lines)))
 	return nil
 }
 

@@ -122,15 +122,38 @@ func (r *rollback) begin(ctx workflow.Context) error {
 		for _, line := range append(began.Ends, began.Lines...) {
 			r.Tell(ctx, r.at("preview"), line)
 		}
-		r.Finish(ctx, StageDone, r.at(""), fmt.Sprintf("dry run: back by swap: %s; built again: %d; detached: %d; left: %d",
+		becomes := ""
+		if from := began.TurnBack.From.Release; r.part() == "" && from.Version != "" {
+			becomes = fmt.Sprintf("%s would be active in place of %s; ", nameOf(began), from)
+		}
+		r.Finish(ctx, StageDone, r.at(""), "dry run: "+becomes+fmt.Sprintf("back by swap: %s; built again: %d; detached: %d; left: %d",
 			count(began.Counts[turnback.SwapBack], "partition"), began.Counts[turnback.Rebuild], began.Counts[turnback.Detach], began.Counts[turnback.Leave])+
 			r.newer(began.Newer, began.Discarded))
 		return nil
 	}
 	tellSchedule(ctx, r.Conductor, r.at("begin"), began.Schedule)
 	tellStopped(ctx, r.Conductor, r.at("begin"), &r.state.Began.TurnBack)
-	r.At(ctx, StageCompensating, r.at("swap-back"), fmt.Sprintf("%s is active again, under tenure %d; turning back its data", nameOf(began), began.TurnBack.Tenure.Number))
+	doing := fmt.Sprintf("%s is active again, under tenure %d; turning back its data", nameOf(began), began.TurnBack.Tenure.Number)
+	if part := r.part(); part != "" {
+		doing = fmt.Sprintf("turning back %s, under tenure %d; %s stays active", part, began.TurnBack.Tenure.Number, nameOf(began))
+	}
+	r.At(ctx, StageCompensating, r.at("swap-back"), doing)
 	return nil
+}
+
+// part is what goes back where the active release stays: one partition, or what a backfill has published.
+func (r *rollback) part() string {
+	req := r.state.Began.TurnBack.Request
+	did := effect.Owner(req.Owner).Workflow()
+	switch {
+	case req.Output != "":
+		return fmt.Sprintf("%s[%s]", req.Output, req.Partition)
+	case req.Single():
+		return string(req.Partition)
+	case effect.IsBackfill(did):
+		return did
+	}
+	return ""
 }
 
 func nameOf(b activities.Began) string {
@@ -142,6 +165,10 @@ func nameOf(b activities.Began) string {
 
 func (r *rollback) sentence() string {
 	tally := r.state.Tally
+	if part := r.part(); part != "" { // what is kept is none of its business
+		return fmt.Sprintf("%s is turned back: %s; left: %d; %s stays active in %s", part, count(tally.Moved, "partition"), tally.Left, nameOf(r.state.Began), r.in.Environment) +
+			r.newer(tally.Newer, tally.Discarded)
+	}
 	return fmt.Sprintf("%s is active in %s; went back: %s; kept as they were: %d; left: %d", nameOf(r.state.Began), r.in.Environment, count(tally.Moved, "partition"), tally.Kept, tally.Left) +
 		r.newer(tally.Newer, tally.Discarded)
 }

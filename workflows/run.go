@@ -59,7 +59,7 @@ func (r *run) run(ctx workflow.Context) error {
 		r.Listen(target)
 	}
 	if !entered.Tenure.None() && entered.Tenure.Release.Digest != release.Digest {
-		return fault.Newf(fault.Refused, "run", release.String(), "run what is active, or deploy this one: drawbridge deploy "+release.String()+" --to "+in.Environment,
+		return fault.Newf(fault.Refused, "run", release.String(), "run what is active: drawbridge run "+entered.Tenure.Release.String()+" --env "+in.Environment+" --partition "+string(in.Partition)+"; or deploy this one: drawbridge deploy "+release.String()+" --to "+in.Environment,
 			entered.Tenure.Release.String()+" is active in "+in.Environment)
 	}
 	if called := entered.Tenure.Release; called.Digest == release.Digest { // it may have claimed its version

@@ -377,3 +377,23 @@ func TestAScreenFitsItsTerminal(t *testing.T) {
 		golden(t, fmt.Sprintf("status-width-%d.txt", width), screen.Status(v))
 	}
 }
+
+// What is proposed to turn one partition back is taken by the environment, whatever went back there before.
+func TestTheWayBackOfAPartitionIsAGenerationThatIsKept(t *testing.T) {
+	t.Parallel()
+	at := Place{Pipeline: "shop", Environment: "prod", Output: "fct_orders", Partition: "2026-01-31"}
+	of := func(id int64, state generation.State) generation.Generation {
+		return generation.Generation{ID: id, State: state}
+	}
+	gone := of(41, generation.Retired)
+	gone.NotReattachable = "its columns differ"
+	for to, all := range map[string][]generation.Generation{
+		"57":      {of(60, generation.Live), of(57, generation.Retired), of(41, generation.Retired)},
+		"41":      {of(60, generation.Retired), of(57, generation.Live), of(41, generation.Retired)},
+		"60":      {of(60, generation.Retired), of(57, generation.Live), gone},
+		"58":      {of(58, generation.Retired), gone},
+		"nothing": {of(57, generation.Live), gone},
+	} {
+		require.Contains(t, paper().Generations(at, all), "--partition 2026-01-31 --to "+to+" --reason TEXT", to)
+	}
+}

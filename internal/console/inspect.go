@@ -64,22 +64,24 @@ func (s Screen) Generations(at Place, all []generation.Generation) string {
 	return p.String()
 }
 
-// backward is the command that turns one partition back: to what was live before, to nothing where nothing was, and again to
-// what was taken away.
+// backward is the command that turns one partition back, by a number, which goes to whatever is kept: to what was built last before
+// what is live, else to what went back or was taken away, or to nothing where nothing else is kept.
 func backward(at Place, all []generation.Generation) string {
-	var live bool
-	var retired int64
+	var live, older, newest int64
 	for _, g := range all {
-		live = live || g.State == generation.Live
-		if retired == 0 && g.State == generation.Retired && g.NotReattachable == "" {
-			retired = g.ID
+		kept := g.State == generation.Retired && g.NotReattachable == ""
+		switch {
+		case g.State == generation.Live:
+			live = g.ID
+		case kept && newest == 0:
+			newest = g.ID
+		}
+		if kept && live != 0 && older == 0 {
+			older = g.ID
 		}
 	}
-	to := "last-good"
-	switch {
-	case !live && retired != 0:
-		to = strconv.FormatInt(retired, 10)
-	case retired == 0:
+	to := strconv.FormatInt(cmp.Or(older, newest), 10)
+	if newest == 0 {
 		at.Output, to = "", "nothing"
 	}
 	return "drawbridge rollback " + at.flags() + " --to " + to + " --reason TEXT"

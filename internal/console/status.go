@@ -33,6 +33,22 @@ func BeforeLast(s workflows.Status) *workflows.Event {
 	return nil
 }
 
+// Preview is the answer of a dry run: command is what carries it out.
+func (s Screen) Preview(v view.View, command string) string {
+	if !dryRun(v) {
+		return s.Ending(v) // it would not be carried out
+	}
+	p := s.page()
+	p.line("%s of %s   %s   nothing is changed", s.bold("dry run"), v.ID, view.Title(v.Status))
+	p.line("%s", v.Sentence)
+	p.blank()
+	p.next(command)
+	return p.String()
+}
+
+// dryRun says that a status tells what would happen.
+func dryRun(v view.View) bool { return strings.HasPrefix(v.Sentence, "dry run") }
+
 func (s Screen) status(v view.View, events []workflows.Event) string {
 	p := s.page()
 	head := inkf("%s   %s   %s", s.bold(v.ID), view.Title(v.Status), s.stage(v.Stage))
@@ -114,7 +130,7 @@ func nextAfter(v view.View) []string {
 // more than its screen knows.
 func undoes(v view.View, env string) []string {
 	switch {
-	case env == "" || strings.HasPrefix(v.Sentence, "dry run"):
+	case env == "" || dryRun(v):
 	case v.Kind == view.Deployment:
 		return []string{"drawbridge rollback " + word(v.Pipeline) + " --env " + word(env) + " --reason TEXT"}
 	case v.Backfill != nil && v.Backfill.Published > 0:

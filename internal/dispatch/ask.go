@@ -56,7 +56,8 @@ func Ask[T any](ctx context.Context, d *Desk, kind string, o Order) (T, error) {
 	taken := d.Now()
 	look := time.NewTicker(lookEvery)
 	defer look.Stop()
-	said := attendance{listener: d.Listener}
+	said := attendance{listener: d.Listener, said: o.said}
+	quiet := false // workers are on the books, and none takes it up
 	for {
 		select {
 		case err := <-done:
@@ -65,14 +66,20 @@ func Ask[T any](ctx context.Context, d *Desk, kind string, o Order) (T, error) {
 			}
 			return answer, t.explain(err)
 		case <-idle.C:
-			if now := d.Now(); !t.idle(ctx, now) {
+			now := d.Now()
+			if !t.idle(ctx, now) {
 				taken = now
-			} else if now.Sub(taken) >= o.untaken {
+			}
+			if was := quiet; now.Sub(taken) >= unheard != was {
+				quiet = !was
+				said.look(d.absent(ctx, o.Environments, quiet))
+			}
+			if now.Sub(taken) >= o.untaken {
 				withdraw(ctx, t)
 				return answer, noTaker(Queues(o.Environments), o.untaken)
 			}
 		case <-look.C:
-			said.look(d.Missing(ctx, o.Environments))
+			said.look(d.absent(ctx, o.Environments, quiet))
 		}
 	}
 }
@@ -82,9 +89,19 @@ const (
 	turn = 30 * time.Second
 	// idleEvery is how often it is looked whether anybody works on a question.
 	idleEvery = time.Second
+	// unheard is how long a question lies until it is said that nobody works on it.
+	unheard = 2 * time.Second
 	// untaken is how long a question lies until nobody counts as working on it: a worker that died is on the books for longer.
 	untaken = 15 * time.Second
 )
+
+// absent are the queues that nobody polls; where workers are only on the books, all of them.
+func (d *Desk) absent(ctx context.Context, environments []string, quiet bool) []Queue {
+	if quiet {
+		return Queues(environments)
+	}
+	return d.Missing(ctx, environments)
+}
 
 // noTaker says that workers are on the books and none takes anything up.
 func noTaker(all []Queue, after time.Duration) *fault.Error {

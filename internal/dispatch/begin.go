@@ -37,6 +37,8 @@ type Order struct {
 	timeout time.Duration
 	// untaken is how long a question may lie; 0: the usual time.
 	untaken time.Duration
+	// said are the queues of which it was told already that no worker answers there.
+	said string
 }
 
 // What the server takes of a summary and of details is 400 and 20,000 bytes; an encrypting codec makes them longer.

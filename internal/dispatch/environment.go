@@ -34,7 +34,7 @@ func (d *Desk) Inspect(ctx context.Context, in activities.InspectInput, summary 
 	if missing := d.Missing(ctx, []string{env}); len(missing) > 0 {
 		return activities.InspectResult{}, noWorker(missing)
 	}
-	answer, err := d.askEnvironment(ctx, in)
+	answer, told, err := d.askEnvironment(ctx, in)
 	switch {
 	case err == nil && answer.Class != "":
 		return answer.InspectResult, fault.Newf(answer.Class, string(in.Kind), in.Target.Release.Pipeline+" in "+env, answer.Hint, answer.Failed)
@@ -45,9 +45,13 @@ func (d *Desk) Inspect(ctx context.Context, in activities.InspectInput, summary 
 	case ctx.Err() != nil || said(err):
 		return activities.InspectResult{}, err
 	}
+	already := ""
+	if told {
+		already = strings.Join(Names(Queues([]string{env})), ", ")
+	}
 	return Ask[activities.InspectResult](ctx, d, "inspect", Order{
 		Workflow: workflows.InspectionName, Pipeline: in.Target.Release.Pipeline, Environments: []string{env}, Summary: summary, Input: in,
-		untaken: untaken - answerWait, // it has waited already
+		untaken: untaken - answerWait, said: already, // it has waited already
 	})
 }
 
@@ -60,13 +64,42 @@ func said(err error) bool {
 	return app.Type() == workflows.FailedType || slices.Contains(fault.Classes(), fault.Class(app.Type()))
 }
 
-// askEnvironment asks the workflow of an environment, which it starts where it does not run.
-func (d *Desk) askEnvironment(ctx context.Context, in activities.InspectInput) (workflows.Answer, error) {
-	var answer workflows.Answer
+// askEnvironment asks the workflow of an environment, which it starts where it does not run. told says that the listener was told
+// that no worker answers.
+func (d *Desk) askEnvironment(ctx context.Context, in activities.InspectInput) (answer workflows.Answer, told bool, err error) {
 	id := workflows.EnvironmentID(in.Target.Environment)
 	short, cancel := context.WithTimeout(ctx, answerWait)
 	defer cancel()
-	handle, err := d.Client.UpdateWithStartWorkflow(short, client.UpdateWithStartWorkflowOptions{
+	var handle client.WorkflowUpdateHandle
+	answered := make(chan struct{})
+	go func() {
+		defer close(answered)
+		handle, err = d.update(short, id, in)
+		if err == nil {
+			err = handle.Get(short, &answer)
+		}
+	}()
+	soon := time.NewTimer(unheard)
+	defer soon.Stop()
+	select {
+	case <-answered:
+	case <-soon.C:
+		told = true
+		d.Listener.Workers(Queues([]string{in.Target.Environment}))
+		<-answered
+		if err == nil || said(err) {
+			d.Listener.Workers(nil)
+		}
+	}
+	if err != nil || answer.Done {
+		return answer, told, err
+	}
+	answer, err = d.poll(ctx, Talk{client: d.Client, ID: id, Run: handle.RunID()}, answer.Number)
+	return answer, told, err
+}
+
+func (d *Desk) update(ctx context.Context, id string, in activities.InspectInput) (client.WorkflowUpdateHandle, error) {
+	return d.Client.UpdateWithStartWorkflow(ctx, client.UpdateWithStartWorkflowOptions{
 		StartWorkflowOperation: d.Client.NewWithStartWorkflowOperation(temporalx.Standing(id, workflows.Queue),
 			workflows.EnvironmentName, workflows.EnvironmentInput{Environment: in.Target.Environment}),
 		UpdateOptions: client.UpdateWorkflowOptions{
@@ -74,13 +107,6 @@ func (d *Desk) askEnvironment(ctx context.Context, in activities.InspectInput) (
 			WaitForStage: client.WorkflowUpdateStageCompleted,
 		},
 	})
-	if err == nil {
-		err = handle.Get(short, &answer)
-	}
-	if err != nil || answer.Done {
-		return answer, err
-	}
-	return d.poll(ctx, Talk{client: d.Client, ID: id, Run: handle.RunID()}, answer.Number)
 }
 
 // errUnanswered says that the workflow of an environment ended, or fell silent, before it answered.

@@ -36,12 +36,41 @@ func (d *Desk) Find(ctx context.Context, arg string) (string, error) {
 
 // FindAsking is Find for a decision: where several are open, the one that asks a person is meant. What no worker answers for
 // asks if the server says that it waits.
+//
+// Where none of a pipeline's deployments asks, the one other workflow of it that does is meant: a backfill, a run or a rollback.
 func (d *Desk) FindAsking(ctx context.Context, arg string) (string, error) {
-	return d.find(ctx, arg, func(ctx context.Context, id string) (bool, error) {
+	asks := func(ctx context.Context, id string) (bool, error) {
 		v, err := d.View(ctx, id)
 		_, open := v.Open()
 		return open || v.Stage == workflows.StageWaiting, err
-	}, "wait for a decision")
+	}
+	id, err := d.find(ctx, arg, asks, "wait for a decision")
+	if !pipelineName.MatchString(arg) {
+		return id, err
+	}
+	if err == nil {
+		if it, failed := asks(ctx, id); it || failed != nil {
+			return id, nil //nolint:nilerr // to decide there says what is wrong
+		}
+	}
+	waiting, failed := d.Waiting(ctx)
+	if failed != nil {
+		return id, err // then only deployments are known
+	}
+	var others []string
+	for _, v := range waiting {
+		if _, _, deployed := workflows.Deployed(v.ID); !deployed && v.Pipeline == arg {
+			others = append(others, v.ID)
+		}
+	}
+	switch len(others) {
+	case 0:
+		return id, err
+	case 1:
+		return others[0], nil
+	}
+	return "", fault.Newf(fault.Invalid, "find what asks of", arg, "name one of them in place of "+arg,
+		fmt.Sprintf("%d wait for a decision: %s", len(others), strings.Join(others, ", ")))
 }
 
 // find looks for what is meant. Of several open ones those are meant that are; said is what they do, where that is not one.

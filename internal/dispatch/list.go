@@ -17,7 +17,6 @@ import (
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/converter"
 
-	"drawbridge/activities"
 	"drawbridge/internal/view"
 	"drawbridge/workflows"
 )
@@ -27,8 +26,6 @@ const (
 	recentlyClosed = 10
 	// pageSize bounds one page of a list.
 	pageSize = 200
-	// PlanSearch is how many of the last plans are searched for a digest.
-	PlanSearch = 50
 	// askers is how many workflows are asked for their status at the same time.
 	askers = 8
 )
@@ -247,23 +244,4 @@ func (d *Desk) Waiting(ctx context.Context) ([]view.View, error) {
 		_, open := v.Open()
 		return !open && v.Stage != workflows.StageWaiting
 	}), nil
-}
-
-// FindPlan looks for the digest that begins with hex among the answers of the last plans. None is no error.
-func (d *Desk) FindPlan(ctx context.Context, hex string) (string, error) {
-	last, err := list(ctx, d.Client, fmt.Sprintf("WorkflowType = '%s' AND ExecutionStatus = 'Completed'", workflows.PlanName), PlanSearch)
-	if err != nil {
-		return "", err
-	}
-	for _, e := range last {
-		var res activities.ComputeResult
-		err := d.Client.GetWorkflow(ctx, e.GetExecution().GetWorkflowId(), e.GetExecution().GetRunId()).Get(ctx, &res)
-		if err != nil {
-			return "", fmt.Errorf("read the answer of %s: %w", e.GetExecution().GetWorkflowId(), err)
-		}
-		if strings.HasPrefix(strings.TrimPrefix(res.Summary.Digest, "sha256:"), hex) {
-			return res.Summary.Digest, nil
-		}
-	}
-	return "", nil
 }

@@ -583,9 +583,13 @@ func (w *Warehouse) lastGood(ctx context.Context, q catalog.Querier, b turnback.
 	if err != nil {
 		return 0, err
 	}
+	first := "TABLE"
+	if len(outputs) > 0 {
+		first = outputs[0]
+	}
 	refuse := func(reason string) (int64, error) {
 		return 0, fault.Newf(fault.Refused, "roll back", strings.TrimSpace(req.Output+" "+string(req.Partition)),
-			"see them: drawbridge history "+req.Pipeline+" --env ENV --output "+cmp.Or(req.Output, "TABLE")+" --partition "+string(req.Partition)+"; or run it with the release that you want; or take all outputs of it away: --partition "+
+			"see them: drawbridge history "+req.Pipeline+" --env ENV --output "+cmp.Or(req.Output, first)+" --partition "+string(req.Partition)+"; or run it with the release that you want; or take all outputs of it away: --partition "+
 				string(req.Partition)+" --to "+turnback.Nothing+", without --output", reason)
 	}
 	if len(swaps) == 0 {

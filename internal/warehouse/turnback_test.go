@@ -297,6 +297,8 @@ func TestARollbackBringsBackAllOutputsOfEveryPartition(t *testing.T) {
 	at := slices.IndexFunc(history.Events, func(e generation.Event) bool { return e.Kind == "turn_back" })
 	require.GreaterOrEqual(t, at, 0)
 	require.Equal(t, []string{"ann", "amounts doubled"}, []string{history.Events[at].By, history.Events[at].Reason})
+	first := history.Events[len(history.Events)-1]
+	require.Equal(t, "3 swaps: 2026-01-01 of agg_orders, dim_channel, fct_orders", first.Text, "what is one partition is no other partition")
 }
 
 func TestATurnBackThatWasStoppedHalfWayGoesOn(t *testing.T) {
