@@ -40,7 +40,7 @@ func (w *Warehouse) cutAlike(ctx context.Context, q catalog.Querier, op, pipelin
 		return nil
 	}
 	return fault.Newf(fault.Refused, op, output,
-		fmt.Sprintf("take away first what is live: drawbridge rollback %[1]s --env ENV --to nothing; then go back: drawbridge rollback %[1]s --env ENV --to NUMBER, "+
+		fmt.Sprintf("take away first what is live: drawbridge rollback %[1]s --env ENV --to nothing --reason TEXT; then go back: drawbridge rollback %[1]s --env ENV --to NUMBER --reason TEXT, "+
 			"which drawbridge history %[1]s --env ENV lists", pipeline),
 		fmt.Sprintf("what is live is partitioned by %s, and what would go live by %s: readers would see some rows twice and others not at all", was.Text(), is.Text()))
 }
