@@ -233,3 +233,35 @@ func TestNoBackfillThatWasTurnedBackComesToLifeAgain(t *testing.T) {
 		}
 	}
 }
+
+// Whatever a rollback of a backfill came to, what the backfill has published and is live again is left to turn back.
+func TestWhatABackfillPublishedIsLeftToTurnBackWhileItIsLive(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.deploy(t, "1.0.0", 1, "2026-01-01", "2026-01-02")
+	b.backfills(t, 2, "2026-01-01", "2026-01-02")
+	filled, _, err := b.Live(t.Context(), "fct_orders", "2026-01-02")
+	require.NoError(t, err)
+	b.scheduled(t, 3, "2026-01-02")
+	state, left := b.unfills(t, itself()).finish(t)
+	require.Equal(t, turnback.Done, state)
+	require.NotEmpty(t, left)
+	require.Equal(t, seen("1.0.0/3.50", "1.0.0/1.50", "1.0.0/3.50"), b.live(t))
+	_, ok := b.unfill(t, itself())
+	require.False(t, ok, "what is live there is another's")
+
+	// A person takes the day back to what the backfill had published.
+	state, left = b.begins(t, turnback.Request{
+		Pipeline: "shop", Partition: "2026-01-02", Generation: filled, ByPerson: true, By: "ann", Reason: "the run was wrong",
+	}).finish(t)
+	require.Equal(t, turnback.Done, state)
+	require.Empty(t, left)
+	require.Equal(t, seen("1.0.0/3.50", "1.0.0/1.50", "1.0.0/2.50"), b.live(t))
+
+	state, left = b.unfills(t, itself()).finish(t)
+	require.Equal(t, turnback.Done, state)
+	require.Len(t, left, 1, "the dimension is the run's: %v", left)
+	require.Equal(t, seen("1.0.0/3.50", "1.0.0/1.50", "1.0.0/1.50"), b.live(t))
+	_, ok = b.unfill(t, itself())
+	require.False(t, ok, "nothing of it is live")
+}
