@@ -107,6 +107,8 @@ type Began struct {
 	// Newer are partitions that would be left, and Discarded such as would go back, although others have published over a backfill.
 	Newer     int `json:"newer,omitempty"`
 	Discarded int `json:"discarded,omitempty"`
+	// Remnants are partitions in which what an earlier turn-back had left would be live again.
+	Remnants int `json:"remnants,omitempty"`
 	// Schedule is what became of the pipeline's schedule.
 	Schedule string `json:"schedule,omitempty"`
 }
@@ -255,7 +257,7 @@ func (a *TurningBack) preview(ctx context.Context, w Warehouse, out Began) (Bega
 			}
 		}
 		if page.Last == "" {
-			out.Newer, out.Discarded = tally.Newer, tally.Discarded
+			out.Newer, out.Discarded, out.Remnants = tally.Newer, tally.Discarded, tally.Remnants
 			return out, nil
 		}
 		after = page.Last

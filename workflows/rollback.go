@@ -128,7 +128,7 @@ func (r *rollback) begin(ctx workflow.Context) error {
 		}
 		r.Finish(ctx, StageDone, r.at(""), "dry run: "+becomes+fmt.Sprintf("back by swap: %s; built again: %d; detached: %d; left: %d",
 			count(began.Counts[turnback.SwapBack], "partition"), began.Counts[turnback.Rebuild], began.Counts[turnback.Detach], began.Counts[turnback.Leave])+
-			r.newer(began.Newer, began.Discarded))
+			r.newer(began.Newer, began.Discarded)+remnants(began.Remnants))
 		return nil
 	}
 	tellSchedule(ctx, r.Conductor, r.at("begin"), began.Schedule)
@@ -170,7 +170,7 @@ func (r *rollback) sentence() string {
 			r.newer(tally.Newer, tally.Discarded)
 	}
 	return fmt.Sprintf("%s is active in %s; went back: %s; kept as they were: %d; left: %d", nameOf(r.state.Began), r.in.Environment, count(tally.Moved, "partition"), tally.Kept, tally.Left) +
-		r.newer(tally.Newer, tally.Discarded)
+		r.newer(tally.Newer, tally.Discarded) + remnants(tally.Remnants)
 }
 
 // newer says of how many partitions of a backfill others have published something since, and what becomes of it.
@@ -184,6 +184,14 @@ func (r *rollback) newer(left, discarded int) string {
 			count(left, "partition"), effect.Owner(r.state.Began.TurnBack.Request.Owner).Workflow())
 	}
 	return said
+}
+
+// remnants says in how many partitions data is live again that its own rollback had left.
+func remnants(n int) string {
+	if n == 0 {
+		return ""
+	}
+	return fmt.Sprintf("; what an earlier rollback had left is live again in %s, and that rollback's command goes on with it", count(n, "partition"))
 }
 
 // say is the end of a turn-back in words.

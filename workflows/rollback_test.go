@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -209,6 +210,27 @@ func TestARollbackIsPausedBetweenItsPassesAndGoesOn(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, workflows.StageDone, s.Stage, s.Sentence)
 	require.Equal(t, 2, passes)
+}
+
+func TestARollbackSaysWhereWhatAnEarlierOneHadLeftIsLiveAgain(t *testing.T) {
+	t.Parallel()
+	for remnants, says := range map[int]string{0: "", 1: "; what an earlier rollback had left is live again in 1 partition, and that rollback's command goes on with it"} {
+		e := smooth(t, crossing("prod"))
+		e.deployed("prod", "2026-01-30", "2026-01-31")
+		swap := e.swap
+		e.swap = func(ctx context.Context, in activities.PassInput) (activities.Pass, error) {
+			pass, err := swap(ctx, in)
+			pass.Tally.Remnants += remnants
+			return pass, err
+		}
+		env := e.environment(t)
+		env.ExecuteWorkflow(workflows.RollbackName, rollbackInput())
+		s, err := result(t, env)
+		require.NoError(t, err)
+		require.Equal(t, workflows.StageDone, s.Stage, s.Sentence)
+		require.Contains(t, s.Sentence, says)
+		require.Equal(t, remnants > 0, strings.Contains(s.Sentence, "earlier rollback"), s.Sentence)
+	}
 }
 
 func TestARebuildThatFailsStopsNoOther(t *testing.T) {

@@ -285,7 +285,7 @@ func (l *ledger) decide(b turnback.TurnBack, has []turnback.Output, key partitio
 	req := b.Request
 	f := turnback.Facts{
 		Target: turnback.Target{Tenure: b.Target, Owner: req.Owner}, Tenures: map[int64]release.Tenure{}, Generations: map[int64]turnback.Generation{},
-		Outputs: map[string]bool{}, TurnedBack: map[string]bool{}, Snapshot: req.Snapshot, DetachNewOutputs: req.Detach, ByPerson: req.ByPerson,
+		Outputs: map[string]bool{}, TurnedBack: map[string]int64{}, Snapshot: req.Snapshot, DetachNewOutputs: req.Detach, ByPerson: req.ByPerson,
 	}
 	for _, t := range l.tenures {
 		f.Tenures[t.Number] = t
@@ -296,7 +296,7 @@ func (l *ledger) decide(b turnback.TurnBack, has []turnback.Output, key partitio
 	}
 	for _, o := range l.backs {
 		if o.Request.Owner != "" {
-			f.TurnedBack[o.Request.Owner] = true
+			f.TurnedBack[o.Request.Owner] = max(f.TurnedBack[o.Request.Owner], o.Tenure.Number)
 		}
 	}
 	var slots []turnback.Slot

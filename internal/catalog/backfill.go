@@ -47,8 +47,9 @@ func (l Ledger) Backfill(ctx context.Context, q Querier, owner string) (b Backfi
 	return b, err
 }
 
-// BackfillsOf lists the starts of one backfill that have published something which nobody has turned back, newest first. Who
-// wants newer data back too asks for those as well of which something was left.
+// BackfillsOf lists the starts of one backfill that have published something which nobody has turned back, newest first: whatever a
+// turn-back of one came to, what it has built and is live is left to turn back. Who wants newer data back too asks for those as well of
+// which something was left.
 func (l Ledger) BackfillsOf(ctx context.Context, q Querier, req turnback.Request) ([]string, error) {
 	over := `true`
 	if req.Snapshot {
@@ -59,7 +60,10 @@ func (l Ledger) BackfillsOf(ctx context.Context, q Querier, req turnback.Request
 		FROM ledger.backfill b
 		WHERE b.pipeline = $1 AND starts_with(b.owner, $2)
 		  AND EXISTS (SELECT FROM ledger.swap s WHERE s.owner = b.owner AND s.kind = 'publish')
-		  AND NOT EXISTS (SELECT FROM ledger.turn_back t WHERE t.target_owner = b.owner AND t.state = 'done' AND `+over+`)
+		  AND (
+		    NOT EXISTS (SELECT FROM ledger.turn_back t WHERE t.target_owner = b.owner AND t.state = 'done' AND `+over+`)
+		    OR EXISTS (SELECT FROM ledger.live v JOIN ledger.generation g ON g.id = v.generation WHERE g.owner_key = b.owner)
+		  )
 		ORDER BY b.since DESC`)
 }
 

@@ -150,19 +150,25 @@ func (l Ledger) Left(ctx context.Context, q Querier, tenure int64, limit int) (s
 	return stuck, left, first, nil
 }
 
-// TurnedBack lists the workflows of a pipeline whose changes were, or are being, turned back.
-func (l Ledger) TurnedBack(ctx context.Context, q Querier, pipeline string) (map[string]bool, error) {
-	rows, err := q.Query(ctx, l.sql(`SELECT DISTINCT target_owner FROM ledger.turn_back WHERE pipeline = $1 AND target_owner <> ''`), pipeline)
+// TurnedBack lists the workflows of a pipeline whose changes were, or are being, turned back, with the tenure that the last turn-back
+// of each opened.
+func (l Ledger) TurnedBack(ctx context.Context, q Querier, pipeline string) (map[string]int64, error) {
+	rows, err := q.Query(ctx, l.sql(`
+		SELECT target_owner, max(tenure)
+		FROM ledger.turn_back
+		WHERE pipeline = $1 AND target_owner <> ''
+		GROUP BY target_owner`), pipeline)
 	if err != nil {
 		return nil, fmt.Errorf("list workflows that were turned back: %w", err)
 	}
-	owners, err := pgx.CollectRows(rows, pgx.RowTo[string])
-	if err != nil {
+	back := map[string]int64{}
+	var owner string
+	var tenure int64
+	if _, err := pgx.ForEachRow(rows, []any{&owner, &tenure}, func() error {
+		back[owner] = tenure
+		return nil
+	}); err != nil {
 		return nil, fmt.Errorf("list workflows that were turned back: %w", err)
-	}
-	back := make(map[string]bool, len(owners))
-	for _, o := range owners {
-		back[o] = true
 	}
 	return back, nil
 }

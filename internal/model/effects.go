@@ -376,7 +376,7 @@ func (w *World) decide(p int, b Back, part int) turnback.Decision {
 	k := w.tenure(b.K)
 	f := turnback.Facts{
 		Target: b.Target, K: k, Outputs: map[string]bool{}, Tenures: map[int64]release.Tenure{},
-		Generations: map[int64]turnback.Generation{}, TurnedBack: map[string]bool{}, ByPerson: b.ByPerson,
+		Generations: map[int64]turnback.Generation{}, TurnedBack: map[string]int64{}, ByPerson: b.ByPerson,
 	}
 	for o := range Outputs {
 		f.Outputs[Table(p, o)] = !k.None() && Has(k.Release.Version, o)
@@ -389,7 +389,7 @@ func (w *World) decide(p int, b Back, part int) turnback.Decision {
 	}
 	for _, other := range l.Backs {
 		if other.Target.Owner != "" {
-			f.TurnedBack[other.Target.Owner] = true
+			f.TurnedBack[other.Target.Owner] = max(f.TurnedBack[other.Target.Owner], other.Tenure)
 		}
 	}
 	return turnback.Decide(f, Keys[part], l.Slots[part][:])

@@ -28,10 +28,14 @@ func (v view) decide() Item {
 	if !touched {
 		return Item{Action: Keep, Case: 1, Reason: "the workflow published nothing here"}
 	}
+	by, away := v.away(e)
 	if v.Live == e.generation {
 		it := Item{Action: Keep, Case: 1, Reason: "it is as it was: " + says(v.Live)}
 		if e.detached {
 			it.Case, it.Reason = 8, "it is as it was: a person had detached it"
+		}
+		if away {
+			it.Reason += ", and " + v.took(by)
 		}
 		return it
 	}
@@ -39,12 +43,16 @@ func (v view) decide() Item {
 	if made < 0 {
 		return Item{Action: Leave, Open: true, Reason: fmt.Sprintf("the swap log does not say how it came that %s; look with drawbridge history", says(v.Live))}
 	}
-	origin := v.Swaps[v.first(v.Live)]
+	first := v.first(v.Live)
+	if away && first <= by && v.Swaps[made].Kind == KindTurnBack {
+		return Item{Action: Keep, Case: 1, Reason: v.took(by) + ": " + says(v.Live)}
+	}
+	origin := v.Swaps[first]
 	mine := v.Target.Owner != "" && v.path.owned(origin)
 	live := v.Generations[v.Live]
 	switch {
 	case v.Live != 0 && v.Target.refills() && !mine && origin.Kind == KindPublish:
-		return v.published(e, origin)
+		return v.published(e, origin, away)
 	case v.Live != 0 && !v.K.None() && live.Digest == v.K.Release.Digest && live.Config == v.K.Config && made > e.at &&
 		(v.Target.Owner == "" || origin.Kind != KindPublish || origin.Owner != v.Target.Owner):
 		return Item{Action: Keep, Case: 2, Reason: fmt.Sprintf("generation %d is of %s already", v.Live, v.K.Release.Version)}
@@ -60,9 +68,9 @@ func (v view) decide() Item {
 
 // published is what becomes of what another workflow has published over a backfill: it stays, unless a person wants what was there
 // before all the same. What was published after the backfill went back here is nobody's to discard.
-func (v view) published(e before, by Swap) Item {
+func (v view) published(e before, by Swap, away bool) Item {
 	since := fmt.Sprintf("%s, published by %s since", says(v.Live), effect.Owner(by.Owner).Workflow())
-	if v.returned(e) {
+	if away {
 		return Item{Action: Leave, Case: 3, Reason: since + " it went back"}
 	}
 	if !v.Snapshot {
@@ -84,17 +92,39 @@ func (v view) published(e before, by Swap) Item {
 	return it
 }
 
-// returned says that a turn-back has brought what was live before a backfill to life again.
-func (v view) returned(e before) bool {
-	for _, s := range slices.Backward(v.Swaps) {
-		if v.path.owned(s) {
-			return false
-		}
-		if s.Kind == KindTurnBack && s.To == e.generation {
-			return true
+// away finds the turn-back, whoever's, that has taken away what a backfill published here, as an index of the log. A turn-back goes
+// back to where the log was when what it makes live was live: where that is after the backfill's publish, nothing of it is taken away.
+func (v view) away(e before) (by int, ok bool) {
+	if !v.Target.refills() {
+		return -1, false
+	}
+	last := len(v.Swaps) - 1
+	for !v.path.owned(v.Swaps[last]) {
+		last--
+	}
+	by = -1
+	for i := len(v.Swaps) - 1; i >= 0; {
+		switch s := v.Swaps[i]; {
+		case v.path.owned(s):
+			return -1, false
+		case i < last:
+			return by, true
+		case s.Kind != KindTurnBack:
+			i--
+		default:
+			by = i
+			if s.To == e.generation {
+				return by, true
+			}
+			i = v.last(s.To, i)
 		}
 	}
-	return false
+	return by, true
+}
+
+// took is the sentence of the turn-back that has taken away what a backfill published.
+func (v view) took(by int) string {
+	return effect.Owner(v.Swaps[by].Owner).Workflow() + " has taken away what the backfill published here"
 }
 
 // toGeneration goes back to a generation: by a swap (4), or by a rebuild where newer data would be lost or it is gone (5).
@@ -105,6 +135,9 @@ func (v view) toGeneration(e before) Item {
 		it := Item{Action: SwapBack, Case: 4, To: e.generation, Reason: fmt.Sprintf("generation %d was live", e.generation)}
 		if newer != 0 {
 			it.Case, it.Reason = 5, it.Reason+fmt.Sprintf("; the newer data of generation %d is lost", newer)
+		}
+		if made := e.at; v.Target.refills() && made >= 0 && v.Swaps[made].Kind == KindPublish && v.TurnedBack[v.Swaps[made].Owner] != 0 {
+			it.Remnant, it.Reason = true, it.Reason+", which an earlier rollback of "+effect.Owner(v.Swaps[made].Owner).Workflow()+" had left"
 		}
 		return it
 	}
@@ -172,10 +205,10 @@ func (v view) beforeWorkflow() (before, bool) {
 		return before{}, false
 	}
 	undone := func(s Swap) bool {
-		if v.Target.refills() { // back to what readers saw, whoever had left it there
-			return v.path.owned(s)
+		if v.Target.refills() { // back to what readers saw, also where a turn-back had left it there, but to nothing that was turned back since
+			return v.path.owned(s) || s.Kind == KindPublish && v.TurnedBack[s.Owner] > v.Swaps[at].Tenure
 		}
-		return s.Kind == KindPublish && (v.path.owned(s) || v.TurnedBack[s.Owner] || !v.counts(s))
+		return s.Kind == KindPublish && (v.path.owned(s) || v.TurnedBack[s.Owner] != 0 || !v.counts(s))
 	}
 	e := v.Swaps[at].From
 	for e != 0 {
@@ -211,7 +244,7 @@ func (v view) newer(e int64) int64 {
 		if g == 0 || g == e {
 			return 0
 		}
-		if i := v.first(g); i >= 0 && v.path.later(v.Swaps[i]) && !v.TurnedBack[v.Swaps[i].Owner] {
+		if i := v.first(g); i >= 0 && v.path.later(v.Swaps[i]) && v.TurnedBack[v.Swaps[i].Owner] == 0 {
 			return g
 		}
 		g = v.Generations[g].Replaced

@@ -47,8 +47,10 @@ type Item struct {
 	Open bool `json:"open,omitempty"`
 	// Newer is what another workflow has published over a backfill, and could be taken back with it: why it is left, or what going back
 	// discards.
-	Newer  int64  `json:"newer,omitempty"`
-	Reason string `json:"reason"`
+	Newer int64 `json:"newer,omitempty"`
+	// Remnant says that what goes live again is of a workflow that was turned back, which had left it there.
+	Remnant bool   `json:"remnant,omitempty"`
+	Reason  string `json:"reason"`
 }
 
 // Decision is what a partition takes: all items in one transaction, those of a rebuild after it was built. A partition is
@@ -76,6 +78,11 @@ func (d Decision) Open() bool {
 // newer says that an output has what another workflow has published over a backfill.
 func (d Decision) newer() bool {
 	return slices.ContainsFunc(d.Items, func(it Item) bool { return it.Newer != 0 })
+}
+
+// remnant says that what an earlier turn-back had left goes live again in an output.
+func (d Decision) remnant() bool {
+	return slices.ContainsFunc(d.Items, func(it Item) bool { return it.Remnant })
 }
 
 func (d *Decision) add(it Item) {
@@ -134,7 +141,7 @@ func (d *Decision) hold(holds func(Item) bool) {
 	d.Items = nil
 	for _, it := range items {
 		if it.Action.strength() > Leave.strength() {
-			it.Action, it.To, it.Open = Leave, 0, by.Open
+			it.Action, it.To, it.Remnant, it.Open = Leave, 0, false, by.Open
 			it.Reason = "left with " + by.Output + ": " + by.Reason
 		}
 		if last != nil {

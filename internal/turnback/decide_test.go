@@ -356,7 +356,7 @@ func TestCounterexamples(t *testing.T) {
 		h.turnsBack(h.to(2, "ta"), 4, "u4")
 		require.Equal(t, g2, h.slot(day, "ta").Live)
 		// What was brought back counts as never turned back.
-		h.turnedBack["w2"] = true
+		h.turnedBack["w2"] = 3
 		h.deploys(5, "w5", "1.2.0")
 		h.publishes(day, 5, "w5", "ta")
 		wants(t, h, h.without("w5", 4, "ta"), day, map[string]want{"ta": {turnback.SwapBack, 4, g2}})
@@ -797,7 +797,7 @@ func TestABackfillGoesBackToWhatWasThere(t *testing.T) {
 			f := h.without(fill, 1, "ta")
 			f.ByPerson, f.Snapshot = true, c.force
 			if c.turned != "" {
-				f.TurnedBack = map[string]bool{c.turned: true}
+				f.TurnedBack = map[string]int64{c.turned: 1}
 			}
 			wants(t, h, f, day, map[string]want{"ta": c.want(was)})
 			d := h.decide(f, day)
@@ -806,6 +806,131 @@ func TestABackfillGoesBackToWhatWasThere(t *testing.T) {
 			if c.newer {
 				require.Equal(t, d.Items[0].From, d.Items[0].Newer)
 				require.Contains(t, d.Items[0].Reason, "since")
+			}
+		})
+	}
+}
+
+// What becomes of a day that was there, and was built again by a backfill, or by two one after another.
+func TestOfTwoBackfillsEachGoesBackToWhatWasNotTurnedBack(t *testing.T) {
+	t.Parallel()
+	const first, second = "backfill/shop/prod/2026-01-01..2026-01-05/one", "backfill/shop/prod/2026-01-03..2026-01-07/two"
+	const run = "run/shop/prod/2026-01-03/run"
+	const was, one, two = int64(1), int64(3), int64(5) // the generations, where nothing is between them
+	back := func(h *history, workflow string, force bool) turnback.Facts {
+		f := h.without(workflow, 1, "ta")
+		f.ByPerson, f.Snapshot = true, force
+		return f
+	}
+	rolls := func(h *history, tenure int64, workflow string, force bool) {
+		h.turnsBack(back(h, workflow, force), tenure, "rollback/"+workflow)
+	}
+	fills := func(h *history, tenure int64, workflow string) int64 { return h.publishes(day, tenure, workflow, "ta") }
+	for name, c := range map[string]struct {
+		then   func(h *history) // after the day was published, and the first backfill has built it again
+		turned string           // the backfill that is turned back
+		plain  want             // without force
+		forced want
+		live   int64  // what is live afterwards with force
+		says   string // in both
+		newer  bool   // it is said that force takes it along
+	}{
+		"the first, and then the second": {
+			then:   func(h *history) { fills(h, 1, second); rolls(h, 2, first, false) },
+			turned: second, plain: want{turnback.SwapBack, 4, was}, forced: want{turnback.SwapBack, 4, was}, live: was,
+		},
+		"the first with force, and then the second": {
+			then:   func(h *history) { fills(h, 1, second); rolls(h, 2, first, true) },
+			turned: second, plain: want{turnback.Keep, 1, none}, forced: want{turnback.Keep, 1, none}, live: was,
+			says: "rollback/backfill/shop/prod/2026-01-01..2026-01-05 has taken away what the backfill published here",
+		},
+		"the second, and then the first": {
+			then:   func(h *history) { fills(h, 1, second); rolls(h, 2, second, false) },
+			turned: first, plain: want{turnback.SwapBack, 4, was}, forced: want{turnback.SwapBack, 4, was}, live: was,
+		},
+		"the second with force, and then the first": {
+			then:   func(h *history) { fills(h, 1, second); rolls(h, 2, second, true) },
+			turned: first, plain: want{turnback.SwapBack, 4, was}, forced: want{turnback.SwapBack, 4, was}, live: was,
+		},
+		"the first with force, and the first again": {
+			then:   func(h *history) { fills(h, 1, second); rolls(h, 2, first, true) },
+			turned: first, plain: want{turnback.Keep, 1, none}, forced: want{turnback.Keep, 1, none}, live: was,
+			says: "it is as it was",
+		},
+		"the first was turned back before the second was built": {
+			then:   func(h *history) { rolls(h, 2, first, false); fills(h, 2, second) },
+			turned: second, plain: want{turnback.SwapBack, 4, was}, forced: want{turnback.SwapBack, 4, was}, live: was,
+		},
+		"the first's rollback had left it when the second was built": {
+			then: func(h *history) {
+				h.change(was, func(g *turnback.Generation) { g.NotReattachable = "its rows have changed" })
+				rolls(h, 2, first, false)
+				fills(h, 2, second)
+			},
+			turned: second, plain: want{turnback.SwapBack, 4, one}, forced: want{turnback.SwapBack, 4, one}, live: one,
+			says: "which an earlier rollback of backfill/shop/prod/2026-01-01..2026-01-05 had left",
+		},
+		"a run published after the first with force": {
+			then:   func(h *history) { fills(h, 1, second); rolls(h, 2, first, true); fills(h, 2, run) },
+			turned: second, plain: want{turnback.Leave, 3, none}, forced: want{turnback.Leave, 3, none}, live: 8,
+			says: "published by run/shop/prod/2026-01-03 since it went back",
+		},
+		"the pipeline went back to what was before both": {
+			then: func(h *history) {
+				fills(h, 1, second)
+				h.opens(2, "rollback/shop/prod/u", "1.0.0", release.ByTurnBack, 1)
+				h.swap(day, "ta", 2, "rollback/shop/prod/u", turnback.KindTurnBack, was)
+			},
+			turned: first, plain: want{turnback.Keep, 1, none}, forced: want{turnback.Keep, 1, none}, live: was,
+			says: "rollback/shop/prod has taken away what the backfill published here",
+		},
+		"a person took the day back to the first's": {
+			then: func(h *history) {
+				fills(h, 1, second)
+				h.opens(2, "rollback/shop/prod/u", "1.0.0", release.ByTurnBack, 1)
+				h.swap(day, "ta", 2, "rollback/shop/prod/u", turnback.KindTurnBack, one)
+			},
+			turned: first, plain: want{turnback.SwapBack, 4, was}, forced: want{turnback.SwapBack, 4, was}, live: was,
+		},
+		"a person took the day away": {
+			then: func(h *history) {
+				fills(h, 1, second)
+				h.opens(2, "rollback/shop/prod/u", "1.0.0", release.ByTurnBack, 1)
+				h.swap(day, "ta", 2, "rollback/shop/prod/u", turnback.KindTurnBack, none)
+			},
+			turned: first, plain: want{turnback.Keep, 1, none}, forced: want{turnback.Keep, 1, none},
+			says: "rollback/shop/prod has taken away what the backfill published here: nothing is live",
+		},
+		"what was published over the first came back, when more had been": {
+			then: func(h *history) {
+				fills(h, 1, second)
+				fills(h, 1, run)
+				h.opens(2, "rollback/shop/prod/u", "1.0.0", release.ByTurnBack, 1)
+				h.swap(day, "ta", 2, "rollback/shop/prod/u", turnback.KindTurnBack, two)
+			},
+			turned: first, plain: want{turnback.Leave, 3, none}, forced: want{turnback.SwapBack, 4, was}, live: was,
+			says: "published by backfill/shop/prod/2026-01-03..2026-01-07 since", newer: true,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			for force, expected := range map[bool]want{false: c.plain, true: c.forced} {
+				h := newHistory()
+				h.deploys(1, "w1", "1.0.0")
+				h.publishes(day, 1, "w1", "ta")
+				fills(h, 1, first)
+				c.then(h)
+				f := back(h, c.turned, force)
+				wants(t, h, f, day, map[string]want{"ta": expected})
+				it := h.decide(f, day).Items[0]
+				require.Contains(t, it.Reason, c.says)
+				require.Equal(t, c.newer, it.Newer != 0)
+				require.Equal(t, it.Action == turnback.SwapBack && it.To == one, it.Remnant)
+				h.turnsBack(f, 9, "u")
+				if force {
+					require.Equal(t, c.live, h.slot(day, "ta").Live)
+				}
+				require.False(t, h.decide(f, day).Changes(), "done is done")
 			}
 		})
 	}

@@ -70,8 +70,8 @@ type Facts struct {
 	Tenures map[int64]release.Tenure
 	// Generations are all that the slots name.
 	Generations map[int64]Generation
-	// TurnedBack are the workflows that were turned back, the target's own included.
-	TurnedBack map[string]bool
+	// TurnedBack are the workflows that were turned back, the target's own included, and the tenure that the last turn-back of each opened.
+	TurnedBack map[string]int64
 	// Snapshot goes back to the retained data also where newer was published since, and detaches what did not exist. Of a backfill
 	// newer is what others have published over it.
 	Snapshot bool

@@ -15,14 +15,14 @@ type history struct {
 	tenures     map[int64]release.Tenure
 	generations map[int64]turnback.Generation
 	slots       map[partition.Key]map[string]*turnback.Slot
-	turnedBack  map[string]bool
+	turnedBack  map[string]int64
 	ids         int64
 }
 
 func newHistory() *history {
 	return &history{
 		tenures: map[int64]release.Tenure{}, generations: map[int64]turnback.Generation{},
-		slots: map[partition.Key]map[string]*turnback.Slot{}, turnedBack: map[string]bool{},
+		slots: map[partition.Key]map[string]*turnback.Slot{}, turnedBack: map[string]int64{},
 	}
 }
 
@@ -105,9 +105,9 @@ func (h *history) to(k int64, outputs ...string) turnback.Facts {
 	return h.facts(turnback.Target{Tenure: k}, k, outputs)
 }
 
-// without are the facts of turning back a workflow, by itself.
+// without are the facts of turning back a workflow, by itself, under the tenure that is opened next.
 func (h *history) without(workflow string, k int64, outputs ...string) turnback.Facts {
-	h.turnedBack[workflow] = true
+	h.turnedBack[workflow] = slices.Max(append(slices.Collect(maps.Keys(h.tenures)), 0)) + 1
 	f := h.facts(turnback.Target{Owner: workflow}, k, outputs)
 	f.ByPerson = false
 	return f

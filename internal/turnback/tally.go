@@ -17,6 +17,8 @@ type Tally struct {
 	// Newer are those of the left, and Discarded those of the moved, that somebody has published over a backfill.
 	Newer     int `json:"newer,omitempty"`
 	Discarded int `json:"discarded,omitempty"`
+	// Remnants are those of the moved in which what an earlier turn-back had left is live again.
+	Remnants int `json:"remnants,omitempty"`
 }
 
 // Add counts a partition that was tried or given up. moved says that the decision's effect committed; of a decision that
@@ -41,6 +43,9 @@ func (t Tally) Add(d Decision, moved bool) Tally {
 	case !d.Changes():
 		t.Newer++
 	}
+	if d.remnant() && moved {
+		t.Remnants++
+	}
 	return t
 }
 
@@ -49,7 +54,7 @@ func (t Tally) Plus(o Tally) Tally {
 	return Tally{
 		Flipped: t.Flipped || o.Flipped, Stopped: t.Stopped || o.Stopped,
 		Kept: t.Kept + o.Kept, Left: t.Left + o.Left, Moved: t.Moved + o.Moved, Open: t.Open + o.Open,
-		Newer: t.Newer + o.Newer, Discarded: t.Discarded + o.Discarded,
+		Newer: t.Newer + o.Newer, Discarded: t.Discarded + o.Discarded, Remnants: t.Remnants + o.Remnants,
 	}
 }
 

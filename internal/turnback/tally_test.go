@@ -8,6 +8,18 @@ import (
 	"drawbridge/internal/turnback"
 )
 
+// A partition whose outputs go back to what an earlier turn-back had left is counted once, and only where it went.
+func TestWhatATurnBackHadLeftIsCounted(t *testing.T) {
+	t.Parallel()
+	d := turnback.Decision{Action: turnback.SwapBack, Items: []turnback.Item{
+		{Action: turnback.SwapBack, To: 1, Remnant: true}, {Action: turnback.SwapBack, To: 2, Remnant: true},
+	}}
+	one := turnback.Tally{}.Add(d, true)
+	require.Equal(t, 1, one.Remnants)
+	require.Zero(t, turnback.Tally{}.Add(d, false).Remnants)
+	require.Equal(t, 2, one.Plus(one).Remnants)
+}
+
 func TestEnd(t *testing.T) {
 	t.Parallel()
 	decided := func(items ...turnback.Item) turnback.Decision {

@@ -1,6 +1,7 @@
 package warehouse_test
 
 import (
+	"fmt"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -11,13 +12,22 @@ import (
 	"drawbridge/internal/turnback"
 )
 
-const filling = "backfill/shop/prod/2026-01-01..2026-01-03"
+const (
+	filling     = "backfill/shop/prod/2026-01-01..2026-01-03"
+	overlapping = "backfill/shop/prod/2026-01-02..2026-01-03"
+)
 
 // backfills builds days again from this amount, as a backfill of the first three does.
 func (b *bundle) backfills(t *testing.T, amount int, days ...partition.Key) {
 	t.Helper()
+	b.fills(t, filling, amount, days...)
+}
+
+// fills builds days again as a backfill with this ID does, and ends it.
+func (b *bundle) fills(t *testing.T, id string, amount int, days ...partition.Key) {
+	t.Helper()
 	require.NoError(t, b.Leave(t.Context(), "shop", string(b.owner)))
-	b.owner = workflow(filling)
+	b.owner = workflow(id)
 	p := mart(b.tenure.Release.Version)
 	_, err := b.BeginBackfill(t.Context(), backfill.Entry{
 		Plan: backfill.Plan{
@@ -28,6 +38,7 @@ func (b *bundle) backfills(t *testing.T, amount int, days ...partition.Key) {
 	}, anew(b.owner))
 	require.NoError(t, err)
 	b.run(t, amount, days...)
+	require.NoError(t, b.Leave(t.Context(), "shop", string(b.owner)))
 }
 
 // itself is a person's request to turn that backfill back, and whatever one that takes what others have published over it too.
@@ -49,7 +60,7 @@ func (b *bundle) unfill(t *testing.T, req turnback.Request) (turnback.Request, b
 	if len(owners) == 0 {
 		return req, false
 	}
-	require.Equal(t, []effect.Owner{workflow(filling)}, owners)
+	require.Equal(t, []effect.Owner{workflow(req.Workflow)}, owners)
 	req.Workflow, req.Owner = "", string(owners[0])
 	return req, true
 }
@@ -173,4 +184,84 @@ func TestAPartitionOfABackfillIsLeftWhole(t *testing.T) {
 		require.Contains(t, reasons["fct_orders"], "left with agg_orders: ")
 		require.Equal(t, seen("1.0.0/1.50", "1.0.0/1.50", "1.0.0/2.50"), b.live(t))
 	}
+}
+
+// The later of two backfills goes back to what was there before both, where the earlier one has been turned back since.
+func TestNoBackfillThatWasTurnedBackComesToLifeAgain(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		first turnback.Request // how the earlier one is turned back
+		after []string         // what is live then
+		then  map[partition.Key]turnback.Action
+	}{
+		"and had left what the later one has published": {
+			first: itself(), after: seen("1.0.0/3.50", "1.0.0/1.50", "1.0.0/3.50", "1.0.0/3.50"),
+			then: map[partition.Key]turnback.Action{"2026-01-01": turnback.Keep, "2026-01-02": turnback.SwapBack, "2026-01-03": turnback.SwapBack, partition.AllKey: turnback.SwapBack},
+		},
+		"and has taken that away": {
+			first: whatever(), after: seen("1.0.0/1.50", "1.0.0/1.50", "1.0.0/1.50", "1.0.0/3.50"),
+			then: map[partition.Key]turnback.Action{"2026-01-01": turnback.Keep, "2026-01-02": turnback.Keep, "2026-01-03": turnback.SwapBack, partition.AllKey: turnback.Keep},
+		},
+	} {
+		for force, later := range map[bool]turnback.Request{false: itself(), true: whatever()} {
+			t.Run(fmt.Sprintf("%s, force %t", name, force), func(t *testing.T) {
+				t.Parallel()
+				b := setup(t)
+				b.deploy(t, "1.0.0", 1, "2026-01-01", "2026-01-02", "2026-01-03")
+				b.fills(t, filling, 2, "2026-01-01", "2026-01-02")
+				b.fills(t, overlapping, 3, "2026-01-02", "2026-01-03")
+				state, _ := b.unfills(t, c.first).finish(t)
+				require.Equal(t, turnback.Done, state)
+				require.Equal(t, c.after, b.live(t))
+
+				later.Workflow = overlapping
+				back := b.unfills(t, later)
+				would := back.decisions(t)
+				require.Equal(t, c.then, actions(would))
+				for _, d := range would {
+					for _, it := range d.Items {
+						require.Zero(t, it.Newer, "%+v", it)
+					}
+				}
+				state, left := back.finish(t)
+				require.Equal(t, turnback.Done, state)
+				require.Empty(t, left)
+				require.Equal(t, seen("1.0.0/1.50", "1.0.0/1.50", "1.0.0/1.50", "1.0.0/1.50"), b.live(t))
+				_, ok := b.unfill(t, itself())
+				require.False(t, ok, "nothing of the earlier one is left")
+			})
+		}
+	}
+}
+
+// Whatever a rollback of a backfill came to, what the backfill has published and is live again is left to turn back.
+func TestWhatABackfillPublishedIsLeftToTurnBackWhileItIsLive(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.deploy(t, "1.0.0", 1, "2026-01-01", "2026-01-02")
+	b.backfills(t, 2, "2026-01-01", "2026-01-02")
+	filled, _, err := b.Live(t.Context(), "fct_orders", "2026-01-02")
+	require.NoError(t, err)
+	b.scheduled(t, 3, "2026-01-02")
+	state, left := b.unfills(t, itself()).finish(t)
+	require.Equal(t, turnback.Done, state)
+	require.NotEmpty(t, left)
+	require.Equal(t, seen("1.0.0/3.50", "1.0.0/1.50", "1.0.0/3.50"), b.live(t))
+	_, ok := b.unfill(t, itself())
+	require.False(t, ok, "what is live there is another's")
+
+	// A person takes the day back to what the backfill had published.
+	state, left = b.begins(t, turnback.Request{
+		Pipeline: "shop", Partition: "2026-01-02", Generation: filled, ByPerson: true, By: "ann", Reason: "the run was wrong",
+	}).finish(t)
+	require.Equal(t, turnback.Done, state)
+	require.Empty(t, left)
+	require.Equal(t, seen("1.0.0/3.50", "1.0.0/1.50", "1.0.0/2.50"), b.live(t))
+
+	state, left = b.unfills(t, itself()).finish(t)
+	require.Equal(t, turnback.Done, state)
+	require.Len(t, left, 1, "the dimension is the run's: %v", left)
+	require.Equal(t, seen("1.0.0/3.50", "1.0.0/1.50", "1.0.0/1.50"), b.live(t))
+	_, ok = b.unfill(t, itself())
+	require.False(t, ok, "nothing of it is live")
 }
