@@ -1,7 +1,9 @@
 package workflows_test
 
 import (
+	"cmp"
 	"context"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -78,6 +80,7 @@ func TestATurnBackTellsWhomItStops(t *testing.T) {
 			require.NoError(t, err)
 			require.Equal(t, workflows.StageDone, s.Stage, s.Sentence)
 			require.Len(t, e.signals, 2)
+			slices.SortFunc(e.signals, func(a, b signal) int { return cmp.Compare(a.id, b.id) }) // they are sent at once
 			for i, id := range []string{waiting, gone} {
 				got := e.signals[i]
 				require.Equal(t, []string{id, "", workflows.Steer}, []string{got.id, got.run, got.name}, "whichever run is the latest")
