@@ -11,7 +11,7 @@ import (
 func (a *app) cancelCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:     "cancel PIPELINE[@VERSION]|ID",
-		Short:   "Ask a workflow to stop; what it published is turned back",
+		Short:   "Ask a workflow to stop; what a deployment published is turned back",
 		Long:    "Requests cancellation. A deployment then turns back what it published, which takes a while: status shows it.",
 		Example: "  drawbridge cancel shop\n  drawbridge cancel run/shop/dev/2026-01-31",
 		GroupID: groupChange,

@@ -94,7 +94,9 @@ func (s Screen) Asked(id string) string {
 	switch kind, _, _ := strings.Cut(id, "/"); kind {
 	case "backfill":
 		what = "What it published stays, whole."
-	case "rollback":
+	case "run", "scheduled":
+		what = "Where it is published by then it stays, and its end says so."
+	case "rollback", "recover":
 		what = "What it has turned back stays so, and the same command finishes it."
 	}
 	p.line("Asked %s to stop. %s", id, what)

@@ -253,6 +253,7 @@ func TestAnswersOfCommands(t *testing.T) {
 		}),
 		"started":      s.Started(Started{ID: "deploy/shop/1.1.0", Run: "r", Plan: digestOf("9")}),
 		"asked":        s.Asked("deploy/shop/1.1.0"),
+		"asked-run":    s.Asked("run/shop/dev/2026-01-31"),
 		"left":         s.Left("deploy/shop/1.1.0"),
 		"missing":      s.Missing([]string{"drawbridge-dev", "drawbridge-dev-build"}, []string{"drawbridge-worker --env dev"}),
 		"unregistered": s.Unregistered("temporal operator search-attribute create --name X --type Keyword"),
