@@ -47,6 +47,7 @@ type Pool struct {
 	object      string
 	application string
 	author      *pgx.ConnConfig
+	kept        *keptSessions
 	// Author is the role under which SQL of others runs, and AuthorLogin the user that became it; both are empty where they
 	// are our own.
 	Author, AuthorLogin string
@@ -57,7 +58,7 @@ type Pool struct {
 func Open(ctx context.Context, o Options) (*Pool, error) {
 	ctx, cancel := context.WithTimeout(ctx, openTimeout)
 	defer cancel()
-	p := &Pool{object: o.Object, application: Clip(o.Application)}
+	p := &Pool{object: o.Object, application: Clip(o.Application), kept: &keptSessions{}}
 	config, err := pgxpool.ParseConfig(o.URL)
 	if err != nil {
 		return nil, unreadable(o.Object)
@@ -114,6 +115,12 @@ func (p *Pool) In(object string, path ...string) *Pool {
 	return &part
 }
 
+// Close waits for the sessions in use, and closes all.
+func (p *Pool) Close() {
+	p.kept.close()
+	p.Pool.Close()
+}
+
 // Reach says whether the server still answers.
 func (p *Pool) Reach(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, openTimeout)
@@ -157,45 +164,6 @@ func configure(c *pgx.ConnConfig, application, path string) {
 		"tcp_keepalives_count":                "3",
 		clientCheck:                           deadClient,
 	})
-}
-
-// Aside marks the session as one that reads nothing that a swap replaces, as a pinned one is.
-func (s *Session) Aside(ctx context.Context) error {
-	_, err := s.Exec(ctx, `SELECT pg_try_advisory_lock_shared($1::int, pg_backend_pid())`, asideClass)
-	return err
-}
-
-// Session is a session of its own, in which SQL of others runs.
-type Session struct {
-	*pgx.Conn
-	Role    string
-	PID     int32 // with Started it names the session, also to those who may not look into it
-	Started time.Time
-}
-
-// Apart runs f in a session of its own, under the login of those who wrote the SQL that f runs, and closes it: whatever that
-// SQL has left there, nobody meets it.
-func (p *Pool) Apart(ctx context.Context, application string, f func(*Session) error) error {
-	config := p.author.Copy()
-	config.RuntimeParams["application_name"] = Clip(application)
-	conn, err := pgx.ConnectConfig(ctx, config)
-	if err != nil {
-		return connectFault("open", p.object+" for authors", err)
-	}
-	defer func() {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), CancelGrace)
-		defer cancel()
-		_ = conn.Close(ctx)
-	}()
-	s := Session{Conn: conn}
-	// Asked before anything of theirs has run: what the session says of itself is true.
-	if err := conn.QueryRow(ctx, `
-		SELECT current_user, pid, backend_start
-		FROM pg_stat_activity
-		WHERE pid = pg_backend_pid()`).Scan(&s.Role, &s.PID, &s.Started); err != nil {
-		return err
-	}
-	return f(&s)
 }
 
 // Application is the application_name of sessions that nobody has pinned.

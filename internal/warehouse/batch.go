@@ -45,10 +45,7 @@ func (w *Warehouse) BuildBatch(ctx context.Context, spec BuildSpec, keys []parti
 		if err := spec.neighbours(left); err != nil {
 			return nil, err
 		}
-		err = w.pool.Apart(ctx, spec.Application, func(author *postgres.Session) error {
-			if err := author.Aside(ctx); err != nil {
-				return err
-			}
+		err = w.pool.ApartAside(ctx, spec.Application, spec.author(), func(author *postgres.Session) error {
 			return w.pool.Pinned(ctx, spec.Application, func(conn *pgx.Conn) error {
 				b := &build{w: w, conn: conn, author: author, spec: spec, fence: newFence(), started: time.Now(), staged: map[string]staged{}}
 				return b.runBatch(ctx, outputs, left, done)

@@ -105,10 +105,7 @@ func (w *Warehouse) Build(ctx context.Context, spec BuildSpec) ([]BuiltOutput, e
 		return done, err
 	}
 	var built []BuiltOutput
-	err = w.pool.Apart(ctx, spec.Application, func(author *postgres.Session) error {
-		if err := author.Aside(ctx); err != nil {
-			return err
-		}
+	err = w.pool.ApartAside(ctx, spec.Application, spec.author(), func(author *postgres.Session) error {
 		return w.pool.Pinned(ctx, spec.Application, func(conn *pgx.Conn) error {
 			b := &build{w: w, conn: conn, author: author, spec: spec, fence: newFence(), started: time.Now(), staged: map[string]staged{}}
 			built, err = b.run(ctx, outputs)
@@ -116,6 +113,11 @@ func (w *Warehouse) Build(ctx context.Context, spec BuildSpec) ([]BuiltOutput, e
 		})
 	})
 	return built, postgres.Classify("build", spec.object(), err)
+}
+
+// author names who wrote the SQL: nobody else meets what it leaves in a session.
+func (s BuildSpec) author() string {
+	return s.Release.Digest + " " + s.Config + " " + string(s.Key.Owner)
 }
 
 func (s BuildSpec) object() string { return s.Pipeline.Name + " " + string(s.Partition) }
