@@ -47,6 +47,8 @@ type Ladder struct {
 	Budget    time.Duration // of all rungs and the pauses between them
 	// Beat is told how long the ladder has waited, every second, also within a rung.
 	Beat func(waited time.Duration)
+	// Longest is how long one attempt may take and still be alive: a server that says nothing for longer is lost. 0 is a minute.
+	Longest time.Duration
 }
 
 // Rung is how long one attempt waits for locks.
@@ -65,7 +67,7 @@ func (l Ladder) Climb(ctx context.Context, attempt func(ctx context.Context, run
 	started := time.Now()
 	beat := func() { l.Beat(time.Since(started)) }
 	try := func(wait time.Duration) (settled bool, err error) {
-		stop := beating(beat)
+		stop := beating(beat, cmp.Or(l.Longest, longestRung))
 		defer stop()
 		err = attempt(ctx, Rung{Wait: jitter(wait), Patient: wait == TopRung})
 		return err == nil || !Contended(err) || ctx.Err() != nil, err
@@ -99,18 +101,17 @@ func (l Ladder) Climb(ctx context.Context, attempt func(ctx context.Context, run
 
 const (
 	betweenBeats = time.Second
-	// longestRung is how long one attempt may take and still be alive: a server that says nothing for longer is lost.
-	longestRung = time.Minute
+	longestRung  = time.Minute
 )
 
-// beating calls beat while an attempt waits, from another goroutine, until stop.
-func beating(beat func()) (stop func()) {
+// beating calls beat while an attempt waits, from another goroutine, until stop or for longest.
+func beating(beat func(), longest time.Duration) (stop func()) {
 	done := make(chan struct{})
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		tick := time.NewTicker(betweenBeats)
 		defer tick.Stop()
-		for begun := time.Now(); time.Since(begun) < longestRung; {
+		for begun := time.Now(); time.Since(begun) < longest; {
 			select {
 			case <-done:
 				return

@@ -454,7 +454,7 @@ type parent struct {
 	Kind    generation.TableKind
 	Columns []generation.Column
 	Owner   uint32
-	// Flat says that it has partitions without a chunk between.
+	// Flat says that its partitions hang in itself: some do, and no chunk does.
 	Flat bool
 }
 
@@ -475,7 +475,7 @@ func (w *Warehouse) findParent(ctx context.Context, q catalog.Querier, output st
 		)
 		SELECT r.oid, r.relowner,
 		       r.relkind = 'p' AND NOT coalesce(bool_or(n.nspname <> $2) FILTER (WHERE t.parent IS NOT NULL), false),
-		       coalesce(bool_or(c.relkind <> 'p') FILTER (WHERE t.parent = t.root), false)
+		       coalesce(bool_and(c.relkind <> 'p') FILTER (WHERE t.parent = t.root), false)
 		FROM tree t
 		JOIN pg_class c ON c.oid = t.oid
 		JOIN pg_namespace n ON n.oid = c.relnamespace

@@ -249,6 +249,27 @@ func TestWhatGoesBackObeysAConstraintAsItIsNow(t *testing.T) {
 	}
 }
 
+// A generation that somebody has hung beside the chunks keeps nobody away but itself, and is told how it goes.
+func TestWhatHangsBesideTheChunksStopsNoOther(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	live := map[partition.Key]generation.Generation{}
+	b.publish(t, b.again(t, shop(), 1, live, "2026-01-01", "2026-01-02", "2026-02-01")...)
+	feb := b.child(live["2026-02-01"].ID)
+	b.db.Exec(t, "ALTER TABLE "+b.db.Schema+"__data.c2 DETACH PARTITION "+feb)
+	b.db.Exec(t, "ALTER TABLE fct_orders DETACH PARTITION "+b.db.Schema+"__data.c2")
+	b.db.Exec(t, "ALTER TABLE fct_orders ATTACH PARTITION "+feb+" FOR VALUES FROM ('2026-02-01') TO ('2026-02-02')")
+
+	b.publish(t, b.again(t, shop(), 2, live, "2026-01-02")...)
+	require.Equal(t, "55.00", b.sum(t))
+	_, err := b.attempt(t.Context(), b.patient(b.again(t, shop(), 3, live, "2026-02-01")...), beat)
+	require.Equal(t, fault.Conflict, fault.ClassOf(err), "%v", err)
+	remedy, _, found := strings.Cut(strings.TrimPrefix(fault.HintOf(err), "somebody swapped by hand: "), "; run another partition of 2026-02")
+	require.True(t, found, fault.HintOf(err))
+	b.db.Exec(t, remedy)
+	require.Equal(t, "40.00", b.sum(t))
+}
+
 // A column that a table has gained and lost again was never a generation's own; what stands aside when it goes still has it.
 func TestAColumnThatATableHasLostAgainKeepsNothingAway(t *testing.T) {
 	t.Parallel()

@@ -1,6 +1,7 @@
 package warehouse
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -33,18 +34,48 @@ func (c constraint) keeps(demanded constraint) bool {
 // condition is the definition, whatever rows are known to obey it.
 func (c constraint) condition() string { return strings.TrimSuffix(c.Def, " NOT VALID") }
 
-// debt is what a parent demands of its partitions and a child does not promise yet: whoever administers the warehouse may add to
-// a table what generations of earlier days lack.
+// debt is what a parent demands of its partitions, or hands down to them, and a child does not have yet: whoever administers the
+// warehouse may add to a table what generations of earlier days lack.
 type debt struct {
 	generation catalog.Generation
 	child      child
 	columns    []generation.Column // that the child has yet to gain
 	checks     []constraint
 	notNull    []string
+	inherited  []inherited
 	parent     string // quoted
 }
 
-// settle lets the generations that go live promise what their table demands, before a publish takes any lock: to attach them
+// payment is a step towards what a debt demands, in a transaction of its own.
+type payment struct {
+	pay    func(ctx context.Context, tx pgx.Tx) error
+	refers uint32 // another table that it locks; 0: none
+	// said translates an error that is about the rows; nil: it is about something else.
+	said func(ctx context.Context, err error) error
+}
+
+// payments are the steps of a debt, in order.
+func (w *Warehouse) payments(d debt) []payment {
+	broken := func(ctx context.Context, err error) error {
+		if postgres.SQLState(err) != pgerrcode.CheckViolation {
+			return nil
+		}
+		return w.broken(ctx, d)
+	}
+	var steps []payment
+	for _, pay := range []func(context.Context, pgx.Tx) error{w.promise(d), w.validate(d), w.demand(d)} {
+		steps = append(steps, payment{pay: pay, said: broken})
+	}
+	for _, x := range d.inherited {
+		steps = append(steps, w.inherit(d, x)...)
+	}
+	return steps
+}
+
+// longestPayment is how long the rows of one generation may take to be read and indexed.
+const longestPayment = 2 * time.Hour
+
+// settle lets the generations that go live promise what their table demands, and have what it hands down, before a publish takes any lock: to attach them
 // would be refused otherwise. Nobody reads them yet, so nobody waits while their rows are read. Where rows break a demand, the
 // refusal names it. It may be repeated. done is false where others held a child for too long.
 func (p *publication) settle(ctx context.Context, beat func(waited time.Duration)) (done bool, blocked []generation.Session, err error) {
@@ -56,21 +87,24 @@ func (p *publication) settle(ctx context.Context, beat func(waited time.Duration
 		return false, nil, err
 	}
 	for _, d := range debts {
-		ladder := postgres.Ladder{Pool: p.w.pool, Relations: []uint32{d.child.OID}, Budget: p.spec.LockBudget - p.spec.WaitedLocks, Beat: beat}
-		for _, step := range []func(context.Context, pgx.Tx) error{p.w.promise(d), p.w.validate(d), p.w.demand(d)} {
+		for _, step := range p.w.payments(d) {
+			ladder := postgres.Ladder{Pool: p.w.pool, Relations: []uint32{d.child.OID}, Budget: p.spec.LockBudget - p.spec.WaitedLocks, Beat: beat, Longest: longestPayment}
+			if step.refers != 0 {
+				ladder.Relations = append(ladder.Relations, step.refers)
+			}
 			done, blocked, err = ladder.Climb(ctx, func(ctx context.Context, rung postgres.Rung) error {
 				return pgx.BeginFunc(ctx, p.w.pool, func(tx pgx.Tx) error {
 					if _, err := tx.Exec(ctx, "SET LOCAL lock_timeout = "+postgres.Milliseconds(rung.Wait)); err != nil {
 						return err
 					}
-					return step(ctx, tx)
+					return step.pay(ctx, tx)
 				})
 			})
-			if postgres.SQLState(err) == pgerrcode.CheckViolation {
-				err = p.w.broken(ctx, d)
+			if err != nil {
+				return false, nil, cmp.Or(step.said(ctx, err), err)
 			}
-			if err != nil || !done {
-				return false, blocked, err
+			if !done {
+				return false, blocked, nil
 			}
 		}
 	}
@@ -86,7 +120,11 @@ func (p *publication) debts(ctx context.Context) ([]debt, error) {
 		strict = strict || slices.ContainsFunc(found.Columns, func(c generation.Column) bool { return c.NotNull })
 	}
 	demanded, err := p.w.checks(ctx, p.w.pool, oids)
-	if err != nil || len(demanded) == 0 && !strict {
+	if err != nil {
+		return nil, err
+	}
+	handed, err := p.w.inheritances(ctx, p.w.pool, oids, false)
+	if err != nil || len(demanded)+len(handed) == 0 && !strict {
 		return nil, err
 	}
 	var ids []int64
@@ -107,6 +145,10 @@ func (p *publication) debts(ctx context.Context) ([]debt, error) {
 	if err != nil {
 		return nil, err
 	}
+	has, err := p.w.inheritances(ctx, p.w.pool, oids, true)
+	if err != nil {
+		return nil, err
+	}
 	var debts []debt
 	for _, s := range p.swaps() {
 		g, found := p.generations[s.To], children[s.To]
@@ -119,7 +161,7 @@ func (p *publication) debts(ctx context.Context) ([]debt, error) {
 		if err != nil {
 			return nil, err
 		}
-		d := debt{generation: g, child: found, columns: missing, parent: output}
+		d := debt{generation: g, child: found, columns: missing, parent: output, inherited: lacking(handed, has, parent.OID, found.OID)}
 		for _, c := range demanded {
 			if c.Table == parent.OID && !slices.ContainsFunc(promised, func(has constraint) bool {
 				return has.Table == found.OID && has.keeps(c)
@@ -132,7 +174,7 @@ func (p *publication) debts(ctx context.Context) ([]debt, error) {
 				d.notNull = append(d.notNull, want.Name)
 			}
 		}
-		if len(d.checks)+len(d.notNull) > 0 {
+		if len(d.checks)+len(d.notNull)+len(d.inherited) > 0 {
 			debts = append(debts, d)
 		}
 	}

@@ -62,7 +62,7 @@ func tableRules() []tableRule {
 			sql: `SELECT indrelid::regclass::text, indexrelid::regclass::text
 			      FROM pg_index
 			      WHERE indrelid = ANY($1)`,
-			text:   "index {} is on the table as a whole, so every swap would build it while readers wait",
+			text:   "index {} is on the table as a whole, and the pipeline does not have it: every publish would have to build it besides",
 			remedy: "drop index {}, and declare it under indexes: of the output, which builds it before the swap",
 		},
 		{

@@ -75,7 +75,7 @@ func (p *publication) fit(at *place, plan *swapPlan) error {
 		if s.From != 0 {
 			if c := plan.found[s.From]; c.OID != p.generations[s.From].Child || c.Parent != hangs || !at.flat() && at.live == nil {
 				return fault.Newf(fault.Conflict, "publish", s.Output+" "+string(s.Partition),
-					"somebody swapped by hand: "+p.again(at, p.generations[s.From]),
+					"somebody swapped by hand: "+p.again(at, p.generations[s.From], c),
 					fmt.Sprintf("%s is live in the ledger, and not attached to the table", p.w.names.child(s.From)))
 			}
 		}

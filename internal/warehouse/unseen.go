@@ -62,14 +62,18 @@ func (p *publication) detached(ctx context.Context, q catalog.Querier, byPlace m
 }
 
 // again says how what is live in the ledger, and does not hang at its place, is attached there.
-func (p *publication) again(at *place, g catalog.Generation) string {
+func (p *publication) again(at *place, g catalog.Generation, c child) string {
+	away := ""
+	if c.Parent != 0 {
+		away = detach(c.Hangs, p.w.names.child(g.ID)) + "; "
+	}
 	switch {
 	case at.flat():
-		return attachAgain(p.w.attachChild(p.w.names.parent(at.Output), g))
+		return attachAgain(away + p.w.attachChild(p.w.names.parent(at.Output), g))
 	case at.live != nil:
-		return attachAgain(p.w.attachChild(p.w.names.chunk(at.live.ID), g))
+		return attachAgain(away + p.w.attachChild(p.w.names.chunk(at.live.ID), g))
 	}
-	return noChunk(at)
+	return away + noChunk(at)
 }
 
 // noChunk says what is done about a generation of which no chunk is there.
