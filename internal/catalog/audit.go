@@ -74,8 +74,8 @@ func (l Ledger) History(ctx context.Context, q Querier, output string, limit int
 		  WHERE g.output = $1
 		    AND (g.state = 'live'
 		      OR g.state IN ('retired', 'dropped')
-		        AND EXISTS (SELECT FROM ledger.swap s WHERE s.to_generation = g.id)
-		        AND NOT EXISTS (SELECT FROM ledger.swap s WHERE s.from_generation = g.id AND s.kind <> 'publish'))
+		        AND EXISTS (SELECT FROM ledger.swap s WHERE s.output = g.output AND s.partition = g.partition AND s.to_generation = g.id)
+		        AND NOT EXISTS (SELECT FROM ledger.swap s WHERE s.output = g.output AND s.partition = g.partition AND s.from_generation = g.id AND s.kind <> 'publish'))
 		  ORDER BY g.id DESC
 		  LIMIT $2
 		) AS last

@@ -14,10 +14,25 @@ import (
 // SchemesIn are the schemes by which the generations of some outputs in a state are cut into partitions, but for those that cannot be
 // attached again.
 func (l Ledger) SchemesIn(ctx context.Context, q Querier, outputs []string, state generation.State) (map[string][]partition.Scheme, error) {
+	// From one scheme to the next by the index: there are many generations, and few schemes.
+	const next = `(
+		  SELECT g.scheme
+		  FROM ledger.generation g
+		  WHERE g.output = %s AND g.state = $2 AND (g.state = 'live' OR g.not_reattachable = '') %s
+		  ORDER BY g.scheme
+		  LIMIT 1)`
 	return l.schemes(ctx, q, `
-		SELECT DISTINCT output, scheme
-		FROM ledger.generation
-		WHERE output = ANY($1) AND state = $2 AND (state = 'live' OR not_reattachable = '')`, outputs, string(state))
+		WITH RECURSIVE cut AS (
+		  SELECT o.output, `+fmt.Sprintf(next, "o.output", "")+` AS scheme
+		  FROM unnest($1::text[]) AS o (output)
+		  UNION ALL
+		  SELECT c.output, `+fmt.Sprintf(next, "c.output", "AND g.scheme > c.scheme")+`
+		  FROM cut c
+		  WHERE c.scheme IS NOT NULL
+		)
+		SELECT output, scheme
+		FROM cut
+		WHERE scheme IS NOT NULL`, outputs, string(state))
 }
 
 // SchemesUnder are the schemes of what was live of some outputs when another tenure followed, and of whatever its release has built.

@@ -196,7 +196,7 @@ func Lock(ctx context.Context, tx pgx.Tx, levels Levels, rung Rung, prepare func
 }
 
 const (
-	deadlockTimeout = `(SELECT setting::int FROM pg_settings WHERE name = 'deadlock_timeout')`
+	deadlockTimeout = `(extract(epoch FROM current_setting('deadlock_timeout')::interval) * 1000)::int`
 	longestDDL      = 10 * time.Second
 )
 

@@ -169,7 +169,7 @@ func (b *build) fillBatch(ctx context.Context, o pipeline.Output, generations []
 		b.progress(p)
 	}
 	parent, rest := b.w.names.buildParent(first.ID), b.w.names.buildRest(first.ID)
-	err = pgx.BeginFunc(ctx, b.conn, func(tx pgx.Tx) error {
+	err = pgx.BeginTxFunc(ctx, b.conn, provisional, func(tx pgx.Tx) error {
 		if err := b.createChildren(ctx, tx, o, generations, candidate); err != nil {
 			return err
 		}
@@ -195,7 +195,7 @@ func (b *build) fillBatch(ctx context.Context, o pipeline.Output, generations []
 	tell(StageTransform, true, started)
 	started = time.Now()
 	tell(StageIndex, false, started)
-	err = pgx.BeginFunc(ctx, b.conn, func(tx pgx.Tx) error {
+	err = pgx.BeginTxFunc(ctx, b.conn, provisional, func(tx pgx.Tx) error {
 		var lost int64
 		if err := tx.QueryRow(ctx, "SELECT count(*) FROM "+rest).Scan(&lost); err != nil {
 			return err

@@ -92,6 +92,10 @@ type build struct {
 	reads   []string // what the SELECT that ran last has read
 }
 
+// provisional are the transactions of a build before its last one, which commits for all of them: the log is written in order. What a
+// crash of the server takes of them belongs to a build that the crash has ended.
+var provisional = pgx.TxOptions{BeginQuery: "BEGIN; SET LOCAL synchronous_commit = off"}
+
 // Build loads, transforms, indexes and audits one partition into new generations that nobody reads yet. It is
 // idempotent on Key: once all outputs are built, it returns them, with the audit as it was. Before that every attempt
 // starts anew with generations of its own, and ends the attempts before it. A failed audit is a result, not an error.
@@ -256,7 +260,7 @@ func (b *build) entry(o pipeline.Output, key partition.Key, under effect.Key) (c
 
 // enter reserves generations, all of them or none, and sets what the ledger gives them.
 func (b *build) enter(ctx context.Context, generations []catalog.Generation) error {
-	return pgx.BeginFunc(ctx, b.conn, func(tx pgx.Tx) error {
+	return pgx.BeginTxFunc(ctx, b.conn, provisional, func(tx pgx.Tx) error {
 		for i := range generations {
 			if err := b.w.ledger.Reserve(ctx, tx, &generations[i]); err != nil {
 				return err

@@ -25,7 +25,7 @@ const buildMemory = "256MB"
 // createChild creates the empty, standalone child and records it before it holds a row. It has the parent's columns in
 // the parent's order, then those that only the candidate has.
 func (b *build) createChild(ctx context.Context, o pipeline.Output, g *catalog.Generation, candidate []generation.Column) error {
-	err := pgx.BeginFunc(ctx, b.conn, func(tx pgx.Tx) error {
+	err := pgx.BeginTxFunc(ctx, b.conn, provisional, func(tx pgx.Tx) error {
 		return b.createChildren(ctx, tx, o, []*catalog.Generation{g}, candidate)
 	})
 	return postgres.Classify("create child of", o.Table, err)
@@ -174,7 +174,7 @@ func (b *build) fill(ctx context.Context, o pipeline.Output, g *catalog.Generati
 		return err
 	}
 	b.progress(Progress{Stage: StageTransform, Done: true, Output: o.Table, Partition: g.Partition, RowsIn: g.Loaded, RowsOut: g.Rows, Elapsed: time.Since(started)})
-	err = pgx.BeginFunc(ctx, b.conn, func(tx pgx.Tx) error {
+	err = pgx.BeginTxFunc(ctx, b.conn, provisional, func(tx pgx.Tx) error {
 		b.progress(Progress{Stage: StageIndex, Output: o.Table, Partition: g.Partition, RowsIn: g.Rows})
 		started = time.Now()
 		if author := b.w.pool.Author; author != "" {
@@ -215,7 +215,7 @@ func (b *build) insert(
 	text, params := pipeline.Bind(o.SQL)
 	list := postgres.Idents(names)
 	sql := fmt.Sprintf("INSERT INTO %s (%s)\nSELECT %s FROM (\n%s\n) AS output", into, list, list, text)
-	err = pgx.BeginFunc(ctx, b.author, func(tx pgx.Tx) error {
+	err = pgx.BeginTxFunc(ctx, b.author, provisional, func(tx pgx.Tx) error {
 		result := tx.Conn().PgConn().ExecParams(ctx, sql, arguments(params, key, bounds), nil, nil, nil).Read()
 		if result.Err != nil {
 			return postgres.ClassifyRun("run", o.SQLFile, result.Err, names...)
@@ -464,23 +464,15 @@ func (w *Warehouse) findParent(ctx context.Context, q catalog.Querier, output st
 	var p parent
 	var managed bool
 	err := q.QueryRow(ctx, `
-		WITH RECURSIVE tree AS (
-		  SELECT c.oid, c.oid AS root, NULL::oid AS parent
-		  FROM pg_class c
-		  WHERE c.relname = $1 AND c.relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = $3)
-		  UNION ALL
-		  SELECT i.inhrelid, t.root, t.oid
-		  FROM tree t
-		  JOIN pg_inherits i ON i.inhparent = t.oid
-		)
-		SELECT r.oid, r.relowner,
-		       r.relkind = 'p' AND NOT coalesce(bool_or(n.nspname <> $2) FILTER (WHERE t.parent IS NOT NULL), false),
-		       coalesce(bool_and(c.relkind <> 'p') FILTER (WHERE t.parent = t.root), false)
-		FROM tree t
-		JOIN pg_class c ON c.oid = t.oid
-		JOIN pg_namespace n ON n.oid = c.relnamespace
-		JOIN pg_class r ON r.oid = t.root
-		GROUP BY r.oid, r.relowner, r.relkind`, output, w.names.data(), w.names.schema).Scan(&p.OID, &p.Owner, &managed, &p.Flat)
+		SELECT r.oid, r.relowner, r.relkind = 'p' AND NOT coalesce(has.others, false), coalesce(has.leaves, false)
+		FROM pg_class r
+		LEFT JOIN LATERAL ( -- one look for each, by its OID: the server would read all of pg_class
+		  SELECT bool_or((SELECT relnamespace FROM pg_class WHERE oid = i.inhrelid) IS DISTINCT FROM (SELECT oid FROM pg_namespace WHERE nspname = $2)) AS others,
+		         bool_and((SELECT relkind FROM pg_class WHERE oid = i.inhrelid) <> 'p') AS leaves
+		  FROM pg_inherits i
+		  WHERE i.inhparent = r.oid
+		) AS has ON true
+		WHERE r.relname = $1 AND r.relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = $3)`, output, w.names.data(), w.names.schema).Scan(&p.OID, &p.Owner, &managed, &p.Flat)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return parent{Kind: generation.Absent}, nil
 	}

@@ -164,6 +164,7 @@ CREATE UNIQUE INDEX generation_building ON ledger.generation (effect_key, output
 CREATE INDEX generation_owner ON ledger.generation (owner_key) WHERE state IN ('building', 'built', 'shadow');
 CREATE INDEX generation_effect ON ledger.generation (effect_key, output);
 CREATE INDEX generation_output ON ledger.generation (output, id);
+CREATE INDEX generation_scheme ON ledger.generation (output, state, scheme);
 
 -- Tables between an output that is cut into ranges and its generations, c<id> in <schema>__data. Of a chunk one at most hangs in the
 -- output; the others stand aside, with generations that nobody reads.
