@@ -93,7 +93,7 @@ type Filled struct {
 // fillRounds is how often a partition is built again because others published there meanwhile.
 const fillRounds = 5
 
-// Fill builds, audits and publishes the partitions of a slice, one after another. When that takes long it hands over at the edge of
+// Fill builds, audits and publishes the partitions of a slice, one after another; those that are built quickly go live together. When that takes long it hands over at the edge of
 // a partition, and the next call goes on from there. Each is done at most once under target + partition + round. One that cannot
 // be done is named in the answer and stops no other. It heartbeats, and each attempt makes generations of its own.
 func (a *Filling) Fill(ctx context.Context, in FillInput) (Filled, error) {
@@ -115,23 +115,55 @@ func (a *Filling) Fill(ctx context.Context, in FillInput) (Filled, error) {
 	}
 	load := throttled{site: a.Site, w: w, waited: in.Waited, own: in.Window, now: a.Now}
 	var out Filled
-	alone := in.From // what comes before it was no batch that could be done as one
+	var ready gathered
+	alone := in.From // what comes before it could not be done with others
 	began := a.Now()
-	for i := in.From; i < len(items); {
-		if i > in.From && a.Now().Sub(began) >= edgeEvery || len(out.Failed) >= max(1, in.Failures) {
-			out.Next = i
+	i := in.From
+	// publish lets what is ready go live. on is false where it could not as one: it is done one by one then.
+	publish := func() (on bool, err error) {
+		if len(ready.items) == 0 {
+			return true, nil
+		}
+		on, err = f.publishTogether(ctx, ready.items, ready.built, &out)
+		if err != nil || out.About != "" {
+			out.Next = ready.first
+		} else if !on {
+			i, alone = ready.first, i
+		}
+		ready = gathered{}
+		return on, err
+	}
+	for {
+		over := i >= len(items) || i > in.From && a.Now().Sub(began) >= edgeEvery || len(out.Failed) >= max(1, in.Failures)
+		gathers := !over && size == 1 && i >= alone && !f.aside() && !items[i].Whole
+		if !gathers || ready.due(a.Now()) {
+			if on, err := publish(); err != nil || out.About != "" {
+				return out, err
+			} else if !on {
+				continue
+			}
+		}
+		if over {
+			if i < len(items) {
+				out.Next = i
+			}
 			return out, nil
 		}
 		if moved, err := f.moved(ctx); err != nil || moved {
-			out.Moved, out.Next = moved, i
+			out.Moved, out.Next = moved, ready.at(i)
 			return out, err
 		}
 		if out.Throttled, out.Opens, err = load.why(ctx); err != nil {
 			return out, err
 		}
 		if len(out.Throttled) > 0 {
-			out.Next = i
-			return out, nil
+			if on, err := publish(); err != nil || out.About != "" {
+				return out, err
+			} else if on {
+				out.Next = i
+				return out, nil
+			}
+			continue
 		}
 		group := f.neighbours(items[i:], size)
 		if len(group) > 1 && i >= alone {
@@ -147,7 +179,24 @@ func (a *Filling) Fill(ctx context.Context, in FillInput) (Filled, error) {
 			}
 			continue
 		}
-		done, rows, err := f.do(ctx, items[i])
+		var done generation.PublishResult
+		var rows int64
+		if gathers {
+			began := a.Now()
+			var built []Built
+			if built, err = f.buildOne(ctx, items[i]); err == nil {
+				ready.add(i, items[i], built, began)
+				i++
+				continue
+			}
+			if on, lost := publish(); lost != nil || out.About != "" {
+				return out, lost
+			} else if !on {
+				continue
+			}
+		} else {
+			done, rows, err = f.do(ctx, items[i])
+		}
 		switch {
 		case fault.ClassOf(err) != "":
 			if moved, lost := f.moved(ctx); lost != nil || moved { // it is not about a partition
@@ -170,7 +219,6 @@ func (a *Filling) Fill(ctx context.Context, in FillInput) (Filled, error) {
 		}
 		i++
 	}
-	return out, nil
 }
 
 // filling is one slice as one activity works on it.
@@ -247,9 +295,14 @@ func (f filling) do(ctx context.Context, it backfill.Item) (generation.PublishRe
 	if !f.aside() {
 		return f.fill(ctx, it)
 	}
-	_, key := f.step(0)
-	built, err := f.build(ctx, it, key)
+	built, err := f.buildOne(ctx, it)
 	return generation.PublishResult{Done: err == nil}, rowsOf(built), err
+}
+
+// buildOne builds an item for the first time.
+func (f filling) buildOne(ctx context.Context, it backfill.Item) ([]Built, error) {
+	_, key := f.step(0)
+	return f.build(ctx, it, key)
 }
 
 // aside says that nothing is published until all of the plan is built.

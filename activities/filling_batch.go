@@ -31,7 +31,7 @@ func (f filling) neighbours(items []backfill.Item, most int) []backfill.Item {
 // fillBatch does neighbouring items by one build, and by as few publishes as there may be, unless all is published when it is built. It notes in out what it has done, and
 // what holds it up, and returns how many items are done: the others are to be done one by one, which finds what is built already.
 func (f filling) fillBatch(ctx context.Context, group []backfill.Item, out *Filled) (done int, err error) {
-	in, round := f.step(0)
+	_, round := f.step(0)
 	built, err := f.buildBatch(ctx, group, round)
 	if err != nil {
 		if oneByOne(ctx, err) || fault.ClassOf(err) == fault.Conflict { // or all of it is over, as whoever does them one by one says
@@ -48,30 +48,70 @@ func (f filling) fillBatch(ctx context.Context, group []backfill.Item, out *Fill
 		return len(group), nil
 	}
 	for part := range slices.Chunk(group, generation.PartitionsPerPublish) {
-		in.Swaps = nil
-		var rows int64
-		for _, b := range built {
-			if slices.ContainsFunc(part, func(it backfill.Item) bool { return it.Partition == b.Generation.Partition }) {
-				rows += b.Generation.Rows
-				in.Swaps = append(in.Swaps, generation.Swap{Output: b.Generation.Output, Partition: b.Generation.Partition, From: b.From, To: b.Generation.ID})
-			}
-		}
-		res, err := f.publishBatch(ctx, in, part)
-		switch {
-		case oneByOne(ctx, err), err == nil && res.WaitingFor == generation.ForOthers:
-			return done, nil
-		case err != nil:
+		on, err := f.publishTogether(ctx, part, slices.DeleteFunc(slices.Clone(built), func(b Built) bool {
+			return !slices.ContainsFunc(part, func(it backfill.Item) bool { return it.Partition == b.Generation.Partition })
+		}), out)
+		if err != nil || !on {
 			return done, err
-		case !res.Done:
-			out.Parked, out.About = res, f.about(part[0])
-			return done, nil
 		}
 		done += len(part)
-		out.Published += len(part)
-		out.Swaps += res.Swapped
-		out.Rows += rows
 	}
 	return done, nil
+}
+
+// publishTogether publishes items that are built, in one transaction, and notes it in out, or what holds them up. on says that they are
+// live; where nothing holds them up either, they are to be done one by one.
+func (f filling) publishTogether(ctx context.Context, part []backfill.Item, built []Built, out *Filled) (on bool, err error) {
+	in, _ := f.step(0)
+	for _, b := range built {
+		in.Swaps = append(in.Swaps, generation.Swap{Output: b.Generation.Output, Partition: b.Generation.Partition, From: b.From, To: b.Generation.ID})
+	}
+	res, err := f.publishBatch(ctx, in, part)
+	switch {
+	case fault.ClassOf(err) != "", err == nil && res.WaitingFor == generation.ForOthers:
+		return false, nil
+	case err != nil:
+		return false, err
+	case !res.Done:
+		out.Parked, out.About = res, f.about(part[0])
+		return false, nil
+	}
+	out.Published += len(part)
+	out.Swaps += res.Swapped
+	out.Rows += rowsOf(built)
+	return true, nil
+}
+
+// gatherFor is how long partitions that are built wait for the next ones, to go live with them: what is small shares a transaction, and
+// whatever takes longer to build has its own.
+const gatherFor = time.Second
+
+// gathered are neighbours in a slice that are built, and wait to go live together.
+type gathered struct {
+	first int // of the slice
+	items []backfill.Item
+	built []Built
+	since time.Time // the first of them was begun
+}
+
+func (g *gathered) add(at int, it backfill.Item, built []Built, began time.Time) {
+	if len(g.items) == 0 {
+		g.first, g.since = at, began
+	}
+	g.items, g.built = append(g.items, it), append(g.built, built...)
+}
+
+// due says that they wait no longer.
+func (g *gathered) due(now time.Time) bool {
+	return len(g.items) >= generation.PartitionsPerPublish || len(g.items) > 0 && now.Sub(g.since) >= gatherFor
+}
+
+// at is the first item of a slice that is not live, where all before i are but for these.
+func (g *gathered) at(i int) int {
+	if len(g.items) > 0 {
+		return g.first
+	}
+	return i
 }
 
 // buildBatch builds items under the keys that each of them has by itself.

@@ -32,6 +32,8 @@ type filled struct {
 	candidates []generation.Candidate
 	done       *generation.PublishResult
 	moved      int
+	published  []int // swaps of each publish
+	held       bool  // nothing can be published
 }
 
 func (f *filled) Candidates(context.Context, effect.Owner, int64) ([]generation.Candidate, error) {
@@ -73,6 +75,10 @@ func (f *filled) Publish(_ context.Context, _ generation.PublishSpec, ticket adm
 		f.moved--
 		return generation.PublishResult{WaitingFor: generation.ForOthers, Moved: ticket.Question.Swaps[1:2]}, nil
 	}
+	if f.held {
+		return generation.PublishResult{WaitingFor: generation.ForLocks}, nil
+	}
+	f.published = append(f.published, len(ticket.Question.Swaps))
 	f.swapped = append(f.swapped, ticket.Question.Swaps...)
 	return generation.PublishResult{Done: true, Swapped: len(ticket.Question.Swaps)}, nil
 }
@@ -143,6 +149,48 @@ func TestWhatFailsOfASliceIsNamedAndTheOthersGoOn(t *testing.T) {
 	done, err = call(t, a.Fill, in)
 	require.Nil(t, err)
 	require.Equal(t, 2, done.Next)
+}
+
+// What is built quickly goes live together, what takes long by itself, and what cannot as one goes one by one; nothing is built twice.
+func TestWhatIsBuiltQuicklyGoesLiveTogether(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		takes     time.Duration
+		change    func(*filled)
+		published []int
+		rest      activities.Filled // but for counts of what is live
+	}{
+		"quickly":                    {0, func(*filled) {}, []int{3}, activities.Filled{}},
+		"slowly":                     {2 * time.Second, func(*filled) {}, []int{1, 1, 1}, activities.Filled{}},
+		"one was published by a run": {0, func(f *filled) { f.moved = 1 }, []int{1, 1, 1}, activities.Filled{}},
+		"one fails": {0, func(f *filled) {
+			f.fails["2026-01-02"] = fault.Newf(fault.Invalid, "load", "o.csv", "mend it", "line 3 is broken")
+		}, []int{1, 1}, activities.Filled{Failed: []activities.Unfilled{{Index: 1, Partition: "2026-01-02", Why: "load o.csv: line 3 is broken"}}}},
+		"somebody reads": {0, func(f *filled) { f.held = true }, nil, activities.Filled{
+			Parked: generation.PublishResult{WaitingFor: generation.ForLocks}, About: "backfill/2026-01-01/0",
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			a, f, in := filling(t)
+			now := opened()
+			a.Now = func() time.Time { return now }
+			f.during = func(partition.Key) { now = now.Add(c.takes) }
+			c.change(f)
+			done, err := call(t, a.Fill, in)
+			require.Nil(t, err)
+			require.Equal(t, c.published, f.published)
+			require.Equal(t, len(f.swapped), done.Published)
+			require.Equal(t, len(f.swapped), done.Swaps)
+			require.EqualValues(t, 10*len(f.swapped), done.Rows)
+			c.rest.Published, c.rest.Swaps, c.rest.Rows = done.Published, done.Swaps, done.Rows
+			if c.rest.About != "" {
+				require.NotEmpty(t, done.About)
+				c.rest.About = done.About
+			}
+			require.Equal(t, c.rest, done)
+		})
+	}
 }
 
 // Whenever another release becomes active, also in the middle of a build, it is no fault of the partition, and nothing more is built.
