@@ -325,8 +325,8 @@ func (f filling) fill(ctx context.Context, it backfill.Item) (generation.Publish
 			return generation.PublishResult{}, 0, err
 		}
 		rows := rowsOf(built)
-		for _, b := range built {
-			in.Swaps = append(in.Swaps, generation.Swap{Output: b.Generation.Output, Partition: b.Generation.Partition, From: b.From, To: b.Generation.ID})
+		if in.Swaps = due(built); len(in.Swaps) == 0 {
+			return generation.PublishResult{Done: true, Swapped: len(built)}, rows, nil
 		}
 		spec := f.Site.publishSpec(ctx, in)
 		spec.Key.Partition, spec.About = it.Partition, f.about(it)

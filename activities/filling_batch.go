@@ -63,10 +63,11 @@ func (f filling) fillBatch(ctx context.Context, group []backfill.Item, out *Fill
 // live; where nothing holds them up either, they are to be done one by one.
 func (f filling) publishTogether(ctx context.Context, part []backfill.Item, built []Built, out *Filled) (on bool, err error) {
 	in, _ := f.step(0)
-	for _, b := range built {
-		in.Swaps = append(in.Swaps, generation.Swap{Output: b.Generation.Output, Partition: b.Generation.Partition, From: b.From, To: b.Generation.ID})
+	in.Swaps = due(built)
+	res := generation.PublishResult{Done: true}
+	if len(in.Swaps) > 0 {
+		res, err = f.publishBatch(ctx, in, part)
 	}
-	res, err := f.publishBatch(ctx, in, part)
 	switch {
 	case fault.ClassOf(err) != "", err == nil && res.WaitingFor == generation.ForOthers:
 		return false, nil
@@ -77,9 +78,20 @@ func (f filling) publishTogether(ctx context.Context, part []backfill.Item, buil
 		return false, nil
 	}
 	out.Published += len(part)
-	out.Swaps += res.Swapped
+	out.Swaps += len(built)
 	out.Rows += rowsOf(built)
 	return true, nil
+}
+
+// due are the swaps that are left of what was built: an attempt that was ended may have published some of it, together with others than
+// this one would.
+func due(built []Built) (swaps []generation.Swap) {
+	for _, b := range built {
+		if g := b.Generation; g.State != generation.Live && g.State != generation.Retired {
+			swaps = append(swaps, generation.Swap{Output: g.Output, Partition: g.Partition, From: b.From, To: g.ID})
+		}
+	}
+	return swaps
 }
 
 // gatherFor is how long partitions that are built wait for the next ones, to go live with them: what is small shares a transaction, and
