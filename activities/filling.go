@@ -113,111 +113,13 @@ func (a *Filling) Fill(ctx context.Context, in FillInput) (Filled, error) {
 	if err != nil {
 		return Filled{}, err
 	}
-	load := throttled{site: a.Site, w: w, waited: in.Waited, own: in.Window, now: a.Now}
-	var out Filled
-	var ready gathered
-	alone := in.From // what comes before it could not be done with others
-	began := a.Now()
-	i := in.From
-	// publish lets what is ready go live. on is false where it could not as one: it is done one by one then.
-	publish := func() (on bool, err error) {
-		if len(ready.items) == 0 {
-			return true, nil
-		}
-		on, err = f.publishTogether(ctx, ready.items, ready.built, &out)
-		if err != nil || out.About != "" {
-			out.Next = ready.first
-		} else if !on {
-			i, alone = ready.first, i
-		}
-		ready = gathered{}
-		return on, err
+	slice := filledSlice{
+		filling: f, items: items, size: size, load: throttled{site: a.Site, w: w, waited: in.Waited, own: in.Window, now: a.Now}, i: in.From, alone: in.From, began: a.Now(),
 	}
 	for {
-		over := i >= len(items) || i > in.From && a.Now().Sub(began) >= edgeEvery || len(out.Failed) >= max(1, in.Failures)
-		gathers := !over && size == 1 && i >= alone && !f.aside() && !items[i].Whole
-		if !gathers || ready.due(a.Now()) {
-			if on, err := publish(); err != nil || out.About != "" {
-				return out, err
-			} else if !on {
-				continue
-			}
+		if stop, err := slice.step(ctx); err != nil || stop {
+			return slice.out, err
 		}
-		if over {
-			if i < len(items) {
-				out.Next = i
-			}
-			return out, nil
-		}
-		if moved, err := f.moved(ctx); err != nil || moved {
-			out.Moved, out.Next = moved, ready.at(i)
-			return out, err
-		}
-		if out.Throttled, out.Opens, err = load.why(ctx); err != nil {
-			return out, err
-		}
-		if len(out.Throttled) > 0 {
-			if on, err := publish(); err != nil || out.About != "" {
-				return out, err
-			} else if on {
-				out.Next = i
-				return out, nil
-			}
-			continue
-		}
-		group := f.neighbours(items[i:], size)
-		if len(group) > 1 && i >= alone {
-			alone = i + len(group)
-			done, err := f.fillBatch(ctx, group, &out)
-			i += done
-			if err != nil {
-				return out, err
-			}
-			if out.About != "" {
-				out.Next = i
-				return out, nil
-			}
-			continue
-		}
-		var done generation.PublishResult
-		var rows int64
-		if gathers {
-			began := a.Now()
-			var built []Built
-			if built, err = f.buildOne(ctx, items[i]); err == nil {
-				ready.add(i, items[i], built, began)
-				i++
-				continue
-			}
-			if on, lost := publish(); lost != nil || out.About != "" {
-				return out, lost
-			} else if !on {
-				continue
-			}
-		} else {
-			done, rows, err = f.do(ctx, items[i])
-		}
-		switch {
-		case fault.ClassOf(err) != "":
-			if moved, lost := f.moved(ctx); lost != nil || moved { // it is not about a partition
-				out.Moved, out.Next = moved, i
-				return out, lost
-			}
-			out.Failed = append(out.Failed, Unfilled{Index: items[i].Index, Partition: items[i].Partition, Why: fault.Bound(err.Error())})
-		case err != nil:
-			return out, err // another attempt may do better; what was published is not done again
-		case !done.Done:
-			out.Parked, out.About, out.Next = done, f.about(items[i]), i
-			return out, nil
-		case f.aside():
-			out.Built++
-			out.Rows += rows
-		default:
-			out.Published++
-			out.Swaps += done.Swapped
-			out.Rows += rows
-		}
-		i++
 	}
 }
 

@@ -94,38 +94,6 @@ func due(built []Built) (swaps []generation.Swap) {
 	return swaps
 }
 
-// gatherFor is how long partitions that are built wait for the next ones, to go live with them: what is small shares a transaction, and
-// whatever takes longer to build has its own.
-const gatherFor = time.Second
-
-// gathered are neighbours in a slice that are built, and wait to go live together.
-type gathered struct {
-	first int // of the slice
-	items []backfill.Item
-	built []Built
-	since time.Time // the first of them was begun
-}
-
-func (g *gathered) add(at int, it backfill.Item, built []Built, began time.Time) {
-	if len(g.items) == 0 {
-		g.first, g.since = at, began
-	}
-	g.items, g.built = append(g.items, it), append(g.built, built...)
-}
-
-// due says that they wait no longer.
-func (g *gathered) due(now time.Time) bool {
-	return len(g.items) >= generation.PartitionsPerPublish || len(g.items) > 0 && now.Sub(g.since) >= gatherFor
-}
-
-// at is the first item of a slice that is not live, where all before i are but for these.
-func (g *gathered) at(i int) int {
-	if len(g.items) > 0 {
-		return g.first
-	}
-	return i
-}
-
 // buildBatch builds items under the keys that each of them has by itself.
 func (f filling) buildBatch(ctx context.Context, group []backfill.Item, round int) ([]Built, error) {
 	keys := make([]partition.Key, len(group))
