@@ -9,9 +9,13 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// keepFor is how long a session is kept for more of the same author's SQL: long enough for what lies between two partitions of
-// a slice, and no longer, as sessions are the whole server's.
-const keepFor = 2 * time.Second
+const (
+	// keepFor is how long a session is kept for more of the same author's SQL: long enough for what lies between two partitions of
+	// a slice, and no longer, as sessions are the whole server's.
+	keepFor = 2 * time.Second
+	// keepUntil is how old it may become: what is set for the login since, and memory that SQL has taken, hold for new ones.
+	keepUntil = 10 * time.Minute
+)
 
 // Session is a session of its own, in which SQL of others runs.
 type Session struct {
@@ -19,6 +23,7 @@ type Session struct {
 	Role    string
 	PID     int32 // with Started it names the session, also to those who may not look into it
 	Started time.Time
+	opened  time.Time // by our own clock
 }
 
 // Apart runs f in a session of its own, under the login of those who wrote the SQL that f runs, and closes it: whatever that
@@ -52,7 +57,7 @@ func (p *Pool) ApartAside(ctx context.Context, application, author string, f fun
 		}
 	}
 	err := f(s)
-	if err != nil || s.empty(ctx) != nil {
+	if err != nil || time.Since(s.opened) > keepUntil || s.empty(ctx) != nil {
 		s.close(ctx)
 		return err
 	}
@@ -67,7 +72,7 @@ func (p *Pool) openApart(ctx context.Context, application string) (*Session, err
 	if err != nil {
 		return nil, connectFault("open", p.object+" for authors", err)
 	}
-	s := &Session{Conn: conn}
+	s := &Session{Conn: conn, opened: time.Now()}
 	if err := s.meet(ctx); err != nil {
 		s.close(ctx)
 		return nil, err
