@@ -14,6 +14,7 @@ import (
 	"drawbridge/internal/admission"
 	"drawbridge/internal/backfill"
 	"drawbridge/internal/check"
+	"drawbridge/internal/cutover"
 	"drawbridge/internal/effect"
 	"drawbridge/internal/fault"
 	"drawbridge/internal/generation"
@@ -37,6 +38,11 @@ type batched struct {
 	gone     []int64
 	keys     []effect.Key // of the publishes
 	ids      map[effect.Key]int64
+	slots    int64 // of the server's lock table; 0: it bounds nothing
+}
+
+func (b *batched) Gauge(context.Context, []string) (map[string]cutover.Table, cutover.Bounds, error) {
+	return map[string]cutover.Table{"fct_orders": cutover.NewTable(partition.Scheme{By: partition.Day, Column: "order_date"}, 1, nil)}, cutover.Bounds{LockSlots: b.slots}, nil
 }
 
 func (b *batched) BatchProof(context.Context, string, string) (generation.BatchProof, error) {
@@ -113,6 +119,7 @@ func (b *batched) Publish(_ context.Context, spec generation.PublishSpec, ticket
 	if why := b.parks[spec.Key.Partition]; why != "" {
 		return generation.PublishResult{WaitingFor: why}, nil
 	}
+	b.published = append(b.published, len(ticket.Question.Swaps))
 	b.swapped = append(b.swapped, ticket.Question.Swaps...)
 	return generation.PublishResult{Done: true, Swapped: len(ticket.Question.Swaps)}, nil
 }
@@ -147,6 +154,7 @@ func fillingBatches(t *testing.T, keys ...partition.Key) (*activities.Filling, *
 func fillingParts(t *testing.T, parts []int, keys []partition.Key) (*activities.Filling, *batched, activities.FillInput) {
 	t.Helper()
 	s := setup(t)
+	s.Policy.Publish.MaxPause = time.Second
 	uncut(s.shelf.releases["sha256:1.0.0"])
 	pl := backfill.Plan{Environment: "prod", Release: target("prod").Release, Tenure: 7, Slice: 100, Lanes: 1, Partitions: keys, Parts: parts}
 	digest := backfill.Digest(pl)
@@ -169,25 +177,27 @@ func TestABackfillBuildsNeighboursTogether(t *testing.T) {
 		proof   generation.BatchProof
 		batches [][]partition.Key
 		alone   []partition.Key
+		slots   int64
 		swaps   []int // of each publish
 	}{
-		"all are neighbours":       {keys: keys, proof: generation.BatchProof{Known: true, Most: 400}, batches: [][]partition.Key{keys}, swaps: []int{8, 8, 4}},
-		"one is missing":           {keys: gap, proof: generation.BatchProof{Known: true, Most: 400}, batches: [][]partition.Key{keys[:12], keys[13:]}, swaps: []int{8, 4, 7}},
-		"the lock table is small":  {keys: keys, proof: generation.BatchProof{Known: true, Most: 19}, batches: [][]partition.Key{keys[:19]}, alone: keys[19:], swaps: []int{8, 8, 3, 1}},
+		"all are neighbours":       {keys: keys, proof: generation.BatchProof{Known: true, Most: 400}, batches: [][]partition.Key{keys}, swaps: []int{20}},
+		"readers bear less":        {keys: keys, proof: generation.BatchProof{Known: true, Most: 400}, batches: [][]partition.Key{keys}, slots: 20, swaps: []int{8, 3, 3, 3, 3}},
+		"one is missing":           {keys: gap, proof: generation.BatchProof{Known: true, Most: 400}, batches: [][]partition.Key{keys[:12], keys[13:]}, swaps: []int{12, 7}},
+		"the lock table is small":  {keys: keys, proof: generation.BatchProof{Known: true, Most: 19}, batches: [][]partition.Key{keys[:19]}, alone: keys[19:], swaps: []int{19, 1}},
 		"nobody has seen one":      {keys: keys[:2], proof: generation.BatchProof{Most: 400}, alone: keys[:2], swaps: []int{2}},
 		"a range gives other rows": {keys: keys[:2], proof: generation.BatchProof{Known: true, Difference: "it differs", Most: 400}, alone: keys[:2], swaps: []int{2}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			a, b, in := fillingBatches(t, c.keys...)
-			b.proof = c.proof
+			b.proof, b.slots = c.proof, c.slots
 			done, err := call(t, a.Fill, in)
 			require.Nil(t, err)
 			require.Equal(t, len(c.keys), done.Published)
 			require.Len(t, b.swapped, len(c.keys))
 			require.Equal(t, c.batches, b.batches)
 			require.Equal(t, c.alone, b.built)
-			require.Len(t, b.keys, len(c.swaps))
+			require.Equal(t, c.swaps, b.published)
 		})
 	}
 }
@@ -243,25 +253,28 @@ func TestABatchThatIsHeldUpGoesOnWhereItWas(t *testing.T) {
 	t.Parallel()
 	keys := january(t, 20)
 	a, b, in := fillingBatches(t, keys...)
+	b.slots = 20 // eight at first
 	b.parks[keys[8]] = generation.ForLocks
 	done, err := call(t, a.Fill, in)
 	require.Nil(t, err)
 	require.Equal(t, []any{8, 8, generation.ForLocks}, []any{done.Published, done.Next, done.Parked.WaitingFor})
 	require.NotEmpty(t, done.About)
 
-	first := b.keys
-	delete(b.parks, keys[8])
 	in.From = done.Next
+	again, err := call(t, a.Fill, in)
+	require.Nil(t, err)
+	require.Equal(t, done.About, again.About, "what people have said about it holds")
+	delete(b.parks, keys[8])
 	done, err = call(t, a.Fill, in)
 	require.Nil(t, err)
 	require.Equal(t, 12, done.Published)
 	require.Len(t, b.swapped, 20)
-	require.Equal(t, first[1], b.keys[2], "what was held up is the same effect")
 
 	for _, s := range b.swapped[8:] { // what others publish meanwhile is built again by itself
 		require.NotZero(t, s.To)
 	}
 	a, b, in = fillingBatches(t, keys...)
+	b.slots = 20
 	b.parks[keys[8]] = generation.ForOthers
 	done, err = call(t, a.Fill, in)
 	require.Nil(t, err)
@@ -364,6 +377,7 @@ func TestASliceOfADeploymentIsBuiltTogetherAndAPoisonedPartitionIsNamed(t *testi
 	t.Parallel()
 	keys := january(t, 6)
 	s := setup(t)
+	s.Policy.Publish.MaxPause = time.Second
 	uncut(s.shelf.releases["sha256:1.0.0"])
 	p, err := s.Pipeline(t.Context(), target("prod"))
 	require.NoError(t, err)

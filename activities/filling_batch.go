@@ -10,6 +10,7 @@ import (
 
 	"drawbridge/internal/admission"
 	"drawbridge/internal/backfill"
+	"drawbridge/internal/cutover"
 	"drawbridge/internal/fault"
 	"drawbridge/internal/generation"
 	"drawbridge/internal/partition"
@@ -47,16 +48,42 @@ func (f filling) fillBatch(ctx context.Context, group []backfill.Item, out *Fill
 		out.Rows += rowsOf(built)
 		return len(group), nil
 	}
-	for part := range slices.Chunk(group, generation.PartitionsPerPublish) {
-		on, err := f.publishTogether(ctx, part, slices.DeleteFunc(slices.Clone(built), func(b Built) bool {
-			return !slices.ContainsFunc(part, func(it backfill.Item) bool { return it.Partition == b.Generation.Partition })
-		}), out)
+	of := map[partition.Key][]Built{}
+	for _, b := range built {
+		of[b.Generation.Partition] = append(of[b.Generation.Partition], b)
+	}
+	counts, err := f.cut(ctx, group, of)
+	if err != nil {
+		return 0, err
+	}
+	for _, n := range counts {
+		part, ready := group[done:done+n], []Built(nil)
+		for _, it := range part {
+			ready = append(ready, of[it.Partition]...)
+		}
+		on, err := f.publishTogether(ctx, part, ready, out)
 		if err != nil || !on {
 			return done, err
 		}
-		done += len(part)
+		done += n
 	}
 	return done, nil
+}
+
+// cut says how many items of a batch, in their order, each of its transactions publishes: as many as readers bear.
+func (f filling) cut(ctx context.Context, group []backfill.Item, of map[partition.Key][]Built) ([]int, error) {
+	tables, bounds, err := f.w.Gauge(ctx, cutOutputs(f.p))
+	if err != nil {
+		return nil, err
+	}
+	bounds.MaxPause = f.Site.Policy.Publish.MaxPause
+	units := make([]cutover.Unit, len(group))
+	for i, it := range group {
+		for _, b := range of[it.Partition] {
+			units[i] = append(units[i], cutover.Move{Output: b.Generation.Output, Partition: it.Partition, Was: b.From != 0, Is: true})
+		}
+	}
+	return cutover.Into(tables, units, bounds).Units, nil
 }
 
 // publishTogether publishes items that are built, in one transaction, and notes it in out, or what holds them up. on says that they are
