@@ -11,25 +11,23 @@ import (
 	"drawbridge/internal/gate"
 )
 
-// RecordResults stores the audit of a generation; a second audit of the same generation replaces the first.
-func (l Ledger) RecordResults(ctx context.Context, q Querier, generation int64, results []check.Result) error {
-	if len(results) == 0 {
-		return nil
+// RecordResults stores the audits of generations; a second audit of the same generation replaces the first.
+func (l Ledger) RecordResults(ctx context.Context, q Querier, generations []*Generation, results [][]check.Result) error {
+	var statements []statement
+	for i, g := range generations {
+		for _, r := range results[i] {
+			statements = append(statements, statement{
+				what: fmt.Sprintf("record the checks of generation %d", g.ID), sql: `
+					INSERT INTO ledger.check_result (generation, name, kind, severity, outcome, value, threshold, reason, failing, rows)
+					VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+					ON CONFLICT (generation, name) DO UPDATE
+					SET outcome = excluded.outcome, value = excluded.value, threshold = excluded.threshold,
+					    reason = excluded.reason, failing = excluded.failing, rows = excluded.rows`,
+				args: []any{g.ID, r.Name, string(r.Kind), string(r.Severity), string(r.Outcome), r.Value, r.Threshold, r.Reason, r.Failing, r.Rows},
+			})
+		}
 	}
-	batch := &pgx.Batch{}
-	for _, r := range results {
-		batch.Queue(l.sql(`
-			INSERT INTO ledger.check_result (generation, name, kind, severity, outcome, value, threshold, reason, failing, rows)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
-			ON CONFLICT (generation, name) DO UPDATE
-			SET outcome = excluded.outcome, value = excluded.value, threshold = excluded.threshold,
-			    reason = excluded.reason, failing = excluded.failing, rows = excluded.rows`),
-			generation, r.Name, string(r.Kind), string(r.Severity), string(r.Outcome), r.Value, r.Threshold, r.Reason, r.Failing, r.Rows)
-	}
-	if err := q.SendBatch(ctx, batch).Close(); err != nil {
-		return fmt.Errorf("record the checks of generation %d: %w", generation, err)
-	}
-	return nil
+	return l.together(ctx, q, statements...)
 }
 
 // RecordReads adds to what an output of a release is known to read. Nothing is taken away: another partition may read less.

@@ -89,52 +89,52 @@ func (g Generation) Bounds() partition.Bounds {
 	return partition.Bounds{Lower: g.Lower, Upper: g.Upper}
 }
 
-// Reserve enters a new generation in state building, of the attempt that holds fence, sets its ID and Baseline, and
-// enters the row that publishes of its partition lock. Earlier attempts of the same effect that are still building are rejected: from here on they
-// cannot become anything, however long their session lives.
-func (l Ledger) Reserve(ctx context.Context, q Querier, g *Generation) error {
-	scheme, err := json.Marshal(g.Scheme)
-	if err != nil {
-		return fmt.Errorf("encode the scheme of %s: %w", g.Output, err)
+// Reserve enters new generations in state building, of the attempts that hold their fences, sets each one's ID and Baseline, and
+// enters the rows that publishes of their partitions lock. Earlier attempts of the same effects that are still building are rejected: from
+// here on they cannot become anything, however long their sessions live.
+func (l Ledger) Reserve(ctx context.Context, q Querier, generations ...*Generation) error {
+	var statements []statement
+	for _, g := range generations {
+		scheme, err := json.Marshal(g.Scheme)
+		if err != nil {
+			return fmt.Errorf("encode the scheme of %s: %w", g.Output, err)
+		}
+		var ended bool
+		statements = append(statements, statement{
+			what: "end earlier attempts of " + g.EffectKey, into: []any{&ended}, args: []any{g.EffectKey, g.Output, g.Session}, sql: `
+				SELECT pg_terminate_backend(a.pid)
+				FROM ledger.generation g
+				JOIN pg_stat_activity a ON a.pid = g.backend_pid AND a.backend_start = g.backend_start
+				WHERE g.effect_key = $1 AND g.output = $2 AND g.state = 'building' AND a.pid <> $3`,
+		}, statement{
+			what: "supersede earlier attempts of " + g.EffectKey, args: []any{g.EffectKey, g.Output}, sql: `
+				UPDATE ledger.generation
+				SET state = 'rejected', reason = 'superseded by a later attempt', at = now()
+				WHERE effect_key = $1 AND output = $2 AND state = 'building'`,
+		}, statement{
+			what: fmt.Sprintf("enter partition %s of %s", g.Partition, g.Output), args: []any{g.Output, g.Partition}, sql: `
+				INSERT INTO ledger.live (output, partition)
+				VALUES ($1, $2)
+				ON CONFLICT DO NOTHING`,
+		}, statement{
+			what: "reserve a generation of " + g.Output, into: []any{&g.ID, &g.Baseline}, sql: `
+				INSERT INTO ledger.generation
+				  (output, partition, state, pipeline, version, digest, config, owner_key, tenure, effect_key, control, baseline, fence,
+				   application, backend_pid, backend_start, moment, scheme, lower, upper)
+				VALUES
+				  (@output, @partition, 'building', @pipeline, @version, @digest, @config, @owner_key, @tenure, @effect_key, @control,
+				   (SELECT generation FROM ledger.live WHERE output = @output AND partition = @partition), @fence::text::uuid, @application,
+				   @session, @session_start, @moment, @scheme::text::jsonb, @lower, @upper)
+				RETURNING id, coalesce(baseline, 0)`,
+			args: []any{pgx.NamedArgs{
+				"output": g.Output, "partition": g.Partition, "pipeline": g.Pipeline, "version": g.Version, "digest": g.Digest,
+				"config": g.Config, "owner_key": g.Owner, "tenure": g.Tenure,
+				"effect_key": g.EffectKey, "control": g.Control, "fence": g.Fence, "application": g.Application, "scheme": string(scheme),
+				"lower": g.Lower, "upper": g.Upper, "session": g.Session, "session_start": g.SessionStart, "moment": g.Moment,
+			}},
+		})
 	}
-	if _, err := q.Exec(ctx, l.sql(`
-		SELECT pg_terminate_backend(a.pid)
-		FROM ledger.generation g
-		JOIN pg_stat_activity a ON a.pid = g.backend_pid AND a.backend_start = g.backend_start
-		WHERE g.effect_key = $1 AND g.output = $2 AND g.state = 'building' AND a.pid <> $3`),
-		g.EffectKey, g.Output, g.Session); err != nil {
-		return fmt.Errorf("end earlier attempts of %s: %w", g.EffectKey, err)
-	}
-	if _, err := q.Exec(ctx, l.sql(`
-		UPDATE ledger.generation
-		SET state = 'rejected', reason = 'superseded by a later attempt', at = now()
-		WHERE effect_key = $1 AND output = $2 AND state = 'building'`), g.EffectKey, g.Output); err != nil {
-		return fmt.Errorf("supersede earlier attempts of %s: %w", g.EffectKey, err)
-	}
-	if _, err := q.Exec(ctx, l.sql(`
-		INSERT INTO ledger.live (output, partition)
-		VALUES ($1, $2)
-		ON CONFLICT DO NOTHING`), g.Output, g.Partition); err != nil {
-		return fmt.Errorf("enter partition %s of %s: %w", g.Partition, g.Output, err)
-	}
-	err = q.QueryRow(ctx, l.sql(`
-		INSERT INTO ledger.generation
-		  (output, partition, state, pipeline, version, digest, config, owner_key, tenure, effect_key, control, baseline, fence,
-		   application, backend_pid, backend_start, moment, scheme, lower, upper)
-		VALUES
-		  (@output, @partition, 'building', @pipeline, @version, @digest, @config, @owner_key, @tenure, @effect_key, @control,
-		   (SELECT generation FROM ledger.live WHERE output = @output AND partition = @partition), @fence::text::uuid, @application,
-		   @session, @session_start, @moment, @scheme::text::jsonb, @lower, @upper)
-		RETURNING id, coalesce(baseline, 0)`), pgx.NamedArgs{
-		"output": g.Output, "partition": g.Partition, "pipeline": g.Pipeline, "version": g.Version, "digest": g.Digest,
-		"config": g.Config, "owner_key": g.Owner, "tenure": g.Tenure,
-		"effect_key": g.EffectKey, "control": g.Control, "fence": g.Fence, "application": g.Application, "scheme": string(scheme),
-		"lower": g.Lower, "upper": g.Upper, "session": g.Session, "session_start": g.SessionStart, "moment": g.Moment,
-	}).Scan(&g.ID, &g.Baseline)
-	if err != nil {
-		return fmt.Errorf("reserve a generation of %s: %w", g.Output, err)
-	}
-	return nil
+	return l.together(ctx, q, statements...)
 }
 
 // SetChildren records the child tables of generations that one attempt is building, before they hold a row. They have the columns of
@@ -160,22 +160,38 @@ func (l Ledger) SetChildren(ctx context.Context, q Querier, generations []*Gener
 	return mine(tag.RowsAffected()-int64(len(generations))+1, first.ID)
 }
 
-// Finish moves a generation from building to built, with what its audit found, in the build's last transaction.
-func (l Ledger) Finish(ctx context.Context, q Querier, g Generation) error {
-	tag, err := q.Exec(ctx, l.sql(`
-		UPDATE ledger.generation
-		SET state = 'built', owner = @owner, rows = @rows, loaded = @loaded, checksum = @checksum::text::numeric,
-		    inputs = @inputs, audit = @audit, reason = @reason, seconds = @seconds, built_xid = @built_xid::text::xid8,
-		    older = @older, listed_at = @listed_at, built_at = now(), at = now()
-		WHERE id = @id AND fence = @fence::text::uuid AND state = 'building'`), pgx.NamedArgs{
-		"id": g.ID, "fence": g.Fence, "owner": g.ChildOwner, "rows": g.Rows, "loaded": g.Loaded, "checksum": g.Checksum,
-		"inputs": g.Inputs, "audit": g.Audit, "reason": g.Reason, "seconds": g.Seconds,
-		"built_xid": g.BuiltXID, "older": g.Older, "listed_at": g.ListedAt,
-	})
-	if err != nil {
-		return fmt.Errorf("record generation %d as built: %w", g.ID, err)
+// Finish moves generations from building to built, with what their audit found, in the build's last transaction.
+func (l Ledger) Finish(ctx context.Context, q Querier, generations []*Generation) error {
+	var id int64
+	finished := map[int64]bool{}
+	var statements []statement
+	for _, g := range generations {
+		statements = append(statements, statement{
+			what: fmt.Sprintf("record generation %d as built", g.ID), into: []any{&id}, each: func() error {
+				finished[id] = true
+				return nil
+			}, sql: `
+				UPDATE ledger.generation
+				SET state = 'built', owner = @owner, rows = @rows, loaded = @loaded, checksum = @checksum::text::numeric,
+				    inputs = @inputs, audit = @audit, reason = @reason, seconds = @seconds, built_xid = @built_xid::text::xid8,
+				    older = @older, listed_at = @listed_at, built_at = now(), at = now()
+				WHERE id = @id AND fence = @fence::text::uuid AND state = 'building'
+				RETURNING id`, args: []any{pgx.NamedArgs{
+				"id": g.ID, "fence": g.Fence, "owner": g.ChildOwner, "rows": g.Rows, "loaded": g.Loaded, "checksum": g.Checksum,
+				"inputs": g.Inputs, "audit": g.Audit, "reason": g.Reason, "seconds": g.Seconds,
+				"built_xid": g.BuiltXID, "older": g.Older, "listed_at": g.ListedAt,
+			}},
+		})
 	}
-	return mine(tag.RowsAffected(), g.ID)
+	if err := l.together(ctx, q, statements...); err != nil {
+		return err
+	}
+	for _, g := range generations {
+		if !finished[g.ID] {
+			return mine(0, g.ID)
+		}
+	}
+	return nil
 }
 
 // Reject moves a generation that never went live to rejected, with the reason. Of one in another state it does nothing.

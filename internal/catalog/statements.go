@@ -20,6 +20,9 @@ type statement struct {
 // together runs statements in their order, as if one by one, in two journeys: the server describes them, then it runs
 // them. The first that fails ends it.
 func (l Ledger) together(ctx context.Context, q Querier, statements ...statement) error {
+	if len(statements) == 0 {
+		return nil
+	}
 	batch := &pgx.Batch{}
 	for _, s := range statements {
 		each := s.each

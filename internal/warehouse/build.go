@@ -261,12 +261,11 @@ func (b *build) entry(o pipeline.Output, key partition.Key, under effect.Key) (c
 // enter reserves generations, all of them or none, and sets what the ledger gives them.
 func (b *build) enter(ctx context.Context, generations []catalog.Generation) error {
 	return pgx.BeginTxFunc(ctx, b.conn, provisional, func(tx pgx.Tx) error {
+		all := make([]*catalog.Generation, len(generations))
 		for i := range generations {
-			if err := b.w.ledger.Reserve(ctx, tx, &generations[i]); err != nil {
-				return err
-			}
+			all[i] = &generations[i]
 		}
-		return nil
+		return b.w.ledger.Reserve(ctx, tx, all...)
 	})
 }
 
@@ -376,14 +375,11 @@ func (b *build) finish(ctx context.Context, generations []*catalog.Generation, r
 			if verdict.Outcome != gate.Pass {
 				g.Reason = verdict.Reason
 			}
-			if err := b.w.ledger.RecordResults(ctx, tx, g.ID, results[i]); err != nil {
-				return err
-			}
-			if err := b.w.ledger.Finish(ctx, tx, *g); err != nil {
-				return err
-			}
 		}
-		return nil
+		if err := b.w.ledger.RecordResults(ctx, tx, generations, results); err != nil {
+			return err
+		}
+		return b.w.ledger.Finish(ctx, tx, generations)
 	})
 	if err != nil {
 		return postgres.Classify("finish", generations[0].Output+" "+string(generations[0].Partition), err)
