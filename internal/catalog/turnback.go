@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 
 	"github.com/jackc/pgx/v5"
 
@@ -126,6 +127,19 @@ func (l Ledger) LeftAt(ctx context.Context, q Querier, tenure int64, keys []part
 	return left, nil
 }
 
+// TurnedOver says that a pipeline was turned back as a whole, to a tenure, after an owner has published there.
+func (l Ledger) TurnedOver(ctx context.Context, q Querier, pipeline, owner string) (over bool, err error) {
+	if err := q.QueryRow(ctx, l.sql(`
+		SELECT EXISTS (
+		  SELECT
+		  FROM ledger.turn_back
+		  WHERE pipeline = $1 AND target_owner = '' AND output = '' AND partition = ''
+		    AND tenure > (SELECT max(tenure) FROM ledger.swap WHERE owner = $2 AND kind = 'publish'))`), pipeline, owner).Scan(&over); err != nil {
+		return false, fmt.Errorf("look for turn-backs after %s: %w", owner, err)
+	}
+	return over, nil
+}
+
 // Left counts what a turn-back leaves, and reads the first of it, those first that should have gone back.
 func (l Ledger) Left(ctx context.Context, q Querier, tenure int64, limit int) (stuck, left int, first []turnback.LeftOver, err error) {
 	if err := q.QueryRow(ctx, l.sql(`
@@ -139,7 +153,7 @@ func (l Ledger) Left(ctx context.Context, q Querier, tenure int64, limit int) (s
 		FROM ledger.left_over
 		WHERE turn_back = $1
 		ORDER BY stuck DESC, partition, output
-		LIMIT $2`), tenure, limit)
+		LIMIT `+strconv.Itoa(limit)), tenure)
 	if err != nil {
 		return 0, 0, nil, fmt.Errorf("read what turn-back %d leaves: %w", tenure, err)
 	}
@@ -184,7 +198,7 @@ func (l Ledger) LivePage(ctx context.Context, q Querier, outputs []string, after
 		  FROM ledger.live
 		  WHERE output = ANY($1) AND partition > $2
 		  ORDER BY partition
-		  LIMIT $3)`), outputs, string(after), limit)
+		  LIMIT `+strconv.Itoa(limit)+`)`), outputs, string(after))
 	if err != nil {
 		return nil, fmt.Errorf("read what is live: %w", err)
 	}

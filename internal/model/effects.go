@@ -289,14 +289,24 @@ func (w *World) changed(f *Flow) bool {
 	if active := w.tenure(l.Active); active.Owner == f.Of && active.Kind != release.ByTurnBack {
 		return true
 	}
+	published := int64(-1)
+	swapped := false
 	for part := range Partitions {
 		for o := range Outputs {
-			if slices.ContainsFunc(l.Slots[part][o].Swaps, func(s turnback.Swap) bool { return s.Owner == f.Of }) {
-				return true
+			for _, s := range l.Slots[part][o].Swaps {
+				if s.Owner == f.Of {
+					swapped = true
+					if s.Kind == turnback.KindPublish {
+						published = max(published, s.Tenure)
+					}
+				}
 			}
 		}
 	}
-	return false
+	if published >= 0 && slices.ContainsFunc(l.Backs, func(b Back) bool { return b.Target.Owner == "" && b.Tenure > published }) {
+		return false // whoever turned the pipeline back since has decided about all of it
+	}
+	return swapped
 }
 
 // builders are the owners of what was built and not published.

@@ -126,7 +126,7 @@ func TestEveryInterleaving(t *testing.T) {
 			t.Parallel()
 			if soak {
 				c.bounds.Flows++
-				c.depth += 2
+				c.depth++
 			}
 			states, tried := explore(t, lived(t, c.bounds, c.releases...), c.depth)
 			t.Logf("%d states, %d steps between them, depth %d", states, tried, c.depth)

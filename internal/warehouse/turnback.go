@@ -273,6 +273,12 @@ func (w *Warehouse) planTurnBack(ctx context.Context, q catalog.Querier, req tur
 		if !swapped && !mine {
 			return b, false, nil
 		}
+		if !mine && !effect.IsBackfill(effect.Owner(req.Owner).Workflow()) {
+			// Whoever turned the pipeline back since has decided about all of it: what is live is by that decision.
+			if over, err := w.ledger.TurnedOver(ctx, q, req.Pipeline, req.Owner); err != nil || over {
+				return b, false, err
+			}
+		}
 		if mine {
 			to = before(tenures, brought.Number)
 		}
