@@ -39,7 +39,7 @@ func (p *Pool) Apart(ctx context.Context, application string, f func(*Session) e
 
 // ApartAside is Apart for SQL that reads nothing which a swap replaces, as what is pinned does, and that runs time and again: where f
 // succeeds, the session is emptied of all that f has left there, and kept a moment for the next who names the same author. That is
-// whoever wrote the SQL, so that nobody meets what another has done to a session.
+// whoever wrote the SQL, so that nobody meets what another has done to a session; without an author it is closed.
 func (p *Pool) ApartAside(ctx context.Context, application, author string, f func(*Session) error) error {
 	use := keptFor{application: Clip(application), author: author, path: p.author.RuntimeParams["search_path"]}
 	s := p.kept.take(use)
@@ -57,7 +57,7 @@ func (p *Pool) ApartAside(ctx context.Context, application, author string, f fun
 		}
 	}
 	err := f(s)
-	if err != nil || time.Since(s.opened) > keepUntil || s.empty(ctx) != nil {
+	if err != nil || author == "" || time.Since(s.opened) > keepUntil || s.empty(ctx) != nil {
 		s.close(ctx)
 		return err
 	}

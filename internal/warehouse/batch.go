@@ -45,7 +45,11 @@ func (w *Warehouse) BuildBatch(ctx context.Context, spec BuildSpec, keys []parti
 		if err := spec.neighbours(left); err != nil {
 			return nil, err
 		}
-		err = w.pool.ApartAside(ctx, spec.Application, spec.author(), func(author *postgres.Session) error {
+		author, lost := w.author(ctx, spec, outputs)
+		if lost != nil {
+			return nil, lost
+		}
+		err = w.pool.ApartAside(ctx, spec.Application, author, func(author *postgres.Session) error {
 			return w.pool.Pinned(ctx, spec.Application, func(conn *pgx.Conn) error {
 				b := &build{w: w, conn: conn, author: author, spec: spec, fence: newFence(), started: time.Now(), staged: map[string]staged{}}
 				return b.runBatch(ctx, outputs, left, done)

@@ -108,8 +108,12 @@ func (w *Warehouse) Build(ctx context.Context, spec BuildSpec) ([]BuiltOutput, e
 	if err != nil || done != nil {
 		return done, err
 	}
+	author, err := w.author(ctx, spec, outputs)
+	if err != nil {
+		return nil, err
+	}
 	var built []BuiltOutput
-	err = w.pool.ApartAside(ctx, spec.Application, spec.author(), func(author *postgres.Session) error {
+	err = w.pool.ApartAside(ctx, spec.Application, author, func(author *postgres.Session) error {
 		return w.pool.Pinned(ctx, spec.Application, func(conn *pgx.Conn) error {
 			b := &build{w: w, conn: conn, author: author, spec: spec, fence: newFence(), started: time.Now(), staged: map[string]staged{}}
 			built, err = b.run(ctx, outputs)
@@ -117,11 +121,6 @@ func (w *Warehouse) Build(ctx context.Context, spec BuildSpec) ([]BuiltOutput, e
 		})
 	})
 	return built, postgres.Classify("build", spec.object(), err)
-}
-
-// author names who wrote the SQL: nobody else meets what it leaves in a session.
-func (s BuildSpec) author() string {
-	return s.Release.Digest + " " + s.Config + " " + string(s.Key.Owner)
 }
 
 func (s BuildSpec) object() string { return s.Pipeline.Name + " " + string(s.Partition) }
