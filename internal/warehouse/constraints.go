@@ -48,8 +48,7 @@ type debt struct {
 
 // payment is a step towards what a debt demands, in a transaction of its own.
 type payment struct {
-	pay    func(ctx context.Context, tx pgx.Tx) error
-	refers uint32 // another table that it locks; 0: none
+	pay func(ctx context.Context, tx pgx.Tx) error
 	// said translates an error that is about the rows; nil: it is about something else.
 	said func(ctx context.Context, err error) error
 }
@@ -67,7 +66,7 @@ func (w *Warehouse) payments(d debt) []payment {
 		steps = append(steps, payment{pay: pay, said: broken})
 	}
 	for _, x := range d.inherited {
-		steps = append(steps, w.inherit(d, x)...)
+		steps = append(steps, w.inherit(d, x))
 	}
 	return steps
 }
@@ -89,9 +88,6 @@ func (p *publication) settle(ctx context.Context, beat func(waited time.Duration
 	for _, d := range debts {
 		for _, step := range p.w.payments(d) {
 			ladder := postgres.Ladder{Pool: p.w.pool, Relations: []uint32{d.child.OID}, Budget: p.spec.LockBudget - p.spec.WaitedLocks, Beat: beat, Longest: longestPayment}
-			if step.refers != 0 {
-				ladder.Relations = append(ladder.Relations, step.refers)
-			}
 			done, blocked, err = ladder.Climb(ctx, func(ctx context.Context, rung postgres.Rung) error {
 				return pgx.BeginFunc(ctx, p.w.pool, func(tx pgx.Tx) error {
 					if _, err := tx.Exec(ctx, "SET LOCAL lock_timeout = "+postgres.Milliseconds(rung.Wait)); err != nil {
@@ -123,7 +119,7 @@ func (p *publication) debts(ctx context.Context) ([]debt, error) {
 	if err != nil {
 		return nil, err
 	}
-	handed, err := p.w.inheritances(ctx, p.w.pool, oids, false)
+	handed, err := p.w.inheritances(ctx, p.w.pool, oids)
 	if err != nil || len(demanded)+len(handed) == 0 && !strict {
 		return nil, err
 	}
@@ -145,7 +141,7 @@ func (p *publication) debts(ctx context.Context) ([]debt, error) {
 	if err != nil {
 		return nil, err
 	}
-	has, err := p.w.inheritances(ctx, p.w.pool, oids, true)
+	has, err := p.w.inheritances(ctx, p.w.pool, oids)
 	if err != nil {
 		return nil, err
 	}

@@ -14,37 +14,29 @@ import (
 	"drawbridge/internal/postgres"
 )
 
-// inherited is an index, a key or a reference of a table, which each of its partitions needs as well. Where one lacks it, the server
-// makes it when it attaches the partition, and reads all of its rows while readers wait.
+// inherited is an index of a table, or a key with its index, which each of its partitions needs as well. Where one lacks it, the server
+// makes it when it attaches the partition, and reads all of its rows while readers wait. (References are not handed down: to look at rows
+// of others they need locks on others' tables. A release is refused where its table has one.)
 type inherited struct {
-	Table  uint32 `db:"table"`
-	OID    uint32 `db:"oid"`
-	Name   string `db:"name"`
-	Kind   string `db:"kind"`   // as pg_constraint's contype; "i" is an index
-	Def    string `db:"def"`    // without the names of itself and its table
-	Refers uint32 `db:"refers"` // to this table; 0: to none
+	Table uint32 `db:"table"`
+	OID   uint32 `db:"oid"` // of the index
+	Name  string `db:"name"`
+	Index string `db:"index"` // its definition, without the names of itself and its table
+	Key   string `db:"key"`   // the constraint that it is there for; empty: it is an index alone
 }
 
-// index says that it is no constraint.
-func (x inherited) index() bool { return x.Kind == "i" }
-
-// inheritances are what tables hand down, and have. Of what a constraint needs the index is listed by itself where asked: an equal
-// index of the table above is content with it.
-func (w *Warehouse) inheritances(ctx context.Context, q catalog.Querier, tables []uint32, all bool) ([]inherited, error) {
+// inheritances are what tables hand down, and have, in the order in which the server matches them.
+func (w *Warehouse) inheritances(ctx context.Context, q catalog.Querier, tables []uint32) ([]inherited, error) {
 	rows, err := q.Query(ctx, `
-		SELECT i.indrelid AS "table", c.oid, c.relname AS name, 'i' AS kind,
+		SELECT i.indrelid AS "table", c.oid, coalesce(k.conname, c.relname) AS name,
 		       CASE WHEN i.indisunique THEN 'UNIQUE ' ELSE '' END || substr(pg_get_indexdef(c.oid), 1 + length(format('CREATE %sINDEX %I ON %s%s',
-		         CASE WHEN i.indisunique THEN 'UNIQUE ' ELSE '' END, c.relname, CASE WHEN c.relkind = 'I' THEN 'ONLY ' ELSE '' END, i.indrelid::regclass))) AS def,
-		       0::oid AS refers
+		         CASE WHEN i.indisunique THEN 'UNIQUE ' ELSE '' END, c.relname, CASE WHEN c.relkind = 'I' THEN 'ONLY ' ELSE '' END, i.indrelid::regclass))) AS index,
+		       coalesce(pg_get_constraintdef(k.oid), '') AS key
 		FROM pg_index i
 		JOIN pg_class c ON c.oid = i.indexrelid
+		LEFT JOIN pg_constraint k ON k.conindid = c.oid AND k.conrelid = i.indrelid AND k.contype IN ('p', 'u', 'x')
 		WHERE i.indrelid = ANY($1) AND (c.relkind = 'I' OR i.indisvalid)
-		  AND ($2 OR NOT EXISTS (SELECT FROM pg_constraint k WHERE k.conindid = c.oid AND k.conrelid = i.indrelid AND k.contype IN ('p', 'u', 'x')))
-		UNION ALL
-		SELECT conrelid, oid, conname, contype::text, pg_get_constraintdef(oid), confrelid
-		FROM pg_constraint
-		WHERE conrelid = ANY($1) AND contype IN ('p', 'u', 'x', 'f') AND ($2 OR conparentid = 0)
-		ORDER BY 1, 2`, tables, all)
+		ORDER BY 1, 2`, tables)
 	if err != nil {
 		return nil, fmt.Errorf("read indexes: %w", err)
 	}
@@ -55,60 +47,55 @@ func (w *Warehouse) inheritances(ctx context.Context, q catalog.Querier, tables 
 	return found, nil
 }
 
-// lacking are what a table hands down and a child has nothing equal to.
+// lacking are what a table hands down and a child has nothing equal to. Each of the child's own answers for one alone; an index is content
+// with that of a key, and a key wants a key.
 func lacking(handed, has []inherited, parent, child uint32) []inherited {
+	own := slices.DeleteFunc(slices.Clone(has), func(h inherited) bool { return h.Table != child })
 	var left []inherited
 	for _, x := range handed {
-		if x.Table == parent && !slices.ContainsFunc(has, func(h inherited) bool { return h.Table == child && h.Kind == x.Kind && h.Def == x.Def }) {
-			left = append(left, x)
+		if x.Table != parent {
+			continue
 		}
+		at := slices.IndexFunc(own, func(h inherited) bool { return h.Index == x.Index && (x.Key == "" || h.Key == x.Key) })
+		if at < 0 {
+			left = append(left, x)
+			continue
+		}
+		own = slices.Delete(own, at, at+1)
 	}
 	return left
 }
 
-// inherit gives a child what it lacks, in two steps: what is there for new rows, and what its rows are read for under a lock that keeps
-// no reader out.
-func (w *Warehouse) inherit(d debt, x inherited) []payment {
-	said := func(ctx context.Context, err error) error { return w.disobeyed(ctx, d, x, err) }
-	name := postgres.Ident(fmt.Sprintf("%s_p%d", childName(d.generation.ID), x.OID))
-	child := w.names.child(d.generation.ID)
-	run := func(statement string) payment {
-		return payment{said: said, refers: x.Refers, pay: func(ctx context.Context, tx pgx.Tx) error {
-			return together(ctx, tx, []string{"SET LOCAL maintenance_work_mem = " + postgres.Literal(buildMemory), statement})
-		}}
-	}
-	add := fmt.Sprintf("ALTER TABLE %[1]s DROP CONSTRAINT IF EXISTS %[2]s, ADD CONSTRAINT %[2]s ", child, name)
-	switch {
-	case x.index():
-		unique, def := "", x.Def
+// inherit gives a child what it lacks.
+func (w *Warehouse) inherit(d debt, x inherited) payment {
+	name, child := postgres.Ident(fmt.Sprintf("%s_p%d", childName(d.generation.ID), x.OID)), w.names.child(d.generation.ID)
+	statement := fmt.Sprintf("ALTER TABLE %s ADD CONSTRAINT %s %s", child, name, x.Key)
+	if x.Key == "" {
+		unique, def := "", x.Index
 		if rest, ok := strings.CutPrefix(def, "UNIQUE "); ok {
 			unique, def = "UNIQUE ", rest
 		}
-		return []payment{run(fmt.Sprintf("CREATE %sINDEX %s ON %s%s", unique, name, child, def))}
-	case x.Refers == 0, strings.HasSuffix(x.Def, " NOT VALID"):
-		return []payment{run(add + x.Def)}
-	default:
-		return []payment{run(add + x.Def + " NOT VALID"), run("ALTER TABLE " + child + " VALIDATE CONSTRAINT " + name)}
+		statement = fmt.Sprintf("CREATE %sINDEX %s ON %s%s", unique, name, child, def)
+	}
+	return payment{
+		said: func(_ context.Context, err error) error { return w.disobeyed(d, x, err) },
+		pay: func(ctx context.Context, tx pgx.Tx) error {
+			return together(ctx, tx, []string{"SET LOCAL maintenance_work_mem = " + postgres.Literal(buildMemory), statement})
+		},
 	}
 }
 
 // disobeyed says that the rows of a child cannot have what its table hands down; nil: err is about something else.
-func (w *Warehouse) disobeyed(ctx context.Context, d debt, x inherited, err error) error {
-	drop := fmt.Sprintf("ALTER TABLE %s DROP CONSTRAINT %s", d.parent, postgres.Ident(x.Name))
-	what, how := "constraint "+x.Name, "repeat values of"
-	if x.index() {
+func (w *Warehouse) disobeyed(d debt, x inherited, err error) error {
+	what, drop := "constraint "+x.Name, fmt.Sprintf("ALTER TABLE %s DROP CONSTRAINT %s", d.parent, postgres.Ident(x.Name))
+	if x.Key == "" {
 		what, drop = "index "+x.Name, "DROP INDEX "+pgx.Identifier{w.names.schema, x.Name}.Sanitize()
 	}
+	how := "repeat values of"
 	switch postgres.SQLState(err) {
 	case pgerrcode.UniqueViolation:
 	case pgerrcode.ExclusionViolation:
 		how = "exclude one another by"
-	case pgerrcode.ForeignKeyViolation:
-		how = "refer to what is not there, by"
-		child, name := w.names.child(d.generation.ID), postgres.Ident(fmt.Sprintf("%s_p%d", childName(d.generation.ID), x.OID))
-		if _, err := w.pool.Exec(ctx, fmt.Sprintf("ALTER TABLE %s DROP CONSTRAINT IF EXISTS %s", child, name)); err != nil {
-			return err
-		}
 	default:
 		return nil
 	}

@@ -28,6 +28,14 @@ func tableRules() []tableRule {
 			remedy: "drop foreign key {}, or check the reference by an audit",
 		},
 		{
+			name: "foreign-key",
+			sql: `SELECT conrelid::regclass::text, conname
+			      FROM pg_constraint
+			      WHERE contype = 'f' AND conrelid = ANY($1) AND conparentid = 0`,
+			text:   "foreign key {} is on the table as a whole: a swap would compare its rows with another table's while readers wait",
+			remedy: "drop foreign key {}, and check the reference by an audit",
+		},
+		{
 			name: "publication",
 			sql: `SELECT r.prrelid::regclass::text, p.pubname
 			      FROM pg_publication_rel r
