@@ -23,6 +23,8 @@ type Chunk struct {
 	Parent uint32 `db:"parent"`
 	// Members are the tables that hang in it, in the order of their OIDs.
 	Members []uint32 `db:"members"`
+	// Strangers are those of them that are no generations, by their names.
+	Strangers []string `db:"strangers"`
 	// Fits says that it has exactly the columns and constraints of its output.
 	Fits bool `db:"fits"`
 }
@@ -54,6 +56,12 @@ func (l Ledger) Chunks(ctx context.Context, q Querier, schema, data string, plac
 		)
 		SELECT k.id, k.output, k.chunk, c.oid, coalesce((SELECT inhparent FROM pg_inherits WHERE inhrelid = c.oid), 0) AS parent,
 		       ARRAY(SELECT inhrelid FROM pg_inherits WHERE inhparent = c.oid ORDER BY inhrelid) AS members,
+		       ARRAY(
+		         SELECT m.oid::regclass::text
+		         FROM pg_inherits i
+		         JOIN pg_class m ON m.oid = i.inhrelid
+		         WHERE i.inhparent = c.oid AND (m.relnamespace <> c.relnamespace OR m.relname !~ '^g[0-9]+$')
+		         ORDER BY 1) AS strangers,
 		       coalesce(`+fmt.Sprintf(shape, "c.oid")+` = s.shape, false) AS fits
 		FROM unnest($1::text[], $2::text[]) AS wanted (output, chunk)
 		JOIN ledger.chunk k USING (output, chunk)

@@ -458,8 +458,8 @@ type parent struct {
 	Flat bool
 }
 
-// findParent looks at an output's name. Only a partitioned table whose partitions all are generations, or chunks of them, is
-// managed.
+// findParent looks at an output's name. Only a partitioned table is managed in which nothing hangs but generations and chunks; what hangs
+// in a chunk is looked at where the chunk changes.
 func (w *Warehouse) findParent(ctx context.Context, q catalog.Querier, output string) (parent, error) {
 	var p parent
 	var managed bool

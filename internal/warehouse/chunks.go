@@ -14,6 +14,7 @@ import (
 
 	"drawbridge/internal/catalog"
 	"drawbridge/internal/cutover"
+	"drawbridge/internal/fault"
 	"drawbridge/internal/generation"
 	"drawbridge/internal/partition"
 	"drawbridge/internal/postgres"
@@ -111,12 +112,21 @@ func (p *publication) places(ctx context.Context, q catalog.Querier, swaps []gen
 		at := byPlace[t.Place()]
 		switch {
 		case t.Parent == at.parent.OID:
+			if len(t.Strangers) > 0 {
+				return nil, p.strange(t)
+			}
 			at.live = t
 		case t.Parent == 0 && t.Fits && at.only(t.Members, found) && (at.next == nil || len(t.Members) > len(at.next.Members)):
 			at.next = t
 		}
 	}
 	return list, p.detached(ctx, q, byPlace, tables)
+}
+
+// strange refuses a chunk in which somebody has hung a table of their own: nobody has looked at its rows, and readers see them.
+func (p *publication) strange(t *catalog.Chunk) error {
+	return fault.Newf(fault.Conflict, "publish", t.Output+" "+t.Chunk, "take it out: "+detach(p.w.names.chunk(t.ID), t.Strangers[0]),
+		fmt.Sprintf("%s hangs in %s, and is nothing that was built", t.Strangers[0], p.w.names.chunk(t.ID)))
 }
 
 // only says that tables are some of those that go live here, and no others.

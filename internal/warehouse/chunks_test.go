@@ -270,6 +270,24 @@ func TestWhatHangsBesideTheChunksStopsNoOther(t *testing.T) {
 	require.Equal(t, "40.00", b.sum(t))
 }
 
+// A table of somebody's own in a chunk is refused by name, and taken out as it says.
+func TestATableOfSomebodysInAChunkIsRefused(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	live := map[partition.Key]generation.Generation{}
+	b.publish(t, b.again(t, shop(), 1, live, "2026-01-01", "2026-02-01")...)
+	b.db.Exec(t, `CREATE TABLE "Their own" (LIKE fct_orders)`)
+	b.db.Exec(t, "ALTER TABLE "+b.db.Schema+`__data.c1 ATTACH PARTITION "Their own" FOR VALUES FROM ('2026-01-20') TO ('2026-01-21')`)
+	swaps := b.again(t, shop(), 2, live, "2026-01-01")
+	_, err := b.attempt(t.Context(), b.patient(swaps...), beat)
+	require.Equal(t, fault.Conflict, fault.ClassOf(err), "%v", err)
+	require.ErrorContains(t, err, "Their own")
+	b.publish(t, b.again(t, shop(), 2, live, "2026-02-01")...)
+	b.db.Exec(t, strings.TrimPrefix(fault.HintOf(err), "take it out: "))
+	b.publish(t, swaps...)
+	require.Equal(t, "50.00", b.sum(t))
+}
+
 // A column that a table has gained and lost again was never a generation's own; what stands aside when it goes still has it.
 func TestAColumnThatATableHasLostAgainKeepsNothingAway(t *testing.T) {
 	t.Parallel()
