@@ -3,6 +3,7 @@ package catalog
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -72,14 +73,14 @@ func (l Ledger) History(ctx context.Context, q Querier, output string, limit int
 		  WHERE g.output = $1
 		    AND (g.state = 'live'
 		      OR g.state IN ('retired', 'dropped')
-		        AND EXISTS (SELECT FROM ledger.swap s WHERE s.output = g.output AND s.partition = g.partition AND s.to_generation = g.id)
-		        AND NOT EXISTS (SELECT FROM ledger.swap s WHERE s.output = g.output AND s.partition = g.partition AND s.from_generation = g.id AND s.kind <> 'publish'))
+		        AND (SELECT s.id FROM ledger.swap s WHERE s.output = g.output AND s.partition = g.partition AND s.to_generation = g.id LIMIT 1) IS NOT NULL
+		        AND (SELECT s.id FROM ledger.swap s WHERE s.output = g.output AND s.partition = g.partition AND s.from_generation = g.id AND s.kind <> 'publish' LIMIT 1) IS NULL)
 		  ORDER BY g.id DESC
-		  LIMIT $2
+		  LIMIT `+strconv.Itoa(limit)+` -- as a parameter it would be taken for a tenth of all
 		) AS last
 		JOIN ledger.check_result r ON r.generation = last.id
 		WHERE r.value IS NOT NULL
-		ORDER BY last.id DESC`), output, limit)
+		ORDER BY last.id DESC`), output)
 	if err != nil {
 		return nil, fmt.Errorf("read the history of %s: %w", output, err)
 	}

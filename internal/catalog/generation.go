@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -357,7 +358,7 @@ func (l Ledger) Of(ctx context.Context, q Querier, output string, key partition.
 		FROM ledger.generation g
 		WHERE g.output = $1 AND ($2 = '' OR g.partition = $2)
 		ORDER BY g.id DESC
-		LIMIT $3`, output, string(key), limit)
+		LIMIT `+strconv.Itoa(limit), output, string(key))
 }
 
 // InShadow lists the generations that hang in the shadow parents of a deployment.

@@ -3,6 +3,7 @@ package catalog
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -22,7 +23,7 @@ func (l Ledger) Events(ctx context.Context, q Querier, pipeline string, limit in
 		  WHERE output IN (SELECT output FROM ours)
 		  GROUP BY effect_key
 		  ORDER BY last DESC
-		  LIMIT $2
+		  LIMIT `+strconv.Itoa(limit)+`
 		)
 		SELECT s.at, s.kind, s.tenure, coalesce(g.version, ''), coalesce(g.digest, ''), s.owner, s.asked_by, s.reason,
 		       s.output || ' ' || s.partition, whole.swaps, whole.outputs, whole.span, whole.versions
@@ -38,7 +39,7 @@ func (l Ledger) Events(ctx context.Context, q Querier, pipeline string, limit in
 		  WHERE n.effect_key = s.effect_key
 		) whole
 		LEFT JOIN ledger.generation g ON g.id = coalesce(s.to_generation, s.from_generation)
-		ORDER BY s.id DESC`), pipeline, limit)
+		ORDER BY s.id DESC`), pipeline)
 	if err != nil {
 		return nil, fmt.Errorf("read the history of %s: %w", pipeline, err)
 	}

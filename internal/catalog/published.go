@@ -3,6 +3,7 @@ package catalog
 import (
 	"context"
 	"fmt"
+	"strconv"
 
 	"github.com/jackc/pgx/v5"
 
@@ -49,7 +50,7 @@ func (l Ledger) PublishedAfter(ctx context.Context, q Querier, owner string, out
 		  AND s.id > (SELECT min(id) FROM ledger.swap WHERE owner = $1)
 		GROUP BY s.owner, g.pipeline
 		ORDER BY max(s.id) DESC
-		LIMIT $3`), owner, outputs, limit)
+		LIMIT `+strconv.Itoa(limit)), owner, outputs)
 	if err != nil {
 		return nil, fmt.Errorf("list who published after %s: %w", owner, err)
 	}

@@ -3,6 +3,7 @@ package catalog
 import (
 	"context"
 	"fmt"
+	"strconv"
 )
 
 // Stand keeps everybody from moving a generation until the transaction ends.
@@ -19,7 +20,7 @@ func (l Ledger) WithChildren(ctx context.Context, q Querier, after int64, limit 
 		FROM ledger.generation g
 		WHERE g.id > $1 AND g.child IS NOT NULL AND g.state IN ('built', 'shadow', 'live', 'retired')
 		ORDER BY g.id
-		LIMIT $2`, after, limit)
+		LIMIT `+strconv.Itoa(limit), after)
 }
 
 // Rebind records which tables generations have, and who owns them. Who had older snapshots when it was built is nobody's question any more: what

@@ -76,9 +76,10 @@ func Open(ctx context.Context, o Options) (*Pool, error) {
 	}
 	configure(config.ConnConfig, p.application, "pg_catalog, pg_temp")
 	// What the ledger is asked is asked again and again, and returns the same columns: the server reads and plans it once in a session.
-	// To plan it for the values of each call takes longer than to run it.
+	// To plan it for the values of each call takes longer than to run it, and to compile it longer than both.
 	config.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeCacheStatement
 	config.ConnConfig.RuntimeParams["plan_cache_mode"] = "force_generic_plan"
+	config.ConnConfig.RuntimeParams["jit"] = "off"
 	config.MaxConnIdleTime = idleSession
 	configure(p.author, p.application, "pg_temp")
 	if p.Pool, err = pgxpool.NewWithConfig(ctx, config); err != nil {

@@ -34,9 +34,12 @@ func (b *build) audit(ctx context.Context, o pipeline.Output, g *catalog.Generat
 func (b *build) auditAll(ctx context.Context, o pipeline.Output, generations []*catalog.Generation, estimate int64) ([][]check.Result, error) {
 	started := time.Now()
 	object := o.Table + " " + spanOf(generations)
-	history, err := b.w.ledger.History(ctx, b.conn, o.Table, historyDepth)
-	if err != nil {
-		return nil, postgres.Classify("audit", object, err)
+	var history map[string][]float64
+	var err error
+	if slices.ContainsFunc(o.Checks, func(c check.Check) bool { return c.VsHistory != nil }) {
+		if history, err = b.w.ledger.History(ctx, b.conn, o.Table, historyDepth); err != nil {
+			return nil, postgres.Classify("audit", object, err)
+		}
 	}
 	plans := make([]check.Plan, len(generations))
 	for i, g := range generations {
