@@ -173,7 +173,7 @@ func (b *build) fillBatch(ctx context.Context, o pipeline.Output, generations []
 		b.progress(p)
 	}
 	parent, rest := b.w.names.buildParent(first.ID), b.w.names.buildRest(first.ID)
-	err = pgx.BeginTxFunc(ctx, b.conn, provisional, func(tx pgx.Tx) error {
+	err = pgx.BeginTxFunc(ctx, b.conn, provisional(), func(tx pgx.Tx) error {
 		if err := b.createChildren(ctx, tx, o, generations, candidate); err != nil {
 			return err
 		}
@@ -199,7 +199,7 @@ func (b *build) fillBatch(ctx context.Context, o pipeline.Output, generations []
 	tell(StageTransform, true, started)
 	started = time.Now()
 	tell(StageIndex, false, started)
-	err = pgx.BeginTxFunc(ctx, b.conn, provisional, func(tx pgx.Tx) error {
+	err = pgx.BeginTxFunc(ctx, b.conn, provisional(), func(tx pgx.Tx) error {
 		var lost int64
 		if err := tx.QueryRow(ctx, "SELECT count(*) FROM "+rest).Scan(&lost); err != nil {
 			return err

@@ -94,7 +94,9 @@ type build struct {
 
 // provisional are the transactions of a build before its last one, which commits for all of them: the log is written in order. What a
 // crash of the server takes of them belongs to a build that the crash has ended.
-var provisional = pgx.TxOptions{BeginQuery: "BEGIN; SET LOCAL synchronous_commit = off"}
+func provisional() pgx.TxOptions {
+	return pgx.TxOptions{BeginQuery: "BEGIN; SET LOCAL synchronous_commit = off"}
+}
 
 // Build loads, transforms, indexes and audits one partition into new generations that nobody reads yet. It is
 // idempotent on Key: once all outputs are built, it returns them, with the audit as it was. Before that every attempt
@@ -259,7 +261,7 @@ func (b *build) entry(o pipeline.Output, key partition.Key, under effect.Key) (c
 
 // enter reserves generations, all of them or none, and sets what the ledger gives them.
 func (b *build) enter(ctx context.Context, generations []catalog.Generation) error {
-	return pgx.BeginTxFunc(ctx, b.conn, provisional, func(tx pgx.Tx) error {
+	return pgx.BeginTxFunc(ctx, b.conn, provisional(), func(tx pgx.Tx) error {
 		all := make([]*catalog.Generation, len(generations))
 		for i := range generations {
 			all[i] = &generations[i]

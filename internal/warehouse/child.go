@@ -25,7 +25,7 @@ const buildMemory = "256MB"
 // createChild creates the empty, standalone child and records it before it holds a row. It has the parent's columns in
 // the parent's order, then those that only the candidate has.
 func (b *build) createChild(ctx context.Context, o pipeline.Output, g *catalog.Generation, candidate []generation.Column) error {
-	err := pgx.BeginTxFunc(ctx, b.conn, provisional, func(tx pgx.Tx) error {
+	err := pgx.BeginTxFunc(ctx, b.conn, provisional(), func(tx pgx.Tx) error {
 		return b.createChildren(ctx, tx, o, []*catalog.Generation{g}, candidate)
 	})
 	return postgres.Classify("create child of", o.Table, err)
@@ -174,7 +174,7 @@ func (b *build) fill(ctx context.Context, o pipeline.Output, g *catalog.Generati
 		return err
 	}
 	b.progress(Progress{Stage: StageTransform, Done: true, Output: o.Table, Partition: g.Partition, RowsIn: g.Loaded, RowsOut: g.Rows, Elapsed: time.Since(started)})
-	err = pgx.BeginTxFunc(ctx, b.conn, provisional, func(tx pgx.Tx) error {
+	err = pgx.BeginTxFunc(ctx, b.conn, provisional(), func(tx pgx.Tx) error {
 		b.progress(Progress{Stage: StageIndex, Output: o.Table, Partition: g.Partition, RowsIn: g.Rows})
 		started = time.Now()
 		if author := b.w.pool.Author; author != "" {
@@ -215,7 +215,7 @@ func (b *build) insert(
 	text, params := pipeline.Bind(o.SQL)
 	list := postgres.Idents(names)
 	sql := fmt.Sprintf("INSERT INTO %s (%s)\nSELECT %s FROM (\n%s\n) AS output", into, list, list, text)
-	err = pgx.BeginTxFunc(ctx, b.author, provisional, func(tx pgx.Tx) error {
+	err = pgx.BeginTxFunc(ctx, b.author, provisional(), func(tx pgx.Tx) error {
 		result := tx.Conn().PgConn().ExecParams(ctx, sql, arguments(params, key, bounds), nil, nil, nil).Read()
 		if result.Err != nil {
 			return postgres.ClassifyRun("run", o.SQLFile, result.Err, names...)

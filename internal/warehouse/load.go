@@ -43,7 +43,7 @@ type staged struct {
 // same name.
 func (b *build) stage(ctx context.Context, load pipeline.Load, key partition.Key) (staged, error) {
 	return b.read(ctx, load, key, func(head []string, columns []pipeline.Column, rows io.Reader) (tag pgconn.CommandTag, err error) {
-		err = pgx.BeginTxFunc(ctx, b.author, provisional, func(tx pgx.Tx) error {
+		err = pgx.BeginTxFunc(ctx, b.author, provisional(), func(tx pgx.Tx) error {
 			// Created in the COPY's own transaction, so that FREEZE saves the later reads from setting hint bits.
 			if _, err := tx.Exec(ctx, createTemp(load.Name, columns)); err != nil {
 				return postgres.Classify("load", load.Path(key), err)

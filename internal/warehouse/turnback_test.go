@@ -383,6 +383,29 @@ func TestADeploymentThatHasNotActivatedIsCompensated(t *testing.T) {
 	require.Equal(t, "1.1.0", b.activeVersion(t))
 }
 
+// Who turned the pipeline back since has decided about what a deployment published: it takes nothing of that back when it comes to it.
+func TestADeploymentTurnsNothingBackThatWasDecidedAboutSince(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.deploy(t, "1.0.0", 1, "2026-01-01")
+	first := b.tenure
+	b.deploy(t, "2.0.0", 2, "2026-01-01")
+	forward := b.tenure
+	b.begins(t, rollback(fmt.Sprint(first.Number))).finish(t)
+	b.deploy(t, "2.0.0", 2, "2026-01-01")
+	cancelled := b.owner
+	b.begins(t, rollback(fmt.Sprint(forward.Number))).finish(t)
+	require.Equal(t, "2.0.0", b.activeVersion(t))
+	was := b.live(t)
+	for range 2 {
+		_, ok, err := b.BeginTurnBack(t.Context(), compensation(cancelled), anew(cancelled))
+		require.NoError(t, err)
+		require.False(t, ok, "there is nothing to turn back")
+	}
+	require.Equal(t, was, b.live(t))
+	require.Equal(t, "2.0.0", b.activeVersion(t))
+}
+
 func TestADeploymentThatHasActivatedIsCompensatedOnce(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
