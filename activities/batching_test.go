@@ -14,7 +14,6 @@ import (
 	"drawbridge/internal/admission"
 	"drawbridge/internal/backfill"
 	"drawbridge/internal/check"
-	"drawbridge/internal/cutover"
 	"drawbridge/internal/effect"
 	"drawbridge/internal/fault"
 	"drawbridge/internal/generation"
@@ -38,11 +37,6 @@ type batched struct {
 	gone     []int64
 	keys     []effect.Key // of the publishes
 	ids      map[effect.Key]int64
-	slots    int64 // of the server's lock table; 0: it bounds nothing
-}
-
-func (b *batched) Gauge(context.Context, []string) (map[string]cutover.Table, cutover.Bounds, error) {
-	return map[string]cutover.Table{"fct_orders": cutover.NewTable(partition.Scheme{By: partition.Day, Column: "order_date"}, 1, nil)}, cutover.Bounds{LockSlots: b.slots}, nil
 }
 
 func (b *batched) BatchProof(context.Context, string, string) (generation.BatchProof, error) {

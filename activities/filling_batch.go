@@ -48,16 +48,22 @@ func (f filling) fillBatch(ctx context.Context, group []backfill.Item, out *Fill
 		out.Rows += rowsOf(built)
 		return len(group), nil
 	}
+	return f.publishAll(ctx, group, built, out)
+}
+
+// publishAll publishes items that are built, in as few transactions as readers bear, and returns how many are live: of the others, out has
+// what holds them up, or they are to be done one by one.
+func (f filling) publishAll(ctx context.Context, items []backfill.Item, built []Built, out *Filled) (done int, err error) {
 	of := map[partition.Key][]Built{}
 	for _, b := range built {
 		of[b.Generation.Partition] = append(of[b.Generation.Partition], b)
 	}
-	counts, err := f.cut(ctx, group, of)
+	counts, err := f.cut(ctx, items, of)
 	if err != nil {
 		return 0, err
 	}
 	for _, n := range counts {
-		part, ready := group[done:done+n], []Built(nil)
+		part, ready := items[done:done+n], []Built(nil)
 		for _, it := range part {
 			ready = append(ready, of[it.Partition]...)
 		}

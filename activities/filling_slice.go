@@ -88,11 +88,12 @@ func (s *filledSlice) publish(ctx context.Context) (on bool, err error) {
 	if len(s.ready.items) == 0 {
 		return true, nil
 	}
-	on, err = s.publishTogether(ctx, s.ready.items, s.ready.built, &s.out)
+	done, err := s.publishAll(ctx, s.ready.items, s.ready.built, &s.out)
+	on = done == len(s.ready.items)
 	if s.out.About != "" {
-		s.out.Next = s.ready.first
+		s.out.Next = s.ready.first + done
 	} else if err == nil && !on {
-		s.i, s.alone = s.ready.first, s.i
+		s.i, s.alone = s.ready.first+done, s.i
 	}
 	s.ready = gathered{}
 	return on, err

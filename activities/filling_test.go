@@ -11,6 +11,7 @@ import (
 	"drawbridge/internal/admission"
 	"drawbridge/internal/backfill"
 	"drawbridge/internal/check"
+	"drawbridge/internal/cutover"
 	"drawbridge/internal/effect"
 	"drawbridge/internal/fault"
 	"drawbridge/internal/gate"
@@ -34,7 +35,16 @@ type filled struct {
 	moved      int
 	published  []int // swaps of each publish
 	states     map[partition.Key]generation.State
-	held       bool // nothing can be published
+	held       bool  // nothing can be published
+	slots      int64 // of the server's lock table; 0: it bounds nothing
+}
+
+func (f *filled) Gauge(_ context.Context, outputs []string) (map[string]cutover.Table, cutover.Bounds, error) {
+	tables := map[string]cutover.Table{}
+	for _, o := range outputs {
+		tables[o] = cutover.NewTable(partition.Scheme{By: partition.Day, Column: "order_date"}, 1, nil)
+	}
+	return tables, cutover.Bounds{LockSlots: f.slots}, nil
 }
 
 func (f *filled) Candidates(context.Context, effect.Owner, int64) ([]generation.Candidate, error) {
@@ -88,6 +98,7 @@ func (f *filled) Publish(_ context.Context, _ generation.PublishSpec, ticket adm
 func filling(t *testing.T) (*activities.Filling, *filled, activities.FillInput) {
 	t.Helper()
 	b := setup(t)
+	b.Policy.Publish.MaxPause = time.Second
 	pl := backfill.Plan{Environment: "prod", Release: target("prod").Release, Tenure: 7, Slice: 10, Lanes: 1, Partitions: []partition.Key{"2026-01-01", "2026-01-02", "2026-01-03"}}
 	digest := backfill.Digest(pl)
 	b.shelf.blobs[digest] = backfill.Canonical(pl)
@@ -162,6 +173,7 @@ func TestWhatIsBuiltQuicklyGoesLiveTogether(t *testing.T) {
 		rest      activities.Filled // but for counts of what is live
 	}{
 		"quickly":                    {0, func(*filled) {}, []int{3}, activities.Filled{}},
+		"readers bear one":           {0, func(f *filled) { f.slots = 2 }, []int{1, 1, 1}, activities.Filled{}},
 		"slowly":                     {2 * time.Second, func(*filled) {}, []int{1, 1, 1}, activities.Filled{}},
 		"one was published by a run": {0, func(f *filled) { f.moved = 1 }, []int{1, 1, 1}, activities.Filled{}},
 		"one fails": {0, func(f *filled) {

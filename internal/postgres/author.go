@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/jackc/pgerrcode"
 	"github.com/jackc/pgx/v5"
 )
 
@@ -69,6 +70,9 @@ func (p *Pool) openApart(ctx context.Context, application string) (*Session, err
 	config := p.author.Copy()
 	config.RuntimeParams["application_name"] = Clip(application)
 	conn, err := pgx.ConnectConfig(ctx, config)
+	if SQLState(err) == pgerrcode.TooManyConnections && p.kept.release() { // what is kept for later is in nobody's way
+		conn, err = pgx.ConnectConfig(ctx, config)
+	}
 	if err != nil {
 		return nil, connectFault("open", p.object+" for authors", err)
 	}
@@ -175,16 +179,25 @@ func (k *keptSessions) expire(use keptFor, old *keptSession) {
 	old.close(context.Background())
 }
 
-func (k *keptSessions) close() {
+// release closes what is kept, and says whether there was any.
+func (k *keptSessions) release() (some bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.closed = true
 	for _, sessions := range k.of {
 		for _, s := range sessions {
 			if s.timer.Stop() {
 				s.close(context.Background())
+				some = true
 			}
 		}
 	}
 	k.of = nil
+	return some
+}
+
+func (k *keptSessions) close() {
+	k.mu.Lock()
+	k.closed = true
+	k.mu.Unlock()
+	k.release()
 }

@@ -67,11 +67,12 @@ func tableRules() []tableRule {
 		},
 		{
 			name: "parent-index",
-			sql: `SELECT indrelid::regclass::text, indexrelid::regclass::text
-			      FROM pg_index
-			      WHERE indrelid = ANY($1)`,
-			text:   "index {} is on the table as a whole, and the pipeline does not have it: every publish would have to build it besides",
-			remedy: "drop index {}, and declare it under indexes: of the output, which builds it before the swap",
+			sql: `SELECT i.indrelid::regclass::text, coalesce('constraint ' || quote_ident(k.conname), 'index ' || i.indexrelid::regclass::text)
+			      FROM pg_index i
+			      LEFT JOIN pg_constraint k ON k.conindid = i.indexrelid AND k.conrelid = i.indrelid AND k.contype IN ('p', 'u', 'x')
+			      WHERE i.indrelid = ANY($1)`,
+			text:   "{} is on the table as a whole, and the pipeline does not have it: every publish would have to build it besides",
+			remedy: "drop {}, and declare it under key: or indexes: of the output, which builds it before the swap",
 		},
 		{
 			name: "parent-check",
