@@ -479,19 +479,19 @@ func (b *filling) failed(ctx workflow.Context) (left bool, err error) {
 	return false, nil
 }
 
-// goOn asks whether to go on with what is active now, under a new plan. The same release under another tenure is no question.
-// over says that it ends here.
+// goOn asks whether to go on with what is active now, under a new plan. The same release under another tenure is no question; one that
+// became active while another was asked about is a new one. over says that it ends here.
 func (b *filling) goOn(ctx workflow.Context) (over bool, err error) {
 	was := b.state.Plan
 	planned, err := b.plan(ctx)
 	if err != nil {
 		return false, err
 	}
-	now := planned.Summary
-	if now.Release.Digest != was.Release.Digest || now.Config != was.Config {
+	for asked := was; planned.Summary.Release.Digest != asked.Release.Digest || planned.Summary.Config != asked.Config; {
+		asked = planned.Summary
 		g, err := b.Ask(ctx, b.at("backfill"), gate.Gate{
 			Name: "moved-" + b.in.Environment, Endless: true, Choices: []gate.Choice{gate.Proceed, gate.Keep},
-			Question: fmt.Sprintf("%s is active since, not %s: go on with it, %s again (proceed), or end here (keep)?", now.Release, was.Release, count(now.Partitions, "partition")),
+			Question: fmt.Sprintf("%s is active since, not %s: go on with it, %s again (proceed), or end here (keep)?", asked.Release, was.Release, count(asked.Partitions, "partition")),
 			Verdict:  gate.Verdict{Outcome: gate.Inconclusive, Reason: fmt.Sprintf("%s published with %s", count(b.state.Published, "partition"), was.Release)},
 		})
 		if err != nil {
@@ -500,8 +500,14 @@ func (b *filling) goOn(ctx workflow.Context) (over bool, err error) {
 		if g.Decided != gate.Proceed {
 			return true, b.end(ctx)
 		}
+		if workflow.GetVersion(ctx, "moved again", workflow.DefaultVersion, 1) == workflow.DefaultVersion {
+			break
+		}
+		if planned, err = b.plan(ctx); err != nil {
+			return false, err
+		}
 	}
-	if now.Partitions == 0 { // what was left is current by now
+	if planned.Summary.Partitions == 0 { // what was left is current by now
 		b.state.Line = conduct.LineState{Next: b.state.Plan.Slices, Skipped: b.state.Line.Skipped}
 		return true, b.end(ctx)
 	}

@@ -266,6 +266,42 @@ func TestABackfillHoldsWhenTooManyPartitionsFail(t *testing.T) {
 	}
 }
 
+// A yes is about the release that was asked about: one that has become active meanwhile is another question.
+func TestABackfillAsksAboutEachReleaseThatBecomesActive(t *testing.T) {
+	t.Parallel()
+	e := smooth(t, crossing("prod"))
+	e.filler = newFiller(200)
+	turn := func(number int64, r release.Release) {
+		e.filler.mu.Lock()
+		defer e.filler.mu.Unlock()
+		e.filler.active = release.Tenure{Number: number, Release: r}
+	}
+	var calls atomic.Int64
+	e.filler.before = func(activities.FillInput) (activities.Filled, bool, error) {
+		if calls.Add(1) == 2 {
+			turn(8, previous())
+		}
+		return activities.Filled{}, false, nil
+	}
+	third := release.Release{Pipeline: "shop", Version: "1.2.0", Digest: "sha256:third"}
+	s, _ := e.fillsOn(t, func(env *testsuite.TestWorkflowEnvironment) {
+		yes := func(about string) func() {
+			return func() {
+				waits := now(t, env)
+				require.Contains(t, waits.Sentence, about+" is active since")
+				env.UpdateWorkflow(workflows.Decide, about, answered(t), gate.Decision{Gate: waits.Gates[0].Name, Choice: gate.Proceed, By: "bob", Reason: "so", Plan: waits.Plan})
+			}
+		}
+		env.RegisterDelayedCallback(func() { turn(9, third) }, 30*time.Minute)
+		env.RegisterDelayedCallback(yes("shop@1.0.0"), time.Hour)
+		env.RegisterDelayedCallback(yes("shop@1.2.0"), 2*time.Hour)
+	})
+	require.Equal(t, workflows.StageDone, s.Stage, s.Sentence)
+	for _, version := range e.filler.by {
+		require.Equal(t, "1.2.0", version)
+	}
+}
+
 func TestABackfillPublishesNothingOfAReleaseThatIsNotActive(t *testing.T) {
 	t.Parallel()
 	for choice, want := range map[gate.Choice]workflows.Stage{gate.Proceed: workflows.StageDone, gate.Keep: workflows.StageStuck} {
