@@ -78,14 +78,15 @@ func (l Ledger) Chunks(ctx context.Context, q Querier, schema, data string, plac
 	return list, nil
 }
 
-// HoldLive says of tables in which generations hang which of them hold a live one.
+// HoldLive says of tables in which generations hang which of them hang nowhere themselves, and hold a live one: at one moment, as others
+// may attach them between two looks.
 func (l Ledger) HoldLive(ctx context.Context, q Querier, tables []uint32) (map[uint32]bool, error) {
 	rows, err := q.Query(ctx, l.sql(`
 		SELECT DISTINCT i.inhparent
 		FROM pg_inherits i
 		JOIN pg_class c ON c.oid = i.inhrelid
 		JOIN ledger.generation g ON g.id = CASE WHEN c.relname ~ '^g[0-9]{1,18}$' THEN substr(c.relname, 2)::bigint END AND g.state = 'live'
-		WHERE i.inhparent = ANY($1)`), tables)
+		WHERE i.inhparent = ANY($1) AND NOT EXISTS (SELECT FROM pg_inherits up WHERE up.inhrelid = i.inhparent)`), tables)
 	if err != nil {
 		return nil, fmt.Errorf("look for live generations: %w", err)
 	}
