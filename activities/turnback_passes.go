@@ -7,7 +7,6 @@ import (
 
 	"drawbridge/internal/admission"
 	"drawbridge/internal/check"
-	"drawbridge/internal/effect"
 	"drawbridge/internal/fault"
 	"drawbridge/internal/gate"
 	"drawbridge/internal/generation"
@@ -96,9 +95,8 @@ func (a *TurningBack) open(ctx context.Context, in PassInput) (turning, error) {
 		return t, fault.Newf(fault.Conflict, "turn back", t.b.Request.Pipeline, "see what happened: drawbridge history "+t.b.Request.Pipeline+" --env "+a.Site.Environment,
 			"the turn-back has ended as "+string(t.b.State))
 	}
-	if t.b.Driver != string(in.Target.Owner) {
-		return t, fault.Newf(fault.Refused, "turn back", t.b.Request.Pipeline, "see what it does: drawbridge status "+effect.Owner(t.b.Driver).Workflow(),
-			effect.Owner(t.b.Driver).Workflow()+" goes on with the turn-back")
+	if err := t.b.DrivenBy(in.Target.Owner); err != nil {
+		return t, err
 	}
 	t.has, t.p, err = a.outputs(ctx, in.Target, t.b)
 	return t, err

@@ -225,6 +225,8 @@ func (w *World) openBack(f *Flow) error {
 			return errOther
 		}
 		f.Back = b.Tenure
+		b = l.change(b.Tenure)
+		b.Driver, b.ByPerson = f.Owner, b.ByPerson || f.Kind != Deploy
 		l.stopOthers(f.Owner)
 		return nil
 	}
@@ -241,7 +243,7 @@ func (w *World) openBack(f *Flow) error {
 	if err != nil {
 		return err
 	}
-	b := Back{K: k.Number, ByPerson: f.Kind != Deploy, State: turnback.Open, Tally: turnback.Tally{Flipped: true}}
+	b := Back{K: k.Number, Driver: f.Owner, ByPerson: f.Kind != Deploy, State: turnback.Open, Tally: turnback.Tally{Flipped: true}}
 	if f.Of == "" {
 		b.Target.Tenure = k.Number
 	} else {
@@ -265,7 +267,7 @@ func (w *World) openBack(f *Flow) error {
 	return nil
 }
 
-// errOther is a turn-back that somebody else has opened, for something else.
+// errOther is a turn-back that somebody else has opened, for something else, or goes on with.
 var errOther = errors.New("another turn-back is open")
 
 // resumes says that the open turn-back is the one that the flow would open. A recovery goes on with any, as does a rollback
@@ -412,6 +414,9 @@ func (w *World) back(f *Flow, parts []int) error {
 	if b == nil {
 		return errEnded
 	}
+	if b.Driver != f.Owner {
+		return errOther
+	}
 	k := w.tenure(b.K)
 	q := admission.Question{What: admission.Publish, Release: w.tenure(b.Tenure).Release, Config: k.Config, Owner: effect.Owner(f.Owner), Tenure: b.Tenure, TurnBack: true}
 	tally := b.Tally
@@ -450,6 +455,9 @@ func (w *World) endBack(f *Flow, stopped bool) error {
 	b := w.Ledgers[f.Pipeline].change(f.Back)
 	if b == nil {
 		return errEnded
+	}
+	if b.Driver != f.Owner {
+		return errOther
 	}
 	if !stopped {
 		b.State = b.Tally.End()

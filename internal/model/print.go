@@ -77,6 +77,7 @@ func (l *Ledger) print(p *print) {
 		p.int(b.K)
 		p.text(b.Target.Owner)
 		p.text(string(b.State))
+		p.text(b.Driver)
 		p.bit(b.ByPerson)
 		p.bit(b.Tally.Flipped)
 		p.int(int64(b.Tally.Moved))

@@ -74,6 +74,7 @@ type Back struct {
 	Target   turnback.Target
 	K        int64 // the tenure that is active afterwards; 0: none
 	ByPerson bool
+	Driver   string // the flow that goes on with it
 	State    turnback.State
 	Tally    turnback.Tally
 	Left     [Partitions * Outputs]bool // named, by rule or because they could not

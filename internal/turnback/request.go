@@ -2,6 +2,7 @@ package turnback
 
 import (
 	"drawbridge/internal/effect"
+	"drawbridge/internal/fault"
 	"drawbridge/internal/partition"
 	"drawbridge/internal/release"
 )
@@ -68,4 +69,13 @@ type TurnBack struct {
 	// Stopped are the other workflows with something under way that beginning it has stopped, or would stop. Only who begins or
 	// previews it is told them.
 	Stopped []effect.Owner `json:"stopped,omitempty"`
+}
+
+// DrivenBy refuses a workflow that does not go on with an open turn-back, because another has taken it up.
+func (b TurnBack) DrivenBy(owner effect.Owner) error {
+	if b.State != Open || b.Driver == string(owner) {
+		return nil
+	}
+	driver := effect.Owner(b.Driver).Workflow()
+	return fault.Newf(fault.Refused, "turn back", b.Request.Pipeline, "see what it does: drawbridge status "+driver, driver+" goes on with the turn-back")
 }

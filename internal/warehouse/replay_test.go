@@ -374,6 +374,9 @@ func (r *replay) openBack(t *testing.T, before *model.World, f model.Flow) (turn
 	if b.State != turnback.Open {
 		return b, nil, fault.Newf(fault.Conflict, "turn back", "", "start it again", "it has ended")
 	}
+	if err := b.DrivenBy(workflow(f.Owner)); err != nil {
+		return b, nil, err
+	}
 	if of := before.Tenures[f.Back-1].Release; of.Digest != "" {
 		var has []turnback.Output
 		for _, table := range tables(f.Pipeline, of.Version) {
@@ -391,6 +394,9 @@ func (r *replay) ends(t *testing.T, f model.Flow, w model.World) error {
 	require.NoError(t, err)
 	if b.State != turnback.Open {
 		return fault.Newf(fault.Conflict, "end turn-back", "", "start it again", "it has ended")
+	}
+	if err := b.DrivenBy(workflow(f.Owner)); err != nil { // also where it was stopped, and ends nothing
+		return err
 	}
 	for _, back := range w.Ledgers[f.Pipeline].Backs {
 		if back.Tenure == f.Back && back.State != turnback.Open {

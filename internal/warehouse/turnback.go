@@ -704,10 +704,17 @@ func (w *Warehouse) TurnBack(ctx context.Context, tenure int64) (turnback.TurnBa
 }
 
 // EndTurnBack closes a turn-back: done, or stuck where something that should have gone back did not. It happens once under
-// its key: one that was opened again since stays open.
+// its key: one that was opened again since stays open, and is another one's to end.
 func (w *Warehouse) EndTurnBack(ctx context.Context, tenure int64, state turnback.State, key effect.Key) error {
 	_, err := settle(ctx, w, key, "end turn-back", func(tx pgx.Tx) (turnback.State, error) {
-		return state, w.ledger.EndTurnBack(ctx, tx, tenure, state, key.Owner)
+		if err := w.ledger.EndTurnBack(ctx, tx, tenure, state, key.Owner); err != nil {
+			return "", err
+		}
+		b, _, err := w.ledger.TurnBack(ctx, tx, tenure)
+		if err != nil {
+			return "", err
+		}
+		return state, b.DrivenBy(key.Owner)
 	})
 	return postgres.Classify("end turn-back", fmt.Sprint(tenure), err)
 }

@@ -881,7 +881,7 @@ func TestAStoppedAttemptOpensAndEndsNoTurnBackAgain(t *testing.T) {
 	require.True(t, ok)
 	require.Equal(t, first.Tenure.Number, reopened.Tenure.Number)
 	require.NoError(t, b.EndTurnBack(t.Context(), first.Tenure.Number, turnback.Stuck, end))
-	require.NoError(t, b.EndTurnBack(t.Context(), first.Tenure.Number, turnback.Done, anew(actor)))
+	require.ErrorContains(t, b.EndTurnBack(t.Context(), first.Tenure.Number, turnback.Done, anew(actor)), "rollback/shop/2 goes on with the turn-back")
 	now, err := b.TurnBack(t.Context(), first.Tenure.Number)
 	require.NoError(t, err)
 	require.Equal(t, turnback.Open, now.State)
