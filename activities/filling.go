@@ -93,8 +93,8 @@ type Filled struct {
 // fillRounds is how often a partition is built again because others published there meanwhile.
 const fillRounds = 5
 
-// Fill builds, audits and publishes the partitions of a slice, one after another; those that are built quickly go live together. When that takes long it hands over at the edge of
-// a partition, and the next call goes on from there. Each is done at most once under target + partition + round. One that cannot
+// Fill builds, audits and publishes the partitions of a slice, one after another; those that are built quickly go live together. When that
+// takes long it hands over at the edge of a partition, and the next call goes on from there. Each is done at most once under target + partition + round. One that cannot
 // be done is named in the answer and stops no other. It heartbeats, and each attempt makes generations of its own.
 func (a *Filling) Fill(ctx context.Context, in FillInput) (Filled, error) {
 	p, w, err := a.Site.open(ctx, in.Target)

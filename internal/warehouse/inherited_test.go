@@ -38,6 +38,7 @@ func TestWhatATableHandsDownIsMadeWhereNobodyReadsIt(t *testing.T) {
 		"UNIQUE":             "ALTER TABLE fct_orders ADD CONSTRAINT dba UNIQUE (order_id, order_date)",
 		"two that are equal": "CREATE INDEX dba ON fct_orders (amount); CREATE INDEX dba2 ON fct_orders (amount)",
 		"an index of a key":  "ALTER TABLE fct_orders ADD CONSTRAINT dba UNIQUE (order_id, order_date); CREATE UNIQUE INDEX dba2 ON fct_orders (order_id, order_date)",
+		"a key of an index":  "CREATE UNIQUE INDEX dba ON fct_orders (order_id, order_date); ALTER TABLE fct_orders ADD CONSTRAINT dba2 PRIMARY KEY (order_id, order_date)",
 		"PRIMARY KEY":        "ALTER TABLE fct_orders ADD CONSTRAINT dba PRIMARY KEY (order_id, order_date)",
 	} {
 		for cut, days := range map[string][]partition.Key{
