@@ -155,7 +155,7 @@ func (d *Decision) hold(holds func(Item) bool) {
 // is no part of what is gone back to. What others have published since leaves a deployment's other outputs alone, as a later release
 // may have dropped them; a backfill has published all that its release has.
 func (f Facts) holds(it Item) bool {
-	return f.Target.refills() || it.Open && (f.K.None() || f.Outputs[it.Output])
+	return f.Target.Refills() || it.Open && (f.K.None() || f.Outputs[it.Output])
 }
 
 // builds says that the target's release can build the output.
