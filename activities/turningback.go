@@ -108,6 +108,8 @@ type Began struct {
 	// Newer are partitions that would be left, and Discarded such as would go back, although others have published over a backfill.
 	Newer     int `json:"newer,omitempty"`
 	Discarded int `json:"discarded,omitempty"`
+	// Away are partitions of a backfill about which another turn-back has decided since: they stay.
+	Away int `json:"away,omitempty"`
 	// Remnants are partitions in which what an earlier turn-back had left would be live again.
 	Remnants int `json:"remnants,omitempty"`
 	// Schedule is what became of the pipeline's schedule.
@@ -291,14 +293,14 @@ func (a *TurningBack) preview(ctx context.Context, w Warehouse, out Began) (Bega
 			out.Counts[d.Action]++
 			tally = tally.Add(d, d.Changes())
 			for _, it := range d.Items {
-				if it.Action != turnback.Keep && len(out.Lines) < previewLines {
+				if (it.Action != turnback.Keep || it.Away) && len(out.Lines) < previewLines {
 					out.Lines = append(out.Lines, fmt.Sprintf("%s[%s] %s: %s", it.Output, d.Partition, it.Action, it.Reason))
 				}
 			}
 		}
 		return false, nil
 	})
-	out.Newer, out.Discarded, out.Remnants = tally.Newer, tally.Discarded, tally.Remnants
+	out.Newer, out.Discarded, out.Remnants, out.Away = tally.Newer, tally.Discarded, tally.Remnants, tally.Away
 	return out, err
 }
 

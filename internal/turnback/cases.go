@@ -45,7 +45,7 @@ func (v view) decide() Item {
 	}
 	first := v.first(v.Live)
 	if away && first <= by && v.Swaps[made].Kind == KindTurnBack {
-		return Item{Action: Keep, Case: 1, Reason: v.took(by) + ": " + says(v.Live)}
+		return Item{Action: Keep, Case: 1, Away: true, Reason: v.took(by) + ": " + says(v.Live) + ", and stays"}
 	}
 	origin := v.Swaps[first]
 	mine := v.Target.Owner != "" && v.path.owned(origin)
