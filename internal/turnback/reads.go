@@ -14,7 +14,7 @@ func (f Facts) Reads(s Slot) []int64 {
 	v := view{Facts: f, Slot: s}
 	from := 0
 	if f.Target.Refills() {
-		for from < len(s.Swaps) && !(s.Swaps[from].Kind == KindPublish && s.Swaps[from].Owner == f.Target.Owner) {
+		for from < len(s.Swaps) && (s.Swaps[from].Kind != KindPublish || s.Swaps[from].Owner != f.Target.Owner) {
 			from++
 		}
 	}
