@@ -173,7 +173,7 @@ func (s Screen) below(x workflows.Status) []ink {
 	}
 	lines := []ink{"  " + s.heat(b.Heat), "  " + amount(x)}
 	if b.Throttled != "" {
-		lines = append(lines, inkf("  %s %s", s.yellow("throttled:"), b.Throttled))
+		lines = append(lines, inkf("  %s", s.waits(*b)))
 	}
 	if b.Stalled != nil {
 		lines = append(lines, inkf("  %s since %s", s.red("stalled"), s.clock(*b.Stalled, "01-02 15:04")))

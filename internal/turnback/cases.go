@@ -45,13 +45,13 @@ func (v view) decide() Item {
 	}
 	first := v.first(v.Live)
 	if away && first <= by && v.Swaps[made].Kind == KindTurnBack {
-		return Item{Action: Keep, Case: 1, Reason: v.took(by) + ": " + says(v.Live)}
+		return Item{Action: Keep, Case: 1, Away: true, Reason: v.took(by) + ": " + says(v.Live) + ", and stays"}
 	}
 	origin := v.Swaps[first]
 	mine := v.Target.Owner != "" && v.path.owned(origin)
 	live := v.Generations[v.Live]
 	switch {
-	case v.Live != 0 && v.Target.refills() && !mine && origin.Kind == KindPublish:
+	case v.Live != 0 && v.Target.Refills() && !mine && origin.Kind == KindPublish:
 		return v.published(e, origin, away)
 	case v.Live != 0 && !v.K.None() && live.Digest == v.K.Release.Digest && live.Config == v.K.Config && made > e.at &&
 		(v.Target.Owner == "" || origin.Kind != KindPublish || origin.Owner != v.Target.Owner):
@@ -95,7 +95,7 @@ func (v view) published(e before, by Swap, away bool) Item {
 // away finds the turn-back, whoever's, that has taken away what a backfill published here, as an index of the log. A turn-back goes
 // back to where the log was when what it makes live was live: where that is after the backfill's publish, nothing of it is taken away.
 func (v view) away(e before) (by int, ok bool) {
-	if !v.Target.refills() {
+	if !v.Target.Refills() {
 		return -1, false
 	}
 	last := len(v.Swaps) - 1
@@ -136,7 +136,7 @@ func (v view) toGeneration(e before) Item {
 		if newer != 0 {
 			it.Case, it.Reason = 5, it.Reason+fmt.Sprintf("; the newer data of generation %d is lost", newer)
 		}
-		if made := e.at; v.Target.refills() && made >= 0 && v.Swaps[made].Kind == KindPublish && v.TurnedBack[v.Swaps[made].Owner] != 0 {
+		if made := e.at; v.Target.Refills() && made >= 0 && v.Swaps[made].Kind == KindPublish && v.TurnedBack[v.Swaps[made].Owner] != 0 {
 			it.Remnant, it.Reason = true, it.Reason+", which an earlier rollback of "+effect.Owner(v.Swaps[made].Owner).Workflow()+" had left"
 		}
 		return it
@@ -145,7 +145,7 @@ func (v view) toGeneration(e before) Item {
 	if newer != 0 {
 		why = fmt.Sprintf("generation %d was published by a later run: its data is newer than what is retained", newer)
 	}
-	if v.Target.refills() { // the same release would build the same again
+	if v.Target.Refills() { // the same release would build the same again
 		return Item{Action: Leave, Case: 5, Open: true, Reason: why + "; put its files back as they were, and run it"}
 	}
 	if v.builds(v.Output) {
@@ -167,7 +167,7 @@ func (v view) toNothing(e before) Item {
 		return Item{Action: Detach, Case: 6, Reason: "no release was active, and nothing was live"}
 	case v.K.None():
 		return Item{Action: Leave, Case: 6, Open: true, Reason: "no release was active before: a first release is detached by a person only"}
-	case v.Target.refills() && v.ByPerson:
+	case v.Target.Refills() && v.ByPerson:
 		return Item{Action: Detach, Case: 6, Reason: "nothing was live before the backfill"}
 	case e.detached:
 		return Item{Action: Detach, Case: 8, Reason: "a person had detached what was there"}
@@ -205,7 +205,7 @@ func (v view) beforeWorkflow() (before, bool) {
 		return before{}, false
 	}
 	undone := func(s Swap) bool {
-		if v.Target.refills() { // back to what readers saw, also where a turn-back had left it there, but to nothing that was turned back since
+		if v.Target.Refills() { // back to what readers saw, also where a turn-back had left it there, but to nothing that was turned back since
 			return v.path.owned(s) || s.Kind == KindPublish && v.TurnedBack[s.Owner] > v.Swaps[at].Tenure
 		}
 		return s.Kind == KindPublish && (v.path.owned(s) || v.TurnedBack[s.Owner] != 0 || !v.counts(s))

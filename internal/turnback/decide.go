@@ -48,6 +48,9 @@ type Item struct {
 	// Newer is what another workflow has published over a backfill, and could be taken back with it: why it is left, or what going back
 	// discards.
 	Newer int64 `json:"newer,omitempty"`
+	// Away says that another turn-back has taken away what a backfill published, and has made something else live than what was before it:
+	// that is decided, and stays.
+	Away bool `json:"away,omitempty"`
 	// Remnant says that what goes live again is of a workflow that was turned back, which had left it there.
 	Remnant bool   `json:"remnant,omitempty"`
 	Reason  string `json:"reason"`
@@ -78,6 +81,11 @@ func (d Decision) Open() bool {
 // newer says that an output has what another workflow has published over a backfill.
 func (d Decision) newer() bool {
 	return slices.ContainsFunc(d.Items, func(it Item) bool { return it.Newer != 0 })
+}
+
+// away says that another turn-back has decided about an output since a backfill published it.
+func (d Decision) away() bool {
+	return slices.ContainsFunc(d.Items, func(it Item) bool { return it.Away })
 }
 
 // remnant says that what an earlier turn-back had left goes live again in an output.
@@ -155,7 +163,7 @@ func (d *Decision) hold(holds func(Item) bool) {
 // is no part of what is gone back to. What others have published since leaves a deployment's other outputs alone, as a later release
 // may have dropped them; a backfill has published all that its release has.
 func (f Facts) holds(it Item) bool {
-	return f.Target.refills() || it.Open && (f.K.None() || f.Outputs[it.Output])
+	return f.Target.Refills() || it.Open && (f.K.None() || f.Outputs[it.Output])
 }
 
 // builds says that the target's release can build the output.
