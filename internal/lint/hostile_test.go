@@ -1,0 +1,117 @@
+package lint_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"drawbridge/internal/lint"
+)
+
+func TestWhatCannotBeReadIsSaidWithItsPlace(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		sql          string
+		line, column int
+		text         string
+		findings     int // in what was read all the same
+	}{
+		"no SQL":                      {"SELECT 1;\n  SELEC 'ä', 2;\nDROP TABLE orders;", 2, 3, `syntax error at or near "SELEC"`, 2},
+		"after letters beyond ASCII":  {"SELECT 'ää', ää ää ää;", 1, 20, "syntax error", 0},
+		"what no token begins":        {"5;", 1, 1, "syntax error", 0},
+		"a string that does not end":  {"DROP TABLE a;\nSELECT 'x", 2, 8, "the string does not end", 2},
+		"a comment that does not end": {"SELECT /* x", 1, 8, "the comment does not end", 0},
+		"invalid UTF-8":               {"SELECT 1;\nSELECT '\xff'", 2, 9, "no UTF-8", 0},
+		"a NUL":                       {"SELECT 1\x00; DROP TABLE a", 1, 9, "NUL", 0},
+		"an include of psql":          {"DROP TABLE a;\n\\i 'it''s", 2, 1, "a command of psql", 2},
+		"a copy of psql":              {"\\copy orders FROM 'x.csv'\nDROP TABLE a;", 1, 1, "a command of psql", 0},
+		"rows in the file":            {"DROP TABLE a;\nCOPY orders (id) FROM stdin;\n1\tit's\n\\.\nDROP TABLE b;", 2, 1, "COPY FROM stdin", 2},
+		"parentheses":                 {"SELECT " + strings.Repeat("(", 5000) + "1" + strings.Repeat(")", 5000), 1, 1, "nests too deeply", 0},
+		"subqueries":                  {strings.Repeat("SELECT (", 300) + "SELECT 1" + strings.Repeat(")", 300), 1, 1, "nests too deeply", 0},
+		"operators":                   {"SELECT 1" + strings.Repeat("+1", 100_000), 1, 1, "nests too deeply", 0},
+		"NOT":                         {"SELECT " + strings.Repeat("NOT ", 5000) + "a", 1, 1, "nests too deeply", 0},
+		"unions with commas":          {"SELECT a, b" + strings.Repeat(" UNION SELECT a, b", 5000), 1, 1, "nests too deeply", 0},
+		"joins with AND":              {"SELECT 1 FROM a" + strings.Repeat(" JOIN b ON x AND y", 5000), 1, 1, "nests too deeply", 0},
+		"CASE with AND":               {"SELECT " + strings.Repeat("CASE WHEN a AND b THEN ", 500) + "1" + strings.Repeat(" END", 500), 1, 1, "nests too deeply", 0},
+		"what is not closed":          {"SELECT " + strings.Repeat("f(ARRAY[", 5000), 1, 1, "nests too deeply", 0},
+		"a huge statement":            {"SELECT 1;\nINSERT INTO a VALUES (1" + strings.Repeat(",1", 1<<20) + ")", 2, 1, "more than 1024 KiB", 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := lint.Migration("a.sql", tc.sql, lint.Options{})
+			require.Len(t, r.Problems, 1)
+			require.Contains(t, r.Problems[0].Text, tc.text)
+			require.Equal(t, [2]int{tc.line, tc.column}, [2]int{r.Problems[0].Line, r.Problems[0].Column})
+			require.NotEmpty(t, r.Problems[0].Hint)
+			require.Len(t, r.Findings, tc.findings)
+			require.Empty(t, lint.Migration("b.sql", "SELECT 1", lint.Options{}).Problems, "the parser goes on")
+		})
+	}
+}
+
+// What people write is read: long lists are not deep.
+func TestWhatIsLongAndNotDeepIsRead(t *testing.T) {
+	t.Parallel()
+	for name, sql := range map[string]string{
+		"conditions":   "SELECT 1 FROM a WHERE b = 1" + strings.Repeat(" AND (c + 1) * 2 > d::int OR lower(e) IN (1, 2)", 500),
+		"columns":      "SELECT a + b * c || d" + strings.Repeat(", coalesce(a::int, b -> 'c' ->> 'd')", 500) + " FROM a",
+		"cases":        "SELECT CASE " + strings.Repeat("WHEN a > 1 AND b < 2 THEN 3 + 4 ", 500) + "END",
+		"rows":         "INSERT INTO a VALUES (1, 2 - 1)" + strings.Repeat(", (1, -1)", 5000),
+		"joins":        "SELECT 1 FROM a" + strings.Repeat(" JOIN b ON b.x = a.x AND b.y = a.y", 60),
+		"unions":       "SELECT 1" + strings.Repeat(" UNION ALL SELECT a, b FROM c WHERE d = 1", 60),
+		"subqueries":   strings.Repeat("SELECT a FROM (", 30) + "SELECT 1" + strings.Repeat(") x", 30),
+		"betweens":     "SELECT 1 WHERE a BETWEEN 1 AND 2" + strings.Repeat(" AND a BETWEEN 1 AND 2", 500),
+		"a body":       "CREATE FUNCTION f() RETURNS int BEGIN ATOMIC " + strings.Repeat("SELECT a FROM b JOIN c ON true; SELECT CASE WHEN a THEN 1 END; ", 100) + "END",
+		"nothing":      "-- nothing\n;;/* at all */",
+		"a mark":       "\ufeffSELECT 1",
+		"another line": "SELECT 1\r\n;\r\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			require.Empty(t, lint.Migration("a.sql", sql, lint.Options{}).Problems)
+		})
+	}
+}
+
+func TestALongFileIsReadAndNotAllOfItRepeated(t *testing.T) {
+	t.Parallel()
+	ten := strings.Repeat("ALTER TABLE orders DROP COLUMN something;\n", 10<<20/42)
+	r := lint.Migration("a.sql", ten, lint.Options{})
+	require.Len(t, r.Findings, 500)
+	require.Equal(t, 20_000+1-500, r.More)
+	require.Len(t, r.Problems, 1)
+	require.Contains(t, r.Problems[0].Text, "more than 20000 statements")
+	require.Equal(t, 20_001, r.Problems[0].Line)
+	r = lint.Migration("a.sql", ten[:42*20_000], lint.Options{})
+	require.Empty(t, r.Problems)
+	r = lint.Migration("a.sql", strings.Repeat("SELECT 1;\n", 2<<20), lint.Options{})
+	require.Len(t, r.Problems, 1)
+	require.Contains(t, r.Problems[0].Text, "more than 16 MiB")
+}
+
+func TestSeverityAndPlacesAreThoseOfTheFile(t *testing.T) {
+	t.Parallel()
+	r := lint.Migration("a.sql", "-- drawbridge:ignore require-timeout-settings they are the role's\r\nALTER TABLE \"Größe\"\r\n  ADD COLUMN a int,\r\n  ADD COLUMN \"b\x1b[31m\" text NOT NULL;", lint.Options{})
+	require.Len(t, r.Findings, 1)
+	f := r.Findings[0]
+	require.Equal(t, "adding-required-field", f.Rule)
+	require.Equal(t, [2]int{4, 14}, [2]int{f.Line, f.Column})
+	require.Contains(t, f.Text, "Größe.b\x1b[31m is added", "screens make it harmless, programs get the name")
+}
+
+func FuzzMigration(f *testing.F) {
+	f.Add("-- +goose Up\nBEGIN; ALTER TABLE a ADD b int NOT NULL, DROP c CASCADE; UPDATE a SET b = 1; -- drawbridge:ignore x\nCOMMIT")
+	f.Add("CREATE FUNCTION f() BEGIN ATOMIC SELECT CASE WHEN a THEN 1 END; END; COPY a FROM stdin; \\i x")
+	f.Fuzz(func(t *testing.T, sql string) {
+		r := lint.Migration("a.sql", sql, lint.Options{})
+		for _, found := range r.Findings {
+			require.Positive(t, found.Line)
+			require.Positive(t, found.Column)
+		}
+		for _, p := range r.Problems {
+			require.NotContains(t, p.Text, "the parser failed")
+		}
+		lint.Query("b.sql", sql, nil)
+	})
+}
