@@ -88,10 +88,13 @@ func floats(n node) bool {
 	return n.kind == "TypeCast" && in(typeOf(n.part("typeName")).name, "float4 float8")
 }
 
+// NowInOutput is the rule about values of the moment; an output that says of itself that it is not repeatable breaks it on purpose.
+const NowInOutput = "now-in-output"
+
 func queryRules() []Rule {
 	return []Rule{
 		{
-			Name: "now-in-output", Of: Queries, Severity: Warning,
+			Name: NowInOutput, Of: Queries, Severity: Warning,
 			Sees:    "`now()`, `current_date`, `clock_timestamp()`, `random()`, `gen_random_uuid()` and their like in an output's SELECT; not where the output says `repeatable: {is: false}`",
 			Why:     "Built again, a partition has other rows: a canary compares them as changed, and a rollback that rebuilds does not give back what was there.",
 			Instead: "Take times from @partition_start and @partition_end or from a column of the source, and identifiers from a hash of the key.",

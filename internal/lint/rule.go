@@ -18,6 +18,11 @@ const (
 // Severities lists them, the gravest first.
 func Severities() []Severity { return []Severity{Error, Warning} }
 
+// Reaches says that something is as grave as least, or graver.
+func (s Severity) Reaches(least Severity) bool {
+	return slices.Index(Severities(), s) <= slices.Index(Severities(), least)
+}
+
 // Subject is what a rule reads.
 type Subject string
 
@@ -63,9 +68,9 @@ type Finding struct {
 
 // Report is what was found in a file.
 type Report struct {
-	Findings []Finding `json:"findings"`
-	// More counts the findings beyond the first maxFindings.
-	More int `json:"more,omitempty"`
+	Findings []Finding `json:"findings"` // the first maxFindings
+	// Counts counts all that was found.
+	Counts map[Severity]int `json:"counts"`
 	// Problems are what was not looked at, and why.
 	Problems []Problem `json:"problems,omitempty"`
 }
@@ -101,10 +106,11 @@ func (r *Report) sorted() {
 		}
 		return a.Column - b.Column
 	})
-	if len(r.Findings) > maxFindings {
-		r.More = len(r.Findings) - maxFindings
-		r.Findings = r.Findings[:maxFindings]
+	r.Counts = map[Severity]int{}
+	for _, f := range r.Findings {
+		r.Counts[f.Severity]++
 	}
+	r.Findings = r.Findings[:min(len(r.Findings), maxFindings)]
 }
 
 // named finds a rule by its name or its alias.

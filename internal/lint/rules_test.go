@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"drawbridge/internal/lint"
+	"drawbridge/internal/pipeline"
 )
 
 // example reads testdata/<rule>/<name>.sql as the rule's subject.
@@ -82,4 +83,21 @@ func TestRulesSayWhatTheySeeWhyAndWhatToWrite(t *testing.T) {
 	for _, e := range entries {
 		require.True(t, !e.IsDir() || names[e.Name()], "no rule is called %s", e.Name())
 	}
+}
+
+// An output can silence each rule that looks at it, and no other.
+func TestThePipelineSilencesTheRulesOfQueries(t *testing.T) {
+	t.Parallel()
+	var silenced, rules []string
+	for key := range pipeline.SchemaKeys(pipeline.PipelineDocument) {
+		if name, ok := strings.CutPrefix(key.Path, "outputs[].lint."); ok {
+			silenced = append(silenced, name)
+		}
+	}
+	for _, r := range lint.Rules() {
+		if r.Of == lint.Queries {
+			rules = append(rules, r.Name)
+		}
+	}
+	require.Equal(t, rules, silenced)
 }

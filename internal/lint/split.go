@@ -8,8 +8,8 @@ import (
 	"drawbridge/internal/sqltext"
 )
 
-// maxFile bounds a file, in bytes.
-const maxFile = 16 << 20
+// MaxFile bounds a file, in bytes.
+const MaxFile = 16 << 20
 
 // statement is one statement of a file.
 type statement struct {
@@ -70,7 +70,7 @@ func (s *source) problem(offset int, text, hint string) Problem {
 
 // readable says what keeps a text from being read at all.
 func (s *source) readable() (Problem, bool) {
-	if len(s.text) > maxFile {
+	if len(s.text) > MaxFile {
 		return Problem{File: s.file, Text: "the file has more than 16 MiB", Hint: dataHint}, false
 	}
 	for i, r := range s.text {

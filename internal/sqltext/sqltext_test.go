@@ -70,7 +70,7 @@ func TestCommentsAreFoundWhereTheyStand(t *testing.T) {
 	t.Parallel()
 	comments, err := sqltext.Comments("a -- b 'c\n'-- d' /* e /* f */ -- */ $$ -- g $$ -- h")
 	require.NoError(t, err)
-	require.Equal(t, []sqltext.Comment{{Text: "-- b 'c", Start: 2}, {Text: "/* e /* f */ -- */", Start: 17}, {Text: "-- h", Start: 45}}, comments)
+	require.Equal(t, []sqltext.Comment{{Text: "-- b 'c", Start: 2}, {Text: "/* e /* f */ -- */", Start: 17}, {Text: "-- h", Start: 47}}, comments)
 	comments, err = sqltext.Comments("-- a\n'")
 	require.Error(t, err)
 	require.Len(t, comments, 1)
