@@ -8,7 +8,7 @@ import (
 )
 
 // maxStatements bounds a file: the trees of its statements are kept until its end.
-const maxStatements = 20_000
+const maxStatements = 10_000
 
 const dataHint = "load data in a step of its own; a migration changes tables"
 
