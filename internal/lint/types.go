@@ -48,6 +48,8 @@ func rewrites(from, to typeName) bool {
 		return true
 	case from.name == to.name && slices.Equal(from.mods, to.mods):
 		return false
+	case from.array: // its elements are converted one by one
+		return true
 	case in(from.name, "varchar text") && in(to.name, "varchar text"):
 		return !wider(from.mods, to.mods)
 	case from.name == "numeric" && to.name == "numeric":
