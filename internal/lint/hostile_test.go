@@ -19,6 +19,7 @@ func TestWhatCannotBeReadIsSaidWithItsPlace(t *testing.T) {
 	}{
 		"no SQL":                      {"SELECT 1;\n  SELEC 'ä', 2;\nDROP TABLE orders;", 2, 3, `syntax error at or near "SELEC"`, 2},
 		"after letters beyond ASCII":  {"SELECT 'ää', ää ää ää;", 1, 20, "syntax error", 0},
+		"a long word":                 {"SELECT 1 '" + strings.Repeat("x", 100_000) + "'", 1, 10, "syntax error", 0},
 		"what no token begins":        {"5;", 1, 1, "syntax error", 0},
 		"a string that does not end":  {"DROP TABLE a;\nSELECT 'x", 2, 8, "the string does not end", 2},
 		"a comment that does not end": {"SELECT /* x", 1, 8, "the comment does not end", 0},
@@ -44,8 +45,57 @@ func TestWhatCannotBeReadIsSaidWithItsPlace(t *testing.T) {
 			require.Contains(t, r.Problems[0].Text, tc.text)
 			require.Equal(t, [2]int{tc.line, tc.column}, [2]int{r.Problems[0].Line, r.Problems[0].Column})
 			require.NotEmpty(t, r.Problems[0].Hint)
+			require.Less(t, len(r.Problems[0].Text), 1100)
 			require.Len(t, r.Findings, tc.findings)
 			require.Empty(t, lint.Migration("b.sql", "SELECT 1", lint.Options{}).Problems, "the parser goes on")
+		})
+	}
+}
+
+// The deepest of each kind that is let through does the parser no harm.
+func TestTheDeepestThatIsReadDoesNoHarm(t *testing.T) {
+	t.Parallel()
+	nested := func(before, inner, after string) func(int) string {
+		return func(n int) string { return strings.Repeat(before, n) + inner + strings.Repeat(after, n) }
+	}
+	for name, tc := range map[string]struct {
+		sql  func(int) string
+		deep int // at least so deep is read
+	}{
+		"operators":   {func(n int) string { return "SELECT 1" + strings.Repeat(" + a", n) }, 200},
+		"NOT":         {func(n int) string { return "SELECT " + strings.Repeat("NOT ", n) + "a" }, 200},
+		"casts":       {func(n int) string { return "SELECT a" + strings.Repeat("::int", n) }, 100},
+		"IS NULL":     {func(n int) string { return "SELECT a" + strings.Repeat(" IS NULL", n) }, 200},
+		"time zones":  {func(n int) string { return "SELECT a" + strings.Repeat(" AT TIME ZONE 'UTC'", n) }, 100},
+		"collations":  {func(n int) string { return "SELECT a" + strings.Repeat(` COLLATE "C"`, n) }, 200},
+		"subscripts":  {func(n int) string { return "SELECT a" + strings.Repeat("[1]", n) }, 200},
+		"unions":      {func(n int) string { return "SELECT 1, 2" + strings.Repeat(" UNION SELECT 1, 2", n) }, 100},
+		"joins":       {func(n int) string { return "SELECT 1 FROM a" + strings.Repeat(" JOIN b ON c AND d", n) }, 100},
+		"subqueries":  {nested("SELECT (", "SELECT 1", ")"), 40},
+		"FROM":        {nested("SELECT a FROM (", "SELECT 1", ") x"), 40},
+		"WITH":        {nested("WITH a AS (", "SELECT 1", ") SELECT b FROM a"), 40},
+		"EXISTS":      {nested("SELECT 1 WHERE EXISTS (", "SELECT 1", ")"), 40},
+		"parentheses": {func(n int) string { return "SELECT " + nested("(a + ", "1", ")")(n) }, 70},
+		"AND and OR":  {func(n int) string { return "SELECT " + nested("(a OR b AND ", "c", ")")(n) }, 100},
+		"calls":       {func(n int) string { return "SELECT " + nested("f(", "1", ")")(n) }, 100},
+		"arrays":      {func(n int) string { return "SELECT " + nested("ARRAY[", "1", "]")(n) }, 100},
+		"CASE":        {func(n int) string { return "SELECT " + nested("CASE WHEN a AND b THEN ", "1", " END")(n) }, 50},
+		"windows":     {func(n int) string { return "SELECT " + nested("count(*) OVER (PARTITION BY ", "a", ")")(n) }, 50},
+		"filters":     {func(n int) string { return "SELECT " + nested("count(*) FILTER (WHERE ", "a", ")")(n) }, 50},
+		"JSON":        {func(n int) string { return "SELECT " + nested("JSON_OBJECT('a': ", "1", ")")(n) }, 50},
+		"joined":      {func(n int) string { return "SELECT 1 FROM " + nested("(a JOIN ", "b", " ON c)")(n) }, 50},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			problems := func(n int) []lint.Problem { return lint.Migration("a.sql", tc.sql(n), lint.Options{}).Problems }
+			require.Empty(t, problems(tc.deep))
+			deepest := tc.deep
+			for deepest < 1000 && len(problems(deepest+1)) == 0 {
+				deepest++
+			}
+			require.Less(t, deepest, 300)
+			require.Contains(t, problems(deepest + 1)[0].Text, "nests too deeply")
+			require.Equal(t, []string{"select-star"}, rules(lint.Query("b.sql", "SELECT * FROM a", nil)))
 		})
 	}
 }

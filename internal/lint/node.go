@@ -1,6 +1,10 @@
 package lint
 
-import "strings"
+import (
+	"maps"
+	"slices"
+	"strings"
+)
 
 // object is what Postgres's parser says of a piece of SQL, field by field. Fields of their zero value are absent.
 type object map[string]any
@@ -62,7 +66,7 @@ func nodeOf(v any) node {
 	return node{}
 }
 
-// walk shows every node of a tree, outer ones first. What visit is false for is not entered.
+// walk shows every node of a tree, outer ones first, in an order that is the same each time. What visit is false for is not entered.
 func walk(v any, visit func(node) bool) {
 	switch v := v.(type) {
 	case node:
@@ -82,8 +86,8 @@ func walk(v any, visit func(node) bool) {
 			}
 			return
 		}
-		for _, field := range v {
-			walk(field, visit)
+		for _, field := range slices.Sorted(maps.Keys(v)) {
+			walk(v[field], visit)
 		}
 	}
 }

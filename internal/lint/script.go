@@ -14,9 +14,9 @@ type Options struct {
 
 // header are the comments by which goose and dbmate cut a file.
 var (
-	upHeader   = regexp.MustCompile(`(?m)^-- *(?:\+goose +Up|migrate:up(.*))\s*$`)
-	downHeader = regexp.MustCompile(`(?m)^-- *(?:\+goose +Down|migrate:down.*)\s*$`)
-	noneHeader = regexp.MustCompile(`(?m)^-- *\+goose +NO +TRANSACTION\s*$`)
+	upHeader   = regexp.MustCompile(`(?mi)^-- *(?:\+goose +Up|migrate:up(?:[ \t](.*))?)\s*$`)
+	downHeader = regexp.MustCompile(`(?mi)^-- *(?:\+goose +Down|migrate:down(?:[ \t].*)?)\s*$`)
+	noneHeader = regexp.MustCompile(`(?mi)^-- *\+goose +NO +TRANSACTION\s*$`)
 )
 
 // section is the part of a file that goes up, and what its headers say of transactions.

@@ -41,6 +41,7 @@ func TestInWhichTransactionAStatementRuns(t *testing.T) {
 		"what goose takes back is not looked at":   {"-- +goose Up\nSELECT 1;\n-- +goose Down\nDROP TABLE a;", false, nil},
 		"what is before goose's Up neither":        {"DROP TABLE a;\n-- +goose Up\nSELECT 1;", false, nil},
 		"dbmate runs one":                          {"-- migrate:up\n" + index + "-- migrate:down\nDROP TABLE a;", false, []string{inside}},
+		"another word is no header":                {"-- migrate:upgrade\nDROP TABLE a; -- b", true, []string{"require-timeout-settings", "ban-drop-table"}},
 		"dbmate is told not to":                    {"-- migrate:up transaction:false\n" + index, false, nil},
 		"a header in the middle of a line is none": {"SELECT 1; -- +goose Up\nDROP TABLE a; -- drawbridge", true, []string{"require-timeout-settings", "ban-drop-table"}},
 		"COMMIT AND CHAIN goes on":                 {"BEGIN; COMMIT AND CHAIN;" + index + "COMMIT;", false, []string{inside}},
