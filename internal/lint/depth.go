@@ -89,7 +89,7 @@ func depth(tokens []sqltext.Token) int {
 			at.separate()
 		case t.Text == ";":
 			at.finish()
-		case strings.Contains("+-*/<>=~!@#%^&|`?:", t.Text):
+		case strings.IndexByte("+-*/<>=~!@#%^&|`?:", t.Text[0]) >= 0:
 			at.chain++
 		}
 	}

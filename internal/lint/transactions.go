@@ -75,7 +75,7 @@ func transactionRules() []Rule {
 			Instead: "Change the table in one transaction; fill rows afterwards, in batches of a few thousand by key.",
 			find: func(l *look) {
 				t := relation(l.part("relation"))
-				if !in(l.kind, "UpdateStmt DeleteStmt") || l.node.object["whereClause"] != nil || l.transaction == 0 || l.done.isNew(t) {
+				if !in(l.kind, "UpdateStmt DeleteStmt") || l.object["whereClause"] != nil || l.transaction == 0 || l.done.isNew(t) {
 					return
 				}
 				if slices.ContainsFunc(l.all, func(s statement) bool { return s.transaction == l.transaction && s.changesTable() }) {
