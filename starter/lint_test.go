@@ -1,12 +1,14 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
+	"drawbridge/activities"
 	"drawbridge/internal/console"
 	"drawbridge/internal/lint"
 )
@@ -133,6 +135,28 @@ func TestValidateWarnsOfWhatIsOftenWrongInASELECT(t *testing.T) {
 	edit(t, dir+"/sql/fct_orders.sql", "built_at,", "built_at),")
 	require.Zero(t, x.run(t, "validate", dir, "--offline"), "whether it is right is for the server to say")
 	require.Contains(t, x.out.String(), "not checked: lint: sql/fct_orders.sql:5:22: syntax error")
+}
+
+// A folder and a release are looked at beside what the environment's worker says.
+func TestValidateWarnsBesideWhatTheWorkerSays(t *testing.T) {
+	t.Parallel()
+	s := staffed("dev")
+	s.result = func(_ context.Context, answer any) error {
+		*answer.(*activities.ValidateResult) = activities.ValidateResult{Lines: []activities.Validation{{Subject: "fct_orders: SELECT", OK: true}}}
+		return nil
+	}
+	x := newTerminal(t).with(s)
+	dir := shop(t, x)
+	edit(t, dir+"/sql/fct_orders.sql", "       channel,", "       channel, random() AS lot,")
+	require.Zero(t, x.run(t, "build", dir), x.errOut.String())
+	for _, what := range []string{dir, "shop@1.0.0"} {
+		require.Zero(t, x.run(t, "validate", what, "--env", "dev", "--json"), x.errOut.String())
+		var r console.Report
+		require.NoError(t, json.Unmarshal(x.out.Bytes(), &r))
+		require.Len(t, r.Lines, 1)
+		require.Len(t, r.Warnings, 1)
+		require.Equal(t, lint.NowInOutput, r.Warnings[0].Rule)
+	}
 }
 
 func TestTheExamplesAreClean(t *testing.T) {

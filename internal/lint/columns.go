@@ -132,7 +132,7 @@ func columnRules() []Rule {
 			Name: "adding-not-nullable-field", Alias: "change_column_null", Of: Migrations, Severity: Error,
 			Sees:    "`SET NOT NULL` of a column for which the file has validated no `CHECK (… IS NOT NULL)` before",
 			Why:     "ACCESS EXCLUSIVE is held while every row is read: nobody reads or writes the table meanwhile.",
-			Instead: "ADD CONSTRAINT … CHECK (column IS NOT NULL) NOT VALID, VALIDATE CONSTRAINT in a transaction of its own, SET NOT NULL, which then reads nothing, and DROP CONSTRAINT. From Postgres 18 on: ADD CONSTRAINT … NOT NULL column NOT VALID, then VALIDATE.",
+			Instead: "ADD CONSTRAINT … CHECK (column IS NOT NULL) NOT VALID, VALIDATE CONSTRAINT in a transaction of its own, SET NOT NULL, which then reads nothing, and DROP CONSTRAINT.",
 			find: func(l *look) {
 				l.alters("AT_SetNotNull", func(t table, cmd object) {
 					for _, c := range l.done.checks {
