@@ -3,7 +3,6 @@ package lint
 import (
 	"fmt"
 	"slices"
-	"strings"
 )
 
 // Severity is how much a finding matters.
@@ -122,6 +121,3 @@ func named(name string) (Rule, bool) {
 	}
 	return all[i], true
 }
-
-// quoted lists names for a sentence.
-func quoted(names []string) string { return strings.Join(names, ", ") }

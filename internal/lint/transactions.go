@@ -1,6 +1,9 @@
 package lint
 
-import "slices"
+import (
+	"slices"
+	"strings"
+)
 
 // timeouts are the settings that bound how long a statement waits, and keeps others waiting.
 func timeouts() []string { return []string{"lock_timeout", "statement_timeout"} }
@@ -21,7 +24,7 @@ func transactionRules() []Rule {
 				locked := l.others(l.locks())
 				missing := slices.DeleteFunc(timeouts(), func(name string) bool { return l.done.set[name] })
 				if len(locked) > 0 && !l.done.waits && len(missing) > 0 {
-					l.say(0, "%s is locked, and nothing sets %s", locked[0], quoted(missing))
+					l.say(0, "%s is locked, and nothing sets %s", locked[0], strings.Join(missing, " and "))
 				}
 			},
 		},
