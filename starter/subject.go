@@ -28,7 +28,8 @@ type subject struct {
 	title        string // for messages
 	source       string
 	release      release.Release
-	scheme       partition.Scheme // of a folder and of a release
+	scheme       partition.Scheme  // of a folder and of a release
+	outputs      []pipeline.Output // of a folder and of a release
 	plan         string
 	environments []string // all that the pipeline knows, in the order of crossing; of a plan: those that it crosses
 }
@@ -88,7 +89,7 @@ func (a *app) folderSubject(ctx context.Context, dir string) (subject, error) {
 	r, err := s.Named(ctx, packed.Release)
 	return subject{
 		pipeline: p.Name, version: r.Version, digest: r.Digest, title: fmt.Sprintf("%s from %s", r, dir), source: digest,
-		scheme: p.Partition, environments: p.Environments,
+		scheme: p.Partition, outputs: p.Outputs, environments: p.Environments,
 	}, err
 }
 
@@ -116,7 +117,8 @@ func (a *app) kept(ctx context.Context, s *store.Store, digest string) (subject,
 	}
 	r, err := s.Named(ctx, artifact.Release)
 	return subject{
-		pipeline: r.Pipeline, version: r.Version, digest: r.Digest, title: r.String(), release: r, scheme: p.Partition, environments: p.Environments,
+		pipeline: r.Pipeline, version: r.Version, digest: r.Digest, title: r.String(), release: r, scheme: p.Partition, outputs: p.Outputs,
+		environments: p.Environments,
 	}, err
 }
 
