@@ -1,6 +1,7 @@
 package migrate
 
 import (
+	"strings"
 	"time"
 
 	"drawbridge/internal/effect"
@@ -53,3 +54,17 @@ type Checked struct {
 	Rows   int64  `json:"rows"`
 	Broken int64  `json:"broken"`
 }
+
+// Typed is an expression of an author, and what the server is asked about it.
+type Typed struct {
+	Expression string
+	// Type is what its value must be assignable to; empty: the type of the column that it is about.
+	Type string
+	// Of is the column that it is about; empty: none.
+	Of string
+	// As is the type that Of has where the expression reads it; empty: the one that it has now.
+	As string
+}
+
+// Key finds the server's answer among those of a table.
+func (t Typed) Key() string { return strings.Join([]string{t.Expression, t.Type, t.Of, t.As}, "\n") }
