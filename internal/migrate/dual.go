@@ -216,7 +216,7 @@ func differs(a, b, typeName string) string {
 		}
 		return value + "::" + typeName
 	}
-	return fmt.Sprintf("ROW(%s) OPERATOR(pg_catalog.*<>) ROW(%s)", cast(a), cast(b))
+	return fmt.Sprintf("pg_catalog.record_image_ne(ROW(%s), ROW(%s))", cast(a), cast(b))
 }
 
 // defineFunction is the trigger's function, with a body: it runs with its caller's rights, and finds nothing by a search path.
@@ -312,7 +312,7 @@ func changed(columns []string, typeName, collation string) string {
 		}
 		return "ROW(" + strings.Join(values, ", ") + ")"
 	}
-	return row("NEW.") + " OPERATOR(pg_catalog.*<>) " + row("OLD.")
+	return "pg_catalog.record_image_ne(" + row("NEW.") + ", " + row("OLD.") + ")"
 }
 
 func (p *planner) forward(f pair, counts authority) string {
