@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"drawbridge/internal/effect"
+	"drawbridge/internal/generation"
 )
 
 // Entry is a migration that is to begin in an environment.
@@ -21,9 +22,11 @@ type Standing struct {
 	Table    string       `json:"table"`
 	Plan     string       `json:"plan"` // digest
 	Phase    Phase        `json:"phase"`
-	By       string       `json:"by"`
-	Reason   string       `json:"reason"`
-	Since    time.Time    `json:"since"`
+	// Back says that its steps are undone: none is done any more.
+	Back   bool      `json:"back,omitempty"`
+	By     string    `json:"by"`
+	Reason string    `json:"reason"`
+	Since  time.Time `json:"since"`
 	// Ended is how it ended: done, rolled_back; empty: it is open.
 	Ended string `json:"ended,omitempty"`
 	Acks  []Ack  `json:"acks,omitempty"`
@@ -43,8 +46,10 @@ type Filled struct {
 	// Total is about how many there are; -1: unknown.
 	Total int64 `json:"total"`
 	Done  bool  `json:"done"`
-	// Batch is how many rows one transaction took last.
+	// Batch is how many rows one transaction takes next.
 	Batch int `json:"batch"`
+	// Held is why nothing changes for now: a hold.
+	Held string `json:"held,omitempty"`
 }
 
 // Checked is what a proof has found.
@@ -52,4 +57,33 @@ type Checked struct {
 	Proof  string `json:"proof"`
 	Rows   int64  `json:"rows"`
 	Broken int64  `json:"broken"`
+}
+
+// Typed is an expression over a table's columns, and the type that its value must be assignable to.
+type Typed struct {
+	Expression string `json:"expression"`
+	Type       string `json:"type"`
+}
+
+// StepSpec asks for a step of a migration to be done, or undone.
+type StepSpec struct {
+	Owner effect.Owner `json:"owner"`
+	Key   effect.Key   `json:"key"`
+	Plan  Plan         `json:"plan"`
+	Step  Step         `json:"step"` // named by its ID; what it does is what the plan says
+	Undo  bool         `json:"undo,omitempty"`
+	// LockBudget bounds what is waited for locks in all, of which WaitedLocks is over.
+	LockBudget  time.Duration `json:"lock_budget"`
+	WaitedLocks time.Duration `json:"waited_locks"`
+	Application string        `json:"application"`
+}
+
+// StepResult is what a step has come to.
+type StepResult struct {
+	Done bool `json:"done"`
+	// Blocked are sessions that are in the way, and More how many there are besides.
+	Blocked []generation.Session `json:"blocked,omitempty"`
+	More    int                  `json:"more,omitempty"`
+	// Held is why nothing changes for now, where nobody is in the way: a hold.
+	Held string `json:"held,omitempty"`
 }
