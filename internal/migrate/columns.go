@@ -61,6 +61,9 @@ func (p *planner) addColumn(o Operation) {
 	} else {
 		conditions = append(conditions, noDefault)
 	}
+	if !o.Required {
+		conditions = append(conditions, mayBeNull)
+	}
 	p.addStep(o.Column, definition, p.hasColumn(o.Column, conditions...))
 	if !o.Required {
 		return
