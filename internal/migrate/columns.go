@@ -30,22 +30,7 @@ func columnRecipes() []Recipe {
 }
 
 func (p *planner) addColumn(o Operation) {
-	name, known := typeName(o.Type)
-	if !known {
-		p.invalid(typeHint, "%s of %s: %s is no type that columns are added with", o.Kind, shown(o.Column), shownSQL(o.Type))
-		return
-	}
-	switch {
-	case o.Up != "" && !o.Required:
-		p.invalid("write required: true, or leave up out", "%s of %s has up, which is for a required column", o.Kind, shown(o.Column))
-		return
-	case o.Up != "" && o.Default != "":
-		p.invalid("keep one of the two", "%s of %s has up and a default: where the default gives a value, up never would", o.Kind, shown(o.Column))
-		return
-	case o.Required && o.Up == "" && o.Default == "":
-		p.invalid("write up, an expression over the row, or a default", "%s of %s is required, and nothing gives rows that are there a value", o.Kind, shown(o.Column))
-		return
-	}
+	name, _ := typeName(o.Type)
 	if !p.add(o, o.Column, name) {
 		return
 	}
@@ -60,6 +45,9 @@ func (p *planner) addColumn(o Operation) {
 		conditions = append(conditions, withDefault(e.Text))
 	} else {
 		conditions = append(conditions, noDefault)
+	}
+	if !o.Required {
+		conditions = append(conditions, mayBeNull)
 	}
 	p.addStep(o.Column, definition, p.hasColumn(o.Column, conditions...))
 	if !o.Required {

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"unicode/utf8"
 
 	"drawbridge/internal/fault"
 )
@@ -20,7 +19,9 @@ func Compute(in Input) (Plan, error) {
 	p.plan = Plan{
 		Migration: in.Migration, Release: in.Release, Config: in.Config, Environment: in.Environment, Schema: in.Table.Schema,
 	}
-	p.author()
+	for _, mistake := range Mistakes(in.Migration) {
+		p.invalid(mistake.Hint, "%s", mistake.Reason)
+	}
 	p.world()
 	if err := p.err(); err != nil {
 		return Plan{}, err // what follows would only repeat it
@@ -94,64 +95,6 @@ func (p *planner) err() error {
 		hint = "Mend each of them, then plan again."
 	}
 	return fault.New(class, "plan migration", p.in.Migration.Name, hint, errors.New(strings.Join(reasons, "; ")))
-}
-
-// author looks at what the file says by itself.
-func (p *planner) author() {
-	m := p.in.Migration
-	if !ValidName(m.Name) {
-		p.invalid("call the file as in 0007_channel.yaml", "%s is no name of a migration: four digits, and lower-case words joined by _", shown(m.Name))
-	}
-	if why := badName(m.Table); why != "" {
-		p.invalid("name the table", "the table's name %s", why)
-	}
-	if strings.TrimSpace(m.Why) == "" {
-		p.invalid("write why, for those who approve it", "it does not say why")
-	}
-	if len(m.Operations) == 0 {
-		p.invalid("write what is to change", "it has no operation")
-	}
-	if m.Deprecate.Brownout > 0 && m.Deprecate.Brownout >= m.Deprecate.Window {
-		p.invalid("make the window longer", "the brownout is not shorter than the window")
-	}
-	p.consumers()
-	for _, o := range m.Operations {
-		if _, known := RecipeOf(o.Kind); !known {
-			if why := Later(o.Kind); why != "" {
-				p.invalid("leave it out", "%s is not supported yet: %s", shown(string(o.Kind)), why)
-				continue
-			}
-			p.invalid("docs/migrations.md lists them", "there is no operation %s", shown(string(o.Kind)))
-		}
-		for _, text := range o.texts() {
-			if !utf8.ValidString(text) || strings.ContainsRune(text, 0) {
-				p.invalid("write text", "%s holds bytes that are no text", o.Kind)
-			}
-		}
-		for _, expression := range []string{o.Default, o.Up, o.Down, o.Check, o.Where} {
-			if why := BadExpression(expression); expression != "" && why != "" {
-				p.invalid("write one expression over the columns of a row", "the expression %s of %s %s", shownSQL(expression), o.Kind, why)
-			}
-		}
-	}
-}
-
-func (p *planner) consumers() {
-	seen := map[string]bool{}
-	for _, c := range p.in.Migration.Consumers {
-		if strings.TrimSpace(c.Name) == "" {
-			p.invalid("give it a name", "a consumer has no name")
-		}
-		if seen[c.Name] {
-			p.invalid("name each once", "two consumers are called %s", shown(c.Name))
-		}
-		seen[c.Name] = true
-		for _, role := range c.Roles {
-			if why := badName(role); why != "" {
-				p.invalid("write the login as it is", "a role of %s %s", shown(c.Name), why)
-			}
-		}
-	}
 }
 
 // world looks at the table and its server.
@@ -276,22 +219,6 @@ func systemColumns() []string {
 
 // together looks at what operations mean for each other.
 func (p *planner) together() {
-	seen := map[string]Kind{}
-	names := map[string]Kind{}
-	for _, o := range p.in.Migration.Operations {
-		if o.Column != "" {
-			if first, twice := seen[o.Column]; twice {
-				p.invalid("write the second one in a migration of its own, after this one", "%s and %s are both about %s", first, o.Kind, shown(o.Column))
-			}
-			seen[o.Column] = o.Kind
-		}
-		if o.Name != "" {
-			if first, twice := names[o.Name]; twice {
-				p.invalid("choose another name", "%s and %s are both about %s", first, o.Kind, shown(o.Name))
-			}
-			names[o.Name] = o.Kind
-		}
-	}
 	for _, o := range p.in.Migration.Operations {
 		p.apart(o)
 	}

@@ -18,19 +18,11 @@ func checkRecipes() []Recipe {
 }
 
 func (p *planner) addCheck(o Operation) {
-	if why := badName(o.Name); why != "" {
-		p.invalid("choose another name", "the name %s of %s %s", shown(o.Name), o.Kind, why)
-		return
-	}
 	for _, k := range p.in.Table.Checks {
 		if k.Name == o.Name {
 			p.invalid("choose another name", "%s has a check %s already", shown(p.in.Table.Name), shown(o.Name))
 			return
 		}
-	}
-	if o.Check == "" {
-		p.invalid("write check", "%s %s has no condition", o.Kind, shown(o.Name))
-		return
 	}
 	e, ok := p.said(o, Typed{Expression: o.Check, Type: "boolean"})
 	if !ok {

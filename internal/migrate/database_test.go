@@ -235,4 +235,3 @@ func TestEveryStepIsSeenDoneAndUndoneAndTakesTheLockThatItSays(t *testing.T) {
 		})
 	}
 }
-

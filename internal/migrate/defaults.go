@@ -21,10 +21,6 @@ func (p *planner) setDefault(o Operation) {
 	if !ok {
 		return
 	}
-	if o.Default == "" {
-		p.invalid("write default", "%s of %s has none", o.Kind, shown(o.Column))
-		return
-	}
 	e, ok := p.constant(o, Typed{Expression: o.Default, Of: o.Column})
 	if !ok {
 		return

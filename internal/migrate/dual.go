@@ -53,26 +53,69 @@ func (p *planner) dualWrite() {
 	function := qualified(p.ledger(), name)
 	before := p.body(oldShape)
 	after := p.body(newShape)
-	create := fmt.Sprintf("CREATE TRIGGER %s BEFORE INSERT OR UPDATE ON %s FOR EACH ROW WHEN (pg_catalog.current_setting(%s, true) IS DISTINCT FROM 'on') EXECUTE FUNCTION %s()",
-		quote(name), p.table(), literal(guardSetting), function)
-	dropTrigger := fmt.Sprintf("DROP TRIGGER %s ON %s", quote(name), p.table())
-	dropFunction := "DROP FUNCTION " + function + "() RESTRICT"
+	create := []string{defineFunction(function, before)}
+	var dropTriggers, fire []string
+	for _, w := range p.writers(name) {
+		create = append(create, fmt.Sprintf("CREATE TRIGGER %s BEFORE %s ON %s FOR EACH ROW WHEN (%s) EXECUTE FUNCTION %s()",
+			quote(w.name), w.event, p.table(), w.when, function))
+		dropTriggers = append(dropTriggers, fmt.Sprintf("DROP TRIGGER %s ON %s", quote(w.name), p.table()))
+		fire = append(fire, p.hasTrigger(w, name))
+	}
+	drop := append(dropTriggers, "DROP FUNCTION "+function+"() RESTRICT")
 	bodies := []string{before}
 	if len(p.pairs) > 0 {
 		bodies = append(bodies, after)
 	}
 	p.step(DualWrite, "write", "both", Step{
 		Title: "Write both shapes: " + p.dualTitle(),
-		Act:   []string{defineFunction(function, before), create},
-		Probe: probe(p.hasFunction(name, bodies...), p.hasTrigger(name)),
-		Undo:  []string{dropTrigger, dropFunction},
+		Act:   create,
+		Probe: probe(append([]string{p.hasFunction(name, bodies...)}, fire...)...),
+		Undo:  drop,
 		Lock:  ShareRowExclusive,
 		Risk:  "Every row that others write costs a function call more. A write whose values an expression does not take fails.",
 	})
 	if len(p.pairs) > 0 {
 		p.switchover(name, function, before, after)
 	}
-	p.contract(name, dropTrigger, dropFunction)
+	p.contract(name, drop)
+}
+
+// writer is a trigger of a dual write. Its condition is bound to columns and operators where it is made, and keeps the function from
+// being called for rows that say the same in both shapes.
+type writer struct {
+	name, event, when string
+	fires             int // pg_trigger.tgtype
+}
+
+// Bits of pg_trigger.tgtype.
+const (
+	forEachRow  = 1
+	firesBefore = 2
+	onInsert    = 4
+	onUpdate    = 16
+)
+
+func (p *planner) writers(name string) []writer {
+	guard := "pg_catalog.current_setting(" + literal(guardSetting) + ", true) IS DISTINCT FROM 'on'"
+	var inserts, updates []string
+	for _, f := range p.pairs {
+		same := "true" // what an expression gives is not known outside of the function
+		if f.up == "" {
+			same = fmt.Sprintf("pg_catalog.record_image_ne(ROW(NEW.%s), ROW(NEW.%s))", quote(f.column), quote(f.added))
+		}
+		inserts = append(inserts, same)
+		sources := slices.Concat([]string{f.column, f.added}, f.reads, f.readsBack)
+		slices.Sort(sources)
+		updates = append(updates, imageChanged(slices.Compact(sources)))
+	}
+	for _, f := range p.fills {
+		missing := "NEW." + quote(f.column) + " IS NULL"
+		inserts, updates = append(inserts, missing), append(updates, missing)
+	}
+	return []writer{
+		{name: name + insertSuffix, event: "INSERT", when: all(guard, either(inserts...)), fires: forEachRow + firesBefore + onInsert},
+		{name: name + updateSuffix, event: "UPDATE", when: all(guard, either(updates...)), fires: forEachRow + firesBefore + onUpdate},
+	}
 }
 
 func (p *planner) dualTitle() string {
@@ -123,9 +166,12 @@ const contractEnd = "contract-end-both"
 
 // contract ends the dual write, and takes the old columns away, in one transaction: between the two a writer of the new shape would
 // leave the old column without a value.
-func (p *planner) contract(name, dropTrigger, dropFunction string) {
-	act := []string{dropTrigger, dropFunction}
-	conditions := []string{no(p.anyTrigger(name)), no(p.anyFunction(name))}
+func (p *planner) contract(name string, drop []string) {
+	act := slices.Clone(drop)
+	conditions := []string{no(p.anyFunction(name))}
+	for _, w := range p.writers(name) {
+		conditions = append(conditions, no(p.anyTrigger(w.name)))
+	}
 	title := "Stop to fill in what writers leave out"
 	risk := "A write that does not give a value for it fails from here on."
 	var gone []string
@@ -244,7 +290,7 @@ func (p *planner) body(counts authority) string {
 		b.WriteString("  END IF;\n")
 	}
 	for _, f := range p.fills {
-		fmt.Fprintf(&b, "  IF NEW.%s IS NULL THEN\n%s  END IF;\n", quote(f.column), p.assign(f.column, f.up, f.reads, p.placed(counts)))
+		fmt.Fprintf(&b, "  IF NEW.%s IS NULL THEN\n%s  END IF;\n", quote(f.column), p.assign(f.column, f.up, p.inputs(f.reads, counts)))
 	}
 	b.WriteString("  RETURN NEW;\nEND\n")
 	return b.String()
@@ -305,6 +351,11 @@ func changed(columns []string, typeName, collation string) string {
 	if len(columns) == 1 && exact(typeName, collation) {
 		return fmt.Sprintf("NEW.%s IS DISTINCT FROM OLD.%s", quote(columns[0]), quote(columns[0]))
 	}
+	return imageChanged(columns)
+}
+
+// imageChanged is whether an UPDATE changed a byte of one of the columns.
+func imageChanged(columns []string) string {
 	row := func(side string) string {
 		values := make([]string, len(columns))
 		for i, name := range columns {
@@ -320,7 +371,7 @@ func (p *planner) forward(f pair, counts authority) string {
 	if f.up == "" {
 		return fmt.Sprintf("      NEW.%s := NEW.%s;\n", quote(added), quote(old))
 	}
-	return p.assign(added, f.up, f.reads, p.placed(counts))
+	return p.assign(added, f.up, p.inputs(f.reads, counts))
 }
 
 func (p *planner) back(f pair, counts authority) string {
@@ -328,13 +379,8 @@ func (p *planner) back(f pair, counts authority) string {
 	if f.down == "" {
 		return fmt.Sprintf("      NEW.%s := NEW.%s;\n", quote(old), quote(added))
 	}
-	elsewhere := p.placed(counts)
-	return p.assign(old, f.down, append([]string{f.column}, f.readsBack...), func(name string) string {
-		if name == f.column {
-			return added
-		}
-		return elsewhere(name)
-	})
+	itself := value{name: f.column, from: added, column: Column{Name: f.column, Type: f.typeNew}}
+	return p.assign(old, f.down, append([]value{itself}, p.inputs(f.readsBack, counts)...))
 }
 
 // placed gives the name under which the value of a column of before the migration is found under an authority.
@@ -350,17 +396,43 @@ func (p *planner) placed(counts authority) func(string) string {
 	}
 }
 
-// assign gives a column the value of an author's expression, which reads columns by the names that place finds the values under.
-func (p *planner) assign(column, expression string, reads []string, place func(string) string) string {
-	sources := make([]string, 0, len(reads))
-	for _, name := range reads {
-		source := "NEW." + quote(place(name)) + " AS " + quote(name)
-		if !slices.Contains(sources, source) {
-			sources = append(sources, source)
+// value is what an expression reads: by a name, from a column of the row that has another one perhaps.
+type value struct {
+	name, from string
+	column     Column
+}
+
+func (p *planner) inputs(names []string, counts authority) []value {
+	place := p.placed(counts)
+	values := make([]value, len(names))
+	for i, name := range names {
+		c, _ := p.in.Table.Column(name)
+		values[i] = value{name: name, from: place(name), column: c}
+	}
+	return values
+}
+
+// assign gives a column the value of an author's expression. Variables of the names that it reads are much faster than a query over
+// them, and are had where their types mean the same under an empty search path.
+func (p *planner) assign(column, expression string, reads []value) string {
+	label := quote(p.in.Table.Name)
+	variables, sources := "", make([]string, len(reads))
+	plain := true
+	for i, v := range reads {
+		_, known := typeName(v.column.Type)
+		plain = plain && known && v.name != "new" && v.name != "old"
+		variables += fmt.Sprintf("        %s %s", quote(v.name), v.column.Type)
+		if v.column.Collation != "" {
+			variables += " COLLATE " + v.column.Collation
 		}
+		variables += " := NEW." + quote(v.from) + ";\n"
+		sources[i] = "NEW." + quote(v.from) + " AS " + quote(v.name)
 	}
-	if len(sources) == 0 {
+	switch {
+	case len(reads) == 0:
 		return fmt.Sprintf("      NEW.%s := %s;\n", quote(column), embed(expression))
+	case plain:
+		return fmt.Sprintf("      <<%s>>\n      DECLARE\n%s      BEGIN\n        NEW.%s := %s;\n      END;\n", label, variables, quote(column), embed(expression))
 	}
-	return fmt.Sprintf("      NEW.%s := (SELECT %s FROM (SELECT %s) AS %s);\n", quote(column), embed(expression), strings.Join(sources, ", "), quote(p.in.Table.Name))
+	return fmt.Sprintf("      NEW.%s := (SELECT %s FROM (SELECT %s) AS %s);\n", quote(column), embed(expression), strings.Join(sources, ", "), label)
 }

@@ -129,7 +129,7 @@ func (p *planner) said(o Operation, t Typed) (Expression, bool) {
 func (p *planner) constant(o Operation, t Typed) (Expression, bool) {
 	e, ok := p.said(o, t)
 	if ok && len(e.Columns) > 0 {
-		p.invalid("write a value, and use up for what depends on the row", "the default %s of %s reads %s", shownSQL(t.Expression), o.Kind, strings.Join(e.Columns, ", "))
+		p.invalid("write a value, and use up for what depends on the row", "the default %s of %s reads %s", shownSQL(t.Expression), o.Kind, shownAll(e.Columns))
 		return e, false
 	}
 	return e, ok

@@ -4,7 +4,6 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 
@@ -12,6 +11,7 @@ import (
 
 	"drawbridge/internal/migrate"
 	"drawbridge/internal/release"
+	"drawbridge/internal/sqltext"
 )
 
 var update = flag.Bool("update", false, "write the golden files")
@@ -56,7 +56,7 @@ func customers(m migrate.Migration) migrate.Table {
 	for _, e := range migrate.Expressions(m) {
 		answer := migrate.Expression{Type: e.Type}
 		for _, c := range t.Columns {
-			if strings.Contains(e.Expression, c.Name) {
+			if sqltext.Identifiers(e.Expression)[c.Name] {
 				answer.Columns = append(answer.Columns, c.Name)
 			}
 		}

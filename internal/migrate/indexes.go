@@ -102,10 +102,6 @@ func (c IndexColumn) option() string {
 func Methods() []string { return []string{"btree", "hash", "gin", "gist", "brin"} }
 
 func (p *planner) createIndex(o Operation) {
-	if why := badName(o.Name); why != "" {
-		p.invalid("choose another name", "the name %s of %s %s", shown(o.Name), o.Kind, why)
-		return
-	}
 	for _, i := range p.in.Table.Indexes {
 		if i.Name == o.Name {
 			p.invalid("choose another name", "%s has an index %s already", shown(p.in.Table.Name), shown(o.Name))
@@ -181,43 +177,16 @@ func (p *planner) hasIndex(name string, conditions ...string) string {
 // indexColumns are those of an index to be made. Each is one of the table, or one that the same file adds.
 func (p *planner) indexColumns(o Operation) ([]IndexColumn, bool) {
 	ok := true
-	if len(o.Columns) == 0 {
-		p.invalid("name its columns", "the index %s has no column", shown(o.Name))
-		return nil, false
-	}
-	if o.Method != "" && !slices.Contains(Methods(), o.Method) {
-		p.invalid("use "+strings.Join(Methods(), ", "), "there is no kind of index %s", shown(o.Method))
-		return nil, false
-	}
-	ordered := o.Method == "" || o.Method == "btree"
-	if o.Unique && !ordered {
-		p.invalid("leave method out", "an index of kind %s is never unique", o.Method)
-		ok = false
-	}
-	seen := map[string]bool{}
 	exists := func(name string) {
-		_, there := p.in.Table.Column(name)
-		if !there && !p.adds(name) {
+		if _, there := p.in.Table.Column(name); !there && !p.adds(name) {
 			p.invalid(p.columnsHint(), "the index %s is over a column %s, and %s has none", shown(o.Name), shown(name), shown(p.in.Table.Name))
 			ok = false
 		}
-		if seen[name] {
-			p.invalid("name it once", "the index %s names %s twice", shown(o.Name), shown(name))
-			ok = false
-		}
-		seen[name] = true
 	}
 	var columns []IndexColumn
 	for _, text := range o.Columns {
 		c, err := ParseIndexColumn(text)
-		if err != nil {
-			p.invalid("write it as in: amount DESC NULLS LAST", "the column %s of the index %s %s", shownSQL(text), shown(o.Name), err)
-			return nil, false
-		}
-		if !ordered && (c.Descending || c.NullsFirst) {
-			p.invalid("leave it out", "an index of kind %s has no order", o.Method)
-			ok = false
-		}
+		ok = ok && err == nil
 		exists(c.Name)
 		columns = append(columns, c)
 	}

@@ -63,11 +63,17 @@ func cut(name string, limit int) string {
 	return name[:limit]
 }
 
-// dualWriter names the trigger of a migration, and its function. Triggers fire in the order of their names: it begins so that those
-// of others fire before it, and what they change is seen.
+// The triggers of a dual write are called as their function, with what they fire on.
+const (
+	insertSuffix = "_i"
+	updateSuffix = "_u"
+)
+
+// dualWriter names the function of a migration's dual write. Triggers fire in the order of their names: it begins so that those of others
+// fire before it, and what they change is seen.
 func dualWriter(pipeline, migration string) string {
 	sum := sha256.Sum256([]byte(pipeline + "/" + migration))
-	const before, after = "zz_drawbridge_", 9
+	const before, after = "zz_drawbridge_", 9 + len(insertSuffix)
 	return before + cut(migration, maxName-len(before)-after) + "_" + hex.EncodeToString(sum[:4])
 }
 

@@ -90,14 +90,11 @@ func (p *planner) anyFunction(name string) string {
 		literal(p.ledger()), literal(name))
 }
 
-// firesBefore is pg_trigger.tgtype of a trigger BEFORE INSERT OR UPDATE FOR EACH ROW.
-const firesBefore = 1 + 2 + 4 + 16
-
-// hasTrigger is whether the table has the trigger of a dual write, switched on, and with its function.
-func (p *planner) hasTrigger(name string) string {
+// hasTrigger is whether the table has a trigger of a dual write, switched on, and with its function.
+func (p *planner) hasTrigger(w writer, function string) string {
 	return fmt.Sprintf("EXISTS (SELECT FROM pg_catalog.pg_trigger t JOIN pg_catalog.pg_proc f ON f.oid = t.tgfoid JOIN pg_catalog.pg_namespace s ON s.oid = f.pronamespace WHERE %s)", all(
-		"t.tgrelid = "+p.relation(), "t.tgname = "+literal(name), "NOT t.tgisinternal", "t.tgenabled = 'O'",
-		fmt.Sprintf("t.tgtype = %d", firesBefore), "t.tgqual IS NOT NULL", "s.nspname = "+literal(p.ledger()), "f.proname = "+literal(name)))
+		"t.tgrelid = "+p.relation(), "t.tgname = "+literal(w.name), "NOT t.tgisinternal", "t.tgenabled = 'O'",
+		fmt.Sprintf("t.tgtype = %d", w.fires), "t.tgqual IS NOT NULL", "s.nspname = "+literal(p.ledger()), "f.proname = "+literal(function)))
 }
 
 // anyTrigger is whether the table has a trigger of the name.

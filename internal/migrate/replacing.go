@@ -37,19 +37,13 @@ func (p *planner) changeType(o Operation) {
 	if !ok {
 		return
 	}
-	target, known := typeName(o.To)
+	target, _ := typeName(o.To)
 	switch {
-	case !known:
-		p.invalid(typeHint, "%s of %s: %s is no type that columns are changed to", o.Kind, shown(o.Column), shownSQL(o.To))
-		return
 	case target == c.Type:
 		p.invalid("leave it out", "%s is of type %s already", shown(o.Column), target)
 		return
-	case o.Up == "" && o.Down == "":
+	case o.Up == "":
 		p.widen(o, c, target)
-		return
-	case o.Up == "" || o.Down == "":
-		p.invalid("write both; down may lose something", "%s of %s needs up and down: rows are written in both types until contract", o.Kind, shown(o.Column))
 		return
 	case c.Default != "" && o.Default == "":
 		p.invalid("write default, as it is to be of the new type", "%s has the default %s, and nothing says what it is of the new type", shown(o.Column), shownSQL(c.Default))
