@@ -1,6 +1,7 @@
 package migrate
 
 import (
+	"regexp"
 	"time"
 )
 
@@ -34,3 +35,11 @@ type Deprecate struct {
 	// Brownout is for how long the old shape is refused to readers, as a trial, before it is taken away; 0: it is not tried.
 	Brownout time.Duration `json:"brownout,omitempty"`
 }
+
+var namePattern = regexp.MustCompile(`^[0-9]{4}_[a-z0-9]+(_[a-z0-9]+)*$`)
+
+// maxFileName leaves room for pipeline and environment in workflow IDs.
+const maxFileName = 60
+
+// ValidName says whether a migration can be called so.
+func ValidName(name string) bool { return len(name) <= maxFileName && namePattern.MatchString(name) }

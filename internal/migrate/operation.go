@@ -1,5 +1,7 @@
 package migrate
 
+import "slices"
+
 // Kind names an operation, as it is written in a file.
 type Kind string
 
@@ -45,4 +47,9 @@ type Operation struct {
 	Where   string   `json:"where,omitempty"`
 	Method  string   `json:"method,omitempty"` // of an index; empty: btree
 	Comment string   `json:"comment,omitempty"`
+}
+
+// texts are everything that an author wrote of an operation.
+func (o Operation) texts() []string {
+	return slices.Concat([]string{string(o.Kind), o.Column, o.To, o.Type, o.Default, o.Up, o.Down, o.Name, o.Check, o.Where, o.Method, o.Comment}, o.Columns, o.Include)
 }

@@ -1,6 +1,7 @@
 package migrate
 
 import (
+	"strings"
 	"time"
 
 	"drawbridge/internal/effect"
@@ -59,12 +60,6 @@ type Checked struct {
 	Broken int64  `json:"broken"`
 }
 
-// Typed is an expression over a table's columns, and the type that its value must be assignable to.
-type Typed struct {
-	Expression string `json:"expression"`
-	Type       string `json:"type"`
-}
-
 // StepSpec asks for a step of a migration to be done, or undone.
 type StepSpec struct {
 	Owner effect.Owner `json:"owner"`
@@ -87,3 +82,17 @@ type StepResult struct {
 	// Held is why nothing changes for now, where nobody is in the way: a hold.
 	Held string `json:"held,omitempty"`
 }
+
+// Typed is an expression of an author, and what the server is asked about it.
+type Typed struct {
+	Expression string
+	// Type is what its value must be assignable to; empty: the type of the column that it is about.
+	Type string
+	// Of is the column that it is about; empty: none.
+	Of string
+	// As is the type that Of has where the expression reads it; empty: the one that it has now.
+	As string
+}
+
+// Key finds the server's answer among those of a table.
+func (t Typed) Key() string { return strings.Join([]string{t.Expression, t.Type, t.Of, t.As}, "\n") }

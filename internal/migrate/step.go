@@ -53,9 +53,12 @@ type Step struct {
 	Title string `json:"title"`
 	// Act are the statements, all in one transaction; of class Concurrent it is one statement, in none.
 	Act []string `json:"act"`
-	// Probe is a query of one boolean: whether it is done. It is true right after Act, and false right after Undo.
+	// Probe is a query of one boolean: whether it is done. It is true right after Act, and stays true while later steps up to the
+	// contract are done; it is false right after Undo.
 	Probe string `json:"probe"`
-	// Clean is done first where the probe says no and something half done may be there: an invalid index.
+	// Half is a query of one boolean: whether something half done is there, such as an invalid index, which Clean takes away: before
+	// Act, and in place of Undo. Without it nothing can be half done.
+	Half  string   `json:"half,omitempty"`
 	Clean []string `json:"clean,omitempty"`
 	// Undo takes it back: in one transaction, or one statement in none where it is of class Concurrent. None: there is no way back.
 	Undo  []string `json:"undo,omitempty"`
@@ -73,7 +76,7 @@ type Filling struct {
 	Key []KeyColumn `json:"key,omitempty"`
 }
 
-// Assignment is a column, and the expression that gives its value.
+// Assignment is a column, and the expression that gives its value. The table goes by its own name in it.
 type Assignment struct {
 	Column     string `json:"column"`
 	Expression string `json:"expression"`
@@ -91,6 +94,6 @@ type KeyColumn struct {
 type Proof struct {
 	// Name says what is proved: "channel is never null".
 	Name string `json:"name"`
-	// Broken is a condition, as SQL, that is true for a row of which it does not hold.
+	// Broken is a condition, as SQL, that is true for a row of which it does not hold. The table goes by its own name in it.
 	Broken string `json:"broken"`
 }

@@ -24,7 +24,7 @@ type Table struct {
 	Readers []Reader `json:"readers,omitempty"`
 	// Triggers are the names of the triggers that somebody made on it.
 	Triggers []string `json:"triggers,omitempty"`
-	// Expressions is what the server says of the expressions of a migration, by their texts.
+	// Expressions is what the server says of the expressions of a migration, by Typed.Key.
 	Expressions map[string]Expression `json:"expressions,omitempty"`
 	// Open is the workflow whose migration of this table has not ended; empty: there is none.
 	Open string `json:"open,omitempty"`
@@ -37,6 +37,8 @@ type Column struct {
 	NotNull bool   `json:"not_null,omitempty"`
 	Default string `json:"default,omitempty"`
 	Comment string `json:"comment,omitempty"`
+	// Collation is that of the column where it is not its type's, as SQL has it: quoted, and with its schema.
+	Collation string `json:"collation,omitempty"`
 	// Holds are what of it cannot be carried over to another column, in words: "the foreign key orders_channel_fkey", "an identity".
 	Holds []string `json:"holds,omitempty"`
 }
@@ -77,6 +79,8 @@ type Expression struct {
 	Refused string   `json:"refused,omitempty"`
 	Type    string   `json:"type,omitempty"` // of its value
 	Columns []string `json:"columns,omitempty"`
+	// Text is the expression as the server writes it back (pg_get_expr), by which it is recognised in a default or a condition.
+	Text string `json:"text,omitempty"`
 }
 
 // Column finds a column.
