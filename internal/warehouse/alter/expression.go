@@ -1,6 +1,7 @@
 package alter
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -31,10 +32,7 @@ func (t *Tables) examine(ctx context.Context, d migrate.Table, expressions []mig
 		if err != nil {
 			return nil, err
 		}
-		if before, twice := found[e.Expression]; twice && before.Refused != "" {
-			continue // of two types
-		}
-		found[e.Expression] = x
+		found[e.Key()] = x
 	}
 	return found, nil
 }
@@ -43,8 +41,17 @@ func (t *Tables) examineOne(ctx context.Context, d migrate.Table, e migrate.Type
 	if why := alone(e.Expression); why != "" {
 		return migrate.Expression{Refused: why}, nil
 	}
-	if why := alone(e.Type); why != "" {
-		return migrate.Expression{Refused: "its type is none: " + why}, nil
+	if e.Of != "" {
+		c, there := d.Column(e.Of)
+		if !there {
+			return migrate.Expression{Refused: "the table has no column " + e.Of}, nil
+		}
+		e.Type = cmp.Or(e.Type, c.Type)
+	}
+	for _, name := range []string{e.Type, cmp.Or(e.As, e.Type)} {
+		if why := alone(name); why != "" {
+			return migrate.Expression{Refused: "its type is none: " + why}, nil
+		}
 	}
 	err = t.tried(ctx, func(tx pgx.Tx) (err error) {
 		x, err = t.try(ctx, tx, d, e)
@@ -93,26 +100,18 @@ func (t *Tables) try(ctx context.Context, tx pgx.Tx, d migrate.Table, e migrate.
 	refuse := func(format string, args ...any) (migrate.Expression, error) {
 		return migrate.Expression{Refused: fmt.Sprintf(format, args...)}, nil
 	}
-	var known, checked bool
-	if err := tx.QueryRow(ctx, `
-		SELECT to_regtype($1) IS NOT NULL,
-		       EXISTS (
-		         SELECT
-		         FROM pg_type ty
-		         LEFT JOIN pg_type el ON el.oid = ty.typelem AND ty.typcategory = 'A'
-		         WHERE ty.oid = to_regtype($1) AND (ty.typtype IN ('d', 'c') OR el.typtype IN ('d', 'c'))
-		           AND NOT EXISTS (SELECT FROM pg_attribute WHERE attrelid = $2 AND attnum > 0 AND NOT attisdropped AND atttypid = ty.oid))`,
-		e.Type, d.OID).Scan(&known, &checked); err != nil {
-		return none, err
-	}
-	if !known {
-		return refuse("the server knows no type %s; one that is not its own is written with its schema", e.Type)
-	}
-	if checked {
-		return refuse("%s is a domain or a composite type, whose checks would run in every writer's session: take the type below it", e.Type)
+	for _, name := range []string{e.Type, cmp.Or(e.As, e.Type)} {
+		if why, err := t.plainType(ctx, tx, d, name); err != nil || why != "" {
+			return migrate.Expression{Refused: why}, err
+		}
 	}
 	if err := simple(fmt.Sprintf("CREATE TEMP TABLE %s (LIKE %s)", trialTable, t.name(d.Name))); err != nil {
 		return none, err
+	}
+	if e.As != "" {
+		if err := simple(fmt.Sprintf("ALTER TABLE pg_temp.%s ALTER COLUMN %s TYPE %s USING NULL", trialTable, postgres.Ident(e.Of), e.As)); err != nil {
+			return none, err
+		}
 	}
 	if err := simple(fmt.Sprintf("CREATE TEMP VIEW %s AS SELECT (\n%s\n) AS value FROM pg_temp.%s", trialView, e.Expression, trialTable)); err != nil {
 		return none, err
@@ -167,7 +166,37 @@ func (t *Tables) try(ctx context.Context, tx pgx.Tx, d migrate.Table, e migrate.
 	if err := simple(fmt.Sprintf("ALTER TABLE pg_temp.%s ADD COLUMN drawbridge_value %s GENERATED ALWAYS AS (\n%s\n) STORED", trialTable, e.Type, e.Expression)); err != nil {
 		return none, err
 	}
+	if err := tx.QueryRow(ctx, `
+		SELECT pg_get_expr(d.adbin, d.adrelid)
+		FROM pg_attribute a
+		JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+		WHERE a.attrelid = ('pg_temp.' || $1)::regclass AND a.attname = 'drawbridge_value'`, trialTable).Scan(&x.Text); err != nil {
+		return none, fmt.Errorf("read the expression as the server writes it: %w", err)
+	}
 	return x, nil
+}
+
+// plainType says why a type may not be that of a value; empty: it may.
+func (t *Tables) plainType(ctx context.Context, tx pgx.Tx, d migrate.Table, name string) (why string, err error) {
+	var known, checked bool
+	if err := tx.QueryRow(ctx, `
+		SELECT to_regtype($1) IS NOT NULL,
+		       EXISTS (
+		         SELECT
+		         FROM pg_type ty
+		         LEFT JOIN pg_type el ON el.oid = ty.typelem AND ty.typcategory = 'A'
+		         WHERE ty.oid = to_regtype($1) AND (ty.typtype IN ('d', 'c') OR el.typtype IN ('d', 'c'))
+		           AND NOT EXISTS (SELECT FROM pg_attribute WHERE attrelid = $2 AND attnum > 0 AND NOT attisdropped AND atttypid = ty.oid))`,
+		name, d.OID).Scan(&known, &checked); err != nil {
+		return "", err
+	}
+	switch {
+	case !known:
+		return fmt.Sprintf("the server knows no type %s; one that is not its own is written with its schema", name), nil
+	case checked:
+		return fmt.Sprintf("%s is a domain or a composite type, whose checks would run in every writer's session: take the type below it", name), nil
+	}
+	return "", nil
 }
 
 // alone says why a text would not stay by itself between parentheses, or does more than it shows; empty: it stays.
