@@ -190,11 +190,11 @@ func (t *Tables) fillQueries(ctx context.Context, tx pgx.Tx, p migrate.Plan) (qu
 	return q, nil
 }
 
-// names are the columns of the key, each after a prefix and before an end.
+// names are the columns of the key, each before an end. They are those of k: a bare name would be that of the text which is selected.
 func (q queries) names(end string) string {
 	names := make([]string, len(q.by))
 	for i, k := range q.by {
-		names[i] = postgres.Ident(k.Name) + end
+		names[i] = "k." + postgres.Ident(k.Name) + end
 	}
 	return strings.Join(names, ", ")
 }
@@ -232,7 +232,7 @@ func (q queries) key(row pgx.CollectableRow) ([]string, error) {
 
 // last selects the last key.
 func (q queries) last() string {
-	return fmt.Sprintf("SELECT %s FROM ONLY %s ORDER BY %s LIMIT 1", q.names("::text"), q.table.Name, q.names(" DESC"))
+	return fmt.Sprintf("SELECT %s FROM ONLY %s AS k ORDER BY %s LIMIT 1", q.names("::text"), q.table.Name, q.names(" DESC"))
 }
 
 // window is the condition of a batch: after last, where there is one, up to hi. Without a key it is from one place to before another.
@@ -257,13 +257,13 @@ func (q queries) boundary(last bool) string {
 	return fmt.Sprintf(`
 		WITH next AS MATERIALIZED (
 		  SELECT %[1]s
-		  FROM ONLY %[2]s
+		  FROM ONLY %[2]s AS k
 		  WHERE %[3]s
 		  ORDER BY %[1]s
 		  LIMIT $%[4]d::int
 		)
 		SELECT %[5]s, (SELECT count(*) FROM next)::text
-		FROM next
+		FROM next AS k
 		ORDER BY %[6]s
 		LIMIT 1`, q.names(""), q.table.Name, q.window(last), n+1, q.names("::text"), q.names(" DESC"))
 }
@@ -290,7 +290,7 @@ func (q queries) update(where string) string {
 			sets[i] = fmt.Sprintf("%[1]s = CASE WHEN %[1]s IS NULL THEN (%[2]s) ELSE %[1]s END", column, a.Expression)
 		}
 	}
-	return fmt.Sprintf("UPDATE ONLY %s SET %s WHERE %s AND (%s)", q.table.Name, strings.Join(sets, ", "), where, strings.Join(needs, " OR "))
+	return fmt.Sprintf("UPDATE ONLY %s AS k SET %s WHERE %s AND (%s)", q.table.Name, strings.Join(sets, ", "), where, strings.Join(needs, " OR "))
 }
 
 // operation names what fills a column, as the file has it.
