@@ -129,9 +129,9 @@ type EnteredPhase struct {
 	Lapsed  string   `json:"lapsed,omitempty"`
 }
 
-// Enter notes in the ledger which phase begins. None is skipped back, and contract begins only when nobody is in its way and people have
+// EnterPhase notes in the ledger which phase begins. None is skipped back, and contract begins only when nobody is in its way and people have
 // approved it by an answer of its own, under this environment's rule. Twice is once.
-func (a *Migrating) Enter(ctx context.Context, in EnterPhaseInput) (EnteredPhase, error) {
+func (a *Migrating) EnterPhase(ctx context.Context, in EnterPhaseInput) (EnteredPhase, error) {
 	o, err := a.open(ctx, in.Target)
 	if err != nil {
 		return EnteredPhase{}, err

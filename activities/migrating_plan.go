@@ -305,9 +305,9 @@ func (s *Site) migrates(ctx context.Context, r release.Release, name string) err
 	return nil
 }
 
-// Attest signs and attaches the statement that a migration is verified and switched here, as the ledger bears it out. Once for each
+// AttestMigration signs and attaches the statement that a migration is verified and switched here, as the ledger bears it out. Once for each
 // environment and plan.
-func (a *Migrating) Attest(ctx context.Context, t Target) error {
+func (a *Migrating) AttestMigration(ctx context.Context, t Target) error {
 	o, err := a.open(ctx, t)
 	if err != nil {
 		return err

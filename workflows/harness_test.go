@@ -554,7 +554,7 @@ func (e *effects) bound() (control, build []conduct.Bound) {
 			return begun, activities.ApplicationError(err)
 		}),
 		workflows.EnterPhase.Bind(func(ctx context.Context, in activities.EnterPhaseInput) (activities.EnteredPhase, error) {
-			entered, err := e.migrating(in.Target).Enter(ctx, in)
+			entered, err := e.migrating(in.Target).EnterPhase(ctx, in)
 			if entered.Entered {
 				e.called("EnterPhase " + string(in.Phase))
 			}
@@ -573,7 +573,7 @@ func (e *effects) bound() (control, build []conduct.Bound) {
 			return activities.ApplicationError(e.migrating(in.Target).Ack(ctx, in))
 		}),
 		conduct.Effect(workflows.AttestMigration, func(ctx context.Context, in activities.Target) error {
-			return activities.ApplicationError(e.migrating(in).Attest(ctx, in))
+			return activities.ApplicationError(e.migrating(in).AttestMigration(ctx, in))
 		}),
 		conduct.Effect(workflows.EndMigration, func(ctx context.Context, in activities.EndMigrationInput) error {
 			e.called("EndMigration " + in.How)
