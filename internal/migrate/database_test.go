@@ -316,3 +316,60 @@ func TestAnExpressionMayReadAColumnOfATypeOfOnesOwn(t *testing.T) {
 	require.Equal(t, ":(7", one[string](t, db, "SELECT face FROM customers WHERE id = 99"))
 	require.Equal(t, ":)5", one[string](t, db, "SELECT face FROM customers WHERE id = 1"))
 }
+
+func TestHostileNamesAreNamesOnTheServerToo(t *testing.T) {
+	t.Parallel()
+	db := testdb.New(t)
+	ident := func(name string) string { return pgx.Identifier{name}.Sanitize() }
+	run(t, db, "CREATE SCHEMA "+db.Schema+"__ledger")
+	run(t, db, "CREATE TABLE pwned ()")
+	run(t, db, fmt.Sprintf("CREATE TABLE %s (id bigint PRIMARY KEY, web boolean, %s text DEFAULT 'x')", ident(hostile), ident(hostile)))
+	run(t, db, fmt.Sprintf("COMMENT ON COLUMN %s.%s IS 'it''s'", ident(hostile), ident(hostile)))
+	other := hostile[:24] + "2"
+	for _, o := range []migrate.Operation{
+		{Kind: migrate.AddColumn, Column: other, Type: "text", Required: true, Up: "CASE WHEN web THEN " + ident(hostile) + " ELSE E'\\';' END"},
+		{Kind: migrate.RenameColumn, Column: hostile, To: other},
+		{Kind: migrate.ChangeType, Column: hostile, To: "int", Up: "length(" + ident(hostile) + ")", Down: ident(hostile) + "::text", Default: "1"},
+		{Kind: migrate.SetNotNull, Column: hostile, Up: "'-' -- )"},
+		{Kind: migrate.AddCheck, Name: other, Check: ident(hostile) + " <> ';' /* ) */"},
+		{Kind: migrate.CreateIndex, Name: other, Columns: []string{ident(hostile) + " DESC"}},
+		{Kind: migrate.SetComment, Column: hostile, Comment: hostile + `'\`},
+	} {
+		m := migration(o)
+		m.Table = hostile
+		in := input(m)
+		in.Table = migrate.Table{
+			Schema: db.Schema, Name: hostile, Kind: "table", Owned: true, Version: 150018, Key: []string{"id"},
+			Columns:     []migrate.Column{{Name: "id", Type: "bigint", NotNull: true}, {Name: "web", Type: "boolean"}, {Name: hostile, Type: "text", Default: "'x'::text", Comment: "it's"}},
+			Expressions: map[string]migrate.Expression{},
+		}
+		for _, e := range migrate.Expressions(m) {
+			answer := migrate.Expression{}
+			if strings.Contains(e.Expression, ident(hostile)) {
+				answer.Columns = []string{hostile}
+			}
+			if strings.Contains(e.Expression, "web") {
+				answer.Columns = append(answer.Columns, "web")
+			}
+			if o.Kind == migrate.AddCheck {
+				answer.Text = "(" + ident(hostile) + " <> ';'::text)"
+			}
+			in.Table.Expressions[e.Key()] = answer
+		}
+		p, err := migrate.Compute(in)
+		require.NoError(t, err)
+		steps := beforeContract(p)
+		for _, s := range steps {
+			if s.Phase == migrate.Switch && o.Kind != migrate.AddCheck {
+				run(t, db, fmt.Sprintf("INSERT INTO %s (id, web) VALUES (1, true) ON CONFLICT (id) DO UPDATE SET web = excluded.web", ident(hostile)))
+			}
+			require.False(t, one[bool](t, db, s.Probe), s.Probe)
+			do(t, db, s.Class, s.Act)
+			require.True(t, one[bool](t, db, s.Probe), s.Probe)
+		}
+		undo(t, db, steps)
+		run(t, db, fmt.Sprintf("DELETE FROM %s", ident(hostile)))
+	}
+	require.Equal(t, "it's", one[string](t, db, fmt.Sprintf("SELECT col_description(%s::regclass, 3)", "'"+strings.ReplaceAll(ident(db.Schema)+"."+ident(hostile), "'", "''")+"'")))
+	run(t, db, "DROP TABLE pwned")
+}
