@@ -54,14 +54,14 @@ func (p *planner) dualWrite() {
 	before := p.body(oldShape)
 	after := p.body(newShape)
 	create := []string{defineFunction(function, before)}
-	var dropTriggers, fire []string
+	var drop, fire []string
 	for _, w := range p.writers(name) {
 		create = append(create, fmt.Sprintf("CREATE TRIGGER %s BEFORE %s ON %s FOR EACH ROW WHEN (%s) EXECUTE FUNCTION %s()",
 			quote(w.name), w.event, p.table(), w.when, function))
-		dropTriggers = append(dropTriggers, fmt.Sprintf("DROP TRIGGER %s ON %s", quote(w.name), p.table()))
+		drop = append(drop, fmt.Sprintf("DROP TRIGGER %s ON %s", quote(w.name), p.table()))
 		fire = append(fire, p.hasTrigger(w, name))
 	}
-	drop := append(dropTriggers, "DROP FUNCTION "+function+"() RESTRICT")
+	drop = append(drop, "DROP FUNCTION "+function+"() RESTRICT")
 	bodies := []string{before}
 	if len(p.pairs) > 0 {
 		bodies = append(bodies, after)
