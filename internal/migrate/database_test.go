@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
@@ -234,4 +235,141 @@ func TestEveryStepIsSeenDoneAndUndoneAndTakesTheLockThatItSays(t *testing.T) {
 			require.NotContains(t, catalogOf(t, db), "drawbridge", "nothing of ours is left")
 		})
 	}
+}
+
+func TestNothingElseOfTheNamePassesForDone(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		of      string // the case
+		step    string // of its plan
+		instead []string
+	}{
+		"a column of another type":            {"add_column", "expand-add-channel", []string{"ALTER TABLE customers ADD channel varchar(21)"}},
+		"a column that is not null":           {"add_column", "expand-add-channel", []string{"ALTER TABLE customers ADD channel varchar(20) NOT NULL DEFAULT ''", "ALTER TABLE customers ALTER channel DROP DEFAULT"}},
+		"a column with a default":             {"add_column", "expand-add-channel", []string{"ALTER TABLE customers ADD channel varchar(20) DEFAULT 'x'"}},
+		"a column with another default":       {"add_column_default", "expand-add-channel", []string{"ALTER TABLE customers ADD channel text DEFAULT 'other'"}},
+		"a column without its default":        {"add_column_default", "expand-add-channel", []string{"ALTER TABLE customers ADD channel text"}},
+		"a column of another table":           {"add_column", "expand-add-channel", []string{"CREATE TABLE other (channel varchar(20))"}},
+		"a check of another condition":        {"add_check", "switch-check-amount_positive", []string{"ALTER TABLE customers ADD CONSTRAINT amount_positive CHECK (amount > -1)"}},
+		"a check that is not validated":       {"add_check", "switch-validate-amount_positive", []string{"ALTER TABLE customers ADD CONSTRAINT amount_positive CHECK (amount >= 0) NOT VALID"}},
+		"an index over other columns":         {"create_index", "expand-index-customers_code", []string{"CREATE INDEX customers_code ON customers (code)"}},
+		"an index in another order":           {"create_index", "expand-index-customers_code", []string{"CREATE INDEX customers_code ON customers (code, created, qty NULLS FIRST, note DESC NULLS LAST) INCLUDE (id) WHERE code <> ''"}},
+		"an index of other rows":              {"create_index", "expand-index-customers_code", []string{"CREATE INDEX customers_code ON customers (code, created DESC, qty NULLS FIRST, note DESC NULLS LAST) INCLUDE (id)"}},
+		"an index that is unique":             {"create_index", "expand-index-customers_code", []string{"CREATE UNIQUE INDEX customers_code ON customers (code, created DESC, qty NULLS FIRST, note DESC NULLS LAST) INCLUDE (id) WHERE code <> ''"}},
+		"an index by other classes":           {"create_index", "expand-index-customers_code", []string{"CREATE INDEX customers_code ON customers (code varchar_pattern_ops, created DESC, qty NULLS FIRST, note DESC NULLS LAST) INCLUDE (id) WHERE code <> ''"}},
+		"an index that includes nothing":      {"create_index", "expand-index-customers_code", []string{"CREATE INDEX customers_code ON customers (code, created DESC, qty NULLS FIRST, note DESC NULLS LAST, id) WHERE code <> ''"}},
+		"an index of another kind":            {"create_index_hash", "expand-index-customers_code", []string{"CREATE INDEX customers_code ON customers (code)"}},
+		"a trigger that is switched off":      {"add_column_required", "dual-write-write-both", []string{"ALTER TABLE customers DISABLE TRIGGER USER"}},
+		"a function that says something else": {"add_column_required", "dual-write-write-both", []string{"CREATE OR REPLACE FUNCTION SCHEMA__ledger.NAME() RETURNS trigger LANGUAGE plpgsql SET search_path = '' AS 'BEGIN RETURN NEW; END'"}},
+		"a function with its owner's rights":  {"add_column_required", "dual-write-write-both", []string{"ALTER FUNCTION SCHEMA__ledger.NAME() SECURITY DEFINER"}},
+		"a function that finds by a path":     {"add_column_required", "dual-write-write-both", []string{"ALTER FUNCTION SCHEMA__ledger.NAME() RESET search_path"}},
+		"another comment":                     {"set_comment", "expand-comment-note", []string{"COMMENT ON COLUMN customers.note IS 'else'"}},
+		"another default":                     {"set_default", "switch-set-default-amount", []string{"ALTER TABLE customers ALTER amount SET DEFAULT 1.5"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			db := shop(t)
+			p := plan(t, db, cases()[test.of])
+			at := slices.IndexFunc(p.Steps, func(s migrate.Step) bool { return s.ID == test.step })
+			require.GreaterOrEqual(t, at, 0)
+			s := p.Steps[at]
+			if strings.Contains(test.instead[0], "TRIGGER") || strings.Contains(test.instead[0], "FUNCTION") {
+				advance(t, db, p, p.Steps[:at+1])
+				require.True(t, one[bool](t, db, s.Probe))
+			}
+			function := one[string](t, db, "SELECT coalesce(max(proname), '') FROM pg_proc f JOIN pg_namespace n ON n.oid = pronamespace WHERE nspname = '"+db.Schema+"__ledger'")
+			for _, sql := range test.instead {
+				run(t, db, strings.NewReplacer("SCHEMA", db.Schema, "NAME", function).Replace(sql))
+			}
+			require.False(t, one[bool](t, db, s.Probe), s.Probe)
+		})
+	}
+}
+
+func TestAHalfMadeIndexIsSeenAndCleanedAway(t *testing.T) {
+	t.Parallel()
+	db := shop(t)
+	p := plan(t, db, migration(migrate.Operation{Kind: migrate.CreateIndex, Name: "customers_web", Columns: []string{"web"}, Unique: true}))
+	s := p.Steps[0]
+	require.False(t, one[bool](t, db, s.Half))
+	_, err := db.Pool.Exec(t.Context(), s.Act[0])
+	require.ErrorContains(t, err, "could not create unique index")
+	require.True(t, one[bool](t, db, s.Half))
+	require.False(t, one[bool](t, db, s.Probe), "an index that is not valid is not done")
+	do(t, db, s.Class, s.Clean)
+	require.False(t, one[bool](t, db, s.Half))
+}
+
+func TestAnExpressionMayReadAColumnOfATypeOfOnesOwn(t *testing.T) {
+	t.Parallel()
+	db := shop(t)
+	run(t, db, "CREATE TYPE mood AS ENUM ('ok', 'bad')")
+	run(t, db, `ALTER TABLE customers ADD mood mood DEFAULT 'ok', ADD "new" integer DEFAULT 5`)
+	m := migration(migrate.Operation{Kind: migrate.AddColumn, Column: "face", Type: "text", Required: true, Up: `CASE WHEN mood = 'ok' THEN ':)' ELSE ':(' END || "new"`})
+	in := input(m)
+	in.Table = described(t, db, m)
+	in.Table.Columns = append(in.Table.Columns, migrate.Column{Name: "mood", Type: db.Schema + ".mood"}, migrate.Column{Name: "new", Type: "integer"})
+	p, err := migrate.Compute(in)
+	require.NoError(t, err)
+	advance(t, db, p, beforeContract(p))
+	run(t, db, "INSERT INTO customers (id, web, mood, \"new\") VALUES (99, true, 'bad', 7)")
+	require.Equal(t, ":(7", one[string](t, db, "SELECT face FROM customers WHERE id = 99"))
+	require.Equal(t, ":)5", one[string](t, db, "SELECT face FROM customers WHERE id = 1"))
+}
+
+func TestHostileNamesAreNamesOnTheServerToo(t *testing.T) {
+	t.Parallel()
+	db := testdb.New(t)
+	ident := func(name string) string { return pgx.Identifier{name}.Sanitize() }
+	run(t, db, "CREATE SCHEMA "+db.Schema+"__ledger")
+	run(t, db, "CREATE TABLE pwned ()")
+	run(t, db, fmt.Sprintf("CREATE TABLE %s (id bigint PRIMARY KEY, web boolean, %s text DEFAULT 'x')", ident(hostile), ident(hostile)))
+	run(t, db, fmt.Sprintf("COMMENT ON COLUMN %s.%s IS 'it''s'", ident(hostile), ident(hostile)))
+	other := hostile[:24] + "2"
+	for _, o := range []migrate.Operation{
+		{Kind: migrate.AddColumn, Column: other, Type: "text", Required: true, Up: "CASE WHEN web THEN " + ident(hostile) + " ELSE E'\\';' END"},
+		{Kind: migrate.RenameColumn, Column: hostile, To: other},
+		{Kind: migrate.ChangeType, Column: hostile, To: "int", Up: "length(" + ident(hostile) + ")", Down: ident(hostile) + "::text", Default: "1"},
+		{Kind: migrate.SetNotNull, Column: hostile, Up: "'-' -- )"},
+		{Kind: migrate.AddCheck, Name: other, Check: ident(hostile) + " <> ';' /* ) */"},
+		{Kind: migrate.CreateIndex, Name: other, Columns: []string{ident(hostile) + " DESC"}},
+		{Kind: migrate.SetComment, Column: hostile, Comment: hostile + `'\`},
+	} {
+		m := migration(o)
+		m.Table = hostile
+		in := input(m)
+		in.Table = migrate.Table{
+			Schema: db.Schema, Name: hostile, Kind: "table", Owned: true, Version: 150018, Key: []string{"id"},
+			Columns:     []migrate.Column{{Name: "id", Type: "bigint", NotNull: true}, {Name: "web", Type: "boolean"}, {Name: hostile, Type: "text", Default: "'x'::text", Comment: "it's"}},
+			Expressions: map[string]migrate.Expression{},
+		}
+		for _, e := range migrate.Expressions(m) {
+			answer := migrate.Expression{}
+			if strings.Contains(e.Expression, ident(hostile)) {
+				answer.Columns = []string{hostile}
+			}
+			if strings.Contains(e.Expression, "web") {
+				answer.Columns = append(answer.Columns, "web")
+			}
+			if o.Kind == migrate.AddCheck {
+				answer.Text = "(" + ident(hostile) + " <> ';'::text)"
+			}
+			in.Table.Expressions[e.Key()] = answer
+		}
+		p, err := migrate.Compute(in)
+		require.NoError(t, err)
+		steps := beforeContract(p)
+		for _, s := range steps {
+			if s.Phase == migrate.Switch && o.Kind != migrate.AddCheck {
+				run(t, db, fmt.Sprintf("INSERT INTO %s (id, web) VALUES (1, true) ON CONFLICT (id) DO UPDATE SET web = excluded.web", ident(hostile)))
+			}
+			require.False(t, one[bool](t, db, s.Probe), s.Probe)
+			do(t, db, s.Class, s.Act)
+			require.True(t, one[bool](t, db, s.Probe), s.Probe)
+		}
+		undo(t, db, steps)
+		run(t, db, fmt.Sprintf("DELETE FROM %s", ident(hostile)))
+	}
+	require.Equal(t, "it's", one[string](t, db, fmt.Sprintf("SELECT col_description(%s::regclass, 3)", "'"+strings.ReplaceAll(ident(db.Schema)+"."+ident(hostile), "'", "''")+"'")))
+	run(t, db, "DROP TABLE pwned")
 }

@@ -73,6 +73,24 @@ func TestEveryOperationHasItsRecipe(t *testing.T) {
 	require.Len(t, migrate.Recipes(), len(planned))
 }
 
+func TestTheRegistryNamesTheStrongestLockOfAnOperation(t *testing.T) {
+	t.Parallel()
+	weakest := []migrate.Lock{migrate.NoLock, migrate.AccessShare, migrate.RowExclusive, migrate.ShareUpdateExclusive, migrate.ShareRowExclusive, migrate.AccessExclusive}
+	strongest := map[migrate.Kind]int{}
+	for _, m := range cases() {
+		if len(m.Operations) > 1 {
+			continue
+		}
+		for _, s := range computed(t, m).Steps {
+			kind := m.Operations[0].Kind
+			strongest[kind] = max(strongest[kind], slices.Index(weakest, s.Lock))
+		}
+	}
+	for _, r := range migrate.Recipes() {
+		require.Equal(t, r.Lock, weakest[strongest[r.Kind]], r.Kind)
+	}
+}
+
 // hostile is a name that is much SQL and little name.
 const hostile = "a\"; DROP TABLE pwned CASCADE; --\n'ü$body$ */"
 

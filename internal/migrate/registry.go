@@ -1,5 +1,7 @@
 package migrate
 
+import "strings"
+
 // Recipe is what is known of an operation: the registry has one for each that is carried out.
 type Recipe struct {
 	Kind Kind
@@ -11,6 +13,9 @@ type Recipe struct {
 	Since int
 	plan  func(*planner, Operation)
 }
+
+// SinceText is the first version in words: 14, 14.4.
+func (r Recipe) SinceText() string { return strings.TrimSuffix(versionText(r.Since), ".0") }
 
 // Recipes lists the registry, in the order in which people read it.
 func Recipes() []Recipe {
