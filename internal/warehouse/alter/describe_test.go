@@ -135,6 +135,9 @@ func TestReadersOfAColumnAreFoundHoweverTheyReadIt(t *testing.T) {
 		guessed := ""
 		if r.Guessed {
 			guessed = "?"
+			if !strings.HasPrefix(r.Name, s+".") {
+				continue // another test's
+			}
 		}
 		found = append(found, r.Kind+" "+strings.ReplaceAll(r.Name, s+".", "")+guessed)
 	}
