@@ -125,7 +125,8 @@ $authority_is_%s$`, function, authority, wins, wins, authority)
 			{
 				ID: "verify-index", Phase: migrate.Verify, Act: []string{"CREATE INDEX CONCURRENTLY orders_source ON " + table + " (source)"},
 				Probe: fmt.Sprintf(`SELECT coalesce((SELECT indisvalid AND indisready FROM pg_index WHERE indexrelid = to_regclass('%s.orders_source')), false)`, b.db.Schema),
-				Clean: []string{"DROP INDEX CONCURRENTLY IF EXISTS " + b.db.Schema + ".orders_source"}, Undo: []string{"DROP INDEX CONCURRENTLY " + b.db.Schema + ".orders_source"},
+				Half:  fmt.Sprintf(`SELECT EXISTS (SELECT FROM pg_index WHERE indexrelid = to_regclass('%s.orders_source') AND NOT (indisvalid AND indisready))`, b.db.Schema),
+				Clean: []string{"DROP INDEX CONCURRENTLY " + b.db.Schema + ".orders_source"}, Undo: []string{"DROP INDEX CONCURRENTLY " + b.db.Schema + ".orders_source"},
 				Lock: migrate.ShareUpdateExclusive, Class: migrate.Concurrent,
 			},
 			{
@@ -142,7 +143,7 @@ $authority_is_%s$`, function, authority, wins, wins, authority)
 			},
 		},
 		Filling: &migrate.Filling{
-			Set: []migrate.Assignment{{Column: "source", Expression: "upper(channel)"}}, Key: []migrate.KeyColumn{{Name: "id", Type: "bigint"}},
+			Set: []migrate.Assignment{{Column: "source", Expression: "upper(orders.channel)"}}, Key: []migrate.KeyColumn{{Name: "id", Type: "bigint"}},
 		},
 		Proofs: []migrate.Proof{
 			{Name: "source is what channel says", Broken: "source IS DISTINCT FROM upper(channel)"}, {Name: "source is never null", Broken: "source IS NULL"},

@@ -157,6 +157,7 @@ func (f *fill) restart(ctx context.Context) error {
 // queries are the statements of a fill. Every name in them is quoted; the expressions are those of the plan.
 type queries struct {
 	table postgres.Relation
+	own   string // the table's name, by which expressions may call it
 	by    []migrate.KeyColumn
 	set   []migrate.Assignment
 	// asText are columns whose type has no equality.
@@ -166,7 +167,7 @@ type queries struct {
 
 func (t *Tables) fillQueries(ctx context.Context, tx pgx.Tx, p migrate.Plan) (queries, error) {
 	table, err := t.relation(ctx, tx, p.Migration.Table)
-	q := queries{table: table, by: p.Filling.Key, set: p.Filling.Set, asText: map[string]bool{}, perPage: 1}
+	q := queries{table: table, own: postgres.Ident(p.Migration.Table), by: p.Filling.Key, set: p.Filling.Set, asText: map[string]bool{}, perPage: 1}
 	if err != nil {
 		return q, err
 	}
@@ -190,11 +191,11 @@ func (t *Tables) fillQueries(ctx context.Context, tx pgx.Tx, p migrate.Plan) (qu
 	return q, nil
 }
 
-// names are the columns of the key, each before an end. They are those of k: a bare name would be that of the text which is selected.
+// names are the columns of the key, each before an end. They are those of the table: a bare name would be that of the text which is selected.
 func (q queries) names(end string) string {
 	names := make([]string, len(q.by))
 	for i, k := range q.by {
-		names[i] = "k." + postgres.Ident(k.Name) + end
+		names[i] = q.own + "." + postgres.Ident(k.Name) + end
 	}
 	return strings.Join(names, ", ")
 }
@@ -232,7 +233,7 @@ func (q queries) key(row pgx.CollectableRow) ([]string, error) {
 
 // last selects the last key.
 func (q queries) last() string {
-	return fmt.Sprintf("SELECT %s FROM ONLY %s AS k ORDER BY %s LIMIT 1", q.names("::text"), q.table.Name, q.names(" DESC"))
+	return fmt.Sprintf("SELECT %s FROM ONLY %s ORDER BY %s LIMIT 1", q.names("::text"), q.table.Name, q.names(" DESC"))
 }
 
 // window is the condition of a batch: after last, where there is one, up to hi. Without a key it is from one place to before another.
@@ -257,15 +258,15 @@ func (q queries) boundary(last bool) string {
 	return fmt.Sprintf(`
 		WITH next AS MATERIALIZED (
 		  SELECT %[1]s
-		  FROM ONLY %[2]s AS k
+		  FROM ONLY %[2]s
 		  WHERE %[3]s
 		  ORDER BY %[1]s
 		  LIMIT $%[4]d::int
 		)
 		SELECT %[5]s, (SELECT count(*) FROM next)::text
-		FROM next AS k
+		FROM next AS %[7]s
 		ORDER BY %[6]s
-		LIMIT 1`, q.names(""), q.table.Name, q.window(last), n+1, q.names("::text"), q.names(" DESC"))
+		LIMIT 1`, q.names(""), q.table.Name, q.window(last), n+1, q.names("::text"), q.names(" DESC"), q.own)
 }
 
 // count counts the rows of pages.
@@ -290,7 +291,7 @@ func (q queries) update(where string) string {
 			sets[i] = fmt.Sprintf("%[1]s = CASE WHEN %[1]s IS NULL THEN (%[2]s) ELSE %[1]s END", column, a.Expression)
 		}
 	}
-	return fmt.Sprintf("UPDATE ONLY %s AS k SET %s WHERE %s AND (%s)", q.table.Name, strings.Join(sets, ", "), where, strings.Join(needs, " OR "))
+	return fmt.Sprintf("UPDATE ONLY %s SET %s WHERE %s AND (%s)", q.table.Name, strings.Join(sets, ", "), where, strings.Join(needs, " OR "))
 }
 
 // operation names what fills a column, as the file has it.

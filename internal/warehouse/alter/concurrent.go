@@ -3,7 +3,6 @@ package alter
 import (
 	"context"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -104,16 +103,12 @@ func (s *step) whole(ctx context.Context, q catalog.Querier) (bool, error) {
 	return !broken, err
 }
 
-// broken says whether an invalid index of the table is there that the step makes or drops.
+// broken says whether something half done is there.
 func (s *step) broken(ctx context.Context, q catalog.Querier) (found bool, err error) {
-	err = q.QueryRow(ctx, `
-		SELECT EXISTS (
-		  SELECT
-		  FROM pg_index x
-		  JOIN pg_class i ON i.oid = x.indexrelid
-		  WHERE x.indrelid = to_regclass($1) AND NOT (x.indisvalid AND x.indisready)
-		    AND (position(quote_ident(i.relname) in $2) > 0 OR position('"' || i.relname || '"' in $2) > 0))`,
-		s.table(), strings.Join(append(s.step.Clean, s.statements()...), ";\n")).Scan(&found)
+	if s.step.Half == "" {
+		return false, nil
+	}
+	err = q.QueryRow(ctx, s.step.Half, pgx.QueryExecModeDescribeExec).Scan(&found)
 	return found, err
 }
 

@@ -116,8 +116,11 @@ func (t *Tables) columns(ctx context.Context, tx pgx.Tx, d *migrate.Table) error
 	rows, err := tx.Query(ctx, `
 		SELECT a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull,
 		       CASE WHEN a.attgenerated = '' THEN coalesce(pg_get_expr(d.adbin, d.adrelid), '') ELSE '' END,
-		       coalesce(col_description(a.attrelid, a.attnum), '')
+		       coalesce(col_description(a.attrelid, a.attnum), ''), coalesce(quote_ident(n.nspname) || '.' || quote_ident(l.collname), '')
 		FROM pg_attribute a
+		JOIN pg_type ty ON ty.oid = a.atttypid
+		LEFT JOIN pg_collation l ON l.oid = a.attcollation AND a.attcollation <> ty.typcollation
+		LEFT JOIN pg_namespace n ON n.oid = l.collnamespace
 		LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
 		WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped
 		ORDER BY a.attnum`, d.OID)
@@ -125,7 +128,7 @@ func (t *Tables) columns(ctx context.Context, tx pgx.Tx, d *migrate.Table) error
 		return fmt.Errorf("read columns: %w", err)
 	}
 	d.Columns, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (c migrate.Column, err error) {
-		err = row.Scan(&c.Name, &c.Type, &c.NotNull, &c.Default, &c.Comment)
+		err = row.Scan(&c.Name, &c.Type, &c.NotNull, &c.Default, &c.Comment, &c.Collation)
 		return c, err
 	})
 	if err != nil {

@@ -49,7 +49,7 @@ func TestATableIsDescribedWithAllThatHoldsItsColumns(t *testing.T) {
 	require.Equal(t, map[string][]string{
 		"id":      {"the primary key orders_pkey", "an identity"},
 		"shop":    {"the index orders_lower", "the foreign key orders_shop_fkey"},
-		"channel": {"the index orders_lower", "a collation of its own"},
+		"channel": {"the index orders_lower"},
 		"amount":  {"the index orders_lower", "the check orders_amount_check"},
 		"twice":   {"that it is generated"},
 		"no":      {"the unique constraint orders_no_key", "the sequence orders_no_seq"},
@@ -60,6 +60,7 @@ func TestATableIsDescribedWithAllThatHoldsItsColumns(t *testing.T) {
 	require.Equal(t, "character varying(20)", channel.Type)
 	require.Equal(t, "'web'::character varying", channel.Default)
 	require.True(t, channel.NotNull)
+	require.Equal(t, `pg_catalog."C"`, channel.Collation)
 	note, _ := d.Column("note")
 	require.Equal(t, "what they say", note.Comment)
 	lower := d.Indexes[2]
@@ -134,6 +135,9 @@ func TestReadersOfAColumnAreFoundHoweverTheyReadIt(t *testing.T) {
 		guessed := ""
 		if r.Guessed {
 			guessed = "?"
+			if !strings.HasPrefix(r.Name, s+".") {
+				continue // another test's
+			}
 		}
 		found = append(found, r.Kind+" "+strings.ReplaceAll(r.Name, s+".", "")+guessed)
 	}
@@ -163,9 +167,13 @@ func TestAnExpressionOfTheRowIsTakenWithItsTypeAndColumns(t *testing.T) {
 		{"'good'::" + b.db.Schema + ".mood", b.db.Schema + ".mood", b.db.Schema + ".mood", []string{}},
 		{"'none'", "text", "text", []string{}},
 	} {
-		d, err := b.DescribeTable(t.Context(), "orders", []migrate.Typed{{Expression: x.text, Type: x.wanted}})
+		e := migrate.Typed{Expression: x.text, Type: x.wanted}
+		d, err := b.DescribeTable(t.Context(), "orders", []migrate.Typed{e})
 		require.NoError(t, err)
-		require.Equal(t, migrate.Expression{Type: x.kind, Columns: x.columns}, d.Expressions[x.text], x.text)
+		found := d.Expressions[e.Key()]
+		require.NotEmpty(t, found.Text)
+		found.Text = ""
+		require.Equal(t, migrate.Expression{Type: x.kind, Columns: x.columns}, found, x.text)
 	}
 }
 
@@ -228,9 +236,10 @@ func TestAHostileExpressionIsRefusedAndNothingOfItRuns(t *testing.T) {
 		{"1", "serial", "the server knows no type serial"},
 		{"'abc'::int", "int", "22P02"},
 	} {
-		d, err := b.DescribeTable(t.Context(), "orders", []migrate.Typed{{Expression: x.text, Type: x.kind}})
+		e := migrate.Typed{Expression: x.text, Type: x.kind}
+		d, err := b.DescribeTable(t.Context(), "orders", []migrate.Typed{e})
 		require.NoError(t, err, x.text)
-		require.Contains(t, d.Expressions[x.text].Refused, x.why, x.text)
+		require.Contains(t, d.Expressions[e.Key()].Refused, x.why, x.text)
 	}
 	require.Equal(t, "0", b.one(t, `SELECT count(*) FROM ran`))
 	require.Equal(t, "4", b.one(t, `SELECT count(*) FROM pg_attribute WHERE attrelid = 'orders'::regclass AND attnum > 0 AND NOT attisdropped`))

@@ -13,7 +13,7 @@ import (
 func (t *Tables) holds(ctx context.Context, tx pgx.Tx, d *migrate.Table) error {
 	rows, err := tx.Query(ctx, `
 		WITH a AS (
-		  SELECT a.*, ty.typstorage, ty.typcollation
+		  SELECT a.*, ty.typstorage
 		  FROM pg_attribute a
 		  JOIN pg_type ty ON ty.oid = a.atttypid
 		  WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped
@@ -66,8 +66,6 @@ func (t *Tables) holds(ctx context.Context, tx pgx.Tx, d *migrate.Table) error {
 		  SELECT attnum, 9, 'a storage of its own' FROM a WHERE attstorage <> typstorage
 		  UNION ALL
 		  SELECT attnum, 10, 'a compression of its own' FROM a WHERE attcompression <> ''
-		  UNION ALL
-		  SELECT attnum, 11, 'a collation of its own' FROM a WHERE attcollation <> typcollation
 		  UNION ALL
 		  SELECT attnum, 12, 'options of its own' FROM a WHERE attoptions IS NOT NULL OR attfdwoptions IS NOT NULL
 		  UNION ALL

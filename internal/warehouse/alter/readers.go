@@ -26,7 +26,7 @@ func (t *Tables) ReadersOf(ctx context.Context, table string, columns []string) 
 
 // readers are found by what depends on a column: views on views at any depth, by the column of the table that the first of them reads. A function's
 // text is only searched for the words of the column's name and that of the table, or of a view on it, where Postgres keeps no dependencies of
-// it. What the ledger brings along is ours.
+// it. What a ledger brings along is ours.
 func (t *Tables) readers(ctx context.Context, tx pgx.Tx, relation uint32, columns []string) ([]migrate.Reader, error) {
 	rows, err := tx.Query(ctx, `
 		WITH RECURSIVE a AS (
@@ -86,7 +86,7 @@ func (t *Tables) readers(ctx context.Context, tx pgx.Tx, relation uint32, column
 		  SELECT a.name, 'function', p.oid::regprocedure::text, p.proowner, true
 		  FROM a, pg_proc p
 		  JOIN pg_namespace n ON n.oid = p.pronamespace
-		  WHERE p.prokind IN ('f', 'p') AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname <> $3
+		  WHERE p.prokind IN ('f', 'p') AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND right(n.nspname, 8) <> '__ledger'
 		    AND p.prosqlbody IS NULL
 		    AND NOT EXISTS (SELECT FROM pg_depend e WHERE e.classid = 'pg_proc'::regclass AND e.objid = p.oid AND e.deptype = 'e')
 		    AND (EXISTS (SELECT FROM pg_trigger g WHERE g.tgrelid = $1 AND g.tgfoid = p.oid) OR EXISTS (

@@ -93,7 +93,7 @@ func (s *step) do(ctx context.Context) (migrate.StepResult, error) {
 	if len(levels.Parents) == 0 {
 		ladder.Relations = nil
 	}
-	if s.step.Class == migrate.Scan {
+	if s.scans() {
 		ladder.Longest = longestScan
 	}
 	done, blocked, err := ladder.Climb(ctx, func(ctx context.Context, rung postgres.Rung) (err error) {
@@ -114,12 +114,19 @@ func inTheWay(blocked []generation.Session) migrate.StepResult {
 	return migrate.StepResult{Blocked: named, More: more}
 }
 
-// levels are what the step locks first, and how: what its statements want of the table is had before they run.
+// scans says whether it reads the whole table.
+func (s *step) scans() bool { return s.step.Class == migrate.Scan && !s.spec.Undo }
+
+// levels are what the step locks first, and how: what its statements want of the table is had before they run. To undo may take more than to do:
+// a trigger is dropped by the strongest lock.
 func (s *step) levels(table postgres.Relation) postgres.Levels {
 	modes := map[migrate.Lock]postgres.Mode{
 		migrate.ShareUpdateExclusive: postgres.ShareUpdateExclusive, migrate.ShareRowExclusive: postgres.ShareRowExclusive, migrate.AccessExclusive: postgres.AccessExclusive,
 	}
 	if mode, ok := modes[s.step.Lock]; ok {
+		if s.spec.Undo {
+			mode = postgres.AccessExclusive
+		}
 		return postgres.Levels{Mode: mode, Parents: []postgres.Relation{table}}
 	}
 	return postgres.Levels{} // reads and writes wait for what others hold, and nobody waits for them
@@ -147,7 +154,7 @@ func (s *step) attempt(ctx context.Context, levels postgres.Levels, rung postgre
 			if err == nil && there {
 				return errThere
 			}
-			if err == nil && s.step.Class != migrate.Scan {
+			if err == nil && !s.scans() {
 				err = s.stay(ctx, tx, true)
 			}
 			return err
@@ -158,19 +165,30 @@ func (s *step) attempt(ctx context.Context, levels postgres.Levels, rung postgre
 		if err != nil {
 			return none, err
 		}
-		if s.step.Class == migrate.Scan {
-			if err := bounded(ctx, tx, longestScan); err != nil {
-				return none, err
-			}
+		if err := s.bound(ctx, tx, levels, rung); err != nil {
+			return none, err
 		}
 		if err := s.act(ctx, tx); err != nil {
 			return none, err
 		}
-		if s.step.Class == migrate.Scan { // a hold or a fence does not wait for hours
+		if s.scans() { // a hold or a fence does not wait for hours
 			err = s.stay(ctx, tx, true)
 		}
 		return done, err
 	})
+}
+
+// bound sets what the statements may take. Where a weak lock was enough, they wait for a stronger one no longer than a rung, should they want it.
+func (s *step) bound(ctx context.Context, tx pgx.Tx, levels postgres.Levels, rung postgres.Rung) error {
+	if len(levels.Parents) == 0 || levels.Mode == postgres.ShareUpdateExclusive {
+		if _, err := tx.Exec(ctx, `SELECT set_config('lock_timeout', $1, true)`, postgres.Milliseconds(rung.Wait)); err != nil {
+			return err
+		}
+	}
+	if s.scans() {
+		return bounded(ctx, tx, longestScan)
+	}
+	return nil
 }
 
 // bounded sets what one statement may take, and leaves what a lock may.
