@@ -25,6 +25,7 @@ func (a *app) migrateCommand() *cobra.Command {
 		Long: `A migration is a file of a pipeline's folder migrations, and is about one table. It goes from expand over dual write, backfill, verify,
 switch and a deprecation window to contract: until then it can be undone, step by step, and contract waits until everybody who has to
 has said that they are ready, and people approve it. pause, resume, set-window and cancel steer it.`,
+		Example: "  drawbridge migrate plan shop@1.2.0 --env prod\n  drawbridge migrate start shop@1.2.0 0003 --env prod --reason 'orders need a channel'",
 		GroupID: groupChange,
 		Args:    noSuchCommand,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },

@@ -35,7 +35,9 @@ func (p *page) migration(v view.View) {
 		p.line("works %s", v.Window)
 	}
 	p.blank()
-	p.consumers(*m)
+	if !m.Committed && !v.Stage.Finished() {
+		p.consumers(*m)
+	}
 }
 
 func because(why string) ink {
@@ -51,7 +53,7 @@ func stepsText(x workflows.PhaseStatus) ink {
 	case x.Steps == 0:
 		return ""
 	case x.State == workflows.PhaseNow:
-		return inkf("%d of %d steps", x.Begun, x.Steps)
+		return inkf("step %d of %d", x.Begun, x.Steps)
 	case x.Steps == 1:
 		return "1 step"
 	}
@@ -60,7 +62,6 @@ func stepsText(x workflows.PhaseStatus) ink {
 
 // phaseText is what there is to say of a phase beside its steps.
 func (p *page) phaseText(m workflows.MigrationStatus, x workflows.PhaseStatus) ink {
-	ahead := x.State == workflows.PhaseAhead
 	switch x.Phase {
 	case migrate.Backfill:
 		if m.Rows > 0 {
@@ -73,10 +74,12 @@ func (p *page) phaseText(m workflows.MigrationStatus, x workflows.PhaseStatus) i
 			return inkf("both shapes are kept until %s", p.clock(*m.Until, "2006-01-02 15:04"))
 		}
 	case migrate.Contract:
-		if ahead {
+		switch x.State {
+		case workflows.PhaseAhead:
 			return "the point of no return"
+		case workflows.PhaseNow:
+			return p.red("past the point of no return")
 		}
-		return p.red("past the point of no return")
 	case migrate.Expand, migrate.DualWrite, migrate.Switch:
 	}
 	return ""
