@@ -408,4 +408,3 @@ func TestRowsThatAreHiddenFromTheLoginAreNotTakenForAll(t *testing.T) {
 	require.NoError(t, err)
 	require.Contains(t, d.Kind, "hidden from the login")
 }
-
