@@ -1,5 +1,7 @@
 package migrate
 
+import "slices"
+
 func notNullRecipes() []Recipe {
 	return []Recipe{
 		{
@@ -47,11 +49,9 @@ func (p *planner) dropNotNull(o Operation) {
 		p.invalid("leave it out", "%s may be null already", shown(o.Column))
 		return
 	}
-	for _, name := range p.in.Table.Key {
-		if name == o.Column {
-			p.refuse("keep it", "%s is part of the key of %s", shown(o.Column), shown(p.in.Table.Name))
-			return
-		}
+	if slices.Contains(p.in.Table.Key, o.Column) {
+		p.refuse("keep it", "%s is part of the key of %s", shown(o.Column), shown(p.in.Table.Name))
+		return
 	}
 	p.step(Contract, "drop-not-null", o.Column, Step{
 		Title: "Let " + shown(o.Column) + " be null",

@@ -29,7 +29,7 @@ type Operation struct {
 	// To is the new name of what is renamed, or the new type of what changes its type.
 	To   string `json:"to,omitempty"`
 	Type string `json:"type,omitempty"`
-	// Required says that a new column is never null, from contract on.
+	// Required says that a new column is never null, from the switch on.
 	Required bool `json:"required,omitempty"`
 	// Default is an expression, as Postgres writes it.
 	Default string `json:"default,omitempty"`

@@ -182,7 +182,6 @@ func TestPlansAreOfOneForm(t *testing.T) {
 		for _, proof := range p.Proofs {
 			oneStatement(t, "SELECT 1 WHERE "+proof.Broken)
 		}
-		require.Equal(t, migrate.Digest(p), migrate.Digest(p))
 	}
 }
 
