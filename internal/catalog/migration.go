@@ -9,6 +9,7 @@ import (
 
 	"drawbridge/internal/fault"
 	"drawbridge/internal/migrate"
+	"drawbridge/internal/postgres"
 )
 
 // Migration is a table that a workflow changes in place.
@@ -210,6 +211,6 @@ func (l Ledger) RecordMigrationSamples(ctx context.Context, tx pgx.Tx, owner, su
 // MigrationSamplesQuery is the statement with which a person reads the samples of a table's open migration, in the warehouse.
 func (l Ledger) MigrationSamplesQuery(table string) string {
 	schema := pgx.Identifier{l.schema}.Sanitize()
-	return fmt.Sprintf("SELECT subject, key FROM %s.migration_sample JOIN %s.migration USING (owner) WHERE table_name = '%s' AND ended_at IS NULL",
-		schema, schema, table)
+	return fmt.Sprintf("SELECT subject, key FROM %s.migration_sample JOIN %s.migration USING (owner) WHERE table_name = %s AND ended_at IS NULL",
+		schema, schema, postgres.Literal(table))
 }

@@ -70,33 +70,28 @@ func (f *fill) prepare(ctx context.Context, tx pgx.Tx) error {
 
 // keys takes the next rows in the order of the key.
 func (f *fill) keys(ctx context.Context, tx pgx.Tx, next *catalog.MigrationCursor) (int64, error) {
-	var n int64
-	var hi []string
-	rows, err := tx.Query(ctx, f.query.boundary(len(next.Last) > 0), append(f.query.bounds(next.Last, next.Upper), f.cursor.Batch)...)
+	after := len(next.Last) > 0
+	rows, err := tx.Query(ctx, f.query.boundary(after), append(f.query.bounds(next.Last, next.Upper), f.cursor.Batch-1)...)
 	if err != nil {
 		return 0, fmt.Errorf("look for the next rows: %w", err)
 	}
-	found, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) ([]string, error) {
-		values, err := f.query.key(row)
-		if err != nil {
-			return nil, err
-		}
-		n, err = strconv.ParseInt(values[len(values)-1], 10, 64)
-		return values[:len(values)-1], err
-	})
+	found, err := pgx.CollectRows(rows, f.query.key)
 	if err != nil {
 		return 0, fmt.Errorf("look for the next rows: %w", err)
 	}
-	if len(found) == 0 {
+	n, hi := int64(f.cursor.Batch), next.Upper
+	if len(found) > 0 {
+		hi = found[0]
+	} else { // fewer than a batch are left
 		next.Done = true
-		return 0, nil
+		if err := tx.QueryRow(ctx, f.query.count(after), f.query.bounds(next.Last, hi)...).Scan(&n); err != nil {
+			return 0, fmt.Errorf("count the last rows: %w", err)
+		}
 	}
-	hi = found[0]
-	if _, err := tx.Exec(ctx, f.query.update(f.query.window(len(next.Last) > 0)), f.query.bounds(next.Last, hi)...); err != nil {
+	if _, err := tx.Exec(ctx, f.query.update(f.query.window(after)), f.query.bounds(next.Last, hi)...); err != nil {
 		return 0, err
 	}
 	next.Last = hi
-	next.Done = n < int64(f.cursor.Batch)
 	return n, nil
 }
 
@@ -123,7 +118,7 @@ func (f *fill) pages(ctx context.Context, tx pgx.Tx, next *catalog.MigrationCurs
 	to := min(end, at+max(1, int64(f.cursor.Batch)/f.query.perPage))
 	from, until := fmt.Sprintf("(%d,0)", at), fmt.Sprintf("(%d,0)", to)
 	var n int64
-	if err := tx.QueryRow(ctx, f.query.count(), from, until).Scan(&n); err != nil {
+	if err := tx.QueryRow(ctx, f.query.count(true), from, until).Scan(&n); err != nil {
 		return 0, err
 	}
 	if _, err := tx.Exec(ctx, f.query.update(f.query.window(true)), from, until); err != nil {
@@ -173,7 +168,7 @@ func (t *Tables) fillQueries(ctx context.Context, tx pgx.Tx, p migrate.Plan) (qu
 	}
 	var types []string
 	if err := tx.QueryRow(ctx, `
-		SELECT greatest(1, c.reltuples / greatest(1, c.relpages))::bigint,
+		SELECT CASE WHEN c.reltuples > 0 AND c.relpages > 0 THEN greatest(1, c.reltuples / c.relpages) ELSE 100 END::bigint, -- nobody has counted yet
 		       ARRAY(
 		         SELECT a.attname::text
 		         FROM pg_attribute a
@@ -221,7 +216,7 @@ func (q queries) bounds(last, hi []string) []any {
 	return args
 }
 
-// key reads one, as text, with what stands after it.
+// key reads one, as text.
 func (q queries) key(row pgx.CollectableRow) ([]string, error) {
 	values := make([]string, len(row.FieldDescriptions()))
 	targets := make([]any, len(values))
@@ -249,29 +244,18 @@ func (q queries) window(last bool) string {
 	}
 }
 
-// boundary selects the key of the last row of the next batch, and how many rows it has.
+// boundary selects the key of the last row of the next batch; none, where fewer rows are left.
 func (q queries) boundary(last bool) string {
 	n := len(q.by)
 	if last {
 		n *= 2
 	}
-	return fmt.Sprintf(`
-		WITH next AS MATERIALIZED (
-		  SELECT %[1]s
-		  FROM ONLY %[2]s
-		  WHERE %[3]s
-		  ORDER BY %[1]s
-		  LIMIT $%[4]d::int
-		)
-		SELECT %[5]s, (SELECT count(*) FROM next)::text
-		FROM next AS %[7]s
-		ORDER BY %[6]s
-		LIMIT 1`, q.names(""), q.table.Name, q.window(last), n+1, q.names("::text"), q.names(" DESC"), q.own)
+	return fmt.Sprintf("SELECT %s FROM ONLY %s WHERE %s ORDER BY %s OFFSET $%d::int LIMIT 1", q.names("::text"), q.table.Name, q.window(last), q.names(""), n+1)
 }
 
-// count counts the rows of pages.
-func (q queries) count() string {
-	return fmt.Sprintf("SELECT count(*) FROM ONLY %s WHERE %s", q.table.Name, q.window(true))
+// count counts the rows of a batch.
+func (q queries) count(last bool) string {
+	return fmt.Sprintf("SELECT count(*) FROM ONLY %s WHERE %s", q.table.Name, q.window(last))
 }
 
 // update writes what rows lack.

@@ -176,8 +176,8 @@ func (f *fill) adapt(took time.Duration, rows int64) {
 		f.took = took
 	}
 	f.took += time.Duration(smoothing * float64(took-f.took))
-	if rows < int64(f.cursor.Batch) {
-		return // it was the last one, or sparse: it says nothing of a full one
+	if rows < int64(f.cursor.Batch)/2 {
+		return // it was the last one, or pages with few rows: it says nothing of a full one
 	}
 	by := min(max(float64(target)/float64(max(f.took, time.Millisecond)), .5), 1.2)
 	f.resize(int(float64(f.cursor.Batch) * by))

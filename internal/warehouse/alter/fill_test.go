@@ -377,6 +377,7 @@ func TestProofsCountWhatIsBrokenAndKeepKeysInTheLedger(t *testing.T) {
 	samples := `SELECT coalesce(string_agg(subject || ': ' || n, ', ' ORDER BY subject), '') FROM (SELECT subject, count(*) AS n FROM (` +
 		b.ledger.MigrationSamplesQuery("orders") + `) AS s GROUP BY subject) AS g`
 	require.Equal(t, "source is never null: 5, source is what channel says: 5", b.one(t, samples))
+	require.Equal(t, "true", b.one(t, `SELECT bool_and(key::int BETWEEN 1 AND 9) FROM (`+b.ledger.MigrationSamplesQuery("orders")+`) AS s`))
 	b.db.Exec(t, `UPDATE orders SET source = upper(channel)`)
 	for _, c := range prove() {
 		require.Zero(t, c.Broken)
@@ -407,4 +408,3 @@ func TestRowsThatAreHiddenFromTheLoginAreNotTakenForAll(t *testing.T) {
 	require.NoError(t, err)
 	require.Contains(t, d.Kind, "hidden from the login")
 }
-

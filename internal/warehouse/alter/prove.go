@@ -73,18 +73,19 @@ func (t *Tables) prove(ctx context.Context, tx pgx.Tx, p migrate.Plan, checked [
 	if err := tx.QueryRow(ctx, fmt.Sprintf("SELECT count(*), %s FROM ONLY %s", strings.Join(counts, ", "), table), pgx.QueryExecModeExec).Scan(into...); err != nil {
 		return err
 	}
-	var key []string
-	if p.Filling != nil {
-		for _, k := range p.Filling.Key {
-			key = append(key, k.Name)
-		}
+	d := migrate.Table{Schema: t.schema, Name: p.Migration.Table}
+	if err := t.describe(ctx, tx, &d); err != nil {
+		return err
+	}
+	if err := t.indexes(ctx, tx, &d); err != nil {
+		return err
 	}
 	for i, proof := range p.Proofs {
 		checked[i].Rows = rows
 		if checked[i].Broken == 0 {
 			continue
 		}
-		found, err := tx.Query(ctx, fmt.Sprintf("SELECT %s FROM ONLY %s WHERE (%s) LIMIT %d", keyOf(key), table, proof.Broken, sampled), pgx.QueryExecModeExec)
+		found, err := tx.Query(ctx, fmt.Sprintf("SELECT %s FROM ONLY %s WHERE (%s) LIMIT %d", keyOf(d.Key), table, proof.Broken, sampled), pgx.QueryExecModeExec)
 		if err != nil {
 			return err
 		}

@@ -398,3 +398,58 @@ func TestAStepTakesNoStrongerLockThanItSays(t *testing.T) {
 		}))
 	}
 }
+
+// slow is a migration whose next step reads the whole table for some seconds.
+func slow(t *testing.T) (*bundle, migrate.Plan) {
+	t.Helper()
+	b := setup(t)
+	b.orders(t, 400)
+	p := b.replacement()
+	for i := range p.Steps {
+		if p.Steps[i].ID == "verify-check" {
+			p.Steps[i].Act = []string{"ALTER TABLE " + b.db.Schema + ".orders ADD CONSTRAINT source_there CHECK (pg_catalog.pg_sleep(0.01) IS NOT NULL) NOT VALID"}
+		}
+	}
+	b.begin(t, p)
+	require.NoError(t, b.EnterPhase(t.Context(), b.owner, migrate.Verify))
+	b.step(t, p, "verify-check")
+	return b, p
+}
+
+func TestALongScanKeepsNobodyWaitingAndIsHeardOf(t *testing.T) {
+	t.Parallel()
+	b, p := slow(t)
+	beats := make(chan time.Duration, 100)
+	done := make(chan error, 1)
+	go func() {
+		_, err := b.DoStep(t.Context(), b.spec(p, "verify-validate"), func(waited time.Duration) { beats <- waited })
+		done <- err
+	}()
+	<-beats
+	require.Positive(t, <-beats, "it is told of within the scan")
+	begun := time.Now()
+	b.db.Exec(t, `UPDATE orders SET amount = 3 WHERE id = 1`)
+	b.db.Exec(t, `SELECT FROM orders WHERE id = 1`)
+	require.NoError(t, pgx.BeginFunc(t.Context(), b.pool, func(tx pgx.Tx) error { return b.ledger.ExcludeChange(t.Context(), tx) }), "nor who stops changes")
+	require.Less(t, time.Since(begun), time.Second)
+	require.NoError(t, <-done)
+	require.Equal(t, "true", b.one(t, `SELECT convalidated FROM pg_constraint WHERE conname = 'source_there' AND conrelid = 'orders'::regclass`))
+}
+
+func TestACancelledScanEnds(t *testing.T) {
+	t.Parallel()
+	b, p := slow(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	spec := b.spec(p, "verify-validate")
+	heard := 0
+	_, err := b.DoStep(ctx, spec, func(time.Duration) {
+		if heard++; heard == 2 {
+			cancel()
+		}
+	})
+	require.Error(t, err)
+	require.Empty(t, fault.ClassOf(err), "it may be tried again")
+	require.Equal(t, "false", b.one(t, `SELECT convalidated FROM pg_constraint WHERE conname = 'source_there' AND conrelid = 'orders'::regclass`))
+	b.db.Exec(t, `DELETE FROM orders WHERE id > 10`)
+	b.step(t, p, "verify-validate")
+}
