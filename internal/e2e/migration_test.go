@@ -2,14 +2,12 @@ package e2e_test
 
 import (
 	"context"
-	"fmt"
 	"sync"
 	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
-	"drawbridge/internal/migrate"
 	"drawbridge/workflows"
 )
 
@@ -49,7 +47,7 @@ operations:
   - rename_column: {column: chan, to: channel}
 consumers:
   - {name: bi, must_ack: true}
-deprecate: {window: 1h}
+deprecate: {window: 1s}
 `
 
 func migratedID() string { return workflows.MigrationID("shop", "dev", "0001_channel") }
@@ -198,15 +196,31 @@ func TestAMigrationThatIsKilledAndCancelledLeavesTheTableAsItWas(t *testing.T) {
 	require.Equal(t, []string{"rolled_back"}, w.texts(`SELECT outcome FROM shop_dev__ledger.migration`))
 	w.record(id, "rolled_back")
 
-	// The same command begins it anew.
-	w.cli(0, "migrate", "start", release, "0001", "--env", "dev", "--reason", "once more", "--detach")
-	w.await("the deprecation window", func() bool {
-		s := w.status(id)
-		return s.Migration != nil && s.Migration.Until != nil && s.Stage == workflows.StageWatching
-	})
-	require.Zero(t, w.number(`SELECT count(*) FROM shop_dev.sales WHERE channel IS DISTINCT FROM chan`))
-	said := w.cli(3, "migrate", "rollback", id, "--reason", "not after all")
-	require.Contains(t, said.out, "rolled back")
+	// The same command begins it anew, and it goes back at the last moment too.
+	atContract := func() {
+		w.cli(0, "migrate", "start", release, "0001", "--env", "dev", "--reason", "once more", "--detach")
+		w.await("the contract gate", func() bool {
+			g, open := w.status(id).Open()
+			return open && g.Name == "contract-dev"
+		})
+		require.Zero(t, w.number(`SELECT count(*) FROM shop_dev.sales WHERE channel IS DISTINCT FROM chan`))
+		g, _ := w.status(id).Open()
+		require.Len(t, g.Verdict.Evidence, 1, "what the migration itself has made is nobody who needs the old shape: %v", g.Verdict.Evidence)
+	}
+	atContract()
+	require.Contains(t, w.cli(3, "migrate", "rollback", id, "--reason", "not after all").out, "rolled back")
 	require.Equal(t, before, w.shape())
-	require.Contains(t, fmt.Sprint(w.status(id).Migration.Phases), string(migrate.Contract))
+
+	atContract()
+	w.cli(0, "migrate", "ack", id, "--consumer", "bi", "--as", "bob")
+	w.cli(0, "approve", id, "--reason", "bi is ready")
+	require.Equal(t, workflows.StageDone, w.tbOver(id).Stage)
+	require.Equal(t, migratedRows, w.number(`SELECT count(*) FROM shop_dev.sales WHERE channel = 'web'`))
+	for _, line := range w.shape() {
+		require.NotContains(t, line, "chan ")
+		require.NotContains(t, line, "trigger")
+		require.NotContains(t, line, "function")
+	}
+	require.Contains(t, w.shape(), "column channel text t where it was sold", "the comment is carried, and NOT NULL")
+	require.NotZero(t, w.try("cancel", id).code, "it is over")
 }
