@@ -250,7 +250,7 @@ func (a *Migrating) Begin(ctx context.Context, in BeginMigrationInput) (Migratio
 
 // mayBegin holds a migration that begins to what this environment wants of it. To take one back, nothing is wanted.
 func (a *Migrating) mayBegin(ctx context.Context, c computedMigration, in BeginMigrationInput) error {
-	if in.Rollback {
+	if in.Rollback || c.open.Back {
 		return nil
 	}
 	if by := c.open.Owner.Workflow(); c.open.Owner != "" && by != in.Target.Owner.Workflow() {

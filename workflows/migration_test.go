@@ -372,13 +372,23 @@ func TestWhatCannotBeUndoneIsNamedAndFinishedByTheSameCommand(t *testing.T) {
 	require.Contains(t, s.Sentence, "drawbridge migrate rollback "+migrationID)
 	require.Equal(t, before[:2], x.left())
 
-	x.set(func() { stuck, x.standings[0].Owner = false, migrationID+"/00000000-0000-4000-8000-000000000002" })
-	clear(x.effects) // the new start has effects of its own; here every start has the same first run
-	in := migrationInput()
-	in.Release, in.Rollback = release.Release{}, true
-	s = e.migrateOn(t, in)
-	require.Equal(t, workflows.StageRolledBack, s.Stage, s.Sentence)
-	require.Empty(t, x.left())
+	// Whichever of its commands comes first: what goes back goes on with that, and nobody is asked whether it may.
+	done, standing := x.left(), x.standings[0]
+	e.rule(gate.Approval{Required: true})
+	for _, start := range []bool{false, true} {
+		x.set(func() {
+			stuck, x.done, x.standings[0] = false, slices.Clone(done), standing
+			x.standings[0].Owner = effect.OwnerOf(migrationID, "00000000-0000-4000-8000-000000000002")
+			clear(x.effects) // the new start has effects of its own; here every start has the same first run
+		})
+		in := migrationInput()
+		if !start {
+			in.Release, in.Rollback = release.Release{}, true
+		}
+		s = e.migrateOn(t, in)
+		require.Equal(t, workflows.StageRolledBack, s.Stage, s.Sentence)
+		require.Empty(t, x.left())
+	}
 }
 
 // From contract on nothing is undone: a cancel is refused, one that Temporal asks for changes nothing, and it goes on.
