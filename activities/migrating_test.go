@@ -29,7 +29,6 @@ type migrated struct {
 	begun    []string
 	entered  []migrate.Phase
 	acks     []string
-	table    migrate.Table
 }
 
 func (m *migrated) Migration(_ context.Context, owner effect.Owner) (migrate.Standing, error) {
