@@ -58,6 +58,8 @@ type Checked struct {
 	Proof  string `json:"proof"`
 	Rows   int64  `json:"rows"`
 	Broken int64  `json:"broken"`
+	// Samples is the statement with which a person reads keys of broken rows, in the warehouse; empty: none is broken.
+	Samples string `json:"samples,omitempty"`
 }
 
 // StepSpec asks for a step of a migration to be done, or undone.

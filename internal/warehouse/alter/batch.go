@@ -58,12 +58,13 @@ func (f *fill) batch(ctx context.Context) (int64, error) {
 	return rows, nil
 }
 
-// prepare sets what the statements of a batch rely on: the trigger that writes both sides leaves what we write alone, and rows that are hidden
-// from the login are an error.
+// prepare sets what the statements of a batch rely on: the trigger that writes both sides leaves what we write alone, rows that are hidden
+// from the login are an error, and what is ahead is planned for as much as it is: a plan for any bounds might sort all of it for each batch.
 func (f *fill) prepare(ctx context.Context, tx pgx.Tx) error {
 	_, err := tx.Exec(ctx, `
 		SELECT set_config('lock_timeout', $1, true), set_config('statement_timeout', $2, true),
-		       set_config('drawbridge.backfill', 'on', true), set_config('row_security', 'off', true)`,
+		       set_config('drawbridge.backfill', 'on', true), set_config('row_security', 'off', true),
+		       set_config('plan_cache_mode', 'force_custom_plan', true)`,
 		postgres.Milliseconds(batchLock), postgres.Milliseconds(batchWait))
 	return err
 }

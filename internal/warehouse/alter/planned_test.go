@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
+	"drawbridge/internal/fault"
 	"drawbridge/internal/migrate"
 	"drawbridge/internal/warehouse/alter"
 )
@@ -53,6 +54,25 @@ func (b *bundle) planned(t *testing.T, m migrate.Migration) migrate.Plan {
 	p, err := migrate.Compute(migrate.Input{Migration: m, Release: releaseOf("1.0.0"), Environment: prod, Table: d})
 	require.NoError(t, err)
 	return p
+}
+
+// run runs what a step does, and records nothing.
+func (b *bundle) run(t *testing.T, class migrate.Class, statements []string) {
+	t.Helper()
+	if class == migrate.Concurrent {
+		for _, sql := range statements {
+			b.db.Exec(t, sql)
+		}
+		return
+	}
+	require.NoError(t, pgx.BeginFunc(t.Context(), b.db.Pool, func(tx pgx.Tx) error {
+		for _, sql := range statements {
+			if _, err := tx.Exec(t.Context(), sql); err != nil {
+				return err
+			}
+		}
+		return nil
+	}))
 }
 
 // through does the phases up to one, and what is between steps.
@@ -140,15 +160,23 @@ func TestAPlannedMigrationIsRolledBackFromEveryPhase(t *testing.T) {
 			p := b.planned(t, rich())
 			b.begin(t, p)
 			b.through(t, p, last)
-			for _, s := range slices.Backward(p.Steps) {
+			for i, s := range slices.Backward(p.Steps) {
 				if s.Phase == migrate.Contract {
 					continue
+				}
+				if slices.Index(migrate.Phases(), s.Phase) <= slices.Index(migrate.Phases(), last) && i%2 == 0 { // whoever undid it is gone, and another goes on
+					b.run(t, s.Class, s.Undo)
+					b.owner = start()
+					b.begin(t, p)
 				}
 				undo := b.spec(p, s.ID)
 				undo.Undo = true
 				r, err := b.DoStep(t.Context(), undo, beat)
 				require.NoError(t, err, s.ID)
 				require.True(t, r.Done, "%s is blocked: %+v", s.ID, r)
+				standing, err := b.Migration(t.Context(), b.owner)
+				require.NoError(t, err)
+				require.True(t, standing.Back)
 			}
 			require.NoError(t, b.EndMigration(t.Context(), b.owner, alter.RolledBack))
 			require.Equal(t, before, b.like(t, "customers"))
@@ -236,23 +264,53 @@ func TestAPlannedMigrationGoesOnAfterACrashAtAnyBoundary(t *testing.T) {
 		for _, s := range p.Of(phase) {
 			b.owner = start() // another worker's workflow takes it over
 			require.Equal(t, phase, b.begin(t, p).Phase)
-			if s.Class == migrate.Concurrent {
-				for _, sql := range s.Act {
-					b.db.Exec(t, sql)
-				}
-			} else {
-				require.NoError(t, pgx.BeginFunc(t.Context(), b.db.Pool, func(tx pgx.Tx) error {
-					for _, sql := range s.Act {
-						if _, err := tx.Exec(t.Context(), sql); err != nil {
-							return err
-						}
-					}
-					return nil
-				}))
-			}
+			b.run(t, s.Class, s.Act)
 			b.step(t, p, s.ID)
 		}
 	}
 	require.NoError(t, b.EndMigration(t.Context(), b.owner, alter.Done))
 	require.Equal(t, "500 500", b.one(t, `SELECT count(channel) || ' ' || count(amount_eur) FROM customers`))
+}
+
+func TestHostileNamesAreOnlyNames(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	table, key, column := `Or"ders; DROP TABLE kept; --`, `I"d $1`, `Cha'nnel "x" (\`
+	name := pgx.Identifier{table}.Sanitize()
+	quoted := func(column string) string { return pgx.Identifier{column}.Sanitize() }
+	b.db.Exec(t, `CREATE TABLE kept ()`)
+	b.db.Exec(t, `CREATE TABLE `+name+` (`+quoted(key)+` bigint PRIMARY KEY, `+quoted(column)+` text NOT NULL)`)
+	b.db.Exec(t, `INSERT INTO `+name+` SELECT i, 'v' || i FROM generate_series(1, 6000) i`)
+	b.db.Exec(t, `CREATE VIEW reads AS SELECT `+quoted(column)+` FROM `+name)
+	p := b.planned(t, migrate.Migration{Name: "0001_channel", Table: table, Why: "Names.", Operations: []migrate.Operation{
+		{Kind: migrate.RenameColumn, Column: column, To: "channel"},
+	}})
+	require.Equal(t, []migrate.KeyColumn{{Name: key, Type: "bigint"}}, p.Filling.Key)
+	b.begin(t, p)
+	b.through(t, p, migrate.Deprecating)
+	readers, err := b.ReadersOf(t.Context(), table, []string{column})
+	require.NoError(t, err)
+	require.Len(t, readers, 1)
+	b.db.Exec(t, `DROP VIEW reads`)
+	b.phase(t, p, migrate.Contract)
+	require.Equal(t, "6000 0", b.one(t, `SELECT (SELECT count(channel) FROM `+name+`) || ' ' || (SELECT count(*) FROM kept)`))
+	require.NoError(t, b.EndMigration(t.Context(), b.owner, alter.Done))
+}
+
+// Nothing that others have made goes along with a column.
+func TestWhatStillReadsAColumnKeepsItFromBeingDropped(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.customers(t, 10)
+	p := b.planned(t, migrate.Migration{Name: "0001_channel", Table: "customers", Why: "Nobody reads it.", Operations: []migrate.Operation{{Kind: migrate.DropColumn, Column: "note"}}})
+	b.begin(t, p)
+	b.db.Exec(t, `CREATE VIEW late AS SELECT note FROM customers`)
+	require.NoError(t, b.EnterPhase(t.Context(), b.owner, migrate.Contract))
+	steps := p.Of(migrate.Contract)
+	_, err := b.DoStep(t.Context(), b.spec(p, steps[len(steps)-1].ID), beat)
+	require.NotEmpty(t, fault.ClassOf(err))
+	require.Equal(t, "drop or change what depends on it first", fault.HintOf(err))
+	require.Equal(t, "7", b.one(t, `SELECT count(note) FROM late`))
+	b.db.Exec(t, `DROP VIEW late`)
+	b.step(t, p, steps[len(steps)-1].ID)
 }

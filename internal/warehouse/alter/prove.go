@@ -85,6 +85,7 @@ func (t *Tables) prove(ctx context.Context, tx pgx.Tx, p migrate.Plan, checked [
 		if checked[i].Broken == 0 {
 			continue
 		}
+		checked[i].Samples = t.ledger.MigrationSamplesQuery(p.Migration.Table)
 		found, err := tx.Query(ctx, fmt.Sprintf("SELECT %s FROM ONLY %s WHERE (%s) LIMIT %d", keyOf(d.Key), table, proof.Broken, sampled), pgx.QueryExecModeExec)
 		if err != nil {
 			return err
