@@ -151,6 +151,9 @@ func TestARequiredColumnComesToATableThatOthersReadAndWrite(t *testing.T) {
 	w.await("its end", func() bool { return w.status(id).Stage.Finished() })
 	s := w.status(id)
 	require.Equal(t, workflows.StageDone, s.Stage, s.Sentence)
+	for _, e := range s.Events {
+		require.NotContains(t, e.Text, "left for the next time", "it is stated that it is verified and switched")
+	}
 	stop()
 
 	require.Contains(t, w.shape(), "column channel text t ")
@@ -213,7 +216,14 @@ func TestAMigrationThatIsKilledAndCancelledLeavesTheTableAsItWas(t *testing.T) {
 
 	atContract()
 	w.cli(0, "migrate", "ack", id, "--consumer", "bi", "--as", "bob")
+	past := w.holdIn("shop_dev", "effect", "NEW.key LIKE '%/migrate-contract-%'")
 	w.cli(0, "approve", id, "--reason", "bi is ready")
+	past.reached()
+	for _, late := range [][]string{{"cancel", id}, {"migrate", "rollback", id, "--reason", "too late"}} {
+		said := w.cli(2, late...)
+		require.Contains(t, said.out+said.err, "point of no return")
+	}
+	past.release()
 	require.Equal(t, workflows.StageDone, w.tbOver(id).Stage)
 	require.Equal(t, migratedRows, w.number(`SELECT count(*) FROM shop_dev.sales WHERE channel = 'web'`))
 	for _, line := range w.shape() {
