@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -188,7 +189,7 @@ Exit codes: those of drawbridge status.`,
 			id := arg
 			if _, _, ok := workflows.Backfilled(arg); !ok {
 				var err error
-				if id, err = a.latestOf(cmd.Context(), "backfill", arg); err != nil {
+				if id, err = a.latestOf(cmd.Context(), "backfill/", arg); err != nil {
 					return err
 				}
 			}
@@ -199,8 +200,8 @@ Exit codes: those of drawbridge status.`,
 	return cmd
 }
 
-// latestOf is the ID of the workflow of a kind, of a pipeline or of all, that is open, else of the last.
-func (a *app) latestOf(ctx context.Context, kind, pipeline string) (string, error) {
+// latestOf is the ID of the workflow whose ID begins so, of a pipeline or of all, that is open, else of the last.
+func (a *app) latestOf(ctx context.Context, prefix, pipeline string) (string, error) {
 	d, err := a.desk(ctx)
 	if err != nil {
 		return "", err
@@ -211,7 +212,7 @@ func (a *app) latestOf(ctx context.Context, kind, pipeline string) (string, erro
 	}
 	last := ""
 	for _, v := range views {
-		if v.Kind != kind || pipeline != "" && v.Pipeline != pipeline {
+		if !strings.HasPrefix(v.ID, prefix) || pipeline != "" && v.Pipeline != pipeline {
 			continue
 		}
 		if v.Ended == nil {
@@ -220,7 +221,7 @@ func (a *app) latestOf(ctx context.Context, kind, pipeline string) (string, erro
 		last = cmp.Or(last, v.ID)
 	}
 	if last == "" {
-		return "", fault.Newf(fault.Invalid, "find a "+kind, pipeline, "see what there is: drawbridge status", "there was none lately")
+		return "", fault.Newf(fault.Invalid, "find", prefix+pipeline, "see what there is: drawbridge status", "there was none lately")
 	}
 	return last, nil
 }

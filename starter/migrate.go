@@ -266,7 +266,7 @@ Exit codes: those of drawbridge status.`,
 			id := arg
 			if _, _, _, ok := workflows.Migrated(arg); !ok {
 				var err error
-				if id, err = a.latestOf(cmd.Context(), "migration", arg); err != nil {
+				if id, err = a.latestOf(cmd.Context(), "migrate/", arg); err != nil {
 					return err
 				}
 			}
