@@ -508,3 +508,49 @@ func TestADryRunOfAMigrationOnlyLooks(t *testing.T) {
 	_, err := e.shelf.Blob(context.Background(), s.Migration.Plan.Digest)
 	require.NoError(t, err, "the plan is kept, to be read by its digest")
 }
+
+// One that was terminated while it took the old shape away asks once more, and goes on; it never goes back, whoever wants it to.
+func TestAMigrationThatWasTerminatedInContractOnlyGoesForward(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		rollback bool
+		choice   gate.Choice
+		stage    workflows.Stage
+	}{
+		"it is approved":     {false, gate.Approve, workflows.StageDone},
+		"it is rejected":     {false, gate.Reject, workflows.StageStuck},
+		"it is to be undone": {true, "", workflows.StageStuck},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			e, x := migrates(t)
+			before, contract := x.planned(t, e)
+			p := e.dryRun(t)
+			x.set(func() {
+				x.standings = []migrate.Standing{{
+					Owner: effect.OwnerOf(migrationID, "00000000-0000-4000-8000-000000000009"), Pipeline: "shop", Name: "0001_channel", Table: "sales", Plan: p.Digest,
+					Phase: migrate.Contract, Acks: []migrate.Ack{{Consumer: "bi", By: "bob"}},
+				}}
+				x.done = slices.Clone(before)
+			})
+			in := migrationInput()
+			in.Rollback = c.rollback
+			s := e.migrateOn(t, in, func(env *testsuite.TestWorkflowEnvironment) {
+				if !c.rollback {
+					answers(t, time.Hour, c.choice)(env)
+				}
+			})
+			require.Equal(t, c.stage, s.Stage, s.Sentence)
+			for _, line := range x.changes() {
+				require.NotContains(t, line, "undo")
+				require.NotEqual(t, activities.MigrationRolledBack, line)
+			}
+			if c.stage == workflows.StageStuck {
+				require.Contains(t, s.Sentence, "point of no return")
+				require.Contains(t, s.Sentence, "drawbridge migrate start shop@")
+				return
+			}
+			require.Equal(t, append(before, contract...), x.left())
+		})
+	}
+}
