@@ -17,10 +17,11 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"drawbridge/internal/lint"
+	"drawbridge/internal/migrate"
 	"drawbridge/internal/pipeline"
 )
 
-var update = flag.Bool("update", false, "write the reference of keys")
+var update = flag.Bool("update", false, "write the references of keys and operations")
 
 // property is what the reference shows of a key.
 type property struct {
@@ -156,6 +157,64 @@ func TestTheTableOfRulesIsTheRegistrys(t *testing.T) {
 		return
 	}
 	require.Equal(t, text, string(body), "write it again: go test ./docs -update")
+}
+
+// operations is the table of what a migration does, as the registry has it; refused that of what it does not.
+func operations() string {
+	var b strings.Builder
+	b.WriteString("| operation | what it does | how | strongest lock on the table | way back before contract | Postgres |\n| --- | --- | --- | --- | --- | --- |\n")
+	for _, r := range migrate.Recipes() {
+		fmt.Fprintf(&b, "| `%s` | %s | %s | %s | %s | %s |\n", r.Kind, r.What, r.How, r.Lock, r.Undo, r.SinceText())
+	}
+	return b.String()
+}
+
+func refused() string {
+	var b strings.Builder
+	b.WriteString("| operation | why |\n| --- | --- |\n")
+	for _, r := range migrate.Refusals() {
+		fmt.Fprintf(&b, "| `%s` | %s |\n", r.Kind, r.Reason)
+	}
+	return b.String()
+}
+
+func TestTheTableOfOperationsIsTheRegistry(t *testing.T) {
+	t.Parallel()
+	body, err := os.ReadFile("migrations.md")
+	require.NoError(t, err)
+	text := string(body)
+	for name, table := range map[string]string{"operations": operations(), "refused": refused()} {
+		begin := "<!-- " + name + " -->\n"
+		before, rest, ok := strings.Cut(text, begin)
+		require.True(t, ok, "migrations.md has no place for %s", name)
+		_, after, ok := strings.Cut(rest, "<!-- end -->")
+		require.True(t, ok)
+		text = before + begin + table + "<!-- end -->" + after
+	}
+	if *update {
+		require.NoError(t, os.WriteFile("migrations.md", []byte(text), 0o644))
+		return
+	}
+	require.Equal(t, text, string(body), "write it again: go test ./docs -update")
+}
+
+// The example of the document is a migration that is read and planned without a mistake.
+func TestTheExampleOfAMigrationIsOne(t *testing.T) {
+	t.Parallel()
+	body, err := os.ReadFile("migrations.md")
+	require.NoError(t, err)
+	_, rest, ok := strings.Cut(string(body), "```yaml\n")
+	require.True(t, ok)
+	example, _, ok := strings.Cut(rest, "```")
+	require.True(t, ok)
+	p, err := pipeline.Parse(map[string][]byte{
+		"pipeline.yaml":                []byte("name: shop\nversion: 1.0.0\nowner: sales\npartition: all\noutputs:\n  - {table: t, sql: t.sql, key: [a], checks: [{row_count: {min: 1}}]}\n"),
+		"t.sql":                        []byte("SELECT 1 AS a"),
+		"config.dev.yaml":              []byte("warehouse_schema: shop\n"),
+		"migrations/0007_channel.yaml": []byte(example),
+	}, "")
+	require.NoError(t, err)
+	require.Len(t, p.Migrations, 1)
 }
 
 // shown are the places where people read commands of ours.

@@ -3,6 +3,8 @@ package backfill
 import (
 	"fmt"
 	"strings"
+
+	"drawbridge/internal/markup"
 )
 
 // Markdown is the change document of a plan: what is built, how much that is, what it is above, who reads it, and the way back. id is the
@@ -16,13 +18,13 @@ func Markdown(s Summary, pipeline, environment, id string) string {
 			say("%s", none)
 		}
 		for _, line := range lines {
-			say("- %s", plain(line))
+			say("- %s", markup.Cell(line))
 		}
 	}
-	say("# Backfill of %s in %s: %s to %s\n", plain(pipeline), plain(environment), s.From, s.To)
+	say("# Backfill of %s in %s: %s to %s\n", markup.Cell(pipeline), markup.Cell(environment), s.From, s.To)
 	say("| | |\n|---|---|")
 	row := func(name string, format string, args ...any) {
-		say("| %s | %s |", name, plain(fmt.Sprintf(format, args...)))
+		say("| %s | %s |", name, markup.Cell(fmt.Sprintf(format, args...)))
 	}
 	row("release", "%s", s.Release)
 	row("plan", "`%s`", s.Digest)
@@ -40,7 +42,7 @@ func Markdown(s Summary, pipeline, environment, id string) string {
 	list("What happens", s.Lines, "Nothing: all of it is current.")
 	list("Above the limits", s.Over, "Nothing: nobody is asked.")
 	if len(s.Over) > 0 {
-		say("\nIt waits for an approval of this plan, by the rule of %s.", plain(environment))
+		say("\nIt waits for an approval of this plan, by the rule of %s.", markup.Cell(environment))
 	}
 	say("\n## Who reads it\n")
 	if len(s.Downstream) == 0 {
@@ -48,7 +50,7 @@ func Markdown(s Summary, pipeline, environment, id string) string {
 	} else {
 		say("| pipeline | reads | partitions | then |\n|---|---|---|---|")
 		for _, r := range s.Downstream {
-			say("| %s | %s | %s | `%s` |", plain(r.Pipeline), plain(strings.Join(r.Reads, ", ")), plain(spansText(r.Partitions)), code(r.Commands))
+			say("| %s | %s | %s | `%s` |", markup.Cell(r.Pipeline), markup.Cell(strings.Join(r.Reads, ", ")), markup.Cell(spansText(r.Partitions)), code(r.Commands))
 		}
 	}
 	say("\n## While it runs\n")
@@ -63,9 +65,4 @@ func Markdown(s Summary, pipeline, environment, id string) string {
 // code are commands in a cell of a table.
 func code(commands []string) string {
 	return strings.NewReplacer("|", "\\|", "\n", " ", "\r", " ").Replace(strings.Join(commands, "`, `"))
-}
-
-// plain is text that is a cell of a table, and no markup of its own.
-func plain(text string) string {
-	return strings.NewReplacer("|", "\\|", "<", "&lt;", "\n", " ", "\r", " ").Replace(text)
 }

@@ -117,11 +117,15 @@ func (l Ledger) SamplesQuery(generation int64) string {
 
 // ForgetSamples deletes samples older than age, and says how many.
 func (l Ledger) ForgetSamples(ctx context.Context, q Querier, age time.Duration) (int64, error) {
-	tag, err := q.Exec(ctx, l.sql(`DELETE FROM ledger.sample WHERE at < now() - make_interval(secs => $1)`), age.Seconds())
-	if err != nil {
-		return 0, fmt.Errorf("forget old samples: %w", err)
+	var n int64
+	for _, table := range []string{"sample", "migration_sample"} {
+		tag, err := q.Exec(ctx, l.sql(`DELETE FROM ledger.`+table+` WHERE at < now() - make_interval(secs => $1)`), age.Seconds())
+		if err != nil {
+			return n, fmt.Errorf("forget old samples: %w", err)
+		}
+		n += tag.RowsAffected()
 	}
-	return tag.RowsAffected(), nil
+	return n, nil
 }
 
 // RecordAnswers stores what people answered at a gate, one by one. An answer that is there already stays, and none is from

@@ -37,6 +37,7 @@ func Parse(files map[string][]byte, config string) (*Pipeline, error) {
 	root := b.problems.Read(PipelineDocument.shape(), File, content)
 	p := b.pipeline(root)
 	p.Tests = b.tests(root.Get("tests"), p)
+	p.Migrations = b.migrations()
 	b.configs(p, config)
 	if err := b.problems.Err("pipeline"); err != nil {
 		return nil, err

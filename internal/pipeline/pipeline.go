@@ -7,6 +7,7 @@ import (
 
 	"drawbridge/internal/canary"
 	"drawbridge/internal/check"
+	"drawbridge/internal/migrate"
 	"drawbridge/internal/partition"
 )
 
@@ -30,6 +31,8 @@ type Pipeline struct {
 	Watch   Watch      `json:"watch"`
 	Pack    Pack       `json:"pack,omitzero"`
 	Tests   []UnitTest `json:"tests,omitempty"`
+	// Migrations are changes of tables that others read and write, in the order in which they are done.
+	Migrations []migrate.Migration `json:"migrations,omitempty"`
 	// Config is the environment's config that Parse selected; it is not part of what a release promises.
 	Config Config `json:"-"`
 }

@@ -56,6 +56,8 @@ func documentOf(path string) (pipeline.Document, bool) {
 		return pipeline.PolicyDocument, true
 	case filepath.Base(filepath.Dir(path)) == "tests" && strings.HasSuffix(name, ".yaml"):
 		return pipeline.TestDocument, true
+	case filepath.Base(filepath.Dir(path)) == "migrations" && strings.HasSuffix(name, ".yaml"):
+		return pipeline.MigrationDocument, true
 	}
 	return "", false
 }

@@ -19,11 +19,13 @@ const (
 	ConfigDocument   Document = "config"
 	PolicyDocument   Document = "policy"
 	TestDocument     Document = "test"
+	// MigrationDocument is what is to become of one table that others write.
+	MigrationDocument Document = "migration"
 )
 
 // Documents lists every document: each has a table below and a published JSON Schema.
 func Documents() []Document {
-	return []Document{PipelineDocument, ConfigDocument, PolicyDocument, TestDocument}
+	return []Document{PipelineDocument, ConfigDocument, PolicyDocument, TestDocument, MigrationDocument}
 }
 
 func (d Document) shape() strictyaml.Shape {
@@ -36,6 +38,8 @@ func (d Document) shape() strictyaml.Shape {
 		return policyShape()
 	case TestDocument:
 		return testShape()
+	case MigrationDocument:
+		return migrationShape()
 	default:
 		return strictyaml.Shape{Kind: strictyaml.Object}
 	}
@@ -49,6 +53,8 @@ func (d Document) title() string {
 		return "config.<env>.yaml: what differs between environments"
 	case PolicyDocument:
 		return "policy.<env>.yaml: the rules of an environment, a file of its worker"
+	case MigrationDocument:
+		return "migrations/NNNN_name.yaml: a change of a table that others read and write"
 	default:
 		return "tests/*.yaml: given rows and expected rows of a pipeline"
 	}

@@ -8,6 +8,7 @@ import (
 
 	"drawbridge/internal/check"
 	"drawbridge/internal/gate"
+	"drawbridge/internal/markup"
 )
 
 // MaxMarkdown bounds MarkdownBounded: what the Web UI shows of a workflow's details, and a comment of a code review.
@@ -29,7 +30,7 @@ func MarkdownBounded(p Plan) string {
 	if len(text) <= MaxMarkdown {
 		return text
 	}
-	note := fmt.Sprintf("\n_Cut short. All of it: %s_\n", code(cut(planCommand(p), boundedText)+" --format md"))
+	note := fmt.Sprintf("\n_Cut short. All of it: %s_\n", markup.Code(cut(planCommand(p), boundedText)+" --format md"))
 	text = cut(text, MaxMarkdown-len(note))
 	return text[:strings.LastIndexByte(text, '\n')+1] + note
 }
@@ -92,19 +93,19 @@ func (d *document) head() {
 	p := d.plan
 	names := make([]string, len(p.Environments))
 	for i, e := range p.Environments {
-		names[i] = prose(e.Name)
+		names[i] = markup.Text(e.Name)
 	}
-	d.line("# %s %s: %s\n", prose(p.Release.Pipeline), prose(p.Release.Version), strings.Join(names, " → "))
+	d.line("# %s %s: %s\n", markup.Text(p.Release.Pipeline), markup.Text(p.Release.Version), strings.Join(names, " → "))
 	if n := len(p.Blocking()); n > 0 {
 		d.line("**This plan cannot be deployed: %s.** They are under Risks.\n", verb(n, "problem", "refuses it", "refuse it"))
 	}
 	d.line("## What and why\n")
 	if p.Description != "" {
-		d.line("%s\n", cut(prose(p.Description), d.bytes))
+		d.line("%s\n", cut(markup.Text(p.Description), d.bytes))
 	}
-	d.line("- Plan: %s. Approvals and deployments name this digest.", code(p.Digest))
-	d.line("- Release: %s %s, %s", prose(p.Release.Pipeline), prose(p.Release.Version), code(p.Release.Digest))
-	d.line("- Owner: %s", cut(prose(p.Owner), d.bytes))
+	d.line("- Plan: %s. Approvals and deployments name this digest.", markup.Code(p.Digest))
+	d.line("- Release: %s %s, %s", markup.Text(p.Release.Pipeline), markup.Text(p.Release.Version), markup.Code(p.Release.Digest))
+	d.line("- Owner: %s", cut(markup.Text(p.Owner), d.bytes))
 	d.line("- Scope: rebuild %s, and always the canary partitions and those without a live generation\n", rebuildText(p.Rebuild))
 }
 
@@ -112,16 +113,16 @@ func (d *document) impact() {
 	d.line("## Impact\n")
 	d.table([]string{"Environment", "Release", "Schema", "Builds", "Estimate", "Readers and runs"}, func(e Environment) []string {
 		return []string{
-			prose(e.Name), prose(versionText(e.Active)) + " → " + prose(d.plan.Release.Version), code(e.Schema),
+			markup.Text(e.Name), markup.Text(versionText(e.Active)) + " → " + markup.Text(d.plan.Release.Version), markup.Code(e.Schema),
 			fmt.Sprintf("%s in %s", count(Partitions(e.Slices), "partition"), count(transactions(e), "transaction")),
-			estimateText(e.Shown) + pauseText(e.Shown), prose(impactText(e)),
+			estimateText(e.Shown) + pauseText(e.Shown), markup.Text(impactText(e)),
 		}
 	})
 	for _, e := range d.plan.Environments {
-		d.line("Schema in %s:\n", prose(e.Name))
+		d.line("Schema in %s:\n", markup.Text(e.Name))
 		var texts []string
 		for _, c := range e.Changes {
-			texts = append(texts, fmt.Sprintf("%s: %s", code(c.Table), prose(changeText(c))))
+			texts = append(texts, fmt.Sprintf("%s: %s", markup.Code(c.Table), markup.Text(changeText(c))))
 		}
 		d.list(texts, "no output")
 		d.line("")
@@ -138,7 +139,7 @@ func (d *document) risks() {
 				weight = "**refused**"
 			}
 			texts = append(texts, fmt.Sprintf("%s, %s, %s (%s): %s. To do: %s",
-				weight, prose(e.Name), code(p.Object), prose(p.Rule), prose(p.Text), prose(p.Remedy)))
+				weight, markup.Text(e.Name), markup.Code(p.Object), markup.Text(p.Rule), markup.Text(p.Text), markup.Text(p.Remedy)))
 		}
 	}
 	d.list(texts, "Preflight found no problem. What is not found before publishing is what smoke, canary and watch are for.")
@@ -149,9 +150,9 @@ func (d *document) sequence() {
 	d.line("## Sequence\n")
 	d.line("A failed step, a breach, a rejection or an abort turns back what the deployment did in that environment.\n")
 	for _, e := range d.plan.Environments {
-		d.line("### %s\n", prose(e.Name))
+		d.line("### %s\n", markup.Text(e.Name))
 		for i, s := range e.Steps {
-			d.line("%d. **%s**: %s", i+1, s.ID, prose(s.Title))
+			d.line("%d. **%s**: %s", i+1, s.ID, markup.Text(s.Title))
 		}
 		d.line("")
 		if len(e.Slices) == 0 {
@@ -168,7 +169,7 @@ func (d *document) sequence() {
 			if s.Reused {
 				from = ", the canary's"
 			}
-			texts = append(texts, fmt.Sprintf("%d%s: %s", i+1, from, prose(sliceText(s))))
+			texts = append(texts, fmt.Sprintf("%d%s: %s", i+1, from, markup.Text(sliceText(s))))
 		}
 		d.list(texts, "")
 		d.line("\n</details>\n")
@@ -179,13 +180,13 @@ func (d *document) trials() {
 	d.line("## Smoke\n")
 	d.line("Built and audited aside; nothing is published unless the checks pass, here and in every later build.\n")
 	d.table([]string{"Environment", "Partitions", "Within"}, func(e Environment) []string {
-		return []string{prose(e.Name), prose(keysText(e.Smoke)), durationText(e.SmokeMax)}
+		return []string{markup.Text(e.Name), markup.Text(keysText(e.Smoke)), durationText(e.SmokeMax)}
 	})
 	d.perEnvironment("Checks", func(e Environment) []string { return e.Checks }, "no check: the gate will be inconclusive, and ask")
 	d.line("## Canary\n")
 	d.line("The candidate is compared with the live generation of the same partition, within the budgets.\n")
 	d.table([]string{"Environment", "Partitions"}, func(e Environment) []string {
-		return []string{prose(e.Name), prose(keysText(e.Canary))}
+		return []string{markup.Text(e.Name), markup.Text(keysText(e.Canary))}
 	})
 	d.perEnvironment("Budgets", func(e Environment) []string { return e.Budgets }, "no budget")
 }
@@ -194,13 +195,13 @@ func (d *document) monitoring() {
 	d.line("## Monitoring\n")
 	d.table([]string{"Environment", "Watched for", "Every", "Late after", "On a breach"}, func(e Environment) []string {
 		if e.Watch.For == 0 {
-			return []string{prose(e.Name), "not watched", "", "", ""}
+			return []string{markup.Text(e.Name), "not watched", "", "", ""}
 		}
 		late := "not watched"
 		if e.Watch.Freshness > 0 {
 			late = durationText(e.Watch.Freshness) + " (alerts and asks)"
 		}
-		return []string{prose(e.Name), durationText(e.Watch.For), durationText(e.Watch.Every), late, breachText(e.Watch.OnBreach)}
+		return []string{markup.Text(e.Name), durationText(e.Watch.For), durationText(e.Watch.Every), late, breachText(e.Watch.OnBreach)}
 	})
 	d.perEnvironment("Watch checks", func(e Environment) []string { return e.Watch.Checks }, "no check over the published tables")
 	if slices.ContainsFunc(d.plan.Environments, func(e Environment) bool { return len(schedulesText(e)) > 0 }) {
@@ -212,8 +213,8 @@ func (d *document) rollback() {
 	d.line("## Rollback\n")
 	d.table([]string{"Environment", "Back to", "Until", "By hand"}, func(e Environment) []string {
 		return []string{
-			prose(e.Name), prose(versionText(e.Rollback.To)), durationText(e.Rollback.Horizon) + " after the publish",
-			code(fmt.Sprintf("drawbridge rollback %s --env %s --reason TEXT", d.plan.Release.Pipeline, e.Name)),
+			markup.Text(e.Name), markup.Text(versionText(e.Rollback.To)), durationText(e.Rollback.Horizon) + " after the publish",
+			markup.Code(fmt.Sprintf("drawbridge rollback %s --env %s --reason TEXT", d.plan.Release.Pipeline, e.Name)),
 		}
 	})
 	d.perEnvironment("Steps", func(e Environment) []string { return e.Rollback.Steps }, "")
@@ -230,9 +231,9 @@ func (d *document) approvals() {
 		if len(e.Requires) > 0 {
 			needs = "passed " + strings.Join(e.Requires, ", ")
 		}
-		return []string{prose(e.Name), prose(rule), prose(needs)}
+		return []string{markup.Text(e.Name), markup.Text(rule), markup.Text(needs)}
 	})
-	d.line("Each approval names plan %s.", code(gate.Short(d.plan.Digest)))
+	d.line("Each approval names plan %s.", markup.Code(gate.Short(d.plan.Digest)))
 }
 
 // perEnvironment writes one list where all environments have the same, and one for each where they differ.
@@ -242,7 +243,7 @@ func (d *document) perEnvironment(title string, of func(Environment) []string, n
 	for i, e := range environments {
 		switch {
 		case !same:
-			d.line("%s in %s:\n", title, prose(e.Name))
+			d.line("%s in %s:\n", title, markup.Text(e.Name))
 		case i == 0:
 			d.line("%s:\n", title)
 		default:
@@ -250,21 +251,9 @@ func (d *document) perEnvironment(title string, of func(Environment) []string, n
 		}
 		texts := slices.Clone(of(e))
 		for j := range texts {
-			texts[j] = prose(texts[j])
+			texts[j] = markup.Text(texts[j])
 		}
 		d.list(texts, none)
 		d.line("")
 	}
-}
-
-// prose writes a text so that Markdown takes it as text: no code, link, HTML or bold. Underscores within names are none.
-func prose(text string) string {
-	return strings.NewReplacer(
-		`\`, `\\`, "`", "\\`", "*", `\*`, "<", "&lt;", "[", `\[`, "\n", " ", "\r", " ",
-	).Replace(text)
-}
-
-// code writes a name as a code span.
-func code(text string) string {
-	return "`" + strings.NewReplacer("`", "'", "\n", " ", "\r", " ").Replace(text) + "`"
 }

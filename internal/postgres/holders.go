@@ -15,17 +15,17 @@ const queued = `'ShareUpdateExclusiveLock', 'ShareLock', 'ShareRowExclusiveLock'
 // Holders lists who else holds a lock on one of the relations: sessions, and prepared transactions, which have none and
 // are known by their gid. It reads no query text.
 func (p *Pool) Holders(ctx context.Context, relations []uint32) ([]generation.Session, error) {
-	return p.holders(ctx, relations, 0, false)
+	return p.holders(ctx, relations, AccessExclusive, 0, false)
 }
 
 // stalling lists those whom no rung would outlast, while readers queued behind us: transactions older than longHolder.
 // Who holds a mode that SHARE UPDATE EXCLUSIVE waits for keeps nobody from trying: a vacuum, an ANALYZE or an index build
 // is met before readers are held up, and an autovacuum only yields to somebody who waits for it.
-func (p *Pool) stalling(ctx context.Context, relations []uint32) ([]generation.Session, error) {
-	return p.holders(ctx, relations, longHolder, true)
+func (p *Pool) stalling(ctx context.Context, relations []uint32, mode Mode) ([]generation.Session, error) {
+	return p.holders(ctx, relations, mode, longHolder, true)
 }
 
-func (p *Pool) holders(ctx context.Context, relations []uint32, age time.Duration, readers bool) ([]generation.Session, error) {
+func (p *Pool) holders(ctx context.Context, relations []uint32, mode Mode, age time.Duration, readers bool) ([]generation.Session, error) {
 	return p.sessions(ctx, `
 		WITH held AS (
 		  SELECT coalesce(l.pid, 0) AS pid, l.virtualtransaction, min(l.relation::oid) AS relation, bool_or(l.mode IN (`+queued+`)) AS queued
@@ -34,6 +34,7 @@ func (p *Pool) holders(ctx context.Context, relations []uint32, age time.Duratio
 		    AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
 		    AND l.relation = ANY($1)
 		    AND l.granted
+		    AND l.mode IN (`+mode.conflicting()+`)
 		    AND l.pid IS DISTINCT FROM pg_backend_pid()
 		  GROUP BY l.pid, l.virtualtransaction),
 		prepared AS (
@@ -50,6 +51,23 @@ func (p *Pool) holders(ctx context.Context, relations []uint32, age time.Duratio
 		  AND coalesce(a.xact_start, x.prepared, '-infinity') <= now() - make_interval(secs => $2)
 		  AND NOT ($3 AND h.queued)
 		ORDER BY h.pid, 8`, relations, age.Seconds(), readers)
+}
+
+// Blocking are the sessions that another one waits for; 0 stands for a prepared transaction.
+func (p *Pool) Blocking(ctx context.Context, pid int32) (pids []int32, err error) {
+	err = p.QueryRow(ctx, `SELECT pg_blocking_pids($1)`, pid).Scan(&pids)
+	return pids, err
+}
+
+// Sessions are those of some processes, as far as they are there.
+func (p *Pool) Sessions(ctx context.Context, pids []int32) ([]generation.Session, error) {
+	return p.sessions(ctx, `
+		SELECT a.pid, coalesce(a.usename, ''), coalesce(a.application_name, ''), coalesce(host(a.client_addr), ''), coalesce(a.state, 'unknown'),
+		       coalesce(a.xact_start, a.backend_start, now()), 'snapshot', coalesce(l.virtualtransaction, '')
+		FROM pg_stat_activity a
+		LEFT JOIN pg_locks l ON l.pid = a.pid AND l.locktype = 'virtualxid' AND l.granted
+		WHERE a.pid = ANY($1)
+		ORDER BY a.pid`, pids)
 }
 
 // Terminate ends sessions, each only while it is in the very transaction in which it was seen. A prepared transaction and a

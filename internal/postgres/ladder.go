@@ -44,6 +44,7 @@ func only(relations []Relation) string {
 type Ladder struct {
 	Pool      *Pool
 	Relations []uint32      // whose holders stand in the way
+	Mode      Mode          // that is wanted of them: who holds what it goes along with stands in nobody's way
 	Budget    time.Duration // of all rungs and the pauses between them
 	// Beat is told how long the ladder has waited, every second, also within a rung.
 	Beat func(waited time.Duration)
@@ -67,14 +68,14 @@ func (l Ladder) Climb(ctx context.Context, attempt func(ctx context.Context, run
 	started := time.Now()
 	beat := func() { l.Beat(time.Since(started)) }
 	try := func(wait time.Duration) (settled bool, err error) {
-		stop := beating(beat, cmp.Or(l.Longest, longestRung))
+		stop := Beating(beat, cmp.Or(l.Longest, longestRung))
 		defer stop()
 		err = attempt(ctx, Rung{Wait: jitter(wait), Patient: wait == TopRung})
 		return err == nil || !Contended(err) || ctx.Err() != nil, err
 	}
 	for wait := firstRung; ; wait = min(2*wait, TopRung) {
 		beat()
-		if blocked, err = l.Pool.stalling(ctx, l.Relations); err != nil {
+		if blocked, err = l.Pool.stalling(ctx, l.Relations, l.Mode); err != nil {
 			return false, nil, err
 		}
 		if len(blocked) == 0 {
@@ -89,13 +90,13 @@ func (l Ladder) Climb(ctx context.Context, attempt func(ctx context.Context, run
 			return false, nil, err
 		}
 	}
-	if blocked, err = l.Pool.Holders(ctx, l.Relations); err != nil || len(blocked) > 0 {
+	if blocked, err = l.Pool.holders(ctx, l.Relations, l.Mode, 0, false); err != nil || len(blocked) > 0 {
 		return false, blocked, err
 	}
 	if settled, err := try(TopRung); settled {
 		return err == nil, nil, err
 	}
-	blocked, err = l.Pool.Holders(ctx, l.Relations)
+	blocked, err = l.Pool.holders(ctx, l.Relations, l.Mode, 0, false)
 	return false, blocked, err
 }
 
@@ -104,8 +105,8 @@ const (
 	longestRung  = time.Minute
 )
 
-// beating calls beat while an attempt waits, from another goroutine, until stop or for longest.
-func beating(beat func(), longest time.Duration) (stop func()) {
+// Beating calls beat every second while something waits, from another goroutine, until stop or for longest.
+func Beating(beat func(), longest time.Duration) (stop func()) {
 	done := make(chan struct{})
 	var wg sync.WaitGroup
 	wg.Go(func() {
@@ -141,8 +142,31 @@ func Pause(ctx context.Context, d time.Duration) error {
 	}
 }
 
+// Mode is the lock that a change wants in the end, in the words of Postgres.
+type Mode string
+
+// The modes; "" is AccessExclusive.
+const (
+	ShareUpdateExclusive Mode = "SHARE UPDATE EXCLUSIVE" // readers and writers pass
+	ShareRowExclusive    Mode = "SHARE ROW EXCLUSIVE"    // writers queue
+	AccessExclusive      Mode = "ACCESS EXCLUSIVE"       // all queue
+)
+
+// conflicting are the modes, as pg_locks calls them, that a mode waits for.
+func (m Mode) conflicting() string {
+	switch m {
+	case ShareUpdateExclusive:
+		return queued
+	case ShareRowExclusive:
+		return queued + `, 'RowExclusiveLock'`
+	default: // all of them
+		return queued + `, 'RowExclusiveLock', 'RowShareLock', 'AccessShareLock'`
+	}
+}
+
 // Levels are the tables that a change locks, from the top of their trees down.
 type Levels struct {
+	Mode     Mode
 	Parents  []Relation
 	Chunks   []Relation // between parents and children
 	Children []Relation
@@ -162,6 +186,8 @@ func (l Levels) All() []Relation {
 // ACCESS EXCLUSIVE on the parents: a reader takes the parent before its children, so once we have it nobody holds a
 // child and waits for us. What hangs in them after that, level by level. A rung bounds each statement as a whole,
 // and stays below deadlock_timeout: else readers who lock two parents in another order would be killed for us.
+//
+// Who wants less than ACCESS EXCLUSIVE has the first, or gets that instead of it.
 //
 // prepare runs between the two: no other change comes in between any more, and readers do not wait yet. It has effectWait for a
 // statement.
@@ -186,12 +212,16 @@ func Lock(ctx context.Context, tx pgx.Tx, levels Levels, rung Rung, prepare func
 	if err := prepare(); err != nil {
 		return err
 	}
+	mode := cmp.Or(levels.Mode, AccessExclusive)
+	if mode == ShareUpdateExclusive {
+		return nil
+	}
 	if err := bound(ctx, tx, "least($1::int, "+deadlockTimeout+" * 4 / 5)", min(rung.Wait, TopRung)); err != nil {
 		return err
 	}
 	// The DDL that follows holds every lock that it needs: it may take long, and waits for nobody. Sent with the lock, its
 	// timeout costs the readers no journey.
-	_, err := tx.Exec(ctx, "LOCK TABLE "+only(all)+" IN ACCESS EXCLUSIVE MODE; SET LOCAL statement_timeout = "+Milliseconds(longestDDL))
+	_, err := tx.Exec(ctx, "LOCK TABLE "+only(all)+" IN "+string(mode)+" MODE; SET LOCAL statement_timeout = "+Milliseconds(longestDDL))
 	return err
 }
 

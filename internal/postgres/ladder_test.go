@@ -47,6 +47,36 @@ func TestALongReaderIsNotTriedAgainstAndIsNamed(t *testing.T) {
 	require.Greater(t, beats.Load(), int64(1), "it is alive while it waits")
 }
 
+func TestWhoAWeakerLockPassesStandsInNobodysWay(t *testing.T) {
+	t.Parallel()
+	for mode, passes := range map[postgres.Mode]string{
+		postgres.ShareUpdateExclusive: `BEGIN; DELETE FROM t; SELECT pg_sleep(2.1)`,
+		postgres.ShareRowExclusive:    `BEGIN; SELECT count(*) FROM t; SELECT pg_sleep(2.1)`,
+	} {
+		t.Run(string(mode), func(t *testing.T) {
+			t.Parallel()
+			b := setup(t)
+			r := b.table(t)
+			b.session(t, passes)
+			l := b.ladder(r, 300*time.Millisecond)
+			l.Mode = mode
+			var taken string
+			done, blocked, err := l.Climb(t.Context(), func(ctx context.Context, rung postgres.Rung) error {
+				return pgx.BeginFunc(ctx, b, func(tx pgx.Tx) error {
+					if err := postgres.Lock(ctx, tx, postgres.Levels{Mode: mode, Parents: []postgres.Relation{r}}, rung, func() error { return nil }); err != nil {
+						return err
+					}
+					return tx.QueryRow(ctx, `SELECT max(upper(regexp_replace(replace(mode, 'Lock', ''), '([a-z])([A-Z])', '\1 \2', 'g')))
+						FROM pg_locks WHERE pid = pg_backend_pid() AND relation = $1 AND ($2 <> 'SHARE ROW EXCLUSIVE' OR mode = 'ShareRowExclusiveLock')`, r.OID, string(mode)).Scan(&taken)
+				})
+			})
+			require.NoError(t, err)
+			require.True(t, done, "blocked: %+v", blocked)
+			require.Equal(t, string(mode), taken)
+		})
+	}
+}
+
 // Who is met at SHARE UPDATE EXCLUSIVE, which readers pass, is tried against however long it has been there.
 func TestAVacuumIsTriedAgainstHoweverOld(t *testing.T) {
 	t.Parallel()

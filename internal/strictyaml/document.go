@@ -238,7 +238,7 @@ func (f *Findings) holdObject(node *ast.MappingNode, s Shape, at Place) Value {
 		case !ok:
 			f.Add(keyAt, "unknown key", DidYouMean(name, s.names()))
 		case k.Later:
-			f.Add(keyAt, unsupported(name), "remove the key")
+			f.Add(keyAt, unsupported(name, k.Doc), "remove the key")
 		default:
 			known[name] = f.hold(n, k.Shape, keyAt)
 		}

@@ -63,7 +63,7 @@ func written(n ast.Node) (string, bool) {
 
 func textValue(raw string, s Shape) (data any, reason, hint string) {
 	if slices.Contains(s.Later, raw) {
-		return nil, unsupported(raw), "use " + orList(s.Allowed)
+		return nil, unsupported(raw, ""), "use " + orList(s.Allowed)
 	}
 	if len(s.Allowed) > 0 && !slices.Contains(s.Allowed, raw) {
 		return nil, fmt.Sprintf("must be %s, not %q", s.is(), raw), didYouMeanValue(raw, s.Allowed)

@@ -6,6 +6,7 @@ import (
 
 	"drawbridge/internal/catalog"
 	"drawbridge/internal/postgres"
+	"drawbridge/internal/warehouse/alter"
 )
 
 // Options say which warehouse to open. The URLs hold credentials and are never shown.
@@ -20,6 +21,7 @@ type Options struct {
 
 // Warehouse is one schema of one Postgres. It is safe for concurrent use.
 type Warehouse struct {
+	*alter.Tables
 	pool   *postgres.Pool
 	names  names
 	ledger catalog.Ledger
@@ -45,9 +47,8 @@ func On(pool *postgres.Pool, schema string, read ...string) (*Warehouse, error) 
 	if err := checkSchemaName(schema); err != nil {
 		return nil, err
 	}
-	return &Warehouse{
-		pool: pool.In(object(schema), append([]string{schema}, read...)...), names: names{schema: schema}, ledger: catalog.New(schema),
-	}, nil
+	pool = pool.In(object(schema), append([]string{schema}, read...)...)
+	return &Warehouse{Tables: alter.On(pool, schema), pool: pool, names: names{schema: schema}, ledger: catalog.New(schema)}, nil
 }
 
 // object is what errors call a warehouse.

@@ -718,7 +718,7 @@ func (w *Warehouse) EndTurnBack(ctx context.Context, tenure int64, state turnbac
 
 // Ended reads the state in which a turn-back was closed under a key; empty: it was not.
 func (w *Warehouse) Ended(ctx context.Context, key effect.Key) (turnback.State, error) {
-	out, _, err := postgres.Done[settled[turnback.State]](ctx, w.pool, w.ledger, key.String())
+	out, _, err := postgres.Done[postgres.Settled[turnback.State]](ctx, w.pool, w.ledger, key.String())
 	return out.Value, postgres.Classify("look for", key.String(), err)
 }
 

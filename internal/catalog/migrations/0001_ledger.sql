@@ -346,6 +346,61 @@ CREATE TABLE ledger.missed (
   times    int NOT NULL
 );
 
+-- A migration of a table in place, from before its first step: it holds its table against others. The row stays open until it is done
+-- or rolled back; who takes it over takes the row.
+CREATE TABLE ledger.migration (
+  owner      text PRIMARY KEY,             -- the workflow that drives it, with its first run
+  pipeline   text NOT NULL,
+  name       text NOT NULL,                -- of its file
+  table_name text NOT NULL,
+  plan       text NOT NULL,                -- digest
+  digest     text NOT NULL,                -- of the release whose file it is
+  config     text NOT NULL,
+  phase      text NOT NULL DEFAULT 'expand'
+    CHECK (phase IN ('expand', 'dual_write', 'backfill', 'verify', 'switch', 'deprecate', 'contract')),
+  back       boolean NOT NULL DEFAULT false, -- its steps are undone: none is done any more
+  asked_by   text NOT NULL DEFAULT '',
+  reason     text NOT NULL DEFAULT '',
+  since      timestamptz NOT NULL DEFAULT now(),
+  ended_at   timestamptz,
+  outcome    text NOT NULL DEFAULT '' CHECK (outcome IN ('', 'done', 'rolled_back'))
+);
+CREATE UNIQUE INDEX migration_open ON ledger.migration (table_name) WHERE ended_at IS NULL;
+CREATE UNIQUE INDEX migration_done ON ledger.migration (pipeline, name) WHERE outcome = 'done';
+CREATE INDEX migration_pipeline ON ledger.migration (pipeline, since);
+
+-- Consumers that are ready for what a migration takes away.
+CREATE TABLE ledger.migration_ack (
+  owner    text NOT NULL REFERENCES ledger.migration ON UPDATE CASCADE,
+  consumer text NOT NULL,
+  said_by  text NOT NULL,
+  reason   text NOT NULL DEFAULT '',
+  at       timestamptz NOT NULL DEFAULT now(),
+  PRIMARY KEY (owner, consumer)
+);
+
+-- How far a migration has brought the rows of its table over: committed with each batch.
+CREATE TABLE ledger.migration_cursor (
+  owner    text PRIMARY KEY REFERENCES ledger.migration ON UPDATE CASCADE,
+  filenode oid NOT NULL,                   -- of the table, when places of rows are what it counts by
+  last     text[] NOT NULL,                -- the key of the last row that was looked at, or the next page; empty: none yet
+  upper    text[] NOT NULL,                -- the last key, or the number of pages, when it began; empty: there was no row
+  rows     bigint NOT NULL DEFAULT 0,      -- that it has looked at
+  total    bigint NOT NULL,                -- about how many there were; -1: unknown
+  batch    int NOT NULL,                   -- rows of the next batch
+  attempt  bigint NOT NULL DEFAULT 0,      -- who came last: nobody else writes a batch any more
+  done     boolean NOT NULL DEFAULT false
+);
+
+-- Keys of rows that a migration cannot bring over, or that are not as they have to be. They never leave the warehouse, and are kept 30 days.
+CREATE TABLE ledger.migration_sample (
+  owner   text NOT NULL REFERENCES ledger.migration ON UPDATE CASCADE,
+  subject text NOT NULL,                   -- the proof, or the column that was filled
+  key     text NOT NULL,
+  at      timestamptz NOT NULL DEFAULT now()
+);
+CREATE INDEX migration_sample_of ON ledger.migration_sample (owner, subject);
+
 -- A published child is replaced, never written: its recorded checksum must stay true for a rollback to trust it.
 CREATE FUNCTION ledger.refuse_write() RETURNS trigger
 LANGUAGE plpgsql

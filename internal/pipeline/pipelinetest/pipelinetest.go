@@ -133,6 +133,8 @@ func fileOf(d pipeline.Document) string {
 		return Policy
 	case pipeline.TestDocument:
 		return "tests/channels.yaml"
+	case pipeline.MigrationDocument:
+		return "migrations/0001_channel.yaml"
 	default:
 		return pipeline.File
 	}

@@ -1,0 +1,80 @@
+package catalog
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// MigrationCursor is how far the rows of a table are brought over.
+type MigrationCursor struct {
+	Filenode uint32   `db:"filenode"`
+	Last     []string `db:"last"`  // of the last row that was looked at, or the next page; empty: none yet
+	Upper    []string `db:"upper"` // where it ends; empty: there was no row
+	Rows     int64    `db:"rows"`
+	Total    int64    `db:"total"` // -1: unknown
+	Batch    int      `db:"batch"`
+	Attempt  int64    `db:"attempt"`
+	Done     bool     `db:"done"`
+}
+
+// ErrOvertaken says that another attempt goes on with what this one has begun.
+var ErrOvertaken = errors.New("another attempt goes on with it")
+
+// ClaimCursor reads the cursor of a migration for an attempt: from its commit on no earlier one writes a batch. there is false where it
+// has none yet.
+func (l Ledger) ClaimCursor(ctx context.Context, tx pgx.Tx, owner string) (c MigrationCursor, there bool, err error) {
+	rows, err := tx.Query(ctx, l.sql(`
+		UPDATE ledger.migration_cursor
+		SET attempt = attempt + 1
+		WHERE owner = $1
+		RETURNING filenode, last, upper, rows, total, batch, attempt, done`), owner)
+	if err != nil {
+		return c, false, fmt.Errorf("take the cursor: %w", err)
+	}
+	c, err = pgx.CollectExactlyOneRow(rows, pgx.RowToStructByName[MigrationCursor])
+	if errors.Is(err, pgx.ErrNoRows) {
+		return c, false, nil
+	}
+	if err != nil {
+		return c, false, fmt.Errorf("take the cursor: %w", err)
+	}
+	return c, true, nil
+}
+
+// OpenCursor begins one.
+func (l Ledger) OpenCursor(ctx context.Context, tx pgx.Tx, owner string, c MigrationCursor) error {
+	if _, err := tx.Exec(ctx, l.sql(`
+		INSERT INTO ledger.migration_cursor (owner, filenode, last, upper, rows, total, batch, attempt, done)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`), owner, c.Filenode, notNil(c.Last), notNil(c.Upper), c.Rows, c.Total, c.Batch, c.Attempt, c.Done); err != nil {
+		return fmt.Errorf("begin the cursor: %w", err)
+	}
+	return nil
+}
+
+// HoldCursor keeps an attempt's cursor until the transaction ends. Where another attempt has come since, or writes right now, it is ErrOvertaken,
+// or an error of a lock that is not to be had.
+func (l Ledger) HoldCursor(ctx context.Context, tx pgx.Tx, owner string, attempt int64) error {
+	var mine bool
+	err := tx.QueryRow(ctx, l.sql(`SELECT attempt = $2 FROM ledger.migration_cursor WHERE owner = $1 FOR NO KEY UPDATE NOWAIT`), owner, attempt).Scan(&mine)
+	switch {
+	case errors.Is(err, pgx.ErrNoRows), err == nil && !mine:
+		return ErrOvertaken
+	case err != nil:
+		return fmt.Errorf("hold the cursor: %w", err)
+	}
+	return nil
+}
+
+// MoveCursor writes where an attempt has come to, with the batch that brought it there. The caller holds the cursor.
+func (l Ledger) MoveCursor(ctx context.Context, tx pgx.Tx, owner string, c MigrationCursor) error {
+	if _, err := tx.Exec(ctx, l.sql(`
+		UPDATE ledger.migration_cursor
+		SET filenode = $3, last = $4, upper = $5, rows = $6, total = $7, batch = $8, done = $9
+		WHERE owner = $1 AND attempt = $2`), owner, c.Attempt, c.Filenode, notNil(c.Last), notNil(c.Upper), c.Rows, c.Total, c.Batch, c.Done); err != nil {
+		return fmt.Errorf("move the cursor: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,162 @@
+package migrate_test
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"drawbridge/internal/migrate"
+	"drawbridge/internal/testdb"
+)
+
+// until does a plan's steps up to and with a phase.
+func until(t *testing.T, db *testdb.DB, m migrate.Migration, phase migrate.Phase) migrate.Plan {
+	t.Helper()
+	p := plan(t, db, m)
+	phases := migrate.Phases()
+	advance(t, db, p, slices.DeleteFunc(slices.Clone(p.Steps), func(s migrate.Step) bool {
+		return slices.Index(phases, s.Phase) > slices.Index(phases, phase)
+	}))
+	return p
+}
+
+func TestWhoeverWritesOneShapeIsReadInTheOther(t *testing.T) {
+	t.Parallel()
+	const row = "INSERT INTO customers (id, web, "
+	for name, test := range map[string]struct {
+		change migrate.Operation
+		phase  migrate.Phase
+		write  []string
+		want   string // of row 99: the old column and the new one
+	}{
+		"the old name, at its insert":            {rename("note", "remark"), migrate.DualWrite, []string{row + "note) VALUES (99, true, 'a')"}, "a a"},
+		"the new name, at its insert":            {rename("note", "remark"), migrate.DualWrite, []string{row + "remark) VALUES (99, true, 'b')"}, "b b"},
+		"neither":                                {rename("note", "remark"), migrate.DualWrite, []string{row + "code) VALUES (99, true, 'b')"}, "<null> <null>"},
+		"both, and the old one counts":           {rename("note", "remark"), migrate.DualWrite, []string{row + "note, remark) VALUES (99, true, 'a', 'b')"}, "a a"},
+		"both, and the new one counts":           {rename("note", "remark"), migrate.Switch, []string{row + "note, remark) VALUES (99, true, 'a', 'b')"}, "b b"},
+		"the old name after the switch":          {rename("note", "remark"), migrate.Switch, []string{row + "note) VALUES (99, true, 'a')"}, "a a"},
+		"an update of the old name":              {rename("note", "remark"), migrate.DualWrite, []string{row + "note) VALUES (99, true, 'a')", "UPDATE customers SET note = 'c' WHERE id = 99"}, "c c"},
+		"an update of the new name":              {rename("note", "remark"), migrate.DualWrite, []string{row + "note) VALUES (99, true, 'a')", "UPDATE customers SET remark = 'c' WHERE id = 99"}, "c c"},
+		"an update to null":                      {rename("note", "remark"), migrate.DualWrite, []string{row + "note) VALUES (99, true, 'a')", "UPDATE customers SET remark = NULL WHERE id = 99"}, "<null> <null>"},
+		"an update of both, the old one counts":  {rename("note", "remark"), migrate.DualWrite, []string{row + "note) VALUES (99, true, 'a')", "UPDATE customers SET note = 'c', remark = 'd' WHERE id = 99"}, "c c"},
+		"an update of both, the new one counts":  {rename("note", "remark"), migrate.Switch, []string{row + "note) VALUES (99, true, 'a')", "UPDATE customers SET note = 'c', remark = 'd' WHERE id = 99"}, "d d"},
+		"an update of something else":            {rename("note", "remark"), migrate.Switch, []string{row + "note) VALUES (99, true, 'a')", "UPDATE customers SET qty = 5 WHERE id = 99"}, "a a"},
+		"a merge":                                {rename("note", "remark"), migrate.DualWrite, []string{row + "note) VALUES (99, true, 'a')", row + "remark) VALUES (99, true, 'x') ON CONFLICT (id) DO UPDATE SET remark = excluded.remark"}, "x x"},
+		"another scale of an equal number":       {rename("amount", "amount_eur"), migrate.DualWrite, []string{row + "amount) VALUES (99, true, 1.0)", "UPDATE customers SET amount = 1.00 WHERE id = 99"}, "1.00 1.00"},
+		"the new name of one with a default":     {rename("amount", "amount_eur"), migrate.DualWrite, []string{row + "amount_eur) VALUES (99, true, 5)"}, "5.00 5.00"},
+		"the old name of one with a default":     {rename("amount", "amount_eur"), migrate.DualWrite, []string{row + "amount) VALUES (99, true, 5)"}, "5.00 5.00"},
+		"neither of one with a default":          {rename("amount", "amount_eur"), migrate.DualWrite, []string{row + "qty) VALUES (99, true, 5)"}, "0.00 0.00"},
+		"the old name of a default, switched":    {rename("amount", "amount_eur"), migrate.Switch, []string{row + "amount) VALUES (99, true, 5)"}, "5.00 5.00"},
+		"the new name of a default, switched":    {rename("amount", "amount_eur"), migrate.Switch, []string{row + "amount_eur) VALUES (99, true, 5)"}, "5.00 5.00"},
+		"neither of a default, switched":         {rename("amount", "amount_eur"), migrate.Switch, []string{row + "qty) VALUES (99, true, 5)"}, "0.00 0.00"},
+		"the old type":                           {cents(), migrate.DualWrite, []string{row + "amount) VALUES (99, true, 1.25)"}, "1.25 125"},
+		"the old type, updated":                  {cents(), migrate.DualWrite, []string{row + "amount) VALUES (99, true, 1.25)", "UPDATE customers SET amount = 2.5 WHERE id = 99"}, "2.50 250"},
+		"the new type, switched":                 {cents(), migrate.Switch, []string{row + "amount) VALUES (99, true, 333)"}, "3.33 333"},
+		"the new type, updated":                  {cents(), migrate.Switch, []string{row + "amount) VALUES (99, true, 333)", "UPDATE customers SET amount = 334 WHERE id = 99"}, "3.34 334"},
+		"what up reads beside the column":        {scaled(), migrate.DualWrite, []string{row + "qty, code) VALUES (99, true, 2, '1')", "UPDATE customers SET code = '3' WHERE id = 99"}, "2 2003"},
+		"what up reads does not count when over": {scaled(), migrate.Switch, []string{row + "qty, code) VALUES (99, true, 2001, '1')", "UPDATE customers SET code = '3' WHERE id = 99"}, "2 2001"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			db := shop(t)
+			p := until(t, db, migration(test.change), test.phase)
+			for _, sql := range test.write {
+				run(t, db, sql)
+			}
+			old, added := test.change.Column, test.change.To
+			if test.change.Kind == migrate.ChangeType {
+				old, added = old+"__old", old
+				if test.phase == migrate.DualWrite {
+					old, added = test.change.Column, test.change.Column+"__new"
+				}
+			}
+			require.Equal(t, test.want, one[string](t, db, "SELECT coalesce("+old+"::text, '<null>') || ' ' || coalesce("+added+"::text, '<null>') FROM customers WHERE id = 99"))
+			if test.phase == migrate.DualWrite {
+				fillAll(t, db, p)
+				require.Empty(t, broken(t, db, p), "what writers gave in either shape holds")
+			}
+		})
+	}
+}
+
+func rename(from, to string) migrate.Operation {
+	return migrate.Operation{Kind: migrate.RenameColumn, Column: from, To: to}
+}
+
+func cents() migrate.Operation {
+	return migrate.Operation{Kind: migrate.ChangeType, Column: "amount", To: "int", Up: "amount * 100", Down: "amount / 100.0", Default: "0"}
+}
+
+// scaled takes another column into the new value, and gives back less than it got.
+func scaled() migrate.Operation {
+	return migrate.Operation{Kind: migrate.ChangeType, Column: "qty", To: "bigint", Up: "qty * 1000 + code::int", Down: "(qty / 1000)::int"}
+}
+
+func TestAWriterThatDoesNotKnowARequiredColumnGoesOn(t *testing.T) {
+	t.Parallel()
+	db := shop(t)
+	p := until(t, db, cases()["add_column_required"], migrate.Switch)
+	run(t, db, "INSERT INTO customers (id, web) VALUES (99, true), (100, false)")
+	run(t, db, "INSERT INTO customers (id, web, channel) VALUES (101, true, 'phone')")
+	run(t, db, "UPDATE customers SET web = false WHERE id IN (99, 101)")
+	require.Equal(t, "web store phone", one[string](t, db, "SELECT string_agg(channel, ' ' ORDER BY id) FROM customers WHERE id > 98"))
+	require.Equal(t, 0, one[int](t, db, "SELECT count(*) FROM customers WHERE channel IS NULL"))
+	require.Empty(t, broken(t, db, p))
+	for _, s := range p.Of(migrate.Contract) {
+		do(t, db, s.Class, s.Act)
+	}
+	_, err := db.Pool.Exec(t.Context(), "INSERT INTO customers (id, web) VALUES (102, true)")
+	require.ErrorContains(t, err, "not-null")
+}
+
+func TestTheDualWriteMeansTheSameUnderAnySearchPathAndForAnyWriter(t *testing.T) {
+	t.Parallel()
+	db := shop(t)
+	until(t, db, cases()["several"], migrate.DualWrite)
+	tx, err := db.Pool.Begin(t.Context())
+	require.NoError(t, err)
+	defer func() { _ = tx.Rollback(t.Context()) }()
+	for _, sql := range []string{
+		// Whoever has an operator of the same name earlier in the path does not get it called.
+		"CREATE FUNCTION plus(integer, integer) RETURNS integer LANGUAGE sql AS 'SELECT 1/0'",
+		"CREATE OPERATOR + (FUNCTION = plus, LEFTARG = integer, RIGHTARG = integer)",
+		"SET LOCAL search_path = " + db.Schema + ", pg_catalog",
+		"INSERT INTO " + db.Schema + ".customers (id, web, qty, amount) VALUES (99, true, 5, 2)",
+		"UPDATE " + db.Schema + ".customers SET qty = 6, amount = 3 WHERE id = 99",
+	} {
+		_, err := tx.Exec(t.Context(), sql)
+		require.NoError(t, err, sql)
+	}
+	var got string
+	require.NoError(t, tx.QueryRow(t.Context(), "SELECT pg_catalog.concat_ws(' ', channel, amount_eur, qty__new) FROM "+db.Schema+".customers WHERE id = 99").Scan(&got))
+	require.Equal(t, "web 5 3.00 7", got, "channel stays what it became at first")
+}
+
+func TestABackfillNeverWritesBackThroughAWayThatLosesSomething(t *testing.T) {
+	t.Parallel()
+	db := shop(t)
+	m := migration(migrate.Operation{Kind: migrate.ChangeType, Column: "note", To: "int", Up: "length(note)", Down: "'?'"})
+	p := until(t, db, m, migrate.DualWrite)
+	before := one[string](t, db, "SELECT string_agg(note, ',' ORDER BY id) FROM customers")
+	fillAll(t, db, p)
+	require.Equal(t, before, one[string](t, db, "SELECT string_agg(note, ',' ORDER BY id) FROM customers"))
+	require.Empty(t, broken(t, db, p))
+	run(t, db, "UPDATE customers SET note__new = 1000 WHERE id = 1")
+	require.Equal(t, "?", one[string](t, db, "SELECT note FROM customers WHERE id = 1"))
+}
+
+func TestAProofCountsWhatIsWrong(t *testing.T) {
+	t.Parallel()
+	db := shop(t)
+	p := until(t, db, cases()["change_type_lossy"], migrate.DualWrite)
+	fillAll(t, db, p)
+	require.Empty(t, broken(t, db, p))
+	unseen := func(sql string) {
+		run(t, db, "BEGIN; SET LOCAL drawbridge.backfill = 'on'; "+sql+"; COMMIT")
+	}
+	unseen("UPDATE customers SET amount__new = 7 WHERE id = 3")
+	require.Equal(t, []string{"amount and amount__new say the same"}, broken(t, db, p))
+	unseen("UPDATE customers SET amount__new = NULL WHERE id = 3")
+	require.Equal(t, []string{"amount and amount__new say the same", "amount__new is never null"}, broken(t, db, p))
+}

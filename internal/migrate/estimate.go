@@ -1,0 +1,32 @@
+package migrate
+
+import "time"
+
+// What a server does in a second, as far as nothing is known of it: throttled batches of a backfill, and a scan beside other work.
+const (
+	filledRows   = 10_000
+	scannedBytes = 200_000_000
+)
+
+// Measure says how much work a plan is, by the size of the table as the server estimates it.
+func Measure(p Plan, t Table) Estimate {
+	e := Estimate{Rows: t.Rows, Bytes: t.Bytes}
+	scans := int64(0)
+	for _, s := range p.Steps {
+		if s.Class != Instant && s.Phase != Contract {
+			scans++
+		}
+		if s.Class == Concurrent && s.Phase == Expand {
+			scans++ // it reads the table twice
+		}
+	}
+	if len(p.Proofs) > 0 {
+		scans++
+	}
+	seconds := float64(scans) * float64(t.Bytes) / scannedBytes
+	if p.Filling != nil && t.Rows > 0 {
+		seconds += float64(t.Rows) / filledRows
+	}
+	e.Took = time.Duration(seconds * float64(time.Second)).Round(time.Second)
+	return e
+}

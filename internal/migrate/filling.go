@@ -1,0 +1,75 @@
+package migrate
+
+import (
+	"fmt"
+	"strings"
+)
+
+// filling is how the rows that are there get their values. Whoever wrote a row since the dual write began has them already.
+func (p *planner) filling() {
+	var set []Assignment
+	for _, f := range p.pairs {
+		set = append(set, Assignment{Column: f.added, Expression: upOf(f), Keep: true})
+		broken := differs(quote(f.added), upOf(f), f.typeNew)
+		if f.down != "" {
+			// A way back that loses something makes an old value from which up does not make the new one again.
+			broken = all(broken, p.differsBack(f))
+		}
+		p.prove(fmt.Sprintf("%s and %s say the same", shown(f.column), shown(f.added)), broken)
+		if f.notNull {
+			p.prove(shown(f.added)+" is never null", quote(f.added)+" IS NULL")
+		}
+	}
+	for _, f := range p.fills {
+		set = append(set, Assignment{Column: f.column, Expression: embed(f.up), Keep: true})
+		p.prove(shown(f.column)+" is never null", quote(f.column)+" IS NULL")
+	}
+	if len(set) == 0 {
+		return
+	}
+	p.plan.Filling = &Filling{Set: set}
+	for _, name := range p.in.Table.Key {
+		c, ok := p.in.Table.Column(name)
+		if !ok {
+			p.plan.Filling.Key = nil
+			break
+		}
+		p.plan.Filling.Key = append(p.plan.Filling.Key, KeyColumn{Name: name, Type: c.Type})
+	}
+}
+
+// upOf is the new value over the table as it is before the switch.
+func upOf(f pair) string {
+	if f.up == "" {
+		return quote(f.column)
+	}
+	return embed(f.up)
+}
+
+// differsBack is whether the old column is not what down makes of the new one.
+func (p *planner) differsBack(f pair) string {
+	table := quote(p.in.Table.Name)
+	sources := []string{table + "." + quote(f.added) + " AS " + quote(f.column)}
+	for _, name := range f.readsBack {
+		sources = append(sources, table+"."+quote(name)+" AS "+quote(name))
+	}
+	value := fmt.Sprintf("(SELECT %s FROM (SELECT %s) AS %s)", embed(f.down), strings.Join(sources, ", "), table)
+	return differs(quote(f.column), value, f.typeOld)
+}
+
+// differs is whether two values are not the same, byte for byte, once both are of a type. Nulls are the same.
+func differs(a, b, typeName string) string {
+	cast := func(value string) string {
+		base, _, _ := strings.Cut(typeName, "(")
+		switch {
+		case strings.HasSuffix(typeName, "[]"):
+			return value + "::" + typeName
+		case base == "character varying":
+			return value + "::text" // a cast to varchar(n) would cut what does not fit
+		case base == "character":
+			return "pg_catalog.rtrim(" + value + "::text)"
+		}
+		return value + "::" + typeName
+	}
+	return fmt.Sprintf("pg_catalog.record_image_ne(ROW(%s), ROW(%s))", cast(a), cast(b))
+}

@@ -1,0 +1,196 @@
+package migrate
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"unicode/utf8"
+)
+
+// Mistake is something that the author of a migration has to write otherwise, whatever the table is like.
+type Mistake struct {
+	// Operation is the one that it is about, from 0; -1: the migration as a whole.
+	Operation int
+	Reason    string
+	Hint      string
+}
+
+// Mistakes are all that a migration says that can never be done.
+func Mistakes(m Migration) []Mistake {
+	c := checker{at: -1}
+	c.whole(m)
+	seen := map[string]Kind{}
+	names := map[string]Kind{}
+	for i, o := range m.Operations {
+		c.at = i
+		c.operation(o)
+		if o.Column != "" {
+			if first, twice := seen[o.Column]; twice {
+				c.say("write the second one in a migration of its own, after this one", "%s and %s are both about %s", first, o.Kind, shown(o.Column))
+			}
+			seen[o.Column] = o.Kind
+		}
+		if o.Name != "" {
+			if first, twice := names[o.Name]; twice {
+				c.say("choose another name", "%s and %s are both about %s", first, o.Kind, shown(o.Name))
+			}
+			names[o.Name] = o.Kind
+		}
+	}
+	return c.mistakes
+}
+
+type checker struct {
+	at       int
+	mistakes []Mistake
+}
+
+func (c *checker) say(hint, format string, args ...any) {
+	c.mistakes = append(c.mistakes, Mistake{Operation: c.at, Reason: fmt.Sprintf(format, args...), Hint: hint})
+}
+
+func (c *checker) whole(m Migration) {
+	if !ValidName(m.Name) {
+		c.say("call the file as in 0007_channel.yaml", "%s is no name of a migration: four digits, and lower-case words joined by _", shown(m.Name))
+	}
+	if why := badName(m.Table); why != "" {
+		c.say("name the table", "the table's name %s", why)
+	}
+	if strings.TrimSpace(m.Why) == "" {
+		c.say("write why, for those who approve it", "it does not say why")
+	}
+	if len(m.Operations) == 0 {
+		c.say("write what is to change", "it has no operation")
+	}
+	if m.Deprecate.Brownout > 0 && m.Deprecate.Brownout >= m.Deprecate.Window {
+		c.say("make the window longer", "the brownout is not shorter than the window")
+	}
+	seen := map[string]bool{}
+	for _, consumer := range m.Consumers {
+		if strings.TrimSpace(consumer.Name) == "" {
+			c.say("give it a name", "a consumer has no name")
+		}
+		if seen[consumer.Name] {
+			c.say("name each once", "two consumers are called %s", shown(consumer.Name))
+		}
+		seen[consumer.Name] = true
+		for _, role := range consumer.Roles {
+			if why := badName(role); why != "" {
+				c.say("write the login as it is", "a role of %s %s", shown(consumer.Name), why)
+			}
+		}
+	}
+}
+
+func (c *checker) operation(o Operation) {
+	if _, known := RecipeOf(o.Kind); !known {
+		if why := Later(o.Kind); why != "" {
+			c.say("leave it out", "%s is not supported yet: %s", shown(string(o.Kind)), why)
+			return
+		}
+		c.say("docs/migrations.md lists them", "there is no operation %s", shown(string(o.Kind)))
+		return
+	}
+	for _, text := range o.texts() {
+		if !utf8.ValidString(text) || strings.ContainsRune(text, 0) {
+			c.say("write text", "%s holds bytes that are no text", o.Kind)
+			return
+		}
+	}
+	for _, expression := range []string{o.Default, o.Up, o.Down, o.Check, o.Where} {
+		if why := BadExpression(expression); expression != "" && why != "" {
+			c.say("write one expression over the columns of a row", "the expression %s of %s %s", shownSQL(expression), o.Kind, why)
+		}
+	}
+	c.named(o)
+	switch o.Kind {
+	case AddColumn:
+		c.addColumn(o)
+	case ChangeType:
+		if _, known := typeName(o.To); !known {
+			c.say(typeHint, "%s of %s: %s is no type that columns are changed to", o.Kind, shown(o.Column), shownSQL(o.To))
+		}
+		if (o.Up == "") != (o.Down == "") {
+			c.say("write both; down may lose something", "%s of %s needs up and down: rows are written in both types until contract", o.Kind, shown(o.Column))
+		}
+	case SetDefault:
+		if o.Default == "" {
+			c.say("write default", "%s of %s has none", o.Kind, shown(o.Column))
+		}
+	case AddCheck:
+		if o.Check == "" {
+			c.say("write check", "%s %s has no condition", o.Kind, shown(o.Name))
+		}
+	case CreateIndex:
+		c.createIndex(o)
+	default: // says nothing more
+	}
+}
+
+// named looks at the names that an operation has to have.
+func (c *checker) named(o Operation) {
+	about := map[string]string{"column": o.Column}
+	switch o.Kind {
+	case RenameColumn:
+		about["to"] = o.To
+	case AddCheck, DropCheck, CreateIndex, DropIndex:
+		about = map[string]string{"name": o.Name}
+	default: // is about a column
+	}
+	for _, key := range []string{"column", "to", "name"} {
+		if name, has := about[key]; has {
+			if why := badName(name); why != "" {
+				c.say("choose another name", "%s of %s %s", key, o.Kind, why)
+			}
+		}
+	}
+}
+
+func (c *checker) addColumn(o Operation) {
+	if _, known := typeName(o.Type); !known {
+		c.say(typeHint, "%s of %s: %s is no type that columns are added with", o.Kind, shown(o.Column), shownSQL(o.Type))
+	}
+	switch {
+	case o.Up != "" && !o.Required:
+		c.say("write required: true, or leave up out", "%s of %s has up, which is for a required column", o.Kind, shown(o.Column))
+	case o.Up != "" && o.Default != "":
+		c.say("keep one of the two", "%s of %s has up and a default: where the default gives a value, up never would", o.Kind, shown(o.Column))
+	case o.Required && o.Up == "" && o.Default == "":
+		c.say("write up, an expression over the row, or a default", "%s of %s is required, and nothing gives rows that are there a value", o.Kind, shown(o.Column))
+	}
+}
+
+func (c *checker) createIndex(o Operation) {
+	if len(o.Columns) == 0 {
+		c.say("name its columns", "the index %s has no column", shown(o.Name))
+	}
+	if o.Method != "" && !slices.Contains(Methods(), o.Method) {
+		c.say("use "+strings.Join(Methods(), ", "), "there is no kind of index %s", shown(o.Method))
+		return
+	}
+	ordered := o.Method == "" || o.Method == "btree"
+	if o.Unique && !ordered {
+		c.say("leave method out", "an index of kind %s is never unique", o.Method)
+	}
+	seen := map[string]bool{}
+	once := func(name string) {
+		if seen[name] {
+			c.say("name it once", "the index %s names %s twice", shown(o.Name), shown(name))
+		}
+		seen[name] = true
+	}
+	for _, text := range o.Columns {
+		column, err := ParseIndexColumn(text)
+		if err != nil {
+			c.say("write it as in: amount DESC NULLS LAST", "the column %s of the index %s %s", shownSQL(text), shown(o.Name), err)
+			continue
+		}
+		if !ordered && (column.Descending || column.NullsFirst) {
+			c.say("leave it out", "an index of kind %s has no order", o.Method)
+		}
+		once(column.Name)
+	}
+	for _, name := range o.Include {
+		once(name)
+	}
+}

@@ -1,0 +1,71 @@
+package migrate
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"time"
+
+	"drawbridge/internal/release"
+)
+
+// Input is everything that a plan is computed from.
+type Input struct {
+	Migration   Migration
+	Release     release.Release
+	Config      string
+	Environment string
+	Table       Table
+}
+
+// Plan is a migration as it was decided upon. Its digest covers everything here, and approvals name it.
+type Plan struct {
+	Migration   Migration       `json:"migration"`
+	Release     release.Release `json:"release"`
+	Config      string          `json:"config,omitempty"`
+	Environment string          `json:"environment"`
+	Schema      string          `json:"schema"`
+	// Steps are in the order in which they are done, phase by phase. They are undone in the other order.
+	Steps   []Step   `json:"steps"`
+	Filling *Filling `json:"filling,omitempty"`
+	Proofs  []Proof  `json:"proofs,omitempty"`
+	// Old are the columns that are taken away at contract: those of which reads are looked for, and that a brownout refuses.
+	Old []string `json:"old,omitempty"`
+	// Blocking are the readers of them that the catalog knows now: contract waits until they are gone.
+	Blocking []Reader `json:"blocking,omitempty"`
+	// Warnings are for those who approve.
+	Warnings []string `json:"warnings,omitempty"`
+}
+
+// Canonical is the plan as it is kept and digested.
+func Canonical(p Plan) []byte {
+	body, err := json.Marshal(p)
+	if err != nil {
+		panic("migrate: " + err.Error()) // it holds nothing that cannot be written
+	}
+	return body
+}
+
+// Digest names a plan.
+func Digest(p Plan) string {
+	sum := sha256.Sum256(Canonical(p))
+	return "sha256:" + hex.EncodeToString(sum[:])
+}
+
+// Of are the plan's steps of a phase, in order.
+func (p Plan) Of(phase Phase) []Step {
+	var steps []Step
+	for _, s := range p.Steps {
+		if s.Phase == phase {
+			steps = append(steps, s)
+		}
+	}
+	return steps
+}
+
+// Estimate is how much work it is, as far as the size of the table says. It informs, and is not digested.
+type Estimate struct {
+	Rows  int64         `json:"rows"` // -1: unknown
+	Bytes int64         `json:"bytes"`
+	Took  time.Duration `json:"took"` // of the backfill and of what reads the whole table
+}

@@ -1,0 +1,292 @@
+package migrate_test
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"drawbridge/internal/migrate"
+	"drawbridge/internal/sqltext"
+)
+
+// script is a plan as the golden files have it.
+func script(p migrate.Plan) string {
+	var b strings.Builder
+	say := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
+	for _, s := range p.Steps {
+		say("-- %s: %s\n-- phase %s, class %s, lock %s", s.ID, s.Title, s.Phase, s.Class, s.Lock)
+		if s.Risk != "" {
+			say("-- risk: %s", s.Risk)
+		}
+		say("%s;", strings.Join(s.Act, ";\n"))
+		say("-- probe\n%s;", s.Probe)
+		if s.Half != "" {
+			say("-- half\n%s;\n-- clean\n%s;", s.Half, strings.Join(s.Clean, ";\n"))
+		}
+		if len(s.Undo) > 0 {
+			say("-- undo\n%s;", strings.Join(s.Undo, ";\n"))
+		}
+		say("")
+	}
+	if p.Filling != nil {
+		for _, a := range p.Filling.Set {
+			say("-- fill %s, keep %t\n%s", a.Column, a.Keep, a.Expression)
+		}
+		say("-- by %v", p.Filling.Key)
+	}
+	for _, proof := range p.Proofs {
+		say("-- proof: %s; broken where\n%s", proof.Name, proof.Broken)
+	}
+	say("-- old %v", p.Old)
+	for _, w := range p.Warnings {
+		say("-- warning: %s", w)
+	}
+	return b.String()
+}
+
+func computed(t *testing.T, m migrate.Migration) migrate.Plan {
+	t.Helper()
+	p, err := migrate.Compute(input(m))
+	require.NoError(t, err)
+	return p
+}
+
+func TestEveryOperationHasItsRecipe(t *testing.T) {
+	t.Parallel()
+	planned := map[migrate.Kind]bool{}
+	for name, m := range cases() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			golden(t, name+".golden", script(computed(t, m)))
+		})
+		for _, o := range m.Operations {
+			planned[o.Kind] = true
+		}
+	}
+	for _, r := range migrate.Recipes() {
+		require.True(t, planned[r.Kind], "%s is in no case, so neither planned nor done by a test", r.Kind)
+	}
+	require.Len(t, migrate.Recipes(), len(planned))
+}
+
+func TestTheRegistryNamesTheStrongestLockOfAnOperation(t *testing.T) {
+	t.Parallel()
+	weakest := []migrate.Lock{migrate.NoLock, migrate.AccessShare, migrate.RowExclusive, migrate.ShareUpdateExclusive, migrate.ShareRowExclusive, migrate.AccessExclusive}
+	strongest := map[migrate.Kind]int{}
+	for _, m := range cases() {
+		if len(m.Operations) > 1 {
+			continue
+		}
+		for _, s := range computed(t, m).Steps {
+			kind := m.Operations[0].Kind
+			strongest[kind] = max(strongest[kind], slices.Index(weakest, s.Lock))
+		}
+	}
+	for _, r := range migrate.Recipes() {
+		require.Equal(t, r.Lock, weakest[strongest[r.Kind]], r.Kind)
+	}
+}
+
+// hostile is a name that is much SQL and little name.
+const hostile = "a\"; DROP TABLE pwned CASCADE; --\n'ü$body$ */"
+
+// hostileCases name everything that can be named as hostile does.
+func hostileCases() []migrate.Input {
+	table := func(m migrate.Migration) migrate.Input {
+		m.Table = hostile
+		in := input(m)
+		in.Table.Schema, in.Table.Name = "schema'"+hostile[:20], hostile
+		for i := range in.Table.Columns {
+			if in.Table.Columns[i].Name == "note" {
+				in.Table.Columns[i].Name, in.Table.Columns[i].Comment = hostile, hostile+`\`
+			}
+		}
+		for key, e := range in.Table.Expressions {
+			e.Text = hostile
+			if m.Operations[0].Up != "" || m.Operations[0].Check != "" {
+				e.Columns = []string{hostile}
+			}
+			in.Table.Expressions[key] = e
+		}
+		return in
+	}
+	other := hostile[:24] + "2"
+	var all []migrate.Input
+	for _, o := range []migrate.Operation{
+		{Kind: migrate.AddColumn, Column: other, Type: "text", Required: true, Up: "'x' || \"a\"\"; --\""},
+		{Kind: migrate.RenameColumn, Column: hostile, To: other},
+		{Kind: migrate.ChangeType, Column: hostile, To: "bigint", Up: "1", Down: "2"},
+		{Kind: migrate.DropColumn, Column: hostile},
+		{Kind: migrate.SetNotNull, Column: hostile, Up: "';'"},
+		{Kind: migrate.SetDefault, Column: hostile, Default: "E'\\';'"},
+		{Kind: migrate.AddCheck, Name: other, Check: "true -- )"},
+		{Kind: migrate.CreateIndex, Name: other, Columns: []string{`"` + strings.ReplaceAll(hostile, `"`, `""`) + `" DESC`}, Where: "true /* ; */"},
+		{Kind: migrate.SetComment, Column: hostile, Comment: hostile + "';"},
+	} {
+		all = append(all, table(migration(o)))
+	}
+	return all
+}
+
+// statementsOf are all statements of a plan, and the bodies of its functions.
+func statementsOf(p migrate.Plan) []string {
+	var all []string
+	for _, s := range p.Steps {
+		for _, sql := range slices.Concat(s.Act, s.Undo, s.Clean, []string{s.Probe, s.Half}) {
+			if sql == "" {
+				continue
+			}
+			all = append(all, sql)
+		}
+	}
+	return all
+}
+
+func TestPlansAreOfOneForm(t *testing.T) {
+	t.Parallel()
+	var plans []migrate.Plan
+	for _, name := range slices.Sorted(maps.Keys(cases())) {
+		plans = append(plans, computed(t, cases()[name]))
+	}
+	for _, in := range hostileCases() {
+		p, err := migrate.Compute(in)
+		require.NoError(t, err)
+		plans = append(plans, p)
+	}
+	for _, p := range plans {
+		ids := map[string]bool{}
+		phase := 0
+		for _, s := range p.Steps {
+			require.False(t, ids[s.ID], "%s is twice", s.ID)
+			ids[s.ID] = true
+			require.Regexp(t, `^[a-z0-9_-]+$`, s.ID)
+			at := slices.Index(migrate.Phases(), s.Phase)
+			require.GreaterOrEqual(t, at, phase, "%s comes after its phase", s.ID)
+			phase = at
+			require.NotEmpty(t, s.Probe)
+			require.NotEmpty(t, s.Act)
+			require.Equal(t, s.Phase == migrate.Contract, len(s.Undo) == 0, "%s", s.ID)
+			require.Equal(t, s.Half != "", len(s.Clean) > 0)
+			if s.Class == migrate.Concurrent {
+				require.Len(t, s.Act, 1)
+				require.LessOrEqual(t, len(s.Undo), 1)
+			}
+		}
+		for _, sql := range statementsOf(p) {
+			oneStatement(t, sql)
+		}
+		for _, proof := range p.Proofs {
+			oneStatement(t, "SELECT 1 WHERE "+proof.Broken)
+		}
+	}
+}
+
+// oneStatement holds SQL to be one statement whose names and texts stay inside of their quotes: read with them, nothing in it ends a
+// statement, drops more than it names, or goes on after its end.
+func oneStatement(t *testing.T, sql string) {
+	t.Helper()
+	tokens, err := sqltext.Scan(sql)
+	require.NoError(t, err, sql)
+	depth := 0
+	for _, token := range tokens {
+		require.False(t, token.Kind == sqltext.Punctuation && token.Text == ";", sql)
+		if token.Kind == sqltext.Word {
+			require.NotContains(t, []string{"cascade", "pwned"}, token.Text, sql)
+		}
+		switch {
+		case token.Kind != sqltext.Punctuation:
+		case token.Text == "(":
+			depth++
+		case token.Text == ")":
+			depth--
+		}
+		require.GreaterOrEqual(t, depth, 0, sql)
+	}
+	require.Zero(t, depth, sql)
+}
+
+func TestWhatAMigrationDecidesIsInItsDigest(t *testing.T) {
+	t.Parallel()
+	one := computed(t, cases()["rename_column"])
+	m := cases()["rename_column"]
+	m.Why = "Otherwise."
+	require.NotEqual(t, migrate.Digest(one), migrate.Digest(computed(t, m)))
+	in := input(cases()["rename_column"])
+	in.Table.Rows, in.Table.Bytes = 7, 7
+	p, err := migrate.Compute(in)
+	require.NoError(t, err)
+	require.Equal(t, migrate.Digest(one), migrate.Digest(p), "how large the table is decides nothing")
+}
+
+func TestAPlanIsShown(t *testing.T) {
+	t.Parallel()
+	in := input(rich())
+	in.Table.Readers = []migrate.Reader{
+		{Column: "amount", Kind: "view", Name: "revenue`", Owner: "bi_reader"},
+		{Column: "qty", Kind: "function", Name: "stock", Owner: "shop", Guessed: true},
+		{Column: "note", Kind: "view", Name: "notes", Owner: "shop"},
+	}
+	p, err := migrate.Compute(in)
+	require.NoError(t, err)
+	require.Equal(t, in.Table.Readers[:1], p.Blocking)
+	golden(t, "rich.md", migrate.Markdown(p, migrate.Measure(p, in.Table)))
+	golden(t, "rich.txt", migrate.Text(p, migrate.Measure(p, in.Table)))
+}
+
+func TestWhatAuthorsWriteIsNoMarkupAndNoTerminal(t *testing.T) {
+	t.Parallel()
+	m := rich()
+	m.Why = "a <script>\x1b[31m\n# heading\n|cell| [x](y) `code`"
+	m.Consumers[0].Contact = "```\n# b"
+	for _, in := range append(hostileCases(), input(m)) {
+		p, err := migrate.Compute(in)
+		require.NoError(t, err)
+		text := migrate.Text(p, migrate.Measure(p, in.Table))
+		require.NotContains(t, text, "\x1b")
+		outside := ""
+		fence := ""
+		for line := range strings.Lines(migrate.Markdown(p, migrate.Measure(p, in.Table))) {
+			if mark := strings.TrimRight(line, "sql\n"); strings.HasPrefix(line, "```") && (fence == "" || mark == fence) {
+				if fence == "" {
+					fence = mark
+				} else {
+					fence = ""
+				}
+				continue
+			}
+			if fence == "" {
+				outside += line
+			}
+		}
+		require.Empty(t, fence, "every block ends")
+		require.NotContains(t, outside, "<script")
+		require.NotRegexp(t, `[^\\]\[x\]`, outside)
+		require.NotContains(t, outside, "\n# heading")
+	}
+}
+
+func TestAConsumerIsToldWhatChangesForIt(t *testing.T) {
+	t.Parallel()
+	p := computed(t, rich())
+	notice := migrate.Notice(p, p.Migration.Consumers[0])
+	for _, words := range []string{"bi@example.com", "channel is new", "amount is called amount_eur", "kept for 7d", "10m", "acknowledged", "web goes at contract"} {
+		require.Contains(t, notice, words)
+	}
+}
+
+func TestTheTimeGrowsWithTheTable(t *testing.T) {
+	t.Parallel()
+	m := cases()["rename_column"]
+	small, large := customers(m), customers(m)
+	large.Rows, large.Bytes = small.Rows*10, small.Bytes*10
+	p := computed(t, m)
+	require.Greater(t, migrate.Measure(p, large).Took, 9*migrate.Measure(p, small).Took)
+	require.Zero(t, migrate.Measure(computed(t, cases()["add_column"]), large).Took, "the catalog only")
+	unknown := small
+	unknown.Rows = -1
+	require.Equal(t, int64(-1), migrate.Measure(p, unknown).Rows)
+}

@@ -1,0 +1,94 @@
+package migrate
+
+// Table is what the server says of a table, before anything is planned. Reading it takes no lock that anybody waits for.
+type Table struct {
+	Schema string `json:"schema"`
+	Name   string `json:"name"`
+	OID    uint32 `json:"oid"`
+	// Kind is how the server calls the relation: "table", "partitioned table", "view", …; empty: there is none of this name.
+	Kind string `json:"kind"`
+	// Managed says that Drawbridge makes the table: it is an output, or a part of one. Pipeline is then whose.
+	Managed  bool   `json:"managed,omitempty"`
+	Pipeline string `json:"pipeline,omitempty"`
+	// Owned says that our login may alter it.
+	Owned   bool         `json:"owned"`
+	Rows    int64        `json:"rows"`  // as the server estimates; -1: unknown
+	Bytes   int64        `json:"bytes"` // of the heap, without indexes
+	Pages   int64        `json:"pages"`
+	Version int          `json:"version"` // of the server: 150018
+	Columns []Column     `json:"columns"`
+	Key     []string     `json:"key,omitempty"` // of its primary key, in order; else of a unique index over columns that are never null
+	Indexes []Index      `json:"indexes,omitempty"`
+	Checks  []Constraint `json:"checks,omitempty"`
+	// Readers are the relations and functions of others that depend on a column.
+	Readers []Reader `json:"readers,omitempty"`
+	// Triggers are the names of the triggers that somebody made on it.
+	Triggers []string `json:"triggers,omitempty"`
+	// Expressions is what the server says of the expressions of a migration, by Typed.Key.
+	Expressions map[string]Expression `json:"expressions,omitempty"`
+	// Open is the workflow whose migration of this table has not ended; empty: there is none.
+	Open string `json:"open,omitempty"`
+}
+
+// Column is a column as it is.
+type Column struct {
+	Name    string `json:"name"`
+	Type    string `json:"type"` // as format_type says
+	NotNull bool   `json:"not_null,omitempty"`
+	Default string `json:"default,omitempty"`
+	Comment string `json:"comment,omitempty"`
+	// Collation is that of the column where it is not its type's, as SQL has it: quoted, and with its schema.
+	Collation string `json:"collation,omitempty"`
+	// Holds are what of it cannot be carried over to another column, in words: "the foreign key orders_channel_fkey", "an identity".
+	Holds []string `json:"holds,omitempty"`
+}
+
+// Index is an index as it is.
+type Index struct {
+	Name       string   `json:"name"`
+	Definition string   `json:"definition"` // as pg_get_indexdef says
+	Columns    []string `json:"columns"`    // that it reads, also in expressions and conditions
+	Unique     bool     `json:"unique,omitempty"`
+	Primary    bool     `json:"primary,omitempty"`
+	Constraint bool     `json:"constraint,omitempty"` // it belongs to one
+	Valid      bool     `json:"valid"`
+}
+
+// Constraint is a CHECK as it is.
+type Constraint struct {
+	Name       string   `json:"name"`
+	Definition string   `json:"definition"` // as pg_get_constraintdef says
+	Columns    []string `json:"columns"`
+	Valid      bool     `json:"valid"`
+}
+
+// Reader is something that reads a column, as the catalog knows it.
+type Reader struct {
+	Column string `json:"column"`
+	Kind   string `json:"kind"` // view, materialized view, function, policy, trigger, publication, generated column
+	Name   string `json:"name"`
+	Owner  string `json:"owner"`
+	// Guessed says that the catalog knows no such dependency: the column's name stands in a function's text.
+	Guessed bool `json:"guessed,omitempty"`
+}
+
+// Expression is what the server says of an expression over the table's columns, without running it.
+type Expression struct {
+	// Refused is why it is not allowed, or no expression; empty: it is one that always gives the same value for the same row, and
+	// calls nothing but what Postgres brings along.
+	Refused string   `json:"refused,omitempty"`
+	Type    string   `json:"type,omitempty"` // of its value
+	Columns []string `json:"columns,omitempty"`
+	// Text is the expression as the server writes it back (pg_get_expr), by which it is recognised in a default or a condition.
+	Text string `json:"text,omitempty"`
+}
+
+// Column finds a column.
+func (t Table) Column(name string) (Column, bool) {
+	for _, c := range t.Columns {
+		if c.Name == name {
+			return c, true
+		}
+	}
+	return Column{}, false
+}

@@ -1,0 +1,104 @@
+package migrate
+
+import (
+	"fmt"
+	"strings"
+
+	"drawbridge/internal/gate"
+)
+
+// Text renders a plan for a terminal: what becomes of the table, the steps phase by phase with their locks, and what is in the way.
+func Text(p Plan, e Estimate) string {
+	var b strings.Builder
+	say := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
+	field := func(label string, lines ...string) {
+		for i, line := range lines {
+			if i > 0 {
+				label = ""
+			}
+			say("%-9s %s", label, line)
+		}
+	}
+	m := p.Migration
+	say("%s   %s.%s in %s   plan %s", m.Name, shown(p.Schema), shown(m.Table), oneLine(p.Environment), gate.Short(Digest(p)))
+	field("WHY", oneLine(m.Why))
+	field("RELEASE", oneLine(p.Release.String()))
+	var changes []string
+	for _, o := range m.Operations {
+		changes = append(changes, change(o))
+	}
+	field("CHANGES", changes...)
+	field("SIZE", sizeText(e)+"; "+tookText(e.Took)+" of work")
+	for _, phase := range Phases() {
+		lines := p.phaseLines(phase)
+		if len(lines) == 0 {
+			continue
+		}
+		say("\n%s   %s", strings.ReplaceAll(string(phase), "_", " "), phaseWords(phase))
+		for _, line := range lines {
+			say("  %s", line)
+		}
+	}
+	b.WriteString("\n")
+	field("WARNINGS", p.Warnings...)
+	var blocking []string
+	for _, r := range p.Blocking {
+		blocking = append(blocking, fmt.Sprintf("%s %s of %s reads %s", r.Kind, shown(r.Name), shown(r.Owner), shown(r.Column)))
+	}
+	field("BLOCKS", blocking...)
+	field("UNDO", "until contract every step is taken back, in the other order")
+	if len(p.Of(Contract)) > 0 {
+		field("NO WAY", "back from the first step of contract on; it asks before")
+	}
+	return b.String()
+}
+
+// phaseLines are what is done in a phase, in order.
+func (p Plan) phaseLines(phase Phase) []string {
+	var lines []string
+	for _, s := range p.Of(phase) {
+		lines = append(lines, fmt.Sprintf("%-34s %s [%s]", s.ID, s.Title, lockText(s.Lock)))
+	}
+	switch phase {
+	case Backfill:
+		if p.Filling != nil {
+			for _, a := range p.Filling.Set {
+				lines = append(lines, fmt.Sprintf("%s = %s", shown(a.Column), oneLine(a.Expression)))
+			}
+		}
+	case Verify:
+		for _, proof := range p.Proofs {
+			lines = append(lines, oneLine(proof.Name))
+		}
+	case Deprecating:
+		lines = append(lines, p.waitLines()...)
+	default: // has steps only
+	}
+	return lines
+}
+
+// waitLines are what contract waits for.
+func (p Plan) waitLines() []string {
+	if len(p.Of(Contract)) == 0 {
+		return nil
+	}
+	d := p.Migration.Deprecate
+	lines := []string{"at the least: " + durationText(d.Window)}
+	if d.Brownout > 0 && len(p.Old) > 0 {
+		lines = append(lines, "a brownout: "+durationText(d.Brownout)+" in which readers are refused "+shownAll(p.Old))
+	}
+	for _, c := range p.Migration.Consumers {
+		if c.MustAck {
+			lines = append(lines, oneLine(c.Name)+" has to acknowledge")
+		}
+	}
+	return lines
+}
+
+func shownAll(names []string) string {
+	all := make([]string, len(names))
+	for i, name := range names {
+		all[i] = shown(name)
+	}
+	return strings.Join(all, ", ")
+}

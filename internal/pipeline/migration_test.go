@@ -1,0 +1,110 @@
+package pipeline_test
+
+import (
+	"maps"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"drawbridge/internal/migrate"
+	"drawbridge/internal/pipeline"
+	"drawbridge/internal/strictyaml"
+)
+
+const channel = `table: customers
+why: Reports need it.
+operations:
+  - add_column: {column: channel, type: text, required: true, up: "CASE WHEN web THEN 'web' ELSE 'store' END"}
+  - rename_column: {column: amount, to: amount_eur}
+  - change_type: {column: qty, to: bigint, up: "qty::bigint", down: "qty::int"}
+  - create_index: {name: customers_channel, columns: [channel, "created DESC"], include: [id], where: "channel <> ''"}
+consumers:
+  - {name: bi, contact: bi@example.com, must_ack: true, roles: [bi_reader]}
+deprecate: {window: 168h, brownout: 10m}
+`
+
+func withMigrations(files map[string]string) map[string][]byte {
+	folder := shopFolder()
+	for name, text := range files {
+		folder["migrations/"+name] = []byte(text)
+	}
+	return folder
+}
+
+func TestMigrationsAreReadInTheOrderOfTheirNames(t *testing.T) {
+	t.Parallel()
+	p, err := pipeline.Parse(withMigrations(map[string]string{
+		"0010_later.yaml":   "table: orders\nwhy: It is gone.\noperations: [{drop_column: {column: legacy}}]\n",
+		"0007_channel.yaml": channel,
+	}), "")
+	require.NoError(t, err)
+	require.Equal(t, []migrate.Migration{
+		{
+			Name: "0007_channel", Table: "customers", Why: "Reports need it.",
+			Operations: []migrate.Operation{
+				{Kind: migrate.AddColumn, Column: "channel", Type: "text", Required: true, Up: "CASE WHEN web THEN 'web' ELSE 'store' END"},
+				{Kind: migrate.RenameColumn, Column: "amount", To: "amount_eur"},
+				{Kind: migrate.ChangeType, Column: "qty", To: "bigint", Up: "qty::bigint", Down: "qty::int"},
+				{Kind: migrate.CreateIndex, Name: "customers_channel", Columns: []string{"channel", "created DESC"}, Include: []string{"id"}, Where: "channel <> ''", Method: "btree"},
+			},
+			Consumers: []migrate.Consumer{{Name: "bi", Contact: "bi@example.com", MustAck: true, Roles: []string{"bi_reader"}}},
+			Deprecate: migrate.Deprecate{Window: 7 * 24 * time.Hour, Brownout: 10 * time.Minute},
+		},
+		{Name: "0010_later", Table: "orders", Why: "It is gone.", Operations: []migrate.Operation{{Kind: migrate.DropColumn, Column: "legacy"}}},
+	}, p.Migrations)
+	none, err := pipeline.Parse(shopFolder(), "")
+	require.NoError(t, err)
+	require.NotEqual(t, none.Digest(), p.Digest())
+}
+
+func TestMigrationsThatSayWhatCannotBeAreRefusedWithTheirPlace(t *testing.T) {
+	t.Parallel()
+	one := func(operation string) map[string]string {
+		return map[string]string{"0007_channel.yaml": "table: customers\nwhy: x\noperations:\n  - " + operation + "\n"}
+	}
+	for name, test := range map[string]struct {
+		files map[string]string
+		want  string
+	}{
+		"a file of another name":    {map[string]string{"channel.yaml": channel}, "migrations/channel.yaml: the folder migrations holds migrations only; call it as in 0007_channel.yaml"},
+		"a file that is no YAML":    {map[string]string{"0007_channel.sql": "DROP TABLE x"}, "migrations/0007_channel.sql: the folder migrations holds migrations only"},
+		"a file further down":       {map[string]string{"old/0007_channel.yaml": channel}, "migrations/old/0007_channel.yaml: the folder migrations holds migrations only"},
+		"two of one number":         {map[string]string{"0007_a.yaml": channel, "0007_b.yaml": channel}, "migrations/0007_b.yaml: migrations/0007_a.yaml has the number 0007 too"},
+		"an unknown key":            {map[string]string{"0007_a.yaml": channel + "tabel: x\n"}, "0007_a.yaml:11:1: tabel: unknown key; did you mean table?"},
+		"an unknown operation":      {one("add_colum: {column: a, type: text}"), "0007_channel.yaml:4:5: operations[0].add_colum: unknown key; did you mean add_column?"},
+		"a foreign key":             {one("add_foreign_key: {}"), "operations[0].add_foreign_key: not supported yet: add_foreign_key: it locks two tables, and a migration is about one"},
+		"SQL":                       {one("sql: DROP TABLE x"), "not supported yet: sql: nothing says which locks"},
+		"a key of another one":      {one("drop_column: {column: a, to: b}"), "operations[0].drop_column.to: unknown key"},
+		"a key that is missing":     {one("rename_column: {column: a}"), "operations[0].rename_column: the key to is missing"},
+		"a type that is SQL":        {one(`add_column: {column: a, type: "text; DROP TABLE x"}`), "add_column.type: must be a Postgres type"},
+		"a type of one's own":       {one("add_column: {column: a, type: color}"), "0007_channel.yaml:4:5: operations[0]: add_column of a:"},
+		"an expression of two":      {one(`add_check: {name: k, check: "true; DROP TABLE x"}`), `the expression "true; DROP TABLE x" of add_check holds a semicolon`},
+		"a column of an expression": {one(`create_index: {name: i, columns: ["lower(a)"]}`), "must be a column, and after it ASC or DESC"},
+		"required without a value":  {one("add_column: {column: a, type: text, required: true}"), "nothing gives rows that are there a value"},
+		"two about one column":      {one("drop_column: {column: a}\n  - drop_default: {column: a}"), "0007_channel.yaml:5:5: operations[1]: drop_column and drop_default are both about a"},
+		"a brownout without window": {one("drop_column: {column: a}\ndeprecate: {brownout: 10m}"), "the brownout is not shorter than the window"},
+		"two operations in one":     {one("drop_column: {column: a}\n    drop_default: {column: b}"), "operations[0]: must have exactly one key"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			_, err := pipeline.Parse(withMigrations(test.files), "")
+			require.ErrorContains(t, err, test.want)
+			problems, _ := strictyaml.ProblemsOf(err)
+			require.Len(t, problems, 1, "said once")
+		})
+	}
+}
+
+// What the planner refuses of a file by itself, whoever made it, the reader refuses too.
+func TestEveryMistakeOfAMigrationIsSaidWhereItIsRead(t *testing.T) {
+	t.Parallel()
+	p, err := pipeline.Parse(withMigrations(map[string]string{"0007_channel.yaml": channel}), "")
+	require.NoError(t, err)
+	require.Empty(t, migrate.Mistakes(p.Migrations[0]))
+	files := maps.Clone(shopFolder())
+	files["migrations/0007_channel.yaml"] = []byte(strings.ReplaceAll(channel, "qty::int", "qty::int)"))
+	_, err = pipeline.Parse(files, "")
+	require.ErrorContains(t, err, "closes a parenthesis that it did not open")
+}

@@ -1,0 +1,212 @@
+package alter
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"drawbridge/internal/migrate"
+	"drawbridge/internal/postgres"
+)
+
+// describeWait bounds how long the description of a table waits for whoever changes it.
+const describeWait = 2 * time.Second
+
+// DescribeTable reads a table of the schema as it is, and what the server says of expressions over its columns, without running them. It
+// locks nothing that anybody waits for. A table that is not there has no kind.
+func (t *Tables) DescribeTable(ctx context.Context, table string, expressions []migrate.Typed) (migrate.Table, error) {
+	d := migrate.Table{Schema: t.schema, Name: table}
+	err := t.readOnly(ctx, func(tx pgx.Tx) error {
+		if err := postgres.Bound(ctx, tx, describeWait); err != nil {
+			return err
+		}
+		if err := t.describe(ctx, tx, &d); err != nil || d.Kind == "" {
+			return err
+		}
+		for _, read := range []func(context.Context, pgx.Tx, *migrate.Table) error{t.owner, t.columns, t.holds, t.indexes, t.checks, t.triggers} {
+			if err := read(ctx, tx, &d); err != nil {
+				return err
+			}
+		}
+		names := make([]string, len(d.Columns))
+		for i, c := range d.Columns {
+			names[i] = c.Name
+		}
+		var err error
+		d.Readers, err = t.readers(ctx, tx, d.OID, names)
+		return err
+	})
+	if err == nil && d.Kind == plain && len(expressions) > 0 {
+		d.Expressions, err = t.examine(ctx, d, expressions)
+	}
+	return d, postgres.Classify("describe", t.schema+"."+table, err)
+}
+
+// plain is the kind of a table that may be changed in place.
+const plain = "table"
+
+// describe reads what the table is, and how large.
+func (t *Tables) describe(ctx context.Context, tx pgx.Tx, d *migrate.Table) error {
+	err := tx.QueryRow(ctx, `
+		SELECT c.oid,
+		       CASE
+		         WHEN c.relispartition THEN 'partition'
+		         WHEN c.relkind = 'p' THEN 'partitioned table'
+		         WHEN c.relkind = 'v' THEN 'view'
+		         WHEN c.relkind = 'm' THEN 'materialized view'
+		         WHEN c.relkind = 'f' THEN 'foreign table'
+		         WHEN c.relkind <> 'r' THEN 'relation of another kind'
+		         WHEN c.reloftype <> 0 THEN 'table of a composite type'
+		         WHEN EXISTS (SELECT FROM pg_inherits WHERE c.oid IN (inhrelid, inhparent)) THEN 'table that inherits, or is inherited from'
+		         WHEN row_security_active(c.oid) THEN 'table whose rows are hidden from the login by row-level security'
+		         ELSE '`+plain+`'
+		       END,
+		       pg_has_role(c.relowner, 'USAGE'),
+		       c.reltuples::bigint, pg_relation_size(c.oid), pg_relation_size(c.oid) / current_setting('block_size')::bigint,
+		       current_setting('server_version_num')::int
+		FROM pg_class c
+		JOIN pg_namespace n ON n.oid = c.relnamespace
+		WHERE n.nspname = $1 AND c.relname = $2 AND c.relkind NOT IN ('i', 'I', 'S', 't', 'c')`, t.schema, d.Name).
+		Scan(&d.OID, &d.Kind, &d.Owned, &d.Rows, &d.Bytes, &d.Pages, &d.Version)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("look for the table: %w", err)
+	}
+	return nil
+}
+
+// owner reads whether the table is a pipeline's output, or a part of one, and whether a migration of it is open.
+func (t *Tables) owner(ctx context.Context, tx pgx.Tx, d *migrate.Table) error {
+	version, err := t.ledger.Version(ctx, tx)
+	if err != nil || version == 0 {
+		return err
+	}
+	var names []string
+	if err := tx.QueryRow(ctx, `
+		WITH RECURSIVE up AS (
+		  SELECT $1::oid AS relation
+		  UNION
+		  SELECT i.inhparent FROM up JOIN pg_inherits i ON i.inhrelid = up.relation
+		)
+		SELECT array_agg(c.relname::text)
+		FROM up
+		JOIN pg_class c ON c.oid = up.relation
+		JOIN pg_namespace n ON n.oid = c.relnamespace
+		WHERE n.nspname = $2`, d.OID, t.schema).Scan(&names); err != nil {
+		return fmt.Errorf("look where the table hangs: %w", err)
+	}
+	owners, err := t.ledger.Owners(ctx, tx, names)
+	if err != nil {
+		return err
+	}
+	for _, pipeline := range owners {
+		d.Managed, d.Pipeline = true, pipeline
+	}
+	open, err := t.ledger.OpenMigration(ctx, tx, d.Name)
+	d.Open = workflowOf(open.Owner)
+	return err
+}
+
+func (t *Tables) columns(ctx context.Context, tx pgx.Tx, d *migrate.Table) error {
+	rows, err := tx.Query(ctx, `
+		SELECT a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull,
+		       CASE WHEN a.attgenerated = '' THEN coalesce(pg_get_expr(d.adbin, d.adrelid), '') ELSE '' END,
+		       coalesce(col_description(a.attrelid, a.attnum), ''), coalesce(quote_ident(n.nspname) || '.' || quote_ident(l.collname), '')
+		FROM pg_attribute a
+		JOIN pg_type ty ON ty.oid = a.atttypid
+		LEFT JOIN pg_collation l ON l.oid = a.attcollation AND a.attcollation <> ty.typcollation
+		LEFT JOIN pg_namespace n ON n.oid = l.collnamespace
+		LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+		WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped
+		ORDER BY a.attnum`, d.OID)
+	if err != nil {
+		return fmt.Errorf("read columns: %w", err)
+	}
+	d.Columns, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (c migrate.Column, err error) {
+		err = row.Scan(&c.Name, &c.Type, &c.NotNull, &c.Default, &c.Comment, &c.Collation)
+		return c, err
+	})
+	if err != nil {
+		return fmt.Errorf("read columns: %w", err)
+	}
+	return nil
+}
+
+// read are the names of the columns that an object reads, in the order of the table.
+const read = `
+	SELECT coalesce(array_agg(a.attname::text ORDER BY a.attnum), '{}')
+	FROM pg_attribute a
+	WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped`
+
+func (t *Tables) indexes(ctx context.Context, tx pgx.Tx, d *migrate.Table) error {
+	rows, err := tx.Query(ctx, `
+		SELECT i.relname, pg_get_indexdef(x.indexrelid), x.indisunique, x.indisprimary, EXISTS (SELECT FROM pg_constraint WHERE conindid = x.indexrelid AND contype IN ('p', 'u', 'x')),
+		       x.indisvalid AND x.indisready,
+		       (`+read+` AND (a.attnum = ANY(x.indkey::int2[]) OR EXISTS (
+		         SELECT FROM pg_depend dep
+		         WHERE dep.classid = 'pg_class'::regclass AND dep.objid = x.indexrelid
+		           AND dep.refclassid = 'pg_class'::regclass AND dep.refobjid = x.indrelid AND dep.refobjsubid = a.attnum))),
+		       x.indisunique AND x.indisvalid AND x.indimmediate AND x.indpred IS NULL AND x.indexprs IS NULL AND NOT EXISTS (
+		         SELECT FROM pg_attribute a
+		         WHERE a.attrelid = x.indrelid AND a.attnum = ANY((x.indkey::int2[])[0:x.indnkeyatts - 1]) AND NOT a.attnotnull),
+		       ARRAY(
+		         SELECT a.attname::text
+		         FROM unnest((x.indkey::int2[])[0:x.indnkeyatts - 1]) WITH ORDINALITY AS k (attnum, place)
+		         JOIN pg_attribute a ON a.attrelid = x.indrelid AND a.attnum = k.attnum
+		         ORDER BY k.place)
+		FROM pg_index x
+		JOIN pg_class i ON i.oid = x.indexrelid
+		WHERE x.indrelid = $1
+		ORDER BY x.indisprimary DESC, x.indnkeyatts, i.relname`, d.OID)
+	if err != nil {
+		return fmt.Errorf("read indexes: %w", err)
+	}
+	var x migrate.Index
+	var fit bool
+	var key []string
+	if _, err := pgx.ForEachRow(rows, []any{&x.Name, &x.Definition, &x.Unique, &x.Primary, &x.Constraint, &x.Valid, &x.Columns, &fit, &key}, func() error {
+		d.Indexes = append(d.Indexes, x)
+		if fit && d.Key == nil {
+			d.Key = key
+		}
+		return nil
+	}); err != nil {
+		return fmt.Errorf("read indexes: %w", err)
+	}
+	return nil
+}
+
+func (t *Tables) checks(ctx context.Context, tx pgx.Tx, d *migrate.Table) error {
+	rows, err := tx.Query(ctx, `
+		SELECT o.conname, pg_get_constraintdef(o.oid), (`+read+` AND a.attnum = ANY(o.conkey)), o.convalidated
+		FROM pg_constraint o
+		WHERE o.conrelid = $1 AND o.contype = 'c'
+		ORDER BY o.conname`, d.OID)
+	if err != nil {
+		return fmt.Errorf("read checks: %w", err)
+	}
+	d.Checks, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (c migrate.Constraint, err error) {
+		err = row.Scan(&c.Name, &c.Definition, &c.Columns, &c.Valid)
+		return c, err
+	})
+	if err != nil {
+		return fmt.Errorf("read checks: %w", err)
+	}
+	return nil
+}
+
+func (t *Tables) triggers(ctx context.Context, tx pgx.Tx, d *migrate.Table) error {
+	rows, err := tx.Query(ctx, `SELECT tgname::text FROM pg_trigger WHERE tgrelid = $1 AND NOT tgisinternal ORDER BY tgname`, d.OID)
+	if err != nil {
+		return fmt.Errorf("read triggers: %w", err)
+	}
+	if d.Triggers, err = pgx.CollectRows(rows, pgx.RowTo[string]); err != nil {
+		return fmt.Errorf("read triggers: %w", err)
+	}
+	return nil
+}

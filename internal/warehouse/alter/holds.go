@@ -1,0 +1,107 @@
+package alter
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+
+	"drawbridge/internal/migrate"
+)
+
+// holds reads what of each column cannot be carried over to another one, in words.
+func (t *Tables) holds(ctx context.Context, tx pgx.Tx, d *migrate.Table) error {
+	rows, err := tx.Query(ctx, `
+		WITH a AS (
+		  SELECT a.*, ty.typstorage
+		  FROM pg_attribute a
+		  JOIN pg_type ty ON ty.oid = a.atttypid
+		  WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped
+		),
+		held AS (
+		  SELECT a.attnum, 1 AS rank, 'the index ' || i.relname AS what
+		  FROM a
+		  JOIN pg_index x ON x.indrelid = $1
+		  JOIN pg_class i ON i.oid = x.indexrelid
+		  WHERE NOT EXISTS (SELECT FROM pg_constraint WHERE conindid = x.indexrelid AND conrelid = $1 AND contype IN ('p', 'u', 'x'))
+		    AND (a.attnum = ANY(x.indkey::int2[]) OR EXISTS (
+		      SELECT
+		      FROM pg_depend dep
+		      WHERE dep.classid = 'pg_class'::regclass AND dep.objid = x.indexrelid
+		        AND dep.refclassid = 'pg_class'::regclass AND dep.refobjid = $1 AND dep.refobjsubid = a.attnum))
+		  UNION ALL
+		  SELECT a.attnum, 2,
+		         CASE o.contype
+		           WHEN 'p' THEN 'the primary key ' WHEN 'u' THEN 'the unique constraint ' WHEN 'x' THEN 'the exclusion constraint '
+		           WHEN 'f' THEN 'the foreign key ' WHEN 'c' THEN 'the check ' ELSE 'the constraint '
+		         END || o.conname
+		  FROM a
+		  JOIN pg_constraint o ON o.conrelid = $1 AND a.attnum = ANY(o.conkey)
+		  WHERE o.contype <> 'n'
+		  UNION ALL
+		  SELECT a.attnum, 3, 'the foreign key ' || o.conname || ' of ' || o.conrelid::regclass
+		  FROM a
+		  JOIN pg_constraint o ON o.confrelid = $1 AND o.contype = 'f' AND a.attnum = ANY(o.confkey)
+		  UNION ALL
+		  SELECT attnum, 4, 'an identity' FROM a WHERE attidentity <> ''
+		  UNION ALL
+		  SELECT attnum, 5, 'that it is generated' FROM a WHERE attgenerated <> ''
+		  UNION ALL
+		  SELECT a.attnum, 6, 'the sequence ' || s.relname
+		  FROM a
+		  JOIN pg_depend dep ON dep.refclassid = 'pg_class'::regclass AND dep.refobjid = $1 AND dep.refobjsubid = a.attnum
+		    AND dep.classid = 'pg_class'::regclass AND dep.deptype = 'a'
+		  JOIN pg_class s ON s.oid = dep.objid AND s.relkind = 'S'
+		  UNION ALL
+		  SELECT a.attnum, 7, 'the statistics ' || e.stxname
+		  FROM a
+		  JOIN pg_statistic_ext e ON e.stxrelid = $1 AND (a.attnum = ANY(e.stxkeys::int2[]) OR EXISTS (
+		    SELECT
+		    FROM pg_depend dep
+		    WHERE dep.classid = 'pg_statistic_ext'::regclass AND dep.objid = e.oid
+		      AND dep.refclassid = 'pg_class'::regclass AND dep.refobjid = $1 AND dep.refobjsubid = a.attnum))
+		  UNION ALL
+		  SELECT attnum, 8, 'rights on the column' FROM a WHERE attacl IS NOT NULL
+		  UNION ALL
+		  SELECT attnum, 9, 'a storage of its own' FROM a WHERE attstorage <> typstorage
+		  UNION ALL
+		  SELECT attnum, 10, 'a compression of its own' FROM a WHERE attcompression <> ''
+		  UNION ALL
+		  SELECT attnum, 12, 'options of its own' FROM a WHERE attoptions IS NOT NULL OR attfdwoptions IS NOT NULL
+		  UNION ALL
+		  SELECT attnum, 13, 'a statistics target of its own' FROM a WHERE coalesce(attstattarget, -1) >= 0
+		  UNION ALL
+		  SELECT a.attnum, 14, 'the replica identity'
+		  FROM a
+		  JOIN pg_index x ON x.indrelid = $1 AND x.indisreplident AND a.attnum = ANY(x.indkey::int2[])
+		  UNION ALL
+		  SELECT DISTINCT a.attnum, 15, 'the rule ' || r.rulename
+		  FROM a
+		  JOIN pg_depend dep ON dep.refclassid = 'pg_class'::regclass AND dep.refobjid = $1 AND dep.refobjsubid = a.attnum
+		    AND dep.classid = 'pg_rewrite'::regclass
+		  JOIN pg_rewrite r ON r.oid = dep.objid AND r.ev_class = $1
+		  UNION ALL
+		  SELECT a.attnum, 16, 'a security label'
+		  FROM a
+		  JOIN pg_seclabel l ON l.classoid = 'pg_class'::regclass AND l.objoid = $1 AND l.objsubid = a.attnum
+		)
+		SELECT a.attname, h.what
+		FROM held h
+		JOIN pg_attribute a ON a.attrelid = $1 AND a.attnum = h.attnum
+		ORDER BY a.attnum, h.rank, h.what`, d.OID)
+	if err != nil {
+		return fmt.Errorf("read what holds columns: %w", err)
+	}
+	held := map[string][]string{}
+	var column, what string
+	if _, err := pgx.ForEachRow(rows, []any{&column, &what}, func() error {
+		held[column] = append(held[column], what)
+		return nil
+	}); err != nil {
+		return fmt.Errorf("read what holds columns: %w", err)
+	}
+	for i := range d.Columns {
+		d.Columns[i].Holds = held[d.Columns[i].Name]
+	}
+	return nil
+}

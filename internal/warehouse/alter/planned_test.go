@@ -1,0 +1,316 @@
+package alter_test
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/stretchr/testify/require"
+
+	"drawbridge/internal/fault"
+	"drawbridge/internal/migrate"
+	"drawbridge/internal/warehouse/alter"
+)
+
+const customers = `CREATE TABLE customers (
+	id bigint PRIMARY KEY, web boolean NOT NULL, amount numeric(12,2) NOT NULL DEFAULT 0, qty integer, note text, code varchar(10) COLLATE "C",
+	created timestamptz NOT NULL DEFAULT '2026-01-01')`
+
+// customers makes a table with all that the operations of the rich migration meet.
+func (b *bundle) customers(t *testing.T, n int) {
+	t.Helper()
+	b.db.Exec(t, customers)
+	b.db.Exec(t, `CREATE INDEX customers_created ON customers (created)`)
+	b.db.Exec(t, `COMMENT ON COLUMN customers.amount IS 'in euros'`)
+	b.db.Exec(t, `INSERT INTO customers (id, web, amount, qty, note, code)
+		SELECT i, i % 2 = 0, i / 7.0, i, CASE WHEN i % 3 > 0 THEN 'note ' || i END, i FROM generate_series(1, $1::int) i`, n)
+	b.db.Exec(t, `ANALYZE customers`)
+}
+
+// rich is one migration of nearly every operation.
+func rich() migrate.Migration {
+	return migrate.Migration{Name: "0001_channel", Table: "customers", Why: "Reports need it.", Operations: []migrate.Operation{
+		{Kind: migrate.CreateIndex, Name: "customers_channel", Columns: []string{"channel", "amount_eur DESC"}},
+		{Kind: migrate.DropColumn, Column: "note"},
+		{Kind: migrate.AddColumn, Column: "channel", Type: "text", Required: true, Up: "CASE WHEN web THEN 'web ' || qty ELSE 'store' END"},
+		{Kind: migrate.RenameColumn, Column: "amount", To: "amount_eur"},
+		{Kind: migrate.ChangeType, Column: "qty", To: "text", Up: "(qty + 1)::text", Down: "qty::int - 1"},
+		{Kind: migrate.SetDefault, Column: "code", Default: "'none'"},
+		{Kind: migrate.AddCheck, Name: "created_late", Check: "created > '2000-01-01 00:00:00+00'"},
+		{Kind: migrate.DropIndex, Name: "customers_created"},
+		{Kind: migrate.SetComment, Column: "created", Comment: "it's when they came"},
+	}}
+}
+
+// planned is the plan of a migration of the table as it is.
+func (b *bundle) planned(t *testing.T, m migrate.Migration) migrate.Plan {
+	t.Helper()
+	d, err := b.DescribeTable(t.Context(), m.Table, migrate.Expressions(m))
+	require.NoError(t, err)
+	p, err := migrate.Compute(migrate.Input{Migration: m, Release: releaseOf("1.0.0"), Environment: prod, Table: d})
+	require.NoError(t, err)
+	return p
+}
+
+// run runs what a step does, and records nothing.
+func (b *bundle) run(t *testing.T, class migrate.Class, statements []string) {
+	t.Helper()
+	if class == migrate.Concurrent {
+		for _, sql := range statements {
+			b.db.Exec(t, sql)
+		}
+		return
+	}
+	require.NoError(t, pgx.BeginFunc(t.Context(), b.db.Pool, func(tx pgx.Tx) error {
+		for _, sql := range statements {
+			if _, err := tx.Exec(t.Context(), sql); err != nil {
+				return err
+			}
+		}
+		return nil
+	}))
+}
+
+// through does the phases up to one, and what is between steps.
+func (b *bundle) through(t *testing.T, p migrate.Plan, last migrate.Phase) {
+	t.Helper()
+	for _, phase := range migrate.Phases() {
+		b.phase(t, p, phase)
+		if phase == migrate.Backfill {
+			filled, err := b.fill(t.Context(), p)
+			require.NoError(t, err)
+			require.True(t, filled.Done)
+		}
+		if phase == migrate.Verify {
+			checked, err := b.Prove(t.Context(), b.owner, p, func() {})
+			require.NoError(t, err)
+			require.Len(t, checked, len(p.Proofs))
+			for _, c := range checked {
+				require.Zero(t, c.Broken, c.Proof)
+			}
+		}
+		if phase == last {
+			return
+		}
+	}
+}
+
+// like is a table's description without what rows and names of sizes say.
+func (b *bundle) like(t *testing.T, table string) migrate.Table {
+	t.Helper()
+	d, err := b.DescribeTable(t.Context(), table, nil)
+	require.NoError(t, err)
+	d.Readers = slices.DeleteFunc(d.Readers, func(r migrate.Reader) bool { return r.Guessed }) // other tests of the server have functions too
+	d.OID, d.Rows, d.Bytes, d.Pages, d.Open, d.Name = 0, 0, 0, 0, "", ""
+	slices.SortFunc(d.Columns, func(a, b migrate.Column) int { return strings.Compare(a.Name, b.Name) })
+	for i := range d.Indexes {
+		slices.Sort(d.Indexes[i].Columns)
+	}
+	return d
+}
+
+func TestAPlannedMigrationLeavesTheTableAsPlainSQLWouldHaveLeftIt(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.customers(t, 3000)
+	p := b.planned(t, rich())
+	b.begin(t, p)
+	b.through(t, p, migrate.Contract)
+	require.NoError(t, b.EndMigration(t.Context(), b.owner, alter.Done))
+	after := b.like(t, "customers")
+	rows := b.one(t, `SELECT md5(string_agg(concat_ws('|', id, web, amount_eur, qty, channel, code, created), ',' ORDER BY id)) FROM customers`)
+	functions := b.one(t, `SELECT count(*) FROM pg_proc WHERE pronamespace = $1::regnamespace AND proname <> 'refuse_write'`, b.ledger.Schema())
+	require.Equal(t, "0", functions, "nothing of the dual write is left")
+
+	b.db.Exec(t, `DROP TABLE customers`)
+	b.customers(t, 3000)
+	for _, sql := range []string{
+		`ALTER TABLE customers ADD COLUMN channel text`,
+		`UPDATE customers SET channel = CASE WHEN web THEN 'web ' || qty ELSE 'store' END`,
+		`ALTER TABLE customers ALTER channel SET NOT NULL`,
+		`ALTER TABLE customers RENAME amount TO amount_eur`,
+		`ALTER TABLE customers ALTER qty TYPE text USING (qty + 1)::text`,
+		`ALTER TABLE customers ALTER code SET DEFAULT 'none'`,
+		`ALTER TABLE customers ADD CONSTRAINT created_late CHECK (created > '2000-01-01 00:00:00+00')`,
+		`ALTER TABLE customers DROP COLUMN note`,
+		`DROP INDEX customers_created`,
+		`CREATE INDEX customers_channel ON customers (channel, amount_eur DESC)`,
+		`COMMENT ON COLUMN customers.created IS 'it''s when they came'`,
+	} {
+		b.db.Exec(t, sql)
+	}
+	require.Equal(t, b.like(t, "customers"), after)
+	require.Equal(t, b.one(t, `SELECT md5(string_agg(concat_ws('|', id, web, amount_eur, qty, channel, code, created), ',' ORDER BY id)) FROM customers`), rows)
+}
+
+func TestAPlannedMigrationIsRolledBackFromEveryPhase(t *testing.T) {
+	t.Parallel()
+	for _, last := range migrate.Phases()[:6] {
+		t.Run(string(last), func(t *testing.T) {
+			t.Parallel()
+			b := setup(t)
+			b.customers(t, 1000)
+			before := b.like(t, "customers")
+			const all = `SELECT md5(string_agg(c::text, ',' ORDER BY id)) FROM customers c`
+			rows := b.one(t, all)
+			p := b.planned(t, rich())
+			b.begin(t, p)
+			b.through(t, p, last)
+			for i, s := range slices.Backward(p.Steps) {
+				if s.Phase == migrate.Contract {
+					continue
+				}
+				if slices.Index(migrate.Phases(), s.Phase) <= slices.Index(migrate.Phases(), last) && i%2 == 0 { // whoever undid it is gone, and another goes on
+					b.run(t, s.Class, s.Undo)
+					b.owner = start()
+					b.begin(t, p)
+				}
+				undo := b.spec(p, s.ID)
+				undo.Undo = true
+				r, err := b.DoStep(t.Context(), undo, beat)
+				require.NoError(t, err, s.ID)
+				require.True(t, r.Done, "%s is blocked: %+v", s.ID, r)
+				standing, err := b.Migration(t.Context(), b.owner)
+				require.NoError(t, err)
+				require.True(t, standing.Back)
+			}
+			require.NoError(t, b.EndMigration(t.Context(), b.owner, alter.RolledBack))
+			require.Equal(t, before, b.like(t, "customers"))
+			require.Equal(t, rows, b.one(t, all))
+		})
+	}
+}
+
+// Readers name their columns, so that none of them sees a change before the contract; writers write the old shape.
+func TestReadersAndWritersOfTheOldShapeMeetNoErrorBeforeTheContract(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.customers(t, 20_000)
+	p := b.planned(t, migrate.Migration{Name: "0001_channel", Table: "customers", Why: "Reports need it.", Operations: []migrate.Operation{
+		{Kind: migrate.AddColumn, Column: "channel", Type: "text", Required: true, Up: "CASE WHEN web THEN 'web' ELSE 'store' END"},
+		{Kind: migrate.RenameColumn, Column: "amount", To: "amount_eur"},
+	}})
+	b.begin(t, p)
+	stop, failed := make(chan struct{}), make(chan error, 8)
+	var reads, writes atomic.Int64
+	ctx := context.WithoutCancel(t.Context())
+	session := func(count *atomic.Int64, do func(conn *pgx.Conn, i int) error) {
+		conn, err := pgx.Connect(ctx, b.db.URL)
+		if err == nil {
+			defer func() { _ = conn.Close(ctx) }()
+			_, err = conn.Exec(ctx, `SET search_path = pg_catalog`)
+		}
+		for i := 0; err == nil; i++ {
+			select {
+			case <-stop:
+				failed <- nil
+				return
+			default:
+			}
+			if err = do(conn, i); err == nil {
+				count.Add(1)
+			}
+		}
+		failed <- err
+	}
+	for n := range 4 {
+		go session(&reads, func(conn *pgx.Conn, i int) error {
+			var amount string
+			return conn.QueryRow(ctx, `SELECT amount::text FROM `+b.db.Schema+`.customers WHERE id = $1`, (i*7+n)%20_000+1).Scan(&amount)
+		})
+		go session(&writes, func(conn *pgx.Conn, i int) error {
+			var err error
+			switch i % 3 {
+			case 0:
+				_, err = conn.Exec(ctx, `INSERT INTO `+b.db.Schema+`.customers (id, web, amount) VALUES ($1, true, 5)`, 100_000+i*4+n)
+			case 1:
+				_, err = conn.Exec(ctx, `UPDATE `+b.db.Schema+`.customers SET amount = amount + 1 WHERE id = $1`, (i*11)%20_000+1)
+			default:
+				_, err = conn.CopyFrom(ctx, pgx.Identifier{b.db.Schema, "customers"}, []string{"id", "web", "amount"}, pgx.CopyFromRows([][]any{{1_000_000 + i*4 + n, false, 7}}))
+			}
+			return err
+		})
+	}
+	b.through(t, p, migrate.Deprecating)
+	at := writes.Load()
+	require.Eventually(t, func() bool { return writes.Load() > at+50 }, 20*time.Second, time.Millisecond)
+	close(stop)
+	for range 8 {
+		require.NoError(t, <-failed)
+	}
+	require.Positive(t, reads.Load())
+	require.Equal(t, "0", b.one(t, `SELECT count(*) FROM customers WHERE amount_eur IS DISTINCT FROM amount OR channel IS DISTINCT FROM CASE WHEN web THEN 'web' ELSE 'store' END`))
+	b.phase(t, p, migrate.Contract)
+	require.Equal(t, "0", b.one(t, `SELECT count(*) FROM pg_trigger WHERE tgrelid = 'customers'::regclass AND NOT tgisinternal`))
+}
+
+// A worker is gone at each boundary of each step: before it acts, and after it has acted and before it has recorded that.
+func TestAPlannedMigrationGoesOnAfterACrashAtAnyBoundary(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.customers(t, 500)
+	p := b.planned(t, rich())
+	b.begin(t, p)
+	for _, phase := range migrate.Phases() {
+		require.NoError(t, b.EnterPhase(t.Context(), b.owner, phase))
+		if phase == migrate.Backfill {
+			_, err := b.fill(t.Context(), p)
+			require.NoError(t, err)
+		}
+		for _, s := range p.Of(phase) {
+			b.owner = start() // another worker's workflow takes it over
+			require.Equal(t, phase, b.begin(t, p).Phase)
+			b.run(t, s.Class, s.Act)
+			b.step(t, p, s.ID)
+		}
+	}
+	require.NoError(t, b.EndMigration(t.Context(), b.owner, alter.Done))
+	require.Equal(t, "500 500", b.one(t, `SELECT count(channel) || ' ' || count(amount_eur) FROM customers`))
+}
+
+func TestHostileNamesAreOnlyNames(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	table, key, column := `Or"ders; DROP TABLE kept; --`, `I"d $1`, `Cha'nnel "x" (\`
+	name := pgx.Identifier{table}.Sanitize()
+	quoted := func(column string) string { return pgx.Identifier{column}.Sanitize() }
+	b.db.Exec(t, `CREATE TABLE kept ()`)
+	b.db.Exec(t, `CREATE TABLE `+name+` (`+quoted(key)+` bigint PRIMARY KEY, `+quoted(column)+` text NOT NULL)`)
+	b.db.Exec(t, `INSERT INTO `+name+` SELECT i, 'v' || i FROM generate_series(1, 6000) i`)
+	b.db.Exec(t, `CREATE VIEW reads AS SELECT `+quoted(column)+` FROM `+name)
+	p := b.planned(t, migrate.Migration{Name: "0001_channel", Table: table, Why: "Names.", Operations: []migrate.Operation{
+		{Kind: migrate.RenameColumn, Column: column, To: "channel"},
+	}})
+	require.Equal(t, []migrate.KeyColumn{{Name: key, Type: "bigint"}}, p.Filling.Key)
+	b.begin(t, p)
+	b.through(t, p, migrate.Deprecating)
+	readers, err := b.ReadersOf(t.Context(), table, []string{column})
+	require.NoError(t, err)
+	require.Len(t, readers, 1)
+	b.db.Exec(t, `DROP VIEW reads`)
+	b.phase(t, p, migrate.Contract)
+	require.Equal(t, "6000 0", b.one(t, `SELECT (SELECT count(channel) FROM `+name+`) || ' ' || (SELECT count(*) FROM kept)`))
+	require.NoError(t, b.EndMigration(t.Context(), b.owner, alter.Done))
+}
+
+// Nothing that others have made goes along with a column.
+func TestWhatStillReadsAColumnKeepsItFromBeingDropped(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.customers(t, 10)
+	p := b.planned(t, migrate.Migration{Name: "0001_channel", Table: "customers", Why: "Nobody reads it.", Operations: []migrate.Operation{{Kind: migrate.DropColumn, Column: "note"}}})
+	b.begin(t, p)
+	b.db.Exec(t, `CREATE VIEW late AS SELECT note FROM customers`)
+	require.NoError(t, b.EnterPhase(t.Context(), b.owner, migrate.Contract))
+	steps := p.Of(migrate.Contract)
+	_, err := b.DoStep(t.Context(), b.spec(p, steps[len(steps)-1].ID), beat)
+	require.NotEmpty(t, fault.ClassOf(err))
+	require.Equal(t, "drop or change what depends on it first", fault.HintOf(err))
+	require.Equal(t, "7", b.one(t, `SELECT count(note) FROM late`))
+	b.db.Exec(t, `DROP VIEW late`)
+	b.step(t, p, steps[len(steps)-1].ID)
+}

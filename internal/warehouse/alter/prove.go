@@ -1,0 +1,98 @@
+package alter
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+
+	"drawbridge/internal/catalog"
+	"drawbridge/internal/effect"
+	"drawbridge/internal/fault"
+	"drawbridge/internal/migrate"
+	"drawbridge/internal/postgres"
+)
+
+// Prove counts in one snapshot of the table the rows of which each proof of the plan does not hold. It locks nothing that anybody waits for. Keys
+// of such rows are left in the ledger, under the proof's name, instead of those that were there. beat is called every second.
+func (t *Tables) Prove(ctx context.Context, owner effect.Owner, p migrate.Plan, beat func()) ([]migrate.Checked, error) {
+	stop := postgres.Beating(beat, longestScan)
+	defer stop()
+	if len(p.Proofs) == 0 {
+		return nil, nil
+	}
+	checked := make([]migrate.Checked, len(p.Proofs))
+	keys := map[string][]string{}
+	err := pgx.BeginTxFunc(ctx, t.pool, postgres.ReadOnly(), func(tx pgx.Tx) error {
+		facts, err := t.ledger.MigrationFacts(ctx, tx, string(owner))
+		if err == nil {
+			err = driven(facts, owner)
+		}
+		if err == nil {
+			err = planned(facts, p)
+		}
+		if err != nil {
+			return err
+		}
+		return t.prove(ctx, tx, p, checked, keys)
+	})
+	if onRow(err) {
+		err = fault.New(fault.Refused, "prove", object(p), "correct the data, or the expression in the migration's file, and look again",
+			fmt.Errorf("what is proved cannot be said of a row: %w", wordsOf(err)))
+	}
+	if err == nil {
+		err = t.change(ctx, owner, "prove", func(tx pgx.Tx, m catalog.Migration) error {
+			for _, proof := range p.Proofs {
+				if err := t.ledger.RecordMigrationSamples(ctx, tx, m.Owner, proof.Name, keys[proof.Name]); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	return checked, postgres.Classify("prove", object(p), err)
+}
+
+func (t *Tables) prove(ctx context.Context, tx pgx.Tx, p migrate.Plan, checked []migrate.Checked, keys map[string][]string) error {
+	if err := bounded(ctx, tx, longestScan); err != nil {
+		return err
+	}
+	if _, err := tx.Exec(ctx, `SELECT set_config('row_security', 'off', true)`); err != nil {
+		return err
+	}
+	table := t.name(p.Migration.Table)
+	counts := make([]string, len(p.Proofs))
+	var rows int64
+	into := []any{&rows}
+	for i, proof := range p.Proofs {
+		counts[i] = "count(*) FILTER (WHERE (" + proof.Broken + "))"
+		checked[i].Proof = proof.Name
+		into = append(into, &checked[i].Broken)
+	}
+	if err := tx.QueryRow(ctx, fmt.Sprintf("SELECT count(*), %s FROM ONLY %s", strings.Join(counts, ", "), table), pgx.QueryExecModeExec).Scan(into...); err != nil {
+		return err
+	}
+	d := migrate.Table{Schema: t.schema, Name: p.Migration.Table}
+	if err := t.describe(ctx, tx, &d); err != nil {
+		return err
+	}
+	if err := t.indexes(ctx, tx, &d); err != nil {
+		return err
+	}
+	for i, proof := range p.Proofs {
+		checked[i].Rows = rows
+		if checked[i].Broken == 0 {
+			continue
+		}
+		checked[i].Samples = t.ledger.MigrationSamplesQuery(p.Migration.Table)
+		found, err := tx.Query(ctx, fmt.Sprintf("SELECT %s FROM ONLY %s WHERE (%s) LIMIT %d", keyOf(d.Key), table, proof.Broken, sampled), pgx.QueryExecModeExec)
+		if err != nil {
+			return err
+		}
+		if keys[proof.Name], err = pgx.CollectRows(found, pgx.RowTo[string]); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,282 @@
+package alter
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"drawbridge/internal/admission"
+	"drawbridge/internal/catalog"
+	"drawbridge/internal/fault"
+	"drawbridge/internal/generation"
+	"drawbridge/internal/migrate"
+	"drawbridge/internal/postgres"
+)
+
+// longestScan bounds what reads a whole table. Who does not want to wait for it any longer cancels it.
+const longestScan = 24 * time.Hour
+
+// DoStep does a step of the plan that was entered, or undoes it: it looks whether that is so already, does it, and looks again. It happens
+// once under its key, and the record commits with it where a transaction allows that. A step of an earlier phase is only looked at: what the
+// probe does not find any more is fault.Conflict. Where locks are not to be had within the budget it returns the sessions in the way; where
+// the environment is on hold nothing is done but undone. While it waits, or works, beat is told for how long in all, earlier attempts included.
+func (t *Tables) DoStep(ctx context.Context, spec migrate.StepSpec, beat func(waited time.Duration)) (migrate.StepResult, error) {
+	none := migrate.StepResult{}
+	at := slices.IndexFunc(spec.Plan.Steps, func(s migrate.Step) bool { return s.ID == spec.Step.ID })
+	if at < 0 {
+		return none, fault.Newf(fault.Invalid, "do", spec.Step.ID, "plan it again", "the plan has no such step")
+	}
+	s := &step{t: t, spec: spec, step: spec.Plan.Steps[at], beat: func(waited time.Duration) { beat(spec.WaitedLocks + waited) }}
+	result, err := s.do(ctx)
+	if held, ok := errors.AsType[admission.HeldError](err); ok {
+		return migrate.StepResult{Held: held.Reason}, nil
+	}
+	return result, postgres.Classify(s.verb(), s.step.ID, err)
+}
+
+// step is one DoStep.
+type step struct {
+	t    *Tables
+	spec migrate.StepSpec
+	step migrate.Step // as the plan has it
+	beat func(waited time.Duration)
+}
+
+func (s *step) verb() string {
+	if s.spec.Undo {
+		return "undo"
+	}
+	return "do"
+}
+
+// statements are what is to be run.
+func (s *step) statements() []string {
+	if s.spec.Undo {
+		return s.step.Undo
+	}
+	return s.step.Act
+}
+
+// effect is the record of it.
+func (s *step) effect() postgres.Effect {
+	return postgres.Effect{Key: s.spec.Key.String(), Kind: s.verb() + " step", Application: s.spec.Application}
+}
+
+func (s *step) do(ctx context.Context) (migrate.StepResult, error) {
+	result, done, err := postgres.Done[migrate.StepResult](ctx, s.t.pool, s.t.ledger, s.spec.Key.String())
+	if err != nil || done {
+		return result, err
+	}
+	facts, err := s.t.ledger.MigrationFacts(ctx, s.t.pool, string(s.spec.Owner))
+	if err != nil {
+		return result, err
+	}
+	if _, err := s.admit(facts); err != nil {
+		return result, err
+	}
+	if s.step.Class == migrate.Concurrent {
+		return s.concurrently(ctx)
+	}
+	table, err := s.t.relation(ctx, s.t.pool, s.spec.Plan.Migration.Table)
+	if err != nil {
+		return result, err
+	}
+	levels := s.levels(table)
+	ladder := postgres.Ladder{
+		Pool: s.t.pool, Relations: []uint32{table.OID}, Mode: levels.Mode, Budget: s.spec.LockBudget - s.spec.WaitedLocks, Beat: s.beat,
+	}
+	if len(levels.Parents) == 0 {
+		ladder.Relations = nil
+	}
+	if s.scans() {
+		ladder.Longest = longestScan
+	}
+	done, blocked, err := ladder.Climb(ctx, func(ctx context.Context, rung postgres.Rung) (err error) {
+		result, err = s.attempt(ctx, levels, rung)
+		return err
+	})
+	if err != nil {
+		return migrate.StepResult{}, err
+	}
+	if !done {
+		return inTheWay(blocked), nil
+	}
+	return result, nil
+}
+
+func inTheWay(blocked []generation.Session) migrate.StepResult {
+	named, more := generation.Named(blocked)
+	return migrate.StepResult{Blocked: named, More: more}
+}
+
+// scans says whether it reads the whole table.
+func (s *step) scans() bool { return s.step.Class == migrate.Scan && !s.spec.Undo }
+
+// levels are what the step locks first, and how: what its statements want of the table is had before they run. To undo may take more than to do:
+// a trigger is dropped by the strongest lock.
+func (s *step) levels(table postgres.Relation) postgres.Levels {
+	modes := map[migrate.Lock]postgres.Mode{
+		migrate.ShareUpdateExclusive: postgres.ShareUpdateExclusive, migrate.ShareRowExclusive: postgres.ShareRowExclusive, migrate.AccessExclusive: postgres.AccessExclusive,
+	}
+	if mode, ok := modes[s.step.Lock]; ok {
+		if s.spec.Undo {
+			mode = postgres.AccessExclusive
+		}
+		return postgres.Levels{Mode: mode, Parents: []postgres.Relation{table}}
+	}
+	return postgres.Levels{} // reads and writes wait for what others hold, and nobody waits for them
+}
+
+// errThere says that nothing is left to do.
+var errThere = errors.New("it is as it has to be already")
+
+// attempt is one try of the transaction.
+func (s *step) attempt(ctx context.Context, levels postgres.Levels, rung postgres.Rung) (migrate.StepResult, error) {
+	return postgres.Once(ctx, s.t.pool, s.t.ledger, s.effect(), func(tx pgx.Tx) (migrate.StepResult, error) {
+		none, done := migrate.StepResult{}, migrate.StepResult{Done: true}
+		there, err := s.there(ctx, tx)
+		if err != nil {
+			return none, err
+		}
+		if there {
+			return done, s.stay(ctx, tx, false)
+		}
+		if len(s.statements()) == 0 {
+			return done, s.nothing(ctx, tx)
+		}
+		err = postgres.Lock(ctx, tx, levels, rung, func() error {
+			there, err := s.there(ctx, tx) // others may have been there before the lock was ours
+			if err == nil && there {
+				return errThere
+			}
+			if err == nil && !s.scans() {
+				err = s.stay(ctx, tx, true)
+			}
+			return err
+		})
+		if errors.Is(err, errThere) {
+			return done, s.stay(ctx, tx, false)
+		}
+		if err != nil {
+			return none, err
+		}
+		if err := s.bound(ctx, tx, levels, rung); err != nil {
+			return none, err
+		}
+		if err := s.act(ctx, tx); err != nil {
+			return none, err
+		}
+		if s.scans() { // a hold or a fence does not wait for hours
+			err = s.stay(ctx, tx, true)
+		}
+		return done, err
+	})
+}
+
+// bound sets what the statements may take. Where a weak lock was enough, they wait for a stronger one no longer than a rung, should they want it.
+func (s *step) bound(ctx context.Context, tx pgx.Tx, levels postgres.Levels, rung postgres.Rung) error {
+	if len(levels.Parents) == 0 || levels.Mode == postgres.ShareUpdateExclusive {
+		if _, err := tx.Exec(ctx, `SELECT set_config('lock_timeout', $1, true)`, postgres.Milliseconds(rung.Wait)); err != nil {
+			return err
+		}
+	}
+	if s.scans() {
+		return bounded(ctx, tx, longestScan)
+	}
+	return nil
+}
+
+// bounded sets what one statement may take, and leaves what a lock may.
+func bounded(ctx context.Context, tx pgx.Tx, d time.Duration) error {
+	_, err := tx.Exec(ctx, `SELECT set_config('statement_timeout', $1, true)`, postgres.Milliseconds(d))
+	return err
+}
+
+// act runs the statements, and looks what they have come to.
+func (s *step) act(ctx context.Context, tx pgx.Tx) error {
+	if _, err := tx.Conn().PgConn().Exec(ctx, strings.Join(s.statements(), ";\n")).ReadAll(); err != nil {
+		return err
+	}
+	there, err := s.there(ctx, tx)
+	if err == nil && !there {
+		err = s.fruitless()
+	}
+	return err
+}
+
+func (s *step) fruitless() error {
+	return fault.Newf(fault.Conflict, s.verb(), s.step.ID, "look who else changes the table, and plan it again",
+		"it went through, and what is looked for is not as it has to be")
+}
+
+// there says whether nothing is left to do.
+func (s *step) there(ctx context.Context, q catalog.Querier) (bool, error) {
+	var found bool
+	if err := q.QueryRow(ctx, s.step.Probe, pgx.QueryExecModeDescribeExec).Scan(&found); err != nil {
+		return false, err
+	}
+	return found != s.spec.Undo, nil
+}
+
+// nothing is what becomes of a step without statements that is not as it has to be.
+func (s *step) nothing(ctx context.Context, tx pgx.Tx) error {
+	if s.spec.Undo {
+		return s.stay(ctx, tx, true) // it goes with what an earlier step has made
+	}
+	return s.fruitless()
+}
+
+// stay is the second look, in the step's own transaction: what it sees stays so until the commit. Acting says that something is to be done,
+// or was.
+func (s *step) stay(ctx context.Context, tx pgx.Tx, acting bool) error {
+	facts, err := s.t.stay(ctx, tx, s.spec.Owner)
+	if err != nil {
+		return err
+	}
+	past, err := s.admit(facts)
+	if err != nil {
+		return err
+	}
+	switch {
+	case s.spec.Undo:
+		return s.t.ledger.TurnMigration(ctx, tx, string(s.spec.Owner))
+	case past && acting:
+		return fault.Newf(fault.Conflict, "do", s.step.ID, "look who undid it, and roll the migration back",
+			fmt.Sprintf("the migration is past it, in the phase %s, and it is not there any more", facts.Migration.Phase))
+	}
+	return nil
+}
+
+// admit says whether the step may be done or undone now, and whether the migration is past it.
+func (s *step) admit(f catalog.MigrationFacts) (past bool, err error) {
+	if err := driven(f, s.spec.Owner); err != nil {
+		return false, err
+	}
+	if err := planned(f, s.spec.Plan); err != nil {
+		return false, err
+	}
+	refuse := func(class fault.Class, reason, hint string) error {
+		return fault.Newf(class, s.verb(), s.step.ID, hint, reason)
+	}
+	status := "see where it is: drawbridge status " + s.spec.Owner.Workflow()
+	m := f.Migration
+	phase := migrate.Phase(m.Phase)
+	switch {
+	case s.spec.Key.Environment != f.Environment || s.spec.Key.Owner != s.spec.Owner:
+		return false, refuse(fault.Refused, "its key is not one of the migration's", status)
+	case s.spec.Undo && (phase == migrate.Contract || s.step.Phase == migrate.Contract):
+		return false, refuse(fault.Refused, "the contract has begun, and nothing takes that back", "let the migration go on to its end")
+	case s.spec.Undo:
+		return false, nil
+	case m.Back:
+		return false, turned(m)
+	case before(phase, s.step.Phase):
+		return false, refuse(fault.Conflict, fmt.Sprintf("it is a step of %s, and the migration is in %s", s.step.Phase, phase), status)
+	}
+	return before(s.step.Phase, phase), held(f)
+}
