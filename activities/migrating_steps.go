@@ -3,7 +3,6 @@ package activities
 import (
 	"context"
 	"slices"
-	"sync"
 	"time"
 
 	"drawbridge/internal/fault"
@@ -48,30 +47,6 @@ func (a *Migrating) Step(ctx context.Context, in StepInput) (migrate.StepResult,
 		Owner: in.Target.Owner, Key: in.Target.Effect(verb+step.ID, "", in.Round), Plan: o.plan, Step: step, Undo: in.Undo,
 		LockBudget: a.Site.Policy.Publish.LockBudget, WaitedLocks: before.Locks, Application: application(ctx, step.ID),
 	}, func(waited time.Duration) { beat(0, waited) })
-}
-
-// beating calls something every so often, until the returned function is called.
-func beating(ctx context.Context, do func()) (stop func()) {
-	done := make(chan struct{})
-	var group sync.WaitGroup
-	group.Go(func() {
-		tick := time.NewTicker(beat)
-		defer tick.Stop()
-		for {
-			select {
-			case <-done:
-				return
-			case <-ctx.Done():
-				return
-			case <-tick.C:
-				do()
-			}
-		}
-	})
-	return func() {
-		close(done)
-		group.Wait()
-	}
 }
 
 // mayStep holds a step to the phase that has begun, and to what people have approved. What goes back needs no word, and nothing goes
