@@ -196,10 +196,15 @@ func (o opened) blocked(ctx context.Context) (Blocked, error) {
 	if len(o.plan.Old) == 0 {
 		return out, nil
 	}
-	readers, err := o.w.ReadersOfColumns(ctx, o.plan.Migration.Table, o.plan.Old)
+	readers, err := o.releases(ctx)
 	if err != nil {
 		return out, err
 	}
+	known, err := o.w.ReadersOfColumns(ctx, o.plan.Migration.Table, o.plan.Old)
+	if err != nil {
+		return out, err
+	}
+	readers = append(readers, known...)
 	for _, r := range readers {
 		if !r.Guessed {
 			out.Why = append(out.Why, fmt.Sprintf("the %s %s reads %s", r.Kind, r.Name, r.Column))

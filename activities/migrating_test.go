@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"maps"
 	"slices"
 	"testing"
 	"time"
@@ -12,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"drawbridge/activities"
+	"drawbridge/internal/backfill"
 	"drawbridge/internal/effect"
 	"drawbridge/internal/gate"
 	"drawbridge/internal/migrate"
@@ -25,6 +27,7 @@ type migrated struct {
 	standing migrate.Standing
 	said     []gate.Gate
 	readers  []migrate.Reader
+	active   []release.Tenure // of those who read the table when they were built
 	done     []string
 	begun    []string
 	entered  []migrate.Phase
@@ -49,6 +52,10 @@ func (m *migrated) Said(context.Context, effect.Owner) ([]gate.Gate, error) { re
 
 func (m *migrated) ReadersOfColumns(context.Context, string, []string) ([]migrate.Reader, error) {
 	return m.readers, nil
+}
+
+func (m *migrated) ReadersOf(context.Context, string, []string) ([]backfill.Reader, []release.Tenure, error) {
+	return nil, m.active, nil
 }
 
 func (m *migrated) DoStep(_ context.Context, spec migrate.StepSpec, _ func(time.Duration)) (migrate.StepResult, error) {
@@ -223,9 +230,18 @@ func TestContractBeginsOnlyWhenNobodyNeedsTheOldShapeAndPeopleApprovedIt(t *test
 		acks    []migrate.Ack
 		readers []migrate.Reader
 		said    time.Time // when it was approved; zero: never
+		builds  string    // what an active release builds one of its outputs by
 		want    activities.EnteredPhase
 		refused bool
 	}{
+		"a release reads it": {
+			acks: ready, said: opened(), builds: "SELECT chan AS channel FROM sales, raw_orders",
+			want: activities.EnteredPhase{Blocked: []string{"the output fct_orders of the active release shop@1.1.0 reads chan"}},
+		},
+		"a release reads the rest": {acks: ready, said: opened(), builds: "SELECT id FROM sales, raw_orders", want: activities.EnteredPhase{Entered: true}},
+		"a release names another table's": {
+			acks: ready, said: opened(), builds: "SELECT chan FROM raw_orders", want: activities.EnteredPhase{Entered: true},
+		},
 		"all is well":          {acks: ready, readers: guess, said: opened(), want: activities.EnteredPhase{Entered: true}},
 		"bi is not ready":      {said: opened(), want: activities.EnteredPhase{Blocked: []string{"bi has not said that it is ready"}}},
 		"a view reads it":      {acks: ready, readers: view, said: opened(), want: activities.EnteredPhase{Blocked: []string{"the view daily reads chan"}}},
@@ -234,8 +250,14 @@ func TestContractBeginsOnlyWhenNobodyNeedsTheOldShapeAndPeopleApprovedIt(t *test
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			a, m, _, _ := migrating(t)
+			a, m, b, _ := migrating(t)
 			m.standing.Phase, m.standing.Acks, m.readers = migrate.Deprecating, c.acks, c.readers
+			if c.builds != "" {
+				files := maps.Clone(b.shelf.releases["sha256:1.0.0"])
+				files["sql/fct_orders.sql"] = []byte(c.builds)
+				b.shelf.releases["sha256:1.1.0"] = files
+				m.active = []release.Tenure{{Release: release.Release{Pipeline: "shop", Version: "1.1.0", Digest: "sha256:1.1.0"}}}
+			}
 			if !c.said.IsZero() {
 				m.said = []gate.Gate{saidYes("contract-prod", m.standing.Plan, c.said)}
 			}

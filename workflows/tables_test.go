@@ -9,11 +9,13 @@ import (
 	"time"
 
 	"drawbridge/activities"
+	"drawbridge/internal/backfill"
 	"drawbridge/internal/effect"
 	"drawbridge/internal/fault"
 	"drawbridge/internal/gate"
 	"drawbridge/internal/generation"
 	"drawbridge/internal/migrate"
+	"drawbridge/internal/release"
 	"drawbridge/workflows"
 	"drawbridge/workflows/conduct"
 )
@@ -211,6 +213,11 @@ func (l *ledger) ReadersOfColumns(context.Context, string, []string) ([]migrate.
 	l.tables.mu.Lock()
 	defer l.tables.mu.Unlock()
 	return l.tables.readers, nil
+}
+
+// No pipeline reads the table.
+func (l *ledger) ReadersOf(context.Context, string, []string) ([]backfill.Reader, []release.Tenure, error) {
+	return nil, nil, nil
 }
 
 func (l *ledger) AckMigration(_ context.Context, owner effect.Owner, a migrate.Ack) error {
