@@ -49,7 +49,7 @@ func (p *planner) addColumn(o Operation) {
 	if !o.Required {
 		conditions = append(conditions, mayBeNull)
 	}
-	p.addStep(o.Column, definition, p.hasColumn(o.Column, conditions...))
+	p.addStep(o.Column, o.Column, definition, p.hasColumn(o.Column, conditions...))
 	if !o.Required {
 		return
 	}
@@ -65,8 +65,9 @@ func (p *planner) addColumn(o Operation) {
 	p.neverNull(o.Column, func(conditions ...string) string { return p.hasColumn(o.Column, conditions...) })
 }
 
-// addStep adds a column to the table; there says whether it is.
-func (p *planner) addStep(column, definition, there string) {
+// addStep adds a column to the table, which is called named from the switch on; there says whether it is.
+func (p *planner) addStep(column, named, definition, there string) {
+	p.plan.New = append(p.plan.New, NewColumn{Made: column, Named: named})
 	p.step(Expand, "add", column, Step{
 		Title: "Add " + shown(column),
 		Act:   []string{p.alter("ADD COLUMN " + definition)},

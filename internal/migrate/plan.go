@@ -31,10 +31,18 @@ type Plan struct {
 	Proofs  []Proof  `json:"proofs,omitempty"`
 	// Old are the columns that are taken away at contract: those of which reads are looked for, and that a brownout refuses.
 	Old []string `json:"old,omitempty"`
+	// New are the columns that it makes: while somebody reads one, nothing is undone.
+	New []NewColumn `json:"new,omitempty"`
 	// Blocking are the readers of them that the catalog knows now: contract waits until they are gone.
 	Blocking []Reader `json:"blocking,omitempty"`
 	// Warnings are for those who approve.
 	Warnings []string `json:"warnings,omitempty"`
+}
+
+// NewColumn is a column that a migration makes, by the name with which it is made, and the one that it has from the switch on.
+type NewColumn struct {
+	Made  string `json:"made"`
+	Named string `json:"named"`
 }
 
 // Canonical is the plan as it is kept and digested.

@@ -120,7 +120,7 @@ func (p *planner) replace(o Operation, c Column, f pair) {
 	if c.Collation != "" {
 		definition += " COLLATE " + c.Collation
 	}
-	p.addStep(f.added, definition, there())
+	p.addStep(f.added, f.renamed, definition, there())
 	if c.Comment != "" {
 		p.step(Expand, "comment", f.added, Step{
 			Title: "Carry the comment of " + shown(c.Name),

@@ -36,6 +36,9 @@ func (t *Tables) DoStep(ctx context.Context, spec migrate.StepSpec, beat func(wa
 	if held, ok := errors.AsType[admission.HeldError](err); ok {
 		return migrate.StepResult{Held: held.Reason}, nil
 	}
+	if named := s.named(ctx, err); named != nil {
+		return none, named
+	}
 	return result, postgres.Classify(s.verb(), s.step.ID, err)
 }
 
@@ -78,6 +81,11 @@ func (s *step) do(ctx context.Context) (migrate.StepResult, error) {
 	}
 	if _, err := s.admit(facts); err != nil {
 		return result, err
+	}
+	if s.spec.Undo && !facts.Migration.Back {
+		if err := s.t.readOnly(ctx, func(tx pgx.Tx) error { return s.mayTurn(ctx, tx) }); err != nil {
+			return result, err
+		}
 	}
 	if s.step.Class == migrate.Concurrent {
 		return s.concurrently(ctx)
@@ -244,6 +252,11 @@ func (s *step) stay(ctx context.Context, tx pgx.Tx, acting bool) error {
 	}
 	switch {
 	case s.spec.Undo:
+		if !facts.Migration.Back {
+			if err := s.mayTurn(ctx, tx); err != nil {
+				return err
+			}
+		}
 		return s.t.ledger.TurnMigration(ctx, tx, string(s.spec.Owner))
 	case past && acting:
 		return fault.Newf(fault.Conflict, "do", s.step.ID, "look who undid it, and roll the migration back",
