@@ -49,7 +49,7 @@ func rich() migrate.Migration {
 // planned is the plan of a migration of the table as it is.
 func (b *bundle) planned(t *testing.T, m migrate.Migration) migrate.Plan {
 	t.Helper()
-	d, err := b.DescribeTable(t.Context(), m.Table, migrate.Expressions(m))
+	d, err := b.DescribeTable(t.Context(), m.Table, migrate.Expressions(m), migrate.Replacements(m)...)
 	require.NoError(t, err)
 	p, err := migrate.Compute(migrate.Input{Migration: m, Release: releaseOf("1.0.0"), Environment: prod, Table: d})
 	require.NoError(t, err)
