@@ -109,7 +109,7 @@ func (p *planner) carryIndex(i Index) {
 		risk = "Where up makes the same of two values, the index is not made, or a write of the second one fails from here on."
 	}
 	if i.Unique {
-		p.warn("Until contract %s is there twice: of sessions that insert the same new key at the same moment with ON CONFLICT, one may be told that the key is there.", shown(i.Name))
+		p.warn("Until contract %s is there twice: where sessions insert the same new key at the same moment with ON CONFLICT, one of them may fail with a unique violation.", shown(i.Name))
 	}
 	p.step(Switch, "index", i.Name, Step{
 		Title: "Make what takes the place of the index " + shown(i.Name),

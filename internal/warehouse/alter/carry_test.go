@@ -56,17 +56,15 @@ func (b *bundle) laden(t *testing.T) {
 	}
 }
 
-// ladenOf are migrations of such a table, and the plain SQL that comes to the same.
-func ladenOf() map[string]struct {
+// ladenCase is a migration of such a table, and the plain SQL that comes to the same.
+type ladenCase struct {
 	operations []migrate.Operation
 	plain      []string
-} {
-	type both = struct {
-		operations []migrate.Operation
-		plain      []string
-	}
+}
+
+func ladenCases() map[string]ladenCase {
 	note := migrate.Operation{Kind: migrate.RenameColumn, Column: "note", To: "what she said"}
-	return map[string]both{
+	return map[string]ladenCase{
 		"a column gets another name": {[]migrate.Operation{note}, []string{`ALTER TABLE customers RENAME note TO "what she said"`}},
 		"a column gets another type": {
 			[]migrate.Operation{{Kind: migrate.ChangeType, Column: "qty", To: "numeric", Up: "qty::numeric", Down: "qty::int"}},
@@ -74,7 +72,8 @@ func ladenOf() map[string]struct {
 		},
 		"three columns become others": {
 			[]migrate.Operation{
-				{Kind: migrate.ChangeType, Column: "amount", To: "numeric(14,2)", Up: "amount", Down: "amount", Default: "0"}, note,
+				{Kind: migrate.ChangeType, Column: "amount", To: "numeric(14,2)", Up: "amount", Down: "amount", Default: "0"},
+				note,
 				{Kind: migrate.ChangeType, Column: "qty", To: "bigint", Up: "qty", Down: "qty::int"},
 			},
 			[]string{
@@ -108,7 +107,7 @@ func laden(operations []migrate.Operation) migrate.Migration {
 
 func TestAColumnIsReplacedWithAllThatIsOverIt(t *testing.T) {
 	t.Parallel()
-	for name, test := range ladenOf() {
+	for name, test := range ladenCases() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			b := setup(t)
@@ -167,7 +166,7 @@ func (b *bundle) says(t *testing.T, probe string) (yes bool) {
 
 func TestEveryStepThatCarriesIsSeenDoneAndUndoneAndTakesTheLockThatItSays(t *testing.T) {
 	t.Parallel()
-	for name, test := range ladenOf() {
+	for name, test := range ladenCases() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			b := setup(t)
