@@ -120,7 +120,11 @@ func statistics() *relic {
 			         FROM unnest(ARRAY[n.nspname, CASE WHEN n.oid = pg_my_temp_schema() THEN 'pg_temp' END]::text[]) AS s (name)
 			         WHERE s.name IS NOT NULL),
 			       ' FROM ' || e.stxrelid::regclass, '',
-			       CASE WHEN pg_has_role(e.stxowner, 'USAGE') THEN '' ELSE 'they belong to ' || pg_get_userbyid(e.stxowner) END
+			       CASE
+			         WHEN NOT pg_has_role(e.stxowner, 'USAGE') THEN 'they belong to ' || pg_get_userbyid(e.stxowner)
+			         WHEN NOT has_schema_privilege(e.stxowner, n.oid, 'CREATE') THEN 'they belong to ' || pg_get_userbyid(e.stxowner) || ', who may not make any in the schema'
+			         ELSE ''
+			       END
 			FROM pg_statistic_ext e
 			JOIN pg_namespace n ON n.oid = e.stxnamespace
 			WHERE e.oid = $1`,

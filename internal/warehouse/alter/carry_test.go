@@ -311,33 +311,87 @@ func TestAUniqueIndexThatTheNewValuesBreakIsCleanedAwayAndSaid(t *testing.T) {
 	require.Equal(t, before, b.physical(t))
 }
 
+// superuser is a session that may do everything, until after the test.
+func superuser(t *testing.T) func(sql string) {
+	t.Helper()
+	ctx := context.WithoutCancel(t.Context())
+	conn, err := pgx.Connect(ctx, testdb.Superuser(t))
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = conn.Close(ctx) })
+	return func(sql string) {
+		_, err := conn.Exec(ctx, sql, pgx.QueryExecModeExec)
+		require.NoError(t, err, sql)
+	}
+}
+
+func TestWhatIsCarriedBelongsToWhomItDid(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	run := superuser(t)
+	owner, login := "owner_of_"+b.db.Schema, b.one(t, `SELECT current_user`)
+	run(`CREATE ROLE ` + owner)
+	t.Cleanup(func() {
+		run(`DROP TABLE ` + b.db.Schema + `.customers`)
+		run(`DROP OWNED BY ` + owner)
+		run(`DROP ROLE ` + owner)
+	})
+	run(`GRANT ` + owner + ` TO ` + login)
+	run(`GRANT USAGE, CREATE ON SCHEMA ` + b.db.Schema + ` TO ` + owner)
+	run(`GRANT USAGE ON SCHEMA ` + b.ledger.Schema() + ` TO ` + owner)
+	b.db.Exec(t, `CREATE TABLE customers (id bigint PRIMARY KEY, note text)`)
+	b.db.Exec(t, `ALTER TABLE customers OWNER TO `+owner)
+	b.db.Exec(t, `GRANT SELECT (note) ON customers TO PUBLIC`)
+	b.db.Exec(t, `CREATE INDEX customers_note ON customers (note)`)
+	b.db.Exec(t, `CREATE STATISTICS customers_both ON id, note FROM customers`)
+	b.db.Exec(t, `ALTER STATISTICS customers_both OWNER TO `+owner)
+	m := laden([]migrate.Operation{{Kind: migrate.RenameColumn, Column: "note", To: "remark"}})
+	p := b.planned(t, m)
+	b.begin(t, p)
+	b.through(t, p, migrate.Contract)
+	require.Equal(t, owner+" "+owner+" "+owner, b.one(t, `SELECT concat_ws(' ',
+		(SELECT pg_get_userbyid(grantor) FROM pg_attribute, aclexplode(attacl) WHERE attrelid = 'customers'::regclass AND attname = 'remark'),
+		(SELECT pg_get_userbyid(relowner) FROM pg_class WHERE oid = 'customers_note'::regclass),
+		(SELECT pg_get_userbyid(stxowner) FROM pg_statistic_ext WHERE stxrelid = 'customers'::regclass AND stxname = 'customers_both'))`))
+
+	other := "other_of_" + b.db.Schema
+	run(`CREATE ROLE ` + other)
+	t.Cleanup(func() {
+		run(`DROP OWNED BY ` + other)
+		run(`DROP ROLE ` + other)
+	})
+	run(`GRANT USAGE ON SCHEMA ` + b.db.Schema + ` TO ` + other)
+	b.db.Exec(t, `GRANT UPDATE (remark) ON customers TO `+other+` WITH GRANT OPTION`)
+	run(`SET ROLE ` + other)
+	run(`GRANT UPDATE (remark) ON ` + b.db.Schema + `.customers TO pg_monitor`)
+	run(`RESET ROLE`)
+	d, err := b.DescribeTable(t.Context(), "customers", nil)
+	require.NoError(t, err)
+	remark, _ := d.Column("remark")
+	require.Equal(t, []migrate.Grant{{Privilege: "UPDATE", To: other, Grantable: true}, {Privilege: "SELECT"}}, remark.Grants)
+	require.Equal(t, []string{"a right on the column that " + other + " gave, who does not own the table"}, remark.Holds)
+}
+
 func TestAnIndexStaysInItsTablespace(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	super, err := pgx.Connect(t.Context(), testdb.Superuser(t))
-	require.NoError(t, err)
+	run := superuser(t)
 	space := "space_of_" + b.db.Schema
-	run := func(ctx context.Context, sql string) {
-		_, err := super.Exec(ctx, sql, pgx.QueryExecModeExec)
-		require.NoError(t, err, sql)
-	}
-	run(t.Context(), `SET allow_in_place_tablespaces = on`)
-	run(t.Context(), `CREATE TABLESPACE `+space+` LOCATION ''`)
+	run(`SET allow_in_place_tablespaces = on`)
+	run(`CREATE TABLESPACE ` + space + ` LOCATION ''`)
 	t.Cleanup(func() {
-		run(context.WithoutCancel(t.Context()), `DROP TABLE `+b.db.Schema+`.customers`)
-		run(context.WithoutCancel(t.Context()), `DROP TABLESPACE `+space)
-		_ = super.Close(context.WithoutCancel(t.Context()))
+		run(`DROP TABLE ` + b.db.Schema + `.customers`)
+		run(`DROP TABLESPACE ` + space)
 	})
 	b.db.Exec(t, `CREATE TABLE customers (id bigint PRIMARY KEY, note text)`)
-	run(t.Context(), `GRANT CREATE ON TABLESPACE `+space+` TO PUBLIC`)
+	run(`GRANT CREATE ON TABLESPACE ` + space + ` TO PUBLIC`)
 	b.db.Exec(t, `CREATE INDEX customers_note ON customers (note) WITH (fillfactor = 80) TABLESPACE `+space+` WHERE note <> ' WHERE '`)
 	b.db.Exec(t, `CREATE INDEX customers_whole ON customers (note, id) TABLESPACE `+space)
 	m := laden([]migrate.Operation{{Kind: migrate.RenameColumn, Column: "note", To: "remark"}})
-	run(t.Context(), `REVOKE CREATE ON TABLESPACE `+space+` FROM PUBLIC`)
+	run(`REVOKE CREATE ON TABLESPACE ` + space + ` FROM PUBLIC`)
 	d, err := b.DescribeTable(t.Context(), m.Table, nil, migrate.Replacements(m)...)
 	require.NoError(t, err)
 	require.Contains(t, d.Indexes[1].Carried.Refused, "our login may not make one")
-	run(t.Context(), `GRANT CREATE ON TABLESPACE `+space+` TO PUBLIC`)
+	run(`GRANT CREATE ON TABLESPACE ` + space + ` TO PUBLIC`)
 	p := b.planned(t, m)
 	b.begin(t, p)
 	b.through(t, p, migrate.Contract)
