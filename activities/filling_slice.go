@@ -104,7 +104,7 @@ func (s *filledSlice) gather(ctx context.Context) (stop bool, err error) {
 	began := s.Now()
 	built, err := s.buildOne(ctx, s.items[s.i])
 	if err == nil {
-		s.ready.add(s.i, s.items[s.i], built, began)
+		s.ready.add(s.i, s.items[s.i], built, began, s.Now())
 		s.i++
 		return false, nil
 	}
@@ -138,19 +138,20 @@ type gathered struct {
 	first int // of the slice
 	items []backfill.Item
 	built []Built
-	since time.Time // the first of them was begun
+	since time.Time     // the first of them was begun
+	last  time.Duration // the last of them took
 }
 
-func (g *gathered) add(at int, it backfill.Item, built []Built, began time.Time) {
+func (g *gathered) add(at int, it backfill.Item, built []Built, began, ended time.Time) {
 	if len(g.items) == 0 {
 		g.first, g.since = at, began
 	}
-	g.items, g.built = append(g.items, it), append(g.built, built...)
+	g.items, g.built, g.last = append(g.items, it), append(g.built, built...), ended.Sub(began)
 }
 
-// due says that they wait no longer.
+// due says that they wait no longer: their time is over, or would be before another one is built that takes as long as the last.
 func (g *gathered) due(now time.Time) bool {
-	return len(g.items) >= generation.PartitionsPerPublish || len(g.items) > 0 && now.Sub(g.since) >= gatherFor
+	return len(g.items) >= generation.PartitionsPerPublish || len(g.items) > 0 && now.Add(g.last).Sub(g.since) >= gatherFor
 }
 
 // at is the first item of a slice that is not live, where all before i are but for these.

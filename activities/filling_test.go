@@ -174,6 +174,8 @@ func TestWhatIsBuiltQuicklyGoesLiveTogether(t *testing.T) {
 	}{
 		"quickly":                    {0, func(*filled) {}, []int{3}, activities.Filled{}},
 		"readers bear one":           {0, func(f *filled) { f.slots = 2 }, []int{1, 1, 1}, activities.Filled{}},
+		"not so quickly":             {400 * time.Millisecond, func(*filled) {}, []int{2, 1}, activities.Filled{}},
+		"too slowly for two":         {600 * time.Millisecond, func(*filled) {}, []int{1, 1, 1}, activities.Filled{}},
 		"slowly":                     {2 * time.Second, func(*filled) {}, []int{1, 1, 1}, activities.Filled{}},
 		"one was published by a run": {0, func(f *filled) { f.moved = 1 }, []int{1, 1, 1}, activities.Filled{}},
 		"one fails": {0, func(f *filled) {

@@ -3,6 +3,7 @@ package activities
 import (
 	"context"
 	"encoding/json"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -37,16 +38,11 @@ func (i *heartActivity) ExecuteActivity(ctx context.Context, in *interceptor.Exe
 			h.details = []any{carried}
 		}
 	}
-	done := make(chan struct{})
-	stopped := make(chan struct{})
-	go func() {
-		defer close(stopped)
-		h.beat(ctx, done)
-	}()
-	defer func() {
-		close(done)
-		<-stopped
-	}()
+	defer beating(ctx, func() {
+		if !h.own.Load() {
+			activity.RecordHeartbeat(ctx, h.details...)
+		}
+	})()
 	return i.Next.ExecuteActivity(context.WithValue(ctx, heartKey{}, h), in)
 }
 
@@ -58,20 +54,30 @@ type heart struct {
 
 type heartKey struct{}
 
-func (h *heart) beat(ctx context.Context, done <-chan struct{}) {
-	tick := time.NewTicker(beat)
-	defer tick.Stop()
-	for {
-		select {
-		case <-done:
-			return
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-			if !h.own.Load() {
-				activity.RecordHeartbeat(ctx, h.details...)
+// beat is well below the heartbeat timeout of activities, so that one late beat does not end an attempt.
+const beat = 2 * time.Second
+
+// beating calls do every beat, until ctx ends or stop is called. stop waits for the last of them.
+func beating(ctx context.Context, do func()) (stop func()) {
+	done := make(chan struct{})
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		tick := time.NewTicker(beat)
+		defer tick.Stop()
+		for {
+			select {
+			case <-done:
+				return
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+				do()
 			}
 		}
+	})
+	return func() {
+		close(done)
+		wg.Wait()
 	}
 }
 

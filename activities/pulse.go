@@ -3,15 +3,11 @@ package activities
 import (
 	"context"
 	"sync"
-	"time"
 
 	"go.temporal.io/sdk/activity"
 
 	"drawbridge/internal/partition"
 )
-
-// beat is well below the heartbeat timeout of build activities, so that one late beat does not end an attempt.
-const beat = 2 * time.Second
 
 // pulse heartbeats while a partition is built or verified, until stop is called. The activity's context ends with a
 // heartbeat's answer, so a cancelled or superseded attempt stops at its next statement. report takes the progress: the
@@ -21,24 +17,11 @@ func pulse(ctx context.Context, key partition.Key) (report func(Progress), stop 
 	last := Progress{Stage: "start", Partition: key}
 	resume := beatsItself(ctx)
 	activity.RecordHeartbeat(ctx, last)
-	done := make(chan struct{})
-	var wg sync.WaitGroup
-	wg.Go(func() {
-		tick := time.NewTicker(beat)
-		defer tick.Stop()
-		for {
-			select {
-			case <-done:
-				return
-			case <-ctx.Done():
-				return
-			case <-tick.C:
-				mu.Lock()
-				current := last
-				mu.Unlock()
-				activity.RecordHeartbeat(ctx, current)
-			}
-		}
+	still := beating(ctx, func() {
+		mu.Lock()
+		current := last
+		mu.Unlock()
+		activity.RecordHeartbeat(ctx, current)
 	})
 	report = func(g Progress) {
 		mu.Lock()
@@ -47,8 +30,7 @@ func pulse(ctx context.Context, key partition.Key) (report func(Progress), stop 
 		logProgress(ctx, g)
 	}
 	stop = func() {
-		close(done)
-		wg.Wait()
+		still()
 		resume()
 	}
 	return report, stop

@@ -139,7 +139,7 @@ func (s *Site) admit(ctx context.Context, r release.Release) error {
 				"it was yanked: "+st.Reason)
 		case release.Passed:
 			passed[st.Environment] = true
-		case release.Validated, release.Approved:
+		case release.Validated, release.Approved, release.Migrated:
 		}
 	}
 	for _, env := range s.Policy.Requires {

@@ -79,6 +79,7 @@ type Warehouse interface {
 	Teller
 	TurnBacker
 	Filler
+	Migrator
 	Downstreams
 	Throttler
 	Watcher

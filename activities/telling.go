@@ -295,12 +295,20 @@ func (a *Telling) forsaken(ctx context.Context, w Warehouse) (open bool, err err
 		if err := a.Site.owe(ctx, w, p, owner, notice.Event{
 			Kind: notice.WorkflowAbandoned, At: a.Now(), What: id + " was ended from outside before it was finished",
 			Why:      "what it has open keeps others out until it is recovered",
-			Commands: []string{"drawbridge recover " + id, "drawbridge status " + id},
+			Commands: []string{finishes(id), "drawbridge status " + id},
 		}); err != nil {
 			return open, err
 		}
 	}
 	return open, nil
+}
+
+// finishes is the command that finishes what a workflow has left.
+func finishes(id string) string {
+	if effect.IsMigration(id) {
+		return "drawbridge migrate rollback " + id + " --reason TEXT"
+	}
+	return "drawbridge recover " + id
 }
 
 // about is the pipeline of a workflow: as the release says that it was to activate, or the active one; nil: it is about none. Of a release

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"go.temporal.io/sdk/activity"
@@ -107,6 +108,8 @@ type Began struct {
 	// Newer are partitions that would be left, and Discarded such as would go back, although others have published over a backfill.
 	Newer     int `json:"newer,omitempty"`
 	Discarded int `json:"discarded,omitempty"`
+	// Away are partitions of a backfill about which another turn-back has decided since: they stay.
+	Away int `json:"away,omitempty"`
 	// Remnants are partitions in which what an earlier turn-back had left would be live again.
 	Remnants int `json:"remnants,omitempty"`
 	// Schedule is what became of the pipeline's schedule.
@@ -148,13 +151,56 @@ func (a *TurningBack) unfill(ctx context.Context, in BeginInput) (Began, error) 
 		if err != nil {
 			return Began{}, err
 		}
-		if len(left) > 0 {
+		forces, err := a.changes(ctx, target, w, req, left)
+		if err != nil {
+			return Began{}, err
+		}
+		if forces {
 			hint = fmt.Sprintf("what was left, as others have published it since, goes back with: drawbridge backfill rollback %s --reason TEXT --force", in.Request.Workflow)
 		}
 		return Began{}, fault.Newf(fault.Refused, "roll back", in.Request.Workflow, hint, "nothing that it has published is left to turn back")
 	}
 	req.Workflow, req.Owner, req.ByPerson = "", string(owners[0]), true
 	return a.begin(ctx, beginning{target: in.Target, req: req, dry: in.DryRun})
+}
+
+// changes says that a turn-back of any of the starts of a backfill would change something.
+func (a *TurningBack) changes(ctx context.Context, target Target, w Warehouse, req turnback.Request, owners []effect.Owner) (does bool, err error) {
+	for _, owner := range owners {
+		req.Workflow, req.Owner, req.ByPerson = "", string(owner), true
+		b, ok, err := w.PreviewTurnBack(ctx, req)
+		if err != nil {
+			return false, err
+		}
+		if !ok || b.Request.Owner != req.Owner {
+			continue
+		}
+		has, _, err := a.outputs(ctx, target, b)
+		if err != nil {
+			return false, err
+		}
+		if err := eachPage(ctx, w, b, has, func(page turnback.Page) (bool, error) {
+			does = slices.ContainsFunc(page.Decisions, turnback.Decision.Changes)
+			return does, nil
+		}); err != nil || does {
+			return does, err
+		}
+	}
+	return false, nil
+}
+
+// eachPage decides about all that a turn-back is about, until look has seen enough.
+func eachPage(ctx context.Context, w Warehouse, b turnback.TurnBack, has []turnback.Output, look func(turnback.Page) (enough bool, err error)) error {
+	for after := partition.Key(""); ; {
+		page, err := w.DecideTurnBack(ctx, b, has, after, pageSize)
+		if err != nil {
+			return err
+		}
+		if enough, err := look(page); err != nil || enough || page.Last == "" {
+			return err
+		}
+		after = page.Last
+	}
 }
 
 // Compensate opens the turn-back of what the calling workflow has changed, as Begin does. It happens once in a round.
@@ -242,26 +288,20 @@ func (a *TurningBack) preview(ctx context.Context, w Warehouse, out Began) (Bega
 	if err != nil {
 		return out, err
 	}
-	for after := partition.Key(""); ; {
-		page, err := w.DecideTurnBack(ctx, out.TurnBack, has, after, pageSize)
-		if err != nil {
-			return out, err
-		}
+	err = eachPage(ctx, w, out.TurnBack, has, func(page turnback.Page) (bool, error) {
 		for _, d := range page.Decisions {
 			out.Counts[d.Action]++
 			tally = tally.Add(d, d.Changes())
 			for _, it := range d.Items {
-				if it.Action != turnback.Keep && len(out.Lines) < previewLines {
+				if (it.Action != turnback.Keep || it.Away) && len(out.Lines) < previewLines {
 					out.Lines = append(out.Lines, fmt.Sprintf("%s[%s] %s: %s", it.Output, d.Partition, it.Action, it.Reason))
 				}
 			}
 		}
-		if page.Last == "" {
-			out.Newer, out.Discarded, out.Remnants = tally.Newer, tally.Discarded, tally.Remnants
-			return out, nil
-		}
-		after = page.Last
-	}
+		return false, nil
+	})
+	out.Newer, out.Discarded, out.Remnants, out.Away = tally.Newer, tally.Discarded, tally.Remnants, tally.Away
+	return out, err
 }
 
 // ends says which workflows a turn-back would stop, and where each is. One that has ended is not stopped any more.
@@ -373,11 +413,7 @@ func (a *TurningBack) End(ctx context.Context, in EndInput) (Ended, error) {
 func (a *TurningBack) over(ctx context.Context, t turning) error {
 	_, stop := pulse(ctx, partition.AllKey)
 	defer stop()
-	for after := partition.Key(""); ; {
-		page, err := t.w.DecideTurnBack(ctx, t.b, t.has, after, pageSize)
-		if err != nil {
-			return err
-		}
+	return eachPage(ctx, t.w, t.b, t.has, func(page turnback.Page) (bool, error) {
 		var open []generation.Item
 		var keys []partition.Key
 		for _, d := range page.Decisions {
@@ -387,23 +423,21 @@ func (a *TurningBack) over(ctx context.Context, t turning) error {
 				}
 			}
 		}
-		if len(open) > 0 {
-			left, err := t.w.LeftAt(ctx, t.b.Tenure.Number, keys)
-			if err != nil {
-				return err
-			}
-			for _, it := range open {
-				if !left[it] {
-					return fault.Newf(fault.Refused, "end turn-back of", t.b.Request.Pipeline, "go on with it: drawbridge rollback "+t.b.Request.Pipeline+" --env "+a.Site.Environment+" --resume",
-						fmt.Sprintf("%s[%s] has not gone back yet", it.Output, it.Partition))
-				}
+		if len(open) == 0 {
+			return false, nil
+		}
+		left, err := t.w.LeftAt(ctx, t.b.Tenure.Number, keys)
+		if err != nil {
+			return false, err
+		}
+		for _, it := range open {
+			if !left[it] {
+				return false, fault.Newf(fault.Refused, "end turn-back of", t.b.Request.Pipeline, "go on with it: drawbridge rollback "+t.b.Request.Pipeline+" --env "+a.Site.Environment+" --resume",
+					fmt.Sprintf("%s[%s] has not gone back yet", it.Output, it.Partition))
 			}
 		}
-		if page.Last == "" {
-			return nil
-		}
-		after = page.Last
-	}
+		return false, nil
+	})
 }
 
 // sweep takes the shadows of whoever was stopped apart, which they do themselves no more. No turn-back waits for that: what

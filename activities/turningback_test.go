@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -13,6 +14,7 @@ import (
 	"drawbridge/internal/admission"
 	"drawbridge/internal/check"
 	"drawbridge/internal/cutover"
+	"drawbridge/internal/effect"
 	"drawbridge/internal/fault"
 	"drawbridge/internal/generation"
 	"drawbridge/internal/partition"
@@ -340,4 +342,50 @@ func TestWhatSwapsBackBesideARebuildGoesWithIt(t *testing.T) {
 		{Output: "agg_orders", Partition: ledger.days[0], From: 1001, To: 101},
 		{Output: "fct_orders", Partition: ledger.days[0], From: 1000, To: 2000},
 	}}, ledger.publishes)
+}
+
+// overwritten is books of a backfill of which others have published days since, and nothing else is left.
+type overwritten struct{ *books }
+
+func (overwritten) BackfillsOf(_ context.Context, req turnback.Request) ([]effect.Owner, error) {
+	if !req.Snapshot {
+		return nil, nil
+	}
+	return []effect.Owner{effect.Owner(req.Workflow + "/first"), effect.Owner(req.Workflow + "/second")}, nil
+}
+
+func (o overwritten) PreviewTurnBack(ctx context.Context, req turnback.Request) (turnback.TurnBack, bool, error) {
+	b, err := o.TurnBack(ctx, 9)
+	b.Request = req
+	return b, true, err
+}
+
+func TestNobodyIsToldToForceABackfillBackOfWhichNothingWouldGo(t *testing.T) {
+	t.Parallel()
+	const fill = "backfill/shop/prod/2026-01-01..2026-01-03"
+	for name, c := range map[string]struct {
+		back int // days that are as they were, whatever was left
+		hint string
+	}{
+		"of one day something would go": {2, "goes back with: drawbridge backfill rollback " + fill + " --reason TEXT --force"},
+		"nothing would go":              {3, "see what it did: drawbridge history shop --env prod"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b, ledger := setup(t), overwritten{newBooks(3)}
+			for _, day := range ledger.days[:c.back] {
+				ledger.back[day] = true
+			}
+			b.Warehouse = func(context.Context, pipeline.Config) (activities.Warehouse, error) { return ledger, nil }
+			_, refused := call(t, (&activities.TurningBack{Site: b.Site, Now: opened}).Begin, activities.BeginInput{
+				Target: target("prod"), Request: turnback.Request{Workflow: fill, Reason: "the correction was wrong"},
+			})
+			require.NotNil(t, refused)
+			require.Equal(t, string(fault.Refused), refused.Type())
+			var details activities.Fault
+			require.NoError(t, refused.Details(&details))
+			require.Contains(t, details.Hint, c.hint)
+			require.Equal(t, c.back < 3, strings.Contains(details.Hint, "--force"))
+		})
+	}
 }

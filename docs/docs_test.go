@@ -16,6 +16,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"drawbridge/internal/lint"
 	"drawbridge/internal/migrate"
 	"drawbridge/internal/pipeline"
 )
@@ -114,6 +115,45 @@ func TestTheReferenceOfKeysIsWhatTheSchemasSay(t *testing.T) {
 	}
 	if *update {
 		require.NoError(t, os.WriteFile("pipeline.md", []byte(text), 0o644))
+		return
+	}
+	require.Equal(t, text, string(body), "write it again: go test ./docs -update")
+}
+
+// lintRules is the table of rules, from their registry.
+func lintRules() string {
+	var b strings.Builder
+	for _, part := range []struct {
+		of    lint.Subject
+		title string
+	}{{lint.Migrations, "In migrations"}, {lint.Queries, "In SELECTs of outputs"}} {
+		fmt.Fprintf(&b, "\n| %s | severity | what it sees | why it is dangerous | what to write instead |\n| --- | --- | --- | --- | --- |\n", part.title)
+		for _, r := range lint.Rules() {
+			if r.Of != part.of {
+				continue
+			}
+			name := "`" + r.Name + "`"
+			if r.Alias != "" {
+				name += " (`" + r.Alias + "`)"
+			}
+			fmt.Fprintf(&b, "| %s | %s | %s | %s | %s |\n", name, r.Severity, r.Sees, r.Why, r.Instead)
+		}
+	}
+	return b.String() + "\n"
+}
+
+func TestTheTableOfRulesIsTheRegistrys(t *testing.T) {
+	t.Parallel()
+	body, err := os.ReadFile("lint.md")
+	require.NoError(t, err)
+	const begin, end = "<!-- rules -->\n", "<!-- end -->"
+	before, rest, ok := strings.Cut(string(body), begin)
+	require.True(t, ok)
+	_, after, ok := strings.Cut(rest, end)
+	require.True(t, ok)
+	text := before + begin + lintRules() + end + after
+	if *update {
+		require.NoError(t, os.WriteFile("lint.md", []byte(text), 0o644))
 		return
 	}
 	require.Equal(t, text, string(body), "write it again: go test ./docs -update")

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -185,9 +186,12 @@ Exit codes: those of drawbridge status.`,
 			if len(args) > 0 {
 				arg = args[0]
 			}
-			id, err := a.backfillOf(cmd.Context(), arg)
-			if err != nil {
-				return err
+			id := arg
+			if _, _, ok := workflows.Backfilled(arg); !ok {
+				var err error
+				if id, err = a.latestOf(cmd.Context(), "backfill/", arg); err != nil {
+					return err
+				}
 			}
 			return a.status(cmd.Context(), id, watch)
 		},
@@ -196,11 +200,8 @@ Exit codes: those of drawbridge status.`,
 	return cmd
 }
 
-// backfillOf is the ID of the backfill that an argument is about: of a pipeline, or of all, the one that is open, else the last.
-func (a *app) backfillOf(ctx context.Context, arg string) (string, error) {
-	if _, _, ok := workflows.Backfilled(arg); ok {
-		return arg, nil
-	}
+// latestOf is the ID of the workflow whose ID begins so, of a pipeline or of all, that is open, else of the last.
+func (a *app) latestOf(ctx context.Context, prefix, pipeline string) (string, error) {
 	d, err := a.desk(ctx)
 	if err != nil {
 		return "", err
@@ -211,7 +212,7 @@ func (a *app) backfillOf(ctx context.Context, arg string) (string, error) {
 	}
 	last := ""
 	for _, v := range views {
-		if v.Kind != "backfill" || arg != "" && v.Pipeline != arg {
+		if !strings.HasPrefix(v.ID, prefix) || pipeline != "" && v.Pipeline != pipeline {
 			continue
 		}
 		if v.Ended == nil {
@@ -220,7 +221,7 @@ func (a *app) backfillOf(ctx context.Context, arg string) (string, error) {
 		last = cmp.Or(last, v.ID)
 	}
 	if last == "" {
-		return "", fault.Newf(fault.Invalid, "find a backfill", arg, "see what there is: drawbridge status", "there was none lately")
+		return "", fault.Newf(fault.Invalid, "find", prefix+pipeline, "see what there is: drawbridge status", "there was none lately")
 	}
 	return last, nil
 }

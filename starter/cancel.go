@@ -11,8 +11,8 @@ import (
 func (a *app) cancelCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:     "cancel PIPELINE[@VERSION]|ID",
-		Short:   "Ask a workflow to stop; what a deployment published is turned back",
-		Long:    "Requests cancellation. A deployment then turns back what it published, which takes a while: status shows it.",
+		Short:   "Ask a workflow to stop; what a deployment published, or a migration did, is turned back",
+		Long:    "Requests cancellation. A deployment then turns back what it published, which takes a while: status shows it. A migration undoes what it\nhas done, step by step; once it takes the old shape away it is refused.",
 		Example: "  drawbridge cancel shop\n  drawbridge cancel run/shop/dev/2026-01-31",
 		GroupID: groupChange,
 		Args:    between(1, 1, workflowArgument),

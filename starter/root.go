@@ -17,6 +17,7 @@ import (
 
 // Main is the program with everything that it touches, so that a test runs it as a user does.
 type Main struct {
+	Stdin          io.Reader
 	Stdout, Stderr io.Writer
 	// Dir is where .drawbridge is looked for, and then its parents.
 	Dir string
@@ -30,7 +31,7 @@ type Main struct {
 
 // NewMain returns the program in the environment of this process.
 func NewMain(stdout, stderr io.Writer) *Main {
-	return &Main{Stdout: stdout, Stderr: stderr, Dir: ".", Env: os.Getenv, Now: time.Now, Terminal: terminalOf, Dial: temporalx.Dial}
+	return &Main{Stdin: os.Stdin, Stdout: stdout, Stderr: stderr, Dir: ".", Env: os.Getenv, Now: time.Now, Terminal: terminalOf, Dial: temporalx.Dial}
 }
 
 // Run carries out one command line and returns its exit code.
@@ -79,12 +80,12 @@ paused), 5 stuck (turned back in part), 130 interrupted while following (what wa
 	)
 	root.AddCommand(
 		a.initCommand(), a.validateCommand(), a.buildCommand(), a.planCommand(), a.deployCommand(), a.runCommand(),
-		a.backfillCommand(), a.retryFailedCommand(), a.skipCommand(), a.scheduleCommand(),
+		a.backfillCommand(), a.retryFailedCommand(), a.skipCommand(), a.migrateCommand(), a.scheduleCommand(),
 		a.rollbackCommand(), a.recoverCommand(),
 		a.pauseCommand(), a.resumeCommand(), a.setLanesCommand(), a.setWindowCommand(), a.cancelCommand(),
 		a.approveCommand(), a.rejectCommand(), a.decideCommand(), a.inboxCommand(), a.holdCommand(), a.releaseHoldCommand(),
 		a.statusCommand(), a.gapsCommand(), a.historyCommand(), a.diffCommand(), a.checksumCommand(),
-		a.doctorCommand(), a.notifyCommand(), a.setupCommand(), a.envCommand(), a.versionCommand(),
+		a.lintMigrationCommand(), a.doctorCommand(), a.notifyCommand(), a.setupCommand(), a.envCommand(), a.versionCommand(),
 	)
 	root.SetHelpCommandGroupID(groupSetup)
 	root.SetCompletionCommandGroupID(groupSetup)

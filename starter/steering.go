@@ -27,9 +27,9 @@ func (a *app) pauseCommand() *cobra.Command {
 	m := conduct.Command{Kind: conduct.Pause}
 	cmd := &cobra.Command{
 		Use:   "pause PIPELINE[@VERSION]|ID --reason TEXT",
-		Short: "Hold a deployment, a backfill or a rollback at the next edge of a partition",
-		Long: `Holds a deployment, a backfill or a rollback: no further partition is begun, until resume. What has begun goes on to the edge of its
-partition, and what is published stays; status shows who paused it and why, and how long it took until the pause held. A
+		Short: "Hold a deployment, a backfill, a migration or a rollback at its next edge",
+		Long: `Holds a deployment, a backfill, a migration or a rollback: no further partition, step or piece of a table is begun, until resume. What
+has begun goes on to its edge, and what is published stays; status shows who paused it and why, and how long it took until the pause held. A
 deployment that watches has no work to hold, and a run is one partition: both are refused. A paused one can be cancelled.
 
 ` + steeringHelp,
@@ -90,8 +90,8 @@ func (a *app) setWindowCommand() *cobra.Command {
 	m := conduct.Command{Kind: conduct.SetWindow}
 	cmd := &cobra.Command{
 		Use:   "set-window ID WINDOW",
-		Short: "Let a backfill work only at certain times",
-		Long: `Sets when a backfill works: days on which the window begins, times, and the place whose clock counts; every day and UTC by default.
+		Short: "Let a backfill, or that of a migration, work only at certain times",
+		Long: `Sets when a backfill works, or a migration brings rows over: days on which the window begins, times, and the place whose clock counts; every day and UTC by default.
 A window that ends before it begins ends on the day after. Outside of it, what has begun goes on to the edge of its partition, and
 status says when it opens. The windows of the environment's policy (throttle: windows) hold too; always takes the window away.
 

@@ -28,9 +28,11 @@ type subject struct {
 	title        string // for messages
 	source       string
 	release      release.Release
-	scheme       partition.Scheme // of a folder and of a release
+	scheme       partition.Scheme  // of a folder and of a release
+	outputs      []pipeline.Output // of a folder and of a release
 	plan         string
 	environments []string // all that the pipeline knows, in the order of crossing; of a plan: those that it crosses
+	migrations   []string // of a folder and of a release: their names, in order
 }
 
 // digestPattern is what a person types of a plan digest.
@@ -88,7 +90,7 @@ func (a *app) folderSubject(ctx context.Context, dir string) (subject, error) {
 	r, err := s.Named(ctx, packed.Release)
 	return subject{
 		pipeline: p.Name, version: r.Version, digest: r.Digest, title: fmt.Sprintf("%s from %s", r, dir), source: digest,
-		scheme: p.Partition, environments: p.Environments,
+		scheme: p.Partition, outputs: p.Outputs, environments: p.Environments, migrations: migrationsOf(p),
 	}, err
 }
 
@@ -116,8 +118,18 @@ func (a *app) kept(ctx context.Context, s *store.Store, digest string) (subject,
 	}
 	r, err := s.Named(ctx, artifact.Release)
 	return subject{
-		pipeline: r.Pipeline, version: r.Version, digest: r.Digest, title: r.String(), release: r, scheme: p.Partition, environments: p.Environments,
+		pipeline: r.Pipeline, version: r.Version, digest: r.Digest, title: r.String(), release: r, scheme: p.Partition, outputs: p.Outputs,
+		environments: p.Environments, migrations: migrationsOf(p),
 	}, err
+}
+
+// migrationsOf are the names of a pipeline's migrations, in order.
+func migrationsOf(p *pipeline.Pipeline) []string {
+	names := make([]string, len(p.Migrations))
+	for i, m := range p.Migrations {
+		names[i] = m.Name
+	}
+	return names
 }
 
 // tried is the deployment that began when the release had not claimed its version; empty where it has not yet.

@@ -11,6 +11,7 @@ import (
 	"drawbridge/internal/console"
 	"drawbridge/internal/dispatch"
 	"drawbridge/internal/fault"
+	"drawbridge/internal/lint"
 	"drawbridge/internal/pipeline"
 	"drawbridge/internal/secret"
 	"drawbridge/internal/strictyaml"
@@ -25,7 +26,8 @@ func (a *app) validateCommand() *cobra.Command {
 		Use:   "validate [DIR|PIPELINE@VERSION]",
 		Short: "Check a pipeline: files, secrets, SQL against the warehouse, unit tests",
 		Long: `Checks the files here, then has the environment's worker prepare every SELECT against its warehouse, compare columns and
-run the unit tests in transactions that are rolled back. It changes nothing. CONFIG=config.dev.yaml selects the environment
+run the unit tests in transactions that are rolled back. It changes nothing. What stands in the SELECTs and is often wrong, such as
+now() or SELECT *, is a warning, which the output's lint: in pipeline.yaml silences with a reason. CONFIG=config.dev.yaml selects the environment
 as --env dev does. --offline needs neither Temporal nor a worker, and lists what it did not check.`,
 		Example: "  drawbridge validate ./shop --env dev\n  CONFIG=config.staging.yaml drawbridge validate ./shop\n  drawbridge validate ./shop --offline",
 		GroupID: groupChange,
@@ -80,11 +82,32 @@ func (a *app) validateOffline(dir string) error {
 	if err != nil {
 		return err
 	}
-	return a.showReport(dir, console.Report{Lines: f.lines(), Unchecked: unchecked()})
+	lines, p := f.lines()
+	r := console.Report{Lines: lines, Unchecked: unchecked()}
+	if p != nil {
+		lintOutputs(p.Outputs, &r)
+	}
+	return a.showReport(dir, r)
 }
 
-// lines are the checks of a folder that need nothing else, a line each.
-func (f folder) lines() []activities.Validation {
+// lintOutputs adds what is dangerous in outputs' SQL, and what of it could not be read here; whether it is right is for the server
+// to say. What says that it gives other rows each time has said why.
+func lintOutputs(outputs []pipeline.Output, r *console.Report) {
+	for _, o := range outputs {
+		found := lint.Query(o.SQLFile, pipeline.InPlace(o.SQL), o.Lint)
+		for _, f := range found.Findings {
+			if f.Rule != lint.NowInOutput || o.NotRepeatable == "" {
+				r.Warnings = append(r.Warnings, f)
+			}
+		}
+		for _, p := range found.Problems {
+			r.Unchecked = append(r.Unchecked, fmt.Sprintf("lint: %s:%d:%d: %s", p.File, p.Line, p.Column, p.Text))
+		}
+	}
+}
+
+// lines are the checks of a folder that need nothing else, a line each, and the pipeline where it can be read.
+func (f folder) lines() ([]activities.Validation, *pipeline.Pipeline) {
 	var lines []activities.Validation
 	for _, x := range secret.Scan(f.files) {
 		lines = append(lines, activities.Validation{
@@ -108,7 +131,7 @@ func (f folder) lines() []activities.Validation {
 	for _, x := range problems {
 		lines = append(lines, activities.Validation{Subject: x.Position(), Text: x.Message, Hint: x.Hint})
 	}
-	return lines
+	return lines, p
 }
 
 func (a *app) validate(ctx context.Context, arg, env string, configs []string) error {
@@ -118,7 +141,7 @@ func (a *app) validate(ctx context.Context, arg, env string, configs []string) e
 		if err != nil {
 			return err
 		}
-		if lines := f.lines(); (console.Report{Lines: lines}).Failures() > 0 {
+		if lines, _ := f.lines(); (console.Report{Lines: lines}).Failures() > 0 {
 			return a.showReport(arg, console.Report{Environment: env, Lines: lines, Unchecked: unchecked()})
 		}
 	}
@@ -153,7 +176,9 @@ func (a *app) validate(ctx context.Context, arg, env string, configs []string) e
 	if err != nil {
 		return err
 	}
-	return a.showReport(arg, console.Report{Environment: env, Lines: res.Lines})
+	r := console.Report{Environment: env, Lines: res.Lines}
+	lintOutputs(s.outputs, &r)
+	return a.showReport(arg, r)
 }
 
 // showReport shows what was checked, and is a refusal when something is not right.

@@ -20,6 +20,7 @@ func controlActivities(site *activities.Site) []conduct.Bound {
 	telling := &activities.Telling{Site: site, Now: time.Now}
 	inspecting := &activities.Inspecting{Site: site}
 	backfilling := &activities.Filling{Site: site, Now: time.Now}
+	migrating := &activities.Migrating{Site: site, Now: time.Now}
 	scheduling := &activities.Scheduling{Site: site}
 	return []conduct.Bound{
 		workflows.BuildRelease.Bind(releases.BuildRelease),
@@ -52,6 +53,14 @@ func controlActivities(site *activities.Site) []conduct.Bound {
 		workflows.PlanBackfill.Bind(backfilling.Plan),
 		workflows.BeginBackfill.Bind(backfilling.Begin),
 		workflows.EndBackfill.Bind(backfilling.End),
+		workflows.PlanMigration.Bind(migrating.Plan),
+		workflows.BeginMigration.Bind(migrating.Begin),
+		workflows.EnterPhase.Bind(migrating.EnterPhase),
+		workflows.MigrationStep.Bind(migrating.Step),
+		workflows.MigrationBlockers.Bind(migrating.Blockers),
+		conduct.Effect(workflows.AckMigration, migrating.Ack),
+		conduct.Effect(workflows.AttestMigration, migrating.AttestMigration),
+		conduct.Effect(workflows.EndMigration, migrating.End),
 		workflows.Due.Bind(scheduling.Due),
 		workflows.MissingFiles.Bind(scheduling.Missing),
 		workflows.Inspect.Bind(inspecting.Inspect),
@@ -70,6 +79,8 @@ func buildActivities(site *activities.Site) []conduct.Bound {
 		workflows.CompareCanary.Bind(b.CompareCanary),
 		workflows.FillSlice.Bind((&activities.Filling{Site: site, Now: time.Now}).Fill),
 		workflows.CutBackfill.Bind((&activities.Filling{Site: site, Now: time.Now}).CutOver),
+		workflows.FillTable.Bind((&activities.Migrating{Site: site, Now: time.Now}).Fill),
+		workflows.ProveMigration.Bind((&activities.Migrating{Site: site, Now: time.Now}).Prove),
 		workflows.RebuildPass.Bind((&activities.TurningBack{Site: site, Now: time.Now}).RebuildPass),
 	}
 }

@@ -31,6 +31,8 @@ type BackfillStatus struct {
 	Left string `json:"left,omitempty"`
 	// Throttled is why it waits for the warehouse, or for its window.
 	Throttled string `json:"throttled,omitempty"`
+	// Opens is when the window does for which alone it waits: until then nothing goes on, and nobody knows how long the rest takes.
+	Opens *time.Time `json:"opens,omitempty"`
 	// Deviates is the release that is active, where another one is built by choice.
 	Deviates string `json:"deviates,omitempty"`
 	// Stalled is since when nothing was done although nobody holds it up.
@@ -43,6 +45,14 @@ type BackfillStatus struct {
 	Failures []conduct.Failed `json:"failures,omitempty"`
 }
 
+// Waits is the word for what Throttled says.
+func (b BackfillStatus) Waits() string {
+	if b.Opens != nil {
+		return "Waits"
+	}
+	return "Throttled"
+}
+
 func (b *filling) shown() *BackfillStatus {
 	s := b.state
 	out := &BackfillStatus{
@@ -50,7 +60,7 @@ func (b *filling) shown() *BackfillStatus {
 		Failed: len(s.Line.Failed), Skipped: s.Line.Skipped, Current: s.Plan.Current, Missing: s.Plan.Missing,
 		Rows: s.Rows, RowSpeed: s.RowSpeed, Heat: s.Plan.Heat(b.progress()), Deviates: s.Plan.Beside, Throttled: s.Load.Why, Lanes: s.Load.narrow(s.Plan.Lanes), Speed: s.Speed, Failures: s.Line.Failed[:min(len(s.Line.Failed), evidenceLimit)],
 	}
-	if left := out.Partitions - max(out.Published, out.Built) - out.Failed - out.Skipped; left > 0 && s.Speed > 0 && !b.held() {
+	if left := out.Partitions - max(out.Published, out.Built) - out.Failed - out.Skipped; left > 0 && s.Speed > 0 && !b.held() && s.Load.Opens.IsZero() {
 		out.Left = max(time.Second, time.Duration(float64(left)/s.Speed*float64(time.Second)).Round(time.Second)).String()
 	}
 	if b.in.DryRun {
@@ -58,6 +68,9 @@ func (b *filling) shown() *BackfillStatus {
 	}
 	if !s.Stalled.IsZero() {
 		out.Stalled = &s.Stalled
+	}
+	if !s.Load.Opens.IsZero() {
+		out.Opens = &s.Load.Opens
 	}
 	return out
 }
@@ -109,8 +122,11 @@ func (b *filling) Details() []string {
 		done, what = s.Built, "built"
 	}
 	rest := "nothing"
-	if b.held() {
+	switch {
+	case b.held():
 		rest = "it waits, and nobody knows how long is"
+	case s.Opens != nil:
+		rest = "its window opens " + s.Opens.UTC().Format("2006-01-02 15:04 MST") + ", and nobody knows how long is"
 	}
 	lines := []string{
 		fmt.Sprintf("**%d of %d partitions** %s, %d failed, %d left out, %d lanes; %.0f rows/s; %s left", done, s.Partitions, what, s.Failed, s.Skipped, s.Lanes, s.RowSpeed, cmp.Or(s.Left, rest)), "",
@@ -126,7 +142,7 @@ func (b *filling) Details() []string {
 		lines = append(lines, "**Stalled** since "+s.Stalled.UTC().Format("2006-01-02 15:04 MST"), "")
 	}
 	if s.Throttled != "" {
-		lines = append(lines, "**Throttled:** "+conduct.Cell(s.Throttled), "")
+		lines = append(lines, "**"+s.Waits()+":** "+conduct.Cell(s.Throttled), "")
 	}
 	if len(s.Failures) == 0 {
 		return lines

@@ -60,6 +60,35 @@ func TestABackfillWorksOnlyInItsWindow(t *testing.T) {
 	require.Len(t, e.filler.times, 2_000)
 }
 
+// While its window is closed nobody is told how long the rest takes, whatever was done before, but when it opens.
+func TestABackfillWhoseWindowIsClosedSaysWhenItOpensAndNotHowLongItTakes(t *testing.T) {
+	t.Parallel()
+	e := smooth(t, crossing("prod"))
+	e.filler = newFiller(2_000)
+	var calls, opens atomic.Int64
+	e.filler.before = func(in activities.FillInput) (activities.Filled, bool, error) {
+		switch n := calls.Add(1); {
+		case n > 4 && n <= 8: // so that time goes by
+			return activities.Filled{Next: in.From, Throttled: []string{"jobs is 6, the limit is 5"}}, true, nil
+		case n <= 16 || in.Target.Now.Unix() >= opens.Load():
+			return activities.Filled{}, false, nil
+		}
+		return activities.Filled{Next: in.From, Throttled: []string{"its window is closed"}, Opens: time.Unix(opens.Load(), 0).UTC()}, true, nil
+	}
+	s, _ := e.fillsOn(t, func(env *testsuite.TestWorkflowEnvironment) {
+		opens.Store(env.Now().Add(10 * time.Hour).Unix())
+		env.RegisterDelayedCallback(func() {
+			waits := now(t, env).Backfill
+			require.NotZero(t, waits.Published)
+			require.NotZero(t, waits.Speed)
+			require.Empty(t, waits.Left)
+			require.Equal(t, opens.Load(), waits.Opens.Unix())
+		}, 9*time.Hour)
+	})
+	require.Equal(t, workflows.StageDone, s.Stage, s.Sentence)
+	require.Nil(t, s.Backfill.Opens)
+}
+
 // Whoever lets it work sooner need not wait for the window that was.
 func TestANewWindowCountsAtOnce(t *testing.T) {
 	t.Parallel()

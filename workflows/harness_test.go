@@ -2,6 +2,8 @@ package workflows_test
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"iter"
@@ -21,8 +23,10 @@ import (
 	"go.temporal.io/sdk/workflow"
 
 	"drawbridge/activities"
+	"drawbridge/internal/fault"
 	"drawbridge/internal/gate"
 	"drawbridge/internal/generation"
+	"drawbridge/internal/migrate"
 	"drawbridge/internal/notice"
 	"drawbridge/internal/partition"
 	"drawbridge/internal/pipeline"
@@ -77,7 +81,32 @@ type shelf struct {
 	mu         sync.Mutex
 	files      map[string][]byte
 	statements []release.Statement
+	blobs      map[string][]byte
 }
+
+func (s *shelf) PutBlob(_ context.Context, _ string, body []byte) (string, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.blobs == nil {
+		s.blobs = map[string][]byte{}
+	}
+	sum := sha256.Sum256(body)
+	digest := "sha256:" + hex.EncodeToString(sum[:])
+	s.blobs[digest] = body
+	return digest, nil
+}
+
+func (s *shelf) Blob(_ context.Context, digest string) ([]byte, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	body, ok := s.blobs[digest]
+	if !ok {
+		return nil, fault.Newf(fault.Invalid, "read", digest, "look for it", "it is not there")
+	}
+	return body, nil
+}
+
+func (s *shelf) Claim(context.Context, release.Release) error { return nil }
 
 func (s *shelf) Files(context.Context, string) (map[string][]byte, error) { return s.files, nil }
 
@@ -514,6 +543,42 @@ func (e *effects) bound() (control, build []conduct.Bound) {
 			}
 			return activities.EndedFill{Live: e.filler.live()}, nil
 		}),
+		workflows.PlanMigration.Bind(func(ctx context.Context, in activities.PlanMigrationInput) (activities.MigrationPlan, error) {
+			e.called("PlanMigration " + in.Name)
+			planned, err := e.migrating(in.Target).Plan(ctx, in)
+			return planned, activities.ApplicationError(err)
+		}),
+		workflows.BeginMigration.Bind(func(ctx context.Context, in activities.BeginMigrationInput) (activities.MigrationPlan, error) {
+			defer e.called("BeginMigration " + in.Name)
+			begun, err := e.migrating(in.Target).Begin(ctx, in)
+			return begun, activities.ApplicationError(err)
+		}),
+		workflows.EnterPhase.Bind(func(ctx context.Context, in activities.EnterPhaseInput) (activities.EnteredPhase, error) {
+			entered, err := e.migrating(in.Target).EnterPhase(ctx, in)
+			if entered.Entered {
+				e.called("EnterPhase " + string(in.Phase))
+			}
+			return entered, activities.ApplicationError(err)
+		}),
+		workflows.MigrationStep.Bind(func(ctx context.Context, in activities.StepInput) (migrate.StepResult, error) {
+			e.called("Step " + in.Step)
+			done, err := e.migrating(in.Target).Step(ctx, in)
+			return done, activities.ApplicationError(err)
+		}),
+		workflows.MigrationBlockers.Bind(func(ctx context.Context, in activities.Target) (activities.Blocked, error) {
+			blocked, err := e.migrating(in).Blockers(ctx, in)
+			return blocked, activities.ApplicationError(err)
+		}),
+		conduct.Effect(workflows.AckMigration, func(ctx context.Context, in activities.AckInput) error {
+			return activities.ApplicationError(e.migrating(in.Target).Ack(ctx, in))
+		}),
+		conduct.Effect(workflows.AttestMigration, func(ctx context.Context, in activities.Target) error {
+			return activities.ApplicationError(e.migrating(in).AttestMigration(ctx, in))
+		}),
+		conduct.Effect(workflows.EndMigration, func(ctx context.Context, in activities.EndMigrationInput) error {
+			e.called("EndMigration " + in.How)
+			return activities.ApplicationError(e.migrating(in.Target).End(ctx, in))
+		}),
 		workflows.Due.Bind(func(_ context.Context, in activities.DueInput) (activities.Due, error) {
 			e.called("Due " + in.Target.Environment)
 			due, err := e.due(in)
@@ -546,6 +611,15 @@ func (e *effects) bound() (control, build []conduct.Bound) {
 			e.called(fmt.Sprintf("CutBackfill %d", in.Part))
 			done, err := e.filler.cut(in)
 			return done, activities.ApplicationError(err)
+		}),
+		workflows.FillTable.Bind(func(ctx context.Context, in activities.FillTableInput) (activities.FilledTable, error) {
+			e.called("FillTable")
+			done, err := e.migrating(in.Target).Fill(ctx, in)
+			return done, activities.ApplicationError(err)
+		}),
+		workflows.ProveMigration.Bind(func(ctx context.Context, in activities.Target) ([]migrate.Checked, error) {
+			proved, err := e.migrating(in).Prove(ctx, in)
+			return proved, activities.ApplicationError(err)
 		}),
 		workflows.BuildSlice.Bind(func(ctx context.Context, in activities.SliceInput) (activities.SliceResult, error) {
 			e.called("BuildSlice " + in.Target.Environment + " " + in.Step)

@@ -49,6 +49,24 @@ type BackfillInput struct {
 	State       *BackfillState `json:"state,omitempty"` // carried across continue-as-new
 }
 
+// MigrationInput starts a Migration of one table, in one environment.
+type MigrationInput struct {
+	Pipeline    string `json:"pipeline"`
+	Environment string `json:"environment"`
+	Config      string `json:"config,omitempty"`
+	// Release is whose migration it is. Without one it is about what its workflow has open there.
+	Release release.Release `json:"release,omitzero"`
+	Source  string          `json:"source,omitempty"` // digest of a source blob, of which a plan is shown
+	// Name is the migration's; empty: the first that is not done there.
+	Name   string `json:"name,omitempty"`
+	DryRun bool   `json:"dry_run,omitempty"`
+	// Rollback takes back what its workflow, which was stopped, has left open.
+	Rollback bool            `json:"rollback,omitempty"`
+	By       string          `json:"by"`
+	Reason   string          `json:"reason,omitempty"`
+	State    *MigrationState `json:"state,omitempty"` // carried across continue-as-new
+}
+
 // RollbackInput starts a Rollback of what is finished.
 type RollbackInput struct {
 	Pipeline    string            `json:"pipeline"`

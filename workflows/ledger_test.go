@@ -56,6 +56,8 @@ type ledger struct {
 	away  error // why it cannot be read
 	stays error // why nobody can leave
 
+	tables *tables // that migrations change
+
 	// meddle stands in a publish's way; spoil is what is wrong with a build. They are called with the ledger held.
 	meddle func(generation.PublishSpec, []generation.Swap) (generation.PublishResult, error)
 	spoil  func(activities.BuildSpec) error

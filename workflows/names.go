@@ -12,6 +12,7 @@ import (
 	"drawbridge/internal/effect"
 	"drawbridge/internal/fault"
 	"drawbridge/internal/generation"
+	"drawbridge/internal/migrate"
 	"drawbridge/internal/partition"
 	"drawbridge/internal/release"
 	"drawbridge/internal/schedule"
@@ -26,6 +27,7 @@ const (
 	DeploymentName  = "drawbridge.Deployment"
 	RunName         = "drawbridge.Run"
 	BackfillName    = "drawbridge.Backfill"
+	MigrationName   = "drawbridge.Migration"
 	RollbackName    = "drawbridge.Rollback"
 	RecoveryName    = "drawbridge.Recovery"
 	PlanName        = "drawbridge.Plan"
@@ -70,6 +72,17 @@ const (
 	CutBackfill   conduct.Call[building, activities.CutInput, activities.Filled]          = "CutBackfill"
 	EndBackfill   conduct.Call[settling, activities.EndFillInput, activities.EndedFill]   = "EndBackfill"
 
+	PlanMigration     conduct.Call[observing, activities.PlanMigrationInput, activities.MigrationPlan] = "PlanMigration"
+	BeginMigration    conduct.Call[entering, activities.BeginMigrationInput, activities.MigrationPlan] = "BeginMigration"
+	EnterPhase        conduct.Call[settling, activities.EnterPhaseInput, activities.EnteredPhase]      = "EnterPhase"
+	MigrationStep     conduct.Call[altering, activities.StepInput, migrate.StepResult]                 = "MigrationStep"
+	FillTable         conduct.Call[building, activities.FillTableInput, activities.FilledTable]        = "FillTable"
+	ProveMigration    conduct.Call[building, activities.Target, []migrate.Checked]                     = "ProveMigration"
+	MigrationBlockers conduct.Call[control, activities.Target, activities.Blocked]                     = "MigrationBlockers"
+	AckMigration      conduct.Call[control, activities.AckInput, conduct.None]                         = "AckMigration"
+	AttestMigration   conduct.Call[control, activities.Target, conduct.None]                           = "AttestMigration"
+	EndMigration      conduct.Call[settling, activities.EndMigrationInput, conduct.None]               = "EndMigration"
+
 	Expand       conduct.Call[swapping, activities.ExpandInput, generation.ExpandResult]   = "Expand"
 	Publish      conduct.Call[swapping, activities.PublishInput, generation.PublishResult] = "Publish"
 	AttachShadow conduct.Call[control, activities.ShadowInput, conduct.None]               = "AttachShadow"
@@ -102,16 +115,19 @@ const (
 // Activities is the registry of activities: a worker binds each, on its queue, and no other; and which workflows call it.
 func Activities() []conduct.Activity {
 	return []conduct.Activity{
-		BuildRelease.By(DeploymentName, RunName, PlanName), Attest.By(DeploymentName),
+		BuildRelease.By(DeploymentName, RunName, PlanName, MigrationName), Attest.By(DeploymentName),
 		Observe.By(DeploymentName, PlanName), Compute.By(DeploymentName, PlanName), ReadPlan.By(DeploymentName), Recheck.By(DeploymentName),
 		ValidateRelease.By(DeploymentName, ValidationName), ValidateSource.By(ValidationName),
 		BuildSlice.By(DeploymentName, RunName), ChooseBaseline.By(DeploymentName), CompareCanary.By(DeploymentName),
 		Enter.By(DeploymentName, RunName), BeginWatch.By(DeploymentName), Leave.By(DeploymentName, RunName),
-		RecordAnswers.By(DeploymentName, RunName, BackfillName, RollbackName, RecoveryName),
+		RecordAnswers.By(DeploymentName, RunName, BackfillName, MigrationName, RollbackName, RecoveryName),
 		PlanBackfill.By(BackfillName), BeginBackfill.By(BackfillName), FillSlice.By(BackfillName), CutBackfill.By(BackfillName), EndBackfill.By(BackfillName),
+		PlanMigration.By(MigrationName), BeginMigration.By(MigrationName), EnterPhase.By(MigrationName), MigrationStep.By(MigrationName),
+		FillTable.By(MigrationName), ProveMigration.By(MigrationName), MigrationBlockers.By(MigrationName), AckMigration.By(MigrationName),
+		AttestMigration.By(MigrationName), EndMigration.By(MigrationName),
 		Expand.By(DeploymentName, RunName), Publish.By(DeploymentName, RunName), AttachShadow.By(DeploymentName), DropShadow.By(DeploymentName),
 		Survey.By(EnvironmentName), Housekeep.By(EnvironmentName), SetHold.By(HoldName),
-		Announce.By(DeploymentName, RunName, ScheduledName, BackfillName, RollbackName, RecoveryName), Deliver.By(EnvironmentName),
+		Announce.By(DeploymentName, RunName, ScheduledName, BackfillName, MigrationName, RollbackName, RecoveryName), Deliver.By(EnvironmentName),
 		BeginTurnBack.By(RollbackName), BeginCompensation.By(DeploymentName), BeginRecovery.By(RecoveryName),
 		SwapPass.By(DeploymentName, RollbackName, RecoveryName), RebuildPass.By(DeploymentName, RollbackName, RecoveryName),
 		EndTurnBack.By(DeploymentName, RollbackName, RecoveryName), FindRemains.By(RecoveryName),
@@ -135,6 +151,7 @@ func Workflows() []Workflow {
 		{DeploymentName, Deployment, []string{"deploy/"}},
 		{RunName, Run, []string{"run/"}},
 		{BackfillName, Backfill, []string{"backfill/", QuestionPrefix(BackfillPreview)}},
+		{MigrationName, Migration, []string{"migrate/", QuestionPrefix(MigrationPreview)}},
 		{RollbackName, Rollback, []string{"rollback/", QuestionPrefix(RollbackPreview)}},
 		{RecoveryName, Recovery, []string{RecoveryID("")}},
 		{PlanName, Plan, nil},
@@ -155,6 +172,8 @@ func Takes(name string) []conduct.Kind {
 		return []conduct.Kind{conduct.Pause, conduct.Resume, conduct.Cancel}
 	case BackfillName:
 		return []conduct.Kind{conduct.Pause, conduct.Resume, conduct.Cancel, conduct.SetLanes, conduct.SetWindow, conduct.RetryFailed, conduct.Skip}
+	case MigrationName:
+		return []conduct.Kind{conduct.Pause, conduct.Resume, conduct.Cancel, conduct.SetWindow, conduct.Ack}
 	case ScheduledName:
 		return []conduct.Kind{conduct.Cancel}
 	case RunName: // it is one partition, so there is no edge at which it could be held
@@ -257,10 +276,10 @@ func Deployed(id string) (pipeline, version string, ok bool) {
 	return pipeline, release.OfSlug(version), ok
 }
 
-// PipelineOf reads which pipeline a deployment, run, scheduled run, backfill or rollback is about out of its ID; ok is false for the ID of anything else.
+// PipelineOf reads which pipeline a deployment, run, scheduled run, backfill, migration or rollback is about out of its ID; ok is false for the ID of anything else.
 func PipelineOf(id string) (pipeline string, ok bool) {
 	parts := strings.SplitN(id, "/", 3)
-	if len(parts) < 3 || !slices.Contains([]string{"deploy", "run", "scheduled", "backfill", "rollback"}, parts[0]) {
+	if len(parts) < 3 || !slices.Contains([]string{"deploy", "run", "scheduled", "backfill", "migrate", "rollback"}, parts[0]) {
 		return "", false
 	}
 	return parts[1], parts[1] != ""
@@ -283,6 +302,20 @@ func Backfilled(id string) (pipeline, environment string, ok bool) {
 		return "", "", false
 	}
 	return parts[1], parts[2], true
+}
+
+// MigrationID is the one start that a migration may have at a time in an environment: the same command again goes on with it.
+func MigrationID(pipeline, environment, name string) string {
+	return fmt.Sprintf("migrate/%s/%s/%s", pipeline, environment, name)
+}
+
+// Migrated reads a migration's ID: what MigrationID made it of. ok is false for the ID of anything else.
+func Migrated(id string) (pipeline, environment, name string, ok bool) {
+	parts := strings.Split(id, "/")
+	if len(parts) != 4 || parts[0] != "migrate" || slices.Contains(parts, "") {
+		return "", "", "", false
+	}
+	return parts[1], parts[2], parts[3], true
 }
 
 // RollbackID is the one rollback that a pipeline may have at a time in an environment.
@@ -308,6 +341,9 @@ func HoldID(environment string) string { return QuestionID(HoldQuestion, environ
 
 // BackfillPreview is the kind of the question what a backfill would do.
 const BackfillPreview = "backfill-plan"
+
+// MigrationPreview is the kind of the question what a migration would do.
+const MigrationPreview = "migrate-plan"
 
 // RollbackPreview is the kind of the question what a rollback would do.
 const RollbackPreview = "preview"

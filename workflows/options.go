@@ -83,6 +83,15 @@ func (swapping) In(environment, summary string) workflow.ActivityOptions {
 	}
 }
 
+// altering is swapping that may read a whole table, or build an index on it.
+type altering struct{ swapping }
+
+func (altering) In(environment, summary string) workflow.ActivityOptions {
+	opts := swapping{}.In(environment, summary)
+	opts.StartToCloseTimeout = 24 * time.Hour
+	return opts
+}
+
 // building is loads, builds and comparisons, which may take hours. A cancelled one is waited for.
 type building struct{}
 

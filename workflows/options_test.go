@@ -57,6 +57,7 @@ func TestEveryActivityIsTakenOverWithinSeconds(t *testing.T) {
 	missed := newMorning(t)
 	missed.absent = func(partition.Key) bool { return true }
 	filled.filler.asked.Parts = []int{2}
+	migrated, _ := migrates(t)
 	left := smooth(t, crossing("dev"))
 	left.terminated("dev", "2026-01-30")
 	recovery := workflows.RecoveryInput{Pipeline: "shop", Workflow: earlier.Workflow(), Environments: []string{"dev"}, By: "bob"}
@@ -71,6 +72,12 @@ func TestEveryActivityIsTakenOverWithinSeconds(t *testing.T) {
 		{smooth(t, asked).listening("dev"), workflows.DeploymentName, deployInput("dev"), []func(*testsuite.TestWorkflowEnvironment){decide(time.Minute, no, answered(t))}},
 		{turned, workflows.RollbackName, rollbackInput(), nil},
 		{filled, workflows.BackfillName, filled.backfillInput(), nil},
+		{migrated, workflows.MigrationName, migrationInput(), []func(*testsuite.TestWorkflowEnvironment){
+			says(t, time.Hour, ready("bi")), answers(t, window+time.Hour, gate.Approve),
+			func(env *testsuite.TestWorkflowEnvironment) {
+				env.SetStartWorkflowOptions(client.StartWorkflowOptions{ID: migrationID})
+			},
+		}},
 		{left, workflows.RecoveryName, recovery, []func(*testsuite.TestWorkflowEnvironment){func(env *testsuite.TestWorkflowEnvironment) {
 			env.SetStartWorkflowOptions(client.StartWorkflowOptions{ID: workflows.RecoveryID(recovery.Workflow)})
 		}}},

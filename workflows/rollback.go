@@ -128,7 +128,7 @@ func (r *rollback) begin(ctx workflow.Context) error {
 		}
 		r.Finish(ctx, StageDone, r.at(""), "dry run: "+becomes+fmt.Sprintf("back by swap: %s; built again: %d; detached: %d; left: %d",
 			count(began.Counts[turnback.SwapBack], "partition"), began.Counts[turnback.Rebuild], began.Counts[turnback.Detach], began.Counts[turnback.Leave])+
-			r.newer(began.Newer, began.Discarded)+remnants(began.Remnants))
+			r.newer(began.Newer, began.Discarded)+r.away(began.Away)+remnants(began.Remnants))
 		return nil
 	}
 	tellSchedule(ctx, r.Conductor, r.at("begin"), began.Schedule)
@@ -167,7 +167,7 @@ func (r *rollback) sentence() string {
 	tally := r.state.Tally
 	if part := r.part(); part != "" { // what is kept is none of its business
 		return fmt.Sprintf("%s is turned back: %s; left: %d; %s stays active in %s", part, count(tally.Moved, "partition"), tally.Left, nameOf(r.state.Began), r.in.Environment) +
-			r.newer(tally.Newer, tally.Discarded)
+			r.newer(tally.Newer, tally.Discarded) + r.away(tally.Away)
 	}
 	return fmt.Sprintf("%s is active in %s; went back: %s; kept as they were: %d; left: %d", nameOf(r.state.Began), r.in.Environment, count(tally.Moved, "partition"), tally.Kept, tally.Left) +
 		r.newer(tally.Newer, tally.Discarded) + remnants(tally.Remnants)
@@ -184,6 +184,14 @@ func (r *rollback) newer(left, discarded int) string {
 			count(left, "partition"), effect.Owner(r.state.Began.TurnBack.Request.Owner).Workflow())
 	}
 	return said
+}
+
+// away says in how many partitions of a backfill another turn-back has decided since what is live.
+func (r *rollback) away(n int) string {
+	if n == 0 {
+		return ""
+	}
+	return fmt.Sprintf("; another rollback has decided about %s since, and what it made live there stays: drawbridge history %s --env %s", count(n, "partition"), r.in.Pipeline, r.in.Environment)
 }
 
 // remnants says in how many partitions data is live again that its own rollback had left.

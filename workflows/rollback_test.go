@@ -233,6 +233,36 @@ func TestARollbackSaysWhereWhatAnEarlierOneHadLeftIsLiveAgain(t *testing.T) {
 	}
 }
 
+// A rollback of a backfill says in how many of its partitions another one has decided since, before and after.
+func TestARollbackOfABackfillSaysWhatWasDecidedSince(t *testing.T) {
+	t.Parallel()
+	const says = "; another rollback has decided about 1 partition since, and what it made live there stays: drawbridge history shop --env prod"
+	for _, dry := range []bool{false, true} {
+		e := smooth(t, crossing("prod"))
+		e.deployed("prod", "2026-01-30", "2026-01-31")
+		e.begin = func(_ context.Context, _ activities.BeginInput, begin func() (activities.Began, error)) (activities.Began, error) {
+			began, err := begin()
+			began.TurnBack.Request.Owner = "backfill/shop/prod/2026-01-30..2026-01-31/run"
+			began.Away = 1
+			return began, err
+		}
+		swap := e.swap
+		e.swap = func(ctx context.Context, in activities.PassInput) (activities.Pass, error) {
+			pass, err := swap(ctx, in)
+			pass.Tally.Away = 1
+			return pass, err
+		}
+		env := e.environment(t)
+		in := rollbackInput()
+		in.DryRun = dry
+		env.ExecuteWorkflow(workflows.RollbackName, in)
+		s, err := result(t, env)
+		require.NoError(t, err)
+		require.Equal(t, workflows.StageDone, s.Stage, s.Sentence)
+		require.Contains(t, s.Sentence, says)
+	}
+}
+
 func TestARebuildThatFailsStopsNoOther(t *testing.T) {
 	t.Parallel()
 	e := smooth(t, crossing("prod"))

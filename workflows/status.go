@@ -35,8 +35,9 @@ const (
 // Status is the answer of StatusQuery, and what a workflow's result repeats when it ends.
 type Status struct {
 	conduct.Header
-	Crossings []Crossing      `json:"crossings,omitempty"` // of a deployment
-	Backfill  *BackfillStatus `json:"backfill,omitempty"`
+	Crossings []Crossing       `json:"crossings,omitempty"` // of a deployment
+	Backfill  *BackfillStatus  `json:"backfill,omitempty"`
+	Migration *MigrationStatus `json:"migration,omitempty"`
 }
 
 // plain is the face of a workflow that adds nothing to its header.

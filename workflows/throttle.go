@@ -13,7 +13,9 @@ import (
 // throttled is what lanes do about a warehouse that has enough to do: they wait, and fewer of them go on.
 type throttled struct {
 	// Why it waits, in words; empty: it does not.
-	Why   string         `json:"why,omitempty"`
+	Why string `json:"why,omitempty"`
+	// Opens is when the window does for which alone it waits.
+	Opens time.Time      `json:"opens,omitzero"`
 	Lanes throttle.Lanes `json:"lanes,omitempty"`
 	wait  map[int]int    // by lane: how often in a row it waited
 }
@@ -33,7 +35,7 @@ func (t *throttled) narrow(most int) int { return t.Lanes.Of(most) }
 func (t *throttled) went(lane, most int) {
 	delete(t.wait, lane)
 	if len(t.wait) == 0 {
-		t.Why = ""
+		t.Why, t.Opens = "", time.Time{}
 	}
 	t.Lanes = t.Lanes.Went(most)
 }
@@ -48,7 +50,7 @@ func (t *throttled) out(ctx workflow.Context, c *conduct.Conductor, at conduct.S
 	if t.Why == "" {
 		c.Tell(ctx, at, "throttled: "+text)
 	}
-	t.Why = text
+	t.Why, t.Opens = text, opens
 	if !opens.IsZero() {
 		t.wait[at.Lane] = max(1, t.wait[at.Lane])
 		wait := min(lastClosed, max(time.Second, opens.Sub(workflow.Now(ctx))))

@@ -62,7 +62,11 @@ func (l Ledger) BackfillsOf(ctx context.Context, q Querier, req turnback.Request
 		  AND EXISTS (SELECT FROM ledger.swap s WHERE s.owner = b.owner AND s.kind = 'publish')
 		  AND (
 		    NOT EXISTS (SELECT FROM ledger.turn_back t WHERE t.target_owner = b.owner AND t.state = 'done' AND `+over+`)
-		    OR EXISTS (SELECT FROM ledger.live v JOIN ledger.generation g ON g.id = v.generation WHERE g.owner_key = b.owner)
+		    OR EXISTS (
+		      SELECT
+		      FROM ledger.swap s
+		      JOIN ledger.live v ON v.output = s.output AND v.partition = s.partition AND v.generation = s.to_generation
+		      WHERE s.owner = b.owner AND s.kind = 'publish')
 		  )
 		ORDER BY b.since DESC`)
 }
@@ -107,9 +111,9 @@ func (l Ledger) Filled(ctx context.Context, q Querier, owner string) (int, error
 	var n int
 	if err := q.QueryRow(ctx, l.sql(`
 		SELECT count(DISTINCT v.partition)
-		FROM ledger.live v
-		JOIN ledger.generation g ON g.id = v.generation
-		WHERE g.owner_key = $1`), owner).Scan(&n); err != nil {
+		FROM ledger.swap s
+		JOIN ledger.live v ON v.output = s.output AND v.partition = s.partition AND v.generation = s.to_generation
+		WHERE s.owner = $1 AND s.kind = 'publish'`), owner).Scan(&n); err != nil {
 		return 0, fmt.Errorf("count what %s has published: %w", owner, err)
 	}
 	return n, nil

@@ -25,7 +25,7 @@ type Chunk struct {
 	Members []uint32 `db:"members"`
 	// Strangers are those of them that are no generations, by their names.
 	Strangers []string `db:"strangers"`
-	// Fits says that it has exactly the columns and constraints of its output.
+	// Fits says that it has exactly the columns and constraints of its output, and no primary key that would be another one's match.
 	Fits bool `db:"fits"`
 }
 
@@ -48,9 +48,13 @@ func (l Ledger) Chunks(ctx context.Context, q Querier, schema, data string, plac
 		  FROM pg_constraint
 		  WHERE conrelid = %[1]s AND contype = 'c'
 		) AS parts)`
+	// The unique indexes where one is the primary key's, in the order in which the server matches them; empty: none is.
+	const keys = `(SELECT CASE WHEN bool_or(indisprimary) THEN string_agg(indisprimary || substring(pg_get_indexdef(indexrelid) FROM ' USING .*'), E'\n' ORDER BY indexrelid) ELSE '' END
+		FROM pg_index
+		WHERE indrelid = %[1]s AND indisunique)`
 	rows, err := q.Query(ctx, l.sql(`
 		WITH shapes AS MATERIALIZED (
-		  SELECT o.output, r.oid, `+fmt.Sprintf(shape, "r.oid")+` AS shape
+		  SELECT o.output, r.oid, `+fmt.Sprintf(shape, "r.oid")+` AS shape, `+fmt.Sprintf(keys, "r.oid")+` AS keys
 		  FROM (SELECT DISTINCT output FROM unnest($1::text[]) AS o (output)) AS o
 		  JOIN pg_class r ON r.relname = o.output AND r.relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = $3)
 		)
@@ -62,7 +66,8 @@ func (l Ledger) Chunks(ctx context.Context, q Querier, schema, data string, plac
 		         JOIN pg_class m ON m.oid = i.inhrelid
 		         WHERE i.inhparent = c.oid AND (m.relnamespace <> c.relnamespace OR m.relname !~ '^g[0-9]+$')
 		         ORDER BY 1) AS strangers,
-		       coalesce(`+fmt.Sprintf(shape, "c.oid")+` = s.shape, false) AS fits
+		       coalesce(`+fmt.Sprintf(shape, "c.oid")+` = s.shape, false)
+		         AND (s.keys = '' OR `+fmt.Sprintf(keys, "c.oid")+` IN ('', s.keys)) AS fits
 		FROM unnest($1::text[], $2::text[]) AS wanted (output, chunk)
 		JOIN ledger.chunk k USING (output, chunk)
 		JOIN pg_class c ON c.relname = 'c' || k.id AND c.relkind = 'p' AND c.relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = $4)

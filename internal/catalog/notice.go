@@ -172,7 +172,7 @@ type Undertaking struct {
 	Pipeline string
 }
 
-// Undertakings are the workflows that have something open: they cross, watch, turn back, build again, or wait at a gate that is reminded of.
+// Undertakings are the workflows that have something open: they cross, watch, turn back, build again, migrate, or wait at a gate that is reminded of.
 // Those of which it was told that they were abandoned are left out.
 func (l Ledger) Undertakings(ctx context.Context, q Querier) ([]Undertaking, error) {
 	rows, err := q.Query(ctx, l.sql(`
@@ -185,6 +185,8 @@ func (l Ledger) Undertakings(ctx context.Context, q Querier) ([]Undertaking, err
 		  SELECT driver, pipeline FROM ledger.turn_back WHERE state = 'open'
 		  UNION ALL
 		  SELECT owner, pipeline FROM ledger.backfill WHERE ended_at IS NULL
+		  UNION ALL
+		  SELECT owner, pipeline FROM ledger.migration WHERE ended_at IS NULL
 		  UNION ALL
 		  SELECT owner, coalesce(event ->> 'pipeline', '') FROM ledger.notice WHERE question <> '' AND told_at IS NULL
 		) o

@@ -165,6 +165,23 @@ func (l Ledger) SwapsAt(ctx context.Context, q Querier, outputs []string, keys [
 	return l.swaps(ctx, q, `SELECT`+swapColumns+`FROM ledger.swap WHERE output = ANY($1) AND partition = ANY($2) ORDER BY id`, outputs, keys)
 }
 
+// PublishedAt are those of some partitions of outputs in which a workflow has ever published.
+func (l Ledger) PublishedAt(ctx context.Context, q Querier, owner string, outputs []string, keys []partition.Key) ([]partition.Key, error) {
+	rows, err := q.Query(ctx, l.sql(`
+		SELECT DISTINCT partition
+		FROM ledger.swap
+		WHERE owner = $1 AND kind = 'publish' AND output = ANY($2) AND partition = ANY($3)
+		ORDER BY 1`), owner, outputs, keys)
+	if err != nil {
+		return nil, fmt.Errorf("look for swaps of %s: %w", owner, err)
+	}
+	at, err := pgx.CollectRows(rows, pgx.RowTo[partition.Key])
+	if err != nil {
+		return nil, fmt.Errorf("look for swaps of %s: %w", owner, err)
+	}
+	return at, nil
+}
+
 // Swapped says whether a workflow has ever changed what is live.
 func (l Ledger) Swapped(ctx context.Context, q Querier, owner string) (bool, error) {
 	var swapped bool

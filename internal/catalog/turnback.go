@@ -187,6 +187,26 @@ func (l Ledger) TurnedBack(ctx context.Context, q Querier, pipeline string) (map
 	return back, nil
 }
 
+// Past reads what turning back has to know of generations; one that the ledger does not know is missing from the result.
+func (l Ledger) Past(ctx context.Context, q Querier, ids []int64) (map[int64]turnback.Generation, error) {
+	rows, err := q.Query(ctx, l.sql(`
+		SELECT id, digest, config, state, not_reattachable, coalesce(replaced, 0), owner_key
+		FROM ledger.generation
+		WHERE id = ANY($1)`), ids)
+	if err != nil {
+		return nil, fmt.Errorf("read generations: %w", err)
+	}
+	found := make(map[int64]turnback.Generation, len(ids))
+	var g turnback.Generation
+	if _, err := pgx.ForEachRow(rows, []any{&g.ID, &g.Digest, &g.Config, &g.State, &g.NotReattachable, &g.Replaced, &g.Owner}, func() error {
+		found[g.ID] = g
+		return nil
+	}); err != nil {
+		return nil, fmt.Errorf("read generations: %w", err)
+	}
+	return found, nil
+}
+
 // LivePage reads what is live of outputs, for the next limit partitions after a key in byte order, all outputs of a
 // partition together.
 func (l Ledger) LivePage(ctx context.Context, q Querier, outputs []string, after partition.Key, limit int) (map[partition.Key]map[string]Live, error) {

@@ -94,6 +94,8 @@ func (s Screen) Asked(id string) string {
 	switch kind, _, _ := strings.Cut(id, "/"); kind {
 	case "backfill":
 		what = "What it published stays, whole."
+	case "migrate":
+		what = "What it has done is undone first, step by step."
 	case "run", "scheduled":
 		what = "Where it is published by then it stays, and its end says so."
 	case "rollback", "recover":

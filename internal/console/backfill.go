@@ -2,6 +2,7 @@ package console
 
 import (
 	"cmp"
+	"strings"
 
 	"drawbridge/internal/backfill"
 	"drawbridge/workflows"
@@ -17,7 +18,7 @@ func (p *page) backfill(s workflows.Status) {
 	p.line("%s", p.heat(b.Heat))
 	p.line("%s", amount(s))
 	if b.Throttled != "" {
-		p.line("%s %s", p.yellow("throttled:"), b.Throttled)
+		p.line("%s", p.waits(*b))
 	}
 	if b.Deviates != "" {
 		p.line("%s of %s, while %s is active", p.yellow("deviating by choice:"), s.Release, b.Deviates)
@@ -31,6 +32,11 @@ func (p *page) backfill(s workflows.Status) {
 	}
 	p.table("  ", rows...)
 	p.blank()
+}
+
+// waits is why nothing of it is begun right now.
+func (s Screen) waits(b workflows.BackfillStatus) ink {
+	return inkf("%s %s", s.yellow(strings.ToLower(b.Waits())+":"), b.Throttled)
 }
 
 // heat draws a strip of partitions, in the order in which they are built.

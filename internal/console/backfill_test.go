@@ -39,6 +39,20 @@ func TestABackfillShowsHowFarItIsHowFastAndWhatHoldsItUp(t *testing.T) {
 	require.Contains(t, string(coloured.heat("#-")), "\x1b[33m–", "and so does what was left out")
 }
 
+// What waits for its window is not throttled, and has no speed: it says when it goes on.
+func TestABackfillThatWaitsForItsWindowSaysSo(t *testing.T) {
+	t.Parallel()
+	s := backfilling()
+	b := s.Backfill
+	b.Left, b.Stalled, b.Throttled, b.Opens = "", nil, "its window is closed (22:00-06:00): it opens Mon 2026-03-02 22:00 UTC", new(noon().Add(10*time.Hour))
+	text := paper().Status(view.View{ID: "backfill/shop/prod/2026-01-01..2026-01-31", Status: s})
+	require.Contains(t, text, "waits: its window is closed (22:00-06:00): it opens Mon 2026-03-02 22:00 UTC\n")
+	require.Contains(t, text, "14 of 32 partitions, 1 failed, 1 left out\n")
+	for _, never := range []string{"throttled", "left\n", "a second"} {
+		require.NotContains(t, strings.ReplaceAll(text, "1 left out", ""), never)
+	}
+}
+
 // While it is followed, its last lines are written over, however many they are.
 func TestAFollowedBackfillWritesItsLinesOver(t *testing.T) {
 	t.Parallel()

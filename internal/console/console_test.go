@@ -17,6 +17,7 @@ import (
 	"drawbridge/internal/canary"
 	"drawbridge/internal/gate"
 	"drawbridge/internal/generation"
+	"drawbridge/internal/lint"
 	"drawbridge/internal/release"
 	"drawbridge/internal/view"
 	"drawbridge/workflows"
@@ -234,11 +235,41 @@ func TestInspectionScreens(t *testing.T) {
 			{Subject: "fct_orders: columns", OK: true},
 			{Subject: "tests/totals.yaml: totals are summed", Text: "expected 2 rows, got 1", Hint: "mend the SQL or the test"},
 		}, Unchecked: []string{"SQL"}}),
+		"validation-warnings": s.Validation("shop", Report{
+			Environment: "dev", Lines: []activities.Validation{{Subject: "fct_orders: columns", OK: true}},
+			Warnings: []lint.Finding{{
+				File: "sql/fct_orders.sql", Line: 3, Column: 5, Rule: "select-star", Severity: lint.Warning,
+				Text: "* stands for the columns of a table. A column that the source gains becomes one of the output.", Instead: "Write the columns out.",
+			}},
+		}),
+		"lint":          s.Lint(migrations()),
+		"lint-nothing":  s.Lint(Lint{Args: []string{"migrations"}, Files: 1}),
+		"lint-rules":    s.LintRules(lint.Rules()[:2]),
+		"lint-width-60": Screen{Now: noon(), Width: 60}.Lint(migrations()),
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			golden(t, name+".txt", text)
 		})
+	}
+}
+
+// migrations is what was found in three files.
+func migrations() Lint {
+	return Lint{
+		Args: []string{"my migrations"}, Files: 3,
+		Findings: []lint.Finding{
+			{
+				File: "my migrations/0001.sql", Line: 1, Column: 31, Rule: "adding-required-field", Severity: lint.Error,
+				Text: "orders.note is added NOT NULL without a default. On a table with rows it fails.", Instead: "Add it nullable, fill it, then set NOT NULL.",
+			},
+			{
+				File: "my migrations/0003.sql", Line: 12, Column: 1, Rule: "creating-trigger", Severity: lint.Warning,
+				Text: "the trigger stamp is made on orders. Writers wait.", Instead: "Set lock_timeout.",
+			},
+		},
+		Counts:   map[lint.Severity]int{lint.Error: 1, lint.Warning: 4},
+		Problems: []lint.Problem{{File: "my migrations/0002.sql", Line: 4, Column: 2, Text: `syntax error at or near "SELEC"`, Hint: "mend it"}},
 	}
 }
 

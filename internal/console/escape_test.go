@@ -15,6 +15,7 @@ import (
 	"drawbridge/internal/fieldtest"
 	"drawbridge/internal/gate"
 	"drawbridge/internal/generation"
+	"drawbridge/internal/lint"
 	"drawbridge/internal/schedule"
 	"drawbridge/internal/view"
 	"drawbridge/workflows"
@@ -93,6 +94,7 @@ func TestNoScreenLetsATextReachTheTerminal(t *testing.T) {
 			"status": s.Status(v), "over": s.Status(over), "ending": s.Ending(v), "list": s.List([]view.View{v, scheduled}), "inbox": s.Inbox(open, mute, []string{evil}),
 			"history": s.History(at, poisoned[generation.History]()), "generations": s.Generations(at, poisoned[[]generation.Generation]()),
 			"diff": s.Diff(at, keyed), "multiset": s.Diff(at, poisoned[canary.Diff]()), "sum": s.Sum(poisoned[Sum]()),
+			"lint": s.Lint(poisoned[Lint]()), "lint rules": s.LintRules([]lint.Rule{{Name: evil, Alias: evil, Sees: evil, Why: evil, Instead: evil, Of: evil, Severity: evil}}),
 			"doctor": s.Diagnosis(wrong), "validation": s.Validation(evil, poisoned[Report]()),
 			"decided": s.Decided(d, evil), "waits": s.Decided(waits, evil), "recorded": s.Decided(recorded, evil), "look": s.LookAgain(evil),
 			"scaffold": s.Scaffold(poisoned[Scaffold]()), "built": s.Built(poisoned[Built]()), "started": s.Started(poisoned[Started]()),

@@ -11,6 +11,7 @@ import (
 	"drawbridge/internal/canary"
 	"drawbridge/internal/check"
 	"drawbridge/internal/generation"
+	"drawbridge/internal/lint"
 )
 
 // Place is what a question is about: a pipeline in an environment, and of it perhaps one partition of an output.
@@ -177,7 +178,9 @@ func (s Screen) Diagnosis(lines []activities.Checked) string {
 type Report struct {
 	Environment string                  `json:"environment,omitempty"`
 	Lines       []activities.Validation `json:"lines"`
-	Unchecked   []string                `json:"unchecked,omitempty"`
+	// Warnings are what is often wrong in the SELECTs of outputs, and no failure.
+	Warnings  []lint.Finding `json:"warnings,omitempty"`
+	Unchecked []string       `json:"unchecked,omitempty"`
 }
 
 // Failures counts the lines that are not right.
@@ -192,10 +195,17 @@ func (s Screen) Validation(arg string, r Report) string {
 			p.hint("  ", l.Hint)
 		}
 	}
+	for _, f := range r.Warnings {
+		p.hang("", "  ", inkf("%s %s: %s: %s", s.yellow("!"), place(f.File, f.Line, f.Column), f.Rule, f.Text))
+		p.hint("  ", f.Instead)
+	}
 	for _, u := range r.Unchecked {
 		p.line("%s not checked: %s", s.dim("–"), u)
 	}
 	p.blank()
+	if len(r.Warnings) > 0 {
+		p.line("%s. Where it is right as it is, the output says why: lint: {RULE: reason}.", counted(len(r.Warnings), "warning"))
+	}
 	switch failed := r.Failures(); {
 	case failed > 0:
 		p.line("%d of %d checks are not right.", failed, len(r.Lines))

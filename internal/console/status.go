@@ -70,6 +70,7 @@ func (s Screen) status(v view.View, events []workflows.Event) string {
 	p.blank()
 	p.crossings(v.Status)
 	p.backfill(v.Status)
+	p.migration(v)
 	p.retries(v.Retries)
 	for _, line := range v.RefusedDecisions {
 		p.line("decision refused: %s", line)
@@ -103,6 +104,9 @@ func nextAfter(v view.View) []string {
 	if env == "" {
 		history = "drawbridge status"
 	}
+	if next := nextOfMigration(v); next != nil {
+		return next
+	}
 	switch v.Stage {
 	case workflows.StageDone:
 		return append([]string{history}, undoes(v, env)...)
@@ -118,7 +122,7 @@ func nextAfter(v view.View) []string {
 	case workflows.StageRolledBack, workflows.StageStuck:
 		return []string{history}
 	case view.Abandoned:
-		return []string{"drawbridge recover " + word(v.ID)}
+		return abandoned(v)
 	case workflows.StagePaused:
 		return []string{"drawbridge resume " + word(typed(v.ID)), "drawbridge cancel " + word(v.ID)}
 	case workflows.StagePlanning, workflows.StageValidating, workflows.StageCrossing, workflows.StageWaiting, workflows.StageWatching, workflows.StageCompensating:
@@ -137,6 +141,14 @@ func undoes(v view.View, env string) []string {
 		return []string{"drawbridge backfill rollback " + word(v.ID) + " --reason TEXT"}
 	}
 	return nil
+}
+
+// abandoned are the commands that finish what somebody ended from outside.
+func abandoned(v view.View) []string {
+	if _, _, _, ok := workflows.Migrated(v.ID); ok {
+		return []string{"drawbridge migrate rollback " + word(v.ID) + " --reason TEXT"}
+	}
+	return []string{"drawbridge recover " + word(v.ID)}
 }
 
 // List is one line per workflow, in the order given.
@@ -181,7 +193,7 @@ func nextOf(views []view.View) string {
 		}
 		switch v.Stage {
 		case view.Abandoned:
-			return "drawbridge recover " + word(v.ID)
+			return abandoned(v)[0]
 		case workflows.StageWaiting:
 			return "drawbridge inbox"
 		case workflows.StagePaused:

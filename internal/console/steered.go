@@ -11,7 +11,7 @@ import (
 	"drawbridge/workflows/conduct"
 )
 
-// Steered is the answer of pause, resume, set-lanes, set-window, retry-failed and skip.
+// Steered is the answer of pause, resume, set-lanes, set-window, retry-failed, skip, and the commands of a migration.
 type Steered struct {
 	ID       string          `json:"id"`
 	Delivery string          `json:"delivery"` // applied, or recorded for the worker that comes next
@@ -61,7 +61,13 @@ func (s Screen) Steered(x Steered, startWorker string) string {
 		text = "tries again what has failed"
 	case conduct.Skip:
 		text = inkf("leaves out %s", strings.Join(x.Command.Items, ", "))
+	case conduct.Ack:
+		text = inkf("knows that %s is ready", strings.Join(x.Command.Items, ", "))
+		if x.Now.Already {
+			text = inkf("knew already that %s is ready: what was said first stays", strings.Join(x.Command.Items, ", "))
+		}
 	case conduct.Cancel:
+		text = "stops at the next edge, and undoes what it has done"
 	}
 	p.line("%s %s", s.bold(x.ID), text)
 	if x.Now.Paused != nil {

@@ -159,6 +159,9 @@ func (s Screen) progress(spin string, x workflows.Status, retries []view.Retry) 
 	if b := x.Backfill; b != nil && b.Partitions > 0 {
 		text += inkf(" · %s %s", s.bar(max(b.Published, b.Built), b.Partitions), backfillText(*b))
 	}
+	if m := x.Migration; m != nil && m.Rows > 0 && m.Left != "" {
+		text += inkf(" · %s", s.brought(*m))
+	}
 	for _, r := range retries {
 		text += inkf(" · %s attempt %d", r.Activity, r.Attempt)
 	}
@@ -173,7 +176,7 @@ func (s Screen) below(x workflows.Status) []ink {
 	}
 	lines := []ink{"  " + s.heat(b.Heat), "  " + amount(x)}
 	if b.Throttled != "" {
-		lines = append(lines, inkf("  %s %s", s.yellow("throttled:"), b.Throttled))
+		lines = append(lines, inkf("  %s", s.waits(*b)))
 	}
 	if b.Stalled != nil {
 		lines = append(lines, inkf("  %s since %s", s.red("stalled"), s.clock(*b.Stalled, "01-02 15:04")))

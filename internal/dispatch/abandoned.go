@@ -36,6 +36,10 @@ func (d *Desk) Abandoned(ctx context.Context, id string, environments []string) 
 	for of, ok := workflows.Recovered(id); ok; of, ok = workflows.Recovered(id) {
 		id = of
 	}
+	if _, _, _, ok := workflows.Migrated(id); ok {
+		return workflows.RecoveryInput{}, fault.Newf(fault.Refused, "recover", id, "undo what it has done: drawbridge migrate rollback "+id+" --reason TEXT; or start it again, and it goes on",
+			"a migration finishes itself, by its own command")
+	}
 	in := workflows.RecoveryInput{Workflow: id, Environments: environments}
 	description, err := d.Client.DescribeWorkflow(ctx, id, "")
 	if _, gone := errors.AsType[*serviceerror.NotFound](err); gone {

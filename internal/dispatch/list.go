@@ -32,7 +32,7 @@ const (
 
 // changing is the visibility query for the workflows that change something.
 func changing() string {
-	names := []string{workflows.DeploymentName, workflows.RunName, workflows.ScheduledName, workflows.BackfillName, workflows.RollbackName, workflows.RecoveryName}
+	names := []string{workflows.DeploymentName, workflows.RunName, workflows.ScheduledName, workflows.BackfillName, workflows.MigrationName, workflows.RollbackName, workflows.RecoveryName}
 	return "WorkflowType IN ('" + strings.Join(names, "', '") + "')"
 }
 

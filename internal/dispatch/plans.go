@@ -18,10 +18,10 @@ const planSearch = 200
 // FindPlan completes the first digits of a plan's digest, as screens print them: from the last plans that were asked for, and those
 // that the last deployments have computed, go by, or ask people about.
 func (d *Desk) FindPlan(ctx context.Context, hex string) (string, error) {
-	found := map[string]string{} // digest -> the backfill that it is of, if it is of one
-	note := func(digest, backfill string) {
+	found := map[string]string{} // digest -> the backfill or migration that it is of, if it is of one
+	note := func(digest, of string) {
 		if strings.HasPrefix(strings.TrimPrefix(digest, "sha256:"), hex) {
-			found[digest] = backfill
+			found[digest] = of
 		}
 	}
 	asked, err := list(ctx, d.Client, fmt.Sprintf("WorkflowType = '%s' AND ExecutionStatus = 'Completed'", workflows.PlanName), planSearch)
@@ -48,23 +48,23 @@ func (d *Desk) FindPlan(ctx context.Context, hex string) (string, error) {
 			fmt.Sprintf("none of the last %d plans and deployments has it", planSearch))
 	case 1:
 		if id := found[all[0]]; id != "" {
-			return "", fault.Newf(fault.Invalid, "find plan", hex, "see it: drawbridge status "+id, "it is the plan of the backfill "+id)
+			return "", fault.Newf(fault.Invalid, "find plan", hex, "see it: drawbridge status "+id, "it is the plan of "+id)
 		}
 		return all[0], nil
 	}
 	return "", fault.Newf(fault.Invalid, "find plan", hex, "give more of its digits", "it is the beginning of "+strings.Join(all, ", "))
 }
 
-// plansOfChanges notes the plans of the last deployments and backfills, and those of the gates at which they waited.
-func (d *Desk) plansOfChanges(ctx context.Context, note func(digest, backfill string)) error {
-	changes, err := list(ctx, d.Client, fmt.Sprintf("WorkflowType IN ('%s', '%s') AND ExecutionStatus != 'ContinuedAsNew'",
-		workflows.DeploymentName, workflows.BackfillName), planSearch)
+// plansOfChanges notes the plans of the last deployments, backfills and migrations, and those of the gates at which they waited.
+func (d *Desk) plansOfChanges(ctx context.Context, note func(digest, of string)) error {
+	changes, err := list(ctx, d.Client, fmt.Sprintf("WorkflowType IN ('%s', '%s', '%s') AND ExecutionStatus != 'ContinuedAsNew'",
+		workflows.DeploymentName, workflows.BackfillName, workflows.MigrationName), planSearch)
 	if err != nil {
 		return err
 	}
 	for _, v := range look(ctx, d.Client, changes) {
 		of := ""
-		if _, _, ok := workflows.Backfilled(v.ID); ok {
+		if _, _, deployed := workflows.Deployed(v.ID); !deployed {
 			of = v.ID
 		}
 		note(v.Plan, of)

@@ -2,9 +2,11 @@ package dispatch
 
 import (
 	"context"
+	"errors"
 	"slices"
 
 	enumspb "go.temporal.io/api/enums/v1"
+	"go.temporal.io/api/serviceerror"
 	workflowpb "go.temporal.io/api/workflow/v1"
 
 	"drawbridge/internal/fault"
@@ -22,13 +24,28 @@ func (d *Desk) Steer(ctx context.Context, id string, m conduct.Command) (Deliver
 	return deliver(ctx, m, t.Steer, t.LeaveCommand, answerTimeout)
 }
 
-// Cancel asks a workflow to stop. It compensates first. One that has ended is refused: nothing of it is turned back any more.
+// Cancel asks a workflow to stop. It compensates first. One that has ended is refused: nothing of it is turned back any more; so is a
+// migration that takes the old shape away.
 func (d *Desk) Cancel(ctx context.Context, id string) error {
 	t := d.Talk(id)
 	if _, err := t.still(ctx, conduct.Cancel); err != nil {
 		return err
 	}
+	if _, _, _, ok := workflows.Migrated(id); ok {
+		if s, err := t.Status(ctx); err == nil && s.Migration != nil && s.Migration.Committed {
+			return fault.Newf(fault.Conflict, string(conduct.Cancel), id, "let it go on: drawbridge status "+id, "it is past its point of no return")
+		}
+	}
 	return t.explain(d.Client.CancelWorkflow(ctx, id, ""))
+}
+
+// Runs says whether a workflow runs. One that the server does not know any more does not.
+func (d *Desk) Runs(ctx context.Context, id string) (bool, error) {
+	found, err := d.Client.DescribeWorkflowExecution(ctx, id, "")
+	if _, gone := errors.AsType[*serviceerror.NotFound](err); gone {
+		return false, nil
+	}
+	return found.GetWorkflowExecutionInfo().GetStatus() == enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING, d.Talk(id).explain(err)
 }
 
 // still refuses a command to a workflow that has ended.

@@ -34,6 +34,9 @@ func RecoveryID(workflowID string) string { return "recover/" + workflowID }
 // IsBackfill says whether an ID is that of a backfill.
 func IsBackfill(workflowID string) bool { return strings.HasPrefix(workflowID, "backfill/") }
 
+// IsMigration says whether an ID is that of a migration.
+func IsMigration(workflowID string) bool { return strings.HasPrefix(workflowID, "migrate/") }
+
 // Key names one effect of a workflow in an environment. Partition is empty for effects that are about no partition; a
 // person's retry of a step is a new round.
 type Key struct {

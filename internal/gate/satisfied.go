@@ -11,6 +11,9 @@ import (
 // ApprovalOf names the gate whose answers let a release into an environment.
 func ApprovalOf(environment string) string { return "approval-" + environment }
 
+// ContractOf names the gate whose answers let a migration take the old shape of a table away.
+func ContractOf(environment string) string { return "contract-" + environment }
+
 // Numbered names a gate that is opened for the n-th time, or beside so many others, from 2 on.
 func Numbered(name string, n int) string { return fmt.Sprintf("%s-%d", name, n) }
 

@@ -36,6 +36,10 @@ const (
 	BackfillFailures Kind = "backfill_failures" // more have failed than may
 	BackfillEnded    Kind = "backfill_ended"
 
+	MigrationStarted    Kind = "migration_started"
+	MigrationDeprecates Kind = "migration_deprecates" // the old shape goes, when everybody is ready
+	MigrationEnded      Kind = "migration_ended"
+
 	WorkflowAbandoned Kind = "workflow_abandoned"
 	HoldSet           Kind = "hold_set"
 
@@ -50,6 +54,7 @@ func Kinds() []Kind {
 		DeploymentLive, DeploymentRefused, DeploymentRolledBack, DeploymentStuck,
 		WatchBreached, WatchStillBreached, RunFailed, ScheduleMissed,
 		BackfillStarted, BackfillStalled, BackfillFailures, BackfillEnded,
+		MigrationStarted, MigrationDeprecates, MigrationEnded,
 		WorkflowAbandoned, HoldSet,
 	}
 }
@@ -70,9 +75,9 @@ func Severities() []Severity { return []Severity{Info, Warning, Critical} }
 // Severity of a kind.
 func (k Kind) Severity() Severity {
 	switch k {
-	case GateDecided, DeploymentLive, BackfillStarted, BackfillEnded, Test:
+	case GateDecided, DeploymentLive, BackfillStarted, BackfillEnded, MigrationStarted, MigrationEnded, Test:
 		return Info
-	case GateOpened, GateReminded, DeploymentRefused, BackfillStalled, BackfillFailures, HoldSet:
+	case GateOpened, GateReminded, DeploymentRefused, BackfillStalled, BackfillFailures, MigrationDeprecates, HoldSet:
 		return Warning
 	case GateExpiring, DeploymentRolledBack, DeploymentStuck, WatchBreached, WatchStillBreached, RunFailed, ScheduleMissed, WorkflowAbandoned:
 	}

@@ -200,6 +200,12 @@ func (b *builder) output(v strictyaml.Value, p *Pipeline) Output {
 	b.outputPartition(v, o, p)
 	o.Checks = b.checks(v.Get("checks"))
 	o.NotRepeatable = b.repeatable(v.Get("repeatable"))
+	for _, rule := range v.Get("lint").Names() {
+		if o.Lint == nil {
+			o.Lint = map[string]string{}
+		}
+		o.Lint[rule] = strictyaml.As[string](v.Get("lint").Get(rule))
+	}
 	return o
 }
 

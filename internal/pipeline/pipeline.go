@@ -67,6 +67,8 @@ type Output struct {
 	Checks    []check.Check    `json:"checks"`
 	// NotRepeatable is why the SELECT need not give the same rows twice; empty: it has to.
 	NotRepeatable string `json:"not_repeatable,omitempty"`
+	// Lint are rules that are silent about the SELECT, with the reasons.
+	Lint map[string]string `json:"lint,omitempty"`
 }
 
 // Smoke says which partitions are built first, and how long that may take.

@@ -40,6 +40,22 @@ func Bind(sql string) (text string, params []string) {
 	return b.String() + sql[from:], params
 }
 
+// InPlace is SQL with its placeholders numbered as by Bind, and everything at the byte where it stood: who finds something in it can
+// say where in the file.
+func InPlace(sql string) string {
+	tokens, _ := sqltext.Scan(sql)
+	var b strings.Builder
+	from, n := 0, 0
+	for _, t := range tokens {
+		if t.Kind == sqltext.Placeholder {
+			n++
+			fmt.Fprintf(&b, "%s%-*s", sql[from:t.Start], t.End-t.Start, fmt.Sprintf("$%d", n))
+			from = t.End
+		}
+	}
+	return b.String() + sql[from:]
+}
+
 // Unbounded is an output's SQL in which no comparison with a placeholder leaves a row out, not even one that every value of a
 // bound does: NULL, or what is at the end of its type. x >= @partition_start becomes
 // x || ” IS DISTINCT FROM '~' || @partition_start, which always holds, because no x is written like that. Where the SQL

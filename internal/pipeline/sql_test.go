@@ -38,6 +38,14 @@ func TestBind(t *testing.T) {
 	}
 }
 
+func TestInPlaceIsWhatTheServerGetsWhereItStood(t *testing.T) {
+	t.Parallel()
+	const sql = "SELECT 'ä @partition', @partition_start::date, a <@b FROM c WHERE d < @partition_end;"
+	text := pipeline.InPlace(sql)
+	require.Len(t, text, len(sql))
+	require.Equal(t, "SELECT 'ä @partition', $1              ::date, a <@b FROM c WHERE d < $2            ;", text)
+}
+
 func TestUnboundedLeavesOutNoRow(t *testing.T) {
 	t.Parallel()
 	for sql, want := range map[string]string{

@@ -185,10 +185,24 @@ func outputShape() strictyaml.Shape {
 			strictyaml.Key{Name: "is", Required: true, Shape: strictyaml.Shape{Kind: strictyaml.Boolean}, Doc: "false: the SELECT gives other rows each time, and is right all the same.", Examples: []string{"false"}},
 			strictyaml.Key{Name: "because", Required: true, Shape: strictyaml.Sentence(), Doc: "Why; plans show it.", Examples: []string{"ids are drawn anew", "it samples rows"}},
 		)},
+		strictyaml.Key{Name: "lint", Doc: "Silences rules that look at the SELECT, each with the reason why it is right here.", Shape: strictyaml.ObjectOf(lintKeys()...)},
 		strictyaml.Key{Name: "contract", Later: true},
 		strictyaml.Key{Name: "key_scope", Later: true},
 		strictyaml.Key{Name: "publish", Later: true},
 	)
+}
+
+// lintKeys are the rules of internal/lint that look at SELECTs; a test there holds them against its registry.
+func lintKeys() []strictyaml.Key {
+	silence := func(rule, what string, reasons ...string) strictyaml.Key {
+		return strictyaml.Key{Name: rule, Shape: strictyaml.Sentence(), Doc: "Why " + what + " is right here.", Examples: reasons}
+	}
+	return []strictyaml.Key{
+		silence("now-in-output", "a value of the moment, or of chance,", "it says when the row was built", "a sample is drawn"),
+		silence("select-star", "taking all columns of a table", "the source is a view of ours", "the columns are a contract"),
+		silence("join-without-condition", "a join without a condition", "the other side is one row", "all pairs are meant"),
+		silence("float-for-money", "an amount as a binary fraction", "it is a forecast", "it is a ratio"),
+	}
 }
 
 func smokeShape() strictyaml.Shape {

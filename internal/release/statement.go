@@ -16,9 +16,14 @@ const (
 	Passed Kind = "passed"
 	// Approved says that a person let the release into an environment, with a plan.
 	Approved Kind = "approved"
+	// Migrated says that a migration of the release is verified and switched in an environment, and by which plan; Details name it.
+	Migrated Kind = "migrated"
 	// Yanked says that the release must not be deployed any more, anywhere.
 	Yanked Kind = "yanked"
 )
+
+// MigrationDetail is the detail of a statement that names a migration.
+const MigrationDetail = "migration"
 
 // Statement is what somebody says, signed, about a release. What it is about (release, environment, plan) is part of what
 // is signed, so that it proves nothing about another.
@@ -47,6 +52,10 @@ func (st Statement) Check() error {
 	case Approved:
 		if st.Environment == "" || st.Plan == "" {
 			problem = "it names no environment or no plan"
+		}
+	case Migrated:
+		if st.Environment == "" || st.Plan == "" || st.Details[MigrationDetail] == "" {
+			problem = "it names no environment, no plan or no migration"
 		}
 	case Yanked:
 		if st.Reason == "" {

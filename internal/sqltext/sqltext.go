@@ -43,6 +43,24 @@ func Scan(sql string) ([]Token, error) {
 	return s.tokens, nil
 }
 
+// Comments lists the comments of sql, with the marks that make them such. With an *Error it returns those before the piece that
+// does not end.
+func Comments(sql string) ([]Comment, error) {
+	s := scanner{sql: sql}
+	for s.at < len(sql) {
+		if reason := s.step(); reason != "" {
+			return s.comments, &Error{Offset: s.at, Reason: reason}
+		}
+	}
+	return s.comments, nil
+}
+
+// Comment is a comment; Start is a byte offset.
+type Comment struct {
+	Text  string
+	Start int
+}
+
 // Identifiers are the names that sql mentions outside strings and comments, as Postgres folds them: keywords and
 // functions too, so a name that is absent is not read, and one that is present may be.
 func Identifiers(sql string) map[string]bool {
@@ -57,9 +75,10 @@ func Identifiers(sql string) map[string]bool {
 }
 
 type scanner struct {
-	sql    string
-	at     int
-	tokens []Token
+	sql      string
+	at       int
+	tokens   []Token
+	comments []Comment
 }
 
 // step reads one token, string, comment or blank, and says what does not end.
@@ -67,9 +86,9 @@ func (s *scanner) step() string {
 	rest := s.sql[s.at:]
 	switch c := rest[0]; {
 	case strings.HasPrefix(rest, "--"):
-		s.at += lineEnd(rest)
+		return s.comment(lineEnd(rest))
 	case strings.HasPrefix(rest, "/*"):
-		return s.skip(commentEnd(rest), "the comment does not end")
+		return s.comment(commentEnd(rest))
 	case c == '\'':
 		return s.skip(quoteEnd(rest, c, false), "the string does not end")
 	case (c == 'e' || c == 'E') && len(rest) > 1 && rest[1] == '\'':
@@ -106,6 +125,13 @@ func (s *scanner) step() string {
 func (s *scanner) emit(kind Kind, text string, length int) {
 	s.tokens = append(s.tokens, Token{Kind: kind, Text: text, Start: s.at, End: s.at + length})
 	s.at += length
+}
+
+func (s *scanner) comment(length int) string {
+	if length > 0 {
+		s.comments = append(s.comments, Comment{Text: s.sql[s.at : s.at+length], Start: s.at})
+	}
+	return s.skip(length, "the comment does not end")
 }
 
 func (s *scanner) skip(length int, reason string) string {

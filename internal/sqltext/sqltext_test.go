@@ -66,6 +66,16 @@ func TestScanSaysWhatDoesNotEnd(t *testing.T) {
 	}
 }
 
+func TestCommentsAreFoundWhereTheyStand(t *testing.T) {
+	t.Parallel()
+	comments, err := sqltext.Comments("a -- b 'c\n'-- d' /* e /* f */ -- */ $$ -- g $$ -- h")
+	require.NoError(t, err)
+	require.Equal(t, []sqltext.Comment{{Text: "-- b 'c", Start: 2}, {Text: "/* e /* f */ -- */", Start: 17}, {Text: "-- h", Start: 47}}, comments)
+	comments, err = sqltext.Comments("-- a\n'")
+	require.Error(t, err)
+	require.Len(t, comments, 1)
+}
+
 func TestPlaceholdersAreNotOperators(t *testing.T) {
 	t.Parallel()
 	tokens, err := sqltext.Scan(`a <@b AND c @> d AND e = @partition AND f @@ g`)

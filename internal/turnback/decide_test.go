@@ -1,6 +1,7 @@
 package turnback_test
 
 import (
+	"fmt"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -808,6 +809,50 @@ func TestABackfillGoesBackToWhatWasThere(t *testing.T) {
 				require.Contains(t, d.Items[0].Reason, "since")
 			}
 		})
+	}
+}
+
+// Whoever turned single partitions back since has decided about them: none of them moves, and it is said where that is something else
+// than what was there before.
+func TestWhatWasDecidedAboutOnePartitionOfABackfillSinceStays(t *testing.T) {
+	t.Parallel()
+	const fill, person = "backfill/shop/prod/2026-01-01..2026-01-31/run", "rollback/shop/prod/person"
+	for name, c := range map[string]struct {
+		to    func(oldest, was, built int64) int64 // what the person made live
+		moves bool
+		away  bool
+	}{
+		"back to what was there before":  {to: func(_, was, _ int64) int64 { return was }},
+		"back to what was there earlier": {to: func(oldest, _, _ int64) int64 { return oldest }, away: true},
+		"to nothing":                     {to: func(_, _, _ int64) int64 { return none }, away: true},
+		"away, and to it again":          {to: func(_, _, built int64) int64 { return built }, moves: true},
+	} {
+		for _, force := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, force %t", name, force), func(t *testing.T) {
+				t.Parallel()
+				h := newHistory()
+				h.deploys(1, "w1", "1.0.0")
+				oldest := h.publishes(day, 1, "w1", "ta")
+				was := h.publishes(day, 1, "run1", "ta")
+				built := h.publishes(day, 1, fill, "ta")
+				h.opens(2, person, "1.0.0", release.ByTurnBack, 1)
+				h.swap(day, "ta", 2, person, turnback.KindTurnBack, oldest)
+				if to := c.to(oldest, was, built); to != oldest {
+					h.swap(day, "ta", 2, person, turnback.KindTurnBack, to)
+				}
+				f := h.without(fill, 1, "ta")
+				f.ByPerson, f.Snapshot = true, force
+				d := h.decide(f, day)
+				require.Equal(t, c.moves, d.Changes(), "%+v", d)
+				require.Equal(t, c.away, d.Items[0].Away)
+				tally := turnback.Tally{}.Add(d, d.Changes())
+				require.Equal(t, c.away, tally.Away == 1)
+				require.Equal(t, tally.Away*2, tally.Plus(tally).Away)
+				if !c.moves {
+					require.Contains(t, d.Items[0].Reason, "rollback/shop/prod has taken away what the backfill published here")
+				}
+			})
+		}
 	}
 }
 

@@ -54,9 +54,9 @@ type Target struct {
 	Owner  string `json:"owner,omitempty"`
 }
 
-// refills says that it is a backfill's: what that published is of the release that stays active, so only who published it tells
+// Refills says that it is a backfill's: what that published is of the release that stays active, so only who published it tells
 // what goes back from what somebody else has published since.
-func (t Target) refills() bool { return effect.IsBackfill(effect.Owner(t.Owner).Workflow()) }
+func (t Target) Refills() bool { return effect.IsBackfill(effect.Owner(t.Owner).Workflow()) }
 
 // Facts is what a turn-back knows besides the partitions themselves. Decide does not change it.
 type Facts struct {

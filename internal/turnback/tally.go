@@ -19,6 +19,8 @@ type Tally struct {
 	Discarded int `json:"discarded,omitempty"`
 	// Remnants are those of the moved in which what an earlier turn-back had left is live again.
 	Remnants int `json:"remnants,omitempty"`
+	// Away are those of which another turn-back has decided about an output since.
+	Away int `json:"away,omitempty"`
 }
 
 // Add counts a partition that was tried or given up. moved says that the decision's effect committed; of a decision that
@@ -46,6 +48,9 @@ func (t Tally) Add(d Decision, moved bool) Tally {
 	if d.remnant() && moved {
 		t.Remnants++
 	}
+	if d.away() {
+		t.Away++
+	}
 	return t
 }
 
@@ -55,6 +60,7 @@ func (t Tally) Plus(o Tally) Tally {
 		Flipped: t.Flipped || o.Flipped, Stopped: t.Stopped || o.Stopped,
 		Kept: t.Kept + o.Kept, Left: t.Left + o.Left, Moved: t.Moved + o.Moved, Open: t.Open + o.Open,
 		Newer: t.Newer + o.Newer, Discarded: t.Discarded + o.Discarded, Remnants: t.Remnants + o.Remnants,
+		Away: t.Away + o.Away,
 	}
 }
 

@@ -456,6 +456,8 @@ type parent struct {
 	Owner   uint32
 	// Flat says that its partitions hang in itself: some do, and no chunk does.
 	Flat bool
+	// Partitioned says that partitions can hang in it.
+	Partitioned bool
 }
 
 // findParent looks at an output's name. Only a partitioned table is managed in which nothing hangs but generations and chunks; what hangs
@@ -464,7 +466,7 @@ func (w *Warehouse) findParent(ctx context.Context, q catalog.Querier, output st
 	var p parent
 	var managed bool
 	err := q.QueryRow(ctx, `
-		SELECT r.oid, r.relowner, r.relkind = 'p' AND NOT coalesce(has.others, false), coalesce(has.leaves, false)
+		SELECT r.oid, r.relowner, r.relkind = 'p', r.relkind = 'p' AND NOT coalesce(has.others, false), coalesce(has.leaves, false)
 		FROM pg_class r
 		LEFT JOIN LATERAL ( -- one look for each, by its OID: the server would read all of pg_class
 		  SELECT bool_or((SELECT relnamespace FROM pg_class WHERE oid = i.inhrelid) IS DISTINCT FROM (SELECT oid FROM pg_namespace WHERE nspname = $2)) AS others,
@@ -472,7 +474,7 @@ func (w *Warehouse) findParent(ctx context.Context, q catalog.Querier, output st
 		  FROM pg_inherits i
 		  WHERE i.inhparent = r.oid
 		) AS has ON true
-		WHERE r.relname = $1 AND r.relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = $3)`, output, w.names.data(), w.names.schema).Scan(&p.OID, &p.Owner, &managed, &p.Flat)
+		WHERE r.relname = $1 AND r.relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = $3)`, output, w.names.data(), w.names.schema).Scan(&p.OID, &p.Owner, &p.Partitioned, &managed, &p.Flat)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return parent{Kind: generation.Absent}, nil
 	}

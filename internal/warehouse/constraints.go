@@ -43,6 +43,7 @@ type debt struct {
 	checks     []constraint
 	notNull    []string
 	inherited  []inherited
+	stale      string // the child's primary key, which is in the way of the parent's; empty: none is
 	parent     string // quoted
 }
 
@@ -64,6 +65,9 @@ func (w *Warehouse) payments(d debt) []payment {
 	var steps []payment
 	for _, pay := range []func(context.Context, pgx.Tx) error{w.promise(d), w.validate(d), w.demand(d)} {
 		steps = append(steps, payment{pay: pay, said: broken})
+	}
+	if d.stale != "" {
+		steps = append(steps, payment{pay: w.alter(d, []string{"DROP CONSTRAINT " + postgres.Ident(d.stale)}), said: broken})
 	}
 	for _, x := range d.inherited {
 		steps = append(steps, w.inherit(d, x))
@@ -157,7 +161,8 @@ func (p *publication) debts(ctx context.Context) ([]debt, error) {
 		if err != nil {
 			return nil, err
 		}
-		d := debt{generation: g, child: found, columns: missing, parent: output, inherited: lacking(handed, has, parent.OID, found.OID)}
+		d := debt{generation: g, child: found, columns: missing, parent: output}
+		d.inherited, d.stale = lacking(handed, has, parent.OID, found.OID)
 		for _, c := range demanded {
 			if c.Table == parent.OID && !slices.ContainsFunc(promised, func(has constraint) bool {
 				return has.Table == found.OID && has.keeps(c)

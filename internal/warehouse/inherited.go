@@ -47,15 +47,30 @@ func (w *Warehouse) inheritances(ctx context.Context, q catalog.Querier, tables 
 	return found, nil
 }
 
-// lacking are what a table hands down and a child has nothing equal to. Each of the child's own answers for one alone; an index is content
+// primary says that it is a table's primary key, of which it has one at most.
+func (x inherited) primary() bool { return strings.HasPrefix(x.Key, "PRIMARY KEY") }
+
+// lacking are what a table hands down and a child has nothing equal to. Where that is the table's primary key, and the child has one of
+// its own, stale is that: it has to make room, and answers for nothing.
+func lacking(handed, has []inherited, parent, child uint32) (left []inherited, stale string) {
+	of := func(list []inherited, table uint32) []inherited {
+		return slices.DeleteFunc(slices.Clone(list), func(x inherited) bool { return x.Table != table })
+	}
+	handed, own := of(handed, parent), of(has, child)
+	left = unanswered(handed, own)
+	at := slices.IndexFunc(own, inherited.primary)
+	if at < 0 || !slices.ContainsFunc(left, inherited.primary) {
+		return left, ""
+	}
+	stale = own[at].Name
+	return unanswered(handed, slices.Delete(own, at, at+1)), stale
+}
+
+// unanswered are what nothing of a child's own is equal to. Each of that answers for one alone, as the server has it; an index is content
 // with that of a key, and a key wants a key.
-func lacking(handed, has []inherited, parent, child uint32) []inherited {
-	own := slices.DeleteFunc(slices.Clone(has), func(h inherited) bool { return h.Table != child })
-	var left []inherited
+func unanswered(handed, own []inherited) (left []inherited) {
+	own = slices.Clone(own)
 	for _, x := range handed {
-		if x.Table != parent {
-			continue
-		}
 		at := slices.IndexFunc(own, func(h inherited) bool { return h.Index == x.Index && (x.Key == "" || h.Key == x.Key) })
 		if at < 0 {
 			left = append(left, x)

@@ -126,3 +126,39 @@ func TestWhatCannotHaveWhatItsTableHandsDownIsNamed(t *testing.T) {
 		})
 	}
 }
+
+// Where a table's primary key was dropped and added again, another one stands aside, or in another order among equal indexes: it makes room
+// for the table's, before any lock, and goes back.
+func TestAPrimaryKeyThatStandsAsideMakesRoomForItsTables(t *testing.T) {
+	t.Parallel()
+	const drop = "ALTER TABLE fct_orders DROP CONSTRAINT dba; "
+	add := func(columns string) string {
+		return "ALTER TABLE fct_orders ADD CONSTRAINT dba PRIMARY KEY (" + columns + "); "
+	}
+	for name, c := range map[string]struct{ was, is string }{
+		"an equal index came in between": {add("order_id, order_date"), drop + "CREATE UNIQUE INDEX dba2 ON fct_orders (order_id, order_date); " + add("order_id, order_date")},
+		"an equal index came before":     {add("order_id, order_date") + "CREATE UNIQUE INDEX dba2 ON fct_orders (order_id, order_date)", drop + add("order_id, order_date")},
+		"it is of other columns":         {add("order_id, order_date"), drop + add("order_date, order_id")},
+		"an equal index has gone":        {"CREATE UNIQUE INDEX dba2 ON fct_orders (order_id, order_date); " + add("order_id, order_date"), "DROP INDEX dba2"},
+	} {
+		for cut, days := range map[string][]partition.Key{
+			"a whole chunk": {"2026-01-01", "2026-01-02", "2026-01-03"},
+			"one day":       {"2026-01-02"},
+		} {
+			t.Run(name+", "+cut, func(t *testing.T) {
+				t.Parallel()
+				b := setup(t)
+				live := map[partition.Key]generation.Generation{}
+				b.publish(t, b.again(t, shop(), 1, live, "2026-01-01", "2026-01-02", "2026-01-03")...)
+				b.db.Exec(t, c.was)
+				swaps := b.again(t, shop(), 2, live, days...)
+				b.publish(t, swaps...)
+				b.db.Exec(t, c.is)
+				back := b.begins(t, rollback(turnback.Nothing))
+				b.done(t, back.try(backward(swaps)...))
+				require.Equal(t, "45.00", b.sum(t))
+				require.Zero(t, b.number(t, `SELECT count(*) FROM pg_index WHERE indrelid = 'fct_orders'::regclass AND NOT indisvalid`))
+			})
+		}
+	}
+}

@@ -11,6 +11,7 @@ import (
 	"drawbridge/internal/effect"
 	"drawbridge/internal/fault"
 	"drawbridge/internal/gate"
+	"drawbridge/internal/migrate"
 	"drawbridge/internal/notice"
 )
 
@@ -154,6 +155,15 @@ func TestWhoHasSomethingOpenIsKnownUntilItWasToldThatItIsAbandoned(t *testing.T)
 	require.NoError(t, err)
 	require.Equal(t, map[effect.Owner]string{b.owner: "shop", gateKeeper: "shop"}, open)
 	require.Empty(t, b.take(t, "gone"), "nobody is called so any more")
+
+	migrates := workflow("migrate/shop/prod/0001_channel")
+	p := migrate.Plan{Migration: migrate.Migration{Name: "0001_channel", Table: "sales"}, Release: releaseOf("1.0.0"), Environment: prod, Schema: b.Schema()}
+	_, err = b.BeginMigration(t.Context(), migrate.Entry{Plan: p, Digest: migrate.Digest(p), By: "ann"}, effect.Key{Owner: migrates, Environment: prod, Step: "begin"})
+	require.NoError(t, err)
+	open, err = b.Undertakings(t.Context(), []string{"team"})
+	require.NoError(t, err)
+	require.Equal(t, "shop", open[migrates])
+	require.NoError(t, b.EndMigration(t.Context(), migrates, "rolled_back"))
 
 	abandoned := owed("abandoned", "team", b.owner)
 	abandoned.Event.Kind = notice.WorkflowAbandoned

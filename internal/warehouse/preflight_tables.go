@@ -9,9 +9,10 @@ import (
 	"drawbridge/internal/plan"
 )
 
-// tableRule finds things that hang on an output's parent and that a swap would break or bypass. All of them block.
+// tableRule finds things that hang on an output's parent and that a swap would break or bypass.
 type tableRule struct {
 	name   string
+	tells  bool   // it blocks nothing
 	sql    string // selects object and detail of the parents $1
 	text   string // of the problem; "{}" is the detail
 	remedy string // "{}" is the detail
@@ -75,6 +76,17 @@ func tableRules() []tableRule {
 			remedy: "drop {}, and declare it under key: or indexes: of the output, which builds it before the swap",
 		},
 		{
+			name: "chunk-index", tells: true,
+			sql: `SELECT up.inhparent::regclass::text, coalesce('constraint ' || quote_ident(k.conname), 'index ' || i.indexrelid::regclass::text) || ' of ' || c.oid::regclass::text
+			      FROM pg_inherits up
+			      JOIN pg_class c ON c.oid = up.inhrelid AND c.relkind = 'p'
+			      JOIN pg_index i ON i.indrelid = c.oid
+			      LEFT JOIN pg_constraint k ON k.conindid = i.indexrelid AND k.conrelid = i.indrelid AND k.contype IN ('p', 'u', 'x')
+			      WHERE up.inhparent = ANY($1) AND NOT EXISTS (SELECT FROM pg_inherits WHERE inhrelid = i.indexrelid)`,
+			text:   "{} is on some partitions alone: a publish builds it while readers wait, or, where all of them change, leaves it behind",
+			remedy: "drop {}, and declare it under key: or indexes: of the output, which builds it before the swap",
+		},
+		{
 			name: "parent-check",
 			sql: `SELECT conrelid::regclass::text, conname
 			      FROM pg_constraint
@@ -93,7 +105,7 @@ func (r tableRule) find(ctx context.Context, in inspection) ([]plan.Problem, err
 	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (p plan.Problem, err error) {
 		var detail string
 		err = row.Scan(&p.Object, &detail)
-		p.Rule, p.Blocking = r.name, true
+		p.Rule, p.Blocking = r.name, !r.tells
 		p.Text = strings.ReplaceAll(r.text, "{}", detail)
 		p.Remedy = strings.ReplaceAll(r.remedy, "{}", detail)
 		return p, err

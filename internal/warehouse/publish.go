@@ -1,6 +1,7 @@
 package warehouse
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -94,7 +95,7 @@ func (p *publication) publish(ctx context.Context, beat func(snapshots, locks ti
 		return err
 	})
 	if err != nil {
-		return none, err
+		return none, cmp.Or(p.referred(ctx, err), p.repeated(ctx, err), err)
 	}
 	if !done {
 		return heldUp(generation.ForLocks, blocked), nil

@@ -293,7 +293,7 @@ func (w *Warehouse) planTurnBack(ctx context.Context, q catalog.Querier, req tur
 		}
 		b.Target = to.Number
 	}
-	if !req.Single() {
+	if to.Number != active.Number { // what stays active is cut as what is live
 		if err := w.wayBack(ctx, q, req.Pipeline, to); err != nil {
 			return b, false, err
 		}
@@ -528,7 +528,7 @@ func (w *Warehouse) decide(ctx context.Context, q catalog.Querier, b turnback.Tu
 func (w *Warehouse) turnBackFacts(ctx context.Context, q catalog.Querier, b turnback.TurnBack, outputs []string, keys []partition.Key, live map[partition.Key]map[string]catalog.Live) (turnback.Facts, map[partition.Key][]turnback.Slot, error) {
 	req := b.Request
 	facts := turnback.Facts{
-		Target: turnback.Target{Tenure: b.Target, Owner: req.Owner}, Tenures: map[int64]release.Tenure{}, Generations: map[int64]turnback.Generation{},
+		Target: turnback.Target{Tenure: b.Target, Owner: req.Owner}, Tenures: map[int64]release.Tenure{},
 		Snapshot: req.Snapshot, DetachNewOutputs: req.Detach, ByPerson: req.ByPerson,
 	}
 	tenures, err := w.ledger.Tenures(ctx, q, req.Pipeline)
@@ -542,38 +542,35 @@ func (w *Warehouse) turnBackFacts(ctx context.Context, q catalog.Querier, b turn
 	if facts.TurnedBack, err = w.ledger.TurnedBack(ctx, q, req.Pipeline); err != nil {
 		return facts, nil, err
 	}
+	if facts.Target.Refills() { // where it has published nothing, nothing goes back, whatever happened there
+		if keys, err = w.ledger.PublishedAt(ctx, q, req.Owner, outputs, keys); err != nil {
+			return facts, nil, err
+		}
+	}
 	swaps, err := w.ledger.SwapsAt(ctx, q, outputs, keys)
 	if err != nil {
 		return facts, nil, err
 	}
-	named := map[int64]bool{}
 	logs := map[catalog.Slot][]turnback.Swap{}
 	for _, s := range swaps {
 		at := catalog.Slot{Output: s.Output, Partition: s.Partition}
 		logs[at] = append(logs[at], logged(s))
-		named[s.From], named[s.To] = true, true
-	}
-	delete(named, 0)
-	generations, err := w.ledger.Generations(ctx, q, slices.Collect(maps.Keys(named)))
-	if err != nil {
-		return facts, nil, err
-	}
-	for id, g := range generations {
-		facts.Generations[id] = turnback.Generation{
-			ID: id, Digest: g.Digest, Config: g.Config, State: g.State, NotReattachable: g.NotReattachable, Replaced: g.Replaced, Owner: g.Owner,
-		}
 	}
 	slots := map[partition.Key][]turnback.Slot{}
+	var named []int64
 	for _, key := range keys {
 		for _, output := range outputs {
 			now, ok := live[key][output]
 			log := logs[catalog.Slot{Output: output, Partition: key}]
 			if ok && len(log) > 0 {
-				slots[key] = append(slots[key], turnback.Slot{Output: output, Live: now.Generation, Swaps: log})
+				slot := turnback.Slot{Output: output, Live: now.Generation, Swaps: log}
+				slots[key] = append(slots[key], slot)
+				named = append(named, facts.Reads(slot)...)
 			}
 		}
 	}
-	return facts, slots, nil
+	facts.Generations, err = w.ledger.Past(ctx, q, named)
+	return facts, slots, err
 }
 
 // lastGood is the generation to go back to in one output's partition, or in all outputs of it: the one that a person named, or the

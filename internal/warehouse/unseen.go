@@ -1,6 +1,7 @@
 package warehouse
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 
@@ -168,6 +169,11 @@ func (w *Warehouse) hidden(
 		switch {
 		case at.parent.OID == 0:
 			line.Text, line.Remedy = "partitions of "+g.Output+" are live, and readers do not see them: the table is not there", "rename it back, or restore it"
+		case !at.parent.Partitioned:
+			line.Text = "partitions of " + g.Output + " are live, and something else has its name"
+			if line.Remedy, err = w.renamed(ctx, q, g.Output, cmp.Or(c.Top, c.Parent)); err != nil {
+				return nil, err
+			}
 		case c.OID == 0:
 			line.Text, line.Remedy = line.Text+"is gone", "restore it from a dump, or build all of "+g.Output+" in another warehouse_schema"
 		case into == "" && c.Aside:
@@ -190,6 +196,17 @@ func (w *Warehouse) hidden(
 		}
 	}
 	return lines, nil
+}
+
+// renamed says how an output gets its name back from what has it now; table is where its partitions hang, 0: nowhere.
+func (w *Warehouse) renamed(ctx context.Context, q catalog.Querier, output string, table uint32) (string, error) {
+	hint := fmt.Sprintf("rename that, and the table back: ALTER TABLE %s RENAME TO %s; ", w.names.parent(output), postgres.Ident(output+"_old"))
+	if table == 0 {
+		return hint + "then rename the table back, or restore it", nil
+	}
+	var name string
+	err := q.QueryRow(ctx, `SELECT format('%I.%I', n.nspname, c.relname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = $1`, table).Scan(&name)
+	return hint + fmt.Sprintf("ALTER TABLE %s RENAME TO %s", name, postgres.Ident(output)), err
 }
 
 // placeOf is where a generation belongs.

@@ -129,3 +129,29 @@ func TestALivePartitionWhoseTableIsGoneIsNamed(t *testing.T) {
 	require.Equal(t, "partitions of fct_orders are live, and readers do not see them: the table is not there", b.unseen(t).Lines[0].Text)
 	require.Len(t, b.unseen(t).Lines, 1)
 }
+
+// Whoever puts a view in an output's place is told how the output gets its name back: nothing can be built or published there before.
+func TestAnOutputWhoseNameSomethingElseHasGetsItBack(t *testing.T) {
+	t.Parallel()
+	for name, theirs := range map[string]string{
+		"a view":  "CREATE VIEW fct_orders AS SELECT * FROM \"My orders\"",
+		"a table": "CREATE TABLE fct_orders AS SELECT * FROM \"My orders\"",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := setup(t)
+			live := map[partition.Key]generation.Generation{}
+			b.publish(t, b.again(t, shop(), 1, live, "2026-01-01", "2026-02-01")...)
+			b.db.Exec(t, `ALTER TABLE fct_orders RENAME TO "My orders"; `+theirs)
+			u := b.unseen(t)
+			require.Len(t, u.Lines, 1, "%+v", u)
+			require.Equal(t, "partitions of fct_orders are live, and something else has its name", u.Lines[0].Text)
+			_, statements, found := strings.Cut(u.Lines[0].Remedy, "rename that, and the table back: ")
+			require.True(t, found, u.Lines[0].Remedy)
+			b.db.Exec(t, statements)
+			require.Empty(t, b.unseen(t))
+			b.publish(t, b.again(t, shop(), 2, live, "2026-01-01")...)
+			require.Equal(t, "40.00", b.sum(t))
+		})
+	}
+}

@@ -145,6 +145,8 @@ func (c *Conductor) ended(ctx workflow.Context, environment string) {
 		}
 	case "backfill":
 		e.Kind = notice.BackfillEnded
+	case "migration":
+		e.Kind = notice.MigrationEnded
 	default:
 		return
 	}

@@ -62,6 +62,11 @@ type Conductor struct {
 	ending    bool        // the body has returned: nothing is steered any more
 	line      running     // the line that runs, if any
 	edges     int         // how many of the body and the lanes wait at an edge
+	past      string      // why nothing is turned back any more; empty: it is
+
+	consumers []string  // whose word ack takes
+	ready     []string  // those of them who have given it
+	acks      []Command // their words that were not taken yet
 
 	// attributes says that all search attributes are registered: the starter could set them. Setting one that is not would
 	// block the workflow for ever.

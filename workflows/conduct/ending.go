@@ -1,6 +1,7 @@
 package conduct
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 
@@ -12,8 +13,9 @@ import (
 
 // Outcome is what turning back came to.
 type Outcome struct {
-	// Changed says that something that readers saw went back.
+	// Changed says that something that readers saw went back; What is that in words, where it is not what was published.
 	Changed bool
+	What    string
 	// Left is what was left as it is, by rule or by a person's word.
 	Left []string
 }
@@ -95,7 +97,7 @@ func (c *Conductor) turn(calm workflow.Context, cause error, back func(workflow.
 	stage := StageRefused
 	if out.Changed {
 		stage = StageRolledBack
-		why += "; what it had published was turned back"
+		why += "; " + cmp.Or(out.What, "what it had published") + " was turned back"
 	}
 	if len(out.Left) > 0 {
 		stage = StageStuck

@@ -48,16 +48,21 @@ type Again struct {
 // AskWhile is Ask about something that may change, or mend itself: every so often look says how it is, as long as the gate is
 // open. An error of it ends the question, and is returned.
 func (c *Conductor) AskWhile(ctx workflow.Context, at Scope, g gate.Gate, every time.Duration, look func(workflow.Context) (Again, error)) (gate.Gate, error) {
+	return c.AskUntil(ctx, at, g, every, func() bool { return false }, look)
+}
+
+// AskUntil is AskWhile, and looks at once whenever something has changed: whoever says so says it once.
+func (c *Conductor) AskUntil(ctx workflow.Context, at Scope, g gate.Gate, every time.Duration, changed func() bool, look func(workflow.Context) (Again, error)) (gate.Gate, error) {
 	q, err := c.put(ctx, at, g)
 	if err != nil {
 		return gate.Gate{}, err
 	}
 	decided := func() bool { return q.Decided != "" }
 	for {
-		ok, err := workflow.AwaitWithOptions(ctx, workflow.AwaitOptions{
+		_, err := workflow.AwaitWithOptions(ctx, workflow.AwaitOptions{
 			Timeout: every, TimerOptions: workflow.TimerOptions{Summary: "look again while gate " + q.Name + " is open"},
-		}, decided)
-		if err != nil || ok {
+		}, func() bool { return decided() || changed() })
+		if err != nil || decided() {
 			return c.answer(ctx, q)
 		}
 		now, failed := look(ctx)

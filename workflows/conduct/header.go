@@ -46,7 +46,7 @@ type Event struct {
 // Header is the part of a status that every workflow has. It is the answer of a query, the result when the workflow ends,
 // and what is carried across continue-as-new.
 type Header struct {
-	Kind     string          `json:"kind"` // deployment, run, scheduled, backfill, rollback, recovery
+	Kind     string          `json:"kind"` // deployment, run, scheduled, backfill, migration, rollback, recovery
 	Pipeline string          `json:"pipeline"`
 	Release  release.Release `json:"release"`
 	Plan     string          `json:"plan,omitempty"` // digest

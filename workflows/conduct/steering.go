@@ -1,6 +1,7 @@
 package conduct
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -27,6 +28,7 @@ const (
 	SetWindow   Kind = "set-window"   // when they work
 	RetryFailed Kind = "retry-failed" // what failed is tried again
 	Skip        Kind = "skip"         // what failed is left out
+	Ack         Kind = "ack"          // a consumer says that it is ready
 )
 
 // Always is the window that closes nothing.
@@ -42,7 +44,7 @@ type Command struct {
 	Reason string `json:"reason,omitempty"`
 	Lanes  int    `json:"lanes,omitempty"`  // of set-lanes
 	Window string `json:"window,omitempty"` // of set-window: window.Example, or always
-	// Items are the names of what skip leaves out; none is all that failed.
+	// Items are the names of what skip leaves out; none is all that failed. Of ack it is the one consumer that is ready.
 	Items []string `json:"items,omitempty"`
 	// For is the start of the workflow that is meant, where it is not whichever runs: a turn-back ends what it has stopped, and none
 	// that was started since.
@@ -64,7 +66,7 @@ func (m Command) sentence() string {
 	}
 	text := map[Kind]string{
 		Pause: "paused", Resume: "resumed", Cancel: "cancelled", SetLanes: fmt.Sprintf("set to %d lanes", m.Lanes), SetWindow: "set to work " + m.Window,
-		RetryFailed: "what failed is tried again", Skip: "what failed is left out",
+		RetryFailed: "what failed is tried again", Skip: "what failed is left out", Ack: strings.Join(m.Items, ", ") + " is ready, said",
 	}[m.Kind] + " by " + m.By
 	if m.Reason != "" {
 		text += ": " + m.Reason
@@ -157,6 +159,10 @@ func (c *Conductor) objection(ctx workflow.Context, m Command) error {
 		return refuse(fault.Invalid, "write them as plain text, and shorter", gate.Unfit(m.By, m.Reason))
 	case c.ending:
 		return refuse(fault.Conflict, look, fmt.Sprintf("it is too late: %s", c.Header().Stage))
+	case m.Kind == Cancel && c.past != "":
+		return refuse(fault.Conflict, "let it go on: drawbridge status "+id, "it is past its point of no return: "+c.past)
+	case m.Kind == Ack && (len(m.Items) != 1 || !slices.Contains(c.consumers, m.Items[0])):
+		return refuse(fault.Invalid, look, fmt.Sprintf("name one of its consumers: %s", cmp.Or(strings.Join(c.consumers, ", "), "it has none")))
 	case m.Kind == Pause && c.head.Stage == StageWatching:
 		return refuse(fault.Conflict, "let it watch, or turn it back: drawbridge cancel "+id, "it is watching: there is no work to hold")
 	case m.Kind == SetLanes && (m.Lanes < 1 || m.Lanes > MaxLanes):
@@ -201,10 +207,43 @@ func (c *Conductor) stands(m Command) bool {
 		return c.head.Lanes == m.Lanes
 	case SetWindow:
 		return c.head.Window == m.opens()
+	case Ack:
+		return slices.Contains(c.ready, m.Items[0])
 	case Cancel, RetryFailed, Skip:
 	}
 	return false
 }
+
+// Consumers says whose word ack takes, and who has given it already.
+func (c *Conductor) Consumers(all, ready []string) {
+	c.consumers = all
+	for _, name := range ready {
+		if !slices.Contains(c.ready, name) {
+			c.ready = append(c.ready, name)
+		}
+	}
+}
+
+// Acks waits for the next word of a consumer that was not taken yet; it is there until the returned function is called.
+func (c *Conductor) Acks(ctx workflow.Context) (m Command, taken func(), err error) {
+	if err := workflow.Await(ctx, func() bool { return len(c.acks) > 0 }); err != nil {
+		return Command{}, nil, err
+	}
+	return c.acks[0], func() { c.acks = c.acks[1:] }, nil
+}
+
+// Untaken are the words of consumers that were not taken yet, to be carried across continue-as-new.
+func (c *Conductor) Untaken() []Command { return c.acks }
+
+// Retake has words of consumers taken that were given to the run before a continue-as-new.
+func (c *Conductor) Retake(carried []Command) {
+	for _, m := range carried {
+		c.acks, c.ready = append(c.acks, m), append(c.ready, m.Items...)
+	}
+}
+
+// Past says that nothing is turned back any more, and why: from here on a cancel is refused.
+func (c *Conductor) Past(why string) { c.past = why }
 
 func (c *Conductor) follow(ctx workflow.Context, m Command) {
 	switch m.Kind {
@@ -225,6 +264,8 @@ func (c *Conductor) follow(ctx workflow.Context, m Command) {
 		c.line.retry()
 	case Skip:
 		c.line.skip(m.Items)
+	case Ack:
+		c.acks, c.ready = append(c.acks, m), append(c.ready, m.Items[0])
 	}
 	c.Tell(ctx, Scope{Environment: c.head.Environment, Step: c.head.Step}, m.sentence())
 	c.settle(ctx)

@@ -1,0 +1,267 @@
+package activities
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"drawbridge/internal/effect"
+	"drawbridge/internal/fault"
+	"drawbridge/internal/gate"
+	"drawbridge/internal/migrate"
+)
+
+const migrationMedia = "application/vnd.drawbridge.migration.v1+json"
+
+// Migrator looks at tables and changes them, step by step, and keeps migrations in the ledger.
+type Migrator interface {
+	// DescribeTable reads a table of the schema, and what the server says of expressions over it. It locks nothing that anybody waits
+	// for.
+	DescribeTable(ctx context.Context, table string, expressions []migrate.Typed) (migrate.Table, error)
+	// BeginMigration enters a migration, once under its key: from here on no other one changes its table. One of the same workflow that
+	// was stopped is taken over, with its plan and its phase.
+	BeginMigration(ctx context.Context, e migrate.Entry, key effect.Key) (migrate.Standing, error)
+	// Migration is the one that an owner has entered; its owner is empty where there is none.
+	Migration(ctx context.Context, owner effect.Owner) (migrate.Standing, error)
+	// Migrations are those of a pipeline, newest first, ended ones too.
+	Migrations(ctx context.Context, pipeline string) ([]migrate.Standing, error)
+	EnterPhase(ctx context.Context, owner effect.Owner, phase migrate.Phase) error
+	// DoStep looks whether a step is done, does it, and looks again. It happens once under its key.
+	DoStep(ctx context.Context, spec migrate.StepSpec, beat func(waited time.Duration)) (migrate.StepResult, error)
+	// FillTable brings rows over, batch by batch, for so long at most, or until stop says so between two of them. The next call goes on
+	// where this one was.
+	FillTable(ctx context.Context, owner effect.Owner, p migrate.Plan, long time.Duration, stop func() bool, beat func(migrate.Filled)) (migrate.Filled, error)
+	// Prove counts the rows of which a plan's proofs do not hold.
+	Prove(ctx context.Context, owner effect.Owner, p migrate.Plan, beat func()) ([]migrate.Checked, error)
+	// ReadersOfColumns are what the catalog knows to read columns of a table.
+	ReadersOfColumns(ctx context.Context, table string, columns []string) ([]migrate.Reader, error)
+	AckMigration(ctx context.Context, owner effect.Owner, a migrate.Ack) error
+	// EndMigration ends one: "done", or "rolled_back". Twice is once.
+	EndMigration(ctx context.Context, owner effect.Owner, how string) error
+}
+
+// Migrating are the activities of a migration. What is done is its plan's, which the ledger names by digest: a caller names steps, and
+// never says what they are. Each may be repeated, resumed or taken over.
+type Migrating struct {
+	Site *Site
+	Now  func() time.Time
+}
+
+// opened is a migration that its workflow has entered.
+type opened struct {
+	*Migrating
+	target   Target
+	w        Warehouse
+	plan     migrate.Plan
+	standing migrate.Standing
+}
+
+// open finds the migration that the target's owner has entered, and reads its plan as the ledger names it.
+func (a *Migrating) open(ctx context.Context, t Target) (opened, error) {
+	_, w, err := a.Site.open(ctx, t)
+	if err != nil {
+		return opened{}, err
+	}
+	o := opened{Migrating: a, target: t, w: w}
+	if o.standing, err = w.Migration(ctx, t.Owner); err != nil {
+		return o, err
+	}
+	if o.standing.Owner == "" {
+		return o, o.refuse("its workflow has not begun it here", "start it again: drawbridge migrate start "+t.Release.String()+" --env "+t.Environment+" --reason TEXT")
+	}
+	if o.plan, err = a.read(ctx, o.standing.Plan); err != nil {
+		return o, err
+	}
+	if o.plan.Environment != t.Environment || o.plan.Release.Digest != t.Release.Digest || o.plan.Config != t.Config {
+		return o, o.refuse("its plan is about another release or environment", "see where it is: drawbridge status "+t.Owner.Workflow())
+	}
+	return o, nil
+}
+
+func (o opened) refuse(reason, hint string) error {
+	return fault.Newf(fault.Refused, "migrate", o.target.Owner.Workflow(), hint, reason)
+}
+
+// read reads a plan by its digest, which the store verifies.
+func (a *Migrating) read(ctx context.Context, digest string) (migrate.Plan, error) {
+	var p migrate.Plan
+	body, err := a.Site.Store.Blob(ctx, digest)
+	if err != nil {
+		return p, fmt.Errorf("fetch plan %s: %w", digest, err)
+	}
+	if err := json.Unmarshal(body, &p); err != nil {
+		return p, fault.New(fault.Invalid, "read plan", digest, "plan it again: drawbridge migrate plan PIPELINE@VERSION --env "+a.Site.Environment, err)
+	}
+	return p, nil
+}
+
+// approved says whether people have approved what the environment's own rule wants approved of the plan at a gate; begun says that what
+// that allows has begun, and may go on.
+func (o opened) approved(ctx context.Context, name string, begun bool) (said []gate.Gate, ok bool, err error) {
+	return o.Migrating.approved(ctx, o.w, o.target.Owner, o.standing.Plan, name, begun)
+}
+
+func (a *Migrating) approved(ctx context.Context, w Warehouse, owner effect.Owner, digest, name string, begun bool) (about []gate.Gate, ok bool, err error) {
+	said, err := w.Said(ctx, owner)
+	if err != nil {
+		return nil, false, err
+	}
+	for _, g := range said {
+		if g.Plan == digest {
+			about = append(about, g)
+		}
+	}
+	return about, gate.Satisfied(a.Site.Policy.Approval, name, about, a.Now(), begun), nil
+}
+
+// EnterPhaseInput names the phase that begins.
+type EnterPhaseInput struct {
+	Target Target        `json:"target"`
+	Phase  migrate.Phase `json:"phase"`
+}
+
+// EnteredPhase says whether it has begun, and why not.
+type EnteredPhase struct {
+	Entered bool `json:"entered"`
+	// Blocked are why contract waits, and Lapsed that its approval has expired: it may be asked for again.
+	Blocked []string `json:"blocked,omitempty"`
+	Lapsed  string   `json:"lapsed,omitempty"`
+}
+
+// EnterPhase notes in the ledger which phase begins. None is skipped back, and contract begins only when nobody is in its way and people have
+// approved it by an answer of its own, under this environment's rule. Twice is once.
+func (a *Migrating) EnterPhase(ctx context.Context, in EnterPhaseInput) (EnteredPhase, error) {
+	o, err := a.open(ctx, in.Target)
+	if err != nil {
+		return EnteredPhase{}, err
+	}
+	if in.Phase.Before(o.standing.Phase) {
+		return EnteredPhase{}, o.refuse(fmt.Sprintf("it is in phase %s already", o.standing.Phase), "see where it is: drawbridge status "+in.Target.Owner.Workflow())
+	}
+	if in.Phase == migrate.Contract {
+		if blocked, err := o.blocked(ctx); err != nil || len(blocked.Why) > 0 {
+			return EnteredPhase{Blocked: blocked.Why}, err
+		}
+		name := gate.ContractOf(a.Site.Environment)
+		said, ok, err := o.approved(ctx, name, false)
+		if err != nil {
+			return EnteredPhase{}, err
+		}
+		if !ok {
+			why, lapsed := gate.Lack(a.Site.Policy.Approval, name, said, a.Now())
+			if lapsed {
+				return EnteredPhase{Lapsed: why}, nil
+			}
+			return EnteredPhase{}, o.refuse("nobody has approved that the old shape is taken away: "+why, "see what it waits for: drawbridge status "+in.Target.Owner.Workflow())
+		}
+	}
+	return EnteredPhase{Entered: true}, o.w.EnterPhase(ctx, in.Target.Owner, in.Phase)
+}
+
+// Blocked is who or what keeps the old shape from being taken away.
+type Blocked struct {
+	// Missing are the consumers who have not said yet that they are ready.
+	Missing []string `json:"missing,omitempty"`
+	// Readers read what is taken away; those that are only guessed are in nobody's way.
+	Readers []migrate.Reader `json:"readers,omitempty"`
+	Acks    []migrate.Ack    `json:"acks,omitempty"`
+	// Why is what is in the way, in words; none: nothing is.
+	Why []string `json:"why,omitempty"`
+}
+
+// readersKept bounds how many readers are carried and shown.
+const readersKept = 40
+
+// Blockers looks who or what keeps the old shape from being taken away. It changes nothing.
+func (a *Migrating) Blockers(ctx context.Context, t Target) (Blocked, error) {
+	o, err := a.open(ctx, t)
+	if err != nil {
+		return Blocked{}, err
+	}
+	return o.blocked(ctx)
+}
+
+func (o opened) blocked(ctx context.Context) (Blocked, error) {
+	var mustAck []string
+	for _, c := range o.plan.Migration.Consumers {
+		if c.MustAck {
+			mustAck = append(mustAck, c.Name)
+		}
+	}
+	out := Blocked{Acks: o.standing.Acks, Missing: migrate.Missing(mustAck, o.standing.Acks)}
+	for _, name := range out.Missing {
+		out.Why = append(out.Why, name+" has not said that it is ready")
+	}
+	if len(o.plan.Old) == 0 {
+		return out, nil
+	}
+	readers, err := o.releases(ctx)
+	if err != nil {
+		return out, err
+	}
+	known, err := o.w.ReadersOfColumns(ctx, o.plan.Migration.Table, o.plan.Old)
+	if err != nil {
+		return out, err
+	}
+	readers = append(readers, known...)
+	for _, r := range readers {
+		if !r.Guessed {
+			out.Why = append(out.Why, fmt.Sprintf("the %s %s reads %s", r.Kind, r.Name, r.Column))
+		}
+	}
+	out.Readers = readers[:min(len(readers), readersKept)]
+	if len(out.Why) > readersKept {
+		out.Why = append(out.Why[:readersKept:readersKept], fmt.Sprintf("and %d more", len(out.Why)-readersKept))
+	}
+	return out, nil
+}
+
+// AckInput is a consumer's word.
+type AckInput struct {
+	Target Target      `json:"target"`
+	Ack    migrate.Ack `json:"ack"`
+}
+
+// Ack notes a consumer's word that it is ready. The first word of a consumer stays. Twice is once.
+func (a *Migrating) Ack(ctx context.Context, in AckInput) error {
+	o, err := a.open(ctx, in.Target)
+	if err != nil {
+		return err
+	}
+	for _, c := range o.plan.Migration.Consumers {
+		if c.Name == in.Ack.Consumer {
+			return o.w.AckMigration(ctx, in.Target.Owner, in.Ack)
+		}
+	}
+	return o.refuse(fault.Bound(in.Ack.Consumer)+" is no consumer of it", "see who is: drawbridge status "+in.Target.Owner.Workflow())
+}
+
+// How a migration ends.
+const (
+	MigrationDone       = "done"
+	MigrationRolledBack = "rolled_back"
+)
+
+// EndMigrationInput ends a migration.
+type EndMigrationInput struct {
+	Target Target `json:"target"`
+	How    string `json:"how"`
+}
+
+// End ends a migration: its table is free for others. One that was never begun here has ended. Twice is once.
+func (a *Migrating) End(ctx context.Context, in EndMigrationInput) error {
+	_, w, err := a.Site.open(ctx, in.Target)
+	if err != nil {
+		return err
+	}
+	at, err := w.Migration(ctx, in.Target.Owner)
+	if err != nil || at.Owner == "" || at.Ended == in.How {
+		return err
+	}
+	if in.How == MigrationRolledBack && at.Phase == migrate.Contract {
+		return fault.Newf(fault.Refused, "roll back", in.Target.Owner.Workflow(), "let it go on: drawbridge status "+in.Target.Owner.Workflow(), "it is past its point of no return")
+	}
+	defer a.Site.changed()
+	return w.EndMigration(ctx, in.Target.Owner, in.How)
+}

@@ -1,0 +1,336 @@
+package activities_test
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"maps"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"drawbridge/activities"
+	"drawbridge/internal/backfill"
+	"drawbridge/internal/effect"
+	"drawbridge/internal/gate"
+	"drawbridge/internal/migrate"
+	"drawbridge/internal/pipeline"
+	"drawbridge/internal/release"
+)
+
+// migrated is a warehouse in which a migration has begun.
+type migrated struct {
+	desk
+	standing migrate.Standing
+	said     []gate.Gate
+	readers  []migrate.Reader
+	active   []release.Tenure // of those who read the table when they were built
+	done     []string
+	begun    []string
+	entered  []migrate.Phase
+	acks     []string
+}
+
+func (m *migrated) Migration(_ context.Context, owner effect.Owner) (migrate.Standing, error) {
+	if m.standing.Owner != owner {
+		return migrate.Standing{}, nil
+	}
+	return m.standing, nil
+}
+
+func (m *migrated) Migrations(context.Context, string) ([]migrate.Standing, error) {
+	if m.standing.Owner == "" {
+		return nil, nil
+	}
+	return []migrate.Standing{m.standing}, nil
+}
+
+func (m *migrated) Said(context.Context, effect.Owner) ([]gate.Gate, error) { return m.said, nil }
+
+func (m *migrated) ReadersOfColumns(context.Context, string, []string) ([]migrate.Reader, error) {
+	return m.readers, nil
+}
+
+func (m *migrated) ReadersOf(context.Context, string, []string) ([]backfill.Reader, []release.Tenure, error) {
+	return nil, m.active, nil
+}
+
+func (m *migrated) DoStep(_ context.Context, spec migrate.StepSpec, _ func(time.Duration)) (migrate.StepResult, error) {
+	verb := "do "
+	if spec.Undo {
+		verb = "undo "
+	}
+	m.done = append(m.done, verb+spec.Step.ID)
+	return migrate.StepResult{Done: true}, nil
+}
+
+func (m *migrated) EnterPhase(_ context.Context, _ effect.Owner, phase migrate.Phase) error {
+	m.entered = append(m.entered, phase)
+	return nil
+}
+
+func (m *migrated) AckMigration(_ context.Context, _ effect.Owner, a migrate.Ack) error {
+	m.acks = append(m.acks, a.Consumer)
+	return nil
+}
+
+func (m *migrated) BeginMigration(_ context.Context, e migrate.Entry, key effect.Key) (migrate.Standing, error) {
+	m.begun = append(m.begun, e.Digest)
+	return migrate.Standing{Owner: key.Owner, Plan: e.Digest, Name: e.Plan.Migration.Name, Phase: migrate.Expand}, nil
+}
+
+func (m *migrated) DescribeTable(_ context.Context, table string, _ []migrate.Typed) (migrate.Table, error) {
+	return migrate.Table{
+		Schema: "shop_prod", Name: table, OID: 1, Kind: "table", Owned: true, Rows: 10, Version: 150018, Key: []string{"id"},
+		Columns: []migrate.Column{{Name: "id", Type: "bigint", NotNull: true}, {Name: "chan", Type: "text"}},
+	}, nil
+}
+
+// digesting is a store that knows blobs by their digests.
+type digesting struct{ *shelf }
+
+func (d digesting) PutBlob(_ context.Context, _ string, body []byte) (string, error) {
+	sum := sha256.Sum256(body)
+	digest := "sha256:" + hex.EncodeToString(sum[:])
+	d.blobs[digest] = body
+	return digest, nil
+}
+
+// migrating is a migration that renames a column, and has begun by the plan of the answer.
+func migrating(t *testing.T) (*activities.Migrating, *migrated, *bundle, migrate.Plan) {
+	t.Helper()
+	b := setup(t)
+	b.shelf.releases["sha256:1.0.0"]["migrations/0001_channel.yaml"] = []byte(`table: sales
+why: a better name
+operations:
+  - rename_column: {column: chan, to: channel}
+consumers:
+  - {name: bi, must_ack: true}
+  - {name: ops}
+deprecate: {window: 1h}
+`)
+	b.Store = digesting{b.shelf}
+	m := &migrated{desk: *b.desk}
+	b.Warehouse = func(context.Context, pipeline.Config) (activities.Warehouse, error) { return m, nil }
+	a := &activities.Migrating{Site: b.Site, Now: opened}
+	planned, err := call(t, a.Plan, activities.PlanMigrationInput{Target: target("prod")})
+	require.Nil(t, err)
+	p := readPlan(t, b, planned.Summary.Digest)
+	m.standing = migrate.Standing{Owner: owner, Pipeline: "shop", Name: "0001_channel", Table: "sales", Plan: planned.Summary.Digest, Phase: migrate.Expand}
+	return a, m, b, p
+}
+
+func readPlan(t *testing.T, b *bundle, digest string) migrate.Plan {
+	t.Helper()
+	require.Contains(t, b.shelf.blobs, digest)
+	var p migrate.Plan
+	require.NoError(t, json.Unmarshal(b.shelf.blobs[digest], &p))
+	return p
+}
+
+// saidYes is a recorded approval of a plan at a gate.
+func saidYes(name, plan string, at time.Time) gate.Gate {
+	return gate.Gate{Name: name, Plan: plan, Requester: "ann", Answers: []gate.Answer{{
+		Decision: gate.Decision{Gate: name, Plan: plan, Choice: gate.Approve, By: "bob", Reason: "it is right"}, At: at,
+	}}}
+}
+
+func stepOf(t *testing.T, p migrate.Plan, phase migrate.Phase) string {
+	t.Helper()
+	steps := p.Of(phase)
+	require.NotEmpty(t, steps, phase)
+	return steps[0].ID
+}
+
+// A caller names a step of the plan that the ledger names, when it is that step's turn, and as far as people approved it. Nothing else is
+// done, whoever asks.
+func TestAStepIsDoneOnlyOfThePlanThatHasBegunAndWhenItIsItsTurn(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		phase  migrate.Phase // of the step
+		change func(m *migrated, b *bundle, in *activities.StepInput)
+		says   string
+	}{
+		"its turn":            {migrate.Expand, func(*migrated, *bundle, *activities.StepInput) {}, ""},
+		"undone":              {migrate.Expand, func(_ *migrated, _ *bundle, in *activities.StepInput) { in.Undo = true }, ""},
+		"no step of the plan": {migrate.Expand, func(_ *migrated, _ *bundle, in *activities.StepInput) { in.Step = "DROP TABLE sales" }, "its plan has no step"},
+		"nothing has begun":   {migrate.Expand, func(m *migrated, _ *bundle, _ *activities.StepInput) { m.standing = migrate.Standing{} }, "has not begun it here"},
+		"it has ended":        {migrate.Expand, func(m *migrated, _ *bundle, _ *activities.StepInput) { m.standing.Ended = "done" }, "it has ended"},
+		"another release": {migrate.Expand, func(m *migrated, b *bundle, _ *activities.StepInput) {
+			m.of(b, func(p *migrate.Plan) { p.Release.Digest = "sha256:other" })
+		}, "another release or environment"},
+		"another environment": {migrate.Expand, func(m *migrated, b *bundle, _ *activities.StepInput) {
+			m.of(b, func(p *migrate.Plan) { p.Environment = "dev" })
+		}, "another release or environment"},
+		"too early":              {migrate.Switch, func(*migrated, *bundle, *activities.StepInput) {}, "phase switch has not begun"},
+		"nobody has approved it": {migrate.Expand, func(_ *migrated, b *bundle, _ *activities.StepInput) { b.Policy.Approval.Required = true }, "no approval of its plan is recorded"},
+		"another plan was approved": {migrate.Expand, func(m *migrated, b *bundle, _ *activities.StepInput) {
+			b.Policy.Approval.Required, m.said = true, []gate.Gate{saidYes("approval-prod", "sha256:other", opened())}
+		}, "no approval of its plan is recorded"},
+		"it is approved": {migrate.Expand, func(m *migrated, b *bundle, _ *activities.StepInput) {
+			b.Policy.Approval.Required, m.said = true, []gate.Gate{saidYes("approval-prod", m.standing.Plan, opened())}
+		}, ""},
+		"it goes back without a word": {migrate.Expand, func(_ *migrated, b *bundle, in *activities.StepInput) {
+			b.Policy.Approval.Required, in.Undo = true, true
+		}, ""},
+		"contract has not begun":  {migrate.Contract, func(*migrated, *bundle, *activities.StepInput) {}, "phase contract has not begun"},
+		"contract without a word": {migrate.Contract, func(m *migrated, _ *bundle, _ *activities.StepInput) { m.standing.Phase = migrate.Contract }, "contract-prod"},
+		"only its plan was approved": {migrate.Contract, func(m *migrated, _ *bundle, _ *activities.StepInput) {
+			m.standing.Phase, m.said = migrate.Contract, []gate.Gate{saidYes("approval-prod", m.standing.Plan, opened())}
+		}, "contract-prod"},
+		"contract was approved": {migrate.Contract, func(m *migrated, _ *bundle, _ *activities.StepInput) {
+			m.standing.Phase, m.said = migrate.Contract, []gate.Gate{saidYes("contract-prod", m.standing.Plan, opened())}
+		}, ""},
+		"nothing of contract goes back": {migrate.Contract, func(m *migrated, _ *bundle, in *activities.StepInput) {
+			m.standing.Phase, in.Undo = migrate.Contract, true
+		}, "point of no return"},
+		"nothing goes back after it": {migrate.Expand, func(m *migrated, _ *bundle, in *activities.StepInput) {
+			m.standing.Phase, in.Undo = migrate.Contract, true
+		}, "point of no return"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			a, m, b, p := migrating(t)
+			in := activities.StepInput{Target: target("prod"), Step: stepOf(t, p, c.phase)}
+			c.change(m, b, &in)
+			done, err := call(t, a.Step, in)
+			if c.says == "" {
+				require.Nil(t, err)
+				require.True(t, done.Done)
+				require.Len(t, m.done, 1)
+				return
+			}
+			require.NotNil(t, err)
+			require.Contains(t, err.Message(), c.says)
+			require.Empty(t, m.done)
+		})
+	}
+}
+
+// of has the ledger name another plan, that somebody has left in the store.
+func (m *migrated) of(b *bundle, change func(*migrate.Plan)) {
+	var p migrate.Plan
+	if err := json.Unmarshal(b.shelf.blobs[m.standing.Plan], &p); err != nil {
+		panic(err)
+	}
+	change(&p)
+	m.standing.Plan = migrate.Digest(p)
+	b.shelf.blobs[m.standing.Plan] = migrate.Canonical(p)
+}
+
+func TestContractBeginsOnlyWhenNobodyNeedsTheOldShapeAndPeopleApprovedIt(t *testing.T) {
+	t.Parallel()
+	ready := []migrate.Ack{{Consumer: "bi", By: "bob", At: opened()}}
+	view := []migrate.Reader{{Column: "chan", Kind: "view", Name: "daily", Owner: "bi"}}
+	guess := []migrate.Reader{{Column: "chan", Kind: "function", Name: "f", Guessed: true}}
+	for name, c := range map[string]struct {
+		acks    []migrate.Ack
+		readers []migrate.Reader
+		said    time.Time // when it was approved; zero: never
+		builds  string    // what an active release builds one of its outputs by
+		want    activities.EnteredPhase
+		refused bool
+	}{
+		"a release reads it": {
+			acks: ready, said: opened(), builds: "SELECT chan AS channel FROM sales, raw_orders",
+			want: activities.EnteredPhase{Blocked: []string{"the output fct_orders of the active release shop@1.1.0 reads chan"}},
+		},
+		"a release reads the rest": {acks: ready, said: opened(), builds: "SELECT id FROM sales, raw_orders", want: activities.EnteredPhase{Entered: true}},
+		"a release names another table's": {
+			acks: ready, said: opened(), builds: "SELECT chan FROM raw_orders", want: activities.EnteredPhase{Entered: true},
+		},
+		"all is well":          {acks: ready, readers: guess, said: opened(), want: activities.EnteredPhase{Entered: true}},
+		"bi is not ready":      {said: opened(), want: activities.EnteredPhase{Blocked: []string{"bi has not said that it is ready"}}},
+		"a view reads it":      {acks: ready, readers: view, said: opened(), want: activities.EnteredPhase{Blocked: []string{"the view daily reads chan"}}},
+		"nobody approved it":   {acks: ready, refused: true},
+		"its approval expired": {acks: ready, said: opened().Add(-80 * time.Hour), want: activities.EnteredPhase{Lapsed: "the approval of bob expired at 2026-01-31T04:00:00Z"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			a, m, b, _ := migrating(t)
+			m.standing.Phase, m.standing.Acks, m.readers = migrate.Deprecating, c.acks, c.readers
+			if c.builds != "" {
+				files := maps.Clone(b.shelf.releases["sha256:1.0.0"])
+				files["sql/fct_orders.sql"] = []byte(c.builds)
+				b.shelf.releases["sha256:1.1.0"] = files
+				m.active = []release.Tenure{{Release: release.Release{Pipeline: "shop", Version: "1.1.0", Digest: "sha256:1.1.0"}}}
+			}
+			if !c.said.IsZero() {
+				m.said = []gate.Gate{saidYes("contract-prod", m.standing.Plan, c.said)}
+			}
+			got, err := call(t, a.EnterPhase, activities.EnterPhaseInput{Target: target("prod"), Phase: migrate.Contract})
+			if c.refused {
+				require.NotNil(t, err)
+				require.Contains(t, err.Message(), "nobody has approved")
+			} else {
+				require.Nil(t, err)
+				require.Equal(t, c.want, got)
+			}
+			require.Equal(t, c.want.Entered, slices.Contains(m.entered, migrate.Contract))
+		})
+	}
+}
+
+// Where the policy wants another environment first, its signed statement of just this migration lets one begin, and no other one.
+func TestAMigrationBeginsOnlyWhereItIsSwitchedInTheEnvironmentsBefore(t *testing.T) {
+	t.Parallel()
+	switched := func(env, name string) release.Statement {
+		return release.Statement{Kind: release.Migrated, Subject: "sha256:1.0.0", Environment: env, Plan: "sha256:p", Details: map[string]string{release.MigrationDetail: name}}
+	}
+	for name, c := range map[string]struct {
+		statements []release.Statement
+		says       string
+	}{
+		"it is switched there":         {[]release.Statement{switched("staging", "0001_channel")}, ""},
+		"nothing is there":             {nil, "verified and switched in staging"},
+		"another migration is":         {[]release.Statement{switched("staging", "0002_other")}, "verified and switched in staging"},
+		"it is switched elsewhere":     {[]release.Statement{switched("dev", "0001_channel")}, "verified and switched in staging"},
+		"only a deployment has passed": {[]release.Statement{{Kind: release.Passed, Environment: "staging"}}, "verified and switched in staging"},
+		"it was yanked":                {[]release.Statement{switched("staging", "0001_channel"), {Kind: release.Yanked, Reason: "it loses rows"}}, "it loses rows"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			a, m, b, p := migrating(t)
+			m.standing = migrate.Standing{}
+			b.Policy.Requires = []string{"staging"}
+			b.shelf.statements = c.statements
+			_, err := call(t, a.Begin, activities.BeginMigrationInput{Target: target("prod"), Name: "0001_channel", Plan: migrate.Digest(p), By: "ann", Reason: "so"})
+			if c.says == "" {
+				require.Nil(t, err)
+				require.Len(t, m.begun, 1)
+				return
+			}
+			require.NotNil(t, err)
+			require.Contains(t, err.Message(), c.says)
+			require.Empty(t, m.begun)
+		})
+	}
+}
+
+// A migration begins by the plan that was approved, or not at all.
+func TestAMigrationBeginsByThePlanThatWasShownOrNotAtAll(t *testing.T) {
+	t.Parallel()
+	a, m, _, _ := migrating(t)
+	m.standing = migrate.Standing{}
+	_, err := call(t, a.Begin, activities.BeginMigrationInput{Target: target("prod"), Name: "0001_channel", Plan: "sha256:other", By: "ann", Reason: "so"})
+	require.NotNil(t, err)
+	require.Contains(t, err.Message(), "not as it was when this was planned")
+	require.Empty(t, m.begun)
+}
+
+func TestOnlyTheWordOfAConsumerIsNoted(t *testing.T) {
+	t.Parallel()
+	a, m, _, _ := migrating(t)
+	act := func(ctx context.Context, in activities.AckInput) (struct{}, error) {
+		return struct{}{}, a.Ack(ctx, in)
+	}
+	_, err := call(t, act, activities.AckInput{Target: target("prod"), Ack: migrate.Ack{Consumer: "marketing", By: "eve", At: opened()}})
+	require.NotNil(t, err)
+	require.Contains(t, err.Message(), "is no consumer of it")
+	_, err = call(t, act, activities.AckInput{Target: target("prod"), Ack: migrate.Ack{Consumer: "ops", By: "olga", At: opened()}})
+	require.Nil(t, err)
+	require.Equal(t, []string{"ops"}, m.acks)
+}

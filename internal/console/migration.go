@@ -1,0 +1,174 @@
+package console
+
+import (
+	"slices"
+	"strings"
+
+	"drawbridge/internal/migrate"
+	"drawbridge/internal/view"
+	"drawbridge/workflows"
+)
+
+// migration draws in which phase a migration is, how far its backfill, what its proofs found, and who holds up contract.
+func (p *page) migration(v view.View) {
+	m := v.Migration
+	if m == nil || m.Plan != nil {
+		return
+	}
+	p.line("%s changes %s%s", p.bold(m.Name), m.Table, because(m.Why))
+	var rows [][]any
+	for _, x := range m.Phases {
+		glyph := p.dim("·")
+		switch x.State {
+		case workflows.PhaseDone:
+			glyph = p.green("✔")
+		case workflows.PhaseNow:
+			glyph = p.yellow("▸")
+		}
+		rows = append(rows, []any{glyph, strings.ReplaceAll(string(x.Phase), "_", " "), stepsText(x), p.phaseText(*m, x)})
+	}
+	p.table("  ", rows...)
+	if m.Throttled != "" {
+		p.line("%s %s", p.yellow("throttled:"), m.Throttled)
+	}
+	if v.Window != "" {
+		p.line("works %s", v.Window)
+	}
+	p.blank()
+	if !m.Committed && !v.Stage.Finished() {
+		p.consumers(*m)
+	}
+}
+
+func because(why string) ink {
+	if why == "" {
+		return ""
+	}
+	return inkf(": %s", why)
+}
+
+// stepsText is how many of a phase's steps have begun.
+func stepsText(x workflows.PhaseStatus) ink {
+	switch {
+	case x.Steps == 0:
+		return ""
+	case x.State == workflows.PhaseNow:
+		return inkf("step %d of %d", x.Begun, x.Steps)
+	case x.Steps == 1:
+		return "1 step"
+	}
+	return inkf("%d steps", x.Steps)
+}
+
+// phaseText is what there is to say of a phase beside its steps.
+func (p *page) phaseText(m workflows.MigrationStatus, x workflows.PhaseStatus) ink {
+	switch x.Phase {
+	case migrate.Backfill:
+		if m.Rows > 0 {
+			return p.brought(m)
+		}
+	case migrate.Verify:
+		return p.proved(m)
+	case migrate.Deprecating:
+		if m.Until != nil {
+			return inkf("both shapes are kept until %s", p.clock(*m.Until, "2006-01-02 15:04"))
+		}
+	case migrate.Contract:
+		switch x.State {
+		case workflows.PhaseAhead:
+			return "the point of no return"
+		case workflows.PhaseNow:
+			return p.red("past the point of no return")
+		}
+	case migrate.Expand, migrate.DualWrite, migrate.Switch:
+	}
+	return ""
+}
+
+// brought is how much a backfill has brought over, how fast, and how long the rest takes.
+func (s Screen) brought(m workflows.MigrationStatus) ink {
+	text := ink("")
+	if m.Total > 0 {
+		text = s.bar(int(min(m.Rows, m.Total)), int(m.Total)) + " "
+	}
+	text += inkf("%d rows", m.Rows)
+	if m.Total > 0 {
+		text += inkf(" of about %d", m.Total)
+	}
+	if m.RowSpeed > 0 && m.Left != "" {
+		text += inkf(", %.0f a second, %s left", m.RowSpeed, m.Left)
+	}
+	if m.Batch > 0 && m.Left != "" {
+		text += inkf(", %d a batch", m.Batch)
+	}
+	return text
+}
+
+// proved is what the proofs found.
+func (s Screen) proved(m workflows.MigrationStatus) ink {
+	broken := slices.DeleteFunc(slices.Clone(m.Proved), func(c migrate.Checked) bool { return c.Broken == 0 })
+	switch {
+	case len(m.Proved) == 0:
+		return ""
+	case len(broken) == 0:
+		return inkf("%d rows, each as it has to be", m.Proved[0].Rows)
+	}
+	text := ink("")
+	for i, c := range broken {
+		if i > 0 {
+			text += "; "
+		}
+		text += s.red(inkf("✘ %s: %d of %d rows break it", c.Proof, c.Broken, c.Rows))
+	}
+	return text
+}
+
+// consumers lists who is ready, and what else keeps the old shape from being taken away.
+func (p *page) consumers(m workflows.MigrationStatus) {
+	var rows [][]any
+	for _, name := range m.Consumers {
+		glyph, said := p.dim("·"), ink("need not say that it is ready")
+		if slices.Contains(m.MustAck, name) {
+			glyph, said = p.yellow("☐"), "has to say that it is ready"
+		}
+		if at := slices.IndexFunc(m.Acks, func(a migrate.Ack) bool { return a.Consumer == name }); at >= 0 {
+			a := m.Acks[at]
+			glyph, said = p.green("✔"), inkf("ready, said by %s at %s%s", a.By, p.clock(a.At, "01-02 15:04"), because(a.Reason))
+		}
+		rows = append(rows, []any{glyph, name, said})
+	}
+	for _, why := range m.Blocked {
+		if !slices.ContainsFunc(m.Consumers, func(name string) bool { return strings.HasPrefix(why, name+" ") }) {
+			rows = append(rows, []any{p.red("✘"), "", inkf("%s", why)})
+		}
+	}
+	if len(rows) > 0 {
+		p.line("contract waits for:")
+		p.table("  ", rows...)
+		p.blank()
+	}
+}
+
+// nextOfMigration are the commands that make sense for a migration where those of others do not; none: they do.
+func nextOfMigration(v view.View) []string {
+	m := v.Migration
+	if m == nil || m.Plan != nil || v.Stage == view.Abandoned || v.Stage == workflows.StagePaused {
+		return nil
+	}
+	status := "drawbridge status " + word(v.ID) + " --watch"
+	switch {
+	case v.Stage == workflows.StageStuck && !m.Committed:
+		return []string{"drawbridge migrate rollback " + word(v.ID) + " --reason TEXT"}
+	case v.Stage == workflows.StageStuck:
+		return []string{"drawbridge migrate start " + word(v.Release.String()) + " " + word(m.Name) + " --env " + word(v.Environment) + " --reason TEXT"}
+	case v.Stage.Finished():
+		return []string{"drawbridge migrate status"}
+	case m.Committed:
+		return []string{status}
+	}
+	next := []string{status}
+	for _, name := range migrate.Missing(m.MustAck, m.Acks) {
+		next = append(next, "drawbridge migrate ack "+word(v.ID)+" --consumer "+word(name)+" --as NAME")
+	}
+	return append(next, "drawbridge migrate rollback "+word(v.ID)+" --reason TEXT")
+}

@@ -1,0 +1,118 @@
+package console
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"drawbridge/internal/gate"
+	"drawbridge/internal/migrate"
+	"drawbridge/internal/release"
+	"drawbridge/internal/view"
+	"drawbridge/workflows"
+	"drawbridge/workflows/conduct"
+)
+
+const migrationID = "migrate/shop/prod/0003_channel"
+
+// migrated is a migration in a phase.
+func migrated(phase migrate.Phase) workflows.Status {
+	s := workflows.Status{
+		Header: conduct.Header{
+			Kind: "migration", Pipeline: "shop", Release: release.Release{Pipeline: "shop", Version: "1.2.0"}, Stage: workflows.StageCrossing, Environment: "prod",
+			Step: string(phase), Plan: "sha256:0123456789abcdef", Sentence: "bringing the rows of shop.sales over",
+		},
+		Migration: &workflows.MigrationStatus{
+			Name: "0003_channel", Table: "shop.sales", Why: "the shop sells in several channels", Consumers: []string{"bi", "ops", "mail"}, MustAck: []string{"bi", "ops"},
+		},
+	}
+	steps := map[migrate.Phase]int{migrate.Expand: 2, migrate.DualWrite: 1, migrate.Switch: 1, migrate.Contract: 1}
+	for _, p := range migrate.Phases() {
+		x := workflows.PhaseStatus{Phase: p, State: workflows.PhaseAhead, Steps: steps[p]}
+		switch {
+		case p.Before(phase):
+			x.State, x.Begun = workflows.PhaseDone, x.Steps
+		case p == phase:
+			x.State, x.Begun = workflows.PhaseNow, min(1, x.Steps)
+		}
+		s.Migration.Phases = append(s.Migration.Phases, x)
+	}
+	return s
+}
+
+func shownMigration(s workflows.Status) string {
+	return paper().Status(view.View{ID: migrationID, Status: s})
+}
+
+func TestAMigrationShowsHowFarItsBackfillIsAndWhatHoldsItUp(t *testing.T) {
+	t.Parallel()
+	s := migrated(migrate.Backfill)
+	s.Window = "22:00-06:00 Europe/Berlin"
+	m := s.Migration
+	m.Rows, m.Total, m.RowSpeed, m.Left, m.Batch, m.Throttled = 420_000, 1_000_000, 52_000, "11s", 8_000, "waiting locks is 9, the limit is 5"
+	golden(t, "status-migration-backfill.txt", shownMigration(s))
+	story := Story{Screen: paper(), Live: true}
+	require.Contains(t, story.Status(s, nil), "420000 rows")
+}
+
+func TestAMigrationShowsWhichProofsRowsBreak(t *testing.T) {
+	t.Parallel()
+	s := migrated(migrate.Verify)
+	s.Stage, s.Sentence = workflows.StageWaiting, "channel is never null does not hold of 7 rows"
+	s.Migration.Rows, s.Migration.Total = 1_000_000, 1_000_000
+	s.Migration.Proved = []migrate.Checked{{Proof: "channel is never null", Rows: 1_000_000, Broken: 7}}
+	s.Gates = []gate.Gate{{
+		Name: "verify-prod", Question: "mend the rows and count again (retry), or undo all that was done (reject)?", Choices: []gate.Choice{gate.Retry, gate.Reject}, Endless: true,
+		Verdict: gate.Verdict{Outcome: gate.Fail, Reason: "channel is never null does not hold of 7 rows"}, Plan: s.Plan, Requester: "ann", OpenedAt: noon(),
+	}}
+	golden(t, "status-migration-verify.txt", shownMigration(s))
+}
+
+func TestAMigrationShowsWhoStillNeedsTheOldShape(t *testing.T) {
+	t.Parallel()
+	s := migrated(migrate.Deprecating)
+	s.Stage, s.Sentence = workflows.StageWatching, "both shapes of shop.sales are kept"
+	m := s.Migration
+	m.Rows, m.Total, m.Proved = 1_000_000, 1_000_000, []migrate.Checked{{Proof: "channel is never null", Rows: 1_000_000}}
+	m.Until = new(noon().Add(14 * 24 * time.Hour))
+	m.Acks = []migrate.Ack{{Consumer: "bi", By: "bob", Reason: "the dashboards read it", At: noon().Add(-time.Hour)}}
+	m.Blocked = []string{"ops has not said that it is ready", "the view daily reads chan"}
+	golden(t, "status-migration-deprecate.txt", shownMigration(s))
+}
+
+// From contract on nothing is undone, and nothing of the kind is proposed.
+func TestAMigrationThatTakesTheOldShapeAwayProposesNoWayBack(t *testing.T) {
+	t.Parallel()
+	s := migrated(migrate.Contract)
+	s.Sentence, s.Migration.Committed = "taking the old shape of shop.sales away", true
+	text := shownMigration(s)
+	golden(t, "status-migration-contract.txt", text)
+	require.NotContains(t, text, "rollback")
+	require.NotContains(t, text, "cancel")
+	s.Stage = workflows.StageStuck
+	require.Contains(t, shownMigration(s), "drawbridge migrate start shop@1.2.0 0003_channel --env prod")
+}
+
+func TestAMigrationThatEndedShowsHow(t *testing.T) {
+	t.Parallel()
+	s := migrated(migrate.Contract)
+	for i := range s.Migration.Phases {
+		s.Migration.Phases[i].State = workflows.PhaseDone
+	}
+	s.Stage, s.Step, s.Sentence = workflows.StageDone, "", "0003_channel is done: shop.sales is changed in prod"
+	golden(t, "status-migration-done.txt", shownMigration(s))
+	s = migrated(migrate.Switch)
+	s.Stage, s.Sentence = workflows.StageStuck, "cancelled; left as they are: Switch: a view depends on it"
+	require.Contains(t, shownMigration(s), "drawbridge migrate rollback "+migrationID)
+	s.Stage = view.Abandoned
+	require.Contains(t, shownMigration(s), "drawbridge migrate rollback "+migrationID)
+}
+
+func TestAConsumersWordIsAnswered(t *testing.T) {
+	t.Parallel()
+	x := Steered{ID: migrationID, Delivery: "applied", Command: conduct.Command{Kind: conduct.Ack, By: "bob", Items: []string{"bi"}}, Now: &conduct.Steered{Stage: workflows.StageWatching}}
+	golden(t, "answer-ack.txt", paper().Steered(x, "drawbridge-worker"))
+	x.Now.Already = true
+	golden(t, "answer-ack-already.txt", paper().Steered(x, "drawbridge-worker"))
+}

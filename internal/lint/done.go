@@ -1,0 +1,183 @@
+package lint
+
+import (
+	"slices"
+	"strings"
+)
+
+// done is what the statements of a file have done so far.
+type done struct {
+	created []table         // they are new: nobody reads or writes them yet
+	parents []table         // partitioned
+	columns []column        // added, with their types
+	checks  []check         // constraints that were added
+	locked  map[int][]table // by transaction: tables of others that are locked until it ends
+	waits   bool            // a table of others has been locked, in whatever transaction
+	set     map[string]bool // timeouts
+}
+
+// column is a column whose type the file says.
+type column struct {
+	table table
+	name  string
+	typeName
+}
+
+// check is a constraint that the file adds.
+type check struct {
+	table       table
+	name        string
+	notNull     string // the column that it says IS NOT NULL of, and nothing else
+	valid       bool
+	transaction int
+}
+
+func newDone() *done { return &done{locked: map[int][]table{}, set: map[string]bool{}} }
+
+// isNew says that the file has created a table.
+func (d *done) isNew(t table) bool { return slices.ContainsFunc(d.created, t.same) }
+
+// typeOf is a column's type, where the file says it.
+func (d *done) typeOf(t table, name string) (typeName, bool) {
+	for _, c := range slices.Backward(d.columns) {
+		if c.table.same(t) && c.name == name {
+			return c.typeName, true
+		}
+	}
+	return typeName{}, false
+}
+
+// add records a statement.
+func (d *done) add(s statement) {
+	switch s.kind {
+	case "CreateStmt":
+		t := relation(s.part("relation"))
+		d.created = append(d.created, t)
+		if s.part("partspec") != nil {
+			d.parents = append(d.parents, t)
+		}
+		if s.part("partbound") != nil {
+			for _, parent := range s.nodes("inhRelations") {
+				d.parents = append(d.parents, relation(parent.object))
+			}
+		}
+	case "CreateTableAsStmt":
+		d.created = append(d.created, relation(s.part("into").part("rel")))
+	case "SelectStmt":
+		if into := s.part("intoClause"); into != nil {
+			d.created = append(d.created, relation(into.part("rel")))
+		}
+	case "AlterTableStmt":
+		for _, cmd := range s.nodes("cmds") {
+			d.alter(s, relation(s.part("relation")), cmd.object)
+		}
+	case "RenameStmt":
+		if t := relation(s.part("relation")); s.text("renameType") == "OBJECT_TABLE" && d.isNew(t) {
+			d.created = append(d.created, table{schema: t.schema, name: s.text("newname")})
+		}
+	case "VariableSetStmt":
+		d.set[s.text("name")] = s.text("kind") == "VAR_SET_VALUE" && !zero(s.nodes("args"))
+	}
+	for _, t := range s.locks() {
+		if !d.isNew(t) {
+			d.waits = true
+			if s.transaction != 0 && !slices.ContainsFunc(d.locked[s.transaction], t.same) {
+				d.locked[s.transaction] = append(d.locked[s.transaction], t)
+			}
+		}
+	}
+}
+
+func (d *done) alter(s statement, t table, cmd object) {
+	switch cmd.text("subtype") {
+	case "AT_AddColumn", "AT_AlterColumnType":
+		def := cmd.node("def")
+		name := def.text("colname")
+		if name == "" {
+			name = cmd.text("name")
+		}
+		d.columns = append(d.columns, column{table: t, name: name, typeName: typeOf(def.part("typeName"))})
+	case "AT_AddConstraint":
+		def := cmd.node("def")
+		c := check{table: t, name: def.text("conname"), valid: !def.is("skip_validation"), transaction: s.transaction}
+		if def.text("contype") == "CONSTR_CHECK" {
+			c.notNull = notNullColumn(def.node("raw_expr"))
+		}
+		d.checks = append(d.checks, c)
+	case "AT_ValidateConstraint":
+		for i, c := range d.checks {
+			if c.table.same(t) && c.name == cmd.text("name") {
+				d.checks[i].valid = true
+			}
+		}
+	case "AT_AttachPartition":
+		d.parents = append(d.parents, t)
+	}
+}
+
+// notNullColumn is the column of which a condition says IS NOT NULL, alone.
+func notNullColumn(n node) string {
+	if n.kind != "NullTest" || n.text("nulltesttype") != "IS_NOT_NULL" {
+		return ""
+	}
+	return last(n.node("arg").nodes("fields"))
+}
+
+// zero says that a setting turns a timeout off.
+func zero(args []node) bool {
+	if len(args) != 1 {
+		return false
+	}
+	text := strings.TrimRight(args[0].part("sval").text("sval"), "ms inhd")
+	_, isText := args[0].object["sval"]
+	return !isText && args[0].part("ival").number("ival") == 0 && args[0].part("fval") == nil || isText && text == "0"
+}
+
+// locks are the tables that a statement locks against writers, or against readers too, until its transaction ends.
+func (s statement) locks() []table {
+	switch s.kind {
+	case "AlterTableStmt":
+		if s.text("objtype") != "OBJECT_TABLE" {
+			return nil
+		}
+		t := relation(s.part("relation"))
+		var all []table
+		for _, cmd := range s.nodes("cmds") {
+			if !in(cmd.text("subtype"), "AT_ValidateConstraint AT_AttachPartition AT_SetStatistics") && len(all) == 0 {
+				all = append(all, t)
+			}
+			if fk := cmd.node("def").part("pktable"); fk != nil {
+				all = append(all, relation(fk))
+			}
+		}
+		return all
+	case "RenameStmt", "CreateTrigStmt":
+		if t := relation(s.part("relation")); t.name != "" {
+			return []table{t}
+		}
+	case "IndexStmt":
+		if !s.is("concurrent") {
+			return []table{relation(s.part("relation"))}
+		}
+	case "TruncateStmt", "LockStmt":
+		var all []table
+		for _, r := range s.nodes("relations") {
+			all = append(all, relation(r.object))
+		}
+		return all
+	case "DropStmt":
+		if s.text("removeType") == "OBJECT_TABLE" {
+			var all []table
+			for _, item := range s.nodes("objects") {
+				all = append(all, dotted(item.nodes("items")))
+			}
+			return all
+		}
+	}
+	return nil
+}
+
+// changesTable says that a statement changes tables' definitions.
+func (s statement) changesTable() bool {
+	return in(s.kind, "AlterTableStmt RenameStmt IndexStmt CreateTrigStmt TruncateStmt DropStmt")
+}

@@ -1,0 +1,5 @@
+ALTER TABLE orders ALTER COLUMN note SET NOT NULL; -- here
+ALTER TABLE orders ADD CONSTRAINT note_given CHECK (note IS NOT NULL) NOT VALID;
+ALTER TABLE orders ALTER COLUMN note SET NOT NULL; -- here
+ALTER TABLE orders ADD CONSTRAINT note_long CHECK (note IS NOT NULL AND length(note) > 2);
+ALTER TABLE orders ALTER COLUMN note SET NOT NULL; -- here

@@ -1,0 +1,12 @@
+SET lock_timeout = '2s';
+SET statement_timeout = '10s';
+BEGIN;
+ALTER TABLE orders ADD CONSTRAINT note_given CHECK (note IS NOT NULL) NOT VALID;
+COMMIT;
+BEGIN;
+ALTER TABLE orders VALIDATE CONSTRAINT note_given;
+COMMIT;
+BEGIN;
+ALTER TABLE orders ALTER COLUMN note SET NOT NULL;
+ALTER TABLE orders DROP CONSTRAINT note_given;
+COMMIT;

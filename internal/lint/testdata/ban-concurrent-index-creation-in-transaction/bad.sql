@@ -1,0 +1,3 @@
+CREATE INDEX CONCURRENTLY orders_day ON orders (ordered_on); -- here
+DROP INDEX CONCURRENTLY orders_number; -- here
+REINDEX INDEX CONCURRENTLY orders_state; -- here

@@ -1,0 +1,3 @@
+CREATE TABLE refunds (note text);
+DROP TABLE refunds;
+DROP VIEW daily;

@@ -1,0 +1,4 @@
+BEGIN;
+COMMIT;
+BEGIN; -- here
+SELECT 1;

@@ -1,0 +1,2 @@
+CREATE TABLE refunds (id bigint);
+CREATE TRIGGER stamp BEFORE INSERT ON refunds FOR EACH ROW EXECUTE FUNCTION stamp();

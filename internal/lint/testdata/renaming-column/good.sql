@@ -1,0 +1,2 @@
+CREATE TABLE refunds (note text);
+ALTER TABLE refunds RENAME COLUMN note TO remark;

@@ -1,0 +1,2 @@
+ALTER TABLE orders RENAME TO sales; -- here
+ALTER VIEW daily RENAME TO per_day; -- here

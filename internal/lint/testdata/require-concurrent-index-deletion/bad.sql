@@ -1,0 +1,1 @@
+DROP INDEX orders_day, shop.orders_number; -- here

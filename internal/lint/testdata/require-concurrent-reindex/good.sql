@@ -1,0 +1,2 @@
+-- migrate:up transaction:false
+REINDEX TABLE CONCURRENTLY orders;

@@ -1,0 +1,4 @@
+-- +goose Up
+BEGIN; -- here
+SELECT 1;
+COMMIT; -- here

@@ -1,0 +1,101 @@
+package lint
+
+import (
+	"slices"
+	"strings"
+)
+
+// timeouts are the settings that bound how long a statement waits, and keeps others waiting.
+func timeouts() []string { return []string{"lock_timeout", "statement_timeout"} }
+
+// others are those of tables that the file has not created.
+func (l *look) others(all []table) []table {
+	return slices.DeleteFunc(slices.Clone(all), l.done.isNew)
+}
+
+func transactionRules() []Rule {
+	return []Rule{
+		{
+			Name: "require-timeout-settings", Of: Migrations, Severity: Warning,
+			Sees:    "a file that locks a table of others before it sets `lock_timeout` and `statement_timeout`",
+			Why:     "A statement that waits for its lock keeps everybody waiting who comes after it, for as long as whoever is before it takes.",
+			Instead: "SET lock_timeout = '2s'; SET statement_timeout = '10s'; before it, and try again when it gives up. CREATE INDEX CONCURRENTLY needs neither.",
+			find: func(l *look) {
+				locked := l.others(l.locks())
+				missing := slices.DeleteFunc(timeouts(), func(name string) bool { return l.done.set[name] })
+				if len(locked) > 0 && !l.done.waits && len(missing) > 0 {
+					l.say(0, "%s is locked, and nothing sets %s", locked[0], strings.Join(missing, " and "))
+				}
+			},
+		},
+		{
+			Name: "transaction-nesting", Of: Migrations, Severity: Error,
+			Sees:    "`BEGIN` in a transaction, or `COMMIT` without one that the file began",
+			Why:     "A second BEGIN only warns, and a COMMIT ends the transaction of the tool: what comes after it stays when the rest fails.",
+			Instead: "Leave BEGIN and COMMIT to the tool, or tell it that the file runs without a transaction.",
+			find: func(l *look) {
+				switch {
+				case l.nested && l.begins():
+					l.say(0, "a transaction begins in another one")
+				case l.nested:
+					l.say(0, "a transaction ends that the file has not begun")
+				}
+			},
+		},
+		{
+			Name: "ban-uncommitted-transaction", Of: Migrations, Severity: Error,
+			Sees:    "`BEGIN` without a `COMMIT` after it",
+			Why:     "When the connection ends everything is undone; until then its locks are held.",
+			Instead: "End it with COMMIT.",
+			find: func(l *look) {
+				if l.begins() && !slices.ContainsFunc(l.all[l.index:], func(s statement) bool { return s.ends() }) {
+					l.say(0, "the transaction does not end")
+				}
+			},
+		},
+		{
+			Name: "locking-several-tables", Of: Migrations, Severity: Warning,
+			Sees:    "a transaction that locks a second table of others",
+			Why:     "The first one stays locked while it waits for the second: programs that take them in the other order end in a deadlock, and the others wait for both.",
+			Instead: "One table in a transaction.",
+			find: func(l *look) {
+				held := l.done.locked[l.transaction]
+				if l.transaction == 0 || len(held) == 0 {
+					return
+				}
+				for _, t := range l.others(l.locks()) {
+					if !slices.ContainsFunc(held, t.same) {
+						l.say(0, "%s is locked while %s still is", t, held[0])
+						return
+					}
+				}
+			},
+		},
+		{
+			Name: "backfilling-with-ddl", Of: Migrations, Severity: Error,
+			Sees:    "`UPDATE` or `DELETE` of a whole table in a transaction that changes tables too",
+			Why:     "Every row is written while the locks of the other statements are held, all rows stay locked until the end, and vacuum can clean up nothing.",
+			Instead: "Change the table in one transaction; fill rows afterwards, in batches of a few thousand by key.",
+			find: func(l *look) {
+				t := relation(l.part("relation"))
+				if !in(l.kind, "UpdateStmt DeleteStmt") || l.object["whereClause"] != nil || l.transaction == 0 || l.done.isNew(t) {
+					return
+				}
+				if slices.ContainsFunc(l.all, func(s statement) bool { return s.transaction == l.transaction && s.changesTable() }) {
+					l.say(0, "every row of %s is written in a transaction that changes tables", t)
+				}
+			},
+		},
+		{
+			Name: "creating-trigger", Of: Migrations, Severity: Warning,
+			Sees:    "`CREATE TRIGGER` on a table of others",
+			Why:     "SHARE ROW EXCLUSIVE is taken: it waits for writers under way, and those that come wait for it. Then every write pays for it.",
+			Instead: "Set lock_timeout, make it in a transaction of its own, and try again when it gives up.",
+			find: func(l *look) {
+				if t := relation(l.part("relation")); l.kind == "CreateTrigStmt" && !l.done.isNew(t) {
+					l.say(0, "the trigger %s is made on %s", l.text("trigname"), t)
+				}
+			},
+		},
+	}
+}

@@ -1,0 +1,109 @@
+package migrate
+
+import (
+	"slices"
+	"time"
+
+	"drawbridge/internal/release"
+)
+
+// Summary is a plan as workflows carry it and screens show it: what is done, in order, and none of its SQL.
+type Summary struct {
+	Digest  string          `json:"digest"`
+	Release release.Release `json:"release"`
+	Config  string          `json:"config,omitempty"`
+	Name    string          `json:"name"`
+	Table   string          `json:"table"` // with its schema
+	Why     string          `json:"why,omitempty"`
+	Steps   []Brief         `json:"steps"`
+	// Fills says that rows are brought over, Proofs how many things are proved of them then.
+	Fills  bool `json:"fills,omitempty"`
+	Proofs int  `json:"proofs,omitempty"`
+	// Old are the columns that contract takes away.
+	Old []string `json:"old,omitempty"`
+	// Consumers may say that they are ready, and MustAck of them have to.
+	Consumers []string      `json:"consumers,omitempty"`
+	MustAck   []string      `json:"must_ack,omitempty"`
+	Window    time.Duration `json:"window,omitempty"`
+	Warnings  []string      `json:"warnings,omitempty"`
+	Estimate  Estimate      `json:"estimate,omitzero"`
+}
+
+// Brief is a step without its SQL.
+type Brief struct {
+	ID    string `json:"id"`
+	Phase Phase  `json:"phase"`
+	Title string `json:"title"`
+	// Undo says that there is a way back.
+	Undo bool `json:"undo,omitempty"`
+}
+
+// Summarize sums a plan up.
+func Summarize(p Plan, e Estimate) Summary {
+	s := Summary{
+		Digest: Digest(p), Release: p.Release, Config: p.Config, Name: p.Migration.Name, Table: p.Schema + "." + p.Migration.Table, Why: p.Migration.Why,
+		Fills: p.Filling != nil, Proofs: len(p.Proofs), Old: p.Old, Window: p.Migration.Deprecate.Window, Warnings: p.Warnings, Estimate: e,
+	}
+	for _, step := range p.Steps {
+		s.Steps = append(s.Steps, Brief{ID: step.ID, Phase: step.Phase, Title: step.Title, Undo: len(step.Undo) > 0})
+	}
+	for _, c := range p.Migration.Consumers {
+		s.Consumers = append(s.Consumers, c.Name)
+		if c.MustAck {
+			s.MustAck = append(s.MustAck, c.Name)
+		}
+	}
+	return s
+}
+
+// Of are the steps of a phase, in order.
+func (s Summary) Of(phase Phase) []Brief {
+	var steps []Brief
+	for _, b := range s.Steps {
+		if b.Phase == phase {
+			steps = append(steps, b)
+		}
+	}
+	return steps
+}
+
+// Has says whether there is anything to do in a phase.
+func (s Summary) Has(phase Phase) bool {
+	switch phase {
+	case Backfill:
+		return s.Fills || len(s.Of(phase)) > 0
+	case Verify:
+		return s.Proofs > 0 || len(s.Of(phase)) > 0
+	case Deprecating:
+		return len(s.Of(phase)) > 0 || len(s.Of(Contract)) > 0
+	case Expand, DualWrite, Switch, Contract:
+	}
+	return len(s.Of(phase)) > 0
+}
+
+// Until is how many steps there are up to the end of a phase.
+func (s Summary) Until(phase Phase) int {
+	n := 0
+	for _, b := range s.Steps {
+		if !phase.Before(b.Phase) {
+			n++
+		}
+	}
+	return n
+}
+
+// Before says that a phase comes before another.
+func (p Phase) Before(other Phase) bool {
+	return slices.Index(Phases(), p) < slices.Index(Phases(), other)
+}
+
+// Missing are the consumers who have to say that they are ready, and have not.
+func Missing(mustAck []string, acks []Ack) []string {
+	var missing []string
+	for _, name := range mustAck {
+		if !slices.ContainsFunc(acks, func(a Ack) bool { return a.Consumer == name }) {
+			missing = append(missing, name)
+		}
+	}
+	return missing
+}

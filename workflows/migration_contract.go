@@ -1,0 +1,191 @@
+package workflows
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"go.temporal.io/sdk/workflow"
+
+	"drawbridge/activities"
+	"drawbridge/internal/gate"
+	"drawbridge/internal/migrate"
+	"drawbridge/internal/notice"
+	"drawbridge/workflows/conduct"
+)
+
+// lookForReaders is how often it is looked whether contract is still held up; a consumer's word has it looked at once.
+const lookForReaders = time.Hour
+
+// window keeps both shapes for as long as the plan says, from when it is switched.
+func (m *migrating) window(ctx workflow.Context) error {
+	s, at := m.state, m.at(string(migrate.Deprecating))
+	if s.Until.IsZero() {
+		s.Until = workflow.Now(ctx).Add(s.Plan.Window)
+		if err := m.attest(ctx); err != nil {
+			return err
+		}
+		if err := m.blockers(ctx); err != nil {
+			return err
+		}
+		m.Tell(ctx, at, "both shapes are kept until "+s.Until.UTC().Format(time.RFC3339)+m.waits())
+		m.tell(ctx, notice.MigrationDeprecates)
+	}
+	if left := s.Until.Sub(workflow.Now(ctx)); left > 0 {
+		if err := m.Rest(ctx, left, "the deprecation window", func() bool { return false }); err != nil {
+			return err
+		}
+	}
+	return m.Checkpoint(ctx)
+}
+
+// blockers looks who or what keeps the old shape from being taken away.
+func (m *migrating) blockers(ctx workflow.Context) error {
+	m.heard = false
+	blocked, err := MigrationBlockers.Do(ctx, m.Conductor, m.at(string(migrate.Deprecating)), "look who still needs the old shape", m.state.Target)
+	if err == nil {
+		m.state.Blocked, m.state.Acks = blocked, blocked.Acks
+	}
+	return err
+}
+
+// waits is what contract waits for, as the end of a sentence.
+func (m *migrating) waits() string {
+	if why := m.state.Blocked.Why; len(why) > 0 {
+		return "; contract waits: " + strings.Join(firstOf(why), "; ")
+	}
+	return ""
+}
+
+// mayContract asks for the approval to take the old shape away, until it is given and nobody is in the way. An approval that comes
+// while somebody is waits for that, as long as it counts.
+func (m *migrating) mayContract(ctx workflow.Context) error {
+	s, at := m.state, m.at("contract")
+	why := ""
+	for {
+		if err := m.blockers(ctx); err != nil {
+			return err
+		}
+		g, err := m.AskUntil(ctx, at, m.contractGate(why), lookForReaders, func() bool { return m.heard }, func(ctx workflow.Context) (conduct.Again, error) {
+			if err := m.blockers(ctx); err != nil {
+				return conduct.Again{}, err
+			}
+			now := m.contractGate(why)
+			return conduct.Again{Question: now.Question, Verdict: now.Verdict}, nil
+		})
+		if err != nil {
+			return err
+		}
+		if err := record(ctx, m.Conductor, at, s.Target, g); err != nil {
+			return err
+		}
+		if g.Decided != gate.Approve {
+			return conduct.Refused(at.Step, g.Why)
+		}
+		if why, err = m.enterContract(ctx); err != nil || why == "" {
+			return err
+		}
+	}
+}
+
+// enterContract begins contract when nobody is in the way any more; lapsed says why it has to be approved again.
+func (m *migrating) enterContract(ctx workflow.Context) (lapsed string, err error) {
+	s, at := m.state, m.at("contract")
+	for {
+		if err := m.Checkpoint(ctx); err != nil {
+			return "", err
+		}
+		m.heard = false
+		entered, err := EnterPhase.Do(ctx, m.Conductor, at, "begin contract", activities.EnterPhaseInput{Target: s.Target, Phase: migrate.Contract})
+		if err != nil || entered.Entered || entered.Lapsed != "" {
+			return entered.Lapsed, err
+		}
+		if !slices.Equal(s.Blocked.Why, entered.Blocked) {
+			s.Blocked.Why = entered.Blocked
+			m.At(ctx, StageWatching, at, "it is approved"+m.waits())
+		}
+		if err := m.Rest(ctx, lookForReaders, "until nobody needs the old shape", func() bool { return m.heard }); err != nil {
+			return "", err
+		}
+		if err := m.grown(ctx); err != nil {
+			return "", err
+		}
+	}
+}
+
+// contractGate is the question whether the old shape may go. It never expires: nothing is taken back only because nobody came by.
+func (m *migrating) contractGate(lapsed string) gate.Gate {
+	s := m.state
+	what := "the old shape of " + s.Plan.Table
+	if len(s.Plan.Old) > 0 {
+		what = fmt.Sprintf("%s of %s", strings.Join(firstOf(s.Plan.Old), ", "), s.Plan.Table)
+	}
+	g := gate.Gate{
+		Name: gate.ContractOf(m.in.Environment), Endless: true, Choices: []gate.Choice{gate.Approve, gate.Reject},
+		Question: fmt.Sprintf("take %s away in %s? It is the point of no return: nothing brings it back. A rejection undoes the migration", what, m.in.Environment),
+		Verdict:  gate.Verdict{Outcome: gate.Pass, Reason: "nobody is in the way"},
+	}
+	if len(s.Blocked.Why) > 0 {
+		g.Verdict = gate.Verdict{Outcome: gate.Inconclusive, Reason: "it waits, approved or not: " + strings.Join(firstOf(s.Blocked.Why), "; ")}
+	}
+	if lapsed != "" {
+		g.Verdict.Reason = lapsed + "; " + g.Verdict.Reason
+	}
+	for _, name := range s.Plan.Consumers {
+		e := gate.Evidence{Name: name, Value: "has not said that it is ready", Outcome: gate.None}
+		if slices.Contains(s.Plan.MustAck, name) {
+			e.Outcome, e.Limit = gate.Fail, "ready"
+		}
+		if at := slices.IndexFunc(s.Acks, func(a migrate.Ack) bool { return a.Consumer == name }); at >= 0 {
+			e.Value, e.Note, e.Outcome = "ready", "said by "+s.Acks[at].By, gate.Pass
+		}
+		g.Verdict.Evidence = append(g.Verdict.Evidence, e)
+	}
+	for _, r := range s.Blocked.Readers {
+		e := gate.Evidence{Name: r.Kind + " " + r.Name, Value: "reads " + r.Column, Note: "of " + cmp.Or(r.Owner, "nobody"), Outcome: gate.Fail}
+		if r.Guessed {
+			e.Value, e.Outcome = "may read "+r.Column+": its text has the name", gate.Inconclusive
+		}
+		g.Verdict.Evidence = append(g.Verdict.Evidence, e)
+	}
+	g.Verdict.Evidence = worstFirst(g.Verdict.Evidence)
+	return g
+}
+
+// keepAcks notes the words of consumers in the ledger, one after the other.
+func (m *migrating) keepAcks(ctx workflow.Context) {
+	calm, _ := workflow.NewDisconnectedContext(ctx)
+	for {
+		said, taken, err := m.Acks(calm)
+		if err != nil {
+			return
+		}
+		ack := migrate.Ack{Consumer: said.Items[0], By: said.By, Reason: said.Reason, At: workflow.Now(ctx)}
+		if _, err := AckMigration.Do(calm, m.Conductor, m.at("ack"), "note that "+ack.Consumer+" is ready", activities.AckInput{Target: m.state.Target, Ack: ack}); err != nil {
+			m.Tell(ctx, m.at("ack"), "it could not be noted that "+ack.Consumer+" is ready: "+conduct.Reason(err))
+		} else if !slices.ContainsFunc(m.state.Acks, func(a migrate.Ack) bool { return a.Consumer == ack.Consumer }) {
+			m.state.Acks = append(m.state.Acks, ack)
+		}
+		taken()
+		m.heard = true
+	}
+}
+
+// tell has people told where it is.
+func (m *migrating) tell(ctx workflow.Context, kind notice.Kind) {
+	s, me := m.state, workflow.GetInfo(ctx).WorkflowExecution.ID
+	e := notice.Event{
+		ID: s.Plan.Name, Kind: kind, What: fmt.Sprintf("%s begins to change %s in %s", s.Plan.Name, s.Plan.Table, m.in.Environment), Why: cmp.Or(s.Plan.Why, m.in.Reason),
+		Commands: []string{"drawbridge status " + me, "drawbridge cancel " + me},
+	}
+	if kind == notice.MigrationDeprecates {
+		e.What = fmt.Sprintf("the old shape of %s in %s goes after %s: %s", s.Plan.Table, m.in.Environment, s.Until.UTC().Format(time.RFC3339), cmp.Or(strings.Join(s.Plan.Old, ", "), s.Plan.Name))
+		e.Why = strings.TrimPrefix(m.waits(), "; ")
+		for _, name := range s.Plan.Consumers {
+			e.Commands = append(e.Commands, "drawbridge migrate ack "+me+" --consumer "+name+" --as NAME")
+		}
+	}
+	m.Announce(ctx, m.in.Environment, e)
+}
