@@ -16,9 +16,9 @@ const migrationMedia = "application/vnd.drawbridge.migration.v1+json"
 
 // Migrator looks at tables and changes them, step by step, and keeps migrations in the ledger.
 type Migrator interface {
-	// DescribeTable reads a table of the schema, and what the server says of expressions over it. It locks nothing that anybody waits
-	// for.
-	DescribeTable(ctx context.Context, table string, expressions []migrate.Typed) (migrate.Table, error)
+	// DescribeTable reads a table of the schema, what the server says of expressions over it, and what it makes of what is over columns
+	// that are to be replaced. It locks nothing that anybody waits for.
+	DescribeTable(ctx context.Context, table string, expressions []migrate.Typed, replaced ...migrate.Replacement) (migrate.Table, error)
 	// BeginMigration enters a migration, once under its key: from here on no other one changes its table. One of the same workflow that
 	// was stopped is taken over, with its plan and its phase.
 	BeginMigration(ctx context.Context, e migrate.Entry, key effect.Key) (migrate.Standing, error)

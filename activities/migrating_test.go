@@ -82,7 +82,7 @@ func (m *migrated) BeginMigration(_ context.Context, e migrate.Entry, key effect
 	return migrate.Standing{Owner: key.Owner, Plan: e.Digest, Name: e.Plan.Migration.Name, Phase: migrate.Expand}, nil
 }
 
-func (m *migrated) DescribeTable(_ context.Context, table string, _ []migrate.Typed) (migrate.Table, error) {
+func (m *migrated) DescribeTable(_ context.Context, table string, _ []migrate.Typed, _ ...migrate.Replacement) (migrate.Table, error) {
 	return migrate.Table{
 		Schema: "shop_prod", Name: table, OID: 1, Kind: "table", Owned: true, Rows: 10, Version: 150018, Key: []string{"id"},
 		Columns: []migrate.Column{{Name: "id", Type: "bigint", NotNull: true}, {Name: "chan", Type: "text"}},

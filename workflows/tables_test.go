@@ -88,7 +88,7 @@ func (x *tables) entered(owner effect.Owner) (migrate.Standing, error) {
 	return migrate.Standing{}, nil
 }
 
-func (l *ledger) DescribeTable(_ context.Context, table string, expressions []migrate.Typed) (migrate.Table, error) {
+func (l *ledger) DescribeTable(_ context.Context, table string, expressions []migrate.Typed, _ ...migrate.Replacement) (migrate.Table, error) {
 	t := migrate.Table{
 		Schema: "shop_prod", Name: table, OID: 1, Kind: "table", Owned: true, Rows: l.tables.rows, Bytes: 1 << 20, Pages: 128, Version: 150018, Key: []string{"id"},
 		Columns:     []migrate.Column{{Name: "id", Type: "bigint", NotNull: true}, {Name: "chan", Type: "text", NotNull: true}},

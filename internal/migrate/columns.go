@@ -65,12 +65,12 @@ func (p *planner) addColumn(o Operation) {
 	p.neverNull(o.Column, func(conditions ...string) string { return p.hasColumn(o.Column, conditions...) })
 }
 
-// addStep adds a column to the table, which is called named from the switch on; there says whether it is.
-func (p *planner) addStep(column, named, definition, there string) {
+// addStep adds a column to the table, which is called named from the switch on, and what belongs to it alone; there says whether it is.
+func (p *planner) addStep(column, named, definition, there string, more ...string) {
 	p.plan.New = append(p.plan.New, NewColumn{Made: column, Named: named})
 	p.step(Expand, "add", column, Step{
 		Title: "Add " + shown(column),
-		Act:   []string{p.alter("ADD COLUMN " + definition)},
+		Act:   append([]string{p.alter("ADD COLUMN " + definition)}, more...),
 		Probe: probe(there),
 		Undo:  []string{p.alter("DROP COLUMN " + quote(column) + " RESTRICT")},
 		Lock:  AccessExclusive,
@@ -100,6 +100,11 @@ func (p *planner) dropColumn(o Operation) {
 	for _, k := range p.in.Table.Checks {
 		if slices.Contains(k.Columns, o.Column) {
 			p.warn("The check %s goes with %s.", shown(k.Name), shown(o.Column))
+		}
+	}
+	for _, e := range p.in.Table.Statistics {
+		if slices.Contains(e.Columns, o.Column) {
+			p.warn("The statistics %s go with %s.", shown(e.Name), shown(o.Column))
 		}
 	}
 	for _, held := range c.Holds {
@@ -148,17 +153,6 @@ func (p *planner) comment(column, text string) string {
 // holds refuses to replace a column of which something would be lost, and names it.
 func (p *planner) holds(o Operation, c Column) bool {
 	held := slices.Clone(c.Holds)
-	missing := func(kind, name string, columns []string) {
-		if slices.Contains(columns, c.Name) && !slices.ContainsFunc(held, func(h string) bool { return strings.Contains(h, name) }) {
-			held = append(held, "the "+kind+" "+shown(name))
-		}
-	}
-	for _, i := range p.in.Table.Indexes {
-		missing("index", i.Name, i.Columns)
-	}
-	for _, k := range p.in.Table.Checks {
-		missing("check", k.Name, k.Columns)
-	}
 	if strings.Contains(c.Default, "nextval(") {
 		held = append(held, "a sequence that gives its default")
 	}

@@ -32,6 +32,7 @@ func Compute(in Input) (Plan, error) {
 		p.operation(*o, recipe)
 	}
 	p.together()
+	p.carry()
 	if err := p.err(); err != nil {
 		return Plan{}, err
 	}
@@ -47,6 +48,8 @@ type planner struct {
 	// pairs are columns that are written twice, fills those that are filled where nobody gives a value.
 	pairs []pair
 	fills []fill
+	// heirs are what takes the place, at contract, of what goes with the columns.
+	heirs []heir
 	// added are the columns that the migration makes, with their types; taken those that it takes away or gives another name.
 	added map[string]string
 	taken map[string]bool
@@ -255,12 +258,12 @@ func (p *planner) assemble() {
 	}
 }
 
-// rank orders steps by their phases. Within expand, indexes come after the columns that they are over; within contract, the trigger
-// goes before the columns that it reads.
+// rank orders steps by their phases. Within expand, indexes come after the columns that they are over; within switch they come first,
+// for they take long; within contract, the trigger goes before the columns that it reads.
 func (p *planner) rank(s Step) int {
 	rank := 3 * slices.Index(Phases(), s.Phase)
 	switch {
-	case s.Phase == Expand && s.Class == Concurrent:
+	case s.Phase == Expand && s.Class == Concurrent, s.Phase == Switch && s.Class != Concurrent:
 		rank++
 	case s.Phase == Contract && s.ID != contractEnd:
 		rank++

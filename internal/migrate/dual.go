@@ -165,7 +165,7 @@ func (p *planner) switchover(name, function, before, after string) {
 const contractEnd = "contract-end-both"
 
 // contract ends the dual write, and takes the old columns away, in one transaction: between the two a writer of the new shape would
-// leave the old column without a value.
+// leave the old column without a value. What was over the old columns goes with them, and what was made in its place gets its name.
 func (p *planner) contract(name string, drop []string) {
 	act := slices.Clone(drop)
 	conditions := []string{no(p.anyFunction(name))}
@@ -180,6 +180,10 @@ func (p *planner) contract(name string, drop []string) {
 		p.plan.Old = append(p.plan.Old, f.formerly)
 		act = append(act, p.alter("DROP COLUMN "+quote(f.formerly)+" RESTRICT"))
 		conditions = append(conditions, no(p.hasColumn(f.formerly)))
+	}
+	for _, h := range p.heirs {
+		act = append(act, h.act...)
+		conditions = append(conditions, h.there)
 	}
 	if len(gone) > 0 {
 		title = "Take away " + strings.Join(gone, ", ") + ", and stop to write both"

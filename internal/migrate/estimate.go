@@ -16,7 +16,7 @@ func Measure(p Plan, t Table) Estimate {
 		if s.Class != Instant && s.Phase != Contract {
 			scans++
 		}
-		if s.Class == Concurrent && s.Phase == Expand {
+		if s.Class == Concurrent && s.Phase != Contract {
 			scans++ // it reads the table twice
 		}
 	}

@@ -2,6 +2,7 @@ package migrate_test
 
 import (
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
@@ -53,6 +54,13 @@ func customers(m migrate.Migration) migrate.Table {
 		Checks:      []migrate.Constraint{{Name: "created_late", Definition: "CHECK ((created > '2000-01-01 00:00:00+00'::timestamp with time zone))", Columns: []string{"created"}, Valid: true}},
 		Expressions: map[string]migrate.Expression{},
 	}
+	for _, r := range migrate.Replacements(m) {
+		if r.Column == "created" {
+			index, condition := fmt.Sprintf("USING btree (%s DESC)", r.Added), fmt.Sprintf("(%s > '2000-01-01 00:00:00+00'::timestamp with time zone)", r.Added)
+			t.Indexes[1].Carried = &migrate.Carried{Until: index, After: index}
+			t.Checks[0].Carried = &migrate.Carried{Until: condition, After: condition}
+		}
+	}
 	for _, e := range migrate.Expressions(m) {
 		answer := migrate.Expression{Type: e.Type}
 		for _, c := range t.Columns {
@@ -86,6 +94,7 @@ func cases() map[string]migrate.Migration {
 		"add_column_always":   migration(migrate.Operation{Kind: migrate.AddColumn, Column: "channel", Type: "int", Required: true, Default: "7"}),
 		"rename_column":       migration(migrate.Operation{Kind: migrate.RenameColumn, Column: "amount", To: "amount_eur"}),
 		"rename_column_null":  migration(migrate.Operation{Kind: migrate.RenameColumn, Column: "note", To: "remark"}),
+		"rename_column_laden": migration(migrate.Operation{Kind: migrate.RenameColumn, Column: "created", To: "made"}),
 		"change_type":         migration(migrate.Operation{Kind: migrate.ChangeType, Column: "qty", To: "bigint", Up: "qty::bigint", Down: "qty::int"}),
 		"change_type_lossy":   migration(migrate.Operation{Kind: migrate.ChangeType, Column: "amount", To: "int", Up: "amount * 100", Down: "amount / 100", Default: "0"}),
 		"change_type_wider":   migration(migrate.Operation{Kind: migrate.ChangeType, Column: "code", To: "text"}),

@@ -87,6 +87,16 @@ func notNullCheck(column string) string {
 	return "drawbridge_" + column + after
 }
 
+// heirName is what is called so until the contract that takes the place of something over a replaced column.
+func heirName(name string) string {
+	if len(name+newSuffix) <= maxName {
+		return name + newSuffix
+	}
+	sum := sha256.Sum256([]byte(name))
+	after := "_" + hex.EncodeToString(sum[:4]) + newSuffix
+	return cut(name, maxName-len(after)) + after
+}
+
 // slug is a name as a part of a step's ID: letters, digits and underscores.
 func slug(name string) string {
 	return strings.Map(func(r rune) rune {

@@ -73,6 +73,60 @@ func TestEveryOperationHasItsRecipe(t *testing.T) {
 	require.Len(t, migrate.Recipes(), len(planned))
 }
 
+// laden is a migration of columns with all that is carried over to others.
+func laden() migrate.Input {
+	m := migration(
+		migrate.Operation{Kind: migrate.ChangeType, Column: "qty", To: "bigint", Up: "qty", Down: "qty::int"},
+		migrate.Operation{Kind: migrate.RenameColumn, Column: "note", To: "remark"},
+	)
+	in := input(m)
+	few, none := 7, 0
+	for i := range in.Table.Columns {
+		switch c := &in.Table.Columns[i]; c.Name {
+		case "qty":
+			c.Target, c.Options = &few, []string{"n_distinct=-0.5"}
+		case "note":
+			c.Storage, c.Compression, c.Target = "EXTERNAL", "lz4", &none
+			c.Grants = []migrate.Grant{{Privilege: "SELECT"}, {Privilege: "UPDATE", To: "bi reader", Grantable: true}}
+		}
+	}
+	in.Table.Indexes = append(in.Table.Indexes,
+		migrate.Index{
+			Name: "customers_qty", Columns: []string{"qty", "note"}, Unique: true, Valid: true, Tablespace: "fast", Comment: "it's quick",
+			Carried: &migrate.Carried{
+				Until: "USING btree (qty__new DESC NULLS LAST, remark text_pattern_ops) INCLUDE (id) WHERE (qty__new > 0)",
+				After: "USING btree (qty DESC NULLS LAST, remark text_pattern_ops) INCLUDE (id) WHERE (qty > 0)", Where: "(qty__new > 0)",
+			},
+		})
+	in.Table.Checks = append(in.Table.Checks,
+		migrate.Constraint{Name: "noted", Columns: []string{"note"}, NoInherit: true, Carried: &migrate.Carried{Until: "(remark <> ''::text)", After: "(remark <> ''::text)"}},
+		migrate.Constraint{Name: "qty_small", Columns: []string{"qty"}, Valid: true, Comment: "it's little", Carried: &migrate.Carried{Until: "(qty__new < 1000)", After: "(qty < 1000)"}},
+	)
+	in.Table.Statistics = []migrate.Statistics{{
+		Schema: "shop", Name: "customers_both", Columns: []string{"note", "qty"}, Target: &few, Owner: "bi reader", Comment: "it's both",
+		Carried: &migrate.Carried{Until: " (mcv) ON qty__new, remark", After: " (mcv) ON qty, remark"},
+	}}
+	return in
+}
+
+func TestWhatIsOverAReplacedColumnIsCarried(t *testing.T) {
+	t.Parallel()
+	p, err := migrate.Compute(laden())
+	require.NoError(t, err)
+	golden(t, "laden.golden", script(p))
+}
+
+func TestWhatTheSameFileTakesAwayIsNotCarried(t *testing.T) {
+	t.Parallel()
+	p := computed(t, migration(
+		migrate.Operation{Kind: migrate.RenameColumn, Column: "created", To: "made"},
+		migrate.Operation{Kind: migrate.DropIndex, Name: "customers_created"},
+		migrate.Operation{Kind: migrate.DropCheck, Name: "created_late"},
+	))
+	require.NotContains(t, script(p), "customers_created__new")
+	require.NotContains(t, script(p), "created_late__new")
+}
+
 func TestTheRegistryNamesTheStrongestLockOfAnOperation(t *testing.T) {
 	t.Parallel()
 	weakest := []migrate.Lock{migrate.NoLock, migrate.AccessShare, migrate.RowExclusive, migrate.ShareUpdateExclusive, migrate.ShareRowExclusive, migrate.AccessExclusive}
@@ -103,8 +157,18 @@ func hostileCases() []migrate.Input {
 		for i := range in.Table.Columns {
 			if in.Table.Columns[i].Name == "note" {
 				in.Table.Columns[i].Name, in.Table.Columns[i].Comment = hostile, hostile+`\`
+				in.Table.Columns[i].Grants, in.Table.Columns[i].Options = []migrate.Grant{{Privilege: "SELECT", To: hostile}}, []string{hostile + "=" + hostile}
 			}
 		}
+		quoted := `("` + strings.ReplaceAll(hostile, `"`, `""`) + `" <> '')`
+		carried := func(text string) *migrate.Carried { return &migrate.Carried{Until: text, After: text + " "} }
+		in.Table.Indexes = append(in.Table.Indexes, migrate.Index{
+			Name: hostile, Columns: []string{hostile}, Tablespace: hostile, Comment: hostile, Valid: true, Carried: carried("USING btree (" + quoted + ")"),
+		})
+		in.Table.Checks = append(in.Table.Checks, migrate.Constraint{Name: hostile + "k", Columns: []string{hostile}, Comment: hostile, Valid: true, Carried: carried(quoted)})
+		in.Table.Statistics = append(in.Table.Statistics, migrate.Statistics{
+			Schema: hostile, Name: hostile + "s", Columns: []string{hostile}, Owner: hostile, Comment: hostile, Carried: carried(" ON id, " + quoted),
+		})
 		for key, e := range in.Table.Expressions {
 			e.Text = hostile
 			if m.Operations[0].Up != "" || m.Operations[0].Check != "" {

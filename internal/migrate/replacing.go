@@ -3,18 +3,18 @@ package migrate
 import "slices"
 
 func replacingRecipes() []Recipe {
-	const undo = "Swap back, drop trigger, function and new column: the old one was kept as it is, by every writer."
+	const undo = "Swap back, drop trigger, function and new column, with what was made over it: the old one was kept as it is, by every writer."
 	return []Recipe{
 		{
 			Kind: RenameColumn, Since: oldestVersion, Lock: AccessExclusive, plan: (*planner).renameColumn,
 			What: "Gives a column another name; readers and writers of the old name go on until contract.",
-			How:  "Add a column of the new name, a trigger that writes both, bring the rows over in batches, compare them, carry NOT NULL (by a validated CHECK), default and comment, let the new name count where both are written, and at contract drop trigger and old column.",
+			How:  "Add a column of the new name, a trigger that writes both, bring the rows over in batches, compare them, make indexes, checks and statistics over it, carry NOT NULL (by a validated CHECK), default, comment, rights and settings, let the new name count where both are written, and at contract drop trigger and old column, with what was over it.",
 			Undo: undo,
 		},
 		{
 			Kind: ChangeType, Since: oldestVersion, Lock: AccessExclusive, plan: (*planner).changeType,
 			What: "Gives a column another type, with `up` from the old value to the new one and `down` back. Without them: a type that holds all that the old one does, where Postgres changes the catalog only.",
-			How:  "Add a column of the new type, a trigger that writes both, bring the rows over in batches, compare them, carry NOT NULL (by a validated CHECK), default and comment, swap the names, and at contract drop trigger and old column. Without `up`: ALTER TYPE at contract.",
+			How:  "Add a column of the new type, a trigger that writes both, bring the rows over in batches, compare them, make indexes, checks and statistics over it, carry NOT NULL (by a validated CHECK), default, comment, rights and settings, swap the names, and at contract drop trigger and old column, with what was over it. Without `up`: ALTER TYPE at contract.",
 			Undo: undo,
 		},
 	}
@@ -52,7 +52,13 @@ func (p *planner) changeType(o Operation) {
 		p.invalid("leave it out, and use set_default afterwards", "%s has no default to be changed", shown(o.Column))
 		return
 	}
-	if !p.replaceable(o, c) {
+	for _, own := range []struct{ what, is string }{{"a storage", c.Storage}, {"a compression", c.Compression}} {
+		if own.is != "" {
+			p.refuse("take it away first, and set it again afterwards", "%s replaces %s, which has %s of its own, and nothing says what it is of the new type", o.Kind, shown(c.Name), own.what)
+			ok = false
+		}
+	}
+	if !p.replaceable(o, c) || !ok {
 		return
 	}
 	up, ok := p.said(o, Typed{Expression: o.Up, Type: target})
@@ -120,7 +126,8 @@ func (p *planner) replace(o Operation, c Column, f pair) {
 	if c.Collation != "" {
 		definition += " COLLATE " + c.Collation
 	}
-	p.addStep(f.added, f.renamed, definition, there())
+	settings, has := p.settings(c, f.added)
+	p.addStep(f.added, f.renamed, definition, there(has...), settings...)
 	if c.Comment != "" {
 		p.step(Expand, "comment", f.added, Step{
 			Title: "Carry the comment of " + shown(c.Name),

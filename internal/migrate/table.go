@@ -20,6 +20,8 @@ type Table struct {
 	Key     []string     `json:"key,omitempty"` // of its primary key, in order; else of a unique index over columns that are never null
 	Indexes []Index      `json:"indexes,omitempty"`
 	Checks  []Constraint `json:"checks,omitempty"`
+	// Statistics are the extended ones that somebody made over its columns.
+	Statistics []Statistics `json:"statistics,omitempty"`
 	// Readers are the relations and functions of others that depend on a column.
 	Readers []Reader `json:"readers,omitempty"`
 	// Triggers are the names of the triggers that somebody made on it.
@@ -39,8 +41,25 @@ type Column struct {
 	Comment string `json:"comment,omitempty"`
 	// Collation is that of the column where it is not its type's, as SQL has it: quoted, and with its schema.
 	Collation string `json:"collation,omitempty"`
+	// Storage is a word where it is not its type's: PLAIN, MAIN, EXTERNAL, EXTENDED. Compression is pglz, lz4, or the server's.
+	Storage     string `json:"storage,omitempty"`
+	Compression string `json:"compression,omitempty"`
+	// Target is how finely it is sampled; nil: as the server does by itself.
+	Target *int `json:"target,omitempty"`
+	// Options are name=value.
+	Options []string `json:"options,omitempty"`
+	// Grants are the rights on this column alone that the table's owner gave.
+	Grants []Grant `json:"grants,omitempty"`
 	// Holds are what of it cannot be carried over to another column, in words: "the foreign key orders_channel_fkey", "an identity".
 	Holds []string `json:"holds,omitempty"`
+}
+
+// Grant is a right on a column.
+type Grant struct {
+	Privilege string `json:"privilege"`    // SELECT, INSERT, UPDATE, REFERENCES
+	To        string `json:"to,omitempty"` // a role; empty: everybody
+	// Grantable says that the role may give it to others.
+	Grantable bool `json:"grantable,omitempty"`
 }
 
 // Index is an index as it is.
@@ -52,6 +71,10 @@ type Index struct {
 	Primary    bool     `json:"primary,omitempty"`
 	Constraint bool     `json:"constraint,omitempty"` // it belongs to one
 	Valid      bool     `json:"valid"`
+	Tablespace string   `json:"tablespace,omitempty"` // where it is not the database's
+	Comment    string   `json:"comment,omitempty"`
+	// Carried is asked for where a column of it is replaced: what stands in CREATE INDEX after the table.
+	Carried *Carried `json:"carried,omitempty"`
 }
 
 // Constraint is a CHECK as it is.
@@ -60,6 +83,34 @@ type Constraint struct {
 	Definition string   `json:"definition"` // as pg_get_constraintdef says
 	Columns    []string `json:"columns"`
 	Valid      bool     `json:"valid"`
+	NoInherit  bool     `json:"no_inherit,omitempty"`
+	Comment    string   `json:"comment,omitempty"`
+	// Carried is asked for where a column of it is replaced: the condition.
+	Carried *Carried `json:"carried,omitempty"`
+}
+
+// Statistics are those of several columns, or of expressions, as they are.
+type Statistics struct {
+	Schema  string   `json:"schema"`
+	Name    string   `json:"name"`
+	Columns []string `json:"columns"`
+	Target  *int     `json:"target,omitempty"` // nil: as the server does by itself
+	Owner   string   `json:"owner,omitempty"`  // where it is not our login
+	Comment string   `json:"comment,omitempty"`
+	// Carried is asked for where a column of it is replaced: what stands in CREATE STATISTICS between the name and the table.
+	Carried *Carried `json:"carried,omitempty"`
+}
+
+// Carried is what the server makes of something once other columns take the place of those that it is over: it writes that itself, on a
+// copy of the table.
+type Carried struct {
+	// Refused is why nothing can be made of it; empty: it can.
+	Refused string `json:"refused,omitempty"`
+	// Until has the names that the columns have until the switch, After those that they have from then on.
+	Until string `json:"until,omitempty"`
+	After string `json:"after,omitempty"`
+	// Where is the condition in Until, of an index over a part of the rows.
+	Where string `json:"where,omitempty"`
 }
 
 // Reader is something that reads a column, as the catalog knows it.

@@ -15,9 +15,9 @@ import (
 // describeWait bounds how long the description of a table waits for whoever changes it.
 const describeWait = 2 * time.Second
 
-// DescribeTable reads a table of the schema as it is, and what the server says of expressions over its columns, without running them. It
-// locks nothing that anybody waits for. A table that is not there has no kind.
-func (t *Tables) DescribeTable(ctx context.Context, table string, expressions []migrate.Typed) (migrate.Table, error) {
+// DescribeTable reads a table of the schema as it is, what the server says of expressions over its columns, without running them, and what
+// it makes of what is over columns that are to be replaced. It locks nothing that anybody waits for. A table that is not there has no kind.
+func (t *Tables) DescribeTable(ctx context.Context, table string, expressions []migrate.Typed, replaced ...migrate.Replacement) (migrate.Table, error) {
 	d := migrate.Table{Schema: t.schema, Name: table}
 	err := t.readOnly(ctx, func(tx pgx.Tx) error {
 		if err := postgres.Bound(ctx, tx, describeWait); err != nil {
@@ -26,7 +26,7 @@ func (t *Tables) DescribeTable(ctx context.Context, table string, expressions []
 		if err := t.describe(ctx, tx, &d); err != nil || d.Kind == "" {
 			return err
 		}
-		for _, read := range []func(context.Context, pgx.Tx, *migrate.Table) error{t.owner, t.columns, t.holds, t.indexes, t.checks, t.triggers} {
+		for _, read := range []func(context.Context, pgx.Tx, *migrate.Table) error{t.owner, t.columns, t.holds, t.grants, t.indexes, t.checks, t.statistics, t.triggers} {
 			if err := read(ctx, tx, &d); err != nil {
 				return err
 			}
@@ -41,6 +41,9 @@ func (t *Tables) DescribeTable(ctx context.Context, table string, expressions []
 	})
 	if err == nil && d.Kind == plain && len(expressions) > 0 {
 		d.Expressions, err = t.examine(ctx, d, expressions)
+	}
+	if err == nil && d.Kind == plain {
+		err = t.carry(ctx, &d, replaced)
 	}
 	return d, postgres.Classify("describe", t.schema+"."+table, err)
 }
@@ -116,7 +119,10 @@ func (t *Tables) columns(ctx context.Context, tx pgx.Tx, d *migrate.Table) error
 	rows, err := tx.Query(ctx, `
 		SELECT a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull,
 		       CASE WHEN a.attgenerated = '' THEN coalesce(pg_get_expr(d.adbin, d.adrelid), '') ELSE '' END,
-		       coalesce(col_description(a.attrelid, a.attnum), ''), coalesce(quote_ident(n.nspname) || '.' || quote_ident(l.collname), '')
+		       coalesce(col_description(a.attrelid, a.attnum), ''), coalesce(quote_ident(n.nspname) || '.' || quote_ident(l.collname), ''),
+		       CASE WHEN a.attstorage = ty.typstorage THEN '' ELSE CASE a.attstorage WHEN 'p' THEN 'PLAIN' WHEN 'm' THEN 'MAIN' WHEN 'e' THEN 'EXTERNAL' ELSE 'EXTENDED' END END,
+		       CASE a.attcompression WHEN '' THEN '' WHEN 'p' THEN 'pglz' WHEN 'l' THEN 'lz4' ELSE a.attcompression::text END,
+		       nullif(a.attstattarget, -1), coalesce(a.attoptions, '{}')
 		FROM pg_attribute a
 		JOIN pg_type ty ON ty.oid = a.atttypid
 		LEFT JOIN pg_collation l ON l.oid = a.attcollation AND a.attcollation <> ty.typcollation
@@ -128,11 +134,39 @@ func (t *Tables) columns(ctx context.Context, tx pgx.Tx, d *migrate.Table) error
 		return fmt.Errorf("read columns: %w", err)
 	}
 	d.Columns, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (c migrate.Column, err error) {
-		err = row.Scan(&c.Name, &c.Type, &c.NotNull, &c.Default, &c.Comment, &c.Collation)
+		err = row.Scan(&c.Name, &c.Type, &c.NotNull, &c.Default, &c.Comment, &c.Collation, &c.Storage, &c.Compression, &c.Target, &c.Options)
 		return c, err
 	})
 	if err != nil {
 		return fmt.Errorf("read columns: %w", err)
+	}
+	return nil
+}
+
+// grants are the rights on single columns that the table's owner gave: those of others are among what holds a column.
+func (t *Tables) grants(ctx context.Context, tx pgx.Tx, d *migrate.Table) error {
+	rows, err := tx.Query(ctx, `
+		SELECT a.attname, r.privilege_type, coalesce(g.rolname, ''), r.is_grantable
+		FROM pg_attribute a
+		JOIN pg_class c ON c.oid = a.attrelid
+		CROSS JOIN aclexplode(a.attacl) r
+		LEFT JOIN pg_roles g ON g.oid = r.grantee
+		WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped AND r.grantor = c.relowner
+		ORDER BY a.attnum, g.rolname, r.privilege_type`, d.OID)
+	if err != nil {
+		return fmt.Errorf("read rights on columns: %w", err)
+	}
+	given := map[string][]migrate.Grant{}
+	var column string
+	var g migrate.Grant
+	if _, err := pgx.ForEachRow(rows, []any{&column, &g.Privilege, &g.To, &g.Grantable}, func() error {
+		given[column] = append(given[column], g)
+		return nil
+	}); err != nil {
+		return fmt.Errorf("read rights on columns: %w", err)
+	}
+	for i := range d.Columns {
+		d.Columns[i].Grants = given[d.Columns[i].Name]
 	}
 	return nil
 }
@@ -154,6 +188,7 @@ func (t *Tables) indexes(ctx context.Context, tx pgx.Tx, d *migrate.Table) error
 		       x.indisunique AND x.indisvalid AND x.indimmediate AND x.indpred IS NULL AND x.indexprs IS NULL AND NOT EXISTS (
 		         SELECT FROM pg_attribute a
 		         WHERE a.attrelid = x.indrelid AND a.attnum = ANY((x.indkey::int2[])[0:x.indnkeyatts - 1]) AND NOT a.attnotnull),
+		       coalesce((SELECT spcname::text FROM pg_tablespace WHERE oid = i.reltablespace), ''), coalesce(obj_description(i.oid, 'pg_class'), ''),
 		       ARRAY(
 		         SELECT a.attname::text
 		         FROM unnest((x.indkey::int2[])[0:x.indnkeyatts - 1]) WITH ORDINALITY AS k (attnum, place)
@@ -169,7 +204,7 @@ func (t *Tables) indexes(ctx context.Context, tx pgx.Tx, d *migrate.Table) error
 	var x migrate.Index
 	var fit bool
 	var key []string
-	if _, err := pgx.ForEachRow(rows, []any{&x.Name, &x.Definition, &x.Unique, &x.Primary, &x.Constraint, &x.Valid, &x.Columns, &fit, &key}, func() error {
+	if _, err := pgx.ForEachRow(rows, []any{&x.Name, &x.Definition, &x.Unique, &x.Primary, &x.Constraint, &x.Valid, &x.Columns, &fit, &x.Tablespace, &x.Comment, &key}, func() error {
 		d.Indexes = append(d.Indexes, x)
 		if fit && d.Key == nil {
 			d.Key = key
@@ -183,7 +218,8 @@ func (t *Tables) indexes(ctx context.Context, tx pgx.Tx, d *migrate.Table) error
 
 func (t *Tables) checks(ctx context.Context, tx pgx.Tx, d *migrate.Table) error {
 	rows, err := tx.Query(ctx, `
-		SELECT o.conname, pg_get_constraintdef(o.oid), (`+read+` AND a.attnum = ANY(o.conkey)), o.convalidated
+		SELECT o.conname, pg_get_constraintdef(o.oid), (`+read+` AND a.attnum = ANY(o.conkey)), o.convalidated, o.connoinherit,
+		       coalesce(obj_description(o.oid, 'pg_constraint'), '')
 		FROM pg_constraint o
 		WHERE o.conrelid = $1 AND o.contype = 'c'
 		ORDER BY o.conname`, d.OID)
@@ -191,11 +227,37 @@ func (t *Tables) checks(ctx context.Context, tx pgx.Tx, d *migrate.Table) error 
 		return fmt.Errorf("read checks: %w", err)
 	}
 	d.Checks, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (c migrate.Constraint, err error) {
-		err = row.Scan(&c.Name, &c.Definition, &c.Columns, &c.Valid)
+		err = row.Scan(&c.Name, &c.Definition, &c.Columns, &c.Valid, &c.NoInherit, &c.Comment)
 		return c, err
 	})
 	if err != nil {
 		return fmt.Errorf("read checks: %w", err)
+	}
+	return nil
+}
+
+func (t *Tables) statistics(ctx context.Context, tx pgx.Tx, d *migrate.Table) error {
+	rows, err := tx.Query(ctx, `
+		SELECT n.nspname, e.stxname, (`+read+` AND (a.attnum = ANY(e.stxkeys::int2[]) OR EXISTS (
+		         SELECT
+		         FROM pg_depend dep
+		         WHERE dep.classid = 'pg_statistic_ext'::regclass AND dep.objid = e.oid
+		           AND dep.refclassid = 'pg_class'::regclass AND dep.refobjid = e.stxrelid AND dep.refobjsubid = a.attnum))),
+		       nullif(e.stxstattarget, -1), CASE WHEN e.stxowner = current_user::regrole THEN '' ELSE pg_get_userbyid(e.stxowner) END,
+		       coalesce(obj_description(e.oid, 'pg_statistic_ext'), '')
+		FROM pg_statistic_ext e
+		JOIN pg_namespace n ON n.oid = e.stxnamespace
+		WHERE e.stxrelid = $1
+		ORDER BY n.nspname, e.stxname`, d.OID)
+	if err != nil {
+		return fmt.Errorf("read statistics: %w", err)
+	}
+	d.Statistics, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (e migrate.Statistics, err error) {
+		err = row.Scan(&e.Schema, &e.Name, &e.Columns, &e.Target, &e.Owner, &e.Comment)
+		return e, err
+	})
+	if err != nil {
+		return fmt.Errorf("read statistics: %w", err)
 	}
 	return nil
 }

@@ -13,31 +13,19 @@ import (
 func (t *Tables) holds(ctx context.Context, tx pgx.Tx, d *migrate.Table) error {
 	rows, err := tx.Query(ctx, `
 		WITH a AS (
-		  SELECT a.*, ty.typstorage
+		  SELECT a.*
 		  FROM pg_attribute a
-		  JOIN pg_type ty ON ty.oid = a.atttypid
 		  WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped
 		),
 		held AS (
-		  SELECT a.attnum, 1 AS rank, 'the index ' || i.relname AS what
-		  FROM a
-		  JOIN pg_index x ON x.indrelid = $1
-		  JOIN pg_class i ON i.oid = x.indexrelid
-		  WHERE NOT EXISTS (SELECT FROM pg_constraint WHERE conindid = x.indexrelid AND conrelid = $1 AND contype IN ('p', 'u', 'x'))
-		    AND (a.attnum = ANY(x.indkey::int2[]) OR EXISTS (
-		      SELECT
-		      FROM pg_depend dep
-		      WHERE dep.classid = 'pg_class'::regclass AND dep.objid = x.indexrelid
-		        AND dep.refclassid = 'pg_class'::regclass AND dep.refobjid = $1 AND dep.refobjsubid = a.attnum))
-		  UNION ALL
-		  SELECT a.attnum, 2,
+		  SELECT a.attnum, 1 AS rank,
 		         CASE o.contype
 		           WHEN 'p' THEN 'the primary key ' WHEN 'u' THEN 'the unique constraint ' WHEN 'x' THEN 'the exclusion constraint '
-		           WHEN 'f' THEN 'the foreign key ' WHEN 'c' THEN 'the check ' ELSE 'the constraint '
-		         END || o.conname
+		           WHEN 'f' THEN 'the foreign key ' ELSE 'the constraint '
+		         END || o.conname AS what
 		  FROM a
 		  JOIN pg_constraint o ON o.conrelid = $1 AND a.attnum = ANY(o.conkey)
-		  WHERE o.contype <> 'n'
+		  WHERE o.contype NOT IN ('c', 'n')
 		  UNION ALL
 		  SELECT a.attnum, 3, 'the foreign key ' || o.conname || ' of ' || o.conrelid::regclass
 		  FROM a
@@ -53,23 +41,11 @@ func (t *Tables) holds(ctx context.Context, tx pgx.Tx, d *migrate.Table) error {
 		    AND dep.classid = 'pg_class'::regclass AND dep.deptype = 'a'
 		  JOIN pg_class s ON s.oid = dep.objid AND s.relkind = 'S'
 		  UNION ALL
-		  SELECT a.attnum, 7, 'the statistics ' || e.stxname
+		  SELECT DISTINCT a.attnum, 8, 'a right on the column that ' || pg_get_userbyid(r.grantor) || ' gave, who does not own the table'
 		  FROM a
-		  JOIN pg_statistic_ext e ON e.stxrelid = $1 AND (a.attnum = ANY(e.stxkeys::int2[]) OR EXISTS (
-		    SELECT
-		    FROM pg_depend dep
-		    WHERE dep.classid = 'pg_statistic_ext'::regclass AND dep.objid = e.oid
-		      AND dep.refclassid = 'pg_class'::regclass AND dep.refobjid = $1 AND dep.refobjsubid = a.attnum))
-		  UNION ALL
-		  SELECT attnum, 8, 'rights on the column' FROM a WHERE attacl IS NOT NULL
-		  UNION ALL
-		  SELECT attnum, 9, 'a storage of its own' FROM a WHERE attstorage <> typstorage
-		  UNION ALL
-		  SELECT attnum, 10, 'a compression of its own' FROM a WHERE attcompression <> ''
-		  UNION ALL
-		  SELECT attnum, 12, 'options of its own' FROM a WHERE attoptions IS NOT NULL OR attfdwoptions IS NOT NULL
-		  UNION ALL
-		  SELECT attnum, 13, 'a statistics target of its own' FROM a WHERE coalesce(attstattarget, -1) >= 0
+		  JOIN pg_class c ON c.oid = $1
+		  CROSS JOIN aclexplode(a.attacl) r
+		  WHERE r.grantor <> c.relowner
 		  UNION ALL
 		  SELECT a.attnum, 14, 'the replica identity'
 		  FROM a

@@ -26,6 +26,11 @@ func (b *bundle) customers(t *testing.T, n int) {
 	b.db.Exec(t, customers)
 	b.db.Exec(t, `CREATE INDEX customers_created ON customers (created)`)
 	b.db.Exec(t, `COMMENT ON COLUMN customers.amount IS 'in euros'`)
+	b.db.Exec(t, `CREATE UNIQUE INDEX customers_amount ON customers (amount DESC, id) INCLUDE (code)`)
+	b.db.Exec(t, `CREATE INDEX customers_code ON customers (code text_pattern_ops, qty NULLS FIRST) WHERE id > 10`)
+	b.db.Exec(t, `ALTER TABLE customers ADD CONSTRAINT amount_positive CHECK (amount >= 0)`)
+	b.db.Exec(t, `CREATE STATISTICS customers_both ON code, amount FROM customers`)
+	b.db.Exec(t, `GRANT SELECT (amount, code) ON customers TO PUBLIC`)
 	b.db.Exec(t, `INSERT INTO customers (id, web, amount, qty, note, code)
 		SELECT i, i % 2 = 0, i / 7.0, i, CASE WHEN i % 3 > 0 THEN 'note ' || i END, i FROM generate_series(1, $1::int) i`, n)
 	b.db.Exec(t, `ANALYZE customers`)
@@ -49,7 +54,7 @@ func rich() migrate.Migration {
 // planned is the plan of a migration of the table as it is.
 func (b *bundle) planned(t *testing.T, m migrate.Migration) migrate.Plan {
 	t.Helper()
-	d, err := b.DescribeTable(t.Context(), m.Table, migrate.Expressions(m))
+	d, err := b.DescribeTable(t.Context(), m.Table, migrate.Expressions(m), migrate.Replacements(m)...)
 	require.NoError(t, err)
 	p, err := migrate.Compute(migrate.Input{Migration: m, Release: releaseOf("1.0.0"), Environment: prod, Table: d})
 	require.NoError(t, err)
@@ -109,6 +114,9 @@ func (b *bundle) like(t *testing.T, table string) migrate.Table {
 	slices.SortFunc(d.Columns, func(a, b migrate.Column) int { return strings.Compare(a.Name, b.Name) })
 	for i := range d.Indexes {
 		slices.Sort(d.Indexes[i].Columns)
+	}
+	for i := range d.Statistics {
+		slices.Sort(d.Statistics[i].Columns)
 	}
 	return d
 }
@@ -281,6 +289,11 @@ func TestHostileNamesAreOnlyNames(t *testing.T) {
 	b.db.Exec(t, `CREATE TABLE kept ()`)
 	b.db.Exec(t, `CREATE TABLE `+name+` (`+quoted(key)+` bigint PRIMARY KEY, `+quoted(column)+` text NOT NULL)`)
 	b.db.Exec(t, `INSERT INTO `+name+` SELECT i, 'v' || i FROM generate_series(1, 6000) i`)
+	thing := quoted(`Th"ing'; DROP TABLE kept; -- %s %I $1`)
+	b.db.Exec(t, `CREATE INDEX `+thing+` ON `+name+` (lower(`+quoted(column)+`)) WHERE `+quoted(column)+` <> ''';--'`)
+	b.db.Exec(t, `ALTER TABLE `+name+` ADD CONSTRAINT `+thing+` CHECK (`+quoted(column)+` <> E'\\'';--')`)
+	b.db.Exec(t, `CREATE STATISTICS `+quoted(`St"at'; DROP TABLE kept; -- %s`)+` ON `+quoted(key)+`, `+quoted(column)+` FROM `+name)
+	before := b.like(t, table)
 	b.db.Exec(t, `CREATE VIEW reads AS SELECT `+quoted(column)+` FROM `+name)
 	p := b.planned(t, migrate.Migration{Name: "0001_channel", Table: table, Why: "Names.", Operations: []migrate.Operation{
 		{Kind: migrate.RenameColumn, Column: column, To: "channel"},
@@ -293,6 +306,11 @@ func TestHostileNamesAreOnlyNames(t *testing.T) {
 	require.Len(t, readers, 1)
 	b.db.Exec(t, `DROP VIEW reads`)
 	b.phase(t, p, migrate.Contract)
+	after := b.like(t, table)
+	require.Len(t, after.Indexes, 2)
+	require.Equal(t, before.Indexes[1].Name, after.Indexes[1].Name)
+	require.Equal(t, before.Checks[0].Name, after.Checks[0].Name)
+	require.Equal(t, before.Statistics[0].Name, after.Statistics[0].Name)
 	require.Equal(t, "6000 0", b.one(t, `SELECT (SELECT count(channel) FROM `+name+`) || ' ' || (SELECT count(*) FROM kept)`))
 	require.NoError(t, b.EndMigration(t.Context(), b.owner, alter.Done))
 }
