@@ -326,9 +326,89 @@ func TestWhatStillReadsAColumnKeepsItFromBeingDropped(t *testing.T) {
 	require.NoError(t, b.EnterPhase(t.Context(), b.owner, migrate.Contract))
 	steps := p.Of(migrate.Contract)
 	_, err := b.DoStep(t.Context(), b.spec(p, steps[len(steps)-1].ID), beat)
-	require.NotEmpty(t, fault.ClassOf(err))
-	require.Equal(t, "drop or change what depends on it first", fault.HintOf(err))
+	require.Equal(t, fault.Conflict, fault.ClassOf(err))
+	require.ErrorContains(t, err, ".late reads note")
+	require.Equal(t, "drop it, or create it anew over the new shape: then it goes on", fault.HintOf(err))
 	require.Equal(t, "7", b.one(t, `SELECT count(note) FROM late`))
 	b.db.Exec(t, `DROP VIEW late`)
 	b.step(t, p, steps[len(steps)-1].ID)
+}
+
+// Whoever has moved to the new shape, as they were asked to, reads what is written until they have moved back: nothing is undone before.
+func TestNothingIsUndoneWhileSomebodyReadsWhatWouldGo(t *testing.T) {
+	t.Parallel()
+	for _, last := range []migrate.Phase{migrate.DualWrite, migrate.Switch, migrate.Deprecating} {
+		for column, name := range map[string]string{"amount_eur": "amount_eur", "qty": "qty__new"} {
+			t.Run(string(last)+" "+column, func(t *testing.T) {
+				t.Parallel()
+				b := setup(t)
+				b.customers(t, 100)
+				p := b.planned(t, rich())
+				b.begin(t, p)
+				b.through(t, p, last)
+				if last == migrate.DualWrite {
+					column = name // it is called so until the switch
+				}
+				b.db.Exec(t, `CREATE VIEW moved AS SELECT id, `+column+` AS value FROM customers`)
+				undo := func(id string) (migrate.StepResult, error) {
+					spec := b.spec(p, id)
+					spec.Undo = true
+					return b.DoStep(t.Context(), spec, beat)
+				}
+				for _, s := range slices.Backward(p.Steps) {
+					if s.Phase == migrate.Contract || last.Before(s.Phase) {
+						continue
+					}
+					_, err := undo(s.ID)
+					require.Equal(t, fault.Conflict, fault.ClassOf(err), s.ID)
+					require.ErrorContains(t, err, ".moved reads "+column)
+					require.Contains(t, fault.HintOf(err), "drawbridge migrate rollback "+b.owner.Workflow())
+				}
+				standing, err := b.Migration(t.Context(), b.owner)
+				require.NoError(t, err)
+				require.False(t, standing.Back, "it may still go on")
+				b.db.Exec(t, `INSERT INTO customers (id, web, amount, qty) VALUES (-1, true, 7, 7)`)
+				if last != migrate.DualWrite && column == "qty" {
+					require.Equal(t, "7", b.one(t, `SELECT value FROM moved WHERE id = -1`), "who writes the new shape is read in it")
+				}
+				require.NotEmpty(t, b.one(t, `SELECT value::text FROM moved WHERE id = -1`))
+
+				b.db.Exec(t, `DROP VIEW moved`)
+				for _, s := range slices.Backward(p.Steps) {
+					if s.Phase == migrate.Contract || last.Before(s.Phase) {
+						continue
+					}
+					r, err := undo(s.ID)
+					require.NoError(t, err, s.ID)
+					require.True(t, r.Done)
+				}
+			})
+		}
+	}
+}
+
+// Who has begun to read a column in the middle of the way back is named too.
+func TestWhoReadsWhatGoesInTheMiddleOfTheWayBackIsNamed(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.customers(t, 10)
+	p := b.planned(t, migrate.Migration{Name: "0001_channel", Table: "customers", Why: "A better name.", Operations: []migrate.Operation{{Kind: migrate.RenameColumn, Column: "amount", To: "amount_eur"}}})
+	b.begin(t, p)
+	b.through(t, p, migrate.DualWrite)
+	var failed error
+	for _, s := range slices.Backward(p.Steps) {
+		if s.Phase == migrate.Contract {
+			continue
+		}
+		if s.Phase == migrate.Expand && failed == nil {
+			b.db.Exec(t, `CREATE OR REPLACE VIEW late AS SELECT amount_eur FROM customers`)
+		}
+		spec := b.spec(p, s.ID)
+		spec.Undo = true
+		if _, err := b.DoStep(t.Context(), spec, beat); err != nil {
+			failed = err
+		}
+	}
+	require.Equal(t, fault.Conflict, fault.ClassOf(failed))
+	require.ErrorContains(t, failed, ".late reads amount_eur")
 }
