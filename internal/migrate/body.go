@@ -6,13 +6,23 @@ import (
 	"strings"
 )
 
-// defineFunction is the trigger's function, with a body: it runs with its caller's rights, and finds nothing by a search path.
-func defineFunction(function, body string) string {
+// defineFunction is the trigger's function, with a body: it runs with its caller's rights, and finds nothing by its caller's search path.
+func (p *planner) defineFunction(function, body string) string {
 	tag := "$body$"
 	for n := 1; strings.Contains(body, tag); n++ {
 		tag = fmt.Sprintf("$body%d$", n)
 	}
-	return "CREATE OR REPLACE FUNCTION " + function + "() RETURNS trigger LANGUAGE plpgsql SECURITY INVOKER SET search_path = '' AS " + tag + body + tag
+	path := ""
+	if p.authored() {
+		path = "SET search_path = '' "
+	}
+	return "CREATE OR REPLACE FUNCTION " + function + "() RETURNS trigger LANGUAGE plpgsql SECURITY INVOKER " + path + "AS " + tag + body + tag
+}
+
+// authored is whether the function holds an expression of an author, whose names want a search path. To set one costs as much as the rest of
+// a call that copies, so that a function without an expression says of each name where it is, and sets none.
+func (p *planner) authored() bool {
+	return len(p.fills) > 0 || slices.ContainsFunc(p.pairs, func(f pair) bool { return f.up != "" || f.down != "" })
 }
 
 // body is the function's text under an authority.
@@ -20,7 +30,7 @@ func (p *planner) body(counts authority) string {
 	var b strings.Builder
 	b.WriteString("\n#variable_conflict use_column\nBEGIN\n")
 	if len(p.pairs) > 0 {
-		b.WriteString("  IF TG_OP = 'INSERT' THEN\n")
+		b.WriteString("  IF TG_OP OPERATOR(pg_catalog.=) 'INSERT' THEN\n")
 		for _, f := range p.pairs {
 			p.inserted(&b, f, counts)
 		}
@@ -79,8 +89,8 @@ func (p *planner) updated(b *strings.Builder, f pair, counts authority) {
 	for _, name := range f.readsBack {
 		back = append(back, place(name))
 	}
-	first, then := changed(forward, f.typeOld, f.collation), p.forward(f, counts)
-	second, otherwise := changed(back, f.typeNew, f.collation), p.back(f, counts)
+	first, then := p.changed(forward, f.typeOld, f.collation), p.forward(f, counts)
+	second, otherwise := p.changed(back, f.typeNew, f.collation), p.back(f, counts)
 	if counts == newShape {
 		first, then, second, otherwise = second, otherwise, first, then
 	}
@@ -88,11 +98,23 @@ func (p *planner) updated(b *strings.Builder, f pair, counts authority) {
 }
 
 // changed is whether an UPDATE changed one of the columns, of which the first is of a known type.
-func changed(columns []string, typeName, collation string) string {
-	if len(columns) == 1 && exact(typeName, collation) {
+func (p *planner) changed(columns []string, typeName, collation string) string {
+	if len(columns) == 1 && p.authored() && exact(typeName, collation) { // its operator is found by the search path
 		return fmt.Sprintf("NEW.%s IS DISTINCT FROM OLD.%s", quote(columns[0]), quote(columns[0]))
 	}
 	return imageChanged(columns)
+}
+
+// bytesDiffer is whether two values of a type are not the same in every byte. Its operator is found where it is made: only one that is
+// exactly of the type comes before all others of that name.
+func bytesDiffer(a, b, typeName, collation string) string {
+	switch {
+	case !exact(typeName, collation):
+		return "pg_catalog.record_image_ne(ROW(" + a + "), ROW(" + b + "))"
+	case strings.HasPrefix(typeName, "character varying"):
+		return a + "::pg_catalog.text IS DISTINCT FROM " + b + "::pg_catalog.text"
+	}
+	return a + " IS DISTINCT FROM " + b
 }
 
 // imageChanged is whether an UPDATE changed a byte of one of the columns.

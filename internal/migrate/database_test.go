@@ -263,6 +263,7 @@ func TestNothingElseOfTheNamePassesForDone(t *testing.T) {
 		"a function that says something else": {"add_column_required", "dual-write-write-both", []string{"CREATE OR REPLACE FUNCTION SCHEMA__ledger.NAME() RETURNS trigger LANGUAGE plpgsql SET search_path = '' AS 'BEGIN RETURN NEW; END'"}},
 		"a function with its owner's rights":  {"add_column_required", "dual-write-write-both", []string{"ALTER FUNCTION SCHEMA__ledger.NAME() SECURITY DEFINER"}},
 		"a function that finds by a path":     {"add_column_required", "dual-write-write-both", []string{"ALTER FUNCTION SCHEMA__ledger.NAME() RESET search_path"}},
+		"a function that brings a path along": {"rename_column", "dual-write-write-both", []string{"ALTER FUNCTION SCHEMA__ledger.NAME() SET search_path = public"}},
 		"another comment":                     {"set_comment", "expand-comment-note", []string{"COMMENT ON COLUMN customers.note IS 'else'"}},
 		"another default":                     {"set_default", "switch-set-default-amount", []string{"ALTER TABLE customers ALTER amount SET DEFAULT 1.5"}},
 	} {

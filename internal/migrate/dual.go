@@ -53,7 +53,7 @@ func (p *planner) dualWrite() {
 	function := qualified(p.ledger(), name)
 	before := p.body(oldShape)
 	after := p.body(newShape)
-	create := []string{defineFunction(function, before)}
+	create := []string{p.defineFunction(function, before)}
 	var drop, fire []string
 	for _, w := range p.writers(name) {
 		create = append(create, fmt.Sprintf("CREATE TRIGGER %s BEFORE %s ON %s FOR EACH ROW WHEN (%s) EXECUTE FUNCTION %s()",
@@ -99,11 +99,11 @@ func (p *planner) writers(name string) []writer {
 	guard := "pg_catalog.current_setting(" + literal(guardSetting) + ", true) IS DISTINCT FROM 'on'"
 	var inserts, updates []string
 	for _, f := range p.pairs {
-		same := "true" // what an expression gives is not known outside of the function
+		differ := "true" // what an expression gives is not known outside of the function
 		if f.up == "" {
-			same = fmt.Sprintf("pg_catalog.record_image_ne(ROW(NEW.%s), ROW(NEW.%s))", quote(f.column), quote(f.added))
+			differ = bytesDiffer("NEW."+quote(f.column), "NEW."+quote(f.added), f.typeOld, f.collation)
 		}
-		inserts = append(inserts, same)
+		inserts = append(inserts, differ)
 		sources := slices.Concat([]string{f.column, f.added}, f.reads, f.readsBack)
 		slices.Sort(sources)
 		updates = append(updates, imageChanged(slices.Compact(sources)))
@@ -113,8 +113,8 @@ func (p *planner) writers(name string) []writer {
 		inserts, updates = append(inserts, missing), append(updates, missing)
 	}
 	return []writer{
-		{name: name + insertSuffix, event: "INSERT", when: all(guard, either(inserts...)), fires: forEachRow + firesBefore + onInsert},
-		{name: name + updateSuffix, event: "UPDATE", when: all(guard, either(updates...)), fires: forEachRow + firesBefore + onUpdate},
+		{name: name + insertSuffix, event: "INSERT", when: all(either(inserts...), guard), fires: forEachRow + firesBefore + onInsert},
+		{name: name + updateSuffix, event: "UPDATE", when: all(either(updates...), guard), fires: forEachRow + firesBefore + onUpdate},
 	}
 }
 
@@ -131,7 +131,7 @@ func (p *planner) dualTitle() string {
 
 // switchover lets the new shape count from here on, of all pairs at once.
 func (p *planner) switchover(name, function, before, after string) {
-	act, undo := []string{defineFunction(function, after)}, []string{defineFunction(function, before)}
+	act, undo := []string{p.defineFunction(function, after)}, []string{p.defineFunction(function, before)}
 	conditions := []string{p.hasFunction(name, after)}
 	titles := []string{}
 	for _, f := range p.pairs {

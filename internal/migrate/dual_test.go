@@ -1,9 +1,12 @@
 package migrate_test
 
 import (
+	"context"
 	"slices"
+	"strings"
 	"testing"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
 	"drawbridge/internal/migrate"
@@ -131,6 +134,52 @@ func TestTheDualWriteMeansTheSameUnderAnySearchPathAndForAnyWriter(t *testing.T)
 	var got string
 	require.NoError(t, tx.QueryRow(t.Context(), "SELECT pg_catalog.concat_ws(' ', channel, amount_eur, qty__new) FROM "+db.Schema+".customers WHERE id = 99").Scan(&got))
 	require.Equal(t, "web 5 3.00 7", got, "channel stays what it became at first")
+}
+
+// A function without an expression sets no search path: it finds nothing by its caller's.
+func TestADualWriteOfNewNamesFindsNothingByItsCallersPath(t *testing.T) {
+	t.Parallel()
+	db := shop(t)
+	columns := []string{"amount", "note", "code", "qty", "web"}
+	var renames []migrate.Operation
+	for _, column := range columns {
+		renames = append(renames, rename(column, column+"_to"))
+	}
+	const evil = "_evil"
+	statements := []string{"CREATE SCHEMA " + db.Schema + evil}
+	for _, of := range []string{"text", "varchar", "numeric", "integer", "boolean", "bigint", "record", "name"} {
+		statements = append(statements, strings.NewReplacer("EVIL", db.Schema+evil, "TYPE", of).Replace(`
+			CREATE FUNCTION EVIL.called(TYPE, TYPE) RETURNS boolean LANGUAGE plpgsql AS 'BEGIN RAISE ''it was called''; END';
+			CREATE OPERATOR EVIL.= (FUNCTION = EVIL.called, LEFTARG = TYPE, RIGHTARG = TYPE);
+			CREATE OPERATOR EVIL.<> (FUNCTION = EVIL.called, LEFTARG = TYPE, RIGHTARG = TYPE)`))
+	}
+	statements = append(statements,
+		"CREATE FUNCTION "+db.Schema+evil+".record_image_ne(record, record) RETURNS boolean LANGUAGE plpgsql AS 'BEGIN RAISE ''it was called''; END'",
+		"CREATE FUNCTION "+db.Schema+evil+".current_setting(text, boolean) RETURNS text LANGUAGE plpgsql AS 'BEGIN RAISE ''it was called''; END'")
+	for _, phase := range []migrate.Phase{migrate.DualWrite, migrate.Switch} {
+		p := plan(t, db, migration(renames...))
+		until(t, db, migration(renames...), phase)
+		tx, err := db.Pool.Begin(t.Context())
+		require.NoError(t, err)
+		t.Cleanup(func() { _ = tx.Rollback(context.WithoutCancel(t.Context())) })
+		for _, sql := range append(slices.Clone(statements),
+			"SET LOCAL search_path = "+db.Schema+evil+", pg_catalog",
+			"INSERT INTO "+db.Schema+".customers (id, web, qty, amount, note, code) VALUES (99, true, 5, 2, 'a', 'b'), (98, true, 5, 2, 'a', 'b')",
+			"UPDATE "+db.Schema+".customers SET web = false, qty = 6, amount = 3, note = 'c', code = 'd' WHERE id BETWEEN 99 AND 99",
+			"UPDATE "+db.Schema+".customers SET web_to = false, qty_to = 6, amount_to = 3, note_to = 'c', code_to = 'd' WHERE id BETWEEN 98 AND 98",
+		) {
+			_, err := tx.Exec(t.Context(), sql)
+			require.NoError(t, err, sql)
+		}
+		rows, err := tx.Query(t.Context(), "SELECT pg_catalog.concat_ws(' ', web, web_to, qty, qty_to, amount, amount_to, note, note_to, code, code_to) FROM "+db.Schema+".customers WHERE id > 97")
+		require.NoError(t, err)
+		got, err := pgx.CollectRows(rows, pgx.RowTo[string])
+		require.NoError(t, err)
+		const want = "f f 6 6 3.00 3.00 c c d d"
+		require.Equal(t, []string{want, want}, got)
+		require.NoError(t, tx.Rollback(t.Context()))
+		undo(t, db, beforeContract(p))
+	}
 }
 
 func TestABackfillNeverWritesBackThroughAWayThatLosesSomething(t *testing.T) {

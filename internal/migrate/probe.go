@@ -78,9 +78,13 @@ func (p *planner) hasFunction(name string, bodies ...string) string {
 		sum := sha256.Sum256([]byte(body))
 		sums[i] = literal(hex.EncodeToString(sum[:]))
 	}
+	settings := "f.proconfig IS NULL"
+	if p.authored() {
+		settings = "f.proconfig = ARRAY['search_path=\"\"']"
+	}
 	return fmt.Sprintf("EXISTS (SELECT FROM pg_catalog.pg_proc f JOIN pg_catalog.pg_namespace s ON s.oid = f.pronamespace WHERE %s)", all(
 		"s.nspname = "+literal(p.ledger()), "f.proname = "+literal(name), "f.pronargs = 0", "NOT f.prosecdef",
-		"f.proconfig = ARRAY['search_path=\"\"']",
+		settings,
 		"pg_catalog.encode(pg_catalog.sha256(pg_catalog.convert_to(f.prosrc, 'UTF8')), 'hex') IN ("+strings.Join(sums, ", ")+")"))
 }
 

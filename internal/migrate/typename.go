@@ -89,10 +89,15 @@ func inParentheses(modifiers []string) string {
 // typeHint says which types there are.
 const typeHint = "write one that Postgres brings along, such as bigint, numeric(12,2), text, varchar(20), date, timestamptz, uuid or jsonb"
 
+var scaled = regexp.MustCompile(`^numeric\([0-9]+,-?[0-9]+\)$`)
+
 // exact says whether two values of a type that are equal are the same in every byte, so that "=" sees every change.
 func exact(name, collation string) bool {
 	switch name {
 	case "smallint", "integer", "bigint", "boolean", "date", "uuid", "bytea", "timestamp without time zone", "timestamp with time zone":
+		return true
+	}
+	if scaled.MatchString(name) { // equal numbers of one scale are written with as many digits
 		return true
 	}
 	return collation == "" && (name == "text" || strings.HasPrefix(name, "character varying") && !strings.HasSuffix(name, "[]"))
