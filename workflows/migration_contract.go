@@ -26,6 +26,9 @@ const clocksApart = 10 * time.Second
 func (m *migrating) window(ctx workflow.Context) error {
 	s, at := m.state, m.at(string(migrate.Deprecating))
 	if s.Until.IsZero() {
+		if s.Since.IsZero() { // an earlier program has begun the phase, and did not ask
+			s.Since = workflow.Now(ctx)
+		}
 		s.Until = s.Since.Add(s.Plan.Window)
 		if err := m.attest(ctx); err != nil {
 			return err
