@@ -1,7 +1,9 @@
 package e2e_test
 
 import (
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -114,4 +116,29 @@ func TestAMigrationThatIsKilledAndCancelledLeavesTheTableAsItWas(t *testing.T) {
 	}
 	require.Contains(t, w.shape("shop_dev", "sales"), "column channel text t where it was sold", "the comment is carried, and NOT NULL")
 	require.NotZero(t, w.try("cancel", id).code, "it is over")
+}
+
+// Whoever terminates its workflow does not prolong the deprecation window: the same command goes on with what is left of it.
+func TestATerminatedMigrationGoesOnWithWhatIsLeftOfItsWindow(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.worker("first", "--env", "dev", "--workflows")
+	release := w.sales(strings.Replace(renamedChannel, "window: 1s", "window: 1h", 1))
+	before := w.shape("shop_dev", "sales")
+	id := migratedID()
+	until := func() time.Time {
+		w.cli(0, "migrate", "start", release, "0001", "--env", "dev", "--reason", "a better name", "--detach")
+		var s status
+		w.await("the deprecation window", func() bool {
+			s = w.status(id)
+			return s.Migration != nil && s.Migration.Until != nil
+		})
+		require.Equal(t, workflows.StageWatching, s.Stage, s.Sentence)
+		return *s.Migration.Until
+	}
+	first := until()
+	require.NoError(t, w.temporal.TerminateWorkflow(t.Context(), id, "", "somebody was in a hurry"))
+	require.Equal(t, first, until())
+	require.Contains(t, w.cli(3, "migrate", "rollback", id, "--reason", "not after all").out, "rolled back")
+	require.Equal(t, before, w.shape("shop_dev", "sales"))
 }
