@@ -19,11 +19,17 @@ import (
 // lookForReaders is how often it is looked whether contract is still held up; a consumer's word has it looked at once.
 const lookForReaders = time.Hour
 
-// window keeps both shapes for as long as the plan says, from when it is switched.
+// clocksApart is the least that is waited for a window that is over by one clock and not by another.
+const clocksApart = 10 * time.Second
+
+// window keeps both shapes for as long as the plan says, from when the ledger says that it was switched: a new start goes on with what is left.
 func (m *migrating) window(ctx workflow.Context) error {
 	s, at := m.state, m.at(string(migrate.Deprecating))
 	if s.Until.IsZero() {
-		s.Until = workflow.Now(ctx).Add(s.Plan.Window)
+		if s.Since.IsZero() { // an earlier program has begun the phase, and did not ask
+			s.Since = workflow.Now(ctx)
+		}
+		s.Until = s.Since.Add(s.Plan.Window)
 		if err := m.attest(ctx); err != nil {
 			return err
 		}
@@ -106,7 +112,11 @@ func (m *migrating) enterContract(ctx workflow.Context) (lapsed string, err erro
 			s.Blocked.Why = entered.Blocked
 			m.At(ctx, StageWatching, at, "it is approved"+m.waits())
 		}
-		if err := m.Rest(ctx, lookForReaders, "until nobody needs the old shape", func() bool { return m.heard }); err != nil {
+		rest := lookForReaders
+		if left := entered.Opens.Sub(workflow.Now(ctx)); !entered.Opens.IsZero() {
+			rest = max(clocksApart, min(rest, left))
+		}
+		if err := m.Rest(ctx, rest, "until nobody needs the old shape", func() bool { return m.heard }); err != nil {
 			return "", err
 		}
 		if err := m.grown(ctx); err != nil {
