@@ -60,7 +60,9 @@ func TestInWhichTransactionAStatementRuns(t *testing.T) {
 
 func TestANewTableIsNobodys(t *testing.T) {
 	t.Parallel()
-	const changes = "ALTER TABLE t ADD COLUMN a int NOT NULL; CREATE INDEX ON t (a); ALTER TABLE t ADD UNIQUE (a); ALTER TABLE t ALTER a TYPE text; DROP TABLE t;"
+	const changes = "ALTER TABLE t ADD COLUMN a int NOT NULL; CREATE INDEX ON t (a); ALTER TABLE t ADD UNIQUE (a); ALTER TABLE t ALTER a TYPE text; " +
+		"DELETE FROM t; TRUNCATE t; LOCK TABLE t; VACUUM FULL t; CLUSTER t USING i; REINDEX TABLE t; ALTER TABLE t SET UNLOGGED; ALTER TABLE t DISABLE TRIGGER ALL; " +
+		"ALTER TABLE t SET TABLESPACE u; ALTER TABLE t DETACH PARTITION v; ALTER TABLE t SET SCHEMA s; DROP TABLE t;"
 	for name, create := range map[string]string{
 		"created":                    "CREATE TABLE t (id int);",
 		"created if it is not there": "CREATE TABLE IF NOT EXISTS t (id int);",
