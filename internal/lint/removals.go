@@ -18,6 +18,11 @@ func (l *look) dropped(kinds string, each func(t table)) {
 	}
 }
 
+// runs says that what stands inside a node is carried out with the statement, and not only kept or explained.
+func runs(n node) bool {
+	return !in(n.kind, "CreateFunctionStmt RuleStmt PrepareStmt") && (n.kind != "ExplainStmt" || turnedOn(n.nodes("options"), "analyze"))
+}
+
 // wholeTable says that an UPDATE or a DELETE is of every row.
 func wholeTable(n node) bool {
 	return n.object["whereClause"] == nil || n.node("whereClause").part("boolval").is("boolval")
@@ -124,14 +129,14 @@ func removalRules() []Rule {
 		{
 			Name: "deleting-all-rows", Of: Migrations, Severity: Error,
 			Sees:    "`DELETE` without `WHERE`, also in a common table expression",
-			Why:     "Every row is gone when it commits. Until then all of them are locked: who would write one waits.",
+			Why:     "Nothing brings them back once it commits. Until then all of them are locked: who would write one waits.",
 			Instead: "Say by WHERE which rows, and delete them in batches of a few thousand by key. Where the table is to be emptied, find out first that nobody reads it, and silence this with the reason.",
 			find: func(l *look) {
 				walk(l.node, func(n node) bool {
 					if t := relation(n.part("relation")); n.kind == "DeleteStmt" && wholeTable(n) && !l.done.isNew(t) {
 						l.say(n.part("relation").at(), "every row of %s is deleted", t)
 					}
-					return true
+					return runs(n)
 				})
 			},
 		},
