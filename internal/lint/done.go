@@ -39,8 +39,18 @@ func newDone() *done { return &done{locked: map[int][]table{}, set: map[string]b
 // isNew says that the file has created a table.
 func (d *done) isNew(t table) bool { return slices.ContainsFunc(d.created, t.same) }
 
-// isNewType says that the file has created a type.
-func (d *done) isNewType(t table) bool { return slices.ContainsFunc(d.types, t.same) }
+// creates says that the file has created something of a kind.
+func (d *done) creates(kind string, t table) bool {
+	switch kind {
+	case "OBJECT_TABLE", "OBJECT_VIEW", "OBJECT_MATVIEW":
+		return d.isNew(t)
+	case "OBJECT_TYPE", "OBJECT_DOMAIN":
+		return slices.ContainsFunc(d.types, t.same)
+	case "OBJECT_SCHEMA":
+		return slices.Contains(d.schemas, t.name)
+	}
+	return false
+}
 
 // typeOf is a column's type, where the file says it.
 func (d *done) typeOf(t table, name string) (typeName, bool) {

@@ -50,7 +50,7 @@ func nameRules() []Rule {
 				if rel := l.part("relation"); rel != nil {
 					what = relation(rel)
 				}
-				if !l.done.isNew(what) && !l.done.isNewType(what) {
+				if !l.done.creates(l.text("objectType"), what) {
 					l.say(0, "%s moves to the schema %s", what, l.text("newschema"))
 				}
 			},

@@ -1,21 +1,21 @@
 package lint
 
-import (
-	"slices"
-	"strings"
-)
-
 // cascades says that a statement, or a part of it, drops what depends on what it drops.
 func cascades(o object) bool { return o.text("behavior") == "DROP_CASCADE" }
 
-// dropped shows each thing of some kinds that a statement drops.
-func (l *look) dropped(kinds string, each func(t table)) {
-	if l.kind != "DropStmt" || !in(l.text("removeType"), kinds) {
-		return
+// dropped are the things of some kinds that a statement drops and the file has not created.
+func (l *look) dropped(kinds string) []table {
+	kind := l.text("removeType")
+	if l.kind != "DropStmt" || !in(kind, kinds) {
+		return nil
 	}
+	var all []table
 	for _, item := range l.nodes("objects") {
-		each(nameOf(item))
+		if t := nameOf(item); !l.done.creates(kind, t) {
+			all = append(all, t)
+		}
 	}
+	return all
 }
 
 // runs says that what stands inside a node is carried out with the statement, and not only kept or explained.
@@ -45,11 +45,9 @@ func removalRules() []Rule {
 			Why:     "Programs that still name it fail, and its data is gone for good.",
 			Instead: "Take the rights on it away first, which is undone in a moment, and drop it in a release of its own when nobody has asked for it.",
 			find: func(l *look) {
-				l.dropped("OBJECT_TABLE", func(t table) {
-					if !l.done.isNew(t) {
-						l.say(0, "%s is dropped", t)
-					}
-				})
+				for _, t := range l.dropped("OBJECT_TABLE") {
+					l.say(0, "%s is dropped", t)
+				}
 			},
 		},
 		{
@@ -58,11 +56,9 @@ func removalRules() []Rule {
 			Why:     "Programs that still name it fail; made again, it has lost the rights that others were granted on it.",
 			Instead: "CREATE OR REPLACE VIEW keeps the rights, where columns are only added at the end. Else make a new one of another name, grant the same rights, let readers move, then drop this one.",
 			find: func(l *look) {
-				l.dropped("OBJECT_VIEW OBJECT_MATVIEW", func(t table) {
-					if !l.done.isNew(t) {
-						l.say(0, "%s is dropped", t)
-					}
-				})
+				for _, t := range l.dropped("OBJECT_VIEW OBJECT_MATVIEW") {
+					l.say(0, "%s is dropped", t)
+				}
 			},
 		},
 		{
@@ -71,11 +67,9 @@ func removalRules() []Rule {
 			Why:     "Programs that still name it, as in a cast, fail. A column of it refuses the drop, and goes with it where CASCADE is written.",
 			Instead: "Move every column to another type first, find out that nobody names it, then drop it in a release of its own.",
 			find: func(l *look) {
-				l.dropped("OBJECT_TYPE OBJECT_DOMAIN", func(t table) {
-					if !l.done.isNewType(t) {
-						l.say(0, "%s is dropped", t)
-					}
-				})
+				for _, t := range l.dropped("OBJECT_TYPE OBJECT_DOMAIN") {
+					l.say(0, "%s is dropped", t)
+				}
 			},
 		},
 		{
@@ -84,11 +78,9 @@ func removalRules() []Rule {
 			Why:     "Where anything is in it Postgres refuses it, or drops all of that too where CASCADE is written: programs that still name it fail, and data is gone for good.",
 			Instead: "Drop by name what is in it, each as its own rule says, and the schema when it is empty.",
 			find: func(l *look) {
-				l.dropped("OBJECT_SCHEMA", func(t table) {
-					if !slices.Contains(l.done.schemas, t.name) {
-						l.say(0, "the schema %s is dropped", t)
-					}
-				})
+				for _, t := range l.dropped("OBJECT_SCHEMA") {
+					l.say(0, "the schema %s is dropped", t)
+				}
 			},
 		},
 		{
@@ -111,11 +103,9 @@ func removalRules() []Rule {
 				switch {
 				case !cascades(l.object):
 				case l.kind == "DropStmt":
-					var all []string
-					for _, item := range l.nodes("objects") {
-						all = append(all, nameOf(item).String())
+					for _, t := range l.dropped(l.text("removeType")) {
+						l.say(0, "%s is dropped with CASCADE", t)
 					}
-					l.say(0, "%s is dropped with CASCADE", strings.Join(all, ", "))
 				case l.kind == "DropOwnedStmt":
 					l.say(0, "all that a role owns is dropped with CASCADE")
 				}
@@ -129,7 +119,7 @@ func removalRules() []Rule {
 		{
 			Name: "deleting-all-rows", Of: Migrations, Severity: Error,
 			Sees:    "`DELETE` without `WHERE`, also in a common table expression",
-			Why:     "Nothing brings them back once it commits. Until then all of them are locked: who would write one waits.",
+			Why:     "Nothing brings the rows back once it commits. Until then all of them are locked: who would write one waits.",
 			Instead: "Say by WHERE which rows, and delete them in batches of a few thousand by key. Where the table is to be emptied, find out first that nobody reads it, and silence this with the reason.",
 			find: func(l *look) {
 				walk(l.node, func(n node) bool {
@@ -159,8 +149,11 @@ func removalRules() []Rule {
 			Why:     "Every table with a foreign key to it is emptied too, and so on, without being named.",
 			Instead: "Name the tables to empty.",
 			find: func(l *look) {
-				if l.kind == "TruncateStmt" && cascades(l.object) {
-					l.say(0, "CASCADE is written behind %s", relation(l.nodes("relations")[0].object))
+				if l.kind != "TruncateStmt" || !cascades(l.object) {
+					return
+				}
+				for _, t := range l.others(l.locks()) {
+					l.say(0, "CASCADE is written behind %s", t)
 				}
 			},
 		},

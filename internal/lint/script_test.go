@@ -62,7 +62,7 @@ func TestANewTableIsNobodys(t *testing.T) {
 	t.Parallel()
 	const changes = "ALTER TABLE t ADD COLUMN a int NOT NULL; CREATE INDEX ON t (a); ALTER TABLE t ADD UNIQUE (a); ALTER TABLE t ALTER a TYPE text; " +
 		"DELETE FROM t; TRUNCATE t; LOCK TABLE t; VACUUM FULL t; CLUSTER t USING i; REINDEX TABLE t; ALTER TABLE t SET UNLOGGED; ALTER TABLE t DISABLE TRIGGER ALL; " +
-		"ALTER TABLE t SET TABLESPACE u; ALTER TABLE t DETACH PARTITION v; ALTER TABLE t SET SCHEMA s; DROP TABLE t;"
+		"ALTER TABLE t SET TABLESPACE u; ALTER TABLE t DETACH PARTITION v; ALTER TABLE t SET SCHEMA s; TRUNCATE t CASCADE; DROP TABLE t CASCADE;"
 	for name, create := range map[string]string{
 		"created":                    "CREATE TABLE t (id int);",
 		"created if it is not there": "CREATE TABLE IF NOT EXISTS t (id int);",
@@ -75,7 +75,8 @@ func TestANewTableIsNobodys(t *testing.T) {
 			require.Empty(t, lint.Migration("a.sql", create+changes, lint.Options{}).Findings)
 		})
 	}
-	require.Empty(t, lint.Migration("a.sql", "CREATE SCHEMA IF NOT EXISTS s; DROP SCHEMA s;", lint.Options{}).Findings)
+	require.Empty(t, lint.Migration("a.sql", "CREATE SCHEMA IF NOT EXISTS s; CREATE TYPE s.a AS (b int); DROP TYPE s.a CASCADE; DROP SCHEMA s CASCADE;", lint.Options{}).Findings)
+	require.Equal(t, []string{"ban-drop-schema", "ban-drop-cascade"}, rules(lint.Migration("a.sql", "CREATE TABLE t (id int); DROP SCHEMA t CASCADE;", lint.Options{})), "a schema is no table")
 	require.NotEmpty(t, lint.Migration("a.sql", "CREATE TABLE u (id int);"+changes, lint.Options{}).Findings)
 	require.NotEmpty(t, lint.Migration("a.sql", "CREATE TABLE a.t (id int);"+strings.ReplaceAll(changes, "TABLE t", "TABLE b.t"), lint.Options{}).Findings)
 }

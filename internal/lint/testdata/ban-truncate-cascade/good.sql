@@ -1,3 +1,3 @@
 CREATE TABLE scratch (id bigint);
 TRUNCATE scratch;
-TRUNCATE scratch RESTRICT;
+TRUNCATE scratch CASCADE;
