@@ -40,7 +40,7 @@ func TestATableIsDescribedWithAllThatHoldsItsColumns(t *testing.T) {
 	require.Equal(t, d.Pages*8192, d.Bytes)
 	require.GreaterOrEqual(t, d.Version, 140000)
 	require.Equal(t, []string{"id"}, d.Key)
-	require.Equal(t, []string{"touched"}, d.Triggers)
+	require.Equal(t, []migrate.Trigger{{Name: "touched", Update: true, Of: []string{"amount"}}}, d.Triggers)
 	require.Equal(t, []migrate.Constraint{{Name: "orders_amount_check", Definition: "CHECK ((amount >= (0)::numeric))", Columns: []string{"amount"}, Valid: true}}, d.Checks)
 	holds := map[string][]string{}
 	for _, c := range d.Columns {
