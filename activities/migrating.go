@@ -32,6 +32,8 @@ type Migrator interface {
 	// FillTable brings rows over, batch by batch, for so long at most, or until stop says so between two of them. The next call goes on
 	// where this one was.
 	FillTable(ctx context.Context, owner effect.Owner, p migrate.Plan, long time.Duration, stop func() bool, beat func(migrate.Filled)) (migrate.Filled, error)
+	// FillAgain lets the next call of FillTable look at all rows once more.
+	FillAgain(ctx context.Context, owner effect.Owner, p migrate.Plan) (migrate.Filled, error)
 	// Prove counts the rows of which a plan's proofs do not hold.
 	Prove(ctx context.Context, owner effect.Owner, p migrate.Plan, beat func()) ([]migrate.Checked, error)
 	// ReadersOfColumns are what the catalog knows to read columns of a table.

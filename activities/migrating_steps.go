@@ -90,6 +90,8 @@ const fillFor = 20 * time.Second
 // FillTableInput asks for a piece of a backfill.
 type FillTableInput struct {
 	Target Target `json:"target"`
+	// Again asks for no rows yet: the calls after it look at all of them once more.
+	Again bool `json:"again,omitempty"`
 	// Waited says that the call before was throttled.
 	Waited bool `json:"waited,omitempty"`
 	// Window is when a person lets it work; empty: whenever the environment does.
@@ -111,7 +113,7 @@ func (a *Migrating) Fill(ctx context.Context, in FillTableInput) (FilledTable, e
 	if err != nil {
 		return FilledTable{}, err
 	}
-	if o.standing.Phase != migrate.Backfill || o.standing.Ended != "" {
+	if o.standing.Phase != migrate.Backfill && o.standing.Phase != migrate.Verify || o.standing.Ended != "" {
 		return FilledTable{}, o.refuse("it does not bring rows over now", "see where it is: drawbridge status "+in.Target.Owner.Workflow())
 	}
 	if err := o.entitled(ctx); err != nil {
@@ -119,6 +121,10 @@ func (a *Migrating) Fill(ctx context.Context, in FillTableInput) (FilledTable, e
 	}
 	_, stop := pulse(ctx, partition.AllKey)
 	defer stop()
+	if in.Again {
+		again, err := o.w.FillAgain(ctx, in.Target.Owner, o.plan)
+		return FilledTable{Filled: again}, err
+	}
 	load := throttled{site: a.Site, w: o.w, waited: in.Waited, own: in.Window, now: a.Now}
 	var out FilledTable
 	if out.Throttled, out.Opens, err = load.why(ctx); err != nil || len(out.Throttled) > 0 {

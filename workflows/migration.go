@@ -59,6 +59,7 @@ type MigrationState struct {
 	// Round counts what people had tried again: each time is an effect of its own.
 	Round    int               `json:"round,omitempty"`
 	Filled   migrate.Filled    `json:"filled,omitzero"`
+	Again    bool              `json:"again,omitempty"`     // all rows are to be looked at once more
 	RowSpeed float64           `json:"row_speed,omitempty"` // rows a second, an exponential average
 	Last     time.Time         `json:"last,omitzero"`       // when the last of them were brought over
 	Load     throttled         `json:"load,omitzero"`

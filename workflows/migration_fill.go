@@ -12,7 +12,7 @@ import (
 	"drawbridge/workflows/conduct"
 )
 
-// fill brings the rows over, piece by piece, as fast as the warehouse bears.
+// fill brings the rows over, piece by piece, as fast as the warehouse bears; all of them are looked at once more where a person wants that.
 func (m *migrating) fill(ctx workflow.Context) error {
 	s, at := m.state, m.at(string(migrate.Backfill))
 	if !s.Plan.Fills {
@@ -29,10 +29,14 @@ func (m *migrating) fill(ctx workflow.Context) error {
 		if err := m.grown(ctx); err != nil {
 			return err
 		}
-		in.Window = m.Window()
+		in.Window, in.Again = m.Window(), s.Again
 		done, err := FillTable.Do(ctx, m.Conductor, at, "bring rows over", in)
 		if err != nil {
 			return err
+		}
+		if s.Again && done.Held == "" {
+			s.Again = false
+			continue
 		}
 		m.note(ctx, done.Filled)
 		in.Waited = len(done.Throttled) > 0
@@ -83,13 +87,16 @@ func (m *migrating) grown(ctx workflow.Context) error {
 	})
 }
 
-// verify proves what the plan wants of every row, and asks where it does not hold.
+// verify proves what the plan wants of every row, and asks where it does not hold. Before it counts again, rows that lack a value get it.
 func (m *migrating) verify(ctx workflow.Context) error {
 	s, at := m.state, m.at(string(migrate.Verify))
 	if s.Plan.Proofs == 0 {
 		return nil
 	}
 	for {
+		if err := m.fill(ctx); err != nil {
+			return err
+		}
 		if err := m.Checkpoint(ctx); err != nil {
 			return err
 		}
@@ -114,7 +121,7 @@ func (m *migrating) verify(ctx workflow.Context) error {
 		}
 		question.Verdict.Reason = strings.Join(firstOf(broken), "; ")
 		question.Verdict.Evidence = worstFirst(question.Verdict.Evidence)
-		question.Question = fmt.Sprintf("%s: mend the rows and count again (retry), or undo all that was done (reject)?", question.Verdict.Reason)
+		question.Question = fmt.Sprintf("%s: mend the rows, then fill in what is missing and count again (retry), or undo all that was done (reject)?", question.Verdict.Reason)
 		g, err := m.Ask(ctx, at, question)
 		if err != nil {
 			return err
@@ -122,5 +129,6 @@ func (m *migrating) verify(ctx workflow.Context) error {
 		if err := goesOn(ctx, m.Conductor, at, s.Target, g); err != nil {
 			return err
 		}
+		s.Filled, s.Again, s.Last = migrate.Filled{}, s.Plan.Fills, workflow.Now(ctx)
 	}
 }

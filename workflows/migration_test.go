@@ -299,6 +299,9 @@ func TestRowsThatBreakAProofStopAMigration(t *testing.T) {
 		steer(3*time.Hour, conduct.Command{Kind: conduct.Cancel, By: "bob"}))
 	require.Equal(t, workflows.StageRolledBack, s.Stage, s.Sentence)
 	require.Contains(t, x.changes(), "phase switch")
+	require.Equal(t, []string{"phase verify", "fill again", "fill", "phase switch"}, slices.DeleteFunc(x.changes(), func(what string) bool {
+		return !strings.HasPrefix(what, "fill") && what != "phase verify" && what != "phase switch"
+	})[1:], "what lacks a value gets it before the rows are counted again")
 }
 
 // A long backfill goes on where it was, over as many histories as it takes.

@@ -63,7 +63,7 @@ func TestAMigrationShowsWhichProofsRowsBreak(t *testing.T) {
 	s.Migration.Rows, s.Migration.Total = 1_000_000, 1_000_000
 	s.Migration.Proved = []migrate.Checked{{Proof: "channel is never null", Rows: 1_000_000, Broken: 7}}
 	s.Gates = []gate.Gate{{
-		Name: "verify-prod", Question: "mend the rows and count again (retry), or undo all that was done (reject)?", Choices: []gate.Choice{gate.Retry, gate.Reject}, Endless: true,
+		Name: "verify-prod", Question: "mend the rows, then fill in what is missing and count again (retry), or undo all that was done (reject)?", Choices: []gate.Choice{gate.Retry, gate.Reject}, Endless: true,
 		Verdict: gate.Verdict{Outcome: gate.Fail, Reason: "channel is never null does not hold of 7 rows"}, Plan: s.Plan, Requester: "ann", OpenedAt: noon(),
 	}}
 	golden(t, "status-migration-verify.txt", shownMigration(s))

@@ -74,7 +74,9 @@ func (p *planner) inserted(b *strings.Builder, f pair, counts authority) {
 	fmt.Fprintf(b, "    IF %s THEN\n%s    ELSE\n%s    END IF;\n", condition, first, second)
 }
 
-// updated follows the side that was changed; where both were, the one that counts.
+// updated follows the side that was changed; where both were, the one that counts. Until the switch it also brings over a row that nobody has
+// brought over yet, whatever is changed of it: the backfill may have passed the place to which it moves. After the switch there is no such row,
+// and what differs then is left to be counted.
 func (p *planner) updated(b *strings.Builder, f pair, counts authority) {
 	old, added := f.names(counts)
 	place := p.placed(counts)
@@ -94,7 +96,20 @@ func (p *planner) updated(b *strings.Builder, f pair, counts authority) {
 	if counts == newShape {
 		first, then, second, otherwise = second, otherwise, first, then
 	}
-	fmt.Fprintf(b, "    IF %s THEN\n%s    ELSIF %s THEN\n%s    END IF;\n", first, then, second, otherwise)
+	rest := ""
+	if counts == oldShape {
+		rest = p.overtakes(f)
+	}
+	fmt.Fprintf(b, "    IF %s THEN\n%s    ELSIF %s THEN\n%s%s    END IF;\n", first, then, second, otherwise, rest)
+}
+
+// overtakes is the branch that brings a row over before the backfill does. A value that up does not take is the backfill's to tell of: whoever
+// changes something else of that row goes on.
+func (p *planner) overtakes(f pair) string {
+	if f.up == "" {
+		return "    ELSE\n" + p.forward(f, oldShape)
+	}
+	return fmt.Sprintf("    ELSIF NEW.%s IS NULL THEN\n      BEGIN\n%s      EXCEPTION WHEN data_exception THEN\n        NULL;\n      END;\n", quote(f.added), p.forward(f, oldShape))
 }
 
 // changed is whether an UPDATE changed one of the columns, of which the first is of a known type.

@@ -114,6 +114,7 @@ func (p *planner) dropColumn(o Operation) {
 		p.warn("Writers have to give %s a value until contract: it is NOT NULL, and has no default.", shown(o.Column))
 	}
 	p.take(o.Column)
+	p.moves(c)
 	p.plan.Old = append(p.plan.Old, o.Column)
 	p.step(Contract, "drop", o.Column, Step{
 		Title: "Take " + shown(o.Column) + " away",
@@ -122,6 +123,17 @@ func (p *planner) dropColumn(o Operation) {
 		Lock:  AccessExclusive,
 		Risk:  "Whoever still reads or writes it gets an error, and nothing brings its values back.",
 	})
+}
+
+// moves warns once of what becomes of the places of columns when one goes: who writes by place would write into others, and get no error where
+// their types allow it.
+func (p *planner) moves(gone Column) {
+	columns := p.in.Table.Columns
+	if columns[len(columns)-1].Name == gone.Name || p.moved {
+		return
+	}
+	p.moved = true
+	p.warn("From contract on the columns have other places: an INSERT or a COPY that does not name its columns writes into others. Have such writers name them before.")
 }
 
 func (p *planner) setComment(o Operation) {

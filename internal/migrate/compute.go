@@ -54,6 +54,8 @@ type planner struct {
 	added map[string]string
 	taken map[string]bool
 	ids   map[string]int
+	// moved says that it was said that columns change their places.
+	moved bool
 }
 
 // problem is one reason why there is no plan.

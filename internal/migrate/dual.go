@@ -99,14 +99,16 @@ func (p *planner) writers(name string) []writer {
 	guard := "pg_catalog.current_setting(" + literal(guardSetting) + ", true) IS DISTINCT FROM 'on'"
 	var inserts, updates []string
 	for _, f := range p.pairs {
-		differ := "true" // what an expression gives is not known outside of the function
 		if f.up == "" {
-			differ = bytesDiffer("NEW."+quote(f.column), "NEW."+quote(f.added), f.typeOld, f.collation)
+			differ := bytesDiffer("NEW."+quote(f.column), "NEW."+quote(f.added), f.typeOld, f.collation)
+			inserts, updates = append(inserts, differ), append(updates, differ)
+			continue
 		}
-		inserts = append(inserts, differ)
+		// What an expression gives is not known outside of the function: a row that has nothing yet may lack it.
 		sources := slices.Concat([]string{f.column, f.added}, f.reads, f.readsBack)
 		slices.Sort(sources)
-		updates = append(updates, imageChanged(slices.Compact(sources)))
+		inserts = append(inserts, "true")
+		updates = append(updates, imageChanged(slices.Compact(sources)), "NEW."+quote(f.added)+" IS NULL")
 	}
 	for _, f := range p.fills {
 		missing := "NEW." + quote(f.column) + " IS NULL"

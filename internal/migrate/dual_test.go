@@ -182,6 +182,57 @@ func TestADualWriteOfNewNamesFindsNothingByItsCallersPath(t *testing.T) {
 	}
 }
 
+func TestARowThatIsNotBroughtOverYetIsByWhateverIsChangedOfIt(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		change migrate.Operation
+		write  string // of row 2, in which note is 'note 2', qty 2, and amount 0.29
+		added  string
+		want   string
+	}{
+		"something else":               {rename("note", "remark"), "UPDATE customers SET web = false WHERE id = 2", "remark", "note 2"},
+		"the key":                      {rename("note", "remark"), "UPDATE customers SET id = -2 WHERE id = 2", "remark", "note 2"},
+		"nothing":                      {rename("note", "remark"), "UPDATE customers SET web = web WHERE id = 2", "remark", "note 2"},
+		"the old column":               {rename("note", "remark"), "UPDATE customers SET note = 'a' WHERE id = 2", "remark", "a"},
+		"the old column, to null":      {rename("note", "remark"), "UPDATE customers SET note = NULL WHERE id = 2", "remark", "<null>"},
+		"the new column":               {rename("note", "remark"), "UPDATE customers SET remark = 'b' WHERE id = 2", "remark", "b"},
+		"of another type":              {cents(), "UPDATE customers SET web = false WHERE id = 2", "amount__new", "29"},
+		"of another type, the key":     {cents(), "UPDATE customers SET id = -2 WHERE id = 2", "amount__new", "29"},
+		"of another type, and changed": {cents(), "UPDATE customers SET amount = 3 WHERE id = 2", "amount__new", "300"},
+		"with what up reads":           {scaled(), "UPDATE customers SET web = false WHERE id = 2", "qty__new", "2002"},
+		"what up does not take": {
+			migrate.Operation{Kind: migrate.ChangeType, Column: "note", To: "int", Up: "note::int", Down: "note::text"},
+			"UPDATE customers SET web = false WHERE id = 2", "note__new", "<null>",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			db := shop(t)
+			until(t, db, migration(test.change), migrate.DualWrite)
+			run(t, db, test.write)
+			require.Equal(t, test.want, one[string](t, db, "SELECT coalesce("+test.added+"::text, '<null>') FROM customers WHERE abs(id) = 2"))
+		})
+	}
+}
+
+// What somebody has written past the trigger is counted, and nobody's to overwrite.
+func TestWhatDiffersAfterTheSwitchIsLeftToBeCounted(t *testing.T) {
+	t.Parallel()
+	for _, change := range []migrate.Operation{rename("note", "remark"), {Kind: migrate.ChangeType, Column: "note", To: "varchar(20)", Up: "note", Down: "note"}} {
+		db := shop(t)
+		p := until(t, db, migration(change), migrate.DualWrite)
+		fillAll(t, db, p)
+		advance(t, db, p, p.Of(migrate.Switch))
+		old := "note"
+		if change.Kind == migrate.ChangeType {
+			old = "note__old"
+		}
+		run(t, db, "BEGIN; SET LOCAL drawbridge.backfill = 'on'; UPDATE customers SET "+old+" = 'unseen' WHERE id = 2; COMMIT")
+		run(t, db, "UPDATE customers SET web = false WHERE id = 2")
+		require.Equal(t, "unseen", one[string](t, db, "SELECT "+old+" FROM customers WHERE id = 2"))
+	}
+}
+
 func TestABackfillNeverWritesBackThroughAWayThatLosesSomething(t *testing.T) {
 	t.Parallel()
 	db := shop(t)

@@ -2,6 +2,7 @@ package migrate
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -28,6 +29,7 @@ func (p *planner) filling() {
 		return
 	}
 	p.plan.Filling = &Filling{Set: set}
+	p.disturbed(set)
 	for _, name := range p.in.Table.Key {
 		c, ok := p.in.Table.Column(name)
 		if !ok {
@@ -35,6 +37,16 @@ func (p *planner) filling() {
 			break
 		}
 		p.plan.Filling.Key = append(p.plan.Filling.Key, KeyColumn{Name: name, Type: c.Type})
+	}
+}
+
+// disturbed warns of triggers that the backfill sets off. Whether a condition of theirs excludes that is theirs to know.
+func (p *planner) disturbed(set []Assignment) {
+	for _, g := range p.in.Table.Triggers {
+		named := slices.ContainsFunc(set, func(a Assignment) bool { return slices.Contains(g.Of, a.Column) })
+		if g.Update && (len(g.Of) == 0 || named) {
+			p.warn("The trigger %s fires for the rows that are brought over, where its condition lets it. What it does then stays after a rollback.", shown(g.Name))
+		}
 	}
 }
 

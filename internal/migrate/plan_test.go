@@ -354,3 +354,14 @@ func TestTheTimeGrowsWithTheTable(t *testing.T) {
 	unknown.Rows = -1
 	require.Equal(t, int64(-1), migrate.Measure(p, unknown).Rows)
 }
+
+// Who writes by place is warned wherever a column goes that has others after it.
+func TestAPlanWarnsOfColumnsThatChangeTheirPlaces(t *testing.T) {
+	t.Parallel()
+	const warning = "the columns have other places"
+	for name, warned := range map[string]bool{"note": true, "created": false} {
+		p, err := migrate.Compute(input(migration(migrate.Operation{Kind: migrate.DropColumn, Column: name})))
+		require.NoError(t, err)
+		require.Equal(t, warned, strings.Contains(strings.Join(p.Warnings, "\n"), warning), name)
+	}
+}

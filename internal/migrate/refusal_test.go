@@ -69,7 +69,7 @@ func TestComputeRefuses(t *testing.T) {
 		"a rename of what holds a foreign key":   {ops(rename("note", "remark")), column("note", func(c *migrate.Column) { c.Holds = []string{"the foreign key customers_note_fkey"} }), fault.Refused, "the foreign key customers_note_fkey cannot be carried over"},
 		"a rename of a sequence's column":        {ops(rename("qty", "n")), column("qty", func(c *migrate.Column) { c.Default = "nextval('shop.s'::regclass)" }), fault.Refused, "a sequence that gives its default"},
 		"a rename of a type of somebody's own":   {ops(rename("note", "n")), column("note", func(c *migrate.Column) { c.Type = "shop.color" }), fault.Refused, "is of type shop.color"},
-		"a trigger that fires later":             {ops(rename("note", "n")), func(in *migrate.Input) { in.Table.Triggers = []string{"audit", "zzz"} }, fault.Refused, "the trigger zzz fires after"},
+		"a trigger that fires later":             {ops(rename("note", "n")), func(in *migrate.Input) { in.Table.Triggers = []migrate.Trigger{{Name: "audit"}, {Name: "zzz"}} }, fault.Refused, "the trigger zzz fires after"},
 		"a type that it has":                     {ops(migrate.Operation{Kind: migrate.ChangeType, Column: "qty", To: "int"}), nil, fault.Invalid, "is of type integer already"},
 		"a type that rewrites, without up":       {ops(migrate.Operation{Kind: migrate.ChangeType, Column: "qty", To: "bigint"}), nil, fault.Invalid, "writes every row anew"},
 		"a type without a way back":              {ops(migrate.Operation{Kind: migrate.ChangeType, Column: "qty", To: "bigint", Up: "qty"}), nil, fault.Invalid, "needs up and down"},

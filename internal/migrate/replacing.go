@@ -98,9 +98,33 @@ func (p *planner) replaceable(o Operation, c Column) bool {
 		ok = false
 	}
 	writer := dualWriter(p.in.Release.Pipeline, p.in.Migration.Name)
-	for _, name := range p.in.Table.Triggers {
-		if name > writer {
-			p.refuse("give it a name that comes earlier in the alphabet", "the trigger %s fires after the one that writes both, which would not see what it changes", shown(name))
+	for _, g := range p.in.Table.Triggers {
+		if g.Name > writer {
+			p.refuse("give it a name that comes earlier in the alphabet", "the trigger %s fires after the one that writes both, which would not see what it changes", shown(g.Name))
+			ok = false
+		}
+	}
+	return p.unbound(o, c) && ok
+}
+
+// unbound refuses what the server binds to the column itself, and what would mean something else, and say nothing of it, once writers know
+// the new one. Views and generated columns read the old column, which every writer fills, and are waited for before contract.
+func (p *planner) unbound(o Operation, c Column) bool {
+	const way = "drop it first, and create it anew after contract"
+	ok := true
+	for _, r := range p.in.Table.Readers {
+		why := ""
+		switch {
+		case r.Column != c.Name || r.Guessed:
+		case r.Kind == "trigger":
+			why = "and would not fire for whoever writes the new column"
+		case r.Kind == "policy":
+			why = "and would go on to decide by the old column"
+		case r.Kind == "publication" && o.Kind == ChangeType:
+			why = "and would publish it under another name from the switch on"
+		}
+		if why != "" {
+			p.refuse(way, "%s replaces %s by another column, and the %s %s is bound to that one, %s", o.Kind, shown(c.Name), r.Kind, shown(r.Name), why)
 			ok = false
 		}
 	}
@@ -113,6 +137,7 @@ func (p *planner) replace(o Operation, c Column, f pair) {
 		return
 	}
 	p.take(c.Name)
+	p.moves(c)
 	// From the switch on the new column may have the old one's name: it is found under either.
 	there := func(conditions ...string) string {
 		conditions = append([]string{ofType(f.typeNew)}, conditions...)

@@ -24,8 +24,8 @@ type Table struct {
 	Statistics []Statistics `json:"statistics,omitempty"`
 	// Readers are the relations and functions of others that depend on a column.
 	Readers []Reader `json:"readers,omitempty"`
-	// Triggers are the names of the triggers that somebody made on it.
-	Triggers []string `json:"triggers,omitempty"`
+	// Triggers are those that somebody made on it, by name.
+	Triggers []Trigger `json:"triggers,omitempty"`
 	// Expressions is what the server says of the expressions of a migration, by Typed.Key.
 	Expressions map[string]Expression `json:"expressions,omitempty"`
 	// Open is the workflow whose migration of this table has not ended; empty: there is none.
@@ -111,6 +111,14 @@ type Carried struct {
 	After string `json:"after,omitempty"`
 	// Where is the condition in Until, of an index over a part of the rows.
 	Where string `json:"where,omitempty"`
+}
+
+// Trigger is a trigger as it is.
+type Trigger struct {
+	Name string `json:"name"`
+	// Update says that it fires in our sessions where rows are updated; Of are the columns that have to be named then, none: any.
+	Update bool     `json:"update,omitempty"`
+	Of     []string `json:"of,omitempty"`
 }
 
 // Reader is something that reads a column, as the catalog knows it.

@@ -67,7 +67,7 @@ func filling(f catalog.MigrationFacts, owner effect.Owner, p migrate.Plan) error
 	if f.Migration.Back {
 		return turned(f.Migration)
 	}
-	if phase := migrate.Phase(f.Migration.Phase); phase != migrate.Backfill {
+	if phase := migrate.Phase(f.Migration.Phase); phase != migrate.Backfill && phase != migrate.Verify {
 		return fault.Newf(fault.Conflict, "fill", object(p), "see where it is: drawbridge status "+owner.Workflow(), fmt.Sprintf("it is in the phase %s", phase))
 	}
 	return held(f)

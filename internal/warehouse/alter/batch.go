@@ -52,7 +52,10 @@ func (f *fill) batch(ctx context.Context) (int64, error) {
 		return 0, err
 	}
 	if errors.Is(err, errRewritten) {
-		return 0, f.restart(ctx)
+		if err := f.rewind(ctx); err != nil {
+			return 0, err
+		}
+		return 0, errRewritten
 	}
 	f.cursor = next
 	return rows, nil
@@ -96,7 +99,8 @@ func (f *fill) keys(ctx context.Context, tx pgx.Tx, next *catalog.MigrationCurso
 	return n, nil
 }
 
-// pages takes the rows of the next pages. Rows that others move meanwhile they write on both sides; what we move ourselves has what it needs.
+// pages takes the rows of the next pages. Rows that others move meanwhile get what they lack from the trigger, whatever is changed of them; what
+// we move ourselves has what it needs.
 func (f *fill) pages(ctx context.Context, tx pgx.Tx, next *catalog.MigrationCursor) (int64, error) {
 	if _, err := tx.Exec(ctx, "LOCK TABLE ONLY "+f.query.table.Name+" IN ROW EXCLUSIVE MODE"); err != nil {
 		return 0, err
@@ -130,9 +134,9 @@ func (f *fill) pages(ctx context.Context, tx pgx.Tx, next *catalog.MigrationCurs
 	return n, nil
 }
 
-// restart begins anew: what is filled already needs nothing.
-func (f *fill) restart(ctx context.Context) error {
-	err := pgx.BeginFunc(ctx, f.t.pool, func(tx pgx.Tx) error {
+// rewind begins anew: what is filled already needs nothing.
+func (f *fill) rewind(ctx context.Context) error {
+	return pgx.BeginFunc(ctx, f.t.pool, func(tx pgx.Tx) error {
 		if err := f.t.ledger.HoldCursor(ctx, tx, string(f.owner), f.cursor.Attempt); err != nil {
 			return err
 		}
@@ -144,10 +148,6 @@ func (f *fill) restart(ctx context.Context) error {
 		f.cursor = c
 		return f.t.ledger.MoveCursor(ctx, tx, string(f.owner), c)
 	})
-	if err == nil {
-		err = errRewritten
-	}
-	return err
 }
 
 // queries are the statements of a fill. Every name in them is quoted; the expressions are those of the plan.

@@ -263,11 +263,18 @@ func (t *Tables) statistics(ctx context.Context, tx pgx.Tx, d *migrate.Table) er
 }
 
 func (t *Tables) triggers(ctx context.Context, tx pgx.Tx, d *migrate.Table) error {
-	rows, err := tx.Query(ctx, `SELECT tgname::text FROM pg_trigger WHERE tgrelid = $1 AND NOT tgisinternal ORDER BY tgname`, d.OID)
+	rows, err := tx.Query(ctx, `
+		SELECT g.tgname::text, g.tgenabled IN ('O', 'A') AND g.tgtype & 16 > 0, (`+read+` AND a.attnum = ANY(g.tgattr::int2[]))
+		FROM pg_trigger g
+		WHERE g.tgrelid = $1 AND NOT g.tgisinternal
+		ORDER BY g.tgname`, d.OID)
 	if err != nil {
 		return fmt.Errorf("read triggers: %w", err)
 	}
-	if d.Triggers, err = pgx.CollectRows(rows, pgx.RowTo[string]); err != nil {
+	if d.Triggers, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (g migrate.Trigger, err error) {
+		err = row.Scan(&g.Name, &g.Update, &g.Of)
+		return g, err
+	}); err != nil {
 		return fmt.Errorf("read triggers: %w", err)
 	}
 	return nil

@@ -50,6 +50,23 @@ func (t *Tables) FillTable(ctx context.Context, owner effect.Owner, p migrate.Pl
 	return f.filled(), postgres.Classify("fill", object(p), err)
 }
 
+// FillAgain lets the next FillTable look at all rows once more, the first one first: what lacks a value by now gets it. An attempt that is at it
+// writes nothing any more. Where the environment is on hold nothing is changed, and the result says so.
+func (t *Tables) FillAgain(ctx context.Context, owner effect.Owner, p migrate.Plan) (migrate.Filled, error) {
+	if p.Filling == nil || len(p.Filling.Set) == 0 {
+		return migrate.Filled{Done: true}, nil
+	}
+	f := &fill{t: t, owner: owner, plan: p}
+	err := f.claim(ctx)
+	if err == nil {
+		err = f.rewind(ctx)
+	}
+	if held, ok := errors.AsType[admission.HeldError](err); ok {
+		return migrate.Filled{Held: held.Reason}, nil
+	}
+	return f.filled(), postgres.Classify("fill", object(p), err)
+}
+
 // fill is one FillTable.
 type fill struct {
 	t      *Tables

@@ -26,7 +26,7 @@ func (t *Tables) ReadersOf(ctx context.Context, table string, columns []string) 
 
 // readers are found by what depends on a column: views on views at any depth, by the column of the table that the first of them reads. A function's
 // text is only searched for the words of the column's name and that of the table, or of a view on it, where Postgres keeps no dependencies of
-// it. What a ledger brings along is ours.
+// it, and a trigger's arguments for the column's name. What a ledger brings along is ours.
 func (t *Tables) readers(ctx context.Context, tx pgx.Tx, relation uint32, columns []string) ([]migrate.Reader, error) {
 	rows, err := tx.Query(ctx, `
 		WITH RECURSIVE a AS (
@@ -82,6 +82,11 @@ func (t *Tables) readers(ctx context.Context, tx pgx.Tx, relation uint32, column
 		  FROM views v
 		  JOIN pg_depend dep ON dep.refclassid = 'pg_class'::regclass AND dep.refobjid = v.view AND dep.classid = 'pg_proc'::regclass
 		  JOIN pg_proc p ON p.oid = dep.objid
+		  UNION
+		  SELECT a.name, 'trigger', g.tgname::text, (SELECT relowner FROM pg_class WHERE oid = $1), true
+		  FROM a
+		  JOIN pg_trigger g ON g.tgrelid = $1 AND NOT g.tgisinternal
+		    AND encode(convert_to(a.name, getdatabaseencoding()), 'escape') = ANY(string_to_array(encode(g.tgargs, 'escape'), '\000'))
 		  UNION
 		  SELECT a.name, 'function', p.oid::regprocedure::text, p.proowner, true
 		  FROM a, pg_proc p
