@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"fmt"
 	"maps"
 	"slices"
 	"testing"
@@ -13,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"drawbridge/activities"
+	"drawbridge/internal/admission"
 	"drawbridge/internal/backfill"
 	"drawbridge/internal/effect"
 	"drawbridge/internal/gate"
@@ -31,6 +33,9 @@ type migrated struct {
 	done     []string
 	begun    []string
 	entered  []migrate.Phase
+	unready  []string // what the table says against contract
+	counted  int      // how often it was asked that
+	held     string   // why nothing changes
 	acks     []string
 }
 
@@ -67,7 +72,15 @@ func (m *migrated) DoStep(_ context.Context, spec migrate.StepSpec, _ func(time.
 	return migrate.StepResult{Done: true}, nil
 }
 
+func (m *migrated) Unready(context.Context, effect.Owner, migrate.Plan, func()) ([]string, error) {
+	m.counted++
+	return m.unready, nil
+}
+
 func (m *migrated) EnterPhase(_ context.Context, _ effect.Owner, phase migrate.Phase) error {
+	if m.held != "" {
+		return fmt.Errorf("enter contract: %w", admission.HeldError{Reason: m.held})
+	}
 	m.entered = append(m.entered, phase)
 	return nil
 }
@@ -233,7 +246,14 @@ func TestContractBeginsOnlyWhenNobodyNeedsTheOldShapeAndPeopleApprovedIt(t *test
 		builds  string    // what an active release builds one of its outputs by
 		want    activities.EnteredPhase
 		refused bool
+		unready []string
+		held    string
 	}{
+		"rows differ": {
+			acks: ready, said: opened(), unready: []string{"that chan and channel say the same does not hold of 3 rows"},
+			want: activities.EnteredPhase{Blocked: []string{"that chan and channel say the same does not hold of 3 rows"}},
+		},
+		"it is on hold": {acks: ready, said: opened(), held: "the environment is on hold: incident", want: activities.EnteredPhase{Held: "the environment is on hold: incident"}},
 		"a release reads it": {
 			acks: ready, said: opened(), builds: "SELECT chan AS channel FROM sales, raw_orders",
 			want: activities.EnteredPhase{Blocked: []string{"the output fct_orders of the active release shop@1.1.0 reads chan"}},
@@ -252,6 +272,7 @@ func TestContractBeginsOnlyWhenNobodyNeedsTheOldShapeAndPeopleApprovedIt(t *test
 			t.Parallel()
 			a, m, b, _ := migrating(t)
 			m.standing.Phase, m.standing.Acks, m.readers = migrate.Deprecating, c.acks, c.readers
+			m.unready, m.held = c.unready, c.held
 			if c.builds != "" {
 				files := maps.Clone(b.shelf.releases["sha256:1.0.0"])
 				files["sql/fct_orders.sql"] = []byte(c.builds)

@@ -93,7 +93,7 @@ func (m *migrating) mayContract(ctx workflow.Context) error {
 // enterContract begins contract when nobody is in the way any more; lapsed says why it has to be approved again.
 func (m *migrating) enterContract(ctx workflow.Context) (lapsed string, err error) {
 	s, at := m.state, m.at("contract")
-	for {
+	for wait := (holding{}); ; {
 		if err := m.Checkpoint(ctx); err != nil {
 			return "", err
 		}
@@ -101,6 +101,12 @@ func (m *migrating) enterContract(ctx workflow.Context) (lapsed string, err erro
 		entered, err := EnterPhase.Do(ctx, m.Conductor, at, "begin contract", activities.EnterPhaseInput{Target: s.Target, Phase: migrate.Contract})
 		if err != nil || entered.Entered || entered.Lapsed != "" {
 			return entered.Lapsed, err
+		}
+		if entered.Held != "" {
+			if err := wait.out(ctx, m.Conductor, at, entered.Held); err != nil {
+				return "", err
+			}
+			continue
 		}
 		if !slices.Equal(s.Blocked.Why, entered.Blocked) {
 			s.Blocked.Why = entered.Blocked
