@@ -102,15 +102,19 @@ func (m *migrating) enterContract(ctx workflow.Context) (lapsed string, err erro
 		if err != nil || entered.Entered || entered.Lapsed != "" {
 			return entered.Lapsed, err
 		}
+		why := entered.Blocked
+		if entered.Held != "" {
+			why = []string{entered.Held}
+		}
+		if !slices.Equal(s.Blocked.Why, why) {
+			s.Blocked.Why = why
+			m.At(ctx, StageWatching, at, "it is approved"+m.waits())
+		}
 		if entered.Held != "" {
 			if err := wait.out(ctx, m.Conductor, at, entered.Held); err != nil {
 				return "", err
 			}
 			continue
-		}
-		if !slices.Equal(s.Blocked.Why, entered.Blocked) {
-			s.Blocked.Why = entered.Blocked
-			m.At(ctx, StageWatching, at, "it is approved"+m.waits())
 		}
 		if err := m.Rest(ctx, lookForReaders, "until nobody needs the old shape", func() bool { return m.heard }); err != nil {
 			return "", err
