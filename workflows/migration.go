@@ -63,6 +63,8 @@ type MigrationState struct {
 	Last     time.Time         `json:"last,omitzero"`       // when the last of them were brought over
 	Load     throttled         `json:"load,omitzero"`
 	Proved   []migrate.Checked `json:"proved,omitempty"`
+	// Since is when its phase has begun, in whichever start of it.
+	Since time.Time `json:"since,omitzero"`
 	// Until is when its deprecation window ends, Blocked what contract waits for.
 	Until   time.Time          `json:"until,omitzero"`
 	Blocked activities.Blocked `json:"blocked,omitzero"`
@@ -147,6 +149,9 @@ func (m *migrating) begin(ctx workflow.Context) (over bool, err error) {
 	for _, line := range s.Plan.Warnings {
 		m.Tell(ctx, at, line)
 	}
+	if planned.Lacks != "" && !m.in.DryRun && !m.in.Rollback {
+		return false, conduct.Refused("migrate", planned.Lacks)
+	}
 	if m.in.DryRun {
 		m.Finish(ctx, StageDone, m.at(""), fmt.Sprintf("dry run: %s would change %s in %s", s.Plan.Name, s.Plan.Table, count(len(s.Plan.Steps), "step")))
 		return true, nil
@@ -224,7 +229,7 @@ func (m *migrating) enter(ctx workflow.Context) error {
 func (m *migrating) entered(p activities.MigrationPlan) {
 	m.by(p)
 	s := m.state
-	s.Open, s.Phase = true, p.Open.Phase
+	s.Open, s.Phase, s.Since = true, p.Open.Phase, p.Open.PhaseSince
 	if m.resumed { // it has done some of its steps: which, their probes say
 		s.Begun = s.Plan.Until(s.Phase)
 	}
@@ -252,10 +257,11 @@ func (m *migrating) phase(ctx workflow.Context, phase migrate.Phase) error {
 		if err := m.Checkpoint(ctx); err != nil {
 			return err
 		}
-		if _, err := EnterPhase.Do(ctx, m.Conductor, m.at(string(phase)), "begin "+words(phase), activities.EnterPhaseInput{Target: s.Target, Phase: phase}); err != nil {
+		entered, err := EnterPhase.Do(ctx, m.Conductor, m.at(string(phase)), "begin "+words(phase), activities.EnterPhaseInput{Target: s.Target, Phase: phase})
+		if err != nil {
 			return err
 		}
-		s.Phase = phase
+		s.Phase, s.Since = phase, entered.Since
 	}
 	stage := StageCrossing
 	if phase == migrate.Deprecating {
@@ -334,6 +340,9 @@ func (m *migrating) step(ctx workflow.Context, b migrate.Brief, undo bool) error
 		}
 		question := parked(b.ID, "", s.Target, generation.PublishResult{Blocked: done.Blocked, More: done.More, WaitingFor: generation.ForLocks})
 		question.Choices = []gate.Choice{gate.Retry, gate.Reject}
+		if s.committed() { // there is no way back that a rejection could take
+			question.Choices = []gate.Choice{gate.Retry}
+		}
 		question.Endless = undo || s.committed()
 		g, err := m.Ask(ctx, at, question)
 		if err != nil {

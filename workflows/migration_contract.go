@@ -19,11 +19,17 @@ import (
 // lookForReaders is how often it is looked whether contract is still held up; a consumer's word has it looked at once.
 const lookForReaders = time.Hour
 
-// window keeps both shapes for as long as the plan says, from when it is switched.
+// clocksApart is the least that is waited for a window that is over by one clock and not by another.
+const clocksApart = 10 * time.Second
+
+// window keeps both shapes for as long as the plan says, from when the ledger says that it was switched: a new start goes on with what is left.
 func (m *migrating) window(ctx workflow.Context) error {
 	s, at := m.state, m.at(string(migrate.Deprecating))
 	if s.Until.IsZero() {
-		s.Until = workflow.Now(ctx).Add(s.Plan.Window)
+		if s.Since.IsZero() { // an earlier program has begun the phase, and did not ask
+			s.Since = workflow.Now(ctx)
+		}
+		s.Until = s.Since.Add(s.Plan.Window)
 		if err := m.attest(ctx); err != nil {
 			return err
 		}
@@ -116,7 +122,11 @@ func (m *migrating) enterContract(ctx workflow.Context) (lapsed string, err erro
 			}
 			continue
 		}
-		if err := m.Rest(ctx, lookForReaders, "until nobody needs the old shape", func() bool { return m.heard }); err != nil {
+		rest := lookForReaders
+		if left := entered.Opens.Sub(workflow.Now(ctx)); !entered.Opens.IsZero() {
+			rest = max(clocksApart, min(rest, left))
+		}
+		if err := m.Rest(ctx, rest, "until nobody needs the old shape", func() bool { return m.heard }); err != nil {
 			return "", err
 		}
 		if err := m.grown(ctx); err != nil {
@@ -136,6 +146,10 @@ func (m *migrating) contractGate(lapsed string) gate.Gate {
 		Name: gate.ContractOf(m.in.Environment), Endless: true, Choices: []gate.Choice{gate.Approve, gate.Reject},
 		Question: fmt.Sprintf("take %s away in %s? It is the point of no return: nothing brings it back. A rejection undoes the migration", what, m.in.Environment),
 		Verdict:  gate.Verdict{Outcome: gate.Pass, Reason: "nobody is in the way"},
+	}
+	if s.committed() { // it was approved, and an earlier start has begun it
+		g.Choices = []gate.Choice{gate.Approve}
+		g.Question = fmt.Sprintf("go on to take %s away in %s? It is past its point of no return: nothing is undone any more", what, m.in.Environment)
 	}
 	if len(s.Blocked.Why) > 0 {
 		g.Verdict = gate.Verdict{Outcome: gate.Inconclusive, Reason: "it waits, approved or not: " + strings.Join(firstOf(s.Blocked.Why), "; ")}

@@ -156,6 +156,7 @@ func (l *ledger) EnterPhase(_ context.Context, owner effect.Owner, phase migrate
 	}
 	if s.Phase != phase {
 		x.log = append(x.log, "phase "+string(phase))
+		s.PhaseSince = l.clock()
 	}
 	s.Phase = phase
 	return nil
