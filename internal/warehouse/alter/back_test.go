@@ -213,7 +213,11 @@ func TestATriggerThatWasSwitchedWhileRowsWereCountedHasThemCountedAnew(t *testin
 	_, err = reader.Exec(t.Context(), `SELECT FROM sales LIMIT 1`) // the step waits for it, and has counted by then
 	require.NoError(t, err)
 	ended := make(chan error, 1)
-	go func() { ended <- b.end(t, p) }()
+	spec := b.spec(p, p.Of(migrate.Contract)[0].ID)
+	go func() {
+		_, err := b.DoStep(t.Context(), spec, beat)
+		ended <- err
+	}()
 	require.Eventually(t, func() bool {
 		return b.one(t, `SELECT count(*) FROM pg_locks WHERE relation = 'sales'::regclass AND NOT granted`) == "1"
 	}, 20*time.Second, time.Millisecond)
