@@ -3,13 +3,16 @@ package activities
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
+	"drawbridge/internal/admission"
 	"drawbridge/internal/effect"
 	"drawbridge/internal/fault"
 	"drawbridge/internal/gate"
 	"drawbridge/internal/migrate"
+	"drawbridge/internal/partition"
 )
 
 const migrationMedia = "application/vnd.drawbridge.migration.v1+json"
@@ -26,7 +29,11 @@ type Migrator interface {
 	Migration(ctx context.Context, owner effect.Owner) (migrate.Standing, error)
 	// Migrations are those of a pipeline, newest first, ended ones too.
 	Migrations(ctx context.Context, pipeline string) ([]migrate.Standing, error)
+	// EnterPhase notes the phase. While the environment is on hold contract is not entered: that is an admission.HeldError.
 	EnterPhase(ctx context.Context, owner effect.Owner, phase migrate.Phase) error
+	// Unready says what keeps the contract from beginning, as far as the table says: nothing written may be lost by it. It may read the
+	// whole table.
+	Unready(ctx context.Context, owner effect.Owner, p migrate.Plan, beat func()) ([]string, error)
 	// DoStep looks whether a step is done, does it, and looks again. It happens once under its key.
 	DoStep(ctx context.Context, spec migrate.StepSpec, beat func(waited time.Duration)) (migrate.StepResult, error)
 	// FillTable brings rows over, batch by batch, for so long at most, or until stop says so between two of them. The next call goes on
@@ -131,12 +138,15 @@ type EnteredPhase struct {
 	// Blocked are why contract waits, and Lapsed that its approval has expired: it may be asked for again.
 	Blocked []string `json:"blocked,omitempty"`
 	Lapsed  string   `json:"lapsed,omitempty"`
+	// Held is why nothing changes for now: a hold.
+	Held string `json:"held,omitempty"`
 	// Opens is when the deprecation window is over for which contract waits.
 	Opens time.Time `json:"opens,omitzero"`
 }
 
 // EnterPhase notes in the ledger which phase begins. None is skipped back, and contract begins only when its deprecation window is over,
-// nobody is in its way, and people have approved it by an answer of its own, under this environment's rule. Twice is once.
+// nobody is in its way, people have approved it by an answer of its own, under this environment's rule, both shapes are still written and say
+// the same, and nothing is on hold. Twice is once. It heartbeats.
 func (a *Migrating) EnterPhase(ctx context.Context, in EnterPhaseInput) (EnteredPhase, error) {
 	o, err := a.open(ctx, in.Target)
 	if err != nil {
@@ -164,8 +174,19 @@ func (a *Migrating) EnterPhase(ctx context.Context, in EnterPhaseInput) (Entered
 			}
 			return EnteredPhase{}, o.refuse("nobody has approved that the old shape is taken away: "+why, "see what it waits for: drawbridge status "+in.Target.Owner.Workflow())
 		}
+		if o.standing.Phase != migrate.Contract {
+			_, stop := pulse(ctx, partition.AllKey)
+			defer stop()
+			if why, err := o.w.Unready(ctx, in.Target.Owner, o.plan, func() {}); err != nil || len(why) > 0 {
+				return EnteredPhase{Blocked: why}, err
+			}
+		}
 	}
-	if err := o.w.EnterPhase(ctx, in.Target.Owner, in.Phase); err != nil {
+	err = o.w.EnterPhase(ctx, in.Target.Owner, in.Phase)
+	if held, ok := errors.AsType[admission.HeldError](err); ok {
+		return EnteredPhase{Held: held.Reason}, nil
+	}
+	if err != nil {
 		return EnteredPhase{}, err
 	}
 	at, err := o.w.Migration(ctx, in.Target.Owner)

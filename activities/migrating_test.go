@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"fmt"
 	"maps"
 	"slices"
 	"testing"
@@ -14,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"drawbridge/activities"
+	"drawbridge/internal/admission"
 	"drawbridge/internal/backfill"
 	"drawbridge/internal/effect"
 	"drawbridge/internal/gate"
@@ -32,6 +34,9 @@ type migrated struct {
 	done     []string
 	begun    []string
 	entered  []migrate.Phase
+	unready  []string // what the table says against contract
+	counted  int      // how often it was asked that
+	held     string   // why nothing changes
 	acks     []string
 }
 
@@ -68,7 +73,15 @@ func (m *migrated) DoStep(_ context.Context, spec migrate.StepSpec, _ func(time.
 	return migrate.StepResult{Done: true}, nil
 }
 
+func (m *migrated) Unready(context.Context, effect.Owner, migrate.Plan, func()) ([]string, error) {
+	m.counted++
+	return m.unready, nil
+}
+
 func (m *migrated) EnterPhase(_ context.Context, _ effect.Owner, phase migrate.Phase) error {
+	if m.held != "" {
+		return fmt.Errorf("enter contract: %w", admission.HeldError{Reason: m.held})
+	}
 	m.entered = append(m.entered, phase)
 	return nil
 }
@@ -236,8 +249,15 @@ func TestContractBeginsOnlyWhenNobodyNeedsTheOldShapeAndPeopleApprovedIt(t *test
 		phase   migrate.Phase
 		want    activities.EnteredPhase
 		refused bool
+		unready []string
+		held    string
 		says    string
 	}{
+		"rows differ": {
+			acks: ready, said: opened(), unready: []string{"that chan and channel say the same does not hold of 3 rows"},
+			want: activities.EnteredPhase{Blocked: []string{"that chan and channel say the same does not hold of 3 rows"}},
+		},
+		"it is on hold": {acks: ready, said: opened(), held: "the environment is on hold: incident", want: activities.EnteredPhase{Held: "the environment is on hold: incident"}},
 		"a release reads it": {
 			acks: ready, said: opened(), builds: "SELECT chan AS channel FROM sales, raw_orders",
 			want: activities.EnteredPhase{Blocked: []string{"the output fct_orders of the active release shop@1.1.0 reads chan"}},
@@ -262,6 +282,7 @@ func TestContractBeginsOnlyWhenNobodyNeedsTheOldShapeAndPeopleApprovedIt(t *test
 			a, m, b, _ := migrating(t)
 			m.standing.Phase, m.standing.Acks, m.readers = cmp.Or(c.phase, migrate.Deprecating), c.acks, c.readers
 			m.standing.PhaseSince = c.since
+			m.unready, m.held = c.unready, c.held
 			if c.builds != "" {
 				files := maps.Clone(b.shelf.releases["sha256:1.0.0"])
 				files["sql/fct_orders.sql"] = []byte(c.builds)

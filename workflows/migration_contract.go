@@ -99,7 +99,7 @@ func (m *migrating) mayContract(ctx workflow.Context) error {
 // enterContract begins contract when nobody is in the way any more; lapsed says why it has to be approved again.
 func (m *migrating) enterContract(ctx workflow.Context) (lapsed string, err error) {
 	s, at := m.state, m.at("contract")
-	for {
+	for wait := (holding{}); ; {
 		if err := m.Checkpoint(ctx); err != nil {
 			return "", err
 		}
@@ -108,9 +108,19 @@ func (m *migrating) enterContract(ctx workflow.Context) (lapsed string, err erro
 		if err != nil || entered.Entered || entered.Lapsed != "" {
 			return entered.Lapsed, err
 		}
-		if !slices.Equal(s.Blocked.Why, entered.Blocked) {
-			s.Blocked.Why = entered.Blocked
+		why := entered.Blocked
+		if entered.Held != "" {
+			why = []string{entered.Held}
+		}
+		if !slices.Equal(s.Blocked.Why, why) {
+			s.Blocked.Why = why
 			m.At(ctx, StageWatching, at, "it is approved"+m.waits())
+		}
+		if entered.Held != "" {
+			if err := wait.out(ctx, m.Conductor, at, entered.Held); err != nil {
+				return "", err
+			}
+			continue
 		}
 		rest := lookForReaders
 		if left := entered.Opens.Sub(workflow.Now(ctx)); !entered.Opens.IsZero() {

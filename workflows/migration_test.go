@@ -200,6 +200,35 @@ func TestAMigrationThatNobodyApprovesChangesNothing(t *testing.T) {
 	require.Empty(t, x.standings)
 }
 
+// Once it is approved, contract waits while the environment is on hold, or rows of both shapes differ, and a way back is open.
+func TestAnApprovedContractWaitsAndLeavesTheWayBackOpen(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		stop func(*effects, *tables)
+		says string
+	}{
+		"a hold":           {func(e *effects, _ *tables) { e.ledgers["prod"].hold = "quarter end" }, "contract waits: the environment is on hold: quarter end"},
+		"rows that differ": {func(_ *effects, x *tables) { x.unready = []string{"3 rows differ"} }, "contract waits: 3 rows differ"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			e, x := migrates(t)
+			s := e.migrateOn(t, migrationInput(), says(t, time.Hour, ready("bi")),
+				looks(t, window+time.Minute, func(workflows.Status) { x.set(func() { c.stop(e, x) }) }),
+				answers(t, window+time.Hour, gate.Approve),
+				looks(t, window+3*time.Hour, func(s workflows.Status) {
+					require.Contains(t, s.Sentence, c.says)
+					require.NotContains(t, x.changes(), "phase contract")
+				}),
+				says(t, window+4*time.Hour, conduct.Command{Kind: conduct.Cancel, By: "bob", Reason: "an incident"}),
+			)
+			require.Equal(t, workflows.StageRolledBack, s.Stage, s.Sentence)
+			require.Empty(t, x.left())
+			require.NotContains(t, x.changes(), "phase contract")
+		})
+	}
+}
+
 // An approval is of the plan: where it is given the steps are done, and without one in the ledger none is.
 func TestAMigrationIsDoneByItsApprovedPlan(t *testing.T) {
 	t.Parallel()

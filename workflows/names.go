@@ -74,7 +74,7 @@ const (
 
 	PlanMigration     conduct.Call[observing, activities.PlanMigrationInput, activities.MigrationPlan] = "PlanMigration"
 	BeginMigration    conduct.Call[entering, activities.BeginMigrationInput, activities.MigrationPlan] = "BeginMigration"
-	EnterPhase        conduct.Call[settling, activities.EnterPhaseInput, activities.EnteredPhase]      = "EnterPhase"
+	EnterPhase        conduct.Call[altering, activities.EnterPhaseInput, activities.EnteredPhase]      = "EnterPhase"
 	MigrationStep     conduct.Call[altering, activities.StepInput, migrate.StepResult]                 = "MigrationStep"
 	FillTable         conduct.Call[building, activities.FillTableInput, activities.FilledTable]        = "FillTable"
 	ProveMigration    conduct.Call[building, activities.Target, []migrate.Checked]                     = "ProveMigration"

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"drawbridge/activities"
+	"drawbridge/internal/admission"
 	"drawbridge/internal/backfill"
 	"drawbridge/internal/effect"
 	"drawbridge/internal/fault"
@@ -31,6 +32,7 @@ type tables struct {
 	rows      int64
 	broken    int64 // rows that break each proof
 	readers   []migrate.Reader
+	unready   []string // what the table says against contract
 	// meddle stands in a step's way: a result that is not done is what the step says. It is called with the tables held.
 	meddle func(migrate.StepSpec) (migrate.StepResult, error)
 	// piece stands in a backfill's way, in the same way; false: nothing is in it.
@@ -137,11 +139,21 @@ func (l *ledger) Migrations(context.Context, string) ([]migrate.Standing, error)
 	return all, nil
 }
 
+func (l *ledger) Unready(context.Context, effect.Owner, migrate.Plan, func()) ([]string, error) {
+	x := l.tables
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.unready, nil
+}
+
 func (l *ledger) EnterPhase(_ context.Context, owner effect.Owner, phase migrate.Phase) error {
 	x := l.tables
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	s := x.at(owner)
+	if l.hold != "" && phase == migrate.Contract {
+		return admission.HeldError{Reason: "the environment is on hold: " + l.hold}
+	}
 	if s.Phase != phase {
 		x.log = append(x.log, "phase "+string(phase))
 		s.PhaseSince = l.clock()
@@ -158,7 +170,7 @@ func (l *ledger) DoStep(_ context.Context, spec migrate.StepSpec, _ func(time.Du
 		return migrate.StepResult{Done: true}, nil
 	}
 	s := x.at(spec.Owner)
-	if l.hold != "" {
+	if l.hold != "" && !spec.Undo {
 		return migrate.StepResult{Held: "the environment is on hold: " + l.hold}, nil
 	}
 	if x.meddle != nil {

@@ -8,15 +8,21 @@ import (
 
 // defineFunction is the trigger's function, with a body: it runs with its caller's rights, and finds nothing by its caller's search path.
 func (p *planner) defineFunction(function, body string) string {
-	tag := "$body$"
-	for n := 1; strings.Contains(body, tag); n++ {
-		tag = fmt.Sprintf("$body%d$", n)
-	}
+	tag := quoting(body)
 	path := ""
 	if p.authored() {
 		path = "SET search_path = '' "
 	}
 	return "CREATE OR REPLACE FUNCTION " + function + "() RETURNS trigger LANGUAGE plpgsql SECURITY INVOKER " + path + "AS " + tag + body + tag
+}
+
+// quoting is a quotation mark that is not in a body.
+func quoting(body string) string {
+	tag := "$body$"
+	for n := 1; strings.Contains(body, tag); n++ {
+		tag = fmt.Sprintf("$body%d$", n)
+	}
+	return tag
 }
 
 // authored is whether the function holds an expression of an author, whose names want a search path. To set one costs as much as the rest of

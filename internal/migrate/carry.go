@@ -8,6 +8,7 @@ import (
 
 // heir is what takes the place of something that goes with a column at contract.
 type heir struct {
+	made  string   // the ID of the step after which it is there
 	act   []string // gives it the name
 	there string   // whether it has that, and nothing is called as it was before
 }
@@ -103,7 +104,7 @@ func (p *planner) carryIndex(i Index) {
 	if i.Tablespace != "" {
 		tablespace = "(SELECT s.spcname FROM pg_catalog.pg_tablespace s WHERE s.oid = x.reltablespace) = " + literal(i.Tablespace)
 	}
-	drop := "DROP INDEX CONCURRENTLY " + qualified(t.Schema, name)
+	drop := "DROP INDEX CONCURRENTLY IF EXISTS " + qualified(t.Schema, name)
 	risk := "Writes cost a little more until contract."
 	if i.Unique && p.converts(i.Columns) {
 		risk = "Where up makes the same of two values, the index is not made, or a write of the second one fails from here on."
@@ -115,11 +116,12 @@ func (p *planner) carryIndex(i Index) {
 		Title: "Make what takes the place of the index " + shown(i.Name),
 		Act:   []string{fmt.Sprintf("CREATE %sINDEX CONCURRENTLY %s ON %s %s", unique, quote(name), p.table(), text)},
 		Probe: probe(p.hasIndex(name, "i.indisvalid", "i.indisready", tablespace, either(twice(says, *i.Carried)...))),
+		Gone:  probe(no(p.hasIndex(name))),
 		Half:  probe(p.hasIndex(name, "NOT (i.indisvalid AND i.indisready)")),
 		Clean: []string{drop}, Undo: []string{drop},
 		Lock: ShareUpdateExclusive, Class: Concurrent, Risk: risk,
 	})
-	h := heir{act: []string{fmt.Sprintf("ALTER INDEX %s RENAME TO %s", qualified(t.Schema, name), quote(i.Name))}}
+	h := heir{made: p.last(), act: []string{fmt.Sprintf("ALTER INDEX %s RENAME TO %s", qualified(t.Schema, name), quote(i.Name))}}
 	conditions := []string{}
 	if i.Comment != "" {
 		h.act = append(h.act, fmt.Sprintf("COMMENT ON INDEX %s IS %s", qualified(t.Schema, i.Name), literal(i.Comment)))
@@ -156,14 +158,14 @@ func (p *planner) carryCheck(k Constraint) {
 		definition += " NO INHERIT"
 	}
 	add := p.alter("ADD CONSTRAINT " + quote(name) + " " + definition + " NOT VALID")
-	drop := p.alter("DROP CONSTRAINT " + quote(name) + " RESTRICT")
+	drop := p.alter("DROP CONSTRAINT IF EXISTS " + quote(name) + " RESTRICT")
 	risk := ""
 	if p.converts(k.Columns) {
 		risk = "A write fails from which up makes what does not meet it."
 	}
 	p.step(Switch, "check", k.Name, Step{
 		Title: "Hold the new shape of new rows to " + shown(k.Name),
-		Act:   []string{add}, Probe: probe(says()), Undo: []string{drop}, Lock: AccessExclusive, Risk: risk,
+		Act:   []string{add}, Probe: probe(says()), Gone: probe(no(p.hasCheck(name))), Undo: []string{drop}, Lock: AccessExclusive, Risk: risk,
 	})
 	if k.Valid {
 		p.prove("every row meets "+shown(k.Name)+" in its new shape", "("+k.Carried.Until+") IS FALSE")
@@ -171,11 +173,12 @@ func (p *planner) carryCheck(k Constraint) {
 			Title: "Look whether the new shape of every row meets " + shown(k.Name),
 			Act:   []string{p.alter("VALIDATE CONSTRAINT " + quote(name))},
 			Probe: probe(says("k.convalidated")),
+			Gone:  probe(no(p.hasCheck(name, "k.convalidated"))),
 			Undo:  []string{drop, add},
 			Lock:  ShareUpdateExclusive, Class: Scan,
 		})
 	}
-	h := heir{act: []string{p.alter("RENAME CONSTRAINT " + quote(name) + " TO " + quote(k.Name))}}
+	h := heir{made: p.last(), act: []string{p.alter("RENAME CONSTRAINT " + quote(name) + " TO " + quote(k.Name))}}
 	conditions := []string{}
 	if k.Comment != "" {
 		h.act = append(h.act, fmt.Sprintf("COMMENT ON CONSTRAINT %s ON %s IS %s", quote(k.Name), p.table(), literal(k.Comment)))
@@ -203,10 +206,11 @@ func (p *planner) carryStatistics(e Statistics) {
 	p.step(Switch, "statistics", e.Name, Step{
 		Title: "Make what takes the place of the statistics " + shown(e.Name),
 		Act:   act, Probe: probe(p.hasStatistics(e.Schema, name, conditions...)),
-		Undo: []string{"DROP STATISTICS " + heirs + " RESTRICT"},
+		Gone: probe(no(p.hasStatistics(e.Schema, name))),
+		Undo: []string{"DROP STATISTICS IF EXISTS " + heirs + " RESTRICT"},
 		Lock: ShareUpdateExclusive,
 	})
-	h := heir{act: []string{fmt.Sprintf("ALTER STATISTICS %s RENAME TO %s", heirs, quote(e.Name))}}
+	h := heir{made: p.last(), act: []string{fmt.Sprintf("ALTER STATISTICS %s RENAME TO %s", heirs, quote(e.Name))}}
 	conditions = nil
 	if e.Comment != "" {
 		h.act = append(h.act, fmt.Sprintf("COMMENT ON STATISTICS %s IS %s", qualified(e.Schema, e.Name), literal(e.Comment)))

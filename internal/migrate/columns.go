@@ -68,10 +68,15 @@ func (p *planner) addColumn(o Operation) {
 // addStep adds a column to the table, which is called named from the switch on, and what belongs to it alone; there says whether it is.
 func (p *planner) addStep(column, named, definition, there string, more ...string) {
 	p.plan.New = append(p.plan.New, NewColumn{Made: column, Named: named})
+	made := []string{column}
+	if column != named { // the switch has given its names to both
+		made = append(made, named+oldSuffix)
+	}
 	p.step(Expand, "add", column, Step{
 		Title: "Add " + shown(column),
 		Act:   append([]string{p.alter("ADD COLUMN " + definition)}, more...),
 		Probe: probe(there),
+		Gone:  probe(no(p.anyColumn(made...))),
 		Undo:  []string{p.alter("DROP COLUMN " + quote(column) + " RESTRICT")},
 		Lock:  AccessExclusive,
 		Risk:  "Readers of all columns (SELECT *) see one more.",
@@ -149,6 +154,7 @@ func (p *planner) setComment(o Operation) {
 		Title: "Say what " + shown(o.Column) + " is",
 		Act:   []string{p.comment(o.Column, o.Comment)},
 		Probe: probe(p.hasColumn(o.Column, withComment(o.Comment))),
+		Gone:  probe(p.hasColumn(o.Column, withComment(c.Comment))),
 		Undo:  []string{p.comment(o.Column, c.Comment)},
 		Lock:  ShareUpdateExclusive,
 	})

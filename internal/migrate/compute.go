@@ -155,6 +155,9 @@ func (p *planner) step(phase Phase, verb, object string, s Step) {
 	p.plan.Steps = append(p.plan.Steps, s)
 }
 
+// last is the ID of the step that was added last.
+func (p *planner) last() string { return p.plan.Steps[len(p.plan.Steps)-1].ID }
+
 func (p *planner) prove(name, broken string) {
 	p.plan.Proofs = append(p.plan.Proofs, Proof{Name: name, Broken: broken})
 }

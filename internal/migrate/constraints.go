@@ -29,17 +29,18 @@ func (p *planner) addCheck(o Operation) {
 		return
 	}
 	add := p.alter("ADD CONSTRAINT " + quote(o.Name) + " CHECK " + embed(o.Check) + " NOT VALID")
-	drop := p.alter("DROP CONSTRAINT " + quote(o.Name) + " RESTRICT")
+	drop := p.alter("DROP CONSTRAINT IF EXISTS " + quote(o.Name) + " RESTRICT")
 	p.prove("every row meets "+shown(o.Name), embed(o.Check)+" IS FALSE")
 	p.step(Switch, "check", o.Name, Step{
 		Title: "Hold new rows to " + shown(o.Name),
-		Act:   []string{add}, Probe: probe(p.hasCheck(o.Name, saying(e.Text))), Undo: []string{drop}, Lock: AccessExclusive,
+		Act:   []string{add}, Probe: probe(p.hasCheck(o.Name, saying(e.Text))), Gone: probe(no(p.hasCheck(o.Name))), Undo: []string{drop}, Lock: AccessExclusive,
 		Risk: "A write that does not meet it fails from here on.",
 	})
 	p.step(Switch, "validate", o.Name, Step{
 		Title: "Look whether every row meets " + shown(o.Name),
 		Act:   []string{p.alter("VALIDATE CONSTRAINT " + quote(o.Name))},
 		Probe: probe(p.hasCheck(o.Name, saying(e.Text), "k.convalidated")),
+		Gone:  probe(no(p.hasCheck(o.Name, "k.convalidated"))),
 		Undo:  []string{drop, add},
 		Lock:  ShareUpdateExclusive, Class: Scan,
 	})

@@ -185,6 +185,10 @@ func undo(t *testing.T, db *testdb.DB, steps []migrate.Step) {
 		}
 		do(t, db, s.Class, s.Undo)
 		require.False(t, one[bool](t, db, s.Probe), "%s is undone", s.ID)
+		require.True(t, one[bool](t, db, s.Gone), "%s is gone: %s", s.ID, s.Gone)
+	}
+	for _, s := range steps {
+		require.True(t, one[bool](t, db, s.Gone), "%s stays gone: %s", s.ID, s.Gone)
 	}
 }
 
@@ -203,9 +207,15 @@ func advance(t *testing.T, db *testdb.DB, p migrate.Plan, steps []migrate.Step) 
 			filled = true
 		}
 		require.False(t, one[bool](t, db, s.Probe), "%s is not there before", s.ID)
+		if s.Phase != migrate.Contract {
+			require.True(t, one[bool](t, db, s.Gone), "nothing of %s is there before: %s", s.ID, s.Gone)
+		}
 		lock := do(t, db, s.Class, s.Act)
 		require.Equal(t, lockNames[s.Lock], lock, s.ID)
 		require.True(t, one[bool](t, db, s.Probe), "%s is done: %s", s.ID, s.Probe)
+		if s.Phase != migrate.Contract {
+			require.False(t, one[bool](t, db, s.Gone), "%s is not gone: %s", s.ID, s.Gone)
+		}
 		if s.Half != "" {
 			require.False(t, one[bool](t, db, s.Half))
 		}

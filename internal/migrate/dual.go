@@ -55,13 +55,15 @@ func (p *planner) dualWrite() {
 	after := p.body(newShape)
 	create := []string{p.defineFunction(function, before)}
 	var drop, fire []string
+	gone := []string{no(p.anyFunction(name))}
 	for _, w := range p.writers(name) {
 		create = append(create, fmt.Sprintf("CREATE TRIGGER %s BEFORE %s ON %s FOR EACH ROW WHEN (%s) EXECUTE FUNCTION %s()",
 			quote(w.name), w.event, p.table(), w.when, function))
-		drop = append(drop, fmt.Sprintf("DROP TRIGGER %s ON %s", quote(w.name), p.table()))
+		drop = append(drop, fmt.Sprintf("DROP TRIGGER IF EXISTS %s ON %s", quote(w.name), p.table()))
 		fire = append(fire, p.hasTrigger(w, name))
+		gone = append(gone, no(p.anyTrigger(w.name)))
 	}
-	drop = append(drop, "DROP FUNCTION "+function+"() RESTRICT")
+	drop = append(drop, "DROP FUNCTION IF EXISTS "+function+"() RESTRICT")
 	bodies := []string{before}
 	if len(p.pairs) > 0 {
 		bodies = append(bodies, after)
@@ -70,14 +72,17 @@ func (p *planner) dualWrite() {
 		Title: "Write both shapes: " + p.dualTitle(),
 		Act:   create,
 		Probe: probe(append([]string{p.hasFunction(name, bodies...)}, fire...)...),
+		Gone:  probe(gone...),
 		Undo:  drop,
 		Lock:  ShareRowExclusive,
 		Risk:  "Every row that others write costs a function call more. A write whose values an expression does not take fails.",
 	})
+	needs := []string{p.last()}
 	if len(p.pairs) > 0 {
 		p.switchover(name, function, before, after)
+		needs = append(needs, p.last())
 	}
-	p.contract(name, drop)
+	p.contract(name, drop, gone, needs)
 }
 
 // writer is a trigger of a dual write. Its condition is bound to columns and operators where it is made, and keeps the function from
@@ -135,13 +140,15 @@ func (p *planner) dualTitle() string {
 func (p *planner) switchover(name, function, before, after string) {
 	act, undo := []string{p.defineFunction(function, after)}, []string{p.defineFunction(function, before)}
 	conditions := []string{p.hasFunction(name, after)}
+	gone := []string{either(p.hasFunction(name, before), no(p.anyFunction(name)))}
 	titles := []string{}
 	for _, f := range p.pairs {
 		title := fmt.Sprintf("%s counts, and %s follows", shown(f.renamed), shown(f.formerly))
 		if f.swaps() {
 			title = fmt.Sprintf("%s is of type %s, and %s is what it was", shown(f.renamed), f.typeNew, shown(f.formerly))
 			act = append(act, p.rename(f.column, f.formerly), p.rename(f.added, f.renamed))
-			undo = append(undo, p.rename(f.renamed, f.added), p.rename(f.formerly, f.column))
+			undo = append(undo, where(all(p.hasColumn(f.formerly), p.hasColumn(f.renamed)), p.rename(f.renamed, f.added), p.rename(f.formerly, f.column)))
+			gone = append(gone, no(p.hasColumn(f.formerly)))
 		}
 		titles = append(titles, title)
 		oldConditions := []string{ofType(f.typeOld)}
@@ -149,12 +156,13 @@ func (p *planner) switchover(name, function, before, after string) {
 		if f.oldDefault != "" {
 			act = append(act, p.alterColumn(f.formerly, "DROP DEFAULT"), p.alterColumn(f.renamed, "SET DEFAULT "+embed(f.newDefault)))
 			undo = append(undo, p.alterColumn(f.added, "DROP DEFAULT"), p.alterColumn(f.column, "SET DEFAULT "+f.oldDefault))
+			gone = append(gone, p.hadDefault(f.column, f.oldDefault), no(p.hasColumn(f.added, "a.atthasdef")))
 			oldConditions, newConditions = append(oldConditions, noDefault), append(newConditions, "a.atthasdef")
 		}
 		conditions = append(conditions, p.hasColumn(f.formerly, oldConditions...), p.hasColumn(f.renamed, newConditions...))
 	}
 	s := Step{
-		Title: "Switch: " + strings.Join(titles, "; "), Act: act, Probe: probe(conditions...), Undo: undo,
+		Title: "Switch: " + strings.Join(titles, "; "), Act: act, Probe: probe(conditions...), Gone: probe(gone...), Undo: undo,
 		Risk: "Sessions that prepared a statement over all columns have to prepare it again.",
 	}
 	if len(act) > 1 {
@@ -168,17 +176,13 @@ const contractEnd = "contract-end-both"
 
 // contract ends the dual write, and takes the old columns away, in one transaction: between the two a writer of the new shape would
 // leave the old column without a value. What was over the old columns goes with them, and what was made in its place gets its name.
-func (p *planner) contract(name string, drop []string) {
-	act := slices.Clone(drop)
-	conditions := []string{no(p.anyFunction(name))}
-	for _, w := range p.writers(name) {
-		conditions = append(conditions, no(p.anyTrigger(w.name)))
-	}
+func (p *planner) contract(name string, drop, gone, needs []string) {
+	act, conditions := slices.Clone(drop), slices.Clone(gone)
 	title := "Stop to fill in what writers leave out"
 	risk := "A write that does not give a value for it fails from here on."
-	var gone []string
+	var old []string
 	for _, f := range p.pairs {
-		gone = append(gone, shown(f.formerly))
+		old = append(old, shown(f.formerly))
 		p.plan.Old = append(p.plan.Old, f.formerly)
 		act = append(act, p.alter("DROP COLUMN "+quote(f.formerly)+" RESTRICT"))
 		conditions = append(conditions, no(p.hasColumn(f.formerly)))
@@ -187,11 +191,21 @@ func (p *planner) contract(name string, drop []string) {
 		act = append(act, h.act...)
 		conditions = append(conditions, h.there)
 	}
-	if len(gone) > 0 {
-		title = "Take away " + strings.Join(gone, ", ") + ", and stop to write both"
+	if len(old) > 0 {
+		title = "Take away " + strings.Join(old, ", ") + ", and stop to write both"
 		risk = "Whoever still reads or writes the old shape gets an error, and nothing brings its values back."
 	}
-	p.step(Contract, "end", "both", Step{Title: title, Act: act, Probe: probe(conditions...), Lock: AccessExclusive, Risk: risk})
+	s := Step{Title: title, Act: act, Probe: probe(conditions...), Lock: AccessExclusive, Risk: risk}
+	if len(p.pairs) > 0 {
+		s.Needs = needs
+		for _, h := range p.heirs {
+			s.Needs = append(s.Needs, h.made)
+		}
+	}
+	for _, f := range p.pairs {
+		s.Proofs = append(s.Proofs, p.same(f, newShape))
+	}
+	p.step(Contract, "end", "both", s)
 }
 
 func (p *planner) rename(from, to string) string {

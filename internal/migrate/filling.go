@@ -11,12 +11,7 @@ func (p *planner) filling() {
 	var set []Assignment
 	for _, f := range p.pairs {
 		set = append(set, Assignment{Column: f.added, Expression: upOf(f), Keep: true})
-		broken := differs(quote(f.added), upOf(f), f.typeNew)
-		if f.down != "" {
-			// A way back that loses something makes an old value from which up does not make the new one again.
-			broken = all(broken, p.differsBack(f))
-		}
-		p.prove(fmt.Sprintf("%s and %s say the same", shown(f.column), shown(f.added)), broken)
+		p.plan.Proofs = append(p.plan.Proofs, p.same(f, oldShape))
 		if f.notNull {
 			p.prove(shown(f.added)+" is never null", quote(f.added)+" IS NULL")
 		}
@@ -50,6 +45,24 @@ func (p *planner) disturbed(set []Assignment) {
 	}
 }
 
+// same is that both columns of a pair say the same, by the names that they have under an authority.
+func (p *planner) same(f pair, counts authority) Proof {
+	old, added := f.names(counts)
+	up := upOf(f)
+	if counts == newShape && f.up != "" {
+		up = p.over(f.up, p.inputs(f.reads, counts))
+	} else if counts == newShape {
+		up = quote(old)
+	}
+	broken := differs(quote(added), up, f.typeNew)
+	if f.down != "" {
+		// A way back that loses something makes an old value from which up does not make the new one again.
+		itself := value{name: f.column, from: added}
+		broken = all(broken, differs(quote(old), p.over(f.down, append([]value{itself}, p.inputs(f.readsBack, counts)...)), f.typeOld))
+	}
+	return Proof{Name: fmt.Sprintf("%s and %s say the same", shown(old), shown(added)), Broken: broken}
+}
+
 // upOf is the new value over the table as it is before the switch.
 func upOf(f pair) string {
 	if f.up == "" {
@@ -58,15 +71,14 @@ func upOf(f pair) string {
 	return embed(f.up)
 }
 
-// differsBack is whether the old column is not what down makes of the new one.
-func (p *planner) differsBack(f pair) string {
+// over is an expression over a row in which what it reads may have other names.
+func (p *planner) over(expression string, reads []value) string {
 	table := quote(p.in.Table.Name)
-	sources := []string{table + "." + quote(f.added) + " AS " + quote(f.column)}
-	for _, name := range f.readsBack {
-		sources = append(sources, table+"."+quote(name)+" AS "+quote(name))
+	sources := make([]string, len(reads))
+	for i, v := range reads {
+		sources[i] = table + "." + quote(v.from) + " AS " + quote(v.name)
 	}
-	value := fmt.Sprintf("(SELECT %s FROM (SELECT %s) AS %s)", embed(f.down), strings.Join(sources, ", "), table)
-	return differs(quote(f.column), value, f.typeOld)
+	return fmt.Sprintf("(SELECT %s FROM (SELECT %s) AS %s)", embed(expression), strings.Join(sources, ", "), table)
 }
 
 // differs is whether two values are not the same, byte for byte, once both are of a type. Nulls are the same.

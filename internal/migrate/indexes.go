@@ -145,7 +145,7 @@ func (p *planner) createIndex(o Operation) {
 	if o.Unique {
 		unique = "i.indisunique"
 	}
-	drop := "DROP INDEX CONCURRENTLY " + qualified(p.in.Table.Schema, o.Name)
+	drop := "DROP INDEX CONCURRENTLY IF EXISTS " + qualified(p.in.Table.Schema, o.Name)
 	p.step(Expand, "index", o.Name, Step{
 		Title: "Make the index " + shown(o.Name),
 		Act:   []string{act},
@@ -154,6 +154,7 @@ func (p *planner) createIndex(o Operation) {
 			"(SELECT pg_catalog.array_agg(a.attname::pg_catalog.text ORDER BY c.place) FROM pg_catalog.unnest(i.indkey::pg_catalog.int2[]) WITH ORDINALITY c (number, place) JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = c.number) = "+literals(slices.Concat(names, o.Include)),
 			"NOT EXISTS (SELECT FROM pg_catalog.unnest(i.indclass::pg_catalog.oid[]) c (class) JOIN pg_catalog.pg_opclass o ON o.oid = c.class WHERE NOT o.opcdefault)",
 			predicate)),
+		Gone:  probe(no(p.hasIndex(o.Name))),
 		Half:  probe(p.hasIndex(o.Name, "NOT (i.indisvalid AND i.indisready)")),
 		Clean: []string{drop}, Undo: []string{drop},
 		Lock: ShareUpdateExclusive, Class: Concurrent, Risk: risk,

@@ -75,28 +75,32 @@ func (p *planner) neverNull(column string, there func(conditions ...string) stri
 	condition := quote(column) + " IS NOT NULL"
 	add := p.alter("ADD CONSTRAINT " + quote(name) + " CHECK (" + condition + ") NOT VALID")
 	drop := p.alter("DROP CONSTRAINT " + quote(name) + " RESTRICT")
+	loose := p.alter("DROP CONSTRAINT IF EXISTS " + quote(name) + " RESTRICT")
+	nullable := no(p.hasColumn(column, neverNull))
 	done := there(neverNull)
 	p.step(Switch, "check-not-null", column, Step{
 		Title: "Refuse new nulls in " + shown(column),
-		Act:   []string{add}, Probe: probe(either(p.hasCheck(name), done)), Undo: []string{drop}, Lock: AccessExclusive,
+		Act:   []string{add}, Probe: probe(either(p.hasCheck(name), done)), Gone: probe(no(p.hasCheck(name))), Undo: []string{loose}, Lock: AccessExclusive,
 		Risk: "A write that leaves it null fails from here on.",
 	})
 	p.step(Switch, "validate-not-null", column, Step{
 		Title: "Look whether a row has a null in " + shown(column),
 		Act:   []string{p.alter("VALIDATE CONSTRAINT " + quote(name))},
 		Probe: probe(either(p.hasCheck(name, "k.convalidated"), done)),
-		Undo:  []string{drop, add},
+		Gone:  probe(no(p.hasCheck(name, "k.convalidated"))),
+		Undo:  []string{loose, add},
 		Lock:  ShareUpdateExclusive, Class: Scan,
 	})
 	p.step(Switch, "set-not-null", column, Step{
 		Title: "Make " + shown(column) + " NOT NULL; the check saves the scan",
 		Act:   []string{p.alterColumn(column, "SET NOT NULL")},
 		Probe: probe(done),
+		Gone:  probe(nullable),
 		Undo:  []string{p.alterColumn(column, "DROP NOT NULL")},
 		Lock:  AccessExclusive,
 	})
 	p.step(Switch, "drop-check", column, Step{
 		Title: "Drop the check that NOT NULL replaces",
-		Act:   []string{drop}, Probe: probe(done, no(p.hasCheck(name))), Undo: []string{add}, Lock: AccessExclusive,
+		Act:   []string{drop}, Probe: probe(done, no(p.hasCheck(name))), Gone: probe(either(p.hasCheck(name), nullable)), Undo: []string{add}, Lock: AccessExclusive,
 	})
 }

@@ -24,6 +24,15 @@ func script(p migrate.Plan) string {
 		}
 		say("%s;", strings.Join(s.Act, ";\n"))
 		say("-- probe\n%s;", s.Probe)
+		if s.Gone != "" {
+			say("-- gone\n%s;", s.Gone)
+		}
+		for _, id := range s.Needs {
+			say("-- needs %s", id)
+		}
+		for _, proof := range s.Proofs {
+			say("-- proof: %s\n-- broken %s", proof.Name, proof.Broken)
+		}
 		if s.Half != "" {
 			say("-- half\n%s;\n-- clean\n%s;", s.Half, strings.Join(s.Clean, ";\n"))
 		}

@@ -88,6 +88,23 @@ func (p *planner) hasFunction(name string, bodies ...string) string {
 		"pg_catalog.encode(pg_catalog.sha256(pg_catalog.convert_to(f.prosrc, 'UTF8')), 'hex') IN ("+strings.Join(sums, ", ")+")"))
 }
 
+// anyColumn is whether the table has a column of one of the names, whatever it is.
+func (p *planner) anyColumn(names ...string) string {
+	var found []string
+	for _, name := range names {
+		found = append(found, p.hasColumn(name))
+	}
+	return either(found...)
+}
+
+// hadDefault is whether a column has the default that it had before; an empty one is none.
+func (p *planner) hadDefault(column, text string) string {
+	if text == "" {
+		return p.hasColumn(column, noDefault)
+	}
+	return p.hasColumn(column, withDefault(text))
+}
+
 // anyFunction is whether there is a function of the name.
 func (p *planner) anyFunction(name string) string {
 	return fmt.Sprintf("EXISTS (SELECT FROM pg_catalog.pg_proc f JOIN pg_catalog.pg_namespace s ON s.oid = f.pronamespace WHERE s.nspname = %s AND f.proname = %s AND f.pronargs = 0)",
@@ -97,13 +114,20 @@ func (p *planner) anyFunction(name string) string {
 // hasTrigger is whether the table has a trigger of a dual write, switched on, and with its function.
 func (p *planner) hasTrigger(w writer, function string) string {
 	return fmt.Sprintf("EXISTS (SELECT FROM pg_catalog.pg_trigger t JOIN pg_catalog.pg_proc f ON f.oid = t.tgfoid JOIN pg_catalog.pg_namespace s ON s.oid = f.pronamespace WHERE %s)", all(
-		"t.tgrelid = "+p.relation(), "t.tgname = "+literal(w.name), "NOT t.tgisinternal", "t.tgenabled = 'O'",
+		"t.tgrelid = "+p.relation(), "t.tgname = "+literal(w.name), "NOT t.tgisinternal", "t.tgenabled IN ('O', 'A')",
 		fmt.Sprintf("t.tgtype = %d", w.fires), "t.tgqual IS NOT NULL", "s.nspname = "+literal(p.ledger()), "f.proname = "+literal(function)))
 }
 
 // anyTrigger is whether the table has a trigger of the name.
 func (p *planner) anyTrigger(name string) string {
 	return fmt.Sprintf("EXISTS (SELECT FROM pg_catalog.pg_trigger t WHERE t.tgrelid = %s AND NOT t.tgisinternal AND t.tgname = %s)", p.relation(), literal(name))
+}
+
+// where does statements only if a condition holds.
+func where(condition string, statements ...string) string {
+	body := "\nBEGIN\n  IF " + condition + " THEN\n    " + strings.Join(statements, ";\n    ") + ";\n  END IF;\nEND\n"
+	tag := quoting(body)
+	return "DO " + tag + body + tag
 }
 
 // probe is a query of conditions that all hold.

@@ -158,6 +158,7 @@ func (p *planner) replace(o Operation, c Column, f pair) {
 			Title: "Carry the comment of " + shown(c.Name),
 			Act:   []string{p.comment(f.added, c.Comment)},
 			Probe: probe(there(withComment(c.Comment))),
+			Gone:  probe(no(p.hasColumn(f.added, "pg_catalog.col_description(a.attrelid, a.attnum) IS NOT NULL"))),
 			Undo:  []string{p.comment(f.added, "")},
 			Lock:  ShareUpdateExclusive,
 		})

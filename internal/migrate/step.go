@@ -56,14 +56,22 @@ type Step struct {
 	// Probe is a query of one boolean: whether it is done. It is true right after Act, and stays true while later steps up to the
 	// contract are done; it is false right after Undo.
 	Probe string `json:"probe"`
+	// Gone is a query of one boolean: whether nothing of it is there, whoever has changed it since. It is true before Act and after Undo,
+	// and false right after Act. Between the two of them something is half there. Empty: nothing is there where the probe is false.
+	Gone string `json:"gone,omitempty"`
 	// Half is a query of one boolean: whether something half done is there, such as an invalid index, which Clean takes away: before
 	// Act, and in place of Undo. Without it nothing can be half done.
 	Half  string   `json:"half,omitempty"`
 	Clean []string `json:"clean,omitempty"`
-	// Undo takes it back: in one transaction, or one statement in none where it is of class Concurrent. None: there is no way back.
-	Undo  []string `json:"undo,omitempty"`
-	Lock  Lock     `json:"lock,omitempty"`
-	Class Class    `json:"class"`
+	// Undo takes it back, and whatever of it is half there: in one transaction, or one statement in none where it is of class Concurrent.
+	// None: there is no way back.
+	Undo []string `json:"undo,omitempty"`
+	// Needs are the IDs of earlier steps that have to be done still, and Proofs what has to hold of every row, before a step of the contract
+	// takes away what nothing brings back.
+	Needs  []string `json:"needs,omitempty"`
+	Proofs []Proof  `json:"proofs,omitempty"`
+	Lock   Lock     `json:"lock,omitempty"`
+	Class  Class    `json:"class"`
 	// Risk is what could go wrong, or who may notice; empty: nobody does.
 	Risk string `json:"risk,omitempty"`
 }

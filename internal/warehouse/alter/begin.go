@@ -138,13 +138,17 @@ func (t *Tables) standing(ctx context.Context, list []catalog.Migration) ([]migr
 }
 
 // EnterPhase says that a migration is in a phase now. Twice is once, and one that is further on already stays there. What is on its way back
-// enters none.
+// enters none, and while the environment is on hold nothing enters contract: that is an admission.HeldError.
 func (t *Tables) EnterPhase(ctx context.Context, owner effect.Owner, phase migrate.Phase) error {
-	return t.change(ctx, owner, "enter "+string(phase), func(tx pgx.Tx, m catalog.Migration) error {
+	return t.change(ctx, owner, "enter "+string(phase), func(tx pgx.Tx, f catalog.MigrationFacts) error {
+		m := f.Migration
 		if m.Back {
 			return turned(m)
 		}
 		if migrate.Phase(m.Phase).Before(phase) {
+			if err := held(f); err != nil && phase == migrate.Contract {
+				return err
+			}
 			return t.ledger.EnterPhase(ctx, tx, m.Owner, string(phase))
 		}
 		return nil
@@ -153,8 +157,8 @@ func (t *Tables) EnterPhase(ctx context.Context, owner effect.Owner, phase migra
 
 // AckMigration records that a consumer is ready. Twice is once.
 func (t *Tables) AckMigration(ctx context.Context, owner effect.Owner, a migrate.Ack) error {
-	return t.change(ctx, owner, "acknowledge", func(tx pgx.Tx, m catalog.Migration) error {
-		return t.ledger.Acknowledge(ctx, tx, m.Owner, a)
+	return t.change(ctx, owner, "acknowledge", func(tx pgx.Tx, f catalog.MigrationFacts) error {
+		return t.ledger.Acknowledge(ctx, tx, f.Migration.Owner, a)
 	})
 }
 
@@ -163,7 +167,8 @@ func (t *Tables) EndMigration(ctx context.Context, owner effect.Owner, how strin
 	if ended, err := t.ledger.Migration(ctx, t.pool, string(owner)); err == nil && ended.Outcome == how {
 		return nil
 	}
-	return t.change(ctx, owner, "end", func(tx pgx.Tx, m catalog.Migration) error {
+	return t.change(ctx, owner, "end", func(tx pgx.Tx, f catalog.MigrationFacts) error {
+		m := f.Migration
 		switch {
 		case how == RolledBack && m.Phase == string(migrate.Contract):
 			return fault.Newf(fault.Refused, "roll back", m.Name+" of "+m.Table, "let it go on to its end: drawbridge status "+owner.Workflow(),
@@ -176,7 +181,7 @@ func (t *Tables) EndMigration(ctx context.Context, owner effect.Owner, how strin
 }
 
 // change changes the row of an open migration, while nobody else does.
-func (t *Tables) change(ctx context.Context, owner effect.Owner, op string, do func(tx pgx.Tx, m catalog.Migration) error) error {
+func (t *Tables) change(ctx context.Context, owner effect.Owner, op string, do func(tx pgx.Tx, f catalog.MigrationFacts) error) error {
 	return postgres.Classify(op, owner.Workflow(), pgx.BeginFunc(ctx, t.pool, func(tx pgx.Tx) error {
 		if err := postgres.Bound(ctx, tx, ledgerWait); err != nil {
 			return err
@@ -191,6 +196,6 @@ func (t *Tables) change(ctx context.Context, owner effect.Owner, op string, do f
 		if err := driven(f, owner); err != nil {
 			return err
 		}
-		return do(tx, f.Migration)
+		return do(tx, f)
 	}))
 }

@@ -39,6 +39,9 @@ func (s *step) concurrently(ctx context.Context) (result migrate.StepResult, err
 		if err == nil && !there && len(s.statements()) == 0 && !s.spec.Undo {
 			err = s.fruitless()
 		}
+		if err == nil && !there {
+			err = s.undisturbed(ctx, conn)
+		}
 		if err == nil && !there && len(s.statements()) > 0 {
 			result, err = s.build(ctx, conn)
 			if len(result.Blocked) > 0 {

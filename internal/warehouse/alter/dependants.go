@@ -35,7 +35,7 @@ func (s *step) named(ctx context.Context, err error) error {
 		return nil
 	}
 	var who string
-	if s.t.readOnly(ctx, func(tx pgx.Tx) (err error) {
+	looked := s.t.readOnly(ctx, func(tx pgx.Tx) (err error) {
 		columns := s.spec.Plan.Old
 		if s.spec.Undo {
 			if columns, err = s.made(ctx, tx); err != nil {
@@ -44,10 +44,11 @@ func (s *step) named(ctx context.Context, err error) error {
 		}
 		who, err = s.dependants(ctx, tx, columns)
 		return err
-	}) != nil || who == "" {
-		return nil
+	})
+	if looked == nil && who != "" {
+		return s.dependedOn(who)
 	}
-	return s.dependedOn(who)
+	return nil
 }
 
 func (s *step) dependedOn(reason string) error {

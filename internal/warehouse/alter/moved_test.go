@@ -14,8 +14,8 @@ import (
 	"drawbridge/internal/migrate"
 )
 
-// sales makes a table of rows with nulls, with or without a key.
-func (b *bundle) sales(t *testing.T, key string, n int) {
+// moving makes a table of rows with nulls, with or without a key.
+func (b *bundle) moving(t *testing.T, key string, n int) {
 	t.Helper()
 	b.db.Exec(t, `CREATE TABLE sales (id bigint `+key+`, seen int NOT NULL DEFAULT 0, qty int, chan text NOT NULL DEFAULT 'web', note text)`)
 	b.db.Exec(t, `INSERT INTO sales (id, qty, chan, note) SELECT i, nullif(i % 5, 0), 'ch' || i % 7, CASE WHEN i % 3 > 0 THEN 'note ' || i END FROM generate_series(1, $1::int) i`, n)
@@ -54,7 +54,7 @@ func TestRowsThatMoveBehindTheBackfillAreBroughtOver(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			b := setup(t)
-			b.sales(t, x.key, 20_000)
+			b.moving(t, x.key, 20_000)
 			p := b.planned(t, replacing())
 			require.Equal(t, x.key != "", len(p.Filling.Key) > 0)
 			b.filling(t, p)
@@ -87,7 +87,7 @@ func TestRowsThatMoveBehindTheBackfillAreBroughtOver(t *testing.T) {
 func TestRowsThatLackAValueAreBroughtOverWhenItIsLookedAgain(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	b.sales(t, "", 7000)
+	b.moving(t, "", 7000)
 	p := b.planned(t, replacing())
 	b.filling(t, p)
 	_, err := b.fill(t.Context(), p)
@@ -123,7 +123,7 @@ func TestRowsThatLackAValueAreBroughtOverWhenItIsLookedAgain(t *testing.T) {
 func TestNothingIsBroughtOverAgainOnceTheNewShapeCounts(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	b.sales(t, "PRIMARY KEY", 10)
+	b.moving(t, "PRIMARY KEY", 10)
 	p := b.planned(t, replacing())
 	b.begin(t, p)
 	b.through(t, p, migrate.Switch)
@@ -135,7 +135,7 @@ func TestNothingIsBroughtOverAgainOnceTheNewShapeCounts(t *testing.T) {
 func TestWhatIsBoundToAColumnKeepsItFromBeingReplaced(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	b.sales(t, "PRIMARY KEY", 10)
+	b.moving(t, "PRIMARY KEY", 10)
 	b.db.Exec(t, `CREATE FUNCTION audit() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'`)
 	change := migrate.Operation{Kind: migrate.ChangeType, Column: "qty", To: "bigint", Up: "qty::bigint", Down: "qty::int"}
 	rename := migrate.Operation{Kind: migrate.RenameColumn, Column: "qty", To: "quantity"}
@@ -178,7 +178,7 @@ func TestWhatIsBoundToAColumnKeepsItFromBeingReplaced(t *testing.T) {
 func TestATriggerThatTheBackfillSetsOffIsToldOf(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	b.sales(t, "PRIMARY KEY", 10)
+	b.moving(t, "PRIMARY KEY", 10)
 	b.db.Exec(t, `CREATE FUNCTION audit() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'`)
 	for name, when := range map[string]string{
 		"each_row": `BEFORE UPDATE ON sales FOR EACH ROW`, "with_condition": `AFTER INSERT OR UPDATE ON sales FOR EACH ROW WHEN (NEW.seen > 1)`,

@@ -17,14 +17,20 @@ import (
 // Prove counts in one snapshot of the table the rows of which each proof of the plan does not hold. It locks nothing that anybody waits for. Keys
 // of such rows are left in the ledger, under the proof's name, instead of those that were there. beat is called every second.
 func (t *Tables) Prove(ctx context.Context, owner effect.Owner, p migrate.Plan, beat func()) ([]migrate.Checked, error) {
+	checked, _, err := t.count(ctx, owner, p, p.Proofs, beat)
+	return checked, err
+}
+
+// count is Prove of some proofs of a plan. mark is what the table's triggers are in the snapshot.
+func (t *Tables) count(ctx context.Context, owner effect.Owner, p migrate.Plan, proofs []migrate.Proof, beat func()) (checked []migrate.Checked, mark string, err error) {
 	stop := postgres.Beating(beat, longestScan)
 	defer stop()
-	if len(p.Proofs) == 0 {
-		return nil, nil
+	if len(proofs) == 0 {
+		return nil, "", nil
 	}
-	checked := make([]migrate.Checked, len(p.Proofs))
+	checked = make([]migrate.Checked, len(proofs))
 	keys := map[string][]string{}
-	err := pgx.BeginTxFunc(ctx, t.pool, postgres.ReadOnly(), func(tx pgx.Tx) error {
+	err = pgx.BeginTxFunc(ctx, t.pool, postgres.ReadOnly(), func(tx pgx.Tx) error {
 		facts, err := t.ledger.MigrationFacts(ctx, tx, string(owner))
 		if err == nil {
 			err = driven(facts, owner)
@@ -35,26 +41,33 @@ func (t *Tables) Prove(ctx context.Context, owner effect.Owner, p migrate.Plan, 
 		if err != nil {
 			return err
 		}
-		return t.prove(ctx, tx, p, checked, keys)
+		table, err := t.relation(ctx, tx, p.Migration.Table)
+		if err != nil {
+			return err
+		}
+		if mark, err = triggers(ctx, tx, table); err != nil {
+			return err
+		}
+		return t.prove(ctx, tx, p, proofs, checked, keys)
 	})
 	if onRow(err) {
 		err = fault.New(fault.Refused, "prove", object(p), "correct the data, or the expression in the migration's file, and look again",
 			fmt.Errorf("what is proved cannot be said of a row: %w", wordsOf(err)))
 	}
 	if err == nil {
-		err = t.change(ctx, owner, "prove", func(tx pgx.Tx, m catalog.Migration) error {
-			for _, proof := range p.Proofs {
-				if err := t.ledger.RecordMigrationSamples(ctx, tx, m.Owner, proof.Name, keys[proof.Name]); err != nil {
+		err = t.change(ctx, owner, "prove", func(tx pgx.Tx, f catalog.MigrationFacts) error {
+			for _, proof := range proofs {
+				if err := t.ledger.RecordMigrationSamples(ctx, tx, f.Migration.Owner, proof.Name, keys[proof.Name]); err != nil {
 					return err
 				}
 			}
 			return nil
 		})
 	}
-	return checked, postgres.Classify("prove", object(p), err)
+	return checked, mark, postgres.Classify("prove", object(p), err)
 }
 
-func (t *Tables) prove(ctx context.Context, tx pgx.Tx, p migrate.Plan, checked []migrate.Checked, keys map[string][]string) error {
+func (t *Tables) prove(ctx context.Context, tx pgx.Tx, p migrate.Plan, proofs []migrate.Proof, checked []migrate.Checked, keys map[string][]string) error {
 	if err := bounded(ctx, tx, longestScan); err != nil {
 		return err
 	}
@@ -62,10 +75,10 @@ func (t *Tables) prove(ctx context.Context, tx pgx.Tx, p migrate.Plan, checked [
 		return err
 	}
 	table := t.name(p.Migration.Table)
-	counts := make([]string, len(p.Proofs))
+	counts := make([]string, len(proofs))
 	var rows int64
 	into := []any{&rows}
-	for i, proof := range p.Proofs {
+	for i, proof := range proofs {
 		counts[i] = "count(*) FILTER (WHERE (" + proof.Broken + "))"
 		checked[i].Proof = proof.Name
 		into = append(into, &checked[i].Broken)
@@ -80,7 +93,7 @@ func (t *Tables) prove(ctx context.Context, tx pgx.Tx, p migrate.Plan, checked [
 	if err := t.indexes(ctx, tx, &d); err != nil {
 		return err
 	}
-	for i, proof := range p.Proofs {
+	for i, proof := range proofs {
 		checked[i].Rows = rows
 		if checked[i].Broken == 0 {
 			continue

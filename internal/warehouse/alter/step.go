@@ -39,6 +39,9 @@ func (t *Tables) DoStep(ctx context.Context, spec migrate.StepSpec, beat func(wa
 	if named := s.named(ctx, err); named != nil {
 		return none, named
 	}
+	if altered := s.altered(err); altered != nil {
+		return none, altered
+	}
 	return result, postgres.Classify(s.verb(), s.step.ID, err)
 }
 
@@ -48,6 +51,7 @@ type step struct {
 	spec migrate.StepSpec
 	step migrate.Step // as the plan has it
 	beat func(waited time.Duration)
+	mark string // what the table's triggers were when rows were counted; empty: none were
 }
 
 func (s *step) verb() string {
@@ -104,10 +108,22 @@ func (s *step) do(ctx context.Context) (migrate.StepResult, error) {
 	if s.scans() {
 		ladder.Longest = longestScan
 	}
-	done, blocked, err := ladder.Climb(ctx, func(ctx context.Context, rung postgres.Rung) (err error) {
-		result, err = s.attempt(ctx, levels, rung)
-		return err
-	})
+	var blocked []generation.Session
+	for range countedAtMost {
+		if err := s.ready(ctx); err != nil {
+			return migrate.StepResult{}, err
+		}
+		done, blocked, err = ladder.Climb(ctx, func(ctx context.Context, rung postgres.Rung) (err error) {
+			result, err = s.attempt(ctx, levels, rung)
+			return err
+		})
+		if !errors.Is(err, errTouched) {
+			break
+		}
+	}
+	if errors.Is(err, errTouched) {
+		err = s.unmet([]string{errTouched.Error()})
+	}
 	if err != nil {
 		return migrate.StepResult{}, err
 	}
@@ -165,6 +181,9 @@ func (s *step) attempt(ctx context.Context, levels postgres.Levels, rung postgre
 			if err == nil && !s.scans() {
 				err = s.stay(ctx, tx, true)
 			}
+			if err == nil {
+				err = s.undisturbed(ctx, tx)
+			}
 			return err
 		})
 		if errors.Is(err, errThere) {
@@ -218,17 +237,24 @@ func (s *step) act(ctx context.Context, tx pgx.Tx) error {
 }
 
 func (s *step) fruitless() error {
+	if s.spec.Undo {
+		return s.unmet([]string{"it went through, and something of it is there still: somebody has changed what it made since"})
+	}
 	return fault.Newf(fault.Conflict, s.verb(), s.step.ID, "look who else changes the table, and plan it again",
 		"it went through, and what is looked for is not as it has to be")
 }
 
 // there says whether nothing is left to do.
 func (s *step) there(ctx context.Context, q catalog.Querier) (bool, error) {
+	query, want := s.step.Probe, !s.spec.Undo
+	if s.spec.Undo && s.step.Gone != "" { // what somebody has changed is not gone by that
+		query, want = s.step.Gone, true
+	}
 	var found bool
-	if err := q.QueryRow(ctx, s.step.Probe, pgx.QueryExecModeDescribeExec).Scan(&found); err != nil {
+	if err := q.QueryRow(ctx, query, pgx.QueryExecModeDescribeExec).Scan(&found); err != nil {
 		return false, err
 	}
-	return found != s.spec.Undo, nil
+	return found == want, nil
 }
 
 // nothing is what becomes of a step without statements that is not as it has to be.
