@@ -39,7 +39,7 @@ func (p *planner) setDefault(o Operation) {
 		Probe: probe(p.hasColumn(o.Column, withDefault(e.Text))),
 		Undo:  []string{undo},
 		Lock:  AccessExclusive,
-		Risk:  "Rows that leave it out get another value than before.",
+		Risk:  "Rows that leave " + shown(o.Column) + " out get another value than before.",
 	})
 }
 
@@ -61,6 +61,6 @@ func (p *planner) dropDefault(o Operation) {
 		Probe: probe(p.hasColumn(o.Column, noDefault)),
 		Undo:  []string{p.alterColumn(o.Column, "SET DEFAULT "+c.Default)},
 		Lock:  AccessExclusive,
-		Risk:  "Rows that leave it out have null, or are refused where it may not be.",
+		Risk:  "Rows that leave " + shown(o.Column) + " out have null, or are refused where it may not be.",
 	})
 }

@@ -30,6 +30,7 @@ func (f pair) swaps() bool { return f.added != f.renamed }
 type fill struct {
 	column, up string
 	reads      []string
+	hasDefault bool
 }
 
 // authority is which of two shapes counts where a writer gives both, and they differ.
@@ -173,8 +174,7 @@ func (p *planner) contract(name string, drop []string) {
 		conditions = append(conditions, no(p.anyTrigger(w.name)))
 	}
 	title := "Stop to fill in what writers leave out"
-	risk := "A write that does not give a value for it fails from here on."
-	var gone []string
+	var gone, risks []string
 	for _, f := range p.pairs {
 		gone = append(gone, shown(f.formerly))
 		p.plan.Old = append(p.plan.Old, f.formerly)
@@ -187,9 +187,17 @@ func (p *planner) contract(name string, drop []string) {
 	}
 	if len(gone) > 0 {
 		title = "Take away " + strings.Join(gone, ", ") + ", and stop to write both"
-		risk = "Whoever still reads or writes the old shape gets an error, and nothing brings its values back."
+		risks = append(risks, "Whoever still reads or writes "+strings.Join(gone, ", ")+" gets an error, and nothing brings its values back.")
 	}
-	p.step(Contract, "end", "both", Step{Title: title, Act: act, Probe: probe(conditions...), Lock: AccessExclusive, Risk: risk})
+	for _, f := range p.pairs {
+		if f.notNull {
+			risks = append(risks, refusesNulls(f.renamed, f.newDefault != ""))
+		}
+	}
+	for _, f := range p.fills {
+		risks = append(risks, refusesNulls(f.column, f.hasDefault))
+	}
+	p.step(Contract, "end", "both", Step{Title: title, Act: act, Probe: probe(conditions...), Lock: AccessExclusive, Risk: strings.Join(risks, " ")})
 }
 
 func (p *planner) rename(from, to string) string {
