@@ -57,7 +57,9 @@ func (s Screen) Inbox(open []Question, mute []view.View, startWorkers []string) 
 }
 
 // commandsOf are the command lines that decide an open gate, and before them those that are due first.
-func commandsOf(v view.View, g gate.Gate) []string { return append(acksDue(v, g), g.Commands(typed(v.ID))...) }
+func commandsOf(v view.View, g gate.Gate) []string {
+	return append(acksDue(v, g), g.Commands(typed(v.ID))...)
+}
 
 // gate shows an open gate, and what to type at it.
 func (p *page) gate(g gate.Gate, commands []string) {
