@@ -3,6 +3,7 @@ package activities
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -33,6 +34,8 @@ type MigrationPlan struct {
 	Tells bool `json:"tells,omitempty"`
 	// Open is how it stands, where it has begun already: then the plan is the one by which it has.
 	Open migrate.Standing `json:"open,omitzero"`
+	// Lacks is why it could not begin now, where another environment has to come first; empty: nothing is in its way.
+	Lacks string `json:"lacks,omitempty"`
 	// Nothing says that every migration of the release is done there.
 	Nothing bool `json:"nothing,omitempty"`
 }
@@ -43,7 +46,16 @@ func (a *Migrating) Plan(ctx context.Context, in PlanMigrationInput) (MigrationP
 	if err != nil || c.nothing {
 		return MigrationPlan{Target: c.target, Nothing: c.nothing}, a.Site.atOnce(err)
 	}
-	return a.planned(ctx, c)
+	out, err := a.planned(ctx, c)
+	if err != nil || c.open.Owner != "" {
+		return out, err
+	}
+	lacks := a.Site.migrates(ctx, c.target.Release, c.plan.Migration.Name)
+	if fault.ClassOf(lacks) == fault.Refused { // nobody is asked about what cannot begin
+		out.Lacks = errors.Unwrap(lacks).Error() + "; " + fault.HintOf(lacks)
+		return out, nil
+	}
+	return out, lacks
 }
 
 // planned keeps a plan, and sums it up.
@@ -77,7 +89,7 @@ func (a *Migrating) compute(ctx context.Context, in PlanMigrationInput) (c compu
 	defer stop()
 	c.target = in.Target
 	if in.Target.Release.Digest == "" {
-		return a.found(ctx, in.Target)
+		return a.found(ctx, in.Target, in.Name)
 	}
 	if c.p, c.w, err = a.Site.open(ctx, in.Target); err != nil {
 		return c, err
@@ -101,7 +113,7 @@ func (a *Migrating) compute(ctx context.Context, in PlanMigrationInput) (c compu
 		return a.resumed(ctx, c, at)
 	}
 	if in.Rollback {
-		return c, noneOpen(in.Target)
+		return c, noneOpen(in.Target, m.Name, "")
 	}
 	if m.Deprecate.Brownout > 0 {
 		return c, fault.Newf(fault.Refused, "plan", m.Name, "leave deprecate.brownout out", "a brownout of the old shape is not supported yet")
@@ -141,18 +153,23 @@ func (a *Migrating) resumed(ctx context.Context, c computedMigration, at migrate
 	return c, err
 }
 
-// found is the open migration of the owner's workflow, wherever the pipeline has been.
-func (a *Migrating) found(ctx context.Context, t Target) (c computedMigration, err error) {
+// found is the open migration of a name, wherever the pipeline has been.
+func (a *Migrating) found(ctx context.Context, t Target, name string) (c computedMigration, err error) {
 	var at *migrate.Standing
+	ended := ""
 	failed, err := a.Site.places(ctx, t, []string{t.Config}, func(p place) (done bool, err error) {
 		there, err := p.w.Migrations(ctx, t.Release.Pipeline)
 		if err != nil {
 			return true, err
 		}
 		for _, s := range there {
-			if s.Ended == "" && s.Owner.Workflow() == t.Owner.Workflow() {
+			switch {
+			case s.Name != name:
+			case s.Ended == "":
 				at, c.target = &s, p.target
 				return true, nil
+			default:
+				ended = cmp.Or(ended, s.Ended)
 			}
 		}
 		return false, nil
@@ -163,11 +180,19 @@ func (a *Migrating) found(ctx context.Context, t Target) (c computedMigration, e
 	case at != nil:
 		return a.resumed(ctx, c, *at)
 	}
-	return c, cmp.Or(failed, noneOpen(t))
+	return c, cmp.Or(failed, noneOpen(t, name, ended))
 }
 
-func noneOpen(t Target) error {
-	return fault.Newf(fault.Refused, "roll back", t.Owner.Workflow(), "see what is there: drawbridge migrate status", "it is not open in "+t.Environment)
+// noneOpen is the refusal to take back what is not under way; ended is how it did, if it ever began.
+func noneOpen(t Target, name, ended string) error {
+	reason := "it has not begun in " + t.Environment
+	switch ended {
+	case MigrationDone:
+		reason = "it is done in " + t.Environment + ", and nothing brings the old shape back"
+	case MigrationRolledBack:
+		reason = "it was rolled back in " + t.Environment + " already"
+	}
+	return fault.Newf(fault.Refused, "roll back", name, "see what is there: drawbridge migrate status "+t.Release.Pipeline, reason)
 }
 
 // openOf is the open migration of a name.

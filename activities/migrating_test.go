@@ -310,6 +310,27 @@ func TestAMigrationBeginsOnlyWhereItIsSwitchedInTheEnvironmentsBefore(t *testing
 	}
 }
 
+// What became of a migration is said to whoever wants to take it back, and nothing is begun for it.
+func TestOnlyAnOpenMigrationIsTakenBack(t *testing.T) {
+	t.Parallel()
+	for ended, says := range map[string]string{
+		"": "", activities.MigrationDone: "nothing brings the old shape back", activities.MigrationRolledBack: "it was rolled back in prod already",
+	} {
+		a, m, _, p := migrating(t)
+		m.standing.Ended = ended
+		asks := target("prod")
+		asks.Release = release.Release{Pipeline: "shop"}
+		got, err := call(t, a.Plan, activities.PlanMigrationInput{Target: asks, Name: "0001_channel", Rollback: true})
+		if says == "" {
+			require.Nil(t, err)
+			require.Equal(t, migrate.Digest(p), got.Summary.Digest)
+			continue
+		}
+		require.NotNil(t, err)
+		require.Contains(t, err.Message(), says)
+	}
+}
+
 // A migration begins by the plan that was approved, or not at all.
 func TestAMigrationBeginsByThePlanThatWasShownOrNotAtAll(t *testing.T) {
 	t.Parallel()

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -223,14 +224,18 @@ func (a *app) migrateStart(ctx context.Context, arg, number string, m migration)
 	case m.reason == "":
 		return fault.Newf(fault.Invalid, "migrate", arg, "say why: --reason TEXT", "the reason is missing")
 	}
-	if number == "" {
-		s, err := a.askMigration(ctx, arg, "", m)
-		if err != nil {
+	// What is done, or cannot be planned, is said before anything is started: a start has the ID under which people look for what was.
+	s, err := a.askMigration(ctx, arg, number, m)
+	if err != nil {
+		return err
+	}
+	if s.Migration == nil || s.Migration.Plan == nil {
+		if err := a.answer(s, func(x console.Screen) string { return x.Document(s.Sentence + "\n") }); err != nil {
 			return err
 		}
-		if s.Migration == nil {
-			return a.answer(s, func(x console.Screen) string { return x.Document(s.Sentence + "\n") })
-		}
+		return exitOf(s).err()
+	}
+	if number == "" {
 		number = s.Migration.Name
 		a.say(func(x console.Screen) string {
 			return x.Document("the first that is not done in " + m.env + " is " + number + "\n")
@@ -358,11 +363,23 @@ func (a *app) migrateRollback(ctx context.Context, id, reason string, detach boo
 		}
 		return a.followUnless(ctx, detach, desk.Talk(id), env)
 	}
-	t, err := desk.Begin(ctx, dispatch.Order{
+	in := workflows.MigrationInput{Pipeline: pipeline, Environment: env, Name: name, Rollback: true, By: by, Reason: reason}
+	order := dispatch.Order{
 		ID: id, Workflow: workflows.MigrationName, Pipeline: pipeline, By: by, Environments: []string{env},
 		Summary: "roll back " + name + " in " + env, Details: quoted(reason),
-		Input: workflows.MigrationInput{Pipeline: pipeline, Environment: env, Name: name, Rollback: true, By: by, Reason: reason},
-	})
+	}
+	looks := in
+	looks.DryRun = true
+	order.Input = looks
+	s, err := dispatch.Ask[workflows.Status](ctx, desk, workflows.MigrationPreview, order)
+	if err != nil {
+		return err
+	}
+	if err := exitOf(s).err(); err != nil { // it is not open: what became of it stays to be seen under its ID
+		return errors.Join(a.answer(s, func(x console.Screen) string { return x.Document(s.Sentence + "\n") }), err)
+	}
+	order.Input = in
+	t, err := desk.Begin(ctx, order)
 	if err != nil {
 		return err
 	}

@@ -157,6 +157,9 @@ func (m *migrating) begin(ctx workflow.Context) (over bool, err error) {
 	for _, line := range s.Plan.Warnings {
 		m.Tell(ctx, at, line)
 	}
+	if planned.Lacks != "" && !m.in.DryRun && !m.in.Rollback {
+		return false, conduct.Refused("migrate", planned.Lacks)
+	}
 	if m.in.DryRun {
 		m.Finish(ctx, StageDone, m.at(""), fmt.Sprintf("dry run: %s would change %s in %s", s.Plan.Name, s.Plan.Table, count(len(s.Plan.Steps), "step")))
 		return true, nil
@@ -347,6 +350,9 @@ func (m *migrating) step(ctx workflow.Context, b migrate.Brief, undo bool) error
 		}
 		question := parked(b.ID, "", s.Target, generation.PublishResult{Blocked: done.Blocked, More: done.More, WaitingFor: generation.ForLocks})
 		question.Choices = []gate.Choice{gate.Retry, gate.Reject}
+		if s.committed() { // there is no way back that a rejection could take
+			question.Choices = []gate.Choice{gate.Retry}
+		}
 		question.Endless = undo || s.committed()
 		g, err := m.Ask(ctx, at, question)
 		if err != nil {

@@ -544,12 +544,10 @@ func TestAMigrationThatWasTerminatedInContractOnlyGoesForward(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		rollback bool
-		choice   gate.Choice
 		stage    workflows.Stage
 	}{
-		"it is approved":     {false, gate.Approve, workflows.StageDone},
-		"it is rejected":     {false, gate.Reject, workflows.StageStuck},
-		"it is to be undone": {true, "", workflows.StageStuck},
+		"it is approved":     {false, workflows.StageDone},
+		"it is to be undone": {true, workflows.StageStuck},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -567,7 +565,13 @@ func TestAMigrationThatWasTerminatedInContractOnlyGoesForward(t *testing.T) {
 			in.Rollback = c.rollback
 			s := e.migrateOn(t, in, func(env *testsuite.TestWorkflowEnvironment) {
 				if !c.rollback {
-					answers(t, time.Hour, c.choice)(env)
+					looks(t, time.Minute, func(s workflows.Status) {
+						g, open := s.Open()
+						require.True(t, open, s.Sentence)
+						require.Equal(t, []gate.Choice{gate.Approve}, g.Choices, "there is no way back that a rejection could take")
+						require.Contains(t, g.Question, "It is past its point of no return")
+					})(env)
+					answers(t, time.Hour, gate.Approve)(env)
 				}
 			})
 			require.Equal(t, c.stage, s.Stage, s.Sentence)
@@ -583,4 +587,41 @@ func TestAMigrationThatWasTerminatedInContractOnlyGoesForward(t *testing.T) {
 			require.Equal(t, append(before, contract...), x.left())
 		})
 	}
+}
+
+// Nobody is asked about what the environment would refuse afterwards.
+func TestNobodyApprovesAMigrationWhoseTurnItIsNotYet(t *testing.T) {
+	t.Parallel()
+	e, x := migrates(t)
+	e.rule(gate.Approval{Required: true})
+	e.sites["prod"].Policy.Requires = []string{"staging"}
+	s := e.migrateOn(t, migrationInput())
+	require.Equal(t, workflows.StageRefused, s.Stage, s.Sentence)
+	require.Contains(t, s.Sentence, "verified and switched in staging")
+	require.Contains(t, s.Sentence, "drawbridge migrate start shop@")
+	require.Empty(t, s.Gates)
+	require.Empty(t, x.changes())
+}
+
+// Whoever waits for locks past the point of no return can only try again.
+func TestNobodyRejectsWhatCanOnlyGoForward(t *testing.T) {
+	t.Parallel()
+	e, x := migrates(t)
+	_, contract := x.planned(t, e)
+	blocked := true
+	x.meddle = func(spec migrate.StepSpec) (migrate.StepResult, error) {
+		if blocked && spec.Step.ID == contract[0] {
+			return migrate.StepResult{Blocked: []generation.Session{session()}}, nil
+		}
+		return migrate.StepResult{Done: true}, nil
+	}
+	s := e.migrateOn(t, migrationInput(), says(t, time.Hour, ready("bi")), answers(t, window+time.Hour, gate.Approve),
+		looks(t, window+2*time.Hour, func(s workflows.Status) {
+			g, open := s.Open()
+			require.True(t, open, s.Sentence)
+			require.Equal(t, []gate.Choice{gate.Retry}, g.Choices)
+			x.set(func() { blocked = false })
+		}),
+		answers(t, window+3*time.Hour, gate.Retry))
+	require.Equal(t, workflows.StageDone, s.Stage, s.Sentence)
 }
