@@ -82,6 +82,8 @@ type migrating struct {
 	// asked says that it has asked to begin, so that it may have; resumed that an earlier start had begun it; over that it has ended in
 	// the ledger; heard that a consumer's word is noted that no look has seen yet.
 	asked, resumed, over, heard bool
+	// planned is what planning found, in the run that planned.
+	planned activities.MigrationPlan
 	// undoing says that what was done is being undone, or has been.
 	undoing bool
 }
@@ -160,6 +162,7 @@ func (m *migrating) begin(ctx workflow.Context) (over bool, err error) {
 	if planned.Lacks != "" && !m.in.DryRun && !m.in.Rollback {
 		return false, conduct.Refused("migrate", planned.Lacks)
 	}
+	m.planned = planned
 	if m.in.DryRun {
 		m.Finish(ctx, StageDone, m.at(""), fmt.Sprintf("dry run: %s would change %s in %s", s.Plan.Name, s.Plan.Table, count(len(s.Plan.Steps), "step")))
 		return true, nil

@@ -171,7 +171,7 @@ func (m *migrating) contractGate(lapsed string) gate.Gate {
 	}
 	if s.committed() { // it was approved, and an earlier start has begun it
 		g.Choices = []gate.Choice{gate.Approve}
-		g.Question = fmt.Sprintf("go on to take %s away in %s? It is past its point of no return: nothing is undone any more", what, m.in.Environment)
+		g.Question = fmt.Sprintf("go on: %s in %s? It is past its point of no return: nothing is undone any more", what, m.in.Environment)
 	}
 	if len(s.Blocked.Why) > 0 {
 		g.Verdict = gate.Verdict{Outcome: gate.Inconclusive, Reason: "it waits, approved or not: " + strings.Join(firstOf(s.Blocked.Why), "; ")}

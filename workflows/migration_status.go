@@ -40,8 +40,10 @@ type MigrationStatus struct {
 	Looks    *time.Time `json:"looks,omitempty"`
 	// Committed says that it is past its point of no return.
 	Committed bool `json:"committed,omitempty"`
-	// Plan is that of a dry run.
-	Plan *migrate.Summary `json:"plan,omitempty"`
+	// Plan is that of a dry run. Open is how it stands where it has begun already, Lacks why it could not begin now.
+	Plan  *migrate.Summary  `json:"plan,omitempty"`
+	Open  *migrate.Standing `json:"open,omitempty"`
+	Lacks string            `json:"lacks,omitempty"`
 }
 
 // PhaseStatus is a phase of a migration.
@@ -84,7 +86,10 @@ func (m *migrating) shown() *MigrationStatus {
 		}
 	}
 	if m.in.DryRun {
-		out.Plan = &s.Plan
+		out.Plan, out.Lacks = &s.Plan, m.planned.Lacks
+		if m.planned.Open.Owner != "" {
+			out.Open = &m.planned.Open
+		}
 	}
 	return out
 }

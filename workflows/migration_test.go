@@ -537,6 +537,12 @@ func TestADryRunOfAMigrationOnlyLooks(t *testing.T) {
 	require.Empty(t, x.changes())
 	_, err := e.shelf.Blob(context.Background(), s.Migration.Plan.Digest)
 	require.NoError(t, err, "the plan is kept, to be read by its digest")
+	require.Empty(t, s.Migration.Lacks)
+
+	e.sites["prod"].Policy.Requires = []string{"staging"}
+	s = e.migrateOn(t, in)
+	require.Equal(t, workflows.StageDone, s.Stage, "what it would do can be looked at before its turn: %s", s.Sentence)
+	require.Contains(t, s.Migration.Lacks, "staging")
 }
 
 // One that was terminated while it took the old shape away asks once more, and goes on; it never goes back, whoever wants it to.
