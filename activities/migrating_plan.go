@@ -264,6 +264,9 @@ func (a *Migrating) Begin(ctx context.Context, in BeginMigrationInput) (Migratio
 		return a.planned(ctx, c)
 	}
 	c, err := a.compute(ctx, PlanMigrationInput{Target: in.Target, Name: in.Name, Rollback: in.Rollback})
+	if class := fault.ClassOf(err); !in.Rollback && (class == fault.Invalid || class == fault.Refused) { // it could be planned before
+		return MigrationPlan{}, fault.New(fault.Conflict, "begin", in.Name, fault.HintOf(err), fmt.Errorf("it is not as it was when this was planned: %w", err))
+	}
 	if err != nil {
 		return MigrationPlan{}, err
 	}

@@ -140,7 +140,7 @@ func nextOfPlan(arg string, p migrate.Plan, m workflows.MigrationStatus) string 
 	next := "drawbridge migrate start " + shell.Word(p.Release.String()) + " " + shell.Word(p.Migration.Name) + " --env " + shell.Word(p.Environment) + " --reason TEXT"
 	switch {
 	case m.Open != nil:
-		next = "drawbridge status " + shell.Word(string(m.Open.Owner.Workflow()))
+		next = "drawbridge status " + shell.Word(m.Open.Owner.Workflow())
 	case m.Lacks != "":
 		return ""
 	case isFolder(arg):

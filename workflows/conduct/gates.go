@@ -242,6 +242,9 @@ func (c *Conductor) named(d gate.Decision) (*gate.Gate, error) {
 		}
 	}
 	reason := "no gate is open"
+	if c.head.Sentence != "" {
+		reason += ": " + c.head.Sentence
+	}
 	if waits := c.undecided(); len(waits) > 0 {
 		names := make([]string, len(waits))
 		for i, q := range waits {
