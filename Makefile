@@ -47,8 +47,10 @@ chaos: ## break workers, Postgres and the stack at random for MINUTES=10; SEED=.
 lint: ## run the linters, and check determinism, the arrows between packages and the module files
 	go mod tidy -diff
 	cd internal/devstack && go mod tidy -diff
+	cd internal/bench/pgroll && go mod tidy -diff
 	@linter=$$(.ci/tool $(golangci_lint)) && set -x && "$$linter" run ./... && \
-		cd internal/devstack && CGO_ENABLED=0 "$$linter" run --config ../../.golangci.yaml ./...
+		(cd internal/devstack && CGO_ENABLED=0 "$$linter" run --config ../../.golangci.yaml ./...) && \
+		cd internal/bench/pgroll && CGO_ENABLED=0 "$$linter" run --config ../../../.golangci.yaml ./...
 	@checker=$$(.ci/tool $(workflowcheck)) && set -x && "$$checker" -show-pos ./...
 	@deps=$$(go list -deps ./workflows ./starter) && \
 		if grep jackc/pgx <<< "$$deps"; then echo "workflows and starter must not link the database driver" >&2; exit 1; fi

@@ -124,13 +124,17 @@ type EnterPhaseInput struct {
 // EnteredPhase says whether it has begun, and why not.
 type EnteredPhase struct {
 	Entered bool `json:"entered"`
+	// Since is when it has: earlier, where it had begun already.
+	Since time.Time `json:"since,omitzero"`
 	// Blocked are why contract waits, and Lapsed that its approval has expired: it may be asked for again.
 	Blocked []string `json:"blocked,omitempty"`
 	Lapsed  string   `json:"lapsed,omitempty"`
+	// Opens is when the deprecation window is over for which contract waits.
+	Opens time.Time `json:"opens,omitzero"`
 }
 
-// EnterPhase notes in the ledger which phase begins. None is skipped back, and contract begins only when nobody is in its way and people have
-// approved it by an answer of its own, under this environment's rule. Twice is once.
+// EnterPhase notes in the ledger which phase begins. None is skipped back, and contract begins only when its deprecation window is over,
+// nobody is in its way, and people have approved it by an answer of its own, under this environment's rule. Twice is once.
 func (a *Migrating) EnterPhase(ctx context.Context, in EnterPhaseInput) (EnteredPhase, error) {
 	o, err := a.open(ctx, in.Target)
 	if err != nil {
@@ -140,6 +144,9 @@ func (a *Migrating) EnterPhase(ctx context.Context, in EnterPhaseInput) (Entered
 		return EnteredPhase{}, o.refuse(fmt.Sprintf("it is in phase %s already", o.standing.Phase), "see where it is: drawbridge status "+in.Target.Owner.Workflow())
 	}
 	if in.Phase == migrate.Contract {
+		if opens, err := o.window(); err != nil || a.Now().Before(opens) {
+			return EnteredPhase{Blocked: []string{"both shapes are kept until " + opens.UTC().Format(time.RFC3339)}, Opens: opens}, err
+		}
 		if blocked, err := o.blocked(ctx); err != nil || len(blocked.Why) > 0 {
 			return EnteredPhase{Blocked: blocked.Why}, err
 		}
@@ -156,7 +163,24 @@ func (a *Migrating) EnterPhase(ctx context.Context, in EnterPhaseInput) (Entered
 			return EnteredPhase{}, o.refuse("nobody has approved that the old shape is taken away: "+why, "see what it waits for: drawbridge status "+in.Target.Owner.Workflow())
 		}
 	}
-	return EnteredPhase{Entered: true}, o.w.EnterPhase(ctx, in.Target.Owner, in.Phase)
+	if err := o.w.EnterPhase(ctx, in.Target.Owner, in.Phase); err != nil {
+		return EnteredPhase{}, err
+	}
+	at, err := o.w.Migration(ctx, in.Target.Owner)
+	return EnteredPhase{Entered: true, Since: at.PhaseSince}, err
+}
+
+// window is when the deprecation window is over, as the ledger has its beginning: no caller's timer is asked. It refuses where it has not
+// begun.
+func (o opened) window() (over time.Time, err error) {
+	switch o.standing.Phase {
+	case migrate.Contract:
+		return time.Time{}, nil
+	case migrate.Deprecating:
+		return o.standing.PhaseSince.Add(o.plan.Migration.Deprecate.Window), nil
+	case migrate.Expand, migrate.DualWrite, migrate.Backfill, migrate.Verify, migrate.Switch:
+	}
+	return time.Time{}, o.refuse("its deprecation window has not begun", "see where it is: drawbridge status "+o.target.Owner.Workflow())
 }
 
 // Blocked is who or what keeps the old shape from being taken away.

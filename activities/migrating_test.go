@@ -1,6 +1,7 @@
 package activities_test
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -231,8 +232,11 @@ func TestContractBeginsOnlyWhenNobodyNeedsTheOldShapeAndPeopleApprovedIt(t *test
 		readers []migrate.Reader
 		said    time.Time // when it was approved; zero: never
 		builds  string    // what an active release builds one of its outputs by
+		since   time.Time // when its window of an hour began; zero: it is over
+		phase   migrate.Phase
 		want    activities.EnteredPhase
 		refused bool
+		says    string
 	}{
 		"a release reads it": {
 			acks: ready, said: opened(), builds: "SELECT chan AS channel FROM sales, raw_orders",
@@ -242,16 +246,22 @@ func TestContractBeginsOnlyWhenNobodyNeedsTheOldShapeAndPeopleApprovedIt(t *test
 		"a release names another table's": {
 			acks: ready, said: opened(), builds: "SELECT chan FROM raw_orders", want: activities.EnteredPhase{Entered: true},
 		},
-		"all is well":          {acks: ready, readers: guess, said: opened(), want: activities.EnteredPhase{Entered: true}},
-		"bi is not ready":      {said: opened(), want: activities.EnteredPhase{Blocked: []string{"bi has not said that it is ready"}}},
-		"a view reads it":      {acks: ready, readers: view, said: opened(), want: activities.EnteredPhase{Blocked: []string{"the view daily reads chan (let it read channel instead)"}}},
-		"nobody approved it":   {acks: ready, refused: true},
-		"its approval expired": {acks: ready, said: opened().Add(-80 * time.Hour), want: activities.EnteredPhase{Lapsed: "the approval of bob expired at 2026-01-31T04:00:00Z"}},
+		"all is well":        {acks: ready, readers: guess, said: opened(), want: activities.EnteredPhase{Entered: true}},
+		"bi is not ready":    {said: opened(), want: activities.EnteredPhase{Blocked: []string{"bi has not said that it is ready"}}},
+		"a view reads it":    {acks: ready, readers: view, said: opened(), want: activities.EnteredPhase{Blocked: []string{"the view daily reads chan (let it read channel instead)"}}},
+		"nobody approved it": {acks: ready, refused: true, says: "nobody has approved"},
+		"its window is not over": {acks: ready, said: opened(), since: opened().Add(-59 * time.Minute), want: activities.EnteredPhase{
+			Blocked: []string{"both shapes are kept until 2026-01-31T12:01:00Z"}, Opens: opened().Add(time.Minute),
+		}},
+		"its window has not begun": {acks: ready, said: opened(), phase: migrate.Switch, refused: true, says: "its deprecation window has not begun"},
+		"it goes on in contract":   {acks: ready, said: opened(), phase: migrate.Contract, since: opened(), want: activities.EnteredPhase{Entered: true}},
+		"its approval expired":     {acks: ready, said: opened().Add(-80 * time.Hour), want: activities.EnteredPhase{Lapsed: "the approval of bob expired at 2026-01-31T04:00:00Z"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			a, m, b, _ := migrating(t)
-			m.standing.Phase, m.standing.Acks, m.readers = migrate.Deprecating, c.acks, c.readers
+			m.standing.Phase, m.standing.Acks, m.readers = cmp.Or(c.phase, migrate.Deprecating), c.acks, c.readers
+			m.standing.PhaseSince = c.since
 			if c.builds != "" {
 				files := maps.Clone(b.shelf.releases["sha256:1.0.0"])
 				files["sql/fct_orders.sql"] = []byte(c.builds)
@@ -264,9 +274,10 @@ func TestContractBeginsOnlyWhenNobodyNeedsTheOldShapeAndPeopleApprovedIt(t *test
 			got, err := call(t, a.EnterPhase, activities.EnterPhaseInput{Target: target("prod"), Phase: migrate.Contract})
 			if c.refused {
 				require.NotNil(t, err)
-				require.Contains(t, err.Message(), "nobody has approved")
+				require.Contains(t, err.Message(), c.says)
 			} else {
 				require.Nil(t, err)
+				got.Since = time.Time{}
 				require.Equal(t, c.want, got)
 			}
 			require.Equal(t, c.want.Entered, slices.Contains(m.entered, migrate.Contract))

@@ -61,7 +61,14 @@ func (a *app) lintMigration(args []string, o lint.Options, severity lint.Severit
 	if err != nil {
 		return err
 	}
-	shown := console.Lint{Args: args, Files: len(files), Findings: []lint.Finding{}, Counts: map[lint.Severity]int{}}
+	asked := args
+	if o.NoTransaction {
+		asked = append(slices.Clone(args), "--no-transaction")
+	}
+	if severity != lint.Error {
+		asked = append(slices.Clone(asked), "--severity", string(severity))
+	}
+	shown := console.Lint{Args: asked, Severity: severity, Files: len(files), Findings: []lint.Finding{}, Counts: map[lint.Severity]int{}}
 	for _, file := range files {
 		text, err := a.sqlFile(file)
 		if err != nil {
@@ -80,7 +87,7 @@ func (a *app) lintMigration(args []string, o lint.Options, severity lint.Severit
 	switch {
 	case len(shown.Problems) > 0:
 		return exitInvalid.err()
-	case slices.ContainsFunc(lint.Severities(), func(found lint.Severity) bool { return shown.Counts[found] > 0 && found.Reaches(severity) }):
+	case shown.Fails():
 		return exitRefused.err()
 	}
 	return nil

@@ -46,6 +46,33 @@ func TestLintMigrationFailsFromASeverityOn(t *testing.T) {
 	}
 }
 
+// What the screen says comes next is what the exit code says: nothing has to be mended where nothing fails.
+func TestLintMigrationSaysWhatFollows(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		sql   string
+		args  []string
+		mends bool
+		next  string
+	}{
+		"warnings":            {addsEnum, nil, false, " --severity warning"},
+		"warnings that count": {addsEnum, []string{"--severity", "warning"}, true, "a.sql --severity warning"},
+		"an error":            {dropsTable, nil, true, "a.sql"},
+		"without":             {dropsTable, []string{"--no-transaction"}, true, "a.sql --no-transaction"},
+		"what is not read":    {"SELEC 1;" + addsEnum, nil, true, "0 errors and 1 warning in 1 file; 1 place not read."},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			x := newTerminal(t)
+			x.write(t, "a.sql", tc.sql)
+			code := x.run(t, append([]string{"lint-migration", x.path("a.sql")}, tc.args...)...)
+			require.Equal(t, tc.mends, code != int(exitDone))
+			require.Equal(t, tc.mends, strings.Contains(x.out.String(), "Next: mend it"), x.out.String())
+			require.Contains(t, x.out.String(), tc.next)
+		})
+	}
+}
+
 func TestLintMigrationReadsFilesFoldersAndStdin(t *testing.T) {
 	t.Parallel()
 	x := newTerminal(t)
@@ -161,7 +188,7 @@ func TestValidateWarnsBesideWhatTheWorkerSays(t *testing.T) {
 
 func TestTheExamplesAreClean(t *testing.T) {
 	t.Parallel()
-	for _, dir := range []string{"../examples/shop", "../examples/demo/1.1.0", "../examples/demo/1.2.0", "../examples/demo/1.3.0"} {
+	for _, dir := range []string{"../examples/shop", "../examples/demo/1.1.0", "../examples/demo/1.2.0", "../examples/demo/1.3.0", "../examples/required-column"} {
 		x := newTerminal(t)
 		x.run(t, "validate", dir, "--offline", "--json")
 		var r console.Report

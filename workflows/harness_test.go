@@ -318,6 +318,11 @@ func (e *effects) environment(t *testing.T) *testsuite.TestWorkflowEnvironment {
 	env.SetTestTimeout(5 * time.Minute) // of a busy machine: time itself is skipped
 	env.SetWorkerOptions(worker.Options{Interceptors: []interceptor.WorkerInterceptor{&started{}, activities.NewCallerInterceptor(mayCall)}})
 	workflows.RegisterWorkflows(env)
+	for _, l := range e.ledgers {
+		if l.tables != nil { // what the ledger says of a window is the workflow's time
+			e.clock, l.clock = env.Now, env.Now
+		}
+	}
 	env.OnSignalExternalWorkflow(mock.Anything, mock.Anything, mock.Anything, mock.Anything, mock.Anything).Return(e.signalled).Maybe()
 	control, build := e.bound()
 	require.NoError(t, workflows.RegisterActivities(env, conduct.ControlQueue, control))

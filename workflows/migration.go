@@ -63,6 +63,8 @@ type MigrationState struct {
 	Last     time.Time         `json:"last,omitzero"`       // when the last of them were brought over
 	Load     throttled         `json:"load,omitzero"`
 	Proved   []migrate.Checked `json:"proved,omitempty"`
+	// Since is when its phase has begun, in whichever start of it.
+	Since time.Time `json:"since,omitzero"`
 	// Until is when its deprecation window ends, Blocked what contract waits for.
 	Until   time.Time          `json:"until,omitzero"`
 	Blocked activities.Blocked `json:"blocked,omitzero"`
@@ -241,7 +243,7 @@ func (m *migrating) enter(ctx workflow.Context) error {
 func (m *migrating) entered(p activities.MigrationPlan) {
 	m.by(p)
 	s := m.state
-	s.Open, s.Phase = true, p.Open.Phase
+	s.Open, s.Phase, s.Since = true, p.Open.Phase, p.Open.PhaseSince
 	if m.resumed { // it has done some of its steps: which, their probes say
 		s.Begun = s.Plan.Until(s.Phase)
 	}
@@ -269,10 +271,11 @@ func (m *migrating) phase(ctx workflow.Context, phase migrate.Phase) error {
 		if err := m.Checkpoint(ctx); err != nil {
 			return err
 		}
-		if _, err := EnterPhase.Do(ctx, m.Conductor, m.at(string(phase)), "begin "+words(phase), activities.EnterPhaseInput{Target: s.Target, Phase: phase}); err != nil {
+		entered, err := EnterPhase.Do(ctx, m.Conductor, m.at(string(phase)), "begin "+words(phase), activities.EnterPhaseInput{Target: s.Target, Phase: phase})
+		if err != nil {
 			return err
 		}
-		s.Phase = phase
+		s.Phase, s.Since = phase, entered.Since
 	}
 	stage := StageCrossing
 	if phase == migrate.Deprecating {

@@ -30,11 +30,17 @@ func nextLook(open time.Duration) time.Duration {
 	return lookRarely
 }
 
-// window keeps both shapes for as long as the plan says, from when it is switched.
+// clocksApart is the least that is waited for a window that is over by one clock and not by another.
+const clocksApart = 10 * time.Second
+
+// window keeps both shapes for as long as the plan says, from when the ledger says that it was switched: a new start goes on with what is left.
 func (m *migrating) window(ctx workflow.Context) error {
 	s, at := m.state, m.at(string(migrate.Deprecating))
 	if s.Until.IsZero() {
-		s.Until = workflow.Now(ctx).Add(s.Plan.Window)
+		if s.Since.IsZero() { // an earlier program has begun the phase, and did not ask
+			s.Since = workflow.Now(ctx)
+		}
+		s.Until = s.Since.Add(s.Plan.Window)
 		if err := m.attest(ctx); err != nil {
 			return err
 		}
@@ -126,7 +132,7 @@ func (m *migrating) askContract(ctx workflow.Context, why string) error {
 
 // enterContract begins contract when nobody is in the way any more; lapsed says why it has to be approved again.
 func (m *migrating) enterContract(ctx workflow.Context) (lapsed string, err error) {
-	s, at := m.state, m.at("contract")
+	s, at, told := m.state, m.at("contract"), ""
 	for {
 		if err := m.Checkpoint(ctx); err != nil {
 			return "", err
@@ -136,11 +142,16 @@ func (m *migrating) enterContract(ctx workflow.Context) (lapsed string, err erro
 		if err != nil || entered.Entered || entered.Lapsed != "" {
 			return entered.Lapsed, err
 		}
-		s.Looks = workflow.Now(ctx).Add(lookForReaders)
-		if sentence := "approved by " + s.Approved + m.blocking(entered.Blocked); sentence != m.Header().Sentence {
+		rest := lookForReaders
+		if left := entered.Opens.Sub(workflow.Now(ctx)); !entered.Opens.IsZero() {
+			rest = max(clocksApart, min(rest, left))
+		}
+		s.Looks = workflow.Now(ctx).Add(rest)
+		if sentence := "approved by " + s.Approved + m.blocking(entered.Blocked); sentence != told {
+			told = sentence
 			m.At(ctx, StageWatching, at, sentence)
 		}
-		if err := m.Rest(ctx, lookForReaders, "until nobody needs the old shape", func() bool { return m.heard }); err != nil {
+		if err := m.Rest(ctx, rest, "until nobody needs the old shape", func() bool { return m.heard }); err != nil {
 			return "", err
 		}
 		if err := m.grown(ctx); err != nil {

@@ -525,6 +525,35 @@ func TestAMigrationThatWasTerminatedGoesOnByTheSameCommand(t *testing.T) {
 	}
 }
 
+// The window is counted from when the table was switched, whichever start of the migration that was in: a new one keeps what is left of it.
+func TestTheDeprecationWindowSurvivesATermination(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct{ gone, left time.Duration }{
+		"most of it is left": {time.Hour, window - time.Hour},
+		"it is over":         {3 * window, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			e, x := migrates(t)
+			before, contract := x.planned(t, e)
+			p := e.dryRun(t)
+			s := e.migrateOn(t, migrationInput(), func(env *testsuite.TestWorkflowEnvironment) {
+				x.standings = []migrate.Standing{{
+					Owner: effect.OwnerOf(migrationID, "00000000-0000-4000-8000-000000000009"), Pipeline: "shop", Name: "0001_channel", Table: "sales", Plan: p.Digest,
+					Phase: migrate.Deprecating, PhaseSince: env.Now().Add(-c.gone), Acks: []migrate.Ack{{Consumer: "bi", By: "bob"}},
+				}}
+				x.done = slices.Clone(before)
+				if c.left > 0 {
+					looks(t, c.left-time.Minute, func(s workflows.Status) { require.Equal(t, workflows.StageWatching, s.Stage, s.Sentence) })(env)
+				}
+				answers(t, c.left+time.Minute, gate.Approve)(env)
+			})
+			require.Equal(t, workflows.StageDone, s.Stage, s.Sentence)
+			require.Equal(t, append(before, contract...), x.left())
+		})
+	}
+}
+
 func TestADryRunOfAMigrationOnlyLooks(t *testing.T) {
 	t.Parallel()
 	e, x := migrates(t)

@@ -144,6 +144,7 @@ func (l *ledger) EnterPhase(_ context.Context, owner effect.Owner, phase migrate
 	s := x.at(owner)
 	if s.Phase != phase {
 		x.log = append(x.log, "phase "+string(phase))
+		s.PhaseSince = l.clock()
 	}
 	s.Phase = phase
 	return nil

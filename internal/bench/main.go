@@ -38,6 +38,8 @@ func figures() []figure {
 	return []figure{
 		loadFigure(), rollbackFigure(), pauseFigure(), cutoverFigure(), chunksFigure(), checksFigure(), memoryFigure(), wholeFileFigure(),
 		smallPartitionsFigure(), backfillFigure(), backfillOverheadFigure(), backfillManyFigure(),
+		notNullFigure(), migrateFillFigure(), pgrollFigure(),
+		dualWriteFigure(),
 	}
 }
 

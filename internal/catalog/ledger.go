@@ -65,14 +65,22 @@ func (l Ledger) Version(ctx context.Context, q Querier) (int, error) {
 	return version, nil
 }
 
+// Prepare keeps all others from making the ledger or its schema, or bringing it forward, until the transaction ends.
+func (l Ledger) Prepare(ctx context.Context, tx pgx.Tx) error {
+	if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock(hashtextextended($1, 0))`, "drawbridge ledger "+l.schema); err != nil {
+		return fmt.Errorf("lock the ledger: %w", err)
+	}
+	return nil
+}
+
 // Latest is the newest migration that this binary knows.
 func Latest() int { return len(migrationNames()) }
 
 // Migrate brings the ledger forward to Latest, in tx, one migration after the other. Two migrators wait for each
 // other, and the second finds nothing to do. A ledger newer than this binary is left alone: its tables only gain.
 func (l Ledger) Migrate(ctx context.Context, tx pgx.Tx) error {
-	if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock(hashtextextended($1, 0))`, "drawbridge ledger "+l.schema); err != nil {
-		return fmt.Errorf("lock the ledger for migration: %w", err)
+	if err := l.Prepare(ctx, tx); err != nil {
+		return err
 	}
 	if _, err := tx.Exec(ctx, l.sql(`CREATE TABLE IF NOT EXISTS ledger.version (
 		version int PRIMARY KEY,

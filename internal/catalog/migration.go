@@ -22,6 +22,8 @@ type Migration struct {
 	Digest   string `db:"digest"` // of the release whose file it is
 	Config   string `db:"config"`
 	Phase    string `db:"phase"`
+	// PhaseSince is when it has come to its phase.
+	PhaseSince time.Time `db:"phase_since"`
 	// Back says that its steps are undone.
 	Back   bool      `db:"back"`
 	By     string    `db:"asked_by"`
@@ -32,7 +34,7 @@ type Migration struct {
 	Outcome string `db:"outcome"`
 }
 
-const migrationColumns = ` owner, pipeline, name, table_name, plan, digest, config, phase, back, asked_by, reason, since, ended_at IS NOT NULL AS ended, outcome `
+const migrationColumns = ` owner, pipeline, name, table_name, plan, digest, config, phase, phase_since, back, asked_by, reason, since, ended_at IS NOT NULL AS ended, outcome `
 
 // Migration reads the migration of an owner; its owner is empty where there is none.
 func (l Ledger) Migration(ctx context.Context, q Querier, owner string) (Migration, error) {
@@ -92,9 +94,9 @@ func (l Ledger) TakeMigration(ctx context.Context, tx pgx.Tx, from, to string) e
 	return nil
 }
 
-// EnterPhase says where a migration is.
+// EnterPhase says where a migration is, from now on.
 func (l Ledger) EnterPhase(ctx context.Context, tx pgx.Tx, owner, phase string) error {
-	if _, err := tx.Exec(ctx, l.sql(`UPDATE ledger.migration SET phase = $2 WHERE owner = $1 AND ended_at IS NULL`), owner, phase); err != nil {
+	if _, err := tx.Exec(ctx, l.sql(`UPDATE ledger.migration SET phase = $2, phase_since = clock_timestamp() WHERE owner = $1 AND ended_at IS NULL`), owner, phase); err != nil {
 		return fmt.Errorf("enter %s: %w", phase, err)
 	}
 	return nil
@@ -186,7 +188,7 @@ func (l Ledger) migrationFacts(ctx context.Context, q Querier, owner, lock strin
 		statement{
 			what: "read the migration", sql: `SELECT` + migrationColumns + `FROM ledger.migration WHERE owner = $1 ` + lock, args: []any{owner},
 			into: []any{
-				&m.Owner, &m.Pipeline, &m.Name, &m.Table, &m.Plan, &m.Digest, &m.Config, &m.Phase, &m.Back, &m.By, &m.Reason, &m.Since, &m.Ended, &m.Outcome,
+				&m.Owner, &m.Pipeline, &m.Name, &m.Table, &m.Plan, &m.Digest, &m.Config, &m.Phase, &m.PhaseSince, &m.Back, &m.By, &m.Reason, &m.Since, &m.Ended, &m.Outcome,
 			},
 		})...)
 	if hold.ID != 0 {

@@ -243,6 +243,7 @@ func TestInspectionScreens(t *testing.T) {
 			}},
 		}),
 		"lint":          s.Lint(migrations()),
+		"lint-warnings": s.Lint(warnings()),
 		"lint-nothing":  s.Lint(Lint{Args: []string{"migrations"}, Files: 1}),
 		"lint-rules":    s.LintRules(lint.Rules()[:2]),
 		"lint-width-60": Screen{Now: noon(), Width: 60}.Lint(migrations()),
@@ -257,7 +258,7 @@ func TestInspectionScreens(t *testing.T) {
 // migrations is what was found in three files.
 func migrations() Lint {
 	return Lint{
-		Args: []string{"my migrations"}, Files: 3,
+		Args: []string{"my migrations"}, Severity: lint.Error, Files: 3,
 		Findings: []lint.Finding{
 			{
 				File: "my migrations/0001.sql", Line: 1, Column: 31, Rule: "adding-required-field", Severity: lint.Error,
@@ -271,6 +272,14 @@ func migrations() Lint {
 		Counts:   map[lint.Severity]int{lint.Error: 1, lint.Warning: 4},
 		Problems: []lint.Problem{{File: "my migrations/0002.sql", Line: 4, Column: 2, Text: `syntax error at or near "SELEC"`, Hint: "mend it"}},
 	}
+}
+
+// warnings are found in a file in which nothing fails.
+func warnings() Lint {
+	l := migrations()
+	l.Args, l.Files, l.Problems = []string{"0003.sql", "--no-transaction"}, 1, nil
+	l.Findings, l.Counts = l.Findings[1:], map[lint.Severity]int{lint.Warning: 1}
+	return l
 }
 
 func TestAnswersOfCommands(t *testing.T) {

@@ -2,6 +2,7 @@ package console
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"drawbridge/internal/lint"
@@ -9,12 +10,18 @@ import (
 
 // Lint is the answer of lint-migration.
 type Lint struct {
-	Args     []string       `json:"-"` // what was asked for
+	Args     []string       `json:"-"` // what was asked for, also by flags
+	Severity lint.Severity  `json:"-"` // what fails
 	Files    int            `json:"files"`
 	Findings []lint.Finding `json:"findings"`
 	// Counts counts all that was found, also what is not listed.
 	Counts   map[lint.Severity]int `json:"counts"`
 	Problems []lint.Problem        `json:"problems,omitempty"`
+}
+
+// Fails says that something was found that is as grave as what fails, or graver.
+func (l Lint) Fails() bool {
+	return slices.ContainsFunc(lint.Severities(), func(found lint.Severity) bool { return l.Counts[found] > 0 && found.Reaches(l.Severity) })
 }
 
 // Lint shows what was found in migrations.
@@ -38,12 +45,22 @@ func (s Screen) Lint(l Lint) string {
 		p.line("%s nothing was found in %s.", s.ok(true), counted(l.Files, "file"))
 		return p.String()
 	}
-	p.line("%s and %s in %s.", counted(l.Counts[lint.Error], "error"), counted(l.Counts[lint.Warning], "warning"), counted(l.Files, "file"))
+	unread := ""
+	if n := len(l.Problems); n > 0 {
+		unread = fmt.Sprintf("; %s not read", counted(n, "place"))
+	}
+	p.line("%s and %s in %s%s.", counted(l.Counts[lint.Error], "error"), counted(l.Counts[lint.Warning], "warning"), counted(l.Files, "file"), unread)
 	args := make([]string, len(l.Args))
 	for i, a := range l.Args {
 		args[i] = word(a)
 	}
-	p.next("mend it, then: drawbridge lint-migration " + strings.Join(args, " "))
+	again := "drawbridge lint-migration " + strings.Join(args, " ")
+	if l.Fails() || len(l.Problems) > 0 {
+		p.next("mend it, then: " + again)
+		return p.String()
+	}
+	p.line("Nothing fails: warnings may stay. Where one is right as it is, the line before it says why: -- drawbridge:ignore RULE reason.")
+	p.next("where warnings are to fail: " + again + " --severity " + string(lint.Warning))
 	return p.String()
 }
 

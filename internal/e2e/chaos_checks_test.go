@@ -82,10 +82,13 @@ func (c *chaos) settles() {
 	for _, l := range c.labs {
 		ids = append(ids, l.ids()...)
 	}
-	waiting := c.untilStill(ids, settling)
+	waiting := c.untilStill(append(ids, c.fares.id()), settling)
 	for _, id := range waiting {
-		c.answered(id)
+		if id != c.fares.id() {
+			c.answered(id)
+		}
 	}
+	c.fares.finishes()
 	for _, l := range c.labs {
 		c.finishes(l)
 	}
@@ -192,6 +195,7 @@ func (c *chaos) finishes(l *chaosLab) {
 // whole holds what is live to the promises.
 func (c *chaos) whole() {
 	c.t.Helper()
+	c.fares.whole()
 	for _, l := range c.labs {
 		if torn := c.number(l.torn()); torn != 0 {
 			c.violated("%d days of %s are torn", torn, l.name)

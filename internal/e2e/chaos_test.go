@@ -8,7 +8,6 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -21,6 +20,7 @@ import (
 	"go.temporal.io/api/serviceerror"
 
 	"drawbridge/internal/gate"
+	"drawbridge/internal/migrate"
 	"drawbridge/workflows"
 )
 
@@ -35,6 +35,7 @@ const (
 	killWorker   = "kill -9 of a worker"
 	freezeWorker = "SIGSTOP of a worker"
 	cancelOne    = "cancel"
+	terminateOne = "terminate of a migration"
 	restart      = "restart of Postgres"
 	immediate    = "immediate shutdown of Postgres"
 	killStack    = "kill -9 of the stack"
@@ -46,19 +47,35 @@ const (
 )
 
 // interrupted are all that a fault has to meet.
-func interrupted() []string { return []string{publishing, turningBack, running, backfilling} }
+func interrupted() []string {
+	all := []string{publishing, turningBack, running, backfilling}
+	for _, phase := range append(migrate.Phases(), undoing) {
+		all = append(all, duringPhase(phase))
+	}
+	return all
+}
 
-// faultsPerMinute, and faultsEach a minute during each of what is interrupted, are what a run has to reach. It goes on beyond its
-// minutes until it has, for so long at most.
+// faultsPerMinute, and faultsEach a minute during each of what is interrupted, or faultsPhase during a phase of a migration, are what a
+// run has to reach. It goes on beyond its minutes until it has, for so long at most.
 const (
 	faultsPerMinute = 10
 	faultsEach      = 2
+	faultsPhase     = 1
 	extension       = 10 * time.Minute
 )
 
-// TestChaos lets two pipelines of one schema be deployed, run, backfilled and rolled back, and backfills rolled back, while workers,
-// Postgres and the whole stack are killed, stopped and restarted under them, and readers read. The seed, which it prints, draws what happens. In the end nothing
-// may be torn, unnamed or without an end. It needs a stack of its own: .ci/chaos starts one.
+// least is how many faults something has to meet in so many minutes.
+func least(what string, minutes float64) int {
+	if strings.HasPrefix(what, duringPhase("")) {
+		return max(1, int(minutes*faultsPhase))
+	}
+	return max(1, int(minutes*faultsEach))
+}
+
+// TestChaos lets two pipelines of one schema be deployed, run, backfilled and rolled back, and backfills rolled back, and a table beside
+// theirs be migrated there and back, while workers, Postgres and the whole stack are killed, stopped and restarted under them, and others
+// read, and write that table. The seed, which it prints, draws what happens. In the end nothing may be torn, unnamed, lost or without an
+// end. It needs a stack of its own: .ci/chaos starts one.
 func TestChaos(t *testing.T) { //nolint:paralleltest // it kills the servers that others would use
 	minutes, err := strconv.ParseFloat(os.Getenv(chaosMinutes), 64)
 	if err != nil {
@@ -71,18 +88,21 @@ func TestChaos(t *testing.T) { //nolint:paralleltest // it kills the servers tha
 	}
 	t.Logf("seed %d: replay it with SEED=%d", seed, seed)
 	c := newChaos(t, seed)
+	c.minutes = minutes
+	c.fares = c.newFares(40 + int(6*minutes))
 	c.first()
+	c.fares.made(seed)
 	stop := c.read()
 	c.storm(time.Duration(minutes * float64(time.Minute)))
 	c.calm()
 	stop()
 	c.settles()
+	c.fares.stops()
 	c.whole()
 	t.Logf("seed %d: %d faults, %v; during %v", seed, c.count, c.kinds, c.during)
 	require.Empty(t, c.violations, "seed %d", seed)
-	wanted := max(1, int(minutes*faultsEach))
 	for _, what := range interrupted() {
-		require.GreaterOrEqual(t, c.during[what], wanted, "too few faults during a %s", what)
+		require.GreaterOrEqual(t, c.during[what], least(what, minutes), "too few faults during a %s", what)
 	}
 	require.GreaterOrEqual(t, c.count, int(minutes*faultsPerMinute))
 }
@@ -93,6 +113,8 @@ type chaos struct {
 	draw       *rand.Rand
 	stack      string
 	labs       []*chaosLab
+	fares      *chaosTable
+	minutes    float64
 	workers    [2]*worker
 	thaw       [2]time.Time // of a frozen one
 	launched   int
@@ -160,16 +182,18 @@ func (c *chaos) violated(format string, args ...any) {
 func (c *chaos) storm(length time.Duration) {
 	c.t.Helper()
 	enough := func() bool {
-		least := max(1, int(length.Minutes()*faultsEach))
 		return c.count >= int(length.Minutes()*faultsPerMinute) &&
-			!slices.ContainsFunc(interrupted(), func(what string) bool { return c.during[what] < least })
+			!slices.ContainsFunc(interrupted(), c.lacks)
 	}
 	for began := time.Now(); time.Since(began) < length || !enough() && time.Since(began) < length+extension; {
 		c.tend()
 		for _, l := range c.labs {
 			c.busy(l)
 		}
-		c.pause(time.Duration(c.draw.IntN(1500)) * time.Millisecond)
+		pause := time.Duration(c.draw.IntN(1500)) * time.Millisecond
+		if !c.fares.busy() {
+			c.pause(pause)
+		}
 		c.fault()
 	}
 }
@@ -276,24 +300,27 @@ func (c *chaos) describes(id string) (running, known bool) {
 }
 
 // answers is a person who decides the open gate of a workflow, if it has one: try again where that is a choice.
-func (c *chaos) answers(id string) (question string) {
+func (c *chaos) answers(id string) { c.decides(id, gate.Retry) }
+
+// decides decides the open gate of a workflow, if it has one, by the choice that is preferred where it has that, and says which it was.
+func (c *chaos) decides(id string, prefer gate.Choice) (question string, choice gate.Choice) {
 	c.t.Helper()
 	a := c.attempt("status", id, "--json")
 	var s status
 	if json.Unmarshal([]byte(a.out), &s) != nil {
-		return ""
+		return "", ""
 	}
 	g, open := s.Open()
 	if !open || len(g.Choices) == 0 {
-		return ""
+		return "", ""
 	}
-	choice := g.Choices[0]
-	if at := slices.Index(g.Choices, gate.Retry); at >= 0 {
+	choice = g.Choices[0]
+	if at := slices.Index(g.Choices, prefer); at >= 0 {
 		choice = g.Choices[at]
 	}
 	done := c.attempt("decide", id, "--gate", g.Name, "--choice", string(choice), "--as", "grace", "--reason", "chaos")
 	c.tell("%s asks %q; %s: %d %s", id, g.Question, choice, done.code, strings.TrimSpace(done.err))
-	return g.Question
+	return g.Question, choice
 }
 
 // tend thaws workers whose time has come, and starts those that have ended.
@@ -309,149 +336,4 @@ func (c *chaos) tend() {
 			c.workers[i] = c.launch(built.worker, c.secret(), fmt.Sprintf("worker-%d", c.launched), "--env", "dev", "--workflows")
 		}
 	}
-}
-
-// underway is what a fault would interrupt, as the ledger and the server have it.
-func (c *chaos) underway() (all []string) {
-	ctx, cancel := context.WithTimeout(c.t.Context(), 3*time.Second)
-	defer cancel()
-	var back, publish, fills bool
-	err := c.db.QueryRow(ctx, `
-		SELECT
-		  EXISTS (SELECT FROM rides_dev__ledger.turn_back WHERE state = 'open'),
-		  EXISTS (
-		    SELECT
-		    FROM rides_dev__ledger.crossing c
-		    JOIN rides_dev__ledger.tenure t ON t.number = c.tenure
-		    WHERE t.activated_at IS NULL
-		      AND EXISTS (SELECT FROM rides_dev__ledger.generation g WHERE g.owner_key = c.owner AND g.state IN ('built', 'shadow', 'live'))),
-		  EXISTS (
-		    SELECT
-		    FROM rides_dev__ledger.backfill b
-		    WHERE b.ended_at IS NULL AND EXISTS (SELECT FROM rides_dev__ledger.generation g WHERE g.owner_key = b.owner))`).Scan(&back, &publish, &fills)
-	if err == nil && back {
-		all = append(all, turningBack)
-	}
-	if err == nil && publish {
-		all = append(all, publishing)
-	}
-	if err == nil && fills {
-		all = append(all, backfilling)
-	}
-	for _, l := range c.labs {
-		if slices.ContainsFunc(l.runs(), c.runs) {
-			return append(all, running)
-		}
-	}
-	return all
-}
-
-// fault lets one happen, to what has met the fewest as far as it is under way.
-func (c *chaos) fault() {
-	c.t.Helper()
-	under := c.underway()
-	for range 10 {
-		if slices.ContainsFunc(under, func(what string) bool { return c.scarce(what) }) {
-			break
-		}
-		c.pause(200 * time.Millisecond)
-		under = c.underway()
-	}
-	kind := c.kind()
-	for _, what := range under {
-		c.during[what]++
-	}
-	c.count++
-	c.kinds[kind]++
-	c.tell("%s, during %v", kind, under)
-	c.does(kind)
-}
-
-// scarce says that something has met no more faults than anything else.
-func (c *chaos) scarce(what string) bool {
-	for _, other := range interrupted() {
-		if c.during[other] < c.during[what] {
-			return false
-		}
-	}
-	return true
-}
-
-// kind draws a fault. What takes long to come back from is rare.
-func (c *chaos) kind() string {
-	switch n := c.draw.IntN(100); {
-	case n < 40:
-		return killWorker
-	case n < 75:
-		return freezeWorker
-	case n < 88:
-		return cancelOne
-	case n < 94:
-		return restart
-	case n < 97:
-		return immediate
-	}
-	return killStack
-}
-
-func (c *chaos) does(kind string) {
-	c.t.Helper()
-	at := c.draw.IntN(len(c.workers))
-	pid := c.workers[at].cmd.Process.Pid
-	switch kind {
-	case killWorker:
-		c.thaw[at] = time.Time{}
-		_ = syscall.Kill(-pid, syscall.SIGKILL) // it may have ended
-	case freezeWorker:
-		c.thaw[at] = time.Now().Add(time.Duration(1+c.draw.IntN(12)) * time.Second)
-		_ = syscall.Kill(-pid, syscall.SIGSTOP)
-	case cancelOne:
-		var alive []string
-		for _, l := range c.labs {
-			alive = append(alive, slices.DeleteFunc(l.ids(), func(id string) bool { return !c.runs(id) })...)
-		}
-		if len(alive) > 0 {
-			c.starts("cancel", alive[c.draw.IntN(len(alive))])
-		}
-	case restart:
-		devstack(c.t.Context(), c.t, "restart-postgres", "--dir", c.stack)
-		c.db.Reset()
-	case immediate:
-		body, err := os.ReadFile(filepath.Join(c.stack, "postgres", "data", "postmaster.pid"))
-		require.NoError(c.t, err)
-		first, _, _ := strings.Cut(string(body), "\n")
-		pid, err := strconv.Atoi(first)
-		require.NoError(c.t, err)
-		require.NoError(c.t, syscall.Kill(pid, syscall.SIGQUIT))
-		c.again()
-	case killStack:
-		body, err := os.ReadFile(filepath.Join(c.stack, "devstack.json"))
-		require.NoError(c.t, err)
-		var its struct {
-			PID int `json:"pid"`
-		}
-		require.NoError(c.t, json.Unmarshal(body, &its))
-		require.NoError(c.t, syscall.Kill(its.PID, syscall.SIGKILL))
-		c.again()
-	}
-}
-
-// again starts the stack once what is left of it has ended.
-func (c *chaos) again() {
-	c.t.Helper()
-	devstack(c.t.Context(), c.t, "down", "--dir", c.stack)
-	devstack(c.t.Context(), c.t, "up", "--test", "--dir", c.stack)
-	c.db.Reset()
-}
-
-// calm ends the faults: every worker runs, and is awake.
-func (c *chaos) calm() {
-	c.t.Helper()
-	for i := range c.thaw {
-		if !c.thaw[i].IsZero() {
-			c.thaw[i] = time.Now().Add(-time.Second)
-		}
-	}
-	c.tend()
-	c.tell("calm")
 }

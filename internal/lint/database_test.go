@@ -1,7 +1,9 @@
 package lint_test
 
 import (
+	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -124,7 +126,11 @@ func TestTheLocksThatRulesNameAreTaken(t *testing.T) {
 		CREATE TABLE customers (id int PRIMARY KEY);
 		CREATE TABLE orders (id int, customer_id int, code varchar(10));
 		CREATE INDEX orders_code ON orders (code);
-		CREATE FUNCTION stamp() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';`)
+		CREATE FUNCTION stamp() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
+		CREATE TRIGGER stamped BEFORE INSERT ON orders FOR EACH ROW EXECUTE FUNCTION stamp();
+		CREATE TABLE events (id int) PARTITION BY RANGE (id);
+		CREATE TABLE events_1 PARTITION OF events FOR VALUES FROM (1) TO (2);
+		CREATE MATERIALIZED VIEW daily AS SELECT id FROM customers;`)
 	require.NoError(t, err)
 	byName := map[string]lint.Rule{}
 	for _, r := range lint.Rules() {
@@ -145,10 +151,152 @@ func TestTheLocksThatRulesNameAreTaken(t *testing.T) {
 		{"require-concurrent-index-creation", "CREATE INDEX ON orders (id)", "orders", "SHARE"},
 		{"require-concurrent-index-deletion", "DROP INDEX orders_code", "orders", "ACCESS EXCLUSIVE"},
 		{"creating-trigger", "CREATE TRIGGER stamp BEFORE INSERT ON orders FOR EACH ROW EXECUTE FUNCTION stamp()", "orders", "SHARE ROW EXCLUSIVE"},
+		{"ban-disable-trigger", "ALTER TABLE orders DISABLE TRIGGER stamped", "orders", "SHARE ROW EXCLUSIVE"},
+		{"ban-disable-trigger", "ALTER TABLE orders DISABLE TRIGGER ALL", "orders", "SHARE ROW EXCLUSIVE"},
+		{"truncating-table", "TRUNCATE orders", "orders", "ACCESS EXCLUSIVE"},
+		{"prefer-repack", "CLUSTER orders USING orders_code", "orders", "ACCESS EXCLUSIVE"},
+		{"changing-persistence", "ALTER TABLE orders SET UNLOGGED", "orders", "ACCESS EXCLUSIVE"},
+		{"changing-persistence", "ALTER TABLE orders SET LOGGED", "orders", "ACCESS EXCLUSIVE"},
+		{"moving-tablespace", "ALTER TABLE orders SET TABLESPACE pg_default", "orders", "ACCESS EXCLUSIVE"},
+		{"moving-tablespace", "ALTER INDEX orders_code SET TABLESPACE pg_default", "orders_code", "ACCESS EXCLUSIVE"},
+		{"moving-tablespace", "ALTER MATERIALIZED VIEW daily SET TABLESPACE pg_default", "daily", "ACCESS EXCLUSIVE"},
+		{"require-concurrent-partition-detach", "ALTER TABLE events DETACH PARTITION events_1", "events", "ACCESS EXCLUSIVE"},
+		{"require-concurrent-partition-detach", "ALTER TABLE events DETACH PARTITION events_1", "events_1", "ACCESS EXCLUSIVE"},
+		{"require-concurrent-refresh", "REFRESH MATERIALIZED VIEW daily", "daily", "ACCESS EXCLUSIVE"},
+		{"require-concurrent-refresh", "REFRESH MATERIALIZED VIEW daily WITH NO DATA", "daily", "ACCESS EXCLUSIVE"},
 	} {
 		require.True(t, finds(tc.rule, tc.sql))
 		require.True(t, strings.HasPrefix(byName[tc.rule].Why, tc.lock+" is ") || strings.Contains(byName[tc.rule].Why, ": "+tc.lock+" is "), byName[tc.rule].Why)
 		require.Contains(t, taken(t, db, tc.sql, tc.table), strings.ReplaceAll(titled(tc.lock), " ", "")+"Lock", tc.sql)
+	}
+}
+
+// What locks a table against writers or readers wants timeouts, and nothing else does.
+func TestTimeoutsAreWantedWhereThisServerLocksATable(t *testing.T) {
+	t.Parallel()
+	db := testdb.New(t)
+	archive := db.Schema + "__data"
+	_, err := db.Pool.Exec(t.Context(), "CREATE SCHEMA "+archive+`;
+		CREATE TABLE orders (id int PRIMARY KEY, code varchar(10));
+		CREATE TABLE events (id int) PARTITION BY RANGE (id);
+		CREATE TABLE events_1 PARTITION OF events FOR VALUES FROM (1) TO (2);
+		CREATE MATERIALIZED VIEW daily AS SELECT id FROM orders;
+		CREATE UNIQUE INDEX ON daily (id);`)
+	require.NoError(t, err)
+	for _, tc := range [][2]string{
+		{"orders", "SELECT FROM orders"},
+		{"orders", "DELETE FROM orders"},
+		{"orders", "ANALYZE orders"},
+		{"orders", "ALTER TABLE orders ALTER COLUMN id SET STATISTICS 10"},
+		{"orders", "CREATE INDEX ON orders (code)"},
+		{"orders", "REINDEX TABLE orders"},
+		{"orders", "TRUNCATE orders"},
+		{"orders", "CLUSTER orders USING orders_pkey"},
+		{archive + ".orders", "ALTER TABLE orders SET SCHEMA " + archive},
+		{"orders", "ALTER TABLE orders SET UNLOGGED"},
+		{"orders", "ALTER TABLE orders DISABLE TRIGGER ALL"},
+		{"events", "ALTER TABLE events DETACH PARTITION events_1"},
+		{"daily", "REFRESH MATERIALIZED VIEW daily"},
+		{"orders", "LOCK TABLE orders"},
+		{"orders", "LOCK TABLE orders IN ACCESS SHARE MODE"},
+		{"orders", "LOCK TABLE orders IN ROW SHARE MODE"},
+		{"orders", "LOCK TABLE orders IN ROW EXCLUSIVE MODE"},
+		{"orders", "LOCK TABLE orders IN SHARE UPDATE EXCLUSIVE MODE"},
+		{"orders", "LOCK TABLE orders IN SHARE MODE"},
+		{"orders", "LOCK TABLE orders IN SHARE ROW EXCLUSIVE MODE"},
+		{"orders", "LOCK TABLE orders IN EXCLUSIVE MODE"},
+		{"orders", "LOCK TABLE orders IN ACCESS EXCLUSIVE MODE"},
+	} {
+		locked := slices.ContainsFunc(taken(t, db, tc[1], tc[0]), func(mode string) bool {
+			return slices.Contains([]string{"ShareLock", "ShareRowExclusiveLock", "ExclusiveLock", "AccessExclusiveLock"}, mode)
+		})
+		require.Equal(t, locked, finds("require-timeout-settings", tc[1]), tc[1])
+		if strings.HasPrefix(tc[1], "LOCK ") {
+			require.Equal(t, locked, finds("locking-table", tc[1]), tc[1])
+		}
+	}
+}
+
+func TestWhatWritesATableAgainIsThatOfThisServer(t *testing.T) {
+	t.Parallel()
+	db := testdb.New(t)
+	_, err := db.Pool.Exec(t.Context(), "CREATE TABLE orders (id int PRIMARY KEY); INSERT INTO orders SELECT generate_series(1, 100)")
+	require.NoError(t, err)
+	for _, statement := range []string{
+		"VACUUM orders", "VACUUM (FULL off) orders", "VACUUM (FULL 0) orders", "VACUUM FULL orders", "VACUUM (FULL) orders", "VACUUM (FULL on) orders", "VACUUM (FULL 1) orders",
+		"CLUSTER orders USING orders_pkey", "ALTER TABLE orders SET UNLOGGED", "ALTER TABLE orders SET LOGGED", "ALTER TABLE orders SET (fillfactor = 70)",
+		"ALTER TABLE orders DISABLE TRIGGER ALL", "ANALYZE orders",
+	} {
+		found := finds("prefer-repack", statement) || finds("changing-persistence", statement)
+		require.Equal(t, rewritten(t, db, "orders", statement), found, statement)
+	}
+}
+
+func TestAChangeOfTheTablespaceCopies(t *testing.T) {
+	t.Parallel()
+	super, err := pgx.Connect(t.Context(), testdb.Superuser(t))
+	require.NoError(t, err)
+	var space string
+	t.Cleanup(func() { // when the schema is gone
+		_, err := super.Exec(context.Background(), "DROP TABLESPACE IF EXISTS "+space)
+		require.NoError(t, err)
+		require.NoError(t, super.Close(context.Background()))
+	})
+	db := testdb.New(t)
+	space = db.Schema
+	for _, sql := range []string{"SET allow_in_place_tablespaces = on", "CREATE TABLESPACE " + space + " LOCATION ''", "GRANT CREATE ON TABLESPACE " + space + " TO PUBLIC"} {
+		_, err := super.Exec(t.Context(), sql)
+		require.NoError(t, err, sql)
+	}
+	_, err = db.Pool.Exec(t.Context(), "CREATE TABLE orders (id int PRIMARY KEY); CREATE MATERIALIZED VIEW daily AS SELECT id FROM orders")
+	require.NoError(t, err)
+	for _, tc := range [][2]string{{"orders", "ALTER TABLE orders"}, {"orders_pkey", "ALTER INDEX orders_pkey"}, {"daily", "ALTER MATERIALIZED VIEW daily"}} {
+		statement := tc[1] + " SET TABLESPACE " + space
+		require.True(t, finds("moving-tablespace", statement))
+		require.True(t, rewritten(t, db, tc[0], statement), statement)
+	}
+}
+
+// VACUUM runs in no transaction whose locks could be looked at: it waits for who reads.
+func TestVacuumFullWaitsForReadersAndVacuumDoesNot(t *testing.T) {
+	t.Parallel()
+	db := testdb.New(t)
+	_, err := db.Pool.Exec(t.Context(), "CREATE TABLE orders (id int)")
+	require.NoError(t, err)
+	reader, err := db.Pool.Begin(t.Context())
+	require.NoError(t, err)
+	defer func() { require.NoError(t, reader.Rollback(t.Context())) }()
+	_, err = reader.Exec(t.Context(), "SELECT FROM orders")
+	require.NoError(t, err)
+	conn, err := db.Pool.Acquire(t.Context())
+	require.NoError(t, err)
+	defer conn.Release()
+	_, err = conn.Exec(t.Context(), "SET lock_timeout = '100ms'")
+	require.NoError(t, err)
+	_, err = conn.Exec(t.Context(), "VACUUM orders")
+	require.NoError(t, err)
+	_, err = conn.Exec(t.Context(), "VACUUM FULL orders")
+	require.ErrorContains(t, err, "lock timeout")
+}
+
+func TestATableThatIsEmptiedIsEmptyForThoseWhoBeganBefore(t *testing.T) {
+	t.Parallel()
+	db := testdb.New(t)
+	_, err := db.Pool.Exec(t.Context(), "CREATE TABLE orders (id int); CREATE TABLE other (id int)")
+	require.NoError(t, err)
+	for sql, want := range map[string]int{"DELETE FROM orders": 1, "TRUNCATE orders": 0} {
+		_, err = db.Pool.Exec(t.Context(), "TRUNCATE orders; INSERT INTO orders VALUES (1)")
+		require.NoError(t, err)
+		reader, err := db.Pool.BeginTx(t.Context(), pgx.TxOptions{IsoLevel: pgx.RepeatableRead})
+		require.NoError(t, err)
+		_, err = reader.Exec(t.Context(), "SELECT FROM other")
+		require.NoError(t, err)
+		_, err = db.Pool.Exec(t.Context(), sql)
+		require.NoError(t, err)
+		var n int
+		require.NoError(t, reader.QueryRow(t.Context(), "SELECT count(*) FROM orders").Scan(&n))
+		require.Equal(t, want, n, sql)
+		require.NoError(t, reader.Rollback(t.Context()))
 	}
 }
 
@@ -180,13 +328,23 @@ func titled(lock string) string {
 func TestWhatRulesSayIsRefusedIsRefused(t *testing.T) {
 	t.Parallel()
 	db := testdb.New(t)
-	_, err := db.Pool.Exec(t.Context(), `
+	archive := db.Schema + "__data"
+	_, err := db.Pool.Exec(t.Context(), "CREATE SCHEMA "+archive+`;
 		CREATE TABLE orders (id int);
 		INSERT INTO orders VALUES (1);
 		CREATE TABLE events (id int) PARTITION BY RANGE (id);
-		CREATE VIEW ids AS SELECT id FROM orders;`)
+		CREATE TABLE events_1 PARTITION OF events FOR VALUES FROM (1) TO (2);
+		CREATE TABLE events_2 PARTITION OF events DEFAULT;
+		CREATE VIEW ids AS SELECT id FROM orders;
+		CREATE MATERIALIZED VIEW daily AS SELECT id FROM orders;
+		CREATE TYPE state AS ENUM ('new');
+		CREATE TABLE `+archive+`.orders (state state);`)
 	require.NoError(t, err)
 	for rule, sql := range map[string]string{
+		"ban-drop-type":                                "DROP TYPE state",
+		"ban-drop-schema":                              "DROP SCHEMA " + archive,
+		"require-concurrent-partition-detach":          "ALTER TABLE events DETACH PARTITION events_1 CONCURRENTLY",
+		"require-concurrent-refresh":                   "REFRESH MATERIALIZED VIEW CONCURRENTLY daily", // no unique index
 		"adding-required-field":                        "ALTER TABLE orders ADD COLUMN note text NOT NULL",
 		"ban-concurrent-index-creation-in-transaction": "BEGIN; CREATE INDEX CONCURRENTLY ON orders (id); COMMIT",
 		"concurrent-index-on-partitioned-table":        "CREATE INDEX CONCURRENTLY ON events (id)",

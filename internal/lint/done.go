@@ -7,7 +7,9 @@ import (
 
 // done is what the statements of a file have done so far.
 type done struct {
-	created []table         // they are new: nobody reads or writes them yet
+	created []table         // tables and views that are new: nobody reads or writes them yet
+	types   []table         // that are new
+	schemas []string        // that are new
 	parents []table         // partitioned
 	columns []column        // added, with their types
 	checks  []check         // constraints that were added
@@ -37,6 +39,19 @@ func newDone() *done { return &done{locked: map[int][]table{}, set: map[string]b
 // isNew says that the file has created a table.
 func (d *done) isNew(t table) bool { return slices.ContainsFunc(d.created, t.same) }
 
+// creates says that the file has created something of a kind.
+func (d *done) creates(kind string, t table) bool {
+	switch kind {
+	case "OBJECT_TABLE", "OBJECT_VIEW", "OBJECT_MATVIEW":
+		return d.isNew(t)
+	case "OBJECT_TYPE", "OBJECT_DOMAIN":
+		return slices.ContainsFunc(d.types, t.same)
+	case "OBJECT_SCHEMA":
+		return slices.Contains(d.schemas, t.name)
+	}
+	return false
+}
+
 // typeOf is a column's type, where the file says it.
 func (d *done) typeOf(t table, name string) (typeName, bool) {
 	for _, c := range slices.Backward(d.columns) {
@@ -63,6 +78,18 @@ func (d *done) add(s statement) {
 		}
 	case "CreateTableAsStmt":
 		d.created = append(d.created, relation(s.part("into").part("rel")))
+	case "ViewStmt":
+		if !s.is("replace") {
+			d.created = append(d.created, relation(s.part("view")))
+		}
+	case "CreateEnumStmt", "CreateRangeStmt":
+		d.types = append(d.types, dotted(s.nodes("typeName")))
+	case "CreateDomainStmt":
+		d.types = append(d.types, dotted(s.nodes("domainname")))
+	case "CompositeTypeStmt":
+		d.types = append(d.types, relation(s.part("typevar")))
+	case "CreateSchemaStmt":
+		d.schemas = append(d.schemas, s.text("schemaname"))
 	case "SelectStmt":
 		if into := s.part("intoClause"); into != nil {
 			d.created = append(d.created, relation(into.part("rel")))
@@ -133,6 +160,9 @@ func zero(args []node) bool {
 	return !isText && args[0].part("ival").number("ival") == 0 && args[0].part("fval") == nil || isText && text == "0"
 }
 
+// shareLock is the weakest mode of LOCK TABLE that writers wait for, by its number in Postgres.
+const shareLock = 5
+
 // locks are the tables that a statement locks against writers, or against readers too, until its transaction ends.
 func (s statement) locks() []table {
 	switch s.kind {
@@ -143,7 +173,7 @@ func (s statement) locks() []table {
 		t := relation(s.part("relation"))
 		var all []table
 		for _, cmd := range s.nodes("cmds") {
-			if !in(cmd.text("subtype"), "AT_ValidateConstraint AT_AttachPartition AT_SetStatistics") && len(all) == 0 {
+			if !in(cmd.text("subtype"), "AT_ValidateConstraint AT_AttachPartition AT_DetachPartitionFinalize AT_SetStatistics") && !s.concurrently() && len(all) == 0 {
 				all = append(all, t)
 			}
 			if fk := cmd.node("def").part("pktable"); fk != nil {
@@ -151,7 +181,7 @@ func (s statement) locks() []table {
 			}
 		}
 		return all
-	case "RenameStmt", "CreateTrigStmt":
+	case "RenameStmt", "CreateTrigStmt", "AlterObjectSchemaStmt", "ClusterStmt":
 		if t := relation(s.part("relation")); t.name != "" {
 			return []table{t}
 		}
@@ -159,7 +189,27 @@ func (s statement) locks() []table {
 		if !s.is("concurrent") {
 			return []table{relation(s.part("relation"))}
 		}
+	case "ReindexStmt":
+		if s.text("kind") == "REINDEX_OBJECT_TABLE" && !s.concurrently() {
+			return []table{relation(s.part("relation"))}
+		}
+	case "RefreshMatViewStmt":
+		if !s.is("concurrent") {
+			return []table{relation(s.part("relation"))}
+		}
+	case "VacuumStmt":
+		if !turnedOn(s.nodes("options"), "full") {
+			return nil
+		}
+		var all []table
+		for _, r := range s.nodes("rels") {
+			all = append(all, relation(r.part("relation")))
+		}
+		return all
 	case "TruncateStmt", "LockStmt":
+		if s.kind == "LockStmt" && s.number("mode") < shareLock {
+			return nil
+		}
 		var all []table
 		for _, r := range s.nodes("relations") {
 			all = append(all, relation(r.object))
@@ -179,5 +229,5 @@ func (s statement) locks() []table {
 
 // changesTable says that a statement changes tables' definitions.
 func (s statement) changesTable() bool {
-	return in(s.kind, "AlterTableStmt RenameStmt IndexStmt CreateTrigStmt TruncateStmt DropStmt")
+	return in(s.kind, "AlterTableStmt AlterObjectSchemaStmt RenameStmt IndexStmt CreateTrigStmt TruncateStmt DropStmt")
 }

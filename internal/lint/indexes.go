@@ -1,10 +1,40 @@
 package lint
 
-import "slices"
+import (
+	"slices"
+	"strings"
+)
 
-// reindexesConcurrently says that a REINDEX has the option.
-func reindexesConcurrently(s statement) bool {
-	return slices.ContainsFunc(s.nodes("params"), func(p node) bool { return p.text("defname") == "concurrently" })
+// turnedOn says that a list of options has one, and not turned off.
+func turnedOn(options []node, name string) bool {
+	return slices.ContainsFunc(options, func(o node) bool {
+		if o.text("defname") != name {
+			return false
+		}
+		switch arg := o.node("arg"); arg.kind {
+		case "Integer":
+			return arg.number("ival") != 0
+		case "Boolean":
+			return arg.is("boolval")
+		default:
+			return !in(strings.ToLower(arg.text("sval")), "off false")
+		}
+	})
+}
+
+// concurrently says that a statement asks for the gentler way, which takes several transactions.
+func (s statement) concurrently() bool {
+	switch s.kind {
+	case "IndexStmt", "DropStmt":
+		return s.is("concurrent")
+	case "ReindexStmt":
+		return turnedOn(s.nodes("params"), "concurrently")
+	case "AlterTableStmt":
+		return slices.ContainsFunc(s.nodes("cmds"), func(cmd node) bool {
+			return cmd.text("subtype") == "AT_DetachPartition" && cmd.node("def").is("concurrent")
+		})
+	}
+	return false
 }
 
 // indexOf is what an index is called in a sentence.
@@ -24,7 +54,7 @@ func indexRules() []Rule {
 			Instead: "CREATE INDEX CONCURRENTLY, outside of a transaction, then look whether it is valid. Of a partitioned table: CREATE INDEX ON ONLY the table, CONCURRENTLY on each partition, and ALTER INDEX … ATTACH PARTITION.",
 			find: func(l *look) {
 				if t := relation(l.part("relation")); l.kind == "IndexStmt" && !l.is("concurrent") && l.part("relation").is("inh") && !l.done.isNew(t) {
-					l.say(0, "%s is built while writers wait", indexOf(l.statement))
+					l.say(0, "%s is built without CONCURRENTLY", indexOf(l.statement))
 				}
 			},
 		},
@@ -36,7 +66,7 @@ func indexRules() []Rule {
 			find: func(l *look) {
 				if l.kind == "DropStmt" && l.text("removeType") == "OBJECT_INDEX" && !l.is("concurrent") {
 					for _, item := range l.nodes("objects") {
-						l.say(0, "the index %s is dropped while readers and writers wait", dotted(item.nodes("items")))
+						l.say(0, "the index %s is dropped without CONCURRENTLY", dotted(item.nodes("items")))
 					}
 				}
 			},
@@ -47,19 +77,18 @@ func indexRules() []Rule {
 			Why:     "Writers of the table wait while its indexes are built, and readers that would use them.",
 			Instead: "REINDEX … CONCURRENTLY, outside of a transaction.",
 			find: func(l *look) {
-				if l.kind == "ReindexStmt" && !reindexesConcurrently(l.statement) {
-					l.say(0, "indexes are built again while others wait")
+				if l.kind == "ReindexStmt" && !l.concurrently() && !l.done.isNew(relation(l.part("relation"))) {
+					l.say(0, "REINDEX without CONCURRENTLY")
 				}
 			},
 		},
 		{
 			Name: "ban-concurrent-index-creation-in-transaction", Of: Migrations, Severity: Error,
-			Sees:    "`CREATE INDEX`, `DROP INDEX` or `REINDEX` `CONCURRENTLY` in a transaction",
+			Sees:    "`CREATE INDEX`, `DROP INDEX`, `REINDEX` or `DETACH PARTITION` `CONCURRENTLY` in a transaction",
 			Why:     "Postgres refuses it: it takes several transactions of its own.",
 			Instead: "Put it into a file of its own that your tool runs without a transaction, and say so: --no-transaction, -- +goose NO TRANSACTION, or -- migrate:up transaction:false.",
 			find: func(l *look) {
-				concurrent := in(l.kind, "IndexStmt DropStmt") && l.is("concurrent") || l.kind == "ReindexStmt" && reindexesConcurrently(l.statement)
-				if concurrent && l.transaction != 0 {
+				if l.concurrently() && l.transaction != 0 {
 					l.say(0, "CONCURRENTLY stands in a transaction")
 				}
 			},

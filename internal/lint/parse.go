@@ -45,7 +45,7 @@ func parse(sql string, tokens []sqltext.Token) (node, error) {
 	}
 	text, err := tree(sql)
 	if said, ok := errors.AsType[*parser.Error](err); ok {
-		return node{}, &syntaxError{offset: byteOf(sql, said.Cursorpos-1), reason: fault.Bound(said.Message), hint: fmt.Sprintf("mend it; it was read by the grammar of Postgres %d", Grammar)}
+		return node{}, &syntaxError{offset: byteOf(sql, said.Cursorpos-1), reason: fault.Bound(said.Message), hint: fmt.Sprintf("mend it, or look at it by hand where a later server knows it: it was read by the grammar of Postgres %d", Grammar)}
 	}
 	if err != nil {
 		return node{}, &syntaxError{reason: err.Error(), hint: "look at the statement by hand"}

@@ -51,7 +51,7 @@ type Rule struct {
 
 // Rules is the registry, in the order in which people read it.
 func Rules() []Rule {
-	return slices.Concat(columnRules(), constraintRules(), indexRules(), removalRules(), transactionRules(), queryRules(), ignoreRules())
+	return slices.Concat(columnRules(), constraintRules(), indexRules(), storageRules(), nameRules(), removalRules(), transactionRules(), queryRules(), ignoreRules())
 }
 
 // Finding is a rule that a place breaks. Texts hold names of the file, never rows.

@@ -60,7 +60,9 @@ func TestInWhichTransactionAStatementRuns(t *testing.T) {
 
 func TestANewTableIsNobodys(t *testing.T) {
 	t.Parallel()
-	const changes = "ALTER TABLE t ADD COLUMN a int NOT NULL; CREATE INDEX ON t (a); ALTER TABLE t ADD UNIQUE (a); ALTER TABLE t ALTER a TYPE text; DROP TABLE t;"
+	const changes = "ALTER TABLE t ADD COLUMN a int NOT NULL; CREATE INDEX ON t (a); ALTER TABLE t ADD UNIQUE (a); ALTER TABLE t ALTER a TYPE text; " +
+		"DELETE FROM t; TRUNCATE t; LOCK TABLE t; VACUUM FULL t; CLUSTER t USING i; REINDEX TABLE t; ALTER TABLE t SET UNLOGGED; ALTER TABLE t DISABLE TRIGGER ALL; " +
+		"ALTER TABLE t SET TABLESPACE u; ALTER TABLE t DETACH PARTITION v; ALTER TABLE t SET SCHEMA s; TRUNCATE t CASCADE; DROP TABLE t CASCADE;"
 	for name, create := range map[string]string{
 		"created":                    "CREATE TABLE t (id int);",
 		"created if it is not there": "CREATE TABLE IF NOT EXISTS t (id int);",
@@ -73,6 +75,8 @@ func TestANewTableIsNobodys(t *testing.T) {
 			require.Empty(t, lint.Migration("a.sql", create+changes, lint.Options{}).Findings)
 		})
 	}
+	require.Empty(t, lint.Migration("a.sql", "CREATE SCHEMA IF NOT EXISTS s; CREATE TYPE s.a AS (b int); DROP TYPE s.a CASCADE; DROP SCHEMA s CASCADE;", lint.Options{}).Findings)
+	require.Equal(t, []string{"ban-drop-schema", "ban-drop-cascade"}, rules(lint.Migration("a.sql", "CREATE TABLE t (id int); DROP SCHEMA t CASCADE;", lint.Options{})), "a schema is no table")
 	require.NotEmpty(t, lint.Migration("a.sql", "CREATE TABLE u (id int);"+changes, lint.Options{}).Findings)
 	require.NotEmpty(t, lint.Migration("a.sql", "CREATE TABLE a.t (id int);"+strings.ReplaceAll(changes, "TABLE t", "TABLE b.t"), lint.Options{}).Findings)
 }
@@ -110,4 +114,24 @@ func TestAnOutputSilencesRulesByName(t *testing.T) {
 	unused := lint.Query("a.sql", "SELECT id FROM orders", map[string]string{"select-star": "the source is ours"})
 	require.Equal(t, []string{"unused-ignore"}, rules(unused))
 	require.Contains(t, unused.Findings[0].Text, "select-star")
+}
+
+// What docs/lint.md says no rule is about is in no finding.
+func TestWhatNoRuleIsAbout(t *testing.T) {
+	t.Parallel()
+	for _, sql := range []string{
+		"INSERT INTO orders VALUES (1)", "UPDATE orders SET note = ''", "UPDATE orders SET note = '' WHERE id > 0", "DELETE FROM orders WHERE id > 0", "DELETE FROM orders WHERE 1 = 1",
+		"MERGE INTO orders USING news ON orders.id = news.id WHEN MATCHED THEN DELETE", "COPY orders TO '/tmp/orders'",
+		"GRANT SELECT ON orders TO bob", "REVOKE SELECT ON orders FROM bob", "CREATE ROLE bob", "DROP ROLE bob",
+		"DROP FUNCTION stamp(int)", "DROP PROCEDURE close_day()", "DROP SEQUENCE numbers", "DROP TRIGGER stamp ON orders", "DROP EXTENSION citext",
+		"CREATE POLICY mine ON orders", "DROP POLICY mine ON orders", "CREATE PUBLICATION all_of_it FOR ALL TABLES", "ALTER SYSTEM SET work_mem = '1GB'",
+		"ALTER TYPE state RENAME TO states", "ALTER TYPE state RENAME VALUE 'a' TO 'b'", "ALTER SCHEMA shop RENAME TO shops", "ALTER FUNCTION stamp(int) RENAME TO stamps", "ALTER SEQUENCE numbers RESTART", "COMMENT ON TABLE orders IS 'x'",
+		"DO $$BEGIN DROP TABLE orders; END$$", "CREATE FUNCTION empty() RETURNS void LANGUAGE sql AS 'DELETE FROM orders'",
+		"CREATE FUNCTION empty() RETURNS void LANGUAGE sql BEGIN ATOMIC DELETE FROM orders; END", "PREPARE d AS DELETE FROM orders", "EXPLAIN DELETE FROM orders",
+		"CREATE RULE empty AS ON INSERT TO orders DO ALSO DELETE FROM refunds", "CALL close_day()", "SELECT close_day()", "EXECUTE prepared",
+	} {
+		r := lint.Migration("a.sql", sql, lint.Options{NoTransaction: true})
+		require.Empty(t, r.Problems, sql)
+		require.Empty(t, rules(r), sql)
+	}
 }

@@ -17,7 +17,7 @@ func transactionRules() []Rule {
 	return []Rule{
 		{
 			Name: "require-timeout-settings", Of: Migrations, Severity: Warning,
-			Sees:    "a file that locks a table of others before it sets `lock_timeout` and `statement_timeout`",
+			Sees:    "a file that locks a table of others, against writers or readers, before it sets `lock_timeout` and `statement_timeout`",
 			Why:     "A statement that waits for its lock keeps everybody waiting who comes after it, for as long as whoever is before it takes.",
 			Instead: "SET lock_timeout = '2s'; SET statement_timeout = '10s'; before it, and try again when it gives up. CREATE INDEX CONCURRENTLY needs neither.",
 			find: func(l *look) {
@@ -74,15 +74,32 @@ func transactionRules() []Rule {
 		{
 			Name: "backfilling-with-ddl", Of: Migrations, Severity: Error,
 			Sees:    "`UPDATE` or `DELETE` of a whole table in a transaction that changes tables too",
-			Why:     "Every row is written while the locks of the other statements are held, all rows stay locked until the end, and vacuum can clean up nothing.",
-			Instead: "Change the table in one transaction; fill rows afterwards, in batches of a few thousand by key.",
+			Why:     "While it goes through every row the locks of the other statements are held, all rows stay locked until the end, and vacuum can clean up nothing.",
+			Instead: "Change the table in a transaction of its own; write or delete rows outside of it, in batches of a few thousand by key.",
 			find: func(l *look) {
 				t := relation(l.part("relation"))
-				if !in(l.kind, "UpdateStmt DeleteStmt") || l.object["whereClause"] != nil || l.transaction == 0 || l.done.isNew(t) {
+				if !in(l.kind, "UpdateStmt DeleteStmt") || !wholeTable(l.node) || l.transaction == 0 || l.done.isNew(t) {
 					return
 				}
+				does := "written"
+				if l.kind == "DeleteStmt" {
+					does = "deleted"
+				}
 				if slices.ContainsFunc(l.all, func(s statement) bool { return s.transaction == l.transaction && s.changesTable() }) {
-					l.say(0, "every row of %s is written in a transaction that changes tables", t)
+					l.say(0, "every row of %s is %s in a transaction that changes tables", t, does)
+				}
+			},
+		},
+		{
+			Name: "locking-table", Of: Migrations, Severity: Warning,
+			Sees:    "`LOCK TABLE` in a mode that keeps writers waiting: `SHARE` or a stronger one, or without a mode",
+			Why:     "It waits for all that write the table, and in the strongest modes for readers, and whoever comes after it waits too; the lock is held until the transaction ends, whatever it does.",
+			Instead: "Leave it out: statements take the locks that they need. Where one is needed before them, keep the transaction short, and silence this with the reason.",
+			find: func(l *look) {
+				if l.kind == "LockStmt" {
+					for _, t := range l.others(l.locks()) {
+						l.say(0, "%s is locked", t)
+					}
 				}
 			},
 		},
@@ -95,6 +112,21 @@ func transactionRules() []Rule {
 				if t := relation(l.part("relation")); l.kind == "CreateTrigStmt" && !l.done.isNew(t) {
 					l.say(0, "the trigger %s is made on %s", l.text("trigname"), t)
 				}
+			},
+		},
+		{
+			Name: "ban-disable-trigger", Of: Migrations, Severity: Error,
+			Sees:    "`DISABLE TRIGGER`",
+			Why:     "SHARE ROW EXCLUSIVE is held until the transaction ends: writers wait. Rows that are written while it is off miss what it does; with ALL, foreign keys are not checked either.",
+			Instead: "Let the trigger pass over this session: SET LOCAL a setting of your own, which it reads by current_setting. Replace a trigger that is not needed any more by one that does nothing, then drop it.",
+			find: func(l *look) {
+				l.alters("AT_DisableTrig AT_DisableTrigAll AT_DisableTrigUser", func(t table, cmd object) {
+					if name := cmd.text("name"); name != "" {
+						l.say(0, "the trigger %s of %s is turned off", name, t)
+						return
+					}
+					l.say(0, "the triggers of %s are turned off", t)
+				})
 			},
 		},
 	}

@@ -23,6 +23,8 @@ type Standing struct {
 	Table    string       `json:"table"`
 	Plan     string       `json:"plan"` // digest
 	Phase    Phase        `json:"phase"`
+	// PhaseSince is when it has come to its phase, whichever of its workflow's starts that was in.
+	PhaseSince time.Time `json:"phase_since"`
 	// Back says that its steps are undone: none is done any more.
 	Back   bool      `json:"back,omitempty"`
 	By     string    `json:"by"`

@@ -36,8 +36,12 @@ func (w *Warehouse) EnsureLedger(ctx context.Context) error {
 			return fault.Newf(fault.Refused, "prepare ledger of", w.names.schema, "as a role that may: "+strings.Join(statements, "; "),
 				"the role may not create schemas in this database")
 		}
+		if len(missing) > 0 { // two workers may start at once: the second finds it there
+			if err := w.ledger.Prepare(ctx, tx); err != nil {
+				return err
+			}
+		}
 		for _, schema := range missing {
-			// Two workers may start at once: the second finds it there.
 			if _, err := tx.Exec(ctx, "CREATE SCHEMA IF NOT EXISTS "+postgres.Ident(schema)); err != nil {
 				return err
 			}

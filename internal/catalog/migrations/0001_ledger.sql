@@ -358,6 +358,7 @@ CREATE TABLE ledger.migration (
   config     text NOT NULL,
   phase      text NOT NULL DEFAULT 'expand'
     CHECK (phase IN ('expand', 'dual_write', 'backfill', 'verify', 'switch', 'deprecate', 'contract')),
+  phase_since timestamptz NOT NULL DEFAULT now(), -- when it began
   back       boolean NOT NULL DEFAULT false, -- its steps are undone: none is done any more
   asked_by   text NOT NULL DEFAULT '',
   reason     text NOT NULL DEFAULT '',

@@ -3,7 +3,6 @@ package alter
 import (
 	"context"
 	"fmt"
-	"slices"
 
 	"github.com/jackc/pgx/v5"
 
@@ -131,7 +130,7 @@ func (t *Tables) standing(ctx context.Context, list []catalog.Migration) ([]migr
 	standing := make([]migrate.Standing, len(list))
 	for i, m := range list {
 		standing[i] = migrate.Standing{
-			Owner: effect.Owner(m.Owner), Pipeline: m.Pipeline, Name: m.Name, Table: m.Table, Plan: m.Plan, Phase: migrate.Phase(m.Phase), Back: m.Back,
+			Owner: effect.Owner(m.Owner), Pipeline: m.Pipeline, Name: m.Name, Table: m.Table, Plan: m.Plan, Phase: migrate.Phase(m.Phase), PhaseSince: m.PhaseSince.UTC(), Back: m.Back,
 			By: m.By, Reason: m.Reason, Since: m.Since.UTC(), Ended: m.Outcome, Acks: acks[m.Owner],
 		}
 	}
@@ -145,16 +144,11 @@ func (t *Tables) EnterPhase(ctx context.Context, owner effect.Owner, phase migra
 		if m.Back {
 			return turned(m)
 		}
-		if before(migrate.Phase(m.Phase), phase) {
+		if migrate.Phase(m.Phase).Before(phase) {
 			return t.ledger.EnterPhase(ctx, tx, m.Owner, string(phase))
 		}
 		return nil
 	})
-}
-
-// before says whether one phase comes before another.
-func before(a, b migrate.Phase) bool {
-	return slices.Index(migrate.Phases(), a) < slices.Index(migrate.Phases(), b)
 }
 
 // AckMigration records that a consumer is ready. Twice is once.

@@ -54,6 +54,12 @@ func TestAStoppedMigrationIsTakenOverAsItStands(t *testing.T) {
 	_, err := b.fill(t.Context(), p)
 	require.NoError(t, err)
 
+	at, err := b.Migration(t.Context(), first)
+	require.NoError(t, err)
+	since := at.PhaseSince
+	require.True(t, since.After(at.Since), "the phase began when the ledger entered it")
+	require.NoError(t, b.EnterPhase(t.Context(), first, migrate.Backfill))
+
 	b.owner = start()
 	planned := p
 	planned.Warnings = []string{"it was planned anew, on a table that was half changed"}
@@ -61,6 +67,7 @@ func TestAStoppedMigrationIsTakenOverAsItStands(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, b.owner, s.Owner)
 	require.Equal(t, migrate.Backfill, s.Phase)
+	require.Equal(t, since, s.PhaseSince, "who takes it over did not begin the phase")
 	require.Equal(t, migrate.Digest(p), s.Plan, "it goes on by the plan that was approved")
 	require.Len(t, s.Acks, 1)
 	require.Equal(t, "bob", s.Acks[0].By, "what was said first stays")

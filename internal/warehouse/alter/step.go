@@ -288,8 +288,8 @@ func (s *step) admit(f catalog.MigrationFacts) (past bool, err error) {
 		return false, nil
 	case m.Back:
 		return false, turned(m)
-	case before(phase, s.step.Phase):
+	case phase.Before(s.step.Phase):
 		return false, refuse(fault.Conflict, fmt.Sprintf("it is a step of %s, and the migration is in %s", s.step.Phase, phase), status)
 	}
-	return before(s.step.Phase, phase), held(f)
+	return s.step.Phase.Before(phase), held(f)
 }

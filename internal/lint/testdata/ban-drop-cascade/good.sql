@@ -1,5 +1,5 @@
 SET lock_timeout = '2s';
 SET statement_timeout = '10s';
-DROP VIEW daily;
-DROP VIEW weekly RESTRICT;
+DROP FUNCTION stamp(int);
+DROP SEQUENCE numbers RESTRICT;
 ALTER TABLE orders DROP CONSTRAINT positive;

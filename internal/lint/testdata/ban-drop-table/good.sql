@@ -1,3 +1,2 @@
 CREATE TABLE refunds (note text);
 DROP TABLE refunds;
-DROP VIEW daily;

@@ -1,3 +1,3 @@
-SET lock_timeout = '2s';
-SET statement_timeout = '10s';
-TRUNCATE customers;
+CREATE TABLE scratch (id bigint);
+TRUNCATE scratch;
+TRUNCATE scratch CASCADE;

@@ -1,0 +1,2 @@
+SELECT channel, title
+FROM raw_channels

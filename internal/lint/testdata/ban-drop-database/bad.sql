@@ -1,0 +1,3 @@
+-- migrate:up transaction:false
+DROP DATABASE shop; -- here
+DROP DATABASE IF EXISTS shop WITH (FORCE); -- here

@@ -1,0 +1,3 @@
+-- migrate:up transaction:false
+CREATE DATABASE shop;
+ALTER DATABASE shop SET timezone = 'UTC';

@@ -1,0 +1,3 @@
+DROP SCHEMA shop; -- here
+CREATE SCHEMA scratch;
+DROP SCHEMA scratch, archive; -- here

@@ -1,0 +1,2 @@
+DROP TYPE state, shop.reason; -- here
+DROP DOMAIN cents; -- here

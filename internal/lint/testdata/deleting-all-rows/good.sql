@@ -1,0 +1,4 @@
+DELETE FROM orders WHERE id BETWEEN 1 AND 1000;
+WITH gone AS (DELETE FROM orders WHERE id < 1000 RETURNING id) INSERT INTO refunds SELECT id FROM gone;
+CREATE TABLE scratch (id bigint);
+DELETE FROM scratch;

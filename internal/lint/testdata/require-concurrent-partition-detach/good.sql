@@ -1,0 +1,3 @@
+-- migrate:up transaction:false
+ALTER TABLE events DETACH PARTITION events_2025 CONCURRENTLY;
+ALTER TABLE events DETACH PARTITION events_2024 FINALIZE;
