@@ -254,7 +254,11 @@ func (o opened) blocked(ctx context.Context) (Blocked, error) {
 	readers = append(readers, known...)
 	for _, r := range readers {
 		if !r.Guessed {
-			out.Why = append(out.Why, fmt.Sprintf("the %s %s reads %s", r.Kind, r.Name, r.Column))
+			why := fmt.Sprintf("the %s %s reads %s", r.Kind, r.Name, r.Column)
+			if to := o.plan.Migration.Instead(r.Column); to != "" {
+				why += " (let it read " + to + " instead)"
+			}
+			out.Why = append(out.Why, why)
 		}
 	}
 	out.Readers = readers[:min(len(readers), readersKept)]

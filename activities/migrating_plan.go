@@ -122,12 +122,20 @@ func (a *Migrating) compute(ctx context.Context, in PlanMigrationInput) (c compu
 	if err != nil {
 		return c, err
 	}
-	c.plan, err = migrate.Compute(migrate.Input{Migration: m, Release: c.target.Release, Config: c.target.Config, Environment: a.Site.Environment, Table: table})
+	c.plan, err = migrate.Compute(migrate.Input{Migration: m, Release: c.target.Release, Config: c.target.Config, Environment: a.Site.Environment, Table: table, Outputs: outputsOf(c.p)})
 	if err != nil {
 		return c, err
 	}
 	c.estimate = migrate.Measure(c.plan, table)
 	return c, nil
+}
+
+func outputsOf(p *pipeline.Pipeline) []string {
+	names := make([]string, len(p.Outputs))
+	for i, out := range p.Outputs {
+		names[i] = out.Table
+	}
+	return names
 }
 
 // resumed is the plan of one that has begun.
@@ -213,7 +221,7 @@ func (a *Migrating) choose(p *pipeline.Pipeline, name string, there []migrate.St
 		for _, earlier := range p.Migrations[:i] {
 			if earlier.Table == m.Table && !done(earlier.Name) {
 				return migrate.Migration{}, fault.Newf(fault.Refused, "migrate", m.Name,
-					fmt.Sprintf("do that first: drawbridge migrate start %s@VERSION %s --env %s --reason TEXT", p.Name, earlier.Name, a.Site.Environment),
+					fmt.Sprintf("do that first: drawbridge migrate start %s@%s %s --env %s --reason TEXT", p.Name, p.Version, earlier.Name, a.Site.Environment),
 					fmt.Sprintf("%s changes %s too, comes before it, and is not done in %s", earlier.Name, m.Table, a.Site.Environment))
 			}
 		}
@@ -256,6 +264,9 @@ func (a *Migrating) Begin(ctx context.Context, in BeginMigrationInput) (Migratio
 		return a.planned(ctx, c)
 	}
 	c, err := a.compute(ctx, PlanMigrationInput{Target: in.Target, Name: in.Name, Rollback: in.Rollback})
+	if class := fault.ClassOf(err); !in.Rollback && (class == fault.Invalid || class == fault.Refused) { // it could be planned before
+		return MigrationPlan{}, fault.New(fault.Conflict, "begin", in.Name, fault.HintOf(err), fmt.Errorf("it is not as it was when this was planned: %w", err))
+	}
 	if err != nil {
 		return MigrationPlan{}, err
 	}

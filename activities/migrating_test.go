@@ -260,7 +260,7 @@ func TestContractBeginsOnlyWhenNobodyNeedsTheOldShapeAndPeopleApprovedIt(t *test
 		"it is on hold": {acks: ready, said: opened(), held: "the environment is on hold: incident", want: activities.EnteredPhase{Held: "the environment is on hold: incident"}},
 		"a release reads it": {
 			acks: ready, said: opened(), builds: "SELECT chan AS channel FROM sales, raw_orders",
-			want: activities.EnteredPhase{Blocked: []string{"the output fct_orders of the active release shop@1.1.0 reads chan"}},
+			want: activities.EnteredPhase{Blocked: []string{"the output fct_orders of the active release shop@1.1.0 reads chan (let it read channel instead)"}},
 		},
 		"a release reads the rest": {acks: ready, said: opened(), builds: "SELECT id FROM sales, raw_orders", want: activities.EnteredPhase{Entered: true}},
 		"a release names another table's": {
@@ -268,7 +268,7 @@ func TestContractBeginsOnlyWhenNobodyNeedsTheOldShapeAndPeopleApprovedIt(t *test
 		},
 		"all is well":        {acks: ready, readers: guess, said: opened(), want: activities.EnteredPhase{Entered: true}},
 		"bi is not ready":    {said: opened(), want: activities.EnteredPhase{Blocked: []string{"bi has not said that it is ready"}}},
-		"a view reads it":    {acks: ready, readers: view, said: opened(), want: activities.EnteredPhase{Blocked: []string{"the view daily reads chan"}}},
+		"a view reads it":    {acks: ready, readers: view, said: opened(), want: activities.EnteredPhase{Blocked: []string{"the view daily reads chan (let it read channel instead)"}}},
 		"nobody approved it": {acks: ready, refused: true, says: "nobody has approved"},
 		"its window is not over": {acks: ready, said: opened(), since: opened().Add(-59 * time.Minute), want: activities.EnteredPhase{
 			Blocked: []string{"both shapes are kept until 2026-01-31T12:01:00Z"}, Opens: opened().Add(time.Minute),

@@ -107,7 +107,7 @@ func problemsOf(err error) ([]Validation, bool) {
 	}
 	lines := make([]Validation, len(problems))
 	for i, p := range problems {
-		lines[i] = Validation{Subject: p.Position(), Text: p.Message, Hint: p.Hint}
+		lines[i] = Validation{Subject: p.Position(), Text: p.Text(), Hint: p.Hint}
 	}
 	return lines, fault.ClassOf(err) == fault.Invalid
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -15,6 +16,7 @@ import (
 	"drawbridge/internal/dispatch"
 	"drawbridge/internal/fault"
 	"drawbridge/internal/migrate"
+	"drawbridge/internal/shell"
 	"drawbridge/workflows"
 	"drawbridge/workflows/conduct"
 )
@@ -87,13 +89,15 @@ func (a *app) migratePlan(ctx context.Context, arg string, numbers []string, m m
 	a.json = a.json || planFormat(m.format) == formatJSON // --json says the same
 	plans := []plannedMigration{}
 	var texts []string
+	var refused error
 	for _, number := range numbers {
 		s, err := a.askMigration(ctx, arg, number, m)
 		if err != nil {
 			return err
 		}
 		if s.Migration == nil || s.Migration.Plan == nil {
-			texts = append(texts, s.Sentence+"\n")
+			texts = append(texts, unplanned(s))
+			refused = cmp.Or(refused, exitOf(s).err())
 			continue
 		}
 		p, err := a.readMigration(ctx, *s.Migration.Plan)
@@ -101,13 +105,48 @@ func (a *app) migratePlan(ctx context.Context, arg string, numbers []string, m m
 			return err
 		}
 		plans = append(plans, p)
-		text := migrate.Text(p.Plan, p.Estimate)
+		text := migrate.Text(p.Plan, p.Estimate) + standing(*s.Migration) + nextOfPlan(arg, p.Plan, *s.Migration)
 		if planFormat(m.format) == formatMD {
 			text = migrate.Markdown(p.Plan, p.Estimate)
 		}
 		texts = append(texts, text)
 	}
-	return a.answer(plans, func(s console.Screen) string { return s.Document(strings.Join(texts, "\n")) })
+	return cmp.Or(a.answer(plans, func(s console.Screen) string { return s.Document(strings.Join(texts, "\n")) }), refused)
+}
+
+// unplanned says why there is no plan, and what to do.
+func unplanned(s workflows.Status) string {
+	text := s.Sentence + "\n"
+	if s.Hint != "" {
+		text += "→ " + s.Hint + "\n"
+	}
+	return text
+}
+
+// standing says of a planned migration that it is under way, or what it waits for before it can begin.
+func standing(m workflows.MigrationStatus) string {
+	switch {
+	case m.Open != nil:
+		return fmt.Sprintf("BEGUN     %s by %s: %s; it is in phase %s, and goes by this plan\n",
+			m.Open.Since.UTC().Format("2006-01-02 15:04 MST"), m.Open.By, m.Open.Reason, strings.ReplaceAll(string(m.Open.Phase), "_", " "))
+	case m.Lacks != "":
+		return "NOT YET   " + m.Lacks + "\n"
+	}
+	return ""
+}
+
+// nextOfPlan is the command to type after a plan.
+func nextOfPlan(arg string, p migrate.Plan, m workflows.MigrationStatus) string {
+	next := "drawbridge migrate start " + shell.Word(p.Release.String()) + " " + shell.Word(p.Migration.Name) + " --env " + shell.Word(p.Environment) + " --reason TEXT"
+	switch {
+	case m.Open != nil:
+		next = "drawbridge status " + shell.Word(m.Open.Owner.Workflow())
+	case m.Lacks != "":
+		return ""
+	case isFolder(arg):
+		next = "drawbridge build " + shell.Word(arg)
+	}
+	return "\nNext: " + next + "\n"
 }
 
 // readMigration reads the body of a plan from the store, which verifies that the digest names it.
@@ -183,11 +222,23 @@ func (s subject) migration(number string) (string, error) {
 	if number == "" {
 		return "", nil
 	}
-	at := slices.IndexFunc(s.migrations, func(name string) bool { return name == number || strings.HasPrefix(name, number+"_") })
+	at := slices.IndexFunc(s.migrations, func(name string) bool { return means(number, name) })
 	if at < 0 {
-		return "", fault.Newf(fault.Invalid, "find migration", number, "choose one of "+cmp.Or(strings.Join(s.migrations, ", "), "none: it has no migrations"), "there is none of this number")
+		return "", fault.Newf(fault.Invalid, "find migration", number, "choose one of "+cmp.Or(strings.Join(s.migrations, ", "), "none: it has no migrations"), "there is none of this number or name")
 	}
 	return s.migrations[at], nil
+}
+
+// means says whether a migration is meant by its number, with zeros before it or without, by its name, or by both: 3, 0003, channel and
+// 0003_channel.
+func means(said, migration string) bool {
+	number, name, _ := strings.Cut(migration, "_")
+	if said == migration || said == name {
+		return true
+	}
+	n, err := strconv.Atoi(said)
+	of, failed := strconv.Atoi(number)
+	return err == nil && failed == nil && n == of
 }
 
 func (a *app) migrateStartCommand() *cobra.Command {
@@ -230,7 +281,7 @@ func (a *app) migrateStart(ctx context.Context, arg, number string, m migration)
 		return err
 	}
 	if s.Migration == nil || s.Migration.Plan == nil {
-		if err := a.answer(s, func(x console.Screen) string { return x.Document(s.Sentence + "\n") }); err != nil {
+		if err := a.answer(s, func(x console.Screen) string { return x.Document(unplanned(s)) }); err != nil {
 			return err
 		}
 		return exitOf(s).err()
@@ -376,7 +427,7 @@ func (a *app) migrateRollback(ctx context.Context, id, reason string, detach boo
 		return err
 	}
 	if err := exitOf(s).err(); err != nil { // it is not open: what became of it stays to be seen under its ID
-		return errors.Join(a.answer(s, func(x console.Screen) string { return x.Document(s.Sentence + "\n") }), err)
+		return errors.Join(a.answer(s, func(x console.Screen) string { return x.Document(unplanned(s)) }), err)
 	}
 	order.Input = in
 	t, err := desk.Begin(ctx, order)

@@ -125,11 +125,17 @@ func (f folder) lines() ([]activities.Validation, *pipeline.Pipeline) {
 		for _, env := range p.Environments {
 			lines = append(lines, activities.Validation{Subject: configFile(env), OK: true, Text: "fits " + pipeline.File})
 		}
+		for _, m := range p.Migrations {
+			lines = append(lines, activities.Validation{
+				Subject: "migration " + m.Name, OK: true,
+				Text: "is read; whether " + m.Table + " can be changed so, drawbridge migrate plan says",
+			})
+		}
 	case !ok:
 		lines = append(lines, activities.Validation{Subject: f.dir, Text: err.Error(), Hint: fault.HintOf(err)})
 	}
 	for _, x := range problems {
-		lines = append(lines, activities.Validation{Subject: x.Position(), Text: x.Message, Hint: x.Hint})
+		lines = append(lines, activities.Validation{Subject: x.Position(), Text: x.Text(), Hint: x.Hint})
 	}
 	return lines, p
 }

@@ -69,7 +69,10 @@ type MigrationState struct {
 	// Until is when its deprecation window ends, Blocked what contract waits for.
 	Until   time.Time          `json:"until,omitzero"`
 	Blocked activities.Blocked `json:"blocked,omitzero"`
-	Acks    []migrate.Ack      `json:"acks,omitempty"`
+	// Approved is who has approved contract, and Looks when it looks again whether anybody is in the way.
+	Approved string        `json:"approved,omitempty"`
+	Looks    time.Time     `json:"looks,omitzero"`
+	Acks     []migrate.Ack `json:"acks,omitempty"`
 	// Untaken are the words of consumers that the ledger does not have yet.
 	Untaken []conduct.Command `json:"untaken,omitempty"`
 }
@@ -82,6 +85,10 @@ type migrating struct {
 	// asked says that it has asked to begin, so that it may have; resumed that an earlier start had begun it; over that it has ended in
 	// the ledger; heard that a consumer's word is noted that no look has seen yet.
 	asked, resumed, over, heard bool
+	// planned is what planning found, in the run that planned.
+	planned activities.MigrationPlan
+	// undoing says that what was done is being undone, or has been.
+	undoing bool
 }
 
 func (m *migrating) at(step string) conduct.Scope {
@@ -111,17 +118,22 @@ func (m *migrating) run(ctx workflow.Context) error {
 func (m *migrating) begun(ctx workflow.Context) {
 	s := m.state
 	m.Rule(m.in.Environment, s.Rule)
-	var ready []string
-	for _, a := range s.Acks {
-		ready = append(ready, a.Consumer)
-	}
-	m.Consumers(s.Plan.Consumers, ready)
+	m.Consumers(s.Plan.Consumers, ready(s.Acks))
 	m.Retake(s.Untaken)
 	s.Untaken = nil
 	if s.Tells {
 		m.Listen(s.Target)
 	}
 	workflow.GoNamed(ctx, "acks", m.keepAcks)
+}
+
+// ready are the consumers who have said so.
+func ready(acks []migrate.Ack) []string {
+	var names []string
+	for _, a := range acks {
+		names = append(names, a.Consumer)
+	}
+	return names
 }
 
 // begin plans, asks where the environment wants an approval, and enters. over says that there is nothing to do.
@@ -153,6 +165,7 @@ func (m *migrating) begin(ctx workflow.Context) (over bool, err error) {
 	if planned.Lacks != "" && !m.in.DryRun && !m.in.Rollback {
 		return false, conduct.Refused("migrate", planned.Lacks)
 	}
+	m.planned = planned
 	if m.in.DryRun {
 		m.Finish(ctx, StageDone, m.at(""), fmt.Sprintf("dry run: %s would change %s in %s", s.Plan.Name, s.Plan.Table, count(len(s.Plan.Steps), "step")))
 		return true, nil
@@ -176,6 +189,7 @@ func (m *migrating) by(p activities.MigrationPlan) {
 	s := m.state
 	s.Target, s.Plan, s.Rule, s.Tells = p.Target, p.Summary, p.Rule, p.Tells
 	s.Acks = p.Open.Acks
+	m.Consumers(s.Plan.Consumers, ready(s.Acks)) // before it begins, too: whoever is ready may say so
 	m.Rule(m.in.Environment, p.Rule)
 	m.About(p.Summary.Release, p.Summary.Digest)
 }
@@ -305,7 +319,9 @@ func (m *migrating) doing(phase migrate.Phase) string {
 	case migrate.Deprecating:
 		return "both shapes of " + s.Plan.Table + " are kept"
 	case migrate.Contract:
-		return "taking the old shape of " + s.Plan.Table + " away"
+		if len(s.Plan.Old) > 0 {
+			return "taking the old shape of " + s.Plan.Table + " away"
+		}
 	case migrate.Expand, migrate.DualWrite, migrate.Switch:
 	}
 	return words(phase) + " of " + s.Plan.Table + ": " + count(len(s.Plan.Of(phase)), "step")
@@ -405,6 +421,7 @@ func (m *migrating) back(ctx workflow.Context, _ error) (conduct.Outcome, error)
 		return conduct.Outcome{Left: []string{fmt.Sprintf("the rest of contract: it is past its point of no return, and goes on by: drawbridge migrate start %s %s --env %s --reason TEXT", s.Plan.Release, s.Plan.Name, m.in.Environment)}}, nil
 	}
 	changed := s.Begun > 0
+	m.undoing = true
 	m.At(ctx, StageCompensating, m.at("roll-back"), fmt.Sprintf("undoing what %s has done to %s", s.Plan.Name, s.Plan.Table))
 	for ; s.Begun > 0; s.Begun-- {
 		b := s.Plan.Steps[s.Begun-1]

@@ -16,8 +16,19 @@ import (
 	"drawbridge/workflows/conduct"
 )
 
-// lookForReaders is how often it is looked whether contract is still held up; a consumer's word has it looked at once.
-const lookForReaders = time.Hour
+// How often it is looked whether contract is still held up; a consumer's word has it looked at once. Nobody may be there for weeks to
+// answer its gate, so that is looked after less often once it has been open for long.
+const (
+	lookForReaders = time.Minute
+	lookRarely     = time.Hour
+)
+
+func nextLook(open time.Duration) time.Duration {
+	if open < lookRarely {
+		return lookForReaders
+	}
+	return lookRarely
+}
 
 // clocksApart is the least that is waited for a window that is over by one clock and not by another.
 const clocksApart = 10 * time.Second
@@ -57,6 +68,12 @@ func (m *migrating) blockers(ctx workflow.Context) error {
 	return err
 }
 
+// blocking notes what is in the way now, and says what contract waits for.
+func (m *migrating) blocking(why []string) string {
+	m.state.Blocked.Why = why
+	return m.waits()
+}
+
 // waits is what contract waits for, as the end of a sentence.
 func (m *migrating) waits() string {
 	if why := m.state.Blocked.Why; len(why) > 0 {
@@ -68,37 +85,54 @@ func (m *migrating) waits() string {
 // mayContract asks for the approval to take the old shape away, until it is given and nobody is in the way. An approval that comes
 // while somebody is waits for that, as long as it counts.
 func (m *migrating) mayContract(ctx workflow.Context) error {
-	s, at := m.state, m.at("contract")
-	why := ""
+	why, s := "", m.state
 	for {
-		if err := m.blockers(ctx); err != nil {
-			return err
-		}
-		g, err := m.AskUntil(ctx, at, m.contractGate(why), lookForReaders, func() bool { return m.heard }, func(ctx workflow.Context) (conduct.Again, error) {
-			if err := m.blockers(ctx); err != nil {
-				return conduct.Again{}, err
+		if s.Approved == "" { // by an earlier run of it, it was
+			if err := m.askContract(ctx, why); err != nil {
+				return err
 			}
-			now := m.contractGate(why)
-			return conduct.Again{Question: now.Question, Verdict: now.Verdict}, nil
-		})
-		if err != nil {
+		}
+		lapsed, err := m.enterContract(ctx)
+		if err != nil || lapsed == "" {
 			return err
 		}
-		if err := record(ctx, m.Conductor, at, s.Target, g); err != nil {
-			return err
-		}
-		if g.Decided != gate.Approve {
-			return conduct.Refused(at.Step, g.Why)
-		}
-		if why, err = m.enterContract(ctx); err != nil || why == "" {
-			return err
-		}
+		why, s.Approved = lapsed, ""
 	}
+}
+
+// askContract asks for the approval; why is what became of the one before.
+func (m *migrating) askContract(ctx workflow.Context, why string) error {
+	s, at := m.state, m.at("contract")
+	if err := m.blockers(ctx); err != nil {
+		return err
+	}
+	g, err := m.AskUntil(ctx, at, m.contractGate(why), nextLook, func() bool { return m.heard }, func(ctx workflow.Context) (conduct.Again, error) {
+		if err := m.blockers(ctx); err != nil {
+			return conduct.Again{}, err
+		}
+		now := m.contractGate(why)
+		return conduct.Again{Question: now.Question, Verdict: now.Verdict}, nil
+	})
+	if err != nil {
+		return err
+	}
+	if err := record(ctx, m.Conductor, at, s.Target, g); err != nil {
+		return err
+	}
+	if g.Decided != gate.Approve {
+		return conduct.Refused(at.Step, g.Why)
+	}
+	var by []string
+	for _, a := range g.Answers {
+		by = append(by, a.By)
+	}
+	s.Approved = cmp.Or(strings.Join(by, ", "), "its rule")
+	return nil
 }
 
 // enterContract begins contract when nobody is in the way any more; lapsed says why it has to be approved again.
 func (m *migrating) enterContract(ctx workflow.Context) (lapsed string, err error) {
-	s, at := m.state, m.at("contract")
+	s, at, told := m.state, m.at("contract"), ""
 	for wait := (holding{}); ; {
 		if err := m.Checkpoint(ctx); err != nil {
 			return "", err
@@ -112,9 +146,10 @@ func (m *migrating) enterContract(ctx workflow.Context) (lapsed string, err erro
 		if entered.Held != "" {
 			why = []string{entered.Held}
 		}
-		if !slices.Equal(s.Blocked.Why, why) {
-			s.Blocked.Why = why
-			m.At(ctx, StageWatching, at, "it is approved"+m.waits())
+		s.Blocked.Why = why
+		if sentence := "approved by " + s.Approved + m.blocking(why); sentence != told {
+			told = sentence
+			m.At(ctx, StageWatching, at, sentence)
 		}
 		if entered.Held != "" {
 			if err := wait.out(ctx, m.Conductor, at, entered.Held); err != nil {
@@ -126,6 +161,7 @@ func (m *migrating) enterContract(ctx workflow.Context) (lapsed string, err erro
 		if left := entered.Opens.Sub(workflow.Now(ctx)); !entered.Opens.IsZero() {
 			rest = max(clocksApart, min(rest, left))
 		}
+		s.Looks = workflow.Now(ctx).Add(rest)
 		if err := m.Rest(ctx, rest, "until nobody needs the old shape", func() bool { return m.heard }); err != nil {
 			return "", err
 		}
@@ -138,18 +174,26 @@ func (m *migrating) enterContract(ctx workflow.Context) (lapsed string, err erro
 // contractGate is the question whether the old shape may go. It never expires: nothing is taken back only because nobody came by.
 func (m *migrating) contractGate(lapsed string) gate.Gate {
 	s := m.state
-	what := "the old shape of " + s.Plan.Table
+	what := ""
 	if len(s.Plan.Old) > 0 {
-		what = fmt.Sprintf("%s of %s", strings.Join(firstOf(s.Plan.Old), ", "), s.Plan.Table)
+		what = fmt.Sprintf("take %s of %s away", strings.Join(firstOf(s.Plan.Old), ", "), s.Plan.Table)
 	}
+	var titles, breaks []string
+	for _, b := range s.Plan.Of(migrate.Contract) {
+		titles = append(titles, b.Title)
+		if b.Risk != "" && !slices.Contains(breaks, b.Risk) {
+			breaks = append(breaks, b.Risk)
+		}
+	}
+	what = cmp.Or(what, fmt.Sprintf("end the change of %s (%s)", s.Plan.Table, strings.Join(firstOf(titles), "; ")))
 	g := gate.Gate{
 		Name: gate.ContractOf(m.in.Environment), Endless: true, Choices: []gate.Choice{gate.Approve, gate.Reject},
-		Question: fmt.Sprintf("take %s away in %s? It is the point of no return: nothing brings it back. A rejection undoes the migration", what, m.in.Environment),
+		Question: fmt.Sprintf("%s in %s? %s It is the point of no return: nothing brings it back. A rejection undoes the migration", what, m.in.Environment, strings.Join(firstOf(breaks), " ")),
 		Verdict:  gate.Verdict{Outcome: gate.Pass, Reason: "nobody is in the way"},
 	}
 	if s.committed() { // it was approved, and an earlier start has begun it
 		g.Choices = []gate.Choice{gate.Approve}
-		g.Question = fmt.Sprintf("go on to take %s away in %s? It is past its point of no return: nothing is undone any more", what, m.in.Environment)
+		g.Question = fmt.Sprintf("go on: %s in %s? It is past its point of no return: nothing is undone any more", what, m.in.Environment)
 	}
 	if len(s.Blocked.Why) > 0 {
 		g.Verdict = gate.Verdict{Outcome: gate.Inconclusive, Reason: "it waits, approved or not: " + strings.Join(firstOf(s.Blocked.Why), "; ")}
@@ -160,7 +204,7 @@ func (m *migrating) contractGate(lapsed string) gate.Gate {
 	for _, name := range s.Plan.Consumers {
 		e := gate.Evidence{Name: name, Value: "has not said that it is ready", Outcome: gate.None}
 		if slices.Contains(s.Plan.MustAck, name) {
-			e.Outcome, e.Limit = gate.Fail, "ready"
+			e.Outcome = gate.Fail
 		}
 		if at := slices.IndexFunc(s.Acks, func(a migrate.Ack) bool { return a.Consumer == name }); at >= 0 {
 			e.Value, e.Note, e.Outcome = "ready", "said by "+s.Acks[at].By, gate.Pass

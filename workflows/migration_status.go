@@ -3,6 +3,7 @@ package workflows
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"time"
 
 	"drawbridge/internal/migrate"
@@ -34,16 +35,21 @@ type MigrationStatus struct {
 	Consumers []string      `json:"consumers,omitempty"`
 	MustAck   []string      `json:"must_ack,omitempty"`
 	Acks      []migrate.Ack `json:"acks,omitempty"`
+	// Approved is who has approved contract while it waits, and Looks when it looks again.
+	Approved string     `json:"approved,omitempty"`
+	Looks    *time.Time `json:"looks,omitempty"`
 	// Committed says that it is past its point of no return.
 	Committed bool `json:"committed,omitempty"`
-	// Plan is that of a dry run.
-	Plan *migrate.Summary `json:"plan,omitempty"`
+	// Plan is that of a dry run. Open is how it stands where it has begun already, Lacks why it could not begin now.
+	Plan  *migrate.Summary  `json:"plan,omitempty"`
+	Open  *migrate.Standing `json:"open,omitempty"`
+	Lacks string            `json:"lacks,omitempty"`
 }
 
 // PhaseStatus is a phase of a migration.
 type PhaseStatus struct {
 	Phase migrate.Phase `json:"phase"`
-	// State is done, now or ahead.
+	// State is done, now, ahead or undone.
 	State string `json:"state"`
 	Steps int    `json:"steps,omitempty"`
 	Begun int    `json:"begun,omitempty"`
@@ -51,9 +57,10 @@ type PhaseStatus struct {
 
 // The states of a phase.
 const (
-	PhaseDone  = "done"
-	PhaseNow   = "now"
-	PhaseAhead = "ahead"
+	PhaseDone   = "done"
+	PhaseNow    = "now"
+	PhaseAhead  = "ahead"
+	PhaseUndone = "undone"
 )
 
 func (m *migrating) shown() *MigrationStatus {
@@ -62,9 +69,9 @@ func (m *migrating) shown() *MigrationStatus {
 		return nil
 	}
 	out := &MigrationStatus{
-		Name: s.Plan.Name, Table: s.Plan.Table, Why: s.Plan.Why, Phases: s.phases(m.over && m.Header().Stage == StageDone),
+		Name: s.Plan.Name, Table: s.Plan.Table, Why: s.Plan.Why, Phases: s.phases(m.over && m.Header().Stage == StageDone, m.undoing),
 		Rows: s.Filled.Rows, Total: s.Filled.Total, Batch: s.Filled.Batch, RowSpeed: s.RowSpeed, Throttled: s.Load.Why, Proved: s.Proved,
-		Blocked: s.Blocked.Why, Consumers: s.Plan.Consumers, MustAck: s.Plan.MustAck, Acks: s.Acks, Committed: s.committed(),
+		Blocked: s.Blocked.Why, Consumers: s.Plan.Consumers, MustAck: s.Plan.MustAck, Acks: m.acks(), Committed: s.committed(),
 	}
 	if left := s.Filled.Total - s.Filled.Rows; s.Phase == migrate.Backfill && left > 0 && s.RowSpeed > 0 && !s.Filled.Done && !m.held() {
 		out.Left = max(time.Second, time.Duration(float64(left)/s.RowSpeed*float64(time.Second)).Round(time.Second)).String()
@@ -72,10 +79,30 @@ func (m *migrating) shown() *MigrationStatus {
 	if !s.Until.IsZero() {
 		out.Until = &s.Until
 	}
+	if s.Approved != "" && !s.committed() && !m.undoing {
+		out.Approved = s.Approved
+		if !s.Looks.IsZero() {
+			out.Looks = &s.Looks
+		}
+	}
 	if m.in.DryRun {
-		out.Plan = &s.Plan
+		out.Plan, out.Lacks = &s.Plan, m.planned.Lacks
+		if m.planned.Open.Owner != "" {
+			out.Open = &m.planned.Open
+		}
 	}
 	return out
+}
+
+// acks are the words of consumers, with those that are not in the ledger yet: they have no time there.
+func (m *migrating) acks() []migrate.Ack {
+	all := slices.Clone(m.state.Acks)
+	for _, said := range m.Untaken() {
+		if !slices.ContainsFunc(all, func(a migrate.Ack) bool { return a.Consumer == said.Items[0] }) {
+			all = append(all, migrate.Ack{Consumer: said.Items[0], By: said.By, Reason: said.Reason})
+		}
+	}
+	return all
 }
 
 // held says that nothing goes on until a person says so: then nobody knows how long the rest takes.
@@ -84,8 +111,9 @@ func (m *migrating) held() bool {
 	return stage == StageWaiting || stage == StagePaused
 }
 
-// phases are those in which there is anything to do.
-func (s *MigrationState) phases(done bool) []PhaseStatus {
+// phases are those in which there is anything to do. What is undone is undone last first, so that a phase without steps of its own is
+// undone as soon as anything is.
+func (s *MigrationState) phases(done, undoing bool) []PhaseStatus {
 	var out []PhaseStatus
 	for _, phase := range migrate.Phases() {
 		if !s.Plan.Has(phase) {
@@ -94,6 +122,10 @@ func (s *MigrationState) phases(done bool) []PhaseStatus {
 		steps := len(s.Plan.Of(phase))
 		p := PhaseStatus{Phase: phase, State: PhaseAhead, Steps: steps, Begun: min(steps, max(0, s.Begun-(s.Plan.Until(phase)-steps)))}
 		switch {
+		case undoing && !s.Phase.Before(phase) && p.Begun == 0:
+			p.State = PhaseUndone
+		case undoing && !s.Phase.Before(phase) && p.Begun < steps:
+			p.State = PhaseNow
 		case done, s.Open && phase.Before(s.Phase):
 			p.State, p.Begun = PhaseDone, steps
 		case s.Open && phase == s.Phase:

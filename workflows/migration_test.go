@@ -470,11 +470,41 @@ func TestAnApprovedContractWaitsForEverybody(t *testing.T) {
 			require.Equal(t, workflows.StageWatching, s.Stage, s.Sentence)
 			require.Len(t, s.Migration.Blocked, 2, "a guess is in nobody's way: %v", s.Migration.Blocked)
 			require.NotContains(t, x.changes(), "do "+contract[0])
+			require.Contains(t, s.Sentence, "approved by ")
+			require.Contains(t, s.Sentence, "the view daily reads chan")
+			require.NotNil(t, s.Migration.Looks)
+		}),
+		says(t, window+3*time.Hour, ready("bi")),
+		looks(t, window+4*time.Hour, func(s workflows.Status) {
+			require.Len(t, s.Migration.Blocked, 1, "%v", s.Migration.Blocked)
+			require.NotContains(t, x.changes(), "do "+contract[0])
 			x.set(func() { x.readers = nil })
 		}),
-		looks(t, window+5*time.Hour, func(workflows.Status) { require.NotContains(t, x.changes(), "do "+contract[0]) }),
-		says(t, window+6*time.Hour, ready("bi")),
+		looks(t, window+4*time.Hour+2*time.Minute, func(s workflows.Status) {
+			require.Equal(t, workflows.StageDone, s.Stage, "a reader that has gone is missed within a minute, and nobody has to say so: %s", s.Sentence)
+		}),
 	)
+	require.Equal(t, workflows.StageDone, s.Stage, s.Sentence)
+}
+
+// A consumer may be ready before people have approved the plan: its word is kept until there is a ledger row to note it in.
+func TestAWordThatComesBeforeTheApprovalCounts(t *testing.T) {
+	t.Parallel()
+	e, _ := migrates(t)
+	e.rule(gate.Approval{Required: true})
+	asked := false
+	s := e.migrateOn(t, migrationInput(), says(t, time.Hour, ready("bi")),
+		looks(t, 2*time.Hour, func(s workflows.Status) {
+			g, open := s.Open()
+			asked = open && strings.HasPrefix(g.Name, "approval-")
+			require.Len(t, s.Migration.Acks, 1)
+		}),
+		answers(t, 3*time.Hour, gate.Approve),
+		looks(t, 4*time.Hour, func(s workflows.Status) {
+			require.NotContains(t, s.Migration.Blocked, "bi has not said that it is ready")
+		}),
+		answers(t, 4*time.Hour+window, gate.Approve))
+	require.True(t, asked)
 	require.Equal(t, workflows.StageDone, s.Stage, s.Sentence)
 }
 
@@ -568,6 +598,12 @@ func TestADryRunOfAMigrationOnlyLooks(t *testing.T) {
 	require.Empty(t, x.changes())
 	_, err := e.shelf.Blob(context.Background(), s.Migration.Plan.Digest)
 	require.NoError(t, err, "the plan is kept, to be read by its digest")
+	require.Empty(t, s.Migration.Lacks)
+
+	e.sites["prod"].Policy.Requires = []string{"staging"}
+	s = e.migrateOn(t, in)
+	require.Equal(t, workflows.StageDone, s.Stage, "what it would do can be looked at before its turn: %s", s.Sentence)
+	require.Contains(t, s.Migration.Lacks, "staging")
 }
 
 // One that was terminated while it took the old shape away asks once more, and goes on; it never goes back, whoever wants it to.

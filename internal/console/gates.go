@@ -27,7 +27,7 @@ func Questions(views []view.View) (open []Question, mute []view.View) {
 		}
 		for _, g := range v.Gates {
 			if g.Decided == "" {
-				open = append(open, Question{ID: v.ID, Title: view.Title(v.Status), Gate: g, Commands: g.Commands(typed(v.ID))})
+				open = append(open, Question{ID: v.ID, Title: view.Title(v.Status), Gate: g, Commands: commandsOf(v, g)})
 			}
 		}
 	}
@@ -47,7 +47,7 @@ func (s Screen) Inbox(open []Question, mute []view.View, startWorkers []string) 
 			p.blank()
 		}
 		p.line("%s   %s   asked by %s %s", s.bold(q.ID), q.Title, cmp.Or(q.Gate.Requester, "nobody"), s.ago(q.Gate.OpenedAt))
-		p.gate(q.ID, q.Gate)
+		p.gate(q.Gate, q.Commands)
 	}
 	for _, v := range mute {
 		p.line("%s   %s   %s: no worker answers, so its gate cannot be read", s.bold(v.ID), view.Title(v.Status), s.yellow("waiting"))
@@ -56,8 +56,13 @@ func (s Screen) Inbox(open []Question, mute []view.View, startWorkers []string) 
 	return p.String()
 }
 
-// gate shows an open gate, and how to decide it.
-func (p *page) gate(id string, g gate.Gate) {
+// commandsOf are the command lines that decide an open gate, and before them those that are due first.
+func commandsOf(v view.View, g gate.Gate) []string {
+	return append(acksDue(v, g), g.Commands(typed(v.ID))...)
+}
+
+// gate shows an open gate, and what to type at it.
+func (p *page) gate(g gate.Gate, commands []string) {
 	p.line("%s gate %s asks: %s", p.yellow("☐"), p.bold(g.Name), g.Question)
 	if g.Verdict.Reason != "" {
 		p.hang("  ", "    ", inkf("%s %s", p.outcome(g.Verdict.Outcome), g.Verdict.Reason))
@@ -70,7 +75,7 @@ func (p *page) gate(id string, g gate.Gate) {
 		p.hang("  ", "    ", inkf("%s", rule))
 	}
 	p.blank()
-	p.next(g.Commands(typed(id))...)
+	p.next(commands...)
 }
 
 // rule says who has to decide, and until when.

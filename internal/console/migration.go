@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	"drawbridge/internal/gate"
 	"drawbridge/internal/migrate"
 	"drawbridge/internal/view"
 	"drawbridge/workflows"
@@ -24,6 +25,8 @@ func (p *page) migration(v view.View) {
 			glyph = p.green("✔")
 		case workflows.PhaseNow:
 			glyph = p.yellow("▸")
+		case workflows.PhaseUndone:
+			glyph = p.dim("↩")
 		}
 		rows = append(rows, []any{glyph, strings.ReplaceAll(string(x.Phase), "_", " "), stepsText(x), p.phaseText(*m, x)})
 	}
@@ -35,7 +38,8 @@ func (p *page) migration(v view.View) {
 		p.line("works %s", v.Window)
 	}
 	p.blank()
-	if !m.Committed && !v.Stage.Finished() {
+	asked := slices.ContainsFunc(v.Gates, func(g gate.Gate) bool { return g.Decided == "" && ofContract(v, g) }) // it says the same
+	if !m.Committed && !v.Stage.Finished() && v.Stage != workflows.StageCompensating && !asked {
 		p.consumers(*m)
 	}
 }
@@ -50,7 +54,7 @@ func because(why string) ink {
 // stepsText is how many of a phase's steps have begun.
 func stepsText(x workflows.PhaseStatus) ink {
 	switch {
-	case x.Steps == 0:
+	case x.Steps == 0, x.State == workflows.PhaseUndone:
 		return ""
 	case x.State == workflows.PhaseNow:
 		return inkf("step %d of %d", x.Begun, x.Steps)
@@ -62,6 +66,9 @@ func stepsText(x workflows.PhaseStatus) ink {
 
 // phaseText is what there is to say of a phase beside its steps.
 func (p *page) phaseText(m workflows.MigrationStatus, x workflows.PhaseStatus) ink {
+	if x.State == workflows.PhaseUndone {
+		return "undone"
+	}
 	switch x.Phase {
 	case migrate.Backfill:
 		if m.Rows > 0 {
@@ -70,9 +77,17 @@ func (p *page) phaseText(m workflows.MigrationStatus, x workflows.PhaseStatus) i
 	case migrate.Verify:
 		return p.proved(m)
 	case migrate.Deprecating:
-		if m.Until != nil {
-			return inkf("both shapes are kept until %s", p.clock(*m.Until, "2006-01-02 15:04"))
+		if m.Until == nil {
+			return ""
 		}
+		until := p.clock(*m.Until, "2006-01-02 15:04")
+		switch {
+		case x.State == workflows.PhaseDone:
+			return inkf("both shapes were kept, at the least until %s", until)
+		case m.Until.Before(p.Now):
+			return inkf("both shapes are kept; the window was over at %s", until)
+		}
+		return inkf("both shapes are kept until %s", until)
 	case migrate.Contract:
 		switch x.State {
 		case workflows.PhaseAhead:
@@ -133,7 +148,11 @@ func (p *page) consumers(m workflows.MigrationStatus) {
 		}
 		if at := slices.IndexFunc(m.Acks, func(a migrate.Ack) bool { return a.Consumer == name }); at >= 0 {
 			a := m.Acks[at]
-			glyph, said = p.green("✔"), inkf("ready, said by %s at %s%s", a.By, p.clock(a.At, "01-02 15:04"), because(a.Reason))
+			at := inkf(" at %s", p.clock(a.At, "01-02 15:04"))
+			if a.At.IsZero() {
+				at = ""
+			}
+			glyph, said = p.green("✔"), inkf("ready, said by %s%s%s", a.By, at, because(a.Reason))
 		}
 		rows = append(rows, []any{glyph, name, said})
 	}
@@ -145,30 +164,67 @@ func (p *page) consumers(m workflows.MigrationStatus) {
 	if len(rows) > 0 {
 		p.line("contract waits for:")
 		p.table("  ", rows...)
+		p.looksAgain(m)
 		p.blank()
 	}
+}
+
+// looksAgain says when an approved contract looks again whether anybody is in its way.
+func (p *page) looksAgain(m workflows.MigrationStatus) {
+	if m.Approved != "" && m.Looks != nil {
+		p.line("approved by %s; looks again at %s", m.Approved, p.clock(*m.Looks, "15:04:05"))
+	}
+}
+
+// ofContract says whether a gate asks whether the old shape may go.
+func ofContract(v view.View, g gate.Gate) bool {
+	name := gate.ContractOf(v.Environment)
+	return v.Migration != nil && gate.Is(g.Name, name)
+}
+
+// acksDue are the commands by which consumers say that they are ready, where a gate asks for that.
+func acksDue(v view.View, g gate.Gate) []string {
+	if !ofContract(v, g) {
+		return nil
+	}
+	return acks(v)
+}
+
+// acks are the commands by which those say that they are ready who have to.
+func acks(v view.View) []string {
+	var lines []string
+	for _, name := range migrate.Missing(v.Migration.MustAck, v.Migration.Acks) {
+		lines = append(lines, "drawbridge migrate ack "+word(v.ID)+" --consumer "+word(name)+" --as NAME")
+	}
+	return lines
 }
 
 // nextOfMigration are the commands that make sense for a migration where those of others do not; none: they do.
 func nextOfMigration(v view.View) []string {
 	m := v.Migration
-	if m == nil || m.Plan != nil || v.Stage == view.Abandoned || v.Stage == workflows.StagePaused {
+	if m == nil || m.Plan != nil || v.Stage == view.Abandoned {
 		return nil
 	}
 	status := "drawbridge status " + word(v.ID) + " --watch"
+	back := "drawbridge migrate rollback " + word(v.ID) + " --reason TEXT"
+	resume := "drawbridge resume " + word(v.ID)
 	switch {
 	case v.Stage == workflows.StageStuck && !m.Committed:
-		return []string{"drawbridge migrate rollback " + word(v.ID) + " --reason TEXT"}
+		return []string{back}
 	case v.Stage == workflows.StageStuck:
 		return []string{"drawbridge migrate start " + word(v.Release.String()) + " " + word(m.Name) + " --env " + word(v.Environment) + " --reason TEXT"}
-	case v.Stage.Finished():
+	case v.Stage.Finished() && (v.Environment == "" || v.Release.Version == ""):
 		return []string{"drawbridge migrate status"}
-	case m.Committed:
+	case v.Stage == workflows.StageDone:
+		return []string{"drawbridge migrate plan " + word(v.Release.String()) + " --env " + word(v.Environment)}
+	case v.Stage.Finished():
+		return []string{"drawbridge migrate plan " + word(v.Release.String()) + " " + word(m.Name) + " --env " + word(v.Environment)}
+	case v.Stage == workflows.StagePaused && m.Committed:
+		return []string{resume}
+	case v.Stage == workflows.StagePaused:
+		return []string{resume, back}
+	case m.Committed, v.Stage == workflows.StageCompensating:
 		return []string{status}
 	}
-	next := []string{status}
-	for _, name := range migrate.Missing(m.MustAck, m.Acks) {
-		next = append(next, "drawbridge migrate ack "+word(v.ID)+" --consumer "+word(name)+" --as NAME")
-	}
-	return append(next, "drawbridge migrate rollback "+word(v.ID)+" --reason TEXT")
+	return append(append([]string{status}, acks(v)...), back)
 }

@@ -81,6 +81,50 @@ func TestAMigrationShowsWhoStillNeedsTheOldShape(t *testing.T) {
 	golden(t, "status-migration-deprecate.txt", shownMigration(s))
 }
 
+// Its gate says who is in the way, and what to type: nothing of it is said a second time above it.
+func TestTheGateOfContractAsksForTheWordsThatItWaitsFor(t *testing.T) {
+	t.Parallel()
+	s := migrated(migrate.Deprecating)
+	s.Stage, s.Step, s.Sentence = workflows.StageWaiting, "contract", "both shapes of shop.sales are kept"
+	s.Migration.Until = new(noon().Add(-time.Hour))
+	s.Migration.Blocked = []string{"ops has not said that it is ready"}
+	s.Migration.Acks = []migrate.Ack{{Consumer: "bi", By: "bob", At: noon().Add(-time.Hour)}}
+	s.Gates = []gate.Gate{{
+		Name: "contract-prod", Question: "take chan of shop.sales away in prod? It is the point of no return", Choices: []gate.Choice{gate.Approve, gate.Reject}, Endless: true,
+		Verdict: gate.Verdict{Outcome: gate.Inconclusive, Reason: "it waits, approved or not: ops has not said that it is ready"}, Plan: s.Plan, Requester: "ann", OpenedAt: noon(),
+	}}
+	text := shownMigration(s)
+	golden(t, "status-migration-gate.txt", text)
+	require.NotContains(t, text, "contract waits for")
+	open, _ := Questions([]view.View{{ID: migrationID, Status: s}})
+	require.Contains(t, paper().Inbox(open, nil, nil), "drawbridge migrate ack "+migrationID+" --consumer ops --as NAME")
+}
+
+func TestAnApprovedContractSaysWhenItLooksAgain(t *testing.T) {
+	t.Parallel()
+	s := migrated(migrate.Deprecating)
+	s.Stage, s.Step, s.Sentence = workflows.StageWatching, "contract", "approved by alice; contract waits: the view daily reads chan (let it read channel instead)"
+	m := s.Migration
+	m.Until, m.Approved, m.Looks = new(noon().Add(-time.Hour)), "alice", new(noon().Add(time.Minute))
+	m.Acks = []migrate.Ack{{Consumer: "bi", By: "bob", At: noon()}, {Consumer: "ops", By: "eve"}}
+	m.Blocked = []string{"the view daily reads chan (let it read channel instead)"}
+	golden(t, "status-migration-approved.txt", shownMigration(s))
+}
+
+func TestWhatIsUndoneIsNotShownAsDone(t *testing.T) {
+	t.Parallel()
+	s := migrated(migrate.Deprecating)
+	s.Stage, s.Step, s.Sentence = workflows.StageRolledBack, "", "rolled back by ann: not needed; what it had done to shop.sales was turned back"
+	s.Migration.Until = new(noon())
+	for i := range s.Migration.Phases[:6] {
+		s.Migration.Phases[i].State = workflows.PhaseUndone
+	}
+	text := shownMigration(s)
+	golden(t, "status-migration-rolled-back.txt", text)
+	require.NotContains(t, text, "✔")
+	require.NotContains(t, text, "kept until")
+}
+
 // From contract on nothing is undone, and nothing of the kind is proposed.
 func TestAMigrationThatTakesTheOldShapeAwayProposesNoWayBack(t *testing.T) {
 	t.Parallel()

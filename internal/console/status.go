@@ -79,7 +79,7 @@ func (s Screen) status(v view.View, events []workflows.Event) string {
 	for _, g := range v.Gates {
 		if g.Decided == "" && !view.Over(v.Stage) {
 			open = true
-			p.gate(v.ID, g)
+			p.gate(g, commandsOf(v, g))
 		}
 	}
 	if len(events) > 0 && !open {

@@ -92,7 +92,7 @@ func (p *page) holds(x conduct.Paused) {
 	const layout = "01-02 15:04:05"
 	asked := p.clock(x.At, layout)
 	if x.Held == nil {
-		p.line("asked for at %s; it does not hold yet: what has begun goes on to the edge of its partition", asked)
+		p.line("asked for at %s; it does not hold yet: what has begun goes on to the edge of its step or partition", asked)
 		return
 	}
 	p.line("asked for at %s; it holds since %s, %s later", asked, p.clock(*x.Held, layout), x.Held.Sub(x.At).Round(time.Second))

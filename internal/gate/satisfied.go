@@ -17,8 +17,8 @@ func ContractOf(environment string) string { return "contract-" + environment }
 // Numbered names a gate that is opened for the n-th time, or beside so many others, from 2 on.
 func Numbered(name string, n int) string { return fmt.Sprintf("%s-%d", name, n) }
 
-// is says whether a gate is the named one, whatever its number.
-func is(gate, name string) bool {
+// Is says whether a gate is the named one, whatever its number.
+func Is(gate, name string) bool {
 	number, ok := strings.CutPrefix(gate, name+"-")
 	n, err := strconv.Atoi(number)
 	return gate == name || ok && err == nil && n > 1
@@ -30,7 +30,7 @@ func is(gate, name string) bool {
 func Satisfied(rule Approval, name string, answered []Gate, now time.Time, begun bool) bool {
 	approved := false
 	for _, a := range answered {
-		if !is(a.Name, name) {
+		if !Is(a.Name, name) {
 			continue
 		}
 		if !begun {
@@ -55,7 +55,7 @@ func Lack(rule Approval, name string, answered []Gate, now time.Time) (why strin
 		var until time.Time
 		for _, a := range answered {
 			for _, said := range counted(rule, a, Approve, Reject).Answers {
-				if is(a.Name, name) && said.Choice == Approve && rule.lapsed(said, now) && !isOneOf(people, said.By) {
+				if Is(a.Name, name) && said.Choice == Approve && rule.lapsed(said, now) && !isOneOf(people, said.By) {
 					people, until = append(people, said.By), said.At.Add(rule.patience())
 				}
 			}
@@ -63,11 +63,11 @@ func Lack(rule Approval, name string, answered []Gate, now time.Time) (why strin
 		return fmt.Sprintf("the approval of %s expired at %s", strings.Join(people, " and "), until.UTC().Format(time.RFC3339)), true
 	}
 	for _, a := range answered {
-		if is(a.Name, name) && Decide(rule, a, Approve, Reject) == Reject {
+		if Is(a.Name, name) && Decide(rule, a, Approve, Reject) == Reject {
 			return "it was rejected", false
 		}
 	}
-	if slices.ContainsFunc(answered, func(a Gate) bool { return is(a.Name, name) && len(a.Answers) > 0 }) {
+	if slices.ContainsFunc(answered, func(a Gate) bool { return Is(a.Name, name) && len(a.Answers) > 0 }) {
 		return "what is recorded for this release and plan does not meet it", false
 	}
 	return "none is recorded for this release and plan", false

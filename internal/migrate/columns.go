@@ -53,6 +53,7 @@ func (p *planner) addColumn(o Operation) {
 	if !o.Required {
 		return
 	}
+	risk := "" // until contract, the trigger gives a value
 	if o.Up != "" {
 		e, ok := p.said(o, Typed{Expression: o.Up, Type: name})
 		if !ok {
@@ -61,8 +62,9 @@ func (p *planner) addColumn(o Operation) {
 		p.fills = append(p.fills, fill{column: o.Column, up: o.Up, reads: e.Columns})
 	} else {
 		p.prove(shown(o.Column)+" is never null", quote(o.Column)+" IS NULL")
+		risk = refusesNulls(o.Column, true)
 	}
-	p.neverNull(o.Column, func(conditions ...string) string { return p.hasColumn(o.Column, conditions...) })
+	p.neverNull(o.Column, risk, func(conditions ...string) string { return p.hasColumn(o.Column, conditions...) })
 }
 
 // addStep adds a column to the table, which is called named from the switch on, and what belongs to it alone; there says whether it is.
@@ -126,7 +128,7 @@ func (p *planner) dropColumn(o Operation) {
 		Act:   []string{p.alter("DROP COLUMN " + quote(o.Column) + " RESTRICT")},
 		Probe: probe(no(p.hasColumn(o.Column))),
 		Lock:  AccessExclusive,
-		Risk:  "Whoever still reads or writes it gets an error, and nothing brings its values back.",
+		Risk:  "Whoever still reads or writes " + shown(o.Column) + " gets an error, and nothing brings its values back.",
 	})
 }
 

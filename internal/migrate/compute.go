@@ -106,20 +106,28 @@ func (p *planner) err() error {
 func (p *planner) world() {
 	t := p.in.Table
 	name := shown(p.in.Migration.Table)
-	if t.Version < oldestVersion {
-		p.refuse("use Postgres 14 or newer", "the server has version %s", versionText(t.Version))
-	}
+	const byRelease = "let a release add nullable columns, and write key, indexes and checks in pipeline.yaml"
+	schema, bare, dotted := strings.Cut(p.in.Migration.Table, ".")
 	switch {
+	case t.Managed:
+		p.refuse(byRelease, "%s is made by pipeline %s, generation by generation", name, t.Pipeline)
+	case slices.Contains(p.in.Outputs, p.in.Migration.Table):
+		p.refuse(byRelease, "%s is an output of this pipeline, made by its releases, generation by generation", name)
+		return
+	case t.Kind == "" && dotted:
+		p.refuse("write table: "+shown(bare)+", without "+shown(schema),
+			"there is no table %s in %s, and the schema of a table is always its environment's", name, shown(t.Schema))
+		return
 	case t.Kind == "":
 		p.refuse("name a table that is there, or make it first", "there is no table %s in %s", name, shown(t.Schema))
 		return
-	case t.Managed:
-		p.refuse("let a release add nullable columns, and write key, indexes and checks in pipeline.yaml",
-			"%s is made by pipeline %s, generation by generation", name, t.Pipeline)
 	case t.Kind == "partitioned table":
 		p.refuse("migrate it by hand", "%s is a partitioned table, and those are not supported yet: leaves need steps of their own", name)
 	case t.Kind != "table":
 		p.refuse("name the table behind it", "%s is a %s, and only tables have columns of their own", name, t.Kind)
+	}
+	if t.Version < oldestVersion {
+		p.refuse("use Postgres 14 or newer", "the server has version %s", versionText(t.Version))
 	}
 	if !t.Owned {
 		p.refuse("let the owner make our login a member of the owning role", "our login may not alter %s", name)
@@ -195,7 +203,7 @@ func (p *planner) add(o Operation, name, typeName string) bool {
 		return false
 	}
 	if _, exists := p.in.Table.Column(name); exists {
-		p.invalid("choose another name", "%s needs a column %s, and %s has one of that name", o.Kind, shown(name), shown(p.in.Table.Name))
+		p.invalid("choose another name", "%s would make a column %s, and %s has one of that name already", o.Kind, shown(name), shown(p.in.Table.Name))
 		return false
 	}
 	if slices.Contains(systemColumns(), name) {
@@ -203,7 +211,7 @@ func (p *planner) add(o Operation, name, typeName string) bool {
 		return false
 	}
 	if _, twice := p.added[name]; twice {
-		p.invalid("choose another name", "two operations need a column %s", shown(name))
+		p.invalid("choose another name", "two operations would make a column %s", shown(name))
 		return false
 	}
 	if p.added == nil {

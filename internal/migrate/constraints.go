@@ -34,7 +34,7 @@ func (p *planner) addCheck(o Operation) {
 	p.step(Switch, "check", o.Name, Step{
 		Title: "Hold new rows to " + shown(o.Name),
 		Act:   []string{add}, Probe: probe(p.hasCheck(o.Name, saying(e.Text))), Gone: probe(no(p.hasCheck(o.Name))), Undo: []string{drop}, Lock: AccessExclusive,
-		Risk: "A write that does not meet it fails from here on.",
+		Risk: "A write that does not meet " + shown(o.Name) + " fails from here on.",
 	})
 	p.step(Switch, "validate", o.Name, Step{
 		Title: "Look whether every row meets " + shown(o.Name),
@@ -56,7 +56,7 @@ func (p *planner) dropCheck(o Operation) {
 			Act:   []string{p.alter("DROP CONSTRAINT " + quote(o.Name) + " RESTRICT")},
 			Probe: probe(no(p.hasCheck(o.Name))),
 			Lock:  AccessExclusive,
-			Risk:  "Readers may see rows that do not meet it.",
+			Risk:  "Readers may see rows that do not meet " + shown(o.Name) + ".",
 		})
 		return
 	}

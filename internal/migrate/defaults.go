@@ -40,7 +40,7 @@ func (p *planner) setDefault(o Operation) {
 		Gone:  probe(p.hadDefault(o.Column, c.Default)),
 		Undo:  []string{undo},
 		Lock:  AccessExclusive,
-		Risk:  "Rows that leave it out get another value than before.",
+		Risk:  "Rows that leave " + shown(o.Column) + " out get another value than before.",
 	})
 }
 
@@ -63,6 +63,6 @@ func (p *planner) dropDefault(o Operation) {
 		Gone:  probe(p.hadDefault(o.Column, c.Default)),
 		Undo:  []string{p.alterColumn(o.Column, "SET DEFAULT "+c.Default)},
 		Lock:  AccessExclusive,
-		Risk:  "Rows that leave it out have null, or are refused where it may not be.",
+		Risk:  "Rows that leave " + shown(o.Column) + " out have null, or are refused where it may not be.",
 	})
 }

@@ -30,6 +30,7 @@ func (f pair) swaps() bool { return f.added != f.renamed }
 type fill struct {
 	column, up string
 	reads      []string
+	hasDefault bool
 }
 
 // authority is which of two shapes counts where a writer gives both, and they differ.
@@ -179,8 +180,7 @@ const contractEnd = "contract-end-both"
 func (p *planner) contract(name string, drop, gone, needs []string) {
 	act, conditions := slices.Clone(drop), slices.Clone(gone)
 	title := "Stop to fill in what writers leave out"
-	risk := "A write that does not give a value for it fails from here on."
-	var old []string
+	var old, risks []string
 	for _, f := range p.pairs {
 		old = append(old, shown(f.formerly))
 		p.plan.Old = append(p.plan.Old, f.formerly)
@@ -193,9 +193,17 @@ func (p *planner) contract(name string, drop, gone, needs []string) {
 	}
 	if len(old) > 0 {
 		title = "Take away " + strings.Join(old, ", ") + ", and stop to write both"
-		risk = "Whoever still reads or writes the old shape gets an error, and nothing brings its values back."
+		risks = append(risks, "Whoever still reads or writes "+strings.Join(old, ", ")+" gets an error, and nothing brings its values back.")
 	}
-	s := Step{Title: title, Act: act, Probe: probe(conditions...), Lock: AccessExclusive, Risk: risk}
+	for _, f := range p.pairs {
+		if f.notNull {
+			risks = append(risks, refusesNulls(f.renamed, f.newDefault != ""))
+		}
+	}
+	for _, f := range p.fills {
+		risks = append(risks, refusesNulls(f.column, f.hasDefault))
+	}
+	s := Step{Title: title, Act: act, Probe: probe(conditions...), Lock: AccessExclusive, Risk: strings.Join(risks, " ")}
 	if len(p.pairs) > 0 {
 		s.Needs = needs
 		for _, h := range p.heirs {

@@ -28,16 +28,18 @@ func (p *planner) setNotNull(o Operation) {
 		p.invalid("leave it out", "%s is NOT NULL already", shown(o.Column))
 		return
 	}
+	risk := "" // until contract, the trigger gives a value
 	if o.Up != "" {
 		e, ok := p.said(o, Typed{Expression: o.Up, Of: o.Column})
 		if !ok {
 			return
 		}
-		p.fills = append(p.fills, fill{column: o.Column, up: o.Up, reads: e.Columns})
+		p.fills = append(p.fills, fill{column: o.Column, up: o.Up, reads: e.Columns, hasDefault: c.Default != ""})
 	} else {
 		p.prove(shown(o.Column)+" is never null", quote(o.Column)+" IS NULL")
+		risk = refusesNulls(o.Column, c.Default != "")
 	}
-	p.neverNull(o.Column, func(conditions ...string) string { return p.hasColumn(o.Column, conditions...) })
+	p.neverNull(o.Column, risk, func(conditions ...string) string { return p.hasColumn(o.Column, conditions...) })
 }
 
 func (p *planner) dropNotNull(o Operation) {
@@ -58,13 +60,21 @@ func (p *planner) dropNotNull(o Operation) {
 		Act:   []string{p.alterColumn(o.Column, "DROP NOT NULL")},
 		Probe: probe(p.hasColumn(o.Column, mayBeNull)),
 		Lock:  AccessExclusive,
-		Risk:  "Readers may see nulls from here on.",
+		Risk:  "Readers may see nulls in " + shown(o.Column) + " from here on.",
 	})
 }
 
+// refusesNulls is what writers of a column meet that is never null, and that nothing fills in.
+func refusesNulls(column string, hasDefault bool) string {
+	if hasDefault {
+		return "A write that sets " + shown(column) + " to null fails from here on."
+	}
+	return "A write that does not give " + shown(column) + " a value fails from here on."
+}
+
 // neverNull plans the four steps after which a column is never null, none of which reads the table under a lock that others wait for.
-// there finds the column, under whatever name it has by then.
-func (p *planner) neverNull(column string, there func(conditions ...string) string) {
+// there finds the column, under whatever name it has by then; risk is what new writers meet from its first step on.
+func (p *planner) neverNull(column, risk string, there func(conditions ...string) string) {
 	name := notNullCheck(column)
 	for _, k := range p.in.Table.Checks {
 		if k.Name == name {
@@ -81,7 +91,7 @@ func (p *planner) neverNull(column string, there func(conditions ...string) stri
 	p.step(Switch, "check-not-null", column, Step{
 		Title: "Refuse new nulls in " + shown(column),
 		Act:   []string{add}, Probe: probe(either(p.hasCheck(name), done)), Gone: probe(no(p.hasCheck(name))), Undo: []string{loose}, Lock: AccessExclusive,
-		Risk: "A write that leaves it null fails from here on.",
+		Risk: risk,
 	})
 	p.step(Switch, "validate-not-null", column, Step{
 		Title: "Look whether a row has a null in " + shown(column),

@@ -16,6 +16,8 @@ type Input struct {
 	Config      string
 	Environment string
 	Table       Table
+	// Outputs are the tables that the migration's own pipeline makes, whether they are there yet or not.
+	Outputs []string
 }
 
 // Plan is a migration as it was decided upon. Its digest covers everything here, and approvals name it.

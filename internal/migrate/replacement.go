@@ -33,3 +33,14 @@ func Replacements(m Migration) []Replacement {
 	}
 	return all
 }
+
+// Instead is the column that takes the place of one that goes, under the name that it has at contract; empty: none does. The column
+// that goes may be named as it is before the switch, or after it.
+func (m Migration) Instead(column string) string {
+	for _, r := range Replacements(m) {
+		if column == r.Column || column == r.Formerly {
+			return r.Renamed
+		}
+	}
+	return ""
+}

@@ -164,7 +164,7 @@ func (p *planner) replace(o Operation, c Column, f pair) {
 		})
 	}
 	if f.notNull {
-		p.neverNull(f.added, there)
+		p.neverNull(f.added, "", there) // the trigger gives it what the old one has, which is never null
 	}
 	p.pairs = append(p.pairs, f)
 }

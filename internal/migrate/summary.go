@@ -36,6 +36,8 @@ type Brief struct {
 	Title string `json:"title"`
 	// Undo says that there is a way back.
 	Undo bool `json:"undo,omitempty"`
+	// Risk is what a step that has no way back breaks.
+	Risk string `json:"risk,omitempty"`
 }
 
 // Summarize sums a plan up.
@@ -45,7 +47,11 @@ func Summarize(p Plan, e Estimate) Summary {
 		Fills: p.Filling != nil, Proofs: len(p.Proofs), Old: p.Old, Window: p.Migration.Deprecate.Window, Warnings: p.Warnings, Estimate: e,
 	}
 	for _, step := range p.Steps {
-		s.Steps = append(s.Steps, Brief{ID: step.ID, Phase: step.Phase, Title: step.Title, Undo: len(step.Undo) > 0})
+		b := Brief{ID: step.ID, Phase: step.Phase, Title: step.Title, Undo: len(step.Undo) > 0}
+		if step.Phase == Contract {
+			b.Risk = step.Risk
+		}
+		s.Steps = append(s.Steps, b)
 	}
 	for _, c := range p.Migration.Consumers {
 		s.Consumers = append(s.Consumers, c.Name)

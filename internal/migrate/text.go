@@ -2,6 +2,7 @@ package migrate
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"drawbridge/internal/gate"
@@ -41,9 +42,14 @@ func Text(p Plan, e Estimate) string {
 	}
 	b.WriteString("\n")
 	field("WARNINGS", p.Warnings...)
+	field("RISKS", p.riskLines()...)
 	var blocking []string
 	for _, r := range p.Blocking {
-		blocking = append(blocking, fmt.Sprintf("%s %s of %s reads %s", r.Kind, shown(r.Name), shown(r.Owner), shown(r.Column)))
+		line := fmt.Sprintf("%s %s of %s reads %s", r.Kind, shown(r.Name), shown(r.Owner), shown(r.Column))
+		if to := m.Instead(r.Column); to != "" {
+			line += ": make it anew over " + shown(to) + " after the switch"
+		}
+		blocking = append(blocking, line)
 	}
 	field("BLOCKS", blocking...)
 	field("UNDO", "until contract every step is taken back, in the other order")
@@ -51,6 +57,18 @@ func Text(p Plan, e Estimate) string {
 		field("NO WAY", "back from the first step of contract on; it asks before")
 	}
 	return b.String()
+}
+
+// riskLines are what could go wrong, or who may notice, phase by phase; each of them once.
+func (p Plan) riskLines() []string {
+	var lines []string
+	for _, s := range p.Steps {
+		line := strings.ReplaceAll(string(s.Phase), "_", " ") + ": " + s.Risk
+		if s.Risk != "" && !slices.Contains(lines, line) {
+			lines = append(lines, line)
+		}
+	}
+	return lines
 }
 
 // phaseLines are what is done in a phase, in order.

@@ -39,7 +39,7 @@ func change(o Operation) string {
 	case RenameColumn:
 		return fmt.Sprintf("call the column %s %s", column, shown(o.To))
 	case ChangeType:
-		text := fmt.Sprintf("make the column %s a %s", column, oneLine(o.To))
+		text := fmt.Sprintf("change the type of the column %s to %s", column, oneLine(o.To))
 		if o.Up != "" {
 			text += fmt.Sprintf(": %s, and back: %s", oneLine(o.Up), oneLine(o.Down))
 		}
@@ -95,9 +95,9 @@ func concern(o Operation) string {
 		return fmt.Sprintf("%s is called %s. Both are there, and say the same, from the beginning of the switch's preparation until contract; then %s is gone. Read and write %s before then.", column, shown(o.To), column, shown(o.To))
 	case ChangeType:
 		if o.Up == "" {
-			return fmt.Sprintf("%s becomes a %s at contract. Be ready for values that are longer than now.", column, oneLine(o.To))
+			return fmt.Sprintf("%s is of type %s from contract on. Be ready for values that are longer than now.", column, oneLine(o.To))
 		}
-		return fmt.Sprintf("%s becomes a %s at the switch. Until contract what it was is there as %s, for a way back. Be ready for the new type before the switch.", column, oneLine(o.To), shown(o.Column+oldSuffix))
+		return fmt.Sprintf("%s is of type %s from the switch on. Until contract what it was is there as %s, for a way back. Be ready for the new type before the switch.", column, oneLine(o.To), shown(o.Column+oldSuffix))
 	case DropColumn:
 		return fmt.Sprintf("%s goes at contract. Neither read nor write it from then on.", column)
 	case SetNotNull:

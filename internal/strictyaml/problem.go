@@ -28,14 +28,18 @@ func (p Problem) Position() string {
 	return fmt.Sprintf("%s:%d:%d", p.File, p.Line, p.Column)
 }
 
+// Text is what is wrong, and with which key.
+func (p Problem) Text() string {
+	if p.Path == "" {
+		return p.Message
+	}
+	return p.Path + ": " + p.Message
+}
+
 // String is the problem in one line, with its hint.
 func (p Problem) String() string {
 	var b strings.Builder
-	b.WriteString(p.Position() + ": ")
-	if p.Path != "" {
-		b.WriteString(p.Path + ": ")
-	}
-	b.WriteString(p.Message)
+	b.WriteString(p.Position() + ": " + p.Text())
 	if p.Hint != "" {
 		b.WriteString("; " + p.Hint)
 	}

@@ -48,11 +48,12 @@ type Again struct {
 // AskWhile is Ask about something that may change, or mend itself: every so often look says how it is, as long as the gate is
 // open. An error of it ends the question, and is returned.
 func (c *Conductor) AskWhile(ctx workflow.Context, at Scope, g gate.Gate, every time.Duration, look func(workflow.Context) (Again, error)) (gate.Gate, error) {
-	return c.AskUntil(ctx, at, g, every, func() bool { return false }, look)
+	return c.AskUntil(ctx, at, g, func(time.Duration) time.Duration { return every }, func() bool { return false }, look)
 }
 
-// AskUntil is AskWhile, and looks at once whenever something has changed: whoever says so says it once.
-func (c *Conductor) AskUntil(ctx workflow.Context, at Scope, g gate.Gate, every time.Duration, changed func() bool, look func(workflow.Context) (Again, error)) (gate.Gate, error) {
+// AskUntil is AskWhile, and looks at once whenever something has changed: whoever says so says it once. every is how long it waits for
+// its next look when the gate has been open for so long.
+func (c *Conductor) AskUntil(ctx workflow.Context, at Scope, g gate.Gate, every func(open time.Duration) time.Duration, changed func() bool, look func(workflow.Context) (Again, error)) (gate.Gate, error) {
 	q, err := c.put(ctx, at, g)
 	if err != nil {
 		return gate.Gate{}, err
@@ -60,7 +61,7 @@ func (c *Conductor) AskUntil(ctx workflow.Context, at Scope, g gate.Gate, every 
 	decided := func() bool { return q.Decided != "" }
 	for {
 		_, err := workflow.AwaitWithOptions(ctx, workflow.AwaitOptions{
-			Timeout: every, TimerOptions: workflow.TimerOptions{Summary: "look again while gate " + q.Name + " is open"},
+			Timeout: every(workflow.Now(ctx).Sub(q.OpenedAt)), TimerOptions: workflow.TimerOptions{Summary: "look again while gate " + q.Name + " is open"},
 		}, func() bool { return decided() || changed() })
 		if err != nil || decided() {
 			return c.answer(ctx, q)
@@ -241,6 +242,9 @@ func (c *Conductor) named(d gate.Decision) (*gate.Gate, error) {
 		}
 	}
 	reason := "no gate is open"
+	if c.head.Sentence != "" {
+		reason += ": " + c.head.Sentence
+	}
 	if waits := c.undecided(); len(waits) > 0 {
 		names := make([]string, len(waits))
 		for i, q := range waits {

@@ -162,7 +162,7 @@ func (c *Conductor) objection(ctx workflow.Context, m Command) error {
 	case m.Kind == Cancel && c.past != "":
 		return refuse(fault.Conflict, "let it go on: drawbridge status "+id, "it is past its point of no return: "+c.past)
 	case m.Kind == Ack && (len(m.Items) != 1 || !slices.Contains(c.consumers, m.Items[0])):
-		return refuse(fault.Invalid, look, fmt.Sprintf("name one of its consumers: %s", cmp.Or(strings.Join(c.consumers, ", "), "it has none")))
+		return refuse(fault.Invalid, look, fmt.Sprintf("name one of its consumers: %s", cmp.Or(strings.Join(c.consumers, ", "), "it has none, or is not planned yet")))
 	case m.Kind == Pause && c.head.Stage == StageWatching:
 		return refuse(fault.Conflict, "let it watch, or turn it back: drawbridge cancel "+id, "it is watching: there is no work to hold")
 	case m.Kind == SetLanes && (m.Lanes < 1 || m.Lanes > MaxLanes):
