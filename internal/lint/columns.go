@@ -112,7 +112,7 @@ func columnRules() []Rule {
 			Name: "changing-column-type", Alias: "change_column", Of: Migrations, Severity: Error,
 			Sees:    "a change of a column's type, unless the file says the old type and no row is rewritten: " + unchanged,
 			Why:     "ACCESS EXCLUSIVE is held while every row and index is written again: nobody reads or writes the table meanwhile. A view on the column refuses it.",
-			Instead: "Add a column of the new type, write both, fill it in batches, compare, and swap the names in one transaction: a migration of drawbridge does all of it, by the operation change_type. No rewrite is needed from " + unchanged + ".",
+			Instead: "Add a column of the new type, write both, fill it in batches, compare, and swap the names in one transaction: a migration of Drawbridge does all of it, by the operation change_type. No rewrite is needed from " + unchanged + ".",
 			find: func(l *look) {
 				l.alters("AT_AlterColumnType", func(t table, cmd object) {
 					def := cmd.node("def")

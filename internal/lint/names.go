@@ -19,7 +19,7 @@ func nameRules() []Rule {
 			Name: "renaming-column", Alias: "rename_column", Of: Migrations, Severity: Error,
 			Sees:    "a column that is renamed",
 			Why:     "Every program that reads or writes the old name fails from the commit on, and no deployment changes all of them at that moment.",
-			Instead: "Add a column of the new name, write both, fill it, let readers move, then drop the old one. A migration of drawbridge does all of it, by the operation rename_column.",
+			Instead: "Add a column of the new name, write both, fill it, let readers move, then drop the old one. A migration of Drawbridge does all of it, by the operation rename_column.",
 			find: func(l *look) {
 				if t := relation(l.part("relation")); l.kind == "RenameStmt" && l.text("renameType") == "OBJECT_COLUMN" && in(l.text("relationType"), "OBJECT_TABLE OBJECT_VIEW OBJECT_MATVIEW") && !l.done.isNew(t) {
 					l.say(0, "%s.%s becomes %s", t, l.text("subname"), l.text("newname"))

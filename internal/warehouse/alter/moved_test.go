@@ -2,6 +2,8 @@ package alter_test
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -190,7 +192,8 @@ func TestATriggerThatTheBackfillSetsOffIsToldOf(t *testing.T) {
 	}
 	b.db.Exec(t, `ALTER TABLE sales DISABLE TRIGGER off`)
 	told := func(o migrate.Operation) []string {
-		return b.planned(t, migrate.Migration{Name: "0001_channel", Table: "sales", Why: "Names say what they are.", Operations: []migrate.Operation{o}}).Warnings
+		p := b.planned(t, migrate.Migration{Name: "0001_channel", Table: "sales", Why: "Names say what they are.", Operations: []migrate.Operation{o}})
+		return slices.DeleteFunc(p.Warnings, func(w string) bool { return !strings.HasPrefix(w, "The trigger") })
 	}
 	warning := func(name string) string {
 		return "The trigger " + name + " fires for the rows that are brought over, where its condition lets it. What it does then stays after a rollback."
