@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"drawbridge/internal/admission"
@@ -45,6 +46,8 @@ type Migrator interface {
 	Prove(ctx context.Context, owner effect.Owner, p migrate.Plan, beat func()) ([]migrate.Checked, error)
 	// ReadersOfColumns are what the catalog knows to read columns of a table.
 	ReadersOfColumns(ctx context.Context, table string, columns []string) ([]migrate.Reader, error)
+	// Undone are the steps of some phases of a plan, by their titles, that are not done, or not any more.
+	Undone(ctx context.Context, p migrate.Plan, phases ...migrate.Phase) ([]string, error)
 	AckMigration(ctx context.Context, owner effect.Owner, a migrate.Ack) error
 	// EndMigration ends one: "done", or "rolled_back". Twice is once.
 	EndMigration(ctx context.Context, owner effect.Owner, how string) error
@@ -300,7 +303,8 @@ type EndMigrationInput struct {
 	How    string `json:"how"`
 }
 
-// End ends a migration: its table is free for others. One that was never begun here has ended. Twice is once.
+// End ends a migration: its table is free for others. One that was never begun here has ended. Twice is once. It is done when all that its
+// plan says is.
 func (a *Migrating) End(ctx context.Context, in EndMigrationInput) error {
 	_, w, err := a.Site.open(ctx, in.Target)
 	if err != nil {
@@ -310,9 +314,44 @@ func (a *Migrating) End(ctx context.Context, in EndMigrationInput) error {
 	if err != nil || at.Owner == "" || at.Ended == in.How {
 		return err
 	}
-	if in.How == MigrationRolledBack && at.Phase == migrate.Contract {
+	switch {
+	case in.How == MigrationRolledBack && at.Phase == migrate.Contract:
 		return fault.Newf(fault.Refused, "roll back", in.Target.Owner.Workflow(), "let it go on: drawbridge status "+in.Target.Owner.Workflow(), "it is past its point of no return")
+	case in.How == MigrationDone:
+		o, err := a.open(ctx, in.Target)
+		if err != nil {
+			return err
+		}
+		if err := o.whole(ctx); err != nil {
+			return err
+		}
 	}
 	defer a.Site.changed()
 	return w.EndMigration(ctx, in.Target.Owner, in.How)
+}
+
+// whole refuses what is not done to the end of its plan.
+func (o opened) whole(ctx context.Context) error {
+	phases := switched()
+	if len(o.plan.Of(migrate.Contract)) > 0 { // it takes away some of what the steps before it have made
+		if o.standing.Phase != migrate.Contract {
+			return o.refuse("its contract has not begun", "see where it is: drawbridge status "+o.target.Owner.Workflow())
+		}
+		phases = []migrate.Phase{migrate.Contract}
+	}
+	return o.done(ctx, phases)
+}
+
+// switched are the phases after which the new shape counts.
+func switched() []migrate.Phase {
+	return []migrate.Phase{migrate.Expand, migrate.DualWrite, migrate.Switch}
+}
+
+// done refuses what the table does not bear out.
+func (o opened) done(ctx context.Context, phases []migrate.Phase) error {
+	undone, err := o.w.Undone(ctx, o.plan, phases...)
+	if err == nil && len(undone) > 0 {
+		err = o.refuse("this is not done, or not any more: "+strings.Join(undone[:min(len(undone), readersKept)], "; "), "see where it is: drawbridge status "+o.target.Owner.Workflow())
+	}
+	return err
 }

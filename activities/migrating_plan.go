@@ -341,7 +341,7 @@ func (s *Site) migrates(ctx context.Context, r release.Release, name string) err
 	return nil
 }
 
-// AttestMigration signs and attaches the statement that a migration is verified and switched here, as the ledger bears it out. Once for each
+// AttestMigration signs and attaches the statement that a migration is verified and switched here, as ledger and table bear it out. Once for each
 // environment and plan.
 func (a *Migrating) AttestMigration(ctx context.Context, t Target) error {
 	o, err := a.open(ctx, t)
@@ -350,6 +350,11 @@ func (a *Migrating) AttestMigration(ctx context.Context, t Target) error {
 	}
 	if o.standing.Ended != MigrationDone && !migrate.Switch.Before(o.standing.Phase) {
 		return o.refuse("it is not switched yet", "see where it is: drawbridge status "+t.Owner.Workflow())
+	}
+	if o.standing.Phase == migrate.Deprecating {
+		if err := o.done(ctx, switched()); err != nil {
+			return err
+		}
 	}
 	have, err := a.Site.Store.Statements(ctx, t.Release.Digest)
 	if err != nil {

@@ -32,6 +32,8 @@ type migrated struct {
 	readers  []migrate.Reader
 	active   []release.Tenure // of those who read the table when they were built
 	done     []string
+	undone   map[string]bool // IDs of steps
+	ended    string
 	begun    []string
 	entered  []migrate.Phase
 	unready  []string // what the table says against contract
@@ -76,6 +78,23 @@ func (m *migrated) DoStep(_ context.Context, spec migrate.StepSpec, _ func(time.
 func (m *migrated) Unready(context.Context, effect.Owner, migrate.Plan, func()) ([]string, error) {
 	m.counted++
 	return m.unready, nil
+}
+
+func (m *migrated) Undone(_ context.Context, p migrate.Plan, phases ...migrate.Phase) ([]string, error) {
+	var titles []string
+	for _, phase := range phases {
+		for _, s := range p.Of(phase) {
+			if m.undone[s.ID] {
+				titles = append(titles, s.Title)
+			}
+		}
+	}
+	return titles, nil
+}
+
+func (m *migrated) EndMigration(_ context.Context, _ effect.Owner, how string) error {
+	m.ended = how
+	return nil
 }
 
 func (m *migrated) EnterPhase(_ context.Context, _ effect.Owner, phase migrate.Phase) error {
@@ -361,6 +380,50 @@ func TestOnlyAnOpenMigrationIsTakenBack(t *testing.T) {
 		require.NotNil(t, err)
 		require.Contains(t, err.Message(), says)
 	}
+}
+
+// Whoever says that a migration is switched, or done, is held to the table: nobody signs what nobody did.
+func TestAMigrationIsSwitchedAndDoneWhenItsTableIs(t *testing.T) {
+	t.Parallel()
+	end := func(a *activities.Migrating) func(context.Context, activities.EndMigrationInput) (struct{}, error) {
+		return func(ctx context.Context, in activities.EndMigrationInput) (struct{}, error) {
+			return struct{}{}, a.End(ctx, in)
+		}
+	}
+	attest := func(a *activities.Migrating) func(context.Context, activities.Target) (struct{}, error) {
+		return func(ctx context.Context, in activities.Target) (struct{}, error) {
+			return struct{}{}, a.AttestMigration(ctx, in)
+		}
+	}
+	for _, phase := range []migrate.Phase{migrate.Expand, migrate.DualWrite, migrate.Switch} {
+		a, m, b, p := migrating(t)
+		m.standing.Phase = migrate.Deprecating
+		steps := p.Of(phase)
+		m.undone = map[string]bool{steps[len(steps)-1].ID: true}
+		_, err := call(t, attest(a), target("prod"))
+		require.NotNil(t, err, phase)
+		require.Contains(t, err.Message(), steps[len(steps)-1].Title)
+		require.Empty(t, b.shelf.statements)
+		m.undone = nil
+		_, err = call(t, attest(a), target("prod"))
+		require.Nil(t, err)
+		require.Len(t, b.shelf.statements, 1)
+
+		_, err = call(t, end(a), activities.EndMigrationInput{Target: target("prod"), How: activities.MigrationDone})
+		require.NotNil(t, err)
+		require.Contains(t, err.Message(), "its contract has not begun")
+		require.Empty(t, m.ended)
+	}
+	a, m, _, p := migrating(t)
+	m.standing.Phase = migrate.Contract
+	m.undone = map[string]bool{p.Of(migrate.Contract)[0].ID: true}
+	_, err := call(t, end(a), activities.EndMigrationInput{Target: target("prod"), How: activities.MigrationDone})
+	require.NotNil(t, err)
+	require.Empty(t, m.ended)
+	m.undone = nil
+	_, err = call(t, end(a), activities.EndMigrationInput{Target: target("prod"), How: activities.MigrationDone})
+	require.Nil(t, err)
+	require.Equal(t, activities.MigrationDone, m.ended)
 }
 
 // A migration begins by the plan that was approved, or not at all.

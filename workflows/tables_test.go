@@ -146,6 +146,21 @@ func (l *ledger) Unready(context.Context, effect.Owner, migrate.Plan, func()) ([
 	return x.unready, nil
 }
 
+func (l *ledger) Undone(_ context.Context, p migrate.Plan, phases ...migrate.Phase) ([]string, error) {
+	x := l.tables
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	var titles []string
+	for _, phase := range phases {
+		for _, s := range p.Of(phase) {
+			if !slices.Contains(x.done, s.ID) {
+				titles = append(titles, s.Title)
+			}
+		}
+	}
+	return titles, nil
+}
+
 func (l *ledger) EnterPhase(_ context.Context, owner effect.Owner, phase migrate.Phase) error {
 	x := l.tables
 	x.mu.Lock()

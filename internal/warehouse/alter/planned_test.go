@@ -412,3 +412,24 @@ func TestWhoReadsWhatGoesInTheMiddleOfTheWayBackIsNamed(t *testing.T) {
 	require.Equal(t, fault.Conflict, fault.ClassOf(failed))
 	require.ErrorContains(t, failed, ".late reads amount_eur")
 }
+
+// What is done of a plan is what its table says.
+func TestWhatIsNotDoneOfAPlanIsNamed(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.customers(t, 10)
+	p := b.planned(t, rich())
+	b.begin(t, p)
+	all := []migrate.Phase{migrate.Expand, migrate.DualWrite, migrate.Switch}
+	undone := func(phases ...migrate.Phase) int {
+		titles, err := b.Undone(t.Context(), p, phases...)
+		require.NoError(t, err)
+		return len(titles)
+	}
+	require.Equal(t, len(p.Of(migrate.Expand)), undone(migrate.Expand))
+	b.through(t, p, migrate.DualWrite)
+	require.Zero(t, undone(migrate.Expand, migrate.DualWrite))
+	require.NotZero(t, undone(all...))
+	b.db.Exec(t, `DROP INDEX customers_channel`)
+	require.Equal(t, 1, undone(migrate.Expand))
+}

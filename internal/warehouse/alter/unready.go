@@ -194,3 +194,22 @@ func (s *step) altered(err error) error {
 	return fault.Newf(fault.Conflict, s.verb(), s.step.ID, "put that right, and then: "+s.again(),
 		"somebody has changed what the migration made, and it cannot be taken back: "+postgres.Describe(pg))
 }
+
+// Undone are the steps of some phases, by their titles, that are not done, or not any more.
+func (t *Tables) Undone(ctx context.Context, p migrate.Plan, phases ...migrate.Phase) (titles []string, err error) {
+	err = t.readOnly(ctx, func(tx pgx.Tx) error {
+		for _, phase := range phases {
+			for _, s := range p.Of(phase) {
+				var done bool
+				if err := tx.QueryRow(ctx, s.Probe, pgx.QueryExecModeDescribeExec).Scan(&done); err != nil {
+					return err
+				}
+				if !done {
+					titles = append(titles, s.Title)
+				}
+			}
+		}
+		return nil
+	})
+	return titles, postgres.Classify("look at", object(p), err)
+}
