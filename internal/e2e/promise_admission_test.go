@@ -278,7 +278,7 @@ func admInputs(activity string, target map[string]any, plan string, swaps []map[
 		"Enter": {"kind": "deployment"}, "Compute": {"rebuild": map[string]any{"mode": "all"}}, "Inspect": {"kind": "history"}, "Examine": {"kind": "checksum"},
 		"Housekeep": {"house": map[string]any{"schema": "lab_dev"}}, "Survey": {"environment": "dev"}, "SetHold": {"environment": "dev", "reason": "none", "release": true, "owner": target["owner"]},
 	}[activity])
-	if slices.Contains([]string{"Observe", "ValidateRelease", "MeasureBefore", "Attest", "BeginWatch", "Leave"}, activity) {
+	if slices.Contains([]string{"Observe", "ValidateRelease", "MeasureBefore", "Attest", "BeginWatch", "Leave", "ProveMigration", "MigrationBlockers", "AttestMigration"}, activity) {
 		return target
 	}
 	return input

@@ -27,6 +27,8 @@ func TestEveryInputChangesThePlan(t *testing.T) {
 		".Pipeline.Loads":                        "what a run reads: the rows of its result",
 		".Pipeline.Outputs[0].SQL":               "the columns that it returns are observed; its rows are the run's result",
 		".Pipeline.Outputs[0].SQLFile":           "where the SQL stands in the folder",
+		".Pipeline.Migrations":                   "each has a plan of its own",
+		".Pipeline.Outputs[0].Lint":              "what validate says of its SQL",
 		".Pipeline.Outputs[0].Indexes":           "how many there are counts as locks: TestLimits; their columns are the run's result",
 		".Pipeline.Outputs[0].Checks[0].SQL":     "accepted_values has none",
 		".Pipeline.Outputs[0].Checks[1].Columns": "an expression has none",
