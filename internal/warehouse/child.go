@@ -2,7 +2,6 @@ package warehouse
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -446,57 +445,6 @@ func (w *Warehouse) leaveBatch(ctx context.Context, tx pgx.Tx, g catalog.Generat
 	}
 	_, err := tx.Exec(ctx, fmt.Sprintf("ALTER TABLE %s DETACH PARTITION %s", pgx.Identifier{w.names.data(), batch}.Sanitize(), w.names.child(g.ID)))
 	return err
-}
-
-// parent is what stands under an output's name.
-type parent struct {
-	OID     uint32
-	Kind    generation.TableKind
-	Columns []generation.Column
-	Owner   uint32
-	// Flat says that its partitions hang in itself: some do, and no chunk does.
-	Flat bool
-	// Partitioned says that partitions can hang in it.
-	Partitioned bool
-}
-
-// findParent looks at an output's name. Only a partitioned table is managed in which nothing hangs but generations and chunks; what hangs
-// in a chunk is looked at where the chunk changes.
-func (w *Warehouse) findParent(ctx context.Context, q catalog.Querier, output string) (parent, error) {
-	var p parent
-	var managed bool
-	err := q.QueryRow(ctx, `
-		SELECT r.oid, r.relowner, r.relkind = 'p', r.relkind = 'p' AND NOT coalesce(has.others, false), coalesce(has.leaves, false)
-		FROM pg_class r
-		LEFT JOIN LATERAL ( -- one look for each, by its OID: the server would read all of pg_class
-		  SELECT bool_or((SELECT relnamespace FROM pg_class WHERE oid = i.inhrelid) IS DISTINCT FROM (SELECT oid FROM pg_namespace WHERE nspname = $2)) AS others,
-		         bool_and((SELECT relkind FROM pg_class WHERE oid = i.inhrelid) <> 'p') AS leaves
-		  FROM pg_inherits i
-		  WHERE i.inhparent = r.oid
-		) AS has ON true
-		WHERE r.relname = $1 AND r.relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = $3)`, output, w.names.data(), w.names.schema).Scan(&p.OID, &p.Owner, &p.Partitioned, &managed, &p.Flat)
-	if errors.Is(err, pgx.ErrNoRows) {
-		return parent{Kind: generation.Absent}, nil
-	}
-	if err != nil {
-		return parent{}, postgres.Classify("look at", output, err)
-	}
-	p.Kind = generation.Plain
-	if managed {
-		p.Kind = generation.Managed
-	}
-	p.Columns, err = columnsOf(ctx, q, p.OID)
-	return p, err
-}
-
-func plainTable(output, schema string) error {
-	return fault.Newf(fault.Refused, "build", output, plainTableHint(output, schema),
-		"a table or view of this name exists that Drawbridge does not manage")
-}
-
-func plainTableHint(output, schema string) string {
-	return fmt.Sprintf("give the output another name, or another warehouse_schema, or rename what is there: ALTER TABLE %s RENAME TO %s",
-		pgx.Identifier{schema, output}.Sanitize(), postgres.Ident(output+"_old"))
 }
 
 // forValues renders the partition bound of a generation.
