@@ -49,7 +49,7 @@ type Migrator interface {
 	// Undone are the steps of some phases of a plan, by their titles, that are not done, or not any more.
 	Undone(ctx context.Context, p migrate.Plan, phases ...migrate.Phase) ([]string, error)
 	AckMigration(ctx context.Context, owner effect.Owner, a migrate.Ack) error
-	// EndMigration ends one: "done", or "rolled_back". Twice is once.
+	// EndMigration ends one: migrate.Done, or migrate.RolledBack. Twice is once.
 	EndMigration(ctx context.Context, owner effect.Owner, how string) error
 }
 
@@ -291,12 +291,6 @@ func (a *Migrating) Ack(ctx context.Context, in AckInput) error {
 	return o.refuse(fault.Bound(in.Ack.Consumer)+" is no consumer of it", "see who is: drawbridge status "+in.Target.Owner.Workflow())
 }
 
-// How a migration ends.
-const (
-	MigrationDone       = "done"
-	MigrationRolledBack = "rolled_back"
-)
-
 // EndMigrationInput ends a migration.
 type EndMigrationInput struct {
 	Target Target `json:"target"`
@@ -315,9 +309,9 @@ func (a *Migrating) End(ctx context.Context, in EndMigrationInput) error {
 		return err
 	}
 	switch {
-	case in.How == MigrationRolledBack && at.Phase == migrate.Contract:
+	case in.How == migrate.RolledBack && at.Phase == migrate.Contract:
 		return fault.Newf(fault.Refused, "roll back", in.Target.Owner.Workflow(), "let it go on: drawbridge status "+in.Target.Owner.Workflow(), "it is past its point of no return")
-	case in.How == MigrationDone:
+	case in.How == migrate.Done:
 		o, err := a.open(ctx, in.Target)
 		if err != nil {
 			return err

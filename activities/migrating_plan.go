@@ -187,9 +187,9 @@ func (a *Migrating) found(ctx context.Context, t Target, name string) (c compute
 func noneOpen(t Target, name, ended string) error {
 	reason := "it has not begun in " + t.Environment
 	switch ended {
-	case MigrationDone:
+	case migrate.Done:
 		reason = "it is done in " + t.Environment + ", and nothing brings the old shape back"
-	case MigrationRolledBack:
+	case migrate.RolledBack:
 		reason = "it was rolled back in " + t.Environment + " already"
 	}
 	return fault.Newf(fault.Refused, "roll back", name, "see what is there: drawbridge migrate status "+t.Release.Pipeline, reason)
@@ -207,7 +207,7 @@ func openOf(there []migrate.Standing, name string) (migrate.Standing, bool) {
 // choose is the migration that is meant; of no name: all are done there.
 func (a *Migrating) choose(p *pipeline.Pipeline, name string, there []migrate.Standing) (migrate.Migration, error) {
 	done := func(name string) bool {
-		return slices.ContainsFunc(there, func(s migrate.Standing) bool { return s.Name == name && s.Ended == MigrationDone })
+		return slices.ContainsFunc(there, func(s migrate.Standing) bool { return s.Name == name && s.Ended == migrate.Done })
 	}
 	var names []string
 	for i, m := range p.Migrations {
@@ -348,7 +348,7 @@ func (a *Migrating) AttestMigration(ctx context.Context, t Target) error {
 	if err != nil {
 		return err
 	}
-	if o.standing.Ended != MigrationDone && !migrate.Switch.Before(o.standing.Phase) {
+	if o.standing.Ended != migrate.Done && !migrate.Switch.Before(o.standing.Phase) {
 		return o.refuse("it is not switched yet", "see where it is: drawbridge status "+t.Owner.Workflow())
 	}
 	if o.standing.Phase == migrate.Deprecating {

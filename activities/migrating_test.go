@@ -365,7 +365,7 @@ func TestAMigrationBeginsOnlyWhereItIsSwitchedInTheEnvironmentsBefore(t *testing
 func TestOnlyAnOpenMigrationIsTakenBack(t *testing.T) {
 	t.Parallel()
 	for ended, says := range map[string]string{
-		"": "", activities.MigrationDone: "nothing brings the old shape back", activities.MigrationRolledBack: "it was rolled back in prod already",
+		"": "", migrate.Done: "nothing brings the old shape back", migrate.RolledBack: "it was rolled back in prod already",
 	} {
 		a, m, _, p := migrating(t)
 		m.standing.Ended = ended
@@ -409,7 +409,7 @@ func TestAMigrationIsSwitchedAndDoneWhenItsTableIs(t *testing.T) {
 		require.Nil(t, err)
 		require.Len(t, b.shelf.statements, 1)
 
-		_, err = call(t, end(a), activities.EndMigrationInput{Target: target("prod"), How: activities.MigrationDone})
+		_, err = call(t, end(a), activities.EndMigrationInput{Target: target("prod"), How: migrate.Done})
 		require.NotNil(t, err)
 		require.Contains(t, err.Message(), "its contract has not begun")
 		require.Empty(t, m.ended)
@@ -417,13 +417,13 @@ func TestAMigrationIsSwitchedAndDoneWhenItsTableIs(t *testing.T) {
 	a, m, _, p := migrating(t)
 	m.standing.Phase = migrate.Contract
 	m.undone = map[string]bool{p.Of(migrate.Contract)[0].ID: true}
-	_, err := call(t, end(a), activities.EndMigrationInput{Target: target("prod"), How: activities.MigrationDone})
+	_, err := call(t, end(a), activities.EndMigrationInput{Target: target("prod"), How: migrate.Done})
 	require.NotNil(t, err)
 	require.Empty(t, m.ended)
 	m.undone = nil
-	_, err = call(t, end(a), activities.EndMigrationInput{Target: target("prod"), How: activities.MigrationDone})
+	_, err = call(t, end(a), activities.EndMigrationInput{Target: target("prod"), How: migrate.Done})
 	require.Nil(t, err)
-	require.Equal(t, activities.MigrationDone, m.ended)
+	require.Equal(t, migrate.Done, m.ended)
 }
 
 // A migration begins by the plan that was approved, or not at all.

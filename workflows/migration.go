@@ -378,7 +378,7 @@ func (m *migrating) end(ctx workflow.Context) error {
 	if err := workflow.Await(calm, func() bool { return len(m.Untaken()) == 0 }); err != nil {
 		return err
 	}
-	if _, err := EndMigration.Do(calm, m.Conductor, at, "end migration", activities.EndMigrationInput{Target: s.Target, How: activities.MigrationDone}); err != nil {
+	if _, err := EndMigration.Do(calm, m.Conductor, at, "end migration", activities.EndMigrationInput{Target: s.Target, How: migrate.Done}); err != nil {
 		return err
 	}
 	m.over = true
@@ -433,7 +433,7 @@ func (m *migrating) back(ctx workflow.Context, _ error) (conduct.Outcome, error)
 			return conduct.Outcome{Left: append([]string{b.Title + ": " + conduct.Reason(err), "what was done before goes back by: " + again}, m.titles(s.Begun-1)...)}, nil
 		}
 	}
-	if _, err := EndMigration.Do(ctx, m.Conductor, m.at("roll-back"), "end migration", activities.EndMigrationInput{Target: s.Target, How: activities.MigrationRolledBack}); err != nil {
+	if _, err := EndMigration.Do(ctx, m.Conductor, m.at("roll-back"), "end migration", activities.EndMigrationInput{Target: s.Target, How: migrate.RolledBack}); err != nil {
 		return conduct.Outcome{Left: []string{"it is undone, and still open in the ledger: " + conduct.Reason(err) + " (" + again + ")"}}, nil
 	}
 	m.over = true

@@ -125,7 +125,7 @@ func TestAMigrationKeepsTheOldShapeUntilItsWindowIsOverAndEverybodyIsReady(t *te
 	)
 	require.Equal(t, workflows.StageDone, s.Stage, s.Sentence)
 	log := x.changes()
-	require.Equal(t, activities.MigrationDone, log[len(log)-1])
+	require.Equal(t, migrate.Done, log[len(log)-1])
 	at := func(text string) int {
 		require.Equal(t, slices.Index(log, text), lastIndex(log, text), "%s happens once: %v", text, log)
 		require.Contains(t, log, text)
@@ -184,7 +184,7 @@ func TestAMigrationIsUndoneWhereverItIsCancelled(t *testing.T) {
 			require.Contains(t, s.Sentence, "cancelled by bob: not today")
 			require.Empty(t, x.left())
 			log := x.changes()
-			require.Equal(t, activities.MigrationRolledBack, log[len(log)-1])
+			require.Equal(t, migrate.RolledBack, log[len(log)-1])
 		})
 	}
 }
@@ -644,7 +644,7 @@ func TestAMigrationThatWasTerminatedInContractOnlyGoesForward(t *testing.T) {
 			require.Equal(t, c.stage, s.Stage, s.Sentence)
 			for _, line := range x.changes() {
 				require.NotContains(t, line, "undo")
-				require.NotEqual(t, activities.MigrationRolledBack, line)
+				require.NotEqual(t, migrate.RolledBack, line)
 			}
 			if c.stage == workflows.StageStuck {
 				require.Contains(t, s.Sentence, "point of no return")

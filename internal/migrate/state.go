@@ -30,10 +30,16 @@ type Standing struct {
 	By     string    `json:"by"`
 	Reason string    `json:"reason"`
 	Since  time.Time `json:"since"`
-	// Ended is how it ended: done, rolled_back; empty: it is open.
+	// Ended is how it ended: Done, RolledBack; empty: it is open.
 	Ended string `json:"ended,omitempty"`
 	Acks  []Ack  `json:"acks,omitempty"`
 }
+
+// How a migration ends.
+const (
+	Done       = "done"
+	RolledBack = "rolled_back"
+)
 
 // Ack is a consumer's word that it is ready.
 type Ack struct {

@@ -234,10 +234,10 @@ func TestAColumnIsReplacedAndNothingOfItIsLost(t *testing.T) {
 	require.Equal(t, "shop", b.one(t, `SELECT channel FROM orders WHERE id = 1`), "the new side has the say now")
 	b.phase(t, p, migrate.Deprecating)
 	b.phase(t, p, migrate.Contract)
-	require.NoError(t, b.EndMigration(t.Context(), b.owner, alter.Done))
-	require.NoError(t, b.EndMigration(t.Context(), b.owner, alter.Done))
+	require.NoError(t, b.EndMigration(t.Context(), b.owner, migrate.Done))
+	require.NoError(t, b.EndMigration(t.Context(), b.owner, migrate.Done))
 	require.Equal(t, "12001", b.one(t, `SELECT count(source) FROM orders`))
 	list, err := b.Migrations(t.Context(), "shop")
 	require.NoError(t, err)
-	require.Equal(t, alter.Done, list[0].Ended)
+	require.Equal(t, migrate.Done, list[0].Ended)
 }

@@ -12,7 +12,6 @@ import (
 	"drawbridge/internal/admission"
 	"drawbridge/internal/fault"
 	"drawbridge/internal/migrate"
-	"drawbridge/internal/warehouse/alter"
 )
 
 // sales makes a table of which either column with a default can be replaced.
@@ -55,7 +54,7 @@ func (b *bundle) back(t *testing.T, p migrate.Plan) error {
 			return err
 		}
 	}
-	return b.EndMigration(t.Context(), b.owner, alter.RolledBack)
+	return b.EndMigration(t.Context(), b.owner, migrate.RolledBack)
 }
 
 // writer is the name of the trigger of a dual write that ends in a suffix.

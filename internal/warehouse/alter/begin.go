@@ -13,12 +13,6 @@ import (
 	"drawbridge/internal/postgres"
 )
 
-// How a migration ends.
-const (
-	Done       = "done"
-	RolledBack = "rolled_back"
-)
-
 // BeginMigration enters a migration, once under its key: from here on no other one changes its table. One of the same workflow that was
 // stopped is taken over as it stands: with its own plan, its phase, its acks and its cursor, and whoever drove it before changes nothing any
 // more. Where another workflow changes the table, or it was done already, it is fault.Conflict.
@@ -170,10 +164,10 @@ func (t *Tables) EndMigration(ctx context.Context, owner effect.Owner, how strin
 	return t.change(ctx, owner, "end", func(tx pgx.Tx, f catalog.MigrationFacts) error {
 		m := f.Migration
 		switch {
-		case how == RolledBack && m.Phase == string(migrate.Contract):
+		case how == migrate.RolledBack && m.Phase == string(migrate.Contract):
 			return fault.Newf(fault.Refused, "roll back", m.Name+" of "+m.Table, "let it go on to its end: drawbridge status "+owner.Workflow(),
 				"its contract has begun, and nothing takes that back")
-		case how == Done && m.Back:
+		case how == migrate.Done && m.Back:
 			return turned(m)
 		}
 		return t.ledger.EndMigration(ctx, tx, m.Owner, how)

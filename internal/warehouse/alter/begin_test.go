@@ -11,7 +11,6 @@ import (
 	"drawbridge/internal/effect"
 	"drawbridge/internal/fault"
 	"drawbridge/internal/migrate"
-	"drawbridge/internal/warehouse/alter"
 )
 
 func TestATableIsChangedByOneMigrationAtATime(t *testing.T) {
@@ -81,7 +80,7 @@ func TestAStoppedMigrationIsTakenOverAsItStands(t *testing.T) {
 	for _, try := range []func() error{
 		func() error { _, err := b.DoStep(t.Context(), stale, beat); return err },
 		func() error { return b.EnterPhase(t.Context(), first, migrate.Contract) },
-		func() error { return b.EndMigration(t.Context(), first, alter.Done) },
+		func() error { return b.EndMigration(t.Context(), first, migrate.Done) },
 		func() error {
 			_, err := b.FillTable(t.Context(), first, p, time.Minute, never, func(migrate.Filled) {})
 			return err
@@ -114,7 +113,7 @@ func TestWhatCannotBeginIsSaidToBeSo(t *testing.T) {
 	require.ErrorContains(t, err, "an output of the pipeline shop")
 
 	b.begin(t, p)
-	require.NoError(t, b.EndMigration(t.Context(), b.owner, alter.Done))
+	require.NoError(t, b.EndMigration(t.Context(), b.owner, migrate.Done))
 	b.owner = start()
 	err = begin(p, migrate.Digest(p))
 	require.Equal(t, fault.Conflict, fault.ClassOf(err))
@@ -133,20 +132,20 @@ func TestAMigrationEndsAsItCan(t *testing.T) {
 	r, err := b.DoStep(t.Context(), undo, beat)
 	require.NoError(t, err)
 	require.True(t, r.Done)
-	require.Equal(t, fault.Conflict, fault.ClassOf(b.EndMigration(t.Context(), b.owner, alter.Done)), "it is on its way back")
+	require.Equal(t, fault.Conflict, fault.ClassOf(b.EndMigration(t.Context(), b.owner, migrate.Done)), "it is on its way back")
 	require.Equal(t, fault.Conflict, fault.ClassOf(b.EnterPhase(t.Context(), b.owner, migrate.DualWrite)))
-	require.NoError(t, b.EndMigration(t.Context(), b.owner, alter.RolledBack))
+	require.NoError(t, b.EndMigration(t.Context(), b.owner, migrate.RolledBack))
 
 	b.owner = start()
 	require.Equal(t, migrate.Expand, b.begin(t, p).Phase, "what was rolled back may begin again")
 	require.NoError(t, b.EnterPhase(t.Context(), b.owner, migrate.Contract))
 	require.NoError(t, b.EnterPhase(t.Context(), b.owner, migrate.Expand), "it stays where it is")
-	require.Equal(t, fault.Refused, fault.ClassOf(b.EndMigration(t.Context(), b.owner, alter.RolledBack)))
-	require.NoError(t, b.EndMigration(t.Context(), b.owner, alter.Done))
+	require.Equal(t, fault.Refused, fault.ClassOf(b.EndMigration(t.Context(), b.owner, migrate.RolledBack)))
+	require.NoError(t, b.EndMigration(t.Context(), b.owner, migrate.Done))
 	list, err := b.Migrations(t.Context(), "shop")
 	require.NoError(t, err)
 	require.Len(t, list, 2)
-	require.Equal(t, []string{alter.Done, alter.RolledBack}, []string{list[0].Ended, list[1].Ended})
+	require.Equal(t, []string{migrate.Done, migrate.RolledBack}, []string{list[0].Ended, list[1].Ended})
 }
 
 func TestAHoldStopsStepsButNotTheWayBack(t *testing.T) {
@@ -180,5 +179,5 @@ func TestAHoldStopsStepsButNotTheWayBack(t *testing.T) {
 		require.NoError(t, err)
 		require.True(t, r.Done, id)
 	}
-	require.NoError(t, b.EndMigration(t.Context(), b.owner, alter.RolledBack))
+	require.NoError(t, b.EndMigration(t.Context(), b.owner, migrate.RolledBack))
 }

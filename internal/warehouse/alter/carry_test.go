@@ -12,7 +12,6 @@ import (
 	"drawbridge/internal/fault"
 	"drawbridge/internal/migrate"
 	"drawbridge/internal/testdb"
-	"drawbridge/internal/warehouse/alter"
 )
 
 // laden makes a table whose columns have all that is carried over to others.
@@ -115,7 +114,7 @@ func TestAColumnIsReplacedWithAllThatIsOverIt(t *testing.T) {
 			p := b.planned(t, laden(test.operations))
 			b.begin(t, p)
 			b.through(t, p, migrate.Contract)
-			require.NoError(t, b.EndMigration(t.Context(), b.owner, alter.Done))
+			require.NoError(t, b.EndMigration(t.Context(), b.owner, migrate.Done))
 			after := b.physical(t)
 			b.db.Exec(t, `DROP TABLE customers`)
 			b.laden(t)

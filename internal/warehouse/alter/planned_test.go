@@ -13,7 +13,6 @@ import (
 
 	"drawbridge/internal/fault"
 	"drawbridge/internal/migrate"
-	"drawbridge/internal/warehouse/alter"
 )
 
 const customers = `CREATE TABLE customers (
@@ -128,7 +127,7 @@ func TestAPlannedMigrationLeavesTheTableAsPlainSQLWouldHaveLeftIt(t *testing.T) 
 	p := b.planned(t, rich())
 	b.begin(t, p)
 	b.through(t, p, migrate.Contract)
-	require.NoError(t, b.EndMigration(t.Context(), b.owner, alter.Done))
+	require.NoError(t, b.EndMigration(t.Context(), b.owner, migrate.Done))
 	after := b.like(t, "customers")
 	rows := b.one(t, `SELECT md5(string_agg(concat_ws('|', id, web, amount_eur, qty, channel, code, created), ',' ORDER BY id)) FROM customers`)
 	functions := b.one(t, `SELECT count(*) FROM pg_proc WHERE pronamespace = $1::regnamespace AND proname <> 'refuse_write'`, b.ledger.Schema())
@@ -186,7 +185,7 @@ func TestAPlannedMigrationIsRolledBackFromEveryPhase(t *testing.T) {
 				require.NoError(t, err)
 				require.True(t, standing.Back)
 			}
-			require.NoError(t, b.EndMigration(t.Context(), b.owner, alter.RolledBack))
+			require.NoError(t, b.EndMigration(t.Context(), b.owner, migrate.RolledBack))
 			require.Equal(t, before, b.like(t, "customers"))
 			require.Equal(t, rows, b.one(t, all))
 		})
@@ -276,7 +275,7 @@ func TestAPlannedMigrationGoesOnAfterACrashAtAnyBoundary(t *testing.T) {
 			b.step(t, p, s.ID)
 		}
 	}
-	require.NoError(t, b.EndMigration(t.Context(), b.owner, alter.Done))
+	require.NoError(t, b.EndMigration(t.Context(), b.owner, migrate.Done))
 	require.Equal(t, "500 500", b.one(t, `SELECT count(channel) || ' ' || count(amount_eur) FROM customers`))
 }
 
@@ -312,7 +311,7 @@ func TestHostileNamesAreOnlyNames(t *testing.T) {
 	require.Equal(t, before.Checks[0].Name, after.Checks[0].Name)
 	require.Equal(t, before.Statistics[0].Name, after.Statistics[0].Name)
 	require.Equal(t, "6000 0", b.one(t, `SELECT (SELECT count(channel) FROM `+name+`) || ' ' || (SELECT count(*) FROM kept)`))
-	require.NoError(t, b.EndMigration(t.Context(), b.owner, alter.Done))
+	require.NoError(t, b.EndMigration(t.Context(), b.owner, migrate.Done))
 }
 
 // Nothing that others have made goes along with a column.

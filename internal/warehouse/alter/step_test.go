@@ -13,7 +13,6 @@ import (
 	"drawbridge/internal/effect"
 	"drawbridge/internal/fault"
 	"drawbridge/internal/migrate"
-	"drawbridge/internal/warehouse/alter"
 )
 
 // effects counts the recorded effects of the migration's steps.
@@ -64,7 +63,7 @@ func TestACrashAtAnyBoundaryOfAStepGoesOn(t *testing.T) {
 			b.step(t, p, s.ID)
 		}
 	}
-	require.NoError(t, b.EndMigration(t.Context(), b.owner, alter.Done))
+	require.NoError(t, b.EndMigration(t.Context(), b.owner, migrate.Done))
 	require.Equal(t, "500", b.one(t, `SELECT count(source) FROM orders`))
 }
 
@@ -105,7 +104,7 @@ func TestStepsAreUndoneToWhereTheyBegan(t *testing.T) {
 			_, err = b.DoStep(t.Context(), forward, beat)
 			require.Equal(t, fault.Conflict, fault.ClassOf(err), "a step that comes late does nothing any more")
 			require.ErrorContains(t, err, "its steps are being undone")
-			require.NoError(t, b.EndMigration(t.Context(), b.owner, alter.RolledBack))
+			require.NoError(t, b.EndMigration(t.Context(), b.owner, migrate.RolledBack))
 			after, err := b.DescribeTable(t.Context(), "orders", nil)
 			require.NoError(t, err)
 			before.Bytes, before.Pages, after.Bytes, after.Pages = 0, 0, 0, 0
