@@ -17,7 +17,6 @@ import (
 
 	"drawbridge/internal/effect"
 	"drawbridge/internal/migrate"
-	"drawbridge/internal/warehouse/alter"
 )
 
 // migratedRows is how many rows the tables have that are migrated: 132 MB with their key.
@@ -96,7 +95,7 @@ func (d *migrating) back(ctx context.Context) error {
 			}
 		}
 	}
-	return d.site.EndMigration(ctx, d.owner, alter.RolledBack)
+	return d.site.EndMigration(ctx, d.owner, migrate.RolledBack)
 }
 
 // migrated makes a table that is migrated, anew.
