@@ -296,7 +296,7 @@ func TestAUniqueIndexThatTheNewValuesBreakIsCleanedAwayAndSaid(t *testing.T) {
 	_, err := b.DoStep(t.Context(), b.spec(p, "switch-index-customers_qty"), beat)
 	require.ErrorContains(t, err, "duplicate keys")
 	require.Equal(t, fault.Invalid, fault.ClassOf(err))
-	require.Equal(t, "0", b.one(t, `SELECT count(*) FROM pg_index WHERE NOT indisvalid`))
+	require.Equal(t, "0", b.one(t, `SELECT count(*) FROM pg_index i JOIN pg_class c ON c.oid = i.indrelid WHERE NOT indisvalid AND relnamespace = '`+b.db.Schema+`'::regnamespace`))
 	for _, s := range slices.Backward(p.Steps) {
 		if s.Phase == migrate.Contract {
 			continue
