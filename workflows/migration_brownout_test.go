@@ -76,7 +76,9 @@ func TestABrownoutWaitsForWhoIsKnownToNeedTheOldShape(t *testing.T) {
 		"the environment is on hold":     {func(e *effects, _ *tables) { e.ledgers["prod"].hold = "quarter end" }, func(e *effects, _ *tables) { e.ledgers["prod"].hold = "" }, "quarter end"},
 		"rights could not be given back": {func(_ *effects, x *tables) { x.odd = []string{"crm has it of bi"} }, func(_ *effects, x *tables) { x.odd = nil }, "crm has it of bi"},
 		"a view reads the old column": {
-			func(_ *effects, x *tables) { x.readers = []migrate.Reader{{Column: "chan", Kind: "view", Name: "daily"}} },
+			func(_ *effects, x *tables) {
+				x.readers = []migrate.Reader{{Column: "chan", Kind: "view", Name: "daily"}}
+			},
 			func(_ *effects, x *tables) { x.readers = nil }, "the view daily reads chan",
 		},
 	} {

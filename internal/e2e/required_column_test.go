@@ -156,7 +156,7 @@ func TestARequiredColumnComesToATableThatOthersReadAndWrite(t *testing.T) {
 		_, open := w.status(id).Open()
 		return open
 	})
-	require.Contains(t, w.cli(0, "status", id).out, "brownout was held for 1s")
+	require.Contains(t, w.cli(4, "status", id).out, "brownout was held for 1s")
 	tried := w.status(id).Migration.Brownout
 	require.True(t, tried.Held)
 	require.GreaterOrEqual(t, tried.Until.Sub(tried.Since), time.Second)

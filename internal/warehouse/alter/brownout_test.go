@@ -260,4 +260,3 @@ func TestABrownoutTakesNoRightThatItCouldNotGiveBack(t *testing.T) {
 	require.Empty(t, who.says(t, "bi", `SELECT note FROM customers`))
 	run(`ALTER ROLE left_` + b.db.Schema + ` RENAME TO ` + who.role("gone"))
 }
-
