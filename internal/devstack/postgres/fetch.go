@@ -15,10 +15,10 @@ import (
 // fetched are the releases that can be fetched, by their major version.
 func fetched() map[int]embedded.PostgresVersion {
 	return map[int]embedded.PostgresVersion{
-		14: embedded.V14,
-		15: embedded.V15,
-		16: embedded.V16,
-		17: embedded.V17,
+		14:     embedded.V14,
+		15:     embedded.V15,
+		16:     embedded.V16,
+		17:     embedded.V17,
 		newest: embedded.V18,
 	}
 }
