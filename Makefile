@@ -11,10 +11,10 @@ export HOME := $(shell unset HOME; home=~; [ -w "$$home" ] && echo "$$home" || e
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help install build up down demo test soak chaos lint bench clean
+.PHONY: help install build up down demo test test-pg soak chaos lint bench clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 install: build ## build, and put drawbridge and drawbridge-worker on the PATH of Go's programs
 	@bin=$$(go env GOBIN); bin=$${bin:-$$(go env GOPATH)/bin}; \
@@ -37,6 +37,9 @@ demo: build up ## tell the story of four releases, a backfill and a schedule, on
 
 test: ## run every test, on a stack of their own
 	@.ci/test
+
+test-pg: ## run the tests that talk to Postgres on other major versions: PG="14 15 16 17 18"; PACKAGES and RUN choose some
+	@.ci/test-pg $(or $(PG),14 15 16 17 18)
 
 soak: ## run what is too long for every day: the model deeper, all its traces on a real Postgres, a minute of faults
 	@.ci/soak

@@ -52,6 +52,9 @@ Commands:
 Flags:
   --dir DIR         where the state lives (default .drawbridge)
   --test            with up and serve: any free ports, and a Postgres that does not survive a crash of the machine
+
+A new Postgres is of the version that is installed, or else the newest. DRAWBRIDGE_POSTGRES=17 asks for a major version from
+14 on; where it is not installed it is fetched.
 `
 
 func run(ctx context.Context, args []string, in io.Reader, out io.Writer) error {

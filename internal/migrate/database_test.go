@@ -67,7 +67,9 @@ func described(t *testing.T, db *testdb.DB, m migrate.Migration) migrate.Table {
 			if err := tx.QueryRow(t.Context(), "SELECT pg_get_expr(adbin, adrelid) FROM pg_attrdef WHERE adrelid = 'probe'::regclass").Scan(&answer.Text); err != nil {
 				return err
 			}
-			rows, err := tx.Query(t.Context(), `SELECT a.attname::text FROM pg_depend d JOIN pg_attrdef f ON f.adrelid = 'probe'::regclass AND d.classid = 'pg_attrdef'::regclass AND d.objid = f.oid
+			rows, err := tx.Query(t.Context(), `SELECT a.attname::text FROM pg_depend d
+				JOIN pg_attrdef f ON f.adrelid = 'probe'::regclass
+				  AND (d.classid = 'pg_attrdef'::regclass AND d.objid = f.oid OR d.classid = 'pg_class'::regclass AND d.objid = f.adrelid AND d.objsubid = f.adnum) -- before Postgres 15
 				JOIN pg_attribute a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid WHERE d.refclassid = 'pg_class'::regclass AND d.refobjid = 'probe'::regclass AND a.attname <> 'g'`)
 			if err != nil {
 				return err

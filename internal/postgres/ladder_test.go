@@ -100,8 +100,8 @@ func TestAnAutovacuumYieldsToTheLadder(t *testing.T) {
 	r := b.table(t)
 	b.db.Exec(t, `ALTER TABLE t SET (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1,
 		autovacuum_vacuum_cost_delay = 100, autovacuum_vacuum_cost_limit = 1)`)
-	b.db.Exec(t, `INSERT INTO t SELECT i FROM generate_series(1, 500000) AS i`)
-	b.db.Exec(t, `DELETE FROM t WHERE i % 2 = 0`)
+	writer := b.session(t, `INSERT INTO t SELECT i FROM generate_series(1, 500000) AS i; DELETE FROM t WHERE i % 2 = 0`)
+	require.NoError(t, writer.Close(t.Context())) // before Postgres 15 an idle session keeps to itself what it has written
 	run(t, super, `ALTER SYSTEM SET autovacuum_naptime = '1s'`)
 	run(t, super, `SELECT pg_reload_conf()`)
 	t.Cleanup(func() {

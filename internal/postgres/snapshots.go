@@ -104,7 +104,8 @@ func (p *Pool) StillOlder(ctx context.Context, written []Written) ([]generation.
 	}
 	return p.sessions(ctx, `
 		WITH listed AS (
-		  SELECT split_part(holder, ' ', 1) AS who, substr(holder, strpos(holder, ' ') + 1) AS what, max(xid::xid8) AS xid
+		  SELECT split_part(holder, ' ', 1) AS who, substr(holder, strpos(holder, ' ') + 1) AS what,
+		         (array_agg(xid::xid8 ORDER BY xid::xid8 DESC))[1] AS xid -- which has no max before Postgres 15
 		  FROM unnest($1::text[], $2::text[]) AS l (holder, xid)
 		  GROUP BY holder)
 		SELECT a.pid, coalesce(a.usename, ''), coalesce(a.application_name, ''), coalesce(host(a.client_addr), ''),
@@ -117,7 +118,7 @@ func (p *Pool) StillOlder(ctx context.Context, written []Written) ([]generation.
 		    FROM pg_locks l
 		    WHERE l.pid = a.pid AND l.locktype = 'virtualxid' AND l.granted AND l.virtualtransaction = o.what)
 		UNION ALL
-		SELECT s.pid, '', s.name, coalesce(host(s.client_addr), ''), '`+standby+`', s.backend_start, 'snapshot', ''
+		SELECT s.pid, '', s.name, coalesce(host(s.client_addr), ''), '`+standby+`', coalesce(s.backend_start, now()), 'snapshot', ''
 		FROM listed o
 		JOIN `+standbys+` AS s ON o.who = '`+standby+`' AND s.name = o.what
 		WHERE age(s.xmin) >= age(o.xid::xid)

@@ -35,10 +35,10 @@ func TestWhatPostgresCannotHoldIsInvalidAtOnce(t *testing.T) {
 		"a key of more columns than an index has": {
 			sql: columns + ", " + list(33, "# AS k#") + " FROM raw_orders", key: strings.Split(list(33, "k#"), ", "),
 		},
-		"a row wider than a page":         {sql: columns + ", " + list(1500, "clock_timestamp() AS c#") + " FROM raw_orders"},
-		"a value of more than a gigabyte": {sql: columns + ", repeat('x', 1100000000) AS long FROM raw_orders"},
-		"a function of 101 arguments":     {sql: `SELECT order_id, ordered_at::date AS order_date, concat_ws(` + list(101, "channel") + `) AS channel, amount FROM raw_orders`},
-		"20,000 columns":                  {sql: columns + ", " + list(20_000, "# AS c#") + " FROM raw_orders"},
+		"a row wider than a page":            {sql: columns + ", " + list(1500, "clock_timestamp() AS c#") + " FROM raw_orders"},
+		"a value of more than two gigabytes": {sql: columns + ", repeat('x', 2147483647) AS long FROM raw_orders"},
+		"a function of 101 arguments":        {sql: `SELECT order_id, ordered_at::date AS order_date, concat_ws(` + list(101, "channel") + `) AS channel, amount FROM raw_orders`},
+		"20,000 columns":                     {sql: columns + ", " + list(20_000, "# AS c#") + " FROM raw_orders"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -3,6 +3,7 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -66,7 +67,14 @@ func Open(ctx context.Context, link string, durability Durability) (*Cluster, er
 	if err != nil {
 		return nil, err
 	}
-	if c.installation, err = programs(ctx, account, major); err != nil {
+	asked, err := wanted()
+	if err != nil {
+		return nil, err
+	}
+	if major != 0 && asked != 0 && asked != major {
+		return nil, fmt.Errorf("the cluster was made by Postgres %d, and %s asks for %d: start anew after `make clean`", major, variable, asked)
+	}
+	if c.installation, err = programs(ctx, account, cmp.Or(major, asked)); err != nil {
 		return nil, err
 	}
 	return c, c.stopLeftover(ctx)
@@ -75,21 +83,14 @@ func Open(ctx context.Context, link string, durability Durability) (*Cluster, er
 // Remove deletes the cluster, which must be stopped.
 func (c *Cluster) Remove() error { return os.RemoveAll(c.home) }
 
-// programs finds programs for a cluster of version major; for a new cluster, 0, any version from 14 on will do, and
-// where there is none it is fetched.
+// programs finds programs of version major; where that is 0 any version from 14 on will do. Where there are none they are
+// fetched.
 func programs(ctx context.Context, account Account, major int) (Installation, error) {
 	installed, err := Find(ctx, account, major)
 	if !errors.Is(err, ErrNotInstalled) {
 		return installed, err
 	}
-	fetched, err := Fetch(ctx, account)
-	if err != nil {
-		return Installation{}, err
-	}
-	if major != 0 && fetched.Major != major {
-		return Installation{}, fmt.Errorf("the cluster was made by Postgres %d, which is no longer installed: install it, or start anew after `make clean`", major)
-	}
-	return fetched, nil
+	return Fetch(ctx, account, major)
 }
 
 func (c *Cluster) data() string { return filepath.Join(c.home, "data") }

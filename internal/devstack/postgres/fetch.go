@@ -12,13 +12,35 @@ import (
 	"go.temporal.io/server/common/testing/freeport"
 )
 
-// Fetch downloads a Postgres, once per version and user, for a machine on which none is installed.
-func Fetch(ctx context.Context, account Account) (Installation, error) {
+// fetched are the releases that can be fetched, by their major version.
+func fetched() map[int]embedded.PostgresVersion {
+	return map[int]embedded.PostgresVersion{
+		14:     embedded.V14,
+		15:     embedded.V15,
+		16:     embedded.V16,
+		17:     embedded.V17,
+		newest: embedded.V18,
+	}
+}
+
+// newest is the major version that is fetched where any will do.
+const newest = 18
+
+// Fetch downloads a Postgres of version major, or the newest where major is 0, once per version and user, for a machine on
+// which none is installed.
+func Fetch(ctx context.Context, account Account, major int) (Installation, error) {
+	if major == 0 {
+		major = newest
+	}
+	release, ok := fetched()[major]
+	if !ok {
+		return Installation{}, fmt.Errorf("postgres %d is not installed, and only %d to %d can be fetched", major, oldest, newest)
+	}
 	cache, err := fetchDir(account)
 	if err != nil {
 		return Installation{}, err
 	}
-	home := filepath.Join(cache, "postgres-"+string(embedded.V18))
+	home := filepath.Join(cache, "postgres-"+string(release))
 	bin := filepath.Join(home, "bin")
 	if found, err := inspect(ctx, account, bin); err == nil {
 		return found, nil
@@ -32,6 +54,7 @@ func Fetch(ctx context.Context, account Account) (Installation, error) {
 	// The library fetches only as part of starting a server. Its server is stopped at once; as root, Postgres refuses
 	// to start at all. Either way the programs are what was wanted, so that they decide about success.
 	server := embedded.NewDatabase(embedded.DefaultConfig().
+		Version(release).
 		Port(uint32(freeport.MustGetFreePort())).
 		CachePath(scratch).
 		RuntimePath(filepath.Join(scratch, "run")).
@@ -43,7 +66,7 @@ func Fetch(ctx context.Context, account Account) (Installation, error) {
 	}
 	found, err := inspect(ctx, account, bin)
 	if err != nil {
-		return Installation{}, errors.Join(fmt.Errorf("fetch Postgres %s: %w", embedded.V18, err), fetchErr)
+		return Installation{}, errors.Join(fmt.Errorf("fetch Postgres %s: %w", release, err), fetchErr)
 	}
 	return found, nil
 }

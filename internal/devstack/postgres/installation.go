@@ -15,6 +15,22 @@ import (
 // oldest is the first Postgres version that Drawbridge works on.
 const oldest = 14
 
+// variable names the major version that a new cluster is made with: tests choose by it.
+const variable = "DRAWBRIDGE_POSTGRES"
+
+// wanted is the major version that the environment asks for, 0 where any from oldest on will do.
+func wanted() (int, error) {
+	value := os.Getenv(variable)
+	if value == "" {
+		return 0, nil
+	}
+	major, err := strconv.Atoi(value)
+	if err != nil || major < oldest {
+		return 0, fmt.Errorf("%s is %q: give a major version from %d on, such as %d", variable, value, oldest, newest)
+	}
+	return major, nil
+}
+
 // ErrNotInstalled says that this machine has no Postgres that fits.
 var ErrNotInstalled = errors.New("no fitting Postgres is installed")
 

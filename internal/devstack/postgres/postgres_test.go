@@ -40,6 +40,40 @@ func TestMajorVersion(t *testing.T) {
 	require.ErrorContains(t, err, "names no PostgreSQL version")
 }
 
+func TestTheEnvironmentChoosesTheVersionOfANewCluster(t *testing.T) {
+	for value, want := range map[string]int{"": 0, "14": 14, "19": 19} {
+		t.Setenv(variable, value)
+		got, err := wanted()
+		require.NoError(t, err, value)
+		require.Equal(t, want, got, value)
+	}
+	for _, value := range []string{"13", "-15", "17.5", "newest"} {
+		t.Setenv(variable, value)
+		_, err := wanted()
+		require.ErrorContains(t, err, "DRAWBRIDGE_POSTGRES is \""+value+"\"")
+	}
+}
+
+func TestAClusterOfAnotherVersionIsNotTakenForTheOneThatIsAskedFor(t *testing.T) {
+	link := filepath.Join(t.TempDir(), "postgres")
+	t.Cleanup(func() { require.NoError(t, Remove(link)) })
+	account, err := CurrentAccount()
+	require.NoError(t, err)
+	home, err := openHome(link, account)
+	require.NoError(t, err)
+	require.NoError(t, os.Mkdir(filepath.Join(home, "data"), 0o700))
+	require.NoError(t, os.WriteFile(filepath.Join(home, "data", "PG_VERSION"), []byte("15\n"), 0o600))
+	t.Setenv(variable, "16")
+	_, err = Open(t.Context(), link, Disposable)
+	require.ErrorContains(t, err, "the cluster was made by Postgres 15, and DRAWBRIDGE_POSTGRES asks for 16")
+}
+
+func TestWhatCanNeitherBeFoundNorFetchedIsNamed(t *testing.T) {
+	t.Parallel()
+	_, err := Fetch(t.Context(), Account{}, newest+1)
+	require.ErrorContains(t, err, "postgres 19 is not installed, and only 14 to 18 can be fetched")
+}
+
 func TestCandidates(t *testing.T) {
 	t.Parallel()
 	root := t.TempDir()
