@@ -23,6 +23,9 @@ type Migrator interface {
 	// DescribeTable reads a table of the schema, what the server says of expressions over it, and what it makes of what is over columns
 	// that are to be replaced. It locks nothing that anybody waits for.
 	DescribeTable(ctx context.Context, table string, expressions []migrate.Typed, replaced ...migrate.Replacement) (migrate.Table, error)
+	// DescribeAround adds to a table's description what a migration is about beside it: the tables that its foreign keys are to lead to,
+	// and the types that get values.
+	DescribeAround(ctx context.Context, d migrate.Table, m migrate.Migration) (migrate.Table, error)
 	// BeginMigration enters a migration, once under its key: from here on no other one changes its table. One of the same workflow that
 	// was stopped is taken over, with its plan and its phase.
 	BeginMigration(ctx context.Context, e migrate.Entry, key effect.Key) (migrate.Standing, error)

@@ -119,6 +119,9 @@ func (a *Migrating) compute(ctx context.Context, in PlanMigrationInput) (c compu
 	if err != nil {
 		return c, err
 	}
+	if table, err = c.w.DescribeAround(ctx, table, m); err != nil {
+		return c, err
+	}
 	c.plan, err = migrate.Compute(migrate.Input{Migration: m, Release: c.target.Release, Config: c.target.Config, Environment: a.Site.Environment, Table: table, Outputs: outputsOf(c.p)})
 	if err != nil {
 		return c, err

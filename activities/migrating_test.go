@@ -135,6 +135,10 @@ func (m *migrated) BeginMigration(_ context.Context, e migrate.Entry, key effect
 	return migrate.Standing{Owner: key.Owner, Plan: e.Digest, Name: e.Plan.Migration.Name, Phase: migrate.Expand}, nil
 }
 
+func (m *migrated) DescribeAround(_ context.Context, d migrate.Table, _ migrate.Migration) (migrate.Table, error) {
+	return d, nil
+}
+
 func (m *migrated) DescribeTable(_ context.Context, table string, _ []migrate.Typed, _ ...migrate.Replacement) (migrate.Table, error) {
 	return migrate.Table{
 		Schema: "shop_prod", Name: table, OID: 1, Kind: "table", Owned: true, Rows: 10, Version: 150018, Key: []string{"id"},

@@ -91,6 +91,10 @@ func (x *tables) entered(owner effect.Owner) (migrate.Standing, error) {
 	return migrate.Standing{}, nil
 }
 
+func (l *ledger) DescribeAround(_ context.Context, d migrate.Table, _ migrate.Migration) (migrate.Table, error) {
+	return d, nil
+}
+
 func (l *ledger) DescribeTable(_ context.Context, table string, expressions []migrate.Typed, _ ...migrate.Replacement) (migrate.Table, error) {
 	t := migrate.Table{
 		Schema: "shop_prod", Name: table, OID: 1, Kind: "table", Owned: true, Rows: l.tables.rows, Bytes: 1 << 20, Pages: 128, Version: 150018, Key: []string{"id"},

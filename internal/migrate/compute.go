@@ -32,6 +32,7 @@ func Compute(in Input) (Plan, error) {
 		p.operation(*o, recipe)
 	}
 	p.together()
+	p.primaryKey()
 	p.carry()
 	if err := p.err(); err != nil {
 		return Plan{}, err
@@ -50,6 +51,8 @@ type planner struct {
 	fills []fill
 	// heirs are what takes the place, at contract, of what goes with the columns.
 	heirs []heir
+	// key is the primary key that the migration makes, once its columns are never null.
+	key *Step
 	// added are the columns that the migration makes, with their types; taken those that it takes away or gives another name.
 	added map[string]string
 	taken map[string]bool
@@ -242,12 +245,7 @@ func (p *planner) together() {
 
 // apart refuses what rests on a column that the same file takes away or calls otherwise.
 func (p *planner) apart(o Operation) {
-	rests := slices.Clone(o.Include)
-	for _, item := range o.Columns {
-		if column, err := ParseIndexColumn(item); err == nil {
-			rests = append(rests, column.Name)
-		}
-	}
+	rests := o.rests()
 	for _, t := range expressionsOf(o) {
 		if t.Expression == o.Check || t.Expression == o.Where {
 			rests = append(rests, p.in.Table.Expressions[t.Key()].Columns...)

@@ -19,7 +19,7 @@ func shop(t *testing.T) *testdb.DB {
 	t.Helper()
 	db := testdb.New(t)
 	for _, sql := range []string{
-		shopTable, shopIndex, shopComment, "CREATE SCHEMA " + db.Schema + "__ledger",
+		shopTable, shopIndex, shopComment, regionsTable, regionsRows, channelKind, "CREATE SCHEMA " + db.Schema + "__ledger",
 		`INSERT INTO customers (id, web, amount, qty, note, code, created)
 		 SELECT n, n % 2 = 0, n / 7.0, n, CASE WHEN n % 3 > 0 THEN 'note ' || n END, n::text, '2026-01-01'::timestamptz + n * interval '1 hour' FROM generate_series(1, 50) n`,
 	} {
@@ -46,6 +46,9 @@ func described(t *testing.T, db *testdb.DB, m migrate.Migration) migrate.Table {
 	t.Helper()
 	table := customers(m)
 	table.Schema = db.Schema
+	for i := range table.ForeignKeys {
+		table.ForeignKeys[i].Schema = db.Schema
+	}
 	for _, e := range migrate.Expressions(m) {
 		answer := migrate.Expression{Type: e.Type}
 		c, ok := table.Column(e.Of)
@@ -87,6 +90,9 @@ func described(t *testing.T, db *testdb.DB, m migrate.Migration) migrate.Table {
 
 func plan(t *testing.T, db *testdb.DB, m migrate.Migration) migrate.Plan {
 	t.Helper()
+	for _, sql := range keyTable(m) {
+		run(t, db, sql)
+	}
 	in := input(m)
 	in.Table = described(t, db, m)
 	p, err := migrate.Compute(in)

@@ -3,6 +3,7 @@ package migrate_test
 import (
 	"flag"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"testing"
@@ -61,6 +62,7 @@ func customers(m migrate.Migration) migrate.Table {
 			t.Checks[0].Carried = &migrate.Carried{Until: condition, After: condition}
 		}
 	}
+	keys(&t, m)
 	for _, e := range migrate.Expressions(m) {
 		answer := migrate.Expression{Type: e.Type}
 		for _, c := range t.Columns {
@@ -87,7 +89,7 @@ func input(m migrate.Migration) migrate.Input {
 
 // cases have every operation of the registry, in each of its forms.
 func cases() map[string]migrate.Migration {
-	return map[string]migrate.Migration{
+	all := map[string]migrate.Migration{
 		"add_column":          migration(migrate.Operation{Kind: migrate.AddColumn, Column: "channel", Type: "varchar(20)"}),
 		"add_column_default":  migration(migrate.Operation{Kind: migrate.AddColumn, Column: "channel", Type: "text", Default: "'it''s web'"}),
 		"add_column_required": migration(migrate.Operation{Kind: migrate.AddColumn, Column: "channel", Type: "text", Required: true, Up: "CASE WHEN web THEN 'web' ELSE 'store' END"}),
@@ -121,6 +123,8 @@ func cases() map[string]migrate.Migration {
 			migrate.Operation{Kind: migrate.SetDefault, Column: "code", Default: "'none'"},
 		),
 	}
+	maps.Copy(all, keyCases())
+	return all
 }
 
 func rich() migrate.Migration {

@@ -116,9 +116,9 @@ func (p *planner) createIndex(o Operation) {
 	if method == "" {
 		method = "btree"
 	}
-	var keys, names, options []string
+	var keys []string
 	for _, c := range columns {
-		keys, names, options = append(keys, c.sql()), append(names, c.Name), append(options, c.option())
+		keys = append(keys, c.sql())
 	}
 	act := "CREATE "
 	if o.Unique {
@@ -149,16 +149,25 @@ func (p *planner) createIndex(o Operation) {
 	p.step(Expand, "index", o.Name, Step{
 		Title: "Make the index " + shown(o.Name),
 		Act:   []string{act},
-		Probe: probe(p.hasIndex(o.Name, "i.indisvalid", "i.indisready", unique, "m.amname = "+literal(method),
-			fmt.Sprintf("i.indnkeyatts = %d", len(columns)), "i.indexprs IS NULL", "i.indoption::pg_catalog.text = "+literal(strings.Join(options, " ")),
-			"(SELECT pg_catalog.array_agg(a.attname::pg_catalog.text ORDER BY c.place) FROM pg_catalog.unnest(i.indkey::pg_catalog.int2[]) WITH ORDINALITY c (number, place) JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = c.number) = "+literals(slices.Concat(names, o.Include)),
-			"NOT EXISTS (SELECT FROM pg_catalog.unnest(i.indclass::pg_catalog.oid[]) c (class) JOIN pg_catalog.pg_opclass o ON o.oid = c.class WHERE NOT o.opcdefault)",
-			predicate)),
+		Probe: probe(p.hasIndex(o.Name, slices.Concat([]string{"i.indisvalid", "i.indisready", unique, "m.amname = " + literal(method)}, p.keyed(columns, o.Include), []string{predicate})...)),
 		Gone:  probe(no(p.hasIndex(o.Name))),
 		Half:  probe(p.hasIndex(o.Name, "NOT (i.indisvalid AND i.indisready)")),
 		Clean: []string{drop}, Undo: []string{drop},
 		Lock: ShareUpdateExclusive, Class: Concurrent, Risk: risk,
 	})
+}
+
+// keyed are conditions of an index, which call it i: it is over just these columns, each by the usual order of its type, and includes others.
+func (p *planner) keyed(columns []IndexColumn, include []string) []string {
+	var names, options []string
+	for _, c := range columns {
+		names, options = append(names, c.Name), append(options, c.option())
+	}
+	return []string{
+		fmt.Sprintf("i.indnkeyatts = %d", len(columns)), "i.indexprs IS NULL", "i.indoption::pg_catalog.text = " + literal(strings.Join(options, " ")),
+		"(SELECT pg_catalog.array_agg(a.attname::pg_catalog.text ORDER BY c.place) FROM pg_catalog.unnest(i.indkey::pg_catalog.int2[]) WITH ORDINALITY c (number, place) JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = c.number) = " + literals(slices.Concat(names, include)),
+		"NOT EXISTS (SELECT FROM pg_catalog.unnest(i.indclass::pg_catalog.oid[]) c (class) JOIN pg_catalog.pg_opclass o ON o.oid = c.class WHERE NOT o.opcdefault)",
+	}
 }
 
 func literals(texts []string) string {
@@ -210,7 +219,7 @@ func (p *planner) dropIndex(o Operation) {
 			continue
 		}
 		if i.Primary || i.Constraint {
-			p.refuse("drop the constraint by hand", "the index %s belongs to a constraint", shown(o.Name))
+			p.refuse("use drop_unique, if it is a unique constraint, or drop the constraint by hand", "the index %s belongs to a constraint", shown(o.Name))
 			return
 		}
 		if i.Unique {

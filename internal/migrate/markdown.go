@@ -90,7 +90,7 @@ func (d *document) sequence() {
 		steps := d.plan.Of(phase)
 		for _, s := range steps {
 			d.line("**%s** %s\n", markup.Text(s.ID), markup.Text(oneLine(s.Title)))
-			d.line("%s\n", markup.Text(lockText(s.Lock)))
+			d.line("%s\n", markup.Text(s.lockText()))
 			d.line("%s", markup.Block("sql", strings.Join(s.Act, ";\n")+";"))
 		}
 		if rest := lines[len(steps):]; len(rest) > 0 {

@@ -21,6 +21,8 @@ func Mistakes(m Migration) []Mistake {
 	c.whole(m)
 	seen := map[string]Kind{}
 	names := map[string]Kind{}
+	values := map[[2]string]bool{}
+	keys := 0
 	for i, o := range m.Operations {
 		c.at = i
 		c.operation(o)
@@ -35,6 +37,17 @@ func Mistakes(m Migration) []Mistake {
 				c.say("choose another name", "%s and %s are both about %s", first, o.Kind, shown(o.Name))
 			}
 			names[o.Name] = o.Kind
+		}
+		if value := [2]string{o.Type, o.Value}; o.Kind == AddEnumValue {
+			if values[value] {
+				c.say("write it once", "two operations give %s the value %s", shown(o.Type), shown(o.Value))
+			}
+			values[value] = true
+		}
+		if o.Kind == AddPrimaryKey {
+			if keys++; keys == 2 {
+				c.say("keep one of them, and make the other one unique", "a table has one primary key")
+			}
 		}
 	}
 	return c.mistakes
@@ -123,6 +136,13 @@ func (c *checker) operation(o Operation) {
 		}
 	case CreateIndex:
 		c.createIndex(o)
+	case AddForeignKey:
+		c.addForeignKey(o)
+	case AddUnique, AddPrimaryKey:
+		c.keyed(o, "columns", o.Columns)
+		c.oneOf(o, "deferrable", o.Deferrable, Deferrals())
+	case AddEnumValue:
+		c.addEnumValue(o)
 	default: // says nothing more
 	}
 }
@@ -133,11 +153,15 @@ func (c *checker) named(o Operation) {
 	switch o.Kind {
 	case RenameColumn:
 		about["to"] = o.To
-	case AddCheck, DropCheck, CreateIndex, DropIndex:
+	case AddCheck, DropCheck, CreateIndex, DropIndex, DropForeignKey, AddUnique, DropUnique, AddPrimaryKey:
 		about = map[string]string{"name": o.Name}
+	case AddForeignKey:
+		about = map[string]string{"name": o.Name, "references": o.References}
+	case AddEnumValue:
+		about = map[string]string{"type": o.Type}
 	default: // is about a column
 	}
-	for _, key := range []string{"column", "to", "name"} {
+	for _, key := range []string{"column", "to", "name", "references", "type"} {
 		if name, has := about[key]; has {
 			if why := badName(name); why != "" {
 				c.say("choose another name", "%s of %s %s", key, o.Kind, why)

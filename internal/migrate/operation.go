@@ -20,6 +20,13 @@ const (
 	CreateIndex  Kind = "create_index"
 	DropIndex    Kind = "drop_index"
 	SetComment   Kind = "set_comment"
+
+	AddForeignKey  Kind = "add_foreign_key"
+	DropForeignKey Kind = "drop_foreign_key"
+	AddUnique      Kind = "add_unique"
+	DropUnique     Kind = "drop_unique"
+	AddPrimaryKey  Kind = "add_primary_key"
+	AddEnumValue   Kind = "add_enum_value"
 )
 
 // Operation is one change, as it is written in a file: Kind says which of the fields it has.
@@ -27,7 +34,8 @@ type Operation struct {
 	Kind   Kind   `json:"kind"`
 	Column string `json:"column,omitempty"`
 	// To is the new name of what is renamed, or the new type of what changes its type.
-	To   string `json:"to,omitempty"`
+	To string `json:"to,omitempty"`
+	// Type is that of a new column, or the name of the enum that gets a value.
 	Type string `json:"type,omitempty"`
 	// Required says that a new column is never null, from the switch on.
 	Required bool `json:"required,omitempty"`
@@ -40,16 +48,49 @@ type Operation struct {
 	Name string `json:"name,omitempty"`
 	// Check is a condition that every row meets.
 	Check string `json:"check,omitempty"`
-	// Columns are those of an index, each a column's name with what Postgres allows after it: "amount DESC NULLS LAST".
+	// Columns are those of an index, each a column's name with what Postgres allows after it: "amount DESC NULLS LAST". Those of a key
+	// are names.
 	Columns []string `json:"columns,omitempty"`
 	Unique  bool     `json:"unique,omitempty"`
 	Include []string `json:"include,omitempty"`
 	Where   string   `json:"where,omitempty"`
 	Method  string   `json:"method,omitempty"` // of an index; empty: btree
 	Comment string   `json:"comment,omitempty"`
+	// References is the table that a foreign key leads to, and Key its columns there, one for each of Columns.
+	References string   `json:"references,omitempty"`
+	Key        []string `json:"key,omitempty"`
+	// OnDelete and OnUpdate are what becomes of a row when the one that it leads to goes, or gets another key: one of Actions; empty: no action.
+	OnDelete string `json:"on_delete,omitempty"`
+	OnUpdate string `json:"on_update,omitempty"`
+	// Match is simple or full; empty: simple.
+	Match string `json:"match,omitempty"`
+	// Deferrable is when a key that may wait is looked at: immediate or deferred; empty: it never waits.
+	Deferrable string `json:"deferrable,omitempty"`
+	// NullsEqual says that two nulls are the same to a unique constraint.
+	NullsEqual bool `json:"nulls_equal,omitempty"`
+	// Value is a new one of an enum; it comes Before or After another, or last.
+	Value  string `json:"value,omitempty"`
+	Before string `json:"before,omitempty"`
+	After  string `json:"after,omitempty"`
 }
 
 // texts are everything that an author wrote of an operation.
 func (o Operation) texts() []string {
-	return slices.Concat([]string{string(o.Kind), o.Column, o.To, o.Type, o.Default, o.Up, o.Down, o.Name, o.Check, o.Where, o.Method, o.Comment}, o.Columns, o.Include)
+	return slices.Concat([]string{
+		string(o.Kind), o.Column, o.To, o.Type, o.Default, o.Up, o.Down, o.Name, o.Check, o.Where, o.Method, o.Comment,
+		o.References, o.OnDelete, o.OnUpdate, o.Match, o.Deferrable, o.Value, o.Before, o.After,
+	}, o.Columns, o.Include, o.Key)
+}
+
+// rests are the columns of the table that an operation is over, as far as names say.
+func (o Operation) rests() []string {
+	rests := slices.Clone(o.Include)
+	for _, item := range o.Columns {
+		if o.Kind != CreateIndex {
+			rests = append(rests, item)
+		} else if column, err := ParseIndexColumn(item); err == nil {
+			rests = append(rests, column.Name)
+		}
+	}
+	return rests
 }

@@ -20,7 +20,7 @@ func (r Recipe) SinceText() string { return strings.TrimSuffix(versionText(r.Sin
 // Recipes lists the registry, in the order in which people read it.
 func Recipes() []Recipe {
 	var all []Recipe
-	for _, family := range [][]Recipe{columnRecipes(), replacingRecipes(), notNullRecipes(), defaultRecipes(), checkRecipes(), indexRecipes()} {
+	for _, family := range [][]Recipe{columnRecipes(), replacingRecipes(), notNullRecipes(), defaultRecipes(), checkRecipes(), indexRecipes(), uniqueRecipes(), foreignKeyRecipes(), enumRecipes()} {
 		all = append(all, family...)
 	}
 	return all
@@ -45,11 +45,6 @@ type Refusal struct {
 // Refusals lists operations that people ask for, and that are not carried out.
 func Refusals() []Refusal {
 	return []Refusal{
-		{"add_foreign_key", "it locks two tables, and a migration is about one"},
-		{"drop_foreign_key", "it locks two tables, and a migration is about one"},
-		{"add_unique", "create_index with unique: true holds the rows to it just as well"},
-		{"add_primary_key", "create_index with unique: true and set_not_null hold the rows to it just as well"},
-		{"add_enum_value", "a value of an enum can never be taken away again"},
 		{"rename_table", "writers of the old name could neither COPY nor TRUNCATE through a view"},
 		{"create_table", "nobody reads a table that is not there yet: make it by hand"},
 		{"drop_table", "nothing brings its rows back"},

@@ -71,7 +71,9 @@ type Step struct {
 	Needs  []string `json:"needs,omitempty"`
 	Proofs []Proof  `json:"proofs,omitempty"`
 	Lock   Lock     `json:"lock,omitempty"`
-	Class  Class    `json:"class"`
+	// Also are other tables of the schema that it locks just so. One of class Scan does that only where it is undone.
+	Also  []string `json:"also,omitempty"`
+	Class Class    `json:"class"`
 	// Risk is what could go wrong, or who may notice; empty: nobody does.
 	Risk string `json:"risk,omitempty"`
 }

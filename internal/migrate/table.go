@@ -20,6 +20,9 @@ type Table struct {
 	Key     []string     `json:"key,omitempty"` // of its primary key, in order; else of a unique index over columns that are never null
 	Indexes []Index      `json:"indexes,omitempty"`
 	Checks  []Constraint `json:"checks,omitempty"`
+	// Uniques are its primary key and its unique constraints, ForeignKeys the keys by which it leads to tables.
+	Uniques     []Unique     `json:"uniques,omitempty"`
+	ForeignKeys []ForeignKey `json:"foreign_keys,omitempty"`
 	// Statistics are the extended ones that somebody made over its columns.
 	Statistics []Statistics `json:"statistics,omitempty"`
 	// Readers are the relations and functions of others that depend on a column.
@@ -28,6 +31,9 @@ type Table struct {
 	Triggers []Trigger `json:"triggers,omitempty"`
 	// Expressions is what the server says of the expressions of a migration, by Typed.Key.
 	Expressions map[string]Expression `json:"expressions,omitempty"`
+	// References is what the server says of the foreign keys of a migration, by their names, and Enums of the types that get values.
+	References map[string]Reference `json:"references,omitempty"`
+	Enums      map[string]Enum      `json:"enums,omitempty"`
 	// Open is the workflow whose migration of this table has not ended; empty: there is none.
 	Open string `json:"open,omitempty"`
 }
@@ -67,10 +73,12 @@ type Index struct {
 	Name       string   `json:"name"`
 	Definition string   `json:"definition"` // as pg_get_indexdef says
 	Columns    []string `json:"columns"`    // that it reads, also in expressions and conditions
+	Keys       []string `json:"keys"`       // columns by which it is ordered, up to the first that is an expression
 	Unique     bool     `json:"unique,omitempty"`
 	Primary    bool     `json:"primary,omitempty"`
 	Constraint bool     `json:"constraint,omitempty"` // it belongs to one
 	Valid      bool     `json:"valid"`
+	Distinct   bool     `json:"distinct,omitempty"`   // no two rows of the whole table have the same keys, at any moment
 	Tablespace string   `json:"tablespace,omitempty"` // where it is not the database's
 	Comment    string   `json:"comment,omitempty"`
 	// Carried is asked for where a column of it is replaced: what stands in CREATE INDEX after the table.
@@ -87,6 +95,51 @@ type Constraint struct {
 	Comment    string   `json:"comment,omitempty"`
 	// Carried is asked for where a column of it is replaced: the condition.
 	Carried *Carried `json:"carried,omitempty"`
+}
+
+// Unique is a primary key or a unique constraint as it is. Its index has its name.
+type Unique struct {
+	Name    string   `json:"name"`
+	Columns []string `json:"columns"` // in order
+	Primary bool     `json:"primary,omitempty"`
+	// Deferrable says that it may be looked at when a transaction ends.
+	Deferrable bool   `json:"deferrable,omitempty"`
+	Comment    string `json:"comment,omitempty"`
+	// Led are the foreign keys that lead to it, in words: "orders_customer_fkey of orders".
+	Led []string `json:"led,omitempty"`
+}
+
+// ForeignKey is one by which a table leads to another, or to itself, as it is.
+type ForeignKey struct {
+	Name string `json:"name"`
+	// Definition is as pg_get_constraintdef says.
+	Definition string   `json:"definition"`
+	Columns    []string `json:"columns"`
+	// Schema and Table are where it leads, Key the columns there, and Owned says that our login may alter that table.
+	Schema string   `json:"schema"`
+	Table  string   `json:"table"`
+	Key    []string `json:"key"`
+	Owned  bool     `json:"owned"`
+}
+
+// Reference is what the server says of a foreign key that is to be made.
+type Reference struct {
+	// Table is the one that it leads to, as it is.
+	Table Table `json:"table"`
+	// Refused is why such columns cannot lead to such a key; empty: they can.
+	Refused string `json:"refused,omitempty"`
+	// Collations are those by which values are compared with the key's, for each column; empty: the column's own.
+	Collations []string `json:"collations,omitempty"`
+}
+
+// Enum is a type of its schema that has named values.
+type Enum struct {
+	Found  bool     `json:"found"`
+	Owned  bool     `json:"owned"`  // our login may alter it
+	Values []string `json:"values"` // in order
+	// Columns of the table are of it, and Others of other tables, in words: "orders.state".
+	Columns []string `json:"columns,omitempty"`
+	Others  []string `json:"others,omitempty"`
 }
 
 // Statistics are those of several columns, or of expressions, as they are.

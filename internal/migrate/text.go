@@ -75,7 +75,7 @@ func (p Plan) riskLines() []string {
 func (p Plan) phaseLines(phase Phase) []string {
 	var lines []string
 	for _, s := range p.Of(phase) {
-		lines = append(lines, fmt.Sprintf("%-34s %s [%s]", s.ID, s.Title, lockText(s.Lock)))
+		lines = append(lines, fmt.Sprintf("%-34s %s [%s]", s.ID, s.Title, s.lockText()))
 	}
 	switch phase {
 	case Backfill:

@@ -75,6 +75,18 @@ func change(o Operation) string {
 		return "take the index " + name + " away"
 	case SetComment:
 		return fmt.Sprintf("say of %s: %s", column, oneLine(o.Comment))
+	case AddForeignKey:
+		return fmt.Sprintf("hold every row to name a row of %s by %s: the foreign key %s%s", shown(o.References), shownAll(o.Columns), name, exceptBy(o))
+	case DropForeignKey:
+		return "take the foreign key " + name + " away"
+	case AddUnique:
+		return fmt.Sprintf("let no two rows have the same %s: the unique constraint %s", shownAll(o.Columns), name)
+	case DropUnique:
+		return "take the unique constraint " + name + " away"
+	case AddPrimaryKey:
+		return fmt.Sprintf("let %s be the primary key, %s", shownAll(o.Columns), name)
+	case AddEnumValue:
+		return fmt.Sprintf("give the type %s the value %s", shown(o.Type), shown(o.Value))
 	}
 	return string(o.Kind)
 }
@@ -124,6 +136,18 @@ func concern(o Operation) string {
 		return fmt.Sprintf("The index %s goes at contract: queries that use it are slower.", shown(o.Name))
 	case SetComment:
 		return ""
+	case AddForeignKey:
+		return fmt.Sprintf("A write whose %s names no row of %s fails from the switch on, and so does one of %s that takes away what rows name%s.", shownAll(o.Columns), shown(o.References), shown(o.References), exceptBy(o))
+	case DropForeignKey:
+		return fmt.Sprintf("After contract rows need not meet the foreign key %s any more. Be ready to read rows that name nothing that is there.", shown(o.Name))
+	case AddUnique:
+		return fmt.Sprintf("A write of a second row with the same %s fails from the switch on.", shownAll(o.Columns))
+	case DropUnique:
+		return fmt.Sprintf("After contract two rows may be the same by %s. Be ready to read them, and write no ON CONFLICT over its columns.", shown(o.Name))
+	case AddPrimaryKey:
+		return fmt.Sprintf("A write of a second row with the same %s, or with a null in it, fails from the switch on.", shownAll(o.Columns))
+	case AddEnumValue:
+		return fmt.Sprintf("After contract %s may be %s. Be ready to read that.", shown(o.Type), shown(o.Value))
 	}
 	return ""
 }
@@ -166,6 +190,18 @@ func durationText(d time.Duration) string {
 		text = strings.TrimSuffix(text, "0m")
 	}
 	return text
+}
+
+// lockText says who waits for a step's locks.
+func (s Step) lockText() string {
+	text := lockText(s.Lock)
+	if len(s.Also) == 0 {
+		return text
+	}
+	if s.Class == Scan {
+		return text + "; of " + shownAll(s.Also) + " too where it is undone"
+	}
+	return text + ", of " + shownAll(s.Also) + " too"
 }
 
 // lockText says who waits for a lock.

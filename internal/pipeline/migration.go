@@ -118,6 +118,8 @@ func operationOf(item strictyaml.Value) (migrate.Operation, bool) {
 			o.Method = text
 		case "comment":
 			o.Comment = text
+		default:
+			readKey(&o, key.Name, v.Get(key.Name))
 		}
 	}
 	return o, ok

@@ -74,7 +74,10 @@ func TestMigrationsThatSayWhatCannotBeAreRefusedWithTheirPlace(t *testing.T) {
 		"two of one number":         {map[string]string{"0007_a.yaml": channel, "0007_b.yaml": channel}, "migrations/0007_b.yaml: migrations/0007_a.yaml has the number 0007 too"},
 		"an unknown key":            {map[string]string{"0007_a.yaml": channel + "tabel: x\n"}, "0007_a.yaml:11:1: tabel: unknown key; did you mean table?"},
 		"an unknown operation":      {one("add_colum: {column: a, type: text}"), "0007_channel.yaml:4:5: operations[0].add_colum: unknown key; did you mean add_column?"},
-		"a foreign key":             {one("add_foreign_key: {}"), "operations[0].add_foreign_key: not supported yet: add_foreign_key: it locks two tables, and a migration is about one"},
+		"a key of other columns":    {one("add_foreign_key: {name: k, columns: [a, b], references: c, key: [id]}"), "the foreign key k has 2 columns, and leads to 1"},
+		"an action that is SQL":     {one(`add_foreign_key: {name: k, columns: [a], references: c, key: [id], on_delete: "CASCADE; DROP TABLE x"}`), "add_foreign_key.on_delete: must be no action, restrict, cascade, set null or set default"},
+		"a key that may wait so":    {one("add_unique: {name: k, columns: [a], deferrable: always}"), "add_unique.deferrable: must be immediate or deferred"},
+		"a value twice":             {one("add_enum_value: {type: kind, value: x, before: a, after: b}"), "add_enum_value of kind says before and after"},
 		"SQL":                       {one("sql: DROP TABLE x"), "not supported yet: sql: nothing says which locks"},
 		"a key of another one":      {one("drop_column: {column: a, to: b}"), "operations[0].drop_column.to: unknown key"},
 		"a key that is missing":     {one("rename_column: {column: a}"), "operations[0].rename_column: the key to is missing"},
@@ -107,4 +110,32 @@ func TestEveryMistakeOfAMigrationIsSaidWhereItIsRead(t *testing.T) {
 	files["migrations/0007_channel.yaml"] = []byte(strings.ReplaceAll(channel, "qty::int", "qty::int)"))
 	_, err = pipeline.Parse(files, "")
 	require.ErrorContains(t, err, "closes a parenthesis that it did not open")
+}
+
+func TestOperationsOfKeysAreReadWhole(t *testing.T) {
+	t.Parallel()
+	p, err := pipeline.Parse(withMigrations(map[string]string{"0007_keys.yaml": `table: orders
+why: Orders are of customers.
+operations:
+  - add_foreign_key: {name: orders_customer, columns: [customer, region], references: customers, key: [id, region], on_delete: set null, on_update: cascade, match: full, deferrable: deferred}
+  - add_unique: {name: orders_number, columns: [number, "Region"], nulls_equal: true, deferrable: immediate}
+  - add_primary_key: {name: orders_pkey, columns: [id]}
+  - drop_unique: {name: orders_old}
+  - drop_foreign_key: {name: orders_shop}
+  - add_enum_value: {type: state, value: "it's gone", before: lost}
+  - add_enum_value: {type: state, value: found, after: lost}
+`}), "")
+	require.NoError(t, err)
+	require.Equal(t, []migrate.Operation{
+		{
+			Kind: migrate.AddForeignKey, Name: "orders_customer", Columns: []string{"customer", "region"}, References: "customers", Key: []string{"id", "region"},
+			OnDelete: "set null", OnUpdate: "cascade", Match: "full", Deferrable: "deferred",
+		},
+		{Kind: migrate.AddUnique, Name: "orders_number", Columns: []string{"number", "Region"}, NullsEqual: true, Deferrable: "immediate"},
+		{Kind: migrate.AddPrimaryKey, Name: "orders_pkey", Columns: []string{"id"}},
+		{Kind: migrate.DropUnique, Name: "orders_old"},
+		{Kind: migrate.DropForeignKey, Name: "orders_shop"},
+		{Kind: migrate.AddEnumValue, Type: "state", Value: "it's gone", Before: "lost"},
+		{Kind: migrate.AddEnumValue, Type: "state", Value: "found", After: "lost"},
+	}, p.Migrations[0].Operations)
 }

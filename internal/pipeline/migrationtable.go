@@ -106,5 +106,5 @@ func operationKeys(kind migrate.Kind) []strictyaml.Key {
 			{Name: "comment", Required: true, Shape: strictyaml.Shape{Kind: strictyaml.Text}, Doc: "What it is; an empty one takes the comment away.", Examples: []string{"Whether it came by the web.", "Other words."}},
 		}
 	}
-	return nil
+	return constraintKeys(kind)
 }

@@ -53,11 +53,18 @@ func rich() migrate.Migration {
 // planned is the plan of a migration of the table as it is.
 func (b *bundle) planned(t *testing.T, m migrate.Migration) migrate.Plan {
 	t.Helper()
-	d, err := b.DescribeTable(t.Context(), m.Table, migrate.Expressions(m), migrate.Replacements(m)...)
-	require.NoError(t, err)
-	p, err := migrate.Compute(migrate.Input{Migration: m, Release: releaseOf("1.0.0"), Environment: prod, Table: d})
+	p, err := b.computed(t, m)
 	require.NoError(t, err)
 	return p
+}
+
+func (b *bundle) computed(t *testing.T, m migrate.Migration) (migrate.Plan, error) {
+	t.Helper()
+	d, err := b.DescribeTable(t.Context(), m.Table, migrate.Expressions(m), migrate.Replacements(m)...)
+	require.NoError(t, err)
+	d, err = b.DescribeAround(t.Context(), d, m)
+	require.NoError(t, err)
+	return migrate.Compute(migrate.Input{Migration: m, Release: releaseOf("1.0.0"), Environment: prod, Table: d})
 }
 
 // run runs what a step does, and records nothing.

@@ -94,16 +94,13 @@ func (s *step) do(ctx context.Context) (migrate.StepResult, error) {
 	if s.step.Class == migrate.Concurrent {
 		return s.concurrently(ctx)
 	}
-	table, err := s.t.relation(ctx, s.t.pool, s.spec.Plan.Migration.Table)
+	levels, err := s.levels(ctx)
 	if err != nil {
 		return result, err
 	}
-	levels := s.levels(table)
-	ladder := postgres.Ladder{
-		Pool: s.t.pool, Relations: []uint32{table.OID}, Mode: levels.Mode, Budget: s.spec.LockBudget - s.spec.WaitedLocks, Beat: s.beat,
-	}
-	if len(levels.Parents) == 0 {
-		ladder.Relations = nil
+	ladder := postgres.Ladder{Pool: s.t.pool, Mode: levels.Mode, Budget: s.spec.LockBudget - s.spec.WaitedLocks, Beat: s.beat}
+	for _, r := range levels.Parents {
+		ladder.Relations = append(ladder.Relations, r.OID)
 	}
 	if s.scans() {
 		ladder.Longest = longestScan
@@ -141,19 +138,35 @@ func inTheWay(blocked []generation.Session) migrate.StepResult {
 // scans says whether it reads the whole table.
 func (s *step) scans() bool { return s.step.Class == migrate.Scan && !s.spec.Undo }
 
-// levels are what the step locks first, and how: what its statements want of the table is had before they run. To undo may take more than to do:
-// a trigger is dropped by the strongest lock.
-func (s *step) levels(table postgres.Relation) postgres.Levels {
+// levels are what the step locks first, and how: what its statements want of the tables is had before they run, in one order. To undo may take
+// more than to do: a trigger is dropped by the strongest lock.
+func (s *step) levels(ctx context.Context) (postgres.Levels, error) {
 	modes := map[migrate.Lock]postgres.Mode{
 		migrate.ShareUpdateExclusive: postgres.ShareUpdateExclusive, migrate.ShareRowExclusive: postgres.ShareRowExclusive, migrate.AccessExclusive: postgres.AccessExclusive,
 	}
-	if mode, ok := modes[s.step.Lock]; ok {
-		if s.spec.Undo {
-			mode = postgres.AccessExclusive
-		}
-		return postgres.Levels{Mode: mode, Parents: []postgres.Relation{table}}
+	table, err := s.t.relation(ctx, s.t.pool, s.spec.Plan.Migration.Table)
+	mode, locks := modes[s.step.Lock]
+	if err != nil || !locks {
+		return postgres.Levels{}, err // reads and writes wait for what others hold, and nobody waits for them
 	}
-	return postgres.Levels{} // reads and writes wait for what others hold, and nobody waits for them
+	if s.spec.Undo {
+		mode = postgres.AccessExclusive
+	}
+	levels := postgres.Levels{Mode: mode, Parents: []postgres.Relation{table}}
+	if s.scans() {
+		return levels, nil
+	}
+	for _, name := range s.step.Also {
+		other, err := s.t.relation(ctx, s.t.pool, name)
+		if s.spec.Undo && fault.ClassOf(err) == fault.Conflict {
+			continue // what led there went with it
+		}
+		if err != nil {
+			return levels, err
+		}
+		levels.Parents = append(levels.Parents, other)
+	}
+	return levels, nil
 }
 
 // errThere says that nothing is left to do.
