@@ -248,6 +248,13 @@ func (p *planner) apart(o Operation) {
 			rests = append(rests, column.Name)
 		}
 	}
+	if o.Kind == CreateView {
+		for _, item := range o.Columns {
+			if column, err := ParseViewColumn(item); err == nil {
+				rests = append(rests, column.Of)
+			}
+		}
+	}
 	for _, t := range expressionsOf(o) {
 		if t.Expression == o.Check || t.Expression == o.Where {
 			rests = append(rests, p.in.Table.Expressions[t.Key()].Columns...)

@@ -20,6 +20,9 @@ const (
 	CreateIndex  Kind = "create_index"
 	DropIndex    Kind = "drop_index"
 	SetComment   Kind = "set_comment"
+	CreateView   Kind = "create_view"
+	DropTable    Kind = "drop_table"
+	SQL          Kind = "sql"
 )
 
 // Operation is one change, as it is written in a file: Kind says which of the fields it has.
@@ -40,16 +43,23 @@ type Operation struct {
 	Name string `json:"name,omitempty"`
 	// Check is a condition that every row meets.
 	Check string `json:"check,omitempty"`
-	// Columns are those of an index, each a column's name with what Postgres allows after it: "amount DESC NULLS LAST".
+	// Columns are those of an index, each a column's name with what Postgres allows after it: "amount DESC NULLS LAST". Those of a view are
+	// columns of the table, each with the name that it has there, where that is another one: "amount AS total".
 	Columns []string `json:"columns,omitempty"`
 	Unique  bool     `json:"unique,omitempty"`
 	Include []string `json:"include,omitempty"`
 	Where   string   `json:"where,omitempty"`
 	Method  string   `json:"method,omitempty"` // of an index; empty: btree
 	Comment string   `json:"comment,omitempty"`
+	// Act are statements of the author's own, Undo those that take them back, and Probe is a query of one boolean: whether they have been done. Placed
+	// says what stands in them for the table. Locks is the strongest lock that they take on it, in the words of Postgres.
+	Act   []string `json:"act,omitempty"`
+	Undo  []string `json:"undo,omitempty"`
+	Probe string   `json:"probe,omitempty"`
+	Locks string   `json:"locks,omitempty"`
 }
 
 // texts are everything that an author wrote of an operation.
 func (o Operation) texts() []string {
-	return slices.Concat([]string{string(o.Kind), o.Column, o.To, o.Type, o.Default, o.Up, o.Down, o.Name, o.Check, o.Where, o.Method, o.Comment}, o.Columns, o.Include)
+	return slices.Concat([]string{string(o.Kind), o.Column, o.To, o.Type, o.Default, o.Up, o.Down, o.Name, o.Check, o.Where, o.Method, o.Comment, o.Probe, o.Locks}, o.Columns, o.Include, o.Act, o.Undo)
 }

@@ -28,6 +28,10 @@ type Table struct {
 	Triggers []Trigger `json:"triggers,omitempty"`
 	// Expressions is what the server says of the expressions of a migration, by Typed.Key.
 	Expressions map[string]Expression `json:"expressions,omitempty"`
+	// Grants are the rights on the whole table that its owner gave.
+	Grants []Grant `json:"grants,omitempty"`
+	// RowSecurity says that policies decide who sees which rows.
+	RowSecurity bool `json:"row_security,omitempty"`
 	// Open is the workflow whose migration of this table has not ended; empty: there is none.
 	Open string `json:"open,omitempty"`
 }
@@ -54,9 +58,9 @@ type Column struct {
 	Holds []string `json:"holds,omitempty"`
 }
 
-// Grant is a right on a column.
+// Grant is a right on a column, or on the whole table.
 type Grant struct {
-	Privilege string `json:"privilege"`    // SELECT, INSERT, UPDATE, REFERENCES
+	Privilege string `json:"privilege"`    // SELECT, INSERT, UPDATE, REFERENCES, …
 	To        string `json:"to,omitempty"` // a role; empty: everybody
 	// Grantable says that the role may give it to others.
 	Grantable bool `json:"grantable,omitempty"`

@@ -75,6 +75,16 @@ func change(o Operation) string {
 		return "take the index " + name + " away"
 	case SetComment:
 		return fmt.Sprintf("say of %s: %s", column, oneLine(o.Comment))
+	case CreateView:
+		text := fmt.Sprintf("make the view %s: %s", name, oneLine(strings.Join(o.Columns, ", ")))
+		if o.Where != "" {
+			text += " where " + oneLine(o.Where)
+		}
+		return text
+	case DropTable:
+		return "take the table away"
+	case SQL:
+		return fmt.Sprintf("run the SQL %s: %s", name, oneLine(strings.Join(o.Act, "; ")))
 	}
 	return string(o.Kind)
 }
@@ -123,6 +133,12 @@ func concern(o Operation) string {
 	case DropIndex:
 		return fmt.Sprintf("The index %s goes at contract: queries that use it are slower.", shown(o.Name))
 	case SetComment:
+		return ""
+	case CreateView:
+		return fmt.Sprintf("The view %s is there from the beginning: it shows the table as it is, under these names: %s. Whoever may read or write the table may do so through it; TRUNCATE and COPY into it fail.", shown(o.Name), oneLine(strings.Join(o.Columns, ", ")))
+	case DropTable:
+		return "The table goes. From the switch on it has another name, and whoever reads or writes it gets an error; until contract it can be brought back. Neither read nor write it from the switch on."
+	case SQL:
 		return ""
 	}
 	return ""
