@@ -94,7 +94,12 @@ func (s *step) do(ctx context.Context) (migrate.StepResult, error) {
 	if s.step.Class == migrate.Concurrent {
 		return s.concurrently(ctx)
 	}
-	table, err := s.t.relation(ctx, s.t.pool, s.spec.Plan.Migration.Table)
+	table, err := s.t.tableOf(ctx, s.t.pool, s.spec.Plan)
+	if fault.ClassOf(err) == fault.Conflict && s.spec.Plan.Drops { // the step may be that it is not there any more
+		if there, looked := s.there(ctx, s.t.pool); looked == nil && there {
+			return s.attempt(ctx, postgres.Levels{}, postgres.Rung{})
+		}
+	}
 	if err != nil {
 		return result, err
 	}
@@ -232,6 +237,9 @@ func (s *step) act(ctx context.Context, tx pgx.Tx) error {
 	there, err := s.there(ctx, tx)
 	if err == nil && !there {
 		err = s.fruitless()
+	}
+	if err == nil && s.step.Own {
+		err = s.measured(ctx, tx)
 	}
 	return err
 }
