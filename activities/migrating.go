@@ -256,14 +256,14 @@ func (o opened) blocked(ctx context.Context) (Blocked, error) {
 	for _, name := range out.Missing {
 		out.Why = append(out.Why, name+" has not said that it is ready")
 	}
-	if len(o.plan.Old) == 0 {
+	if len(o.plan.Old) == 0 && !o.plan.Drops {
 		return out, nil
 	}
 	readers, err := o.releases(ctx)
 	if err != nil {
 		return out, err
 	}
-	known, err := o.w.ReadersOfColumns(ctx, o.plan.Migration.Table, o.plan.Old)
+	known, err := o.known(ctx)
 	if err != nil {
 		return out, err
 	}

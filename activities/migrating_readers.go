@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"drawbridge/internal/fault"
 	"drawbridge/internal/migrate"
 	"drawbridge/internal/sqltext"
 )
@@ -24,6 +25,9 @@ func (o opened) releases(ctx context.Context) ([]migrate.Reader, error) {
 		}
 		for _, out := range p.Outputs {
 			names := sqltext.Identifiers(out.SQL)
+			if o.plan.Drops && names[table] {
+				readers = append(readers, migrate.Reader{Column: table, Kind: "output " + out.Table + " of the active release", Name: t.Release.String(), Owner: p.Owner})
+			}
 			for _, column := range o.plan.Old {
 				if names[table] && names[column] {
 					readers = append(readers, migrate.Reader{Column: column, Kind: "output " + out.Table + " of the active release", Name: t.Release.String(), Owner: p.Owner})
@@ -32,4 +36,19 @@ func (o opened) releases(ctx context.Context) ([]migrate.Reader, error) {
 		}
 	}
 	return readers, nil
+}
+
+// known are what the server's catalog knows to read what is taken away: columns, or anything of the table, which may have its other name by now.
+func (o opened) known(ctx context.Context) ([]migrate.Reader, error) {
+	if !o.plan.Drops {
+		return o.w.ReadersOfColumns(ctx, o.plan.Migration.Table, o.plan.Old)
+	}
+	readers, err := o.w.ReadersOfColumns(ctx, o.plan.Renamed, nil)
+	switch {
+	case fault.ClassOf(err) != fault.Conflict:
+		return readers, err
+	case o.standing.Phase == migrate.Contract: // nobody reads what has gone
+		return nil, nil
+	}
+	return o.w.ReadersOfColumns(ctx, o.plan.Migration.Table, nil)
 }

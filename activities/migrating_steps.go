@@ -3,6 +3,7 @@ package activities
 import (
 	"context"
 	"slices"
+	"strings"
 	"time"
 
 	"drawbridge/internal/fault"
@@ -34,6 +35,11 @@ func (a *Migrating) Step(ctx context.Context, in StepInput) (migrate.StepResult,
 	step := o.plan.Steps[at]
 	if err := o.mayStep(ctx, step, in.Undo); err != nil {
 		return migrate.StepResult{}, err
+	}
+	if o.plan.Drops && step.Phase == migrate.Switch && !in.Undo { // from here on whoever asks for the table gets an error
+		if blocked, err := o.blocked(ctx); err != nil || len(blocked.Why) > 0 {
+			return migrate.StepResult{Held: strings.Join(blocked.Why, "; ")}, err
+		}
 	}
 	verb := "migrate-"
 	if in.Undo {

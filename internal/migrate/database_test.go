@@ -45,7 +45,7 @@ func one[T any](t *testing.T, db *testdb.DB, sql string) T {
 func described(t *testing.T, db *testdb.DB, m migrate.Migration) migrate.Table {
 	t.Helper()
 	table := customers(m)
-	table.Schema = db.Schema
+	table.Schema, table.OID = db.Schema, one[uint32](t, db, "SELECT 'customers'::regclass::oid")
 	for i := range table.ForeignKeys {
 		table.ForeignKeys[i].Schema = db.Schema
 	}
@@ -108,7 +108,7 @@ func do(t *testing.T, db *testdb.DB, class migrate.Class, statements []string) s
 		run(t, db, statements[0])
 		return "ShareUpdateExclusiveLock" // it holds none when it is over
 	}
-	lock := ""
+	lock, table := "", one[uint32](t, db, fmt.Sprintf("SELECT coalesce(to_regclass('%[1]s.customers'), to_regclass('%[1]s.customers__dropped_0007'), 0::regclass)::oid", db.Schema))
 	err := pgx.BeginFunc(t.Context(), db.Pool, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(t.Context(), "SET LOCAL search_path = ''"); err != nil {
 			return err
@@ -119,8 +119,8 @@ func do(t *testing.T, db *testdb.DB, class migrate.Class, statements []string) s
 			}
 		}
 		locks := []string{"", "AccessShareLock", "RowShareLock", "RowExclusiveLock", "ShareUpdateExclusiveLock", "ShareLock", "ShareRowExclusiveLock", "ExclusiveLock", "AccessExclusiveLock"}
-		rows, err := tx.Query(t.Context(), `SELECT mode FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_class c ON c.oid = l.relation JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-			WHERE l.pid = pg_catalog.pg_backend_pid() AND l.granted AND n.nspname = $1 AND c.relname = 'customers'`, db.Schema)
+		rows, err := tx.Query(t.Context(), `SELECT mode FROM pg_catalog.pg_locks WHERE pid = pg_catalog.pg_backend_pid() AND granted AND relation = $1
+			AND database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())`, table)
 		if err != nil {
 			return err
 		}
@@ -177,11 +177,11 @@ func catalogOf(t *testing.T, db *testdb.DB) string {
 		(SELECT string_agg(pg_get_indexdef(indexrelid) || indisvalid, E'\n' ORDER BY indexrelid) FROM pg_index WHERE indrelid = %[1]s),
 		(SELECT string_agg(tgname, E'\n' ORDER BY tgname) FROM pg_trigger WHERE tgrelid = %[1]s),
 		(SELECT string_agg(proname, E'\n' ORDER BY proname) FROM pg_proc f JOIN pg_namespace n ON n.oid = pronamespace WHERE nspname = '%[2]s__ledger'))`,
-		"'"+db.Schema+".customers'::regclass", db.Schema))
+		"to_regclass('"+db.Schema+".customers')", db.Schema))
 }
 
 var lockNames = map[migrate.Lock]string{
-	migrate.NoLock: "", migrate.ShareUpdateExclusive: "ShareUpdateExclusiveLock", migrate.ShareRowExclusive: "ShareRowExclusiveLock", migrate.AccessExclusive: "AccessExclusiveLock",
+	migrate.NoLock: "", migrate.AccessShare: "AccessShareLock", migrate.ShareUpdateExclusive: "ShareUpdateExclusiveLock", migrate.ShareRowExclusive: "ShareRowExclusiveLock", migrate.AccessExclusive: "AccessExclusiveLock",
 }
 
 // undo takes back every step of a plan that its probe says is done, last first.

@@ -100,7 +100,7 @@ func expressionsOf(o Operation) []Typed {
 		ask(Typed{Expression: o.Default, Of: o.Column})
 	case AddCheck:
 		ask(Typed{Expression: o.Check, Type: "boolean"})
-	case CreateIndex:
+	case CreateIndex, CreateView:
 		ask(Typed{Expression: o.Where, Type: "boolean"})
 	default: // has none
 	}

@@ -114,6 +114,24 @@ func cases() map[string]migrate.Migration {
 		"create_index_hash":   migration(migrate.Operation{Kind: migrate.CreateIndex, Name: "customers_code", Columns: []string{"code"}, Method: "hash"}),
 		"drop_index":          migration(migrate.Operation{Kind: migrate.DropIndex, Name: "customers_created"}),
 		"set_comment":         migration(migrate.Operation{Kind: migrate.SetComment, Column: "note", Comment: `it's what\they say`}),
+		"create_view":         migration(migrate.Operation{Kind: migrate.CreateView, Name: "customers_v1", Columns: []string{"id", "amount AS total", `web AS "From the web"`}, Where: "code <> ''"}),
+		"drop_table":          migration(migrate.Operation{Kind: migrate.DropTable}),
+		"sql": migration(migrate.Operation{
+			Kind: migrate.SQL, Name: "sampled",
+			Act:   []string{"ALTER TABLE @table ALTER COLUMN code SET STATISTICS 500", "CREATE STATISTICS @schema.customers_both (mcv) ON code, qty FROM @table"},
+			Undo:  []string{"DROP STATISTICS @schema.customers_both", "ALTER TABLE @table ALTER COLUMN code SET STATISTICS -1"},
+			Probe: "SELECT EXISTS (SELECT FROM pg_statistic_ext WHERE stxrelid = @table_oid AND stxnamespace = @schema_oid AND stxname = 'customers_both')",
+		}),
+		"sql_locks": migration(migrate.Operation{
+			Kind: migrate.SQL, Name: "apart", Locks: "ACCESS EXCLUSIVE",
+			Act: []string{"ALTER TABLE @table ALTER COLUMN note SET STORAGE EXTERNAL"}, Undo: []string{"ALTER TABLE @table ALTER COLUMN note SET STORAGE EXTENDED"},
+			Probe: "SELECT attstorage = 'e' FROM pg_attribute WHERE attrelid = @table_oid AND attname = 'note'",
+		}),
+		"sql_index": migration(migrate.Operation{
+			Kind: migrate.SQL, Name: "lower",
+			Act: []string{"CREATE INDEX CONCURRENTLY customers_lower ON @table (lower(note))"}, Undo: []string{"DROP INDEX CONCURRENTLY @schema.customers_lower"},
+			Probe: "SELECT EXISTS (SELECT FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid WHERE i.indrelid = @table_oid AND c.relname = 'customers_lower' AND i.indisvalid)",
+		}),
 		"several": migration(
 			migrate.Operation{Kind: migrate.CreateIndex, Name: "customers_channel", Columns: []string{"channel", "amount_eur DESC"}},
 			migrate.Operation{Kind: migrate.DropColumn, Column: "web"},

@@ -143,6 +143,10 @@ func (c *checker) operation(o Operation) {
 		c.oneOf(o, "deferrable", o.Deferrable, Deferrals())
 	case AddEnumValue:
 		c.addEnumValue(o)
+	case CreateView:
+		c.createView(o)
+	case SQL:
+		c.own(o)
 	default: // says nothing more
 	}
 }
@@ -153,12 +157,14 @@ func (c *checker) named(o Operation) {
 	switch o.Kind {
 	case RenameColumn:
 		about["to"] = o.To
-	case AddCheck, DropCheck, CreateIndex, DropIndex, DropForeignKey, AddUnique, DropUnique, AddPrimaryKey:
+	case AddCheck, DropCheck, CreateIndex, DropIndex, DropForeignKey, AddUnique, DropUnique, AddPrimaryKey, CreateView, SQL:
 		about = map[string]string{"name": o.Name}
 	case AddForeignKey:
 		about = map[string]string{"name": o.Name, "references": o.References}
 	case AddEnumValue:
 		about = map[string]string{"type": o.Type}
+	case DropTable:
+		about = nil
 	default: // is about a column
 	}
 	for _, key := range []string{"column", "to", "name", "references", "type"} {
@@ -216,5 +222,51 @@ func (c *checker) createIndex(o Operation) {
 	}
 	for _, name := range o.Include {
 		once(name)
+	}
+}
+
+func (c *checker) createView(o Operation) {
+	if len(o.Columns) == 0 {
+		c.say("name its columns", "the view %s has no column", shown(o.Name))
+	}
+	seen := map[string]bool{}
+	for _, text := range o.Columns {
+		column, err := ParseViewColumn(text)
+		if err != nil {
+			c.say("write it as in: amount AS total", "the column %s of the view %s %s", shownSQL(text), shown(o.Name), err)
+			continue
+		}
+		if why := badName(column.Name); why != "" {
+			c.say("choose another name", "a column's name in the view %s %s", shown(o.Name), why)
+		}
+		if seen[column.Name] {
+			c.say("name it once", "the view %s has two columns %s", shown(o.Name), shown(column.Name))
+		}
+		seen[column.Name] = true
+	}
+}
+
+func (c *checker) own(o Operation) {
+	if len(o.Act) == 0 || len(o.Undo) == 0 || strings.TrimSpace(o.Probe) == "" {
+		c.say("write act, undo and probe", "sql %s has to say what it does, how that is undone, and how it is seen that it was done", shown(o.Name))
+		return
+	}
+	for _, sql := range slices.Concat(o.Act, o.Undo, []string{o.Probe}) {
+		if _, err := Placed(sql, "schema", "table"); err != nil {
+			c.say("write SQL, with @schema, @table, @schema_oid and @table_oid in the place of names", "the SQL %s of %s cannot be read: %s", shownSQL(sql), shown(o.Name), err)
+		}
+	}
+	class := OwnClass(o.Act)
+	if undo := OwnClass(o.Undo); (class == Concurrent) != (undo == Concurrent) {
+		c.say("write both with CONCURRENTLY, or neither", "sql %s does one of act and undo in a transaction, and the other in none", shown(o.Name))
+	}
+	if class == Concurrent && (len(o.Act) > 1 || len(o.Undo) > 1) {
+		c.say("write one statement", "sql %s has several statements, and what is done concurrently is done alone", shown(o.Name))
+	}
+	switch {
+	case o.Locks != "" && !slices.Contains(OwnLocks(), o.Locks):
+		c.say("use "+strings.Join(OwnLocks(), ", "), "sql %s says that it locks %s", shown(o.Name), shownSQL(o.Locks))
+	case o.Locks != "" && o.Locks != string(ShareUpdateExclusive) && class != Instant:
+		c.say("leave locks out, or do it by itself", "sql %s reads the whole table, and nobody may wait for that", shown(o.Name))
 	}
 }

@@ -27,6 +27,10 @@ const (
 	DropUnique     Kind = "drop_unique"
 	AddPrimaryKey  Kind = "add_primary_key"
 	AddEnumValue   Kind = "add_enum_value"
+
+	CreateView Kind = "create_view"
+	DropTable  Kind = "drop_table"
+	SQL        Kind = "sql"
 )
 
 // Operation is one change, as it is written in a file: Kind says which of the fields it has.
@@ -48,8 +52,8 @@ type Operation struct {
 	Name string `json:"name,omitempty"`
 	// Check is a condition that every row meets.
 	Check string `json:"check,omitempty"`
-	// Columns are those of an index, each a column's name with what Postgres allows after it: "amount DESC NULLS LAST". Those of a key
-	// are names.
+	// Columns are those of an index, each a column's name with what Postgres allows after it: "amount DESC NULLS LAST". Those of a view are
+	// columns of the table, each with the name that it has there, where that is another one: "amount AS total". Those of a key are names.
 	Columns []string `json:"columns,omitempty"`
 	Unique  bool     `json:"unique,omitempty"`
 	Include []string `json:"include,omitempty"`
@@ -72,24 +76,37 @@ type Operation struct {
 	Value  string `json:"value,omitempty"`
 	Before string `json:"before,omitempty"`
 	After  string `json:"after,omitempty"`
+	// Act are statements of the author's own, Undo those that take them back, and Probe is a query of one boolean: whether they have been done. Placed
+	// says what stands in them for the table. Locks is the strongest lock that they take on it, in the words of Postgres.
+	Act   []string `json:"act,omitempty"`
+	Undo  []string `json:"undo,omitempty"`
+	Probe string   `json:"probe,omitempty"`
+	Locks string   `json:"locks,omitempty"`
 }
 
 // texts are everything that an author wrote of an operation.
 func (o Operation) texts() []string {
 	return slices.Concat([]string{
 		string(o.Kind), o.Column, o.To, o.Type, o.Default, o.Up, o.Down, o.Name, o.Check, o.Where, o.Method, o.Comment,
-		o.References, o.OnDelete, o.OnUpdate, o.Match, o.Deferrable, o.Value, o.Before, o.After,
-	}, o.Columns, o.Include, o.Key)
+		o.References, o.OnDelete, o.OnUpdate, o.Match, o.Deferrable, o.Value, o.Before, o.After, o.Probe, o.Locks,
+	}, o.Columns, o.Include, o.Key, o.Act, o.Undo)
 }
 
 // rests are the columns of the table that an operation is over, as far as names say.
 func (o Operation) rests() []string {
 	rests := slices.Clone(o.Include)
 	for _, item := range o.Columns {
-		if o.Kind != CreateIndex {
+		switch o.Kind {
+		case CreateIndex:
+			if column, err := ParseIndexColumn(item); err == nil {
+				rests = append(rests, column.Name)
+			}
+		case CreateView:
+			if column, err := ParseViewColumn(item); err == nil {
+				rests = append(rests, column.Of)
+			}
+		default:
 			rests = append(rests, item)
-		} else if column, err := ParseIndexColumn(item); err == nil {
-			rests = append(rests, column.Name)
 		}
 	}
 	return rests

@@ -37,6 +37,10 @@ type Plan struct {
 	New []NewColumn `json:"new,omitempty"`
 	// Brownout is the trial of contract, where its author wants one.
 	Brownout *Brownout `json:"brownout,omitempty"`
+	// Renamed is what the table is called from the switch on, where that is another name.
+	Renamed string `json:"renamed,omitempty"`
+	// Drops says that the table itself goes at contract: whoever reads anything of it is in the way.
+	Drops bool `json:"drops,omitempty"`
 	// Blocking are the readers of them that the catalog knows now: contract waits until they are gone.
 	Blocking []Reader `json:"blocking,omitempty"`
 	// Warnings are for those who approve.

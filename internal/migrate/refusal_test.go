@@ -22,11 +22,11 @@ func TestComputeRefuses(t *testing.T) {
 		class      fault.Class
 		want       string
 	}{
-		"no operation":         {nil, nil, fault.Invalid, "it has no operation"},
-		"an unknown operation": {ops(migrate.Operation{Kind: "add_colum"}), nil, fault.Invalid, "there is no operation add_colum"},
-		"SQL":                  {ops(migrate.Operation{Kind: "sql"}), nil, fault.Invalid, "sql is not supported yet"},
-		"no reason":            {ops(add), func(in *migrate.Input) { in.Migration.Why = " " }, fault.Invalid, "does not say why"},
-		"a name that is none":  {ops(add), func(in *migrate.Input) { in.Migration.Name = "7_channel" }, fault.Invalid, "is no name of a migration"},
+		"no operation":          {nil, nil, fault.Invalid, "it has no operation"},
+		"an unknown operation":  {ops(migrate.Operation{Kind: "add_colum"}), nil, fault.Invalid, "there is no operation add_colum"},
+		"SQL that says nothing": {ops(migrate.Operation{Kind: migrate.SQL, Name: "x"}), nil, fault.Invalid, "sql x has to say what it does, how that is undone, and how it is seen"},
+		"no reason":             {ops(add), func(in *migrate.Input) { in.Migration.Why = " " }, fault.Invalid, "does not say why"},
+		"a name that is none":   {ops(add), func(in *migrate.Input) { in.Migration.Name = "7_channel" }, fault.Invalid, "is no name of a migration"},
 		"a brownout that is the window": {ops(add), func(in *migrate.Input) {
 			in.Migration.Deprecate = migrate.Deprecate{Window: time.Hour, Brownout: time.Hour}
 		}, fault.Invalid, "not shorter than the window"},

@@ -20,7 +20,7 @@ func (r Recipe) SinceText() string { return strings.TrimSuffix(versionText(r.Sin
 // Recipes lists the registry, in the order in which people read it.
 func Recipes() []Recipe {
 	var all []Recipe
-	for _, family := range [][]Recipe{columnRecipes(), replacingRecipes(), notNullRecipes(), defaultRecipes(), checkRecipes(), indexRecipes(), uniqueRecipes(), foreignKeyRecipes(), enumRecipes()} {
+	for _, family := range [][]Recipe{columnRecipes(), replacingRecipes(), notNullRecipes(), defaultRecipes(), checkRecipes(), indexRecipes(), uniqueRecipes(), foreignKeyRecipes(), enumRecipes(), relationRecipes(), ownRecipes()} {
 		all = append(all, family...)
 	}
 	return all
@@ -47,9 +47,6 @@ func Refusals() []Refusal {
 	return []Refusal{
 		{"rename_table", "writers of the old name could neither COPY nor TRUNCATE through a view"},
 		{"create_table", "nobody reads a table that is not there yet: make it by hand"},
-		{"drop_table", "nothing brings its rows back"},
-		{"create_view", "nobody reads a view that is not there yet: make it by hand"},
-		{"sql", "nothing says which locks SQL of one's own takes, and how it is taken back"},
 	}
 }
 

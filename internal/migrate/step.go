@@ -76,6 +76,10 @@ type Step struct {
 	Class Class    `json:"class"`
 	// Risk is what could go wrong, or who may notice; empty: nobody does.
 	Risk string `json:"risk,omitempty"`
+	// Fresh says that nothing of it may be there when the migration begins, so that nothing of somebody else's is taken for its own.
+	Fresh bool `json:"fresh,omitempty"`
+	// Own says that the statements are an author's: what they lock is measured, and where it is more than Lock says they are taken back.
+	Own bool `json:"own,omitempty"`
 }
 
 // Filling is how the rows that are there are brought over.

@@ -34,6 +34,10 @@ type Table struct {
 	// References is what the server says of the foreign keys of a migration, by their names, and Enums of the types that get values.
 	References map[string]Reference `json:"references,omitempty"`
 	Enums      map[string]Enum      `json:"enums,omitempty"`
+	// Grants are the rights on the whole table that its owner gave.
+	Grants []Grant `json:"grants,omitempty"`
+	// RowSecurity says that policies decide who sees which rows.
+	RowSecurity bool `json:"row_security,omitempty"`
 	// Open is the workflow whose migration of this table has not ended; empty: there is none.
 	Open string `json:"open,omitempty"`
 }
@@ -60,9 +64,9 @@ type Column struct {
 	Holds []string `json:"holds,omitempty"`
 }
 
-// Grant is a right on a column.
+// Grant is a right on a column, or on the whole table.
 type Grant struct {
-	Privilege string `json:"privilege"`    // SELECT, INSERT, UPDATE, REFERENCES
+	Privilege string `json:"privilege"`    // SELECT, INSERT, UPDATE, REFERENCES, …
 	To        string `json:"to,omitempty"` // a role; empty: everybody
 	// Grantable says that the role may give it to others.
 	Grantable bool `json:"grantable,omitempty"`

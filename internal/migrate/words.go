@@ -87,6 +87,16 @@ func change(o Operation) string {
 		return fmt.Sprintf("let %s be the primary key, %s", shownAll(o.Columns), name)
 	case AddEnumValue:
 		return fmt.Sprintf("give the type %s the value %s", shown(o.Type), shown(o.Value))
+	case CreateView:
+		text := fmt.Sprintf("make the view %s: %s", name, oneLine(strings.Join(o.Columns, ", ")))
+		if o.Where != "" {
+			text += " where " + oneLine(o.Where)
+		}
+		return text
+	case DropTable:
+		return "take the table away"
+	case SQL:
+		return fmt.Sprintf("run the SQL %s: %s", name, oneLine(strings.Join(o.Act, "; ")))
 	}
 	return string(o.Kind)
 }
@@ -148,6 +158,12 @@ func concern(o Operation) string {
 		return fmt.Sprintf("A write of a second row with the same %s, or with a null in it, fails from the switch on.", shownAll(o.Columns))
 	case AddEnumValue:
 		return fmt.Sprintf("After contract %s may be %s. Be ready to read that.", shown(o.Type), shown(o.Value))
+	case CreateView:
+		return fmt.Sprintf("The view %s is there from the beginning: it shows the table as it is, under these names: %s. Whoever may read or write the table may do so through it; TRUNCATE and COPY into it fail.", shown(o.Name), oneLine(strings.Join(o.Columns, ", ")))
+	case DropTable:
+		return "The table goes. From the switch on it has another name, and whoever reads or writes it gets an error; until contract it can be brought back. Neither read nor write it from the switch on."
+	case SQL:
+		return ""
 	}
 	return ""
 }

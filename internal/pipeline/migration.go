@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"drawbridge/internal/lint"
 	"drawbridge/internal/migrate"
 	"drawbridge/internal/strictyaml"
 )
@@ -64,7 +65,7 @@ func (b *builder) migration(root strictyaml.Value, name string) migrate.Migratio
 	if !whole || len(m.Operations) == 0 {
 		return m // what is wrong is said
 	}
-	for _, mistake := range migrate.Mistakes(m) {
+	for _, mistake := range slices.Concat(migrate.Mistakes(m), ownMistakes(m)) {
 		at := root.At
 		if mistake.Operation >= 0 {
 			at = places[mistake.Operation]
@@ -72,6 +73,21 @@ func (b *builder) migration(root strictyaml.Value, name string) migrate.Migratio
 		b.problems.Add(at, mistake.Reason, mistake.Hint)
 	}
 	return m
+}
+
+// ownMistakes are what statements of the author's own do that no migration may. Whoever reads a migration looks at them anew: an environment's worker
+// does so before it plans.
+func ownMistakes(m migrate.Migration) []migrate.Mistake {
+	var all []migrate.Mistake
+	for i, o := range m.Operations {
+		if o.Kind != migrate.SQL {
+			continue
+		}
+		for _, found := range lint.Own(o) {
+			all = append(all, migrate.Mistake{Operation: i, Reason: found.Text, Hint: found.Hint})
+		}
+	}
+	return all
 }
 
 // operationOf is an operation as it is written, and whether every key of it fits its shape.
@@ -118,6 +134,14 @@ func operationOf(item strictyaml.Value) (migrate.Operation, bool) {
 			o.Method = text
 		case "comment":
 			o.Comment = text
+		case "act":
+			o.Act = v.Get(key.Name).Strings()
+		case "undo":
+			o.Undo = v.Get(key.Name).Strings()
+		case "probe":
+			o.Probe = text
+		case "locks":
+			o.Locks = text
 		default:
 			readKey(&o, key.Name, v.Get(key.Name))
 		}

@@ -98,6 +98,26 @@ func operationKeys(kind migrate.Kind) []strictyaml.Key {
 			flag("unique", "No two rows have the same values in its columns."),
 			{Name: "method", Shape: strictyaml.OneOf(migrate.Methods()...), Preset: "btree", Doc: "Its kind.", Examples: []string{"btree", "gin"}},
 		}
+	case migrate.CreateView:
+		return []strictyaml.Key{
+			with(name, "customers_v1", "customers_of_the_web"),
+			{Name: "columns", Required: true, Shape: strictyaml.ListOf(strictyaml.Sentence()), Doc: "Its columns: those of the table, each with AS and the name that it has in the view after it, where that is another one.", Examples: []string{`[id, "amount AS total"]`, "[id, web]"}},
+			expression("where", "A condition of the rows that it shows.", `"channel <> ''"`, `"channel = 'web'"`),
+		}
+	case migrate.DropTable:
+		return nil
+	case migrate.SQL:
+		statements := func(key, doc string, examples ...string) strictyaml.Key {
+			return strictyaml.Key{Name: key, Required: true, Shape: strictyaml.ListOf(strictyaml.Sentence()), Doc: doc, Examples: examples}
+		}
+		return []strictyaml.Key{
+			with(name, "sampled", "sampled_more"),
+			statements("act", "The statements, in one transaction; one that works concurrently stands alone.", `["ALTER TABLE @table ALTER COLUMN code SET STATISTICS 500"]`, `["ALTER TABLE @table ALTER COLUMN code SET STATISTICS 1000"]`),
+			statements("undo", "The statements that take it back.", `["ALTER TABLE @table ALTER COLUMN code SET STATISTICS -1"]`, `["ALTER TABLE @table ALTER COLUMN code SET STATISTICS 100"]`),
+			required(expression("probe", "A query of the catalog, of one boolean: whether it has been done.", `"SELECT attstattarget = 500 FROM pg_attribute WHERE attrelid = @table_oid AND attname = 'code'"`,
+				`"SELECT attstattarget = 1000 FROM pg_attribute WHERE attrelid = @table_oid AND attname = 'code'"`)),
+			{Name: "locks", Shape: strictyaml.OneOf(migrate.OwnLocks()...), Preset: string(migrate.ShareUpdateExclusive), Doc: "The strongest lock that the statements take on the table; where they take a stronger one they are taken back.", Examples: []string{"SHARE UPDATE EXCLUSIVE", "ACCESS EXCLUSIVE"}},
+		}
 	case migrate.DropIndex:
 		return []strictyaml.Key{with(name, "customers_phone", "customers_fax")}
 	case migrate.SetComment:

@@ -162,7 +162,7 @@ type queries struct {
 }
 
 func (t *Tables) fillQueries(ctx context.Context, tx pgx.Tx, p migrate.Plan) (queries, error) {
-	table, err := t.relation(ctx, tx, p.Migration.Table)
+	table, err := t.tableOf(ctx, tx, p)
 	q := queries{table: table, own: postgres.Ident(p.Migration.Table), by: p.Filling.Key, set: p.Filling.Set, asText: map[string]bool{}, perPage: 1}
 	if err != nil {
 		return q, err

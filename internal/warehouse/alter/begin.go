@@ -58,6 +58,9 @@ func (t *Tables) BeginMigration(ctx context.Context, e migrate.Entry, key effect
 		} else if done.Owner != "" {
 			return none, conflict("it was done already, by "+effect.Owner(done.Owner).Workflow(), "write what is to change now into a file of its own")
 		}
+		if err := fresh(ctx, tx, p); err != nil {
+			return none, err
+		}
 		if err := t.ledger.BeginMigration(ctx, tx, catalog.Migration{
 			Owner: string(key.Owner), Pipeline: p.Release.Pipeline, Name: p.Migration.Name, Table: table, Plan: e.Digest,
 			Digest: p.Release.Digest, Config: p.Config, By: e.By, Reason: e.Reason,
@@ -70,6 +73,24 @@ func (t *Tables) BeginMigration(ctx context.Context, e migrate.Entry, key effect
 		return migrate.Standing{}, postgres.Classify("migrate", object(p), err)
 	}
 	return t.Migration(ctx, effect.Owner(m.Owner))
+}
+
+// fresh refuses to begin where something is there already that a step would take for what it has made itself: an undo would take that away.
+func fresh(ctx context.Context, tx pgx.Tx, p migrate.Plan) error {
+	for _, s := range p.Steps {
+		if !s.Fresh {
+			continue
+		}
+		var gone bool
+		if err := tx.QueryRow(ctx, s.Gone, pgx.QueryExecModeDescribeExec).Scan(&gone); err != nil {
+			return fmt.Errorf("look whether %s is done already: %w", s.ID, err)
+		}
+		if !gone {
+			return fault.Newf(fault.Conflict, "migrate", object(p), "take the operation out of the file, or take away by hand what is there",
+				fmt.Sprintf("what the step %s does (%s) is there already, or something of its name", s.ID, s.Title))
+		}
+	}
+	return nil
 }
 
 // takeOver gives an open migration to a new start of its workflow. The caller holds ExcludeChange.

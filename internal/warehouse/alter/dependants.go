@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"drawbridge/internal/fault"
+	"drawbridge/internal/migrate"
 	"drawbridge/internal/postgres"
 )
 
@@ -19,7 +20,7 @@ const namedAtMost = 5
 // mayTurn refuses to undo anything while somebody reads a column that would go: both shapes are written on until that is mended.
 func (s *step) mayTurn(ctx context.Context, tx pgx.Tx) error {
 	made, err := s.made(ctx, tx)
-	if err != nil {
+	if err != nil || len(made) == 0 {
 		return err
 	}
 	who, err := s.dependants(ctx, tx, made)
@@ -61,7 +62,7 @@ func (s *step) dependedOn(reason string) error {
 
 // made are the columns that the migration has made, as they are called now.
 func (s *step) made(ctx context.Context, tx pgx.Tx) ([]string, error) {
-	table, err := s.t.relation(ctx, tx, s.spec.Plan.Migration.Table)
+	table, err := s.t.tableOf(ctx, tx, s.spec.Plan)
 	if err != nil {
 		return nil, err
 	}
@@ -84,11 +85,16 @@ func (s *step) made(ctx context.Context, tx pgx.Tx) ([]string, error) {
 
 // dependants says who is known to read some columns of the table; empty: nobody.
 func (s *step) dependants(ctx context.Context, tx pgx.Tx, columns []string) (string, error) {
-	table, err := s.t.relation(ctx, tx, s.spec.Plan.Migration.Table)
+	table, err := s.t.tableOf(ctx, tx, s.spec.Plan)
 	if err != nil {
 		return "", err
 	}
-	readers, err := s.t.readers(ctx, tx, table.OID, columns)
+	var readers []migrate.Reader
+	if s.spec.Plan.Drops {
+		readers, err = s.t.wholeReaders(ctx, tx, table)
+	} else {
+		readers, err = s.t.readers(ctx, tx, table.OID, columns)
+	}
 	if err != nil {
 		return "", err
 	}

@@ -26,7 +26,7 @@ func (t *Tables) DescribeTable(ctx context.Context, table string, expressions []
 		if err := t.describe(ctx, tx, &d); err != nil || d.Kind == "" {
 			return err
 		}
-		for _, read := range []func(context.Context, pgx.Tx, *migrate.Table) error{t.owner, t.columns, t.holds, t.grants, t.indexes, t.uniques, t.foreignKeys, t.checks, t.statistics, t.triggers} {
+		for _, read := range []func(context.Context, pgx.Tx, *migrate.Table) error{t.owner, t.columns, t.holds, t.grants, t.tableGrants, t.indexes, t.uniques, t.foreignKeys, t.checks, t.statistics, t.triggers} {
 			if err := read(ctx, tx, &d); err != nil {
 				return err
 			}
@@ -67,13 +67,13 @@ func (t *Tables) describe(ctx context.Context, tx pgx.Tx, d *migrate.Table) erro
 		         WHEN row_security_active(c.oid) THEN 'table whose rows are hidden from the login by row-level security'
 		         ELSE '`+plain+`'
 		       END,
-		       pg_has_role(c.relowner, 'USAGE'),
+		       pg_has_role(c.relowner, 'USAGE'), c.relrowsecurity,
 		       c.reltuples::bigint, pg_relation_size(c.oid), pg_relation_size(c.oid) / current_setting('block_size')::bigint,
 		       current_setting('server_version_num')::int
 		FROM pg_class c
 		JOIN pg_namespace n ON n.oid = c.relnamespace
 		WHERE n.nspname = $1 AND c.relname = $2 AND c.relkind NOT IN ('i', 'I', 'S', 't', 'c')`, t.schema, d.Name).
-		Scan(&d.OID, &d.Kind, &d.Owned, &d.Rows, &d.Bytes, &d.Pages, &d.Version)
+		Scan(&d.OID, &d.Kind, &d.Owned, &d.RowSecurity, &d.Rows, &d.Bytes, &d.Pages, &d.Version)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil
 	}
@@ -167,6 +167,27 @@ func (t *Tables) grants(ctx context.Context, tx pgx.Tx, d *migrate.Table) error 
 	}
 	for i := range d.Columns {
 		d.Columns[i].Grants = given[d.Columns[i].Name]
+	}
+	return nil
+}
+
+// tableGrants are the rights on the whole table that its owner gave others.
+func (t *Tables) tableGrants(ctx context.Context, tx pgx.Tx, d *migrate.Table) error {
+	rows, err := tx.Query(ctx, `
+		SELECT r.privilege_type, coalesce(g.rolname, ''), r.is_grantable
+		FROM pg_class c
+		CROSS JOIN aclexplode(c.relacl) r
+		LEFT JOIN pg_roles g ON g.oid = r.grantee
+		WHERE c.oid = $1 AND r.grantor = c.relowner AND r.grantee <> c.relowner
+		ORDER BY g.rolname NULLS FIRST, r.privilege_type`, d.OID)
+	if err != nil {
+		return fmt.Errorf("read rights on the table: %w", err)
+	}
+	if d.Grants, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (g migrate.Grant, err error) {
+		err = row.Scan(&g.Privilege, &g.To, &g.Grantable)
+		return g, err
+	}); err != nil {
+		return fmt.Errorf("read rights on the table: %w", err)
 	}
 	return nil
 }

@@ -41,7 +41,7 @@ func (t *Tables) count(ctx context.Context, owner effect.Owner, p migrate.Plan, 
 		if err != nil {
 			return err
 		}
-		table, err := t.relation(ctx, tx, p.Migration.Table)
+		table, err := t.tableOf(ctx, tx, p)
 		if err != nil {
 			return err
 		}

@@ -11,11 +11,16 @@ import (
 	"drawbridge/internal/postgres"
 )
 
-// ReadersOf are the readers of some columns of a table that the server's catalog knows, or whose text mentions one of them.
+// ReadersOf are the readers of some columns of a table that the server's catalog knows, or whose text mentions one of them. Without columns they
+// are those of anything of it.
 func (t *Tables) ReadersOf(ctx context.Context, table string, columns []string) (readers []migrate.Reader, err error) {
 	err = t.readOnly(ctx, func(tx pgx.Tx) error {
 		r, err := t.relation(ctx, tx, table)
 		if err != nil {
+			return err
+		}
+		if columns == nil {
+			readers, err = t.wholeReaders(ctx, tx, r)
 			return err
 		}
 		readers, err = t.readers(ctx, tx, r.OID, columns)

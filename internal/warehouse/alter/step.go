@@ -95,6 +95,11 @@ func (s *step) do(ctx context.Context) (migrate.StepResult, error) {
 		return s.concurrently(ctx)
 	}
 	levels, err := s.levels(ctx)
+	if fault.ClassOf(err) == fault.Conflict && s.spec.Plan.Drops { // the step may be that it is not there any more
+		if there, looked := s.there(ctx, s.t.pool); looked == nil && there {
+			return s.attempt(ctx, postgres.Levels{}, postgres.Rung{})
+		}
+	}
 	if err != nil {
 		return result, err
 	}
@@ -144,7 +149,7 @@ func (s *step) levels(ctx context.Context) (postgres.Levels, error) {
 	modes := map[migrate.Lock]postgres.Mode{
 		migrate.ShareUpdateExclusive: postgres.ShareUpdateExclusive, migrate.ShareRowExclusive: postgres.ShareRowExclusive, migrate.AccessExclusive: postgres.AccessExclusive,
 	}
-	table, err := s.t.relation(ctx, s.t.pool, s.spec.Plan.Migration.Table)
+	table, err := s.t.tableOf(ctx, s.t.pool, s.spec.Plan)
 	mode, locks := modes[s.step.Lock]
 	if err != nil || !locks {
 		return postgres.Levels{}, err // reads and writes wait for what others hold, and nobody waits for them
@@ -245,6 +250,9 @@ func (s *step) act(ctx context.Context, tx pgx.Tx) error {
 	there, err := s.there(ctx, tx)
 	if err == nil && !there {
 		err = s.fruitless()
+	}
+	if err == nil && s.step.Own {
+		err = s.measured(ctx, tx)
 	}
 	return err
 }

@@ -50,6 +50,16 @@ func (t *Tables) relation(ctx context.Context, q catalog.Querier, table string) 
 	return r, nil
 }
 
+// tableOf finds the table of a plan, under whichever of its names it has now. Once it has the other one, somebody else may have taken the first.
+func (t *Tables) tableOf(ctx context.Context, q catalog.Querier, p migrate.Plan) (postgres.Relation, error) {
+	if p.Renamed != "" {
+		if r, err := t.relation(ctx, q, p.Renamed); fault.ClassOf(err) != fault.Conflict {
+			return r, err
+		}
+	}
+	return t.relation(ctx, q, p.Migration.Table)
+}
+
 // readOnly runs do in one snapshot that changes nothing, and waits for nobody for long.
 func (t *Tables) readOnly(ctx context.Context, do func(pgx.Tx) error) error {
 	return pgx.BeginTxFunc(ctx, t.pool, postgres.ReadOnly(), func(tx pgx.Tx) error {

@@ -60,7 +60,7 @@ func rowsOf(n int64) string {
 
 // lacking is what a look at the catalog says against a step: relatives of the table, and steps on which it rests that are not done any more.
 func (t *Tables) lacking(ctx context.Context, q catalog.Querier, p migrate.Plan, s migrate.Step) ([]string, error) {
-	table, err := t.relation(ctx, q, p.Migration.Table)
+	table, err := t.tableOf(ctx, q, p)
 	if err != nil {
 		return nil, err
 	}
@@ -141,7 +141,7 @@ func (s *step) undisturbed(ctx context.Context, q catalog.Querier) error {
 	var err error
 	if s.spec.Undo {
 		var table postgres.Relation
-		if table, err = s.t.relation(ctx, q, s.spec.Plan.Migration.Table); err == nil {
+		if table, err = s.t.tableOf(ctx, q, s.spec.Plan); err == nil {
 			why, err = relatives(ctx, q, table)
 		}
 	} else {
@@ -153,7 +153,7 @@ func (s *step) undisturbed(ctx context.Context, q catalog.Querier) error {
 	if err != nil || s.mark == "" {
 		return err
 	}
-	table, err := s.t.relation(ctx, q, s.spec.Plan.Migration.Table)
+	table, err := s.t.tableOf(ctx, q, s.spec.Plan)
 	if err != nil {
 		return err
 	}
