@@ -1,6 +1,7 @@
 package alter_test
 
 import (
+	"maps"
 	"reflect"
 	"regexp"
 	"slices"
@@ -17,12 +18,20 @@ import (
 type scenario struct {
 	operation migrate.Operation
 	plain     []string
-	fixture   []string // what is there besides the table
-	stays     []string // plain SQL for what is left of it once it is taken back: none, but for what the registry says. Twice is once.
+	fixture   []string      // what is there besides the table
+	refuses   migrate.Phase // from which on others get errors, as they were told; empty: nobody does
+	stays     []string      // plain SQL for what is left of it once it is taken back: none, but for what the registry says. Twice is once.
 }
 
 // scenarios are those of every operation, by its forms.
 func scenarios() map[migrate.Kind]map[string]scenario {
+	all := columnScenarios()
+	maps.Copy(all, keyScenarios())
+	maps.Copy(all, relationScenarios())
+	return all
+}
+
+func columnScenarios() map[migrate.Kind]map[string]scenario {
 	const web = `CASE WHEN "{web}" THEN 'it''s "web"; $drawbridge$ $body$' ELSE 'x''; DROP TABLE kept; --' || "{id}" END`
 	return map[migrate.Kind]map[string]scenario{
 		migrate.AddColumn: {
@@ -137,7 +146,7 @@ func proven() []string {
 	return []string{
 		`CREATE TABLE kept (id int)`,
 		`CREATE TABLE "{customers}" (
-			"{id}" bigint PRIMARY KEY, "{web}" boolean NOT NULL, "{amount}" numeric(12,2) NOT NULL DEFAULT 0, "{qty}" integer, "{note}" text, "{code}" varchar(10),
+			"{id}" bigint CONSTRAINT "{customers_pk}" PRIMARY KEY, "{web}" boolean NOT NULL, "{amount}" numeric(12,2) NOT NULL DEFAULT 0, "{qty}" integer, "{note}" text, "{code}" varchar(10),
 			"{created}" timestamptz DEFAULT '2026-01-01 00:00:00+00', CONSTRAINT "{late}" CHECK ("{created}" > '2000-01-01 00:00:00+00'))`,
 		`INSERT INTO "{customers}" SELECT i, i % 2 = 0, i / 7.0, nullif(i % 9, 0), CASE WHEN i % 3 > 0 THEN 'note ' || i END, i, '2026-01-01 00:00:00+00'::timestamptz + i * interval '1 hour' FROM generate_series(1, 60) i`,
 		`CREATE INDEX "{by_created}" ON "{customers}" ("{created}" DESC)`,
