@@ -109,6 +109,38 @@ func columnRules() []Rule {
 			},
 		},
 		{
+			Name: "adding-json-column", Alias: "add_column_json", Of: Migrations, Severity: Error,
+			Sees:    "a column of type `json` that is added",
+			Why:     "The type has no equality: a SELECT DISTINCT, a UNION or a GROUP BY over all columns, which worked before, fails from then on.",
+			Instead: "Make it jsonb. Where the text has to stay as it was written, make it text.",
+			find: func(l *look) {
+				l.adds(func(t table, def node, _ []node) {
+					if typeOf(def.part("typeName")).name == "json" {
+						l.say(def.at(), "%s.%s is of type json", t, def.text("colname"))
+					}
+				})
+			},
+		},
+		{
+			Name: "ban-char-field", Of: Migrations, Severity: Warning,
+			Sees:    "a column of type `char(n)`, in a new table too",
+			Why:     "Values are filled up with blanks, which count in some comparisons, with LIKE for example, and not in others; no value is shorter for it.",
+			Instead: "Make it text, with a CHECK of its length where that matters.",
+			find: func(l *look) {
+				say := func(t table, def node) {
+					if typeOf(def.part("typeName")).name == "bpchar" {
+						l.say(def.at(), "%s.%s is of type %s", t, def.text("colname"), typeOf(def.part("typeName")))
+					}
+				}
+				l.adds(func(t table, def node, _ []node) { say(t, def) })
+				if l.kind == "CreateStmt" {
+					for _, def := range l.nodes("tableElts") {
+						say(relation(l.part("relation")), def)
+					}
+				}
+			},
+		},
+		{
 			Name: "changing-column-type", Alias: "change_column", Of: Migrations, Severity: Error, Cost: Rewrites,
 			Sees:    "a change of a column's type, unless the file says the old type and no row is rewritten: " + unchanged,
 			Why:     "ACCESS EXCLUSIVE is held while every row and index is written again: nobody reads or writes the table meanwhile. A view on the column refuses it.",

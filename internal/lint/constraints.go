@@ -90,6 +90,19 @@ func constraintRules() []Rule {
 			},
 		},
 		{
+			Name: "ban-alter-domain-with-add-constraint", Of: Migrations, Severity: Error,
+			Sees:    "a constraint that is added to a domain without `NOT VALID`, or `SET NOT NULL` of one",
+			Why:     "SHARE is held on every table with a column of the domain while all their rows are read: writers of all of them wait, and the statement names none.",
+			Instead: "ADD CONSTRAINT … CHECK (…) NOT VALID holds for what is written from then on, and reads nothing. Where the rows that are there are to be checked too, write the CHECK on each column instead, NOT VALID, and validate it by itself.",
+			find: func(l *look) {
+				t := dotted(l.nodes("typeName"))
+				if l.kind != "AlterDomainStmt" || !in(l.text("subtype"), "C O") || l.object.node("def").is("skip_validation") || l.done.creates("OBJECT_DOMAIN", t) {
+					return
+				}
+				l.say(0, "the domain %s gets a condition that is checked at once", t)
+			},
+		},
+		{
 			Name: "validating-in-adding-transaction", Alias: "validate_check_constraint", Of: Migrations, Severity: Error, Cost: Reads,
 			Sees:    "`VALIDATE CONSTRAINT` in the transaction that adds the constraint `NOT VALID`",
 			Why:     "The lock of ADD CONSTRAINT is held until the transaction ends, so others wait while every row is read: NOT VALID has gained nothing.",

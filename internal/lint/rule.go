@@ -67,10 +67,11 @@ type Finding struct {
 	Severity Severity `json:"severity"`
 	Text     string   `json:"text"`    // what stands there, and why it is dangerous
 	Instead  string   `json:"instead"` // what to write
-	// Weight is how large the table is, where that was asked.
+	// Table is the one whose size says how grave it is, and Schema where the file says that it is; else both are empty.
+	Schema string `json:"schema,omitempty"`
+	Table  string `json:"table,omitempty"`
+	// Weight is how large that is, where it was asked.
 	Weight *Weight `json:"weight,omitempty"`
-
-	of table // whose size matters
 }
 
 // Report is what was found in a file.
@@ -107,7 +108,7 @@ func (l *look) sayOf(of table, at int, format string, args ...any) {
 	if of.name != "" && l.done.moves(of) {
 		of = table{}
 	}
-	f := Finding{of: of, File: l.src.file, Rule: l.rule.Name, Severity: l.rule.Severity, Instead: l.rule.Instead}
+	f := Finding{Schema: of.schema, Table: of.name, File: l.src.file, Rule: l.rule.Name, Severity: l.rule.Severity, Instead: l.rule.Instead}
 	f.Line, f.Column = l.src.place(min(l.start+at, len(l.src.text)))
 	f.Text = fmt.Sprintf(format, args...) + ". " + l.rule.Why
 	l.found(f)

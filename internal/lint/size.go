@@ -53,8 +53,8 @@ type Weight struct {
 func (r Report) Weighed() []string {
 	var names []string
 	for _, f := range r.Findings {
-		if f.of.name != "" {
-			names = append(names, f.of.name)
+		if f.Table != "" {
+			names = append(names, f.Table)
 		}
 	}
 	slices.Sort(names)
@@ -66,13 +66,13 @@ func (r Report) Weighed() []string {
 func (r *Report) Weigh(sizes Sizes) {
 	for i := range r.Findings {
 		f := &r.Findings[i]
-		size, ok := sizes.Tables[f.of.name]
-		if !ok || f.of.schema != "" && f.of.schema != sizes.Schema {
+		size, ok := sizes.Tables[f.Table]
+		if !ok || f.Schema != "" && f.Schema != sizes.Schema {
 			continue
 		}
 		rule, _ := named(f.Rule)
 		took := time.Duration(float64(size.Bytes) / rule.Cost.second() * float64(time.Second))
-		f.Weight = &Weight{Table: table{sizes.Schema, f.of.name}.String(), Size: size, Seconds: took.Round(time.Millisecond).Seconds()}
+		f.Weight = &Weight{Table: table{sizes.Schema, f.Table}.String(), Size: size, Seconds: took.Round(time.Millisecond).Seconds()}
 		if size.Bytes <= Small {
 			r.Counts[f.Severity]--
 			f.Severity = Note
