@@ -13,6 +13,7 @@ import (
 	"drawbridge/internal/canary"
 	"drawbridge/internal/fault"
 	"drawbridge/internal/generation"
+	"drawbridge/internal/migrate"
 	"drawbridge/internal/partition"
 	"drawbridge/internal/pipeline"
 )
@@ -32,6 +33,8 @@ type Inspector interface {
 	// Checksum is the row count and the order-independent checksum of a whole published table.
 	Checksum(ctx context.Context, table string) (rows int64, sum string, err error)
 	Rights(ctx context.Context) ([]Checked, error)
+	// Sizes are those of tables of the schema that have one of the names, and the schema.
+	Sizes(ctx context.Context, names []string) (schema string, sizes []migrate.Size, err error)
 }
 
 // Inspecting are the read-only questions that the CLI puts to an environment's worker, because it holds no credentials.
@@ -49,6 +52,7 @@ type InspectInput struct {
 	Left      int64         `json:"left,omitempty"`  // diff: generation IDs; 0: the retired one before the live one
 	Right     int64         `json:"right,omitempty"` // 0: the live one
 	Limit     int           `json:"limit,omitempty"`
+	Tables    []string      `json:"tables,omitempty"` // sizes: names without a schema
 	Copied    bool          `json:"copied,omitempty"` // rebind: the ledger is a copy of another environment's
 }
 
@@ -63,6 +67,7 @@ const (
 	InspectChecksum    InspectKind = "checksum"
 	InspectDoctor      InspectKind = "doctor"
 	InspectGaps        InspectKind = "gaps"
+	InspectSizes       InspectKind = "sizes"
 	InspectRebind      InspectKind = "rebind" // binds the ledger to a restored warehouse: the only one that changes anything
 	InspectNotify      InspectKind = "notify" // tells every receiver of the policy that it is a test
 )
@@ -83,6 +88,8 @@ type InspectResult struct {
 	Checksum string         `json:"checksum,omitempty"`
 	Checked  []Checked      `json:"checked,omitempty"`
 	Gaps     *backfill.Gaps `json:"gaps,omitempty"`
+	Sizes    []migrate.Size `json:"sizes,omitempty"`
+	Schema   string         `json:"schema,omitempty"` // of what has sizes
 }
 
 // Inspect answers a question. It reads only, but for a rebind, which writes the ledger.
@@ -116,6 +123,9 @@ const answerMedia = "application/vnd.drawbridge.answer.v1+json"
 func (a *Inspecting) inspect(ctx context.Context, in InspectInput) (InspectResult, error) {
 	if in.Kind == InspectDoctor {
 		return InspectResult{Checked: a.doctor(ctx, in.Target)}, nil
+	}
+	if in.Kind == InspectSizes {
+		return a.sizes(ctx, in)
 	}
 	if in.Kind == InspectRebind {
 		lines, err := a.rebind(ctx, in)
@@ -172,9 +182,25 @@ func (a *Inspecting) inspect(ctx context.Context, in InspectInput) (InspectResul
 	case InspectGaps:
 		g, err := a.gaps(ctx, p, w)
 		return InspectResult{Gaps: g}, err
-	case InspectDoctor, InspectRebind, InspectNotify:
+	case InspectDoctor, InspectRebind, InspectNotify, InspectSizes:
 	}
-	return InspectResult{}, fault.Newf(fault.Invalid, "inspect", string(in.Kind), "ask for one of: history, generations, diff, checksum, gaps, doctor, rebind, notify", "there is no such question")
+	return InspectResult{}, fault.Newf(fault.Invalid, "inspect", string(in.Kind), "ask for one of: history, generations, diff, checksum, gaps, sizes, doctor, rebind, notify", "there is no such question")
+}
+
+// MaxSizes bounds how many tables one question is about.
+const MaxSizes = 1000
+
+// sizes says how large tables of the warehouse's schema are. It needs no ledger, and makes none.
+func (a *Inspecting) sizes(ctx context.Context, in InspectInput) (InspectResult, error) {
+	if len(in.Tables) > MaxSizes {
+		return InspectResult{}, fault.Newf(fault.Invalid, "inspect", string(in.Kind), "ask for fewer at a time", fmt.Sprintf("it names %d tables, and may name %d", len(in.Tables), MaxSizes))
+	}
+	_, _, w, err := a.Site.locate(ctx, in.Target)
+	if err != nil {
+		return InspectResult{}, err
+	}
+	schema, sizes, err := w.Sizes(ctx, in.Tables)
+	return InspectResult{Schema: schema, Sizes: sizes}, err
 }
 
 // gaps looks for what is missing, by what is active: ledger, files and schedule.

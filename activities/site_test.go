@@ -462,6 +462,15 @@ func TestATryIsShownByItsVersionOnceItHasClaimedIt(t *testing.T) {
 	}
 }
 
+func TestAQuestionIsAboutABoundedNumberOfTables(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	in := activities.InspectInput{Target: target("prod"), Kind: activities.InspectSizes, Tables: make([]string, activities.MaxSizes+1)}
+	_, err := call(t, (&activities.Inspecting{Site: b.Site}).Inspect, in)
+	require.Equal(t, fault.Invalid, fault.Class(err.Type()))
+	require.ErrorContains(t, err, "it names 1001 tables, and may name 1000")
+}
+
 // everyDay are sources of which nothing is named by partition.
 type everyDay struct{}
 

@@ -136,7 +136,11 @@ func lintRules() string {
 			if r.Alias != "" {
 				name += " (`" + r.Alias + "`)"
 			}
-			fmt.Fprintf(&b, "| %s | %s | %s | %s | %s |\n", name, r.Severity, r.Sees, r.Why, r.Instead)
+			severity := string(r.Severity)
+			if r.Cost != "" {
+				severity += "; a note where the table is known to be small"
+			}
+			fmt.Fprintf(&b, "| %s | %s | %s | %s | %s |\n", name, severity, r.Sees, r.Why, r.Instead)
 		}
 	}
 	return b.String() + "\n"

@@ -109,6 +109,8 @@ func TestLintMigrationSaysWhatToNameInstead(t *testing.T) {
 		"no file":             {nil, "FILE is missing"},
 		"one that is not":     {[]string{x.path("none.sql")}, "no such file"},
 		"a folder without":    {[]string{x.path("empty")}, "no *.sql"},
+		"half of a place":     {[]string{x.path("a.sql"), "--env", "prod"}, "--env and --pipeline say together"},
+		"the other half":      {[]string{x.path("a.sql"), "--pipeline", "shop"}, "--env and --pipeline say together"},
 		"an unknown severity": {[]string{x.path("a.sql"), "--severity", "note"}, "no such severity"},
 	} {
 		t.Run(name, func(t *testing.T) {

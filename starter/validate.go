@@ -183,6 +183,12 @@ func (a *app) validate(ctx context.Context, arg, env string, configs []string) e
 		return err
 	}
 	r := console.Report{Environment: env, Lines: res.Lines}
+	if n := len(s.migrations); n > 0 {
+		r.Lines = append(r.Lines, activities.Validation{
+			Subject: "migrations", OK: true, Text: fmt.Sprintf("%d are read", n),
+			Hint: "see what they would do to their tables: drawbridge migrate plan " + arg + " --env " + env,
+		})
+	}
 	lintOutputs(s.outputs, &r)
 	return a.showReport(arg, r)
 }

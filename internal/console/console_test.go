@@ -244,6 +244,7 @@ func TestInspectionScreens(t *testing.T) {
 		}),
 		"lint":          s.Lint(migrations()),
 		"lint-warnings": s.Lint(warnings()),
+		"lint-sizes":    s.Lint(weighed()),
 		"lint-nothing":  s.Lint(Lint{Args: []string{"migrations"}, Files: 1}),
 		"lint-rules":    s.LintRules(lint.Rules()[:2]),
 		"lint-width-60": Screen{Now: noon(), Width: 60}.Lint(migrations()),
@@ -280,6 +281,25 @@ func warnings() Lint {
 	l.Args, l.Files, l.Problems = []string{"0003.sql", "--no-transaction"}, 1, nil
 	l.Findings, l.Counts = l.Findings[1:], map[lint.Severity]int{lint.Warning: 1}
 	return l
+}
+
+// weighed is what was found on a large table, and on small ones.
+func weighed() Lint {
+	found := func(table string, severity lint.Severity, rows, bytes int64, seconds float64) lint.Finding {
+		return lint.Finding{
+			File: "0004.sql", Line: 1, Column: 1, Rule: "require-concurrent-index-creation", Severity: severity, Text: "The index of " + table + " is built without CONCURRENTLY.",
+			Instead: "CREATE INDEX CONCURRENTLY.", Weight: &lint.Weight{Table: "shop." + table, Size: lint.Size{Rows: rows, Bytes: bytes}, Seconds: seconds},
+		}
+	}
+	return Lint{
+		Args: []string{"0004.sql", "--env", "prod", "--pipeline", "shop"}, Severity: lint.Error, Files: 1,
+		Findings: []lint.Finding{
+			found("orders", lint.Error, 40_000_000, 6_000_000_000, 133), found("customers", lint.Error, 900_000, 90_000_000, 2), found("log", lint.Error, -1, 900_000_000_000, 20_000),
+			found("shops", lint.Note, 1200, 98_304, 0.002), found("fresh", lint.Note, -1, 0, 0),
+		},
+		Counts:  map[lint.Severity]int{lint.Error: 3, lint.Note: 2},
+		Unsized: []string{"archive"},
+	}
 }
 
 func TestAnswersOfCommands(t *testing.T) {

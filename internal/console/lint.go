@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"drawbridge/internal/check"
 	"drawbridge/internal/lint"
 )
 
@@ -17,6 +18,8 @@ type Lint struct {
 	// Counts counts all that was found, also what is not listed.
 	Counts   map[lint.Severity]int `json:"counts"`
 	Problems []lint.Problem        `json:"problems,omitempty"`
+	// Unsized are tables of which nobody could say how large they are, where that was asked.
+	Unsized []string `json:"unsized,omitempty"`
 }
 
 // Fails says that something was found that is as grave as what fails, or graver.
@@ -38,18 +41,25 @@ func (s Screen) Lint(l Lint) string {
 	if len(l.Findings)+len(l.Problems) > 0 {
 		p.blank()
 	}
-	if more := l.Counts[lint.Error] + l.Counts[lint.Warning] - len(l.Findings); more > 0 {
+	if more := l.Counts[lint.Error] + l.Counts[lint.Warning] + l.Counts[lint.Note] - len(l.Findings); more > 0 {
 		p.line("%d more were found, and are not listed.", more)
 	}
 	if len(l.Findings)+len(l.Problems) == 0 {
 		p.line("%s nothing was found in %s.", s.ok(true), counted(l.Files, "file"))
 		return p.String()
 	}
+	if len(l.Unsized) > 0 {
+		p.hang("", "", inkf("The schema of the warehouse has no table %s: what is found there is as grave as on a large one.", strings.Join(l.Unsized, ", ")))
+	}
 	unread := ""
 	if n := len(l.Problems); n > 0 {
 		unread = fmt.Sprintf("; %s not read", counted(n, "place"))
 	}
-	p.line("%s and %s in %s%s.", counted(l.Counts[lint.Error], "error"), counted(l.Counts[lint.Warning], "warning"), counted(l.Files, "file"), unread)
+	others := " and " + counted(l.Counts[lint.Warning], "warning")
+	if n := l.Counts[lint.Note]; n > 0 {
+		others = ", " + counted(l.Counts[lint.Warning], "warning") + " and " + counted(n, "note")
+	}
+	p.line("%s%s in %s%s.", counted(l.Counts[lint.Error], "error"), others, counted(l.Files, "file"), unread)
 	args := make([]string, len(l.Args))
 	for i, a := range l.Args {
 		args[i] = word(a)
@@ -67,12 +77,43 @@ func (s Screen) Lint(l Lint) string {
 // finding is a place, what stands there, and what to write.
 func (p *page) finding(f lint.Finding) {
 	severity := p.red(f.Severity)
-	if f.Severity == lint.Warning {
+	switch f.Severity {
+	case lint.Warning:
 		severity = p.yellow(f.Severity)
+	case lint.Note:
+		severity = p.dim(f.Severity)
+	case lint.Error:
 	}
 	p.line("%s %s %s", p.bold(place(f.File, f.Line, f.Column)), severity, f.Rule)
 	p.hang("  ", "  ", inkf("%s", f.Text))
+	if f.Weight != nil {
+		p.hang("  ", "  ", inkf("%s", weight(*f.Weight)))
+	}
 	p.hang("  → ", "    ", inkf("%s", f.Instead))
+}
+
+// weight is how large a table is, and for how long others wait.
+func weight(w lint.Weight) string {
+	rows := ""
+	if w.Rows >= 0 {
+		rows = "about " + check.FormatCount(w.Rows) + " rows, "
+	}
+	const kilobyte, megabyte = 1_000, 1_000_000
+	size := check.FormatCount((w.Bytes+kilobyte-1)/kilobyte) + " kB"
+	if w.Bytes >= 10*megabyte {
+		size = check.FormatCount(w.Bytes/megabyte) + " MB"
+	}
+	took := "less than half a second"
+	switch {
+	case w.Bytes <= lint.Small:
+	case w.Seconds < 120:
+		took = fmt.Sprintf("about %.0f seconds", max(1, w.Seconds))
+	case w.Seconds < 2*60*60:
+		took = fmt.Sprintf("about %.0f minutes", w.Seconds/60)
+	default:
+		took = fmt.Sprintf("about %.0f hours", w.Seconds/60/60)
+	}
+	return fmt.Sprintf("%s has %s%s: it takes %s where nothing else is going on.", w.Table, rows, size, took)
 }
 
 // LintRules lists rules.

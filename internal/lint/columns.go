@@ -70,46 +70,78 @@ func columnRules() []Rule {
 			},
 		},
 		{
-			Name: "adding-field-with-default", Alias: "add_column_default", Of: Migrations, Severity: Error,
+			Name: "adding-field-with-default", Alias: "add_column_default", Of: Migrations, Severity: Error, Cost: Rewrites,
 			Sees:    "a column that is added with a default that may differ from row to row, such as `gen_random_uuid()` or `clock_timestamp()`",
 			Why:     "ACCESS EXCLUSIVE is held while every row is written again: nobody reads or writes the table meanwhile. A constant, or now(), is noted once and costs nothing.",
 			Instead: "Add the column without a default, set the default by ALTER COLUMN … SET DEFAULT, and fill the rows that are there in batches.",
 			find: func(l *look) {
 				l.adds(func(t table, def node, constraints []node) {
 					if c, ok := constraint(constraints, "CONSTR_DEFAULT"); ok && volatile(c.node("raw_expr")) {
-						l.say(c.at(), "%s.%s is added with a default that may differ from row to row", t, def.text("colname"))
+						l.sayOf(t, c.at(), "%s.%s is added with a default that may differ from row to row", t, def.text("colname"))
 					}
 				})
 			},
 		},
 		{
-			Name: "adding-stored-generated-column", Alias: "add_column_generated_stored", Of: Migrations, Severity: Error,
+			Name: "adding-stored-generated-column", Alias: "add_column_generated_stored", Of: Migrations, Severity: Error, Cost: Rewrites,
 			Sees:    "a stored generated column that is added",
 			Why:     "ACCESS EXCLUSIVE is held while every row is written again: nobody reads or writes the table meanwhile.",
 			Instead: "Add a plain column, let programs or a trigger write it, and fill the rows that are there in batches; or compute it in a view.",
 			find: func(l *look) {
 				l.adds(func(t table, def node, constraints []node) {
 					if c, ok := constraint(constraints, "CONSTR_GENERATED"); ok {
-						l.say(c.at(), "%s.%s is generated and stored", t, def.text("colname"))
+						l.sayOf(t, c.at(), "%s.%s is generated and stored", t, def.text("colname"))
 					}
 				})
 			},
 		},
 		{
-			Name: "adding-auto-increment-column", Alias: "add_column_auto_incrementing", Of: Migrations, Severity: Error,
+			Name: "adding-auto-increment-column", Alias: "add_column_auto_incrementing", Of: Migrations, Severity: Error, Cost: Rewrites,
 			Sees:    "a `serial` or identity column that is added",
 			Why:     "Each row gets a number: ACCESS EXCLUSIVE is held while every row is written again, and nobody reads or writes the table meanwhile.",
 			Instead: "Make the sequence, add a plain column, set its default to nextval, and number the rows that are there in batches.",
 			find: func(l *look) {
 				l.adds(func(t table, def node, constraints []node) {
 					if _, ok := constraint(constraints, "CONSTR_IDENTITY"); ok || serial(typeOf(def.part("typeName"))) {
-						l.say(def.at(), "%s.%s numbers the rows that are there", t, def.text("colname"))
+						l.sayOf(t, def.at(), "%s.%s numbers the rows that are there", t, def.text("colname"))
 					}
 				})
 			},
 		},
 		{
-			Name: "changing-column-type", Alias: "change_column", Of: Migrations, Severity: Error,
+			Name: "adding-json-column", Alias: "add_column_json", Of: Migrations, Severity: Error,
+			Sees:    "a column of type `json` that is added",
+			Why:     "The type has no equality: a SELECT DISTINCT, a UNION or a GROUP BY over all columns, which worked before, fails from then on.",
+			Instead: "Make it jsonb. Where the text has to stay as it was written, make it text.",
+			find: func(l *look) {
+				l.adds(func(t table, def node, _ []node) {
+					if typeOf(def.part("typeName")).name == "json" {
+						l.say(def.at(), "%s.%s is of type json", t, def.text("colname"))
+					}
+				})
+			},
+		},
+		{
+			Name: "ban-char-field", Of: Migrations, Severity: Warning,
+			Sees:    "a column of type `char(n)`, in a new table too",
+			Why:     "Values are filled up with blanks, which count in some comparisons, with LIKE for example, and not in others; no value is shorter for it.",
+			Instead: "Make it text, with a CHECK of its length where that matters.",
+			find: func(l *look) {
+				say := func(t table, def node) {
+					if typeOf(def.part("typeName")).name == "bpchar" {
+						l.say(def.at(), "%s.%s is of type %s", t, def.text("colname"), typeOf(def.part("typeName")))
+					}
+				}
+				l.adds(func(t table, def node, _ []node) { say(t, def) })
+				if l.kind == "CreateStmt" {
+					for _, def := range l.nodes("tableElts") {
+						say(relation(l.part("relation")), def)
+					}
+				}
+			},
+		},
+		{
+			Name: "changing-column-type", Alias: "change_column", Of: Migrations, Severity: Error, Cost: Rewrites,
 			Sees:    "a change of a column's type, unless the file says the old type and no row is rewritten: " + unchanged,
 			Why:     "ACCESS EXCLUSIVE is held while every row and index is written again: nobody reads or writes the table meanwhile. A view on the column refuses it.",
 			Instead: "Add a column of the new type, write both, fill it in batches, compare, and swap the names in one transaction: a migration of Drawbridge does all of it, by the operation change_type. No rewrite is needed from " + unchanged + ".",
@@ -121,15 +153,15 @@ func columnRules() []Rule {
 					_, converted := def.object["raw_default"]
 					switch {
 					case !known:
-						l.say(def.part("typeName").at(), "%s.%s becomes %s; from which type no connection says here, so this may be one of the changes that rewrite nothing", t, cmd.text("name"), to)
+						l.sayOf(t, def.part("typeName").at(), "%s.%s becomes %s; from which type no connection says here, so this may be one of the changes that rewrite nothing", t, cmd.text("name"), to)
 					case converted || rewrites(from, to):
-						l.say(def.part("typeName").at(), "%s.%s becomes %s and was %s", t, cmd.text("name"), to, from)
+						l.sayOf(t, def.part("typeName").at(), "%s.%s becomes %s and was %s", t, cmd.text("name"), to, from)
 					}
 				})
 			},
 		},
 		{
-			Name: "adding-not-nullable-field", Alias: "change_column_null", Of: Migrations, Severity: Error,
+			Name: "adding-not-nullable-field", Alias: "change_column_null", Of: Migrations, Severity: Error, Cost: Reads,
 			Sees:    "`SET NOT NULL` of a column for which the file has validated no `CHECK (… IS NOT NULL)` before",
 			Why:     "ACCESS EXCLUSIVE is held while every row is read: nobody reads or writes the table meanwhile.",
 			Instead: "ADD CONSTRAINT … CHECK (column IS NOT NULL) NOT VALID, VALIDATE CONSTRAINT in a transaction of its own, SET NOT NULL, which then reads nothing, and DROP CONSTRAINT.",
@@ -140,7 +172,7 @@ func columnRules() []Rule {
 							return
 						}
 					}
-					l.say(0, "%s.%s is set NOT NULL, and no CHECK in this file proves it", t, cmd.text("name"))
+					l.sayOf(t, 0, "%s.%s is set NOT NULL, and no CHECK in this file proves it", t, cmd.text("name"))
 				})
 			},
 		},

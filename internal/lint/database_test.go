@@ -130,6 +130,8 @@ func TestTheLocksThatRulesNameAreTaken(t *testing.T) {
 		CREATE TRIGGER stamped BEFORE INSERT ON orders FOR EACH ROW EXECUTE FUNCTION stamp();
 		CREATE TABLE events (id int) PARTITION BY RANGE (id);
 		CREATE TABLE events_1 PARTITION OF events FOR VALUES FROM (1) TO (2);
+		CREATE DOMAIN euros AS numeric;
+		CREATE TABLE refunds (amount euros);
 		CREATE MATERIALIZED VIEW daily AS SELECT id FROM customers;`)
 	require.NoError(t, err)
 	byName := map[string]lint.Rule{}
@@ -162,6 +164,8 @@ func TestTheLocksThatRulesNameAreTaken(t *testing.T) {
 		{"moving-tablespace", "ALTER MATERIALIZED VIEW daily SET TABLESPACE pg_default", "daily", "ACCESS EXCLUSIVE"},
 		{"require-concurrent-partition-detach", "ALTER TABLE events DETACH PARTITION events_1", "events", "ACCESS EXCLUSIVE"},
 		{"require-concurrent-partition-detach", "ALTER TABLE events DETACH PARTITION events_1", "events_1", "ACCESS EXCLUSIVE"},
+		{"ban-alter-domain-with-add-constraint", "ALTER DOMAIN euros ADD CHECK (VALUE > 0)", "refunds", "SHARE"},
+		{"ban-alter-domain-with-add-constraint", "ALTER DOMAIN euros SET NOT NULL", "refunds", "SHARE"},
 		{"require-concurrent-refresh", "REFRESH MATERIALIZED VIEW daily", "daily", "ACCESS EXCLUSIVE"},
 		{"require-concurrent-refresh", "REFRESH MATERIALIZED VIEW daily WITH NO DATA", "daily", "ACCESS EXCLUSIVE"},
 	} {

@@ -15,7 +15,8 @@ type done struct {
 	checks  []check         // constraints that were added
 	locked  map[int][]table // by transaction: tables of others that are locked until it ends
 	waits   bool            // a table of others has been locked, in whatever transaction
-	set     map[string]bool // timeouts
+	set     map[string]bool // timeouts, and other settings
+	moved   []table         // tables whose size is not that of what had their name before: renamed to it, or with rows of the file
 }
 
 // column is a column whose type the file says.
@@ -38,6 +39,12 @@ func newDone() *done { return &done{locked: map[int][]table{}, set: map[string]b
 
 // isNew says that the file has created a table.
 func (d *done) isNew(t table) bool { return slices.ContainsFunc(d.created, t.same) }
+
+// moves says that a name may be another table's here than for who asks the server before the file is run, or that rows came to it.
+func (d *done) moves(t table) bool {
+	_, elsewhere := d.set["search_path"]
+	return elsewhere && t.schema == "" || slices.ContainsFunc(d.moved, t.same)
+}
 
 // creates says that the file has created something of a kind.
 func (d *done) creates(kind string, t table) bool {
@@ -98,7 +105,14 @@ func (d *done) add(s statement) {
 		for _, cmd := range s.nodes("cmds") {
 			d.alter(s, relation(s.part("relation")), cmd.object)
 		}
+	case "InsertStmt", "CopyStmt":
+		d.moved = append(d.moved, relation(s.part("relation")))
+	case "AlterObjectSchemaStmt":
+		d.moved = append(d.moved, table{schema: s.text("newschema"), name: relation(s.part("relation")).name})
 	case "RenameStmt":
+		if s.text("renameType") == "OBJECT_TABLE" {
+			d.moved = append(d.moved, table{schema: relation(s.part("relation")).schema, name: s.text("newname")})
+		}
 		if t := relation(s.part("relation")); s.text("renameType") == "OBJECT_TABLE" && d.isNew(t) {
 			d.created = append(d.created, table{schema: t.schema, name: s.text("newname")})
 		}

@@ -48,13 +48,13 @@ func indexOf(s statement) string {
 func indexRules() []Rule {
 	return []Rule{
 		{
-			Name: "require-concurrent-index-creation", Alias: "add_index", Of: Migrations, Severity: Error,
+			Name: "require-concurrent-index-creation", Alias: "add_index", Of: Migrations, Severity: Error, Cost: Indexes,
 			Sees:    "`CREATE INDEX` without `CONCURRENTLY`",
 			Why:     "SHARE is held while the index is built: writers of the table wait.",
 			Instead: "CREATE INDEX CONCURRENTLY, outside of a transaction, then look whether it is valid. Of a partitioned table: CREATE INDEX ON ONLY the table, CONCURRENTLY on each partition, and ALTER INDEX … ATTACH PARTITION.",
 			find: func(l *look) {
 				if t := relation(l.part("relation")); l.kind == "IndexStmt" && !l.is("concurrent") && l.part("relation").is("inh") && !l.done.isNew(t) {
-					l.say(0, "%s is built without CONCURRENTLY", indexOf(l.statement))
+					l.sayOf(relation(l.part("relation")), 0, "%s is built without CONCURRENTLY", indexOf(l.statement))
 				}
 			},
 		},

@@ -1,5 +1,7 @@
 package lint
 
+import "drawbridge/internal/sqltext"
+
 // nameOf is a name in a statement that is not about a table alone: of a schema, a type, a function.
 func nameOf(n node) table {
 	switch n.kind {
@@ -12,6 +14,9 @@ func nameOf(n node) table {
 	}
 	return dotted(n.nodes("items"))
 }
+
+// maxName is how many bytes of a name Postgres keeps.
+const maxName = 63
 
 func nameRules() []Rule {
 	return []Rule{
@@ -34,6 +39,41 @@ func nameRules() []Rule {
 			find: func(l *look) {
 				if t := relation(l.part("relation")); l.kind == "RenameStmt" && in(l.text("renameType"), "OBJECT_TABLE OBJECT_VIEW OBJECT_MATVIEW") && !l.done.isNew(t) {
 					l.say(0, "%s becomes %s", t, l.text("newname"))
+				}
+			},
+		},
+		{
+			Name: "renaming-schema", Alias: "rename_schema", Of: Migrations, Severity: Error,
+			Sees:    "a schema that is renamed",
+			Why:     "Every program that names it, or has it in its search_path, fails from the commit on, and no deployment changes all of them at that moment.",
+			Instead: "Make a schema of the new name, with views of the tables of the old one, their columns written out; let readers move, then move the tables one by one.",
+			find: func(l *look) {
+				if l.kind == "RenameStmt" && l.text("renameType") == "OBJECT_SCHEMA" && !l.done.creates("OBJECT_SCHEMA", table{name: l.text("subname")}) {
+					l.say(0, "%s becomes %s", l.text("subname"), l.text("newname"))
+				}
+			},
+		},
+		{
+			Name: "renaming-enum-value", Of: Migrations, Severity: Error,
+			Sees:    "`ALTER TYPE … RENAME VALUE`",
+			Why:     "Every program that writes the old value, or compares with it, fails from the commit on, and those that read it meet one that they do not know.",
+			Instead: "Add the new value, let programs take both, write the new one, change the rows that are there in batches, and leave the old value unused.",
+			find: func(l *look) {
+				if t := dotted(l.nodes("typeName")); l.kind == "AlterEnumStmt" && l.text("oldVal") != "" && !l.done.creates("OBJECT_TYPE", t) {
+					l.say(0, "%s of %s becomes %s", l.text("oldVal"), t, l.text("newVal"))
+				}
+			},
+		},
+		{
+			Name: "identifier-too-long", Of: Migrations, Severity: Warning,
+			Sees:    "a name of more than 63 bytes",
+			Why:     "Postgres cuts it off with a notice that nobody reads: what looks it up by its whole name does not find it, and two names may become one.",
+			Instead: "Write a name of up to 63 bytes.",
+			find: func(l *look) {
+				for _, t := range l.tokens {
+					if (t.Kind == sqltext.Word || t.Kind == sqltext.Quoted) && len(t.Text) > maxName {
+						l.say(t.Start, "%s has %d bytes", t.Text, len(t.Text))
+					}
 				}
 			},
 		},

@@ -12,9 +12,11 @@ type Severity string
 const (
 	Error   Severity = "error"   // it fails, stops others, or loses what they rely on
 	Warning Severity = "warning" // it may
+	// Note is what would be grave if the table were not small. It never fails.
+	Note Severity = "note"
 )
 
-// Severities lists them, the gravest first.
+// Severities lists those that may fail a file, the gravest first.
 func Severities() []Severity { return []Severity{Error, Warning} }
 
 // Reaches says that something is as grave as least, or graver.
@@ -39,6 +41,8 @@ type Rule struct {
 	Alias    string   `json:"alias,omitempty"`
 	Of       Subject  `json:"of"`
 	Severity Severity `json:"severity"`
+	// Cost is what takes longer the larger the table is, where nothing else is dangerous about it.
+	Cost Cost `json:"cost,omitempty"`
 	// Sees is what it finds, as the object of a sentence.
 	Sees string `json:"sees"`
 	// Why is a sentence: which lock is taken and who waits for it, or what is lost.
@@ -63,6 +67,11 @@ type Finding struct {
 	Severity Severity `json:"severity"`
 	Text     string   `json:"text"`    // what stands there, and why it is dangerous
 	Instead  string   `json:"instead"` // what to write
+	// Table is the one whose size says how grave it is, and Schema where the file says that it is; else both are empty.
+	Schema string `json:"schema,omitempty"`
+	Table  string `json:"table,omitempty"`
+	// Weight is how large that is, where it was asked.
+	Weight *Weight `json:"weight,omitempty"`
 }
 
 // Report is what was found in a file.
@@ -91,7 +100,15 @@ type look struct {
 
 // say records a finding at a place of the statement.
 func (l *look) say(at int, format string, args ...any) {
-	f := Finding{File: l.src.file, Rule: l.rule.Name, Severity: l.rule.Severity, Instead: l.rule.Instead}
+	l.sayOf(table{}, at, format, args...)
+}
+
+// sayOf records a finding that is as grave as the table is large.
+func (l *look) sayOf(of table, at int, format string, args ...any) {
+	if of.name != "" && l.done.moves(of) {
+		of = table{}
+	}
+	f := Finding{Schema: of.schema, Table: of.name, File: l.src.file, Rule: l.rule.Name, Severity: l.rule.Severity, Instead: l.rule.Instead}
 	f.Line, f.Column = l.src.place(min(l.start+at, len(l.src.text)))
 	f.Text = fmt.Sprintf(format, args...) + ". " + l.rule.Why
 	l.found(f)

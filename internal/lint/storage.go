@@ -3,7 +3,7 @@ package lint
 func storageRules() []Rule {
 	return []Rule{
 		{
-			Name: "prefer-repack", Of: Migrations, Severity: Error,
+			Name: "prefer-repack", Of: Migrations, Severity: Error, Cost: Rewrites,
 			Sees:    "`VACUUM FULL` or `CLUSTER`",
 			Why:     "ACCESS EXCLUSIVE is held while every row and index is written again: nobody reads or writes the table meanwhile.",
 			Instead: "VACUUM, without FULL, lets the space be used again while others work. To make the file smaller, or to order its rows: pg_repack, which locks the table for moments only, or REPACK (CONCURRENTLY) of Postgres 19.",
@@ -15,7 +15,7 @@ func storageRules() []Rule {
 					l.say(0, "tables are written again, and the statement does not say which")
 				}
 				for _, t := range l.others(l.locks()) {
-					l.say(0, "%s is written again", t)
+					l.sayOf(t, 0, "%s is written again", t)
 				}
 			},
 		},
@@ -30,7 +30,7 @@ func storageRules() []Rule {
 			},
 		},
 		{
-			Name: "moving-tablespace", Of: Migrations, Severity: Error,
+			Name: "moving-tablespace", Of: Migrations, Severity: Error, Cost: Rewrites,
 			Sees:    "`SET TABLESPACE` of a table, index or materialized view",
 			Why:     "ACCESS EXCLUSIVE is held while all of it is copied: nobody reads or writes it meanwhile.",
 			Instead: "Of an index: REINDEX (CONCURRENTLY, TABLESPACE …), outside of a transaction. Of a table: pg_repack with --tablespace, which locks it for moments only; or make a new table there, fill it in batches, and swap the names.",
@@ -41,7 +41,7 @@ func storageRules() []Rule {
 				}
 				for _, cmd := range l.nodes("cmds") {
 					if l.kind == "AlterTableStmt" && cmd.text("subtype") == "AT_SetTableSpace" && !l.done.isNew(t) {
-						l.say(0, "%s moves to the tablespace %s", t, cmd.text("name"))
+						l.sayOf(t, 0, "%s moves to the tablespace %s", t, cmd.text("name"))
 					}
 				}
 			},

@@ -72,7 +72,7 @@ func transactionRules() []Rule {
 			},
 		},
 		{
-			Name: "backfilling-with-ddl", Of: Migrations, Severity: Error,
+			Name: "backfilling-with-ddl", Of: Migrations, Severity: Error, Cost: Rewrites,
 			Sees:    "`UPDATE` or `DELETE` of a whole table in a transaction that changes tables too",
 			Why:     "While it goes through every row the locks of the other statements are held, all rows stay locked until the end, and vacuum can clean up nothing.",
 			Instead: "Change the table in a transaction of its own; write or delete rows outside of it, in batches of a few thousand by key.",
@@ -86,7 +86,7 @@ func transactionRules() []Rule {
 					does = "deleted"
 				}
 				if slices.ContainsFunc(l.all, func(s statement) bool { return s.transaction == l.transaction && s.changesTable() }) {
-					l.say(0, "every row of %s is %s in a transaction that changes tables", t, does)
+					l.sayOf(t, 0, "every row of %s is %s in a transaction that changes tables", t, does)
 				}
 			},
 		},

@@ -11,6 +11,7 @@ type heir struct {
 	made  string   // the ID of the step after which it is there
 	act   []string // gives it the name
 	there string   // whether it has that, and nothing is called as it was before
+	also  []string // tables that are locked when the old one goes
 }
 
 // carry plans what is made over new columns in the place of what is over those that they replace. Reads and writes of either shape are as
@@ -20,7 +21,7 @@ func (p *planner) carry() {
 		return
 	}
 	for _, i := range p.in.Table.Indexes {
-		if !i.Constraint && p.inherits("index", DropIndex, i.Name, i.Columns, i.Carried) {
+		if (!i.Constraint || p.in.Table.Carries(i.Name)) && p.inherits("index", DropIndex, i.Name, i.Columns, i.Carried) {
 			p.carryIndex(i)
 		}
 	}
@@ -33,6 +34,9 @@ func (p *planner) carry() {
 		if p.inherits("check", DropCheck, k.Name, k.Columns, k.Carried) {
 			p.carryCheck(k)
 		}
+	}
+	for _, f := range p.in.Table.ForeignKeys {
+		p.carryForeignKey(f)
 	}
 }
 
@@ -73,6 +77,7 @@ func (p *planner) free(name, of string) bool {
 	taken := slices.ContainsFunc(t.Indexes, func(i Index) bool { return i.Name == name }) ||
 		slices.ContainsFunc(t.Checks, func(k Constraint) bool { return k.Name == name }) ||
 		slices.ContainsFunc(t.Statistics, func(e Statistics) bool { return e.Name == name }) ||
+		slices.ContainsFunc(t.ForeignKeys, func(f ForeignKey) bool { return f.Name == name }) ||
 		slices.ContainsFunc(p.in.Migration.Operations, func(o Operation) bool { return o.Name == name })
 	if taken {
 		p.invalid("rename it", "%s is a name that is taken, and what takes the place of %s needs it until contract", shown(name), of)
@@ -123,11 +128,20 @@ func (p *planner) carryIndex(i Index) {
 	})
 	h := heir{made: p.last(), act: []string{fmt.Sprintf("ALTER INDEX %s RENAME TO %s", qualified(t.Schema, name), quote(i.Name))}}
 	conditions := []string{}
+	inherited := ""
+	for _, u := range t.Uniques {
+		if u.Name == i.Name {
+			h.act, inherited = p.inheritKey(u, name)
+		}
+	}
 	if i.Comment != "" {
 		h.act = append(h.act, fmt.Sprintf("COMMENT ON INDEX %s IS %s", qualified(t.Schema, i.Name), literal(i.Comment)))
 		conditions = append(conditions, "pg_catalog.obj_description(i.indexrelid, 'pg_class') = "+literal(i.Comment))
 	}
 	h.there = all(p.hasIndex(i.Name, conditions...), no(p.hasIndex(name)))
+	if inherited != "" {
+		h.there = all(h.there, inherited)
+	}
 	p.heirs = append(p.heirs, h)
 }
 

@@ -114,6 +114,18 @@ func (p *planner) dropColumn(o Operation) {
 			p.warn("The statistics %s go with %s.", shown(e.Name), shown(o.Column))
 		}
 	}
+	var also []string
+	for _, f := range p.in.Table.ForeignKeys {
+		if slices.Contains(f.Columns, o.Column) {
+			led, ok := p.ledTo(o, f)
+			if !ok {
+				return
+			}
+			p.warn("The foreign key %s goes with %s.", shown(f.Name), shown(o.Column))
+			also = append(also, led...)
+		}
+	}
+	slices.Sort(also)
 	for _, held := range c.Holds {
 		p.warn("With %s goes %s.", shown(o.Column), held)
 	}
@@ -127,8 +139,8 @@ func (p *planner) dropColumn(o Operation) {
 		Title: "Take " + shown(o.Column) + " away",
 		Act:   []string{p.alter("DROP COLUMN " + quote(o.Column) + " RESTRICT")},
 		Probe: probe(no(p.hasColumn(o.Column))),
-		Lock:  AccessExclusive,
-		Risk:  "Whoever still reads or writes " + shown(o.Column) + " gets an error, and nothing brings its values back.",
+		Lock:  AccessExclusive, Also: slices.Compact(also),
+		Risk: "Whoever still reads or writes " + shown(o.Column) + " gets an error, and nothing brings its values back.",
 	})
 }
 

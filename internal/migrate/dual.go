@@ -180,7 +180,7 @@ const contractEnd = "contract-end-both"
 func (p *planner) contract(name string, drop, gone, needs []string) {
 	act, conditions := slices.Clone(drop), slices.Clone(gone)
 	title := "Stop to fill in what writers leave out"
-	var old, risks []string
+	var old, risks, also []string
 	for _, f := range p.pairs {
 		old = append(old, shown(f.formerly))
 		p.plan.Old = append(p.plan.Old, f.formerly)
@@ -190,6 +190,7 @@ func (p *planner) contract(name string, drop, gone, needs []string) {
 	for _, h := range p.heirs {
 		act = append(act, h.act...)
 		conditions = append(conditions, h.there)
+		also = append(also, h.also...)
 	}
 	if len(old) > 0 {
 		title = "Take away " + strings.Join(old, ", ") + ", and stop to write both"
@@ -203,7 +204,8 @@ func (p *planner) contract(name string, drop, gone, needs []string) {
 	for _, f := range p.fills {
 		risks = append(risks, refusesNulls(f.column, f.hasDefault))
 	}
-	s := Step{Title: title, Act: act, Probe: probe(conditions...), Lock: AccessExclusive, Risk: strings.Join(risks, " ")}
+	slices.Sort(also)
+	s := Step{Title: title, Act: act, Probe: probe(conditions...), Lock: AccessExclusive, Also: slices.Compact(also), Risk: strings.Join(risks, " ")}
 	if len(p.pairs) > 0 {
 		s.Needs = needs
 		for _, h := range p.heirs {

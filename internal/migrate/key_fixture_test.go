@@ -73,19 +73,23 @@ func keys(t *migrate.Table, m migrate.Migration) {
 	if has(m, migrate.DropUnique) {
 		t.Uniques = append(t.Uniques, migrate.Unique{Name: "customers_apart", Columns: []string{"note", "id"}})
 	}
-	regions := migrate.Table{
+	t.References = map[string]migrate.Reference{}
+	for _, lead := range migrate.Leads(m) {
+		t.References[lead.Name] = migrate.Reference{Table: regions(*t)}
+	}
+	t.Enums = map[string]migrate.Enum{}
+	for _, name := range migrate.EnumsOf(m) {
+		t.Enums[name] = migrate.Enum{Found: true, Owned: true, Values: []string{"web", "store"}, Columns: []string{"kind"}, Others: []string{"orders.kind"}}
+	}
+}
+
+// regions is the other table.
+func regions(t migrate.Table) migrate.Table {
+	return migrate.Table{
 		Schema: t.Schema, Name: "regions", Kind: "table", Owned: true, Version: t.Version, Columns: []migrate.Column{{Name: "id", Type: "bigint", NotNull: true}, {Name: "code", Type: "text", NotNull: true}},
 		Indexes: []migrate.Index{
 			{Name: "regions_pkey", Keys: []string{"id"}, Unique: true, Primary: true, Valid: true, Distinct: true},
 			{Name: "regions_code_id_key", Keys: []string{"code", "id"}, Unique: true, Valid: true, Distinct: true},
 		},
-	}
-	t.References = map[string]migrate.Reference{}
-	for _, lead := range migrate.Leads(m) {
-		t.References[lead.Name] = migrate.Reference{Table: regions}
-	}
-	t.Enums = map[string]migrate.Enum{}
-	for _, name := range migrate.EnumsOf(m) {
-		t.Enums[name] = migrate.Enum{Found: true, Owned: true, Values: []string{"web", "store"}, Columns: []string{"kind"}, Others: []string{"orders.kind"}}
 	}
 }

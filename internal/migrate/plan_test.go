@@ -110,6 +110,16 @@ func laden() migrate.Input {
 				After: "USING btree (qty DESC NULLS LAST, remark text_pattern_ops) INCLUDE (id) WHERE (qty > 0)", Where: "(qty__new > 0)",
 			},
 		})
+	in.Table.Indexes = append(in.Table.Indexes, migrate.Index{
+		Name: "customers_once", Columns: []string{"qty", "id"}, Unique: true, Constraint: true, Valid: true,
+		Carried: &migrate.Carried{Until: "USING btree (qty__new, id)", After: "USING btree (qty, id)"},
+	})
+	in.Table.Uniques = append(in.Table.Uniques, migrate.Unique{Name: "customers_once", Columns: []string{"qty", "id"}, Comment: "once's enough"})
+	in.Table.ForeignKeys = append(in.Table.ForeignKeys,
+		migrate.ForeignKey{Name: "customers_region", Columns: []string{"qty", "note"}, Schema: "shop", Table: "regions", Key: []string{"id", "code"}, Owned: true, OnDelete: "cascade", Match: "full", Valid: true, Comment: "it's theirs"},
+		migrate.ForeignKey{Name: "customers_before", Columns: []string{"note"}, Schema: "shop", Table: "regions", Key: []string{"id"}, Owned: true, Deferrable: "immediate"},
+	)
+	in.Table.References["customers_region"], in.Table.References["customers_before"] = migrate.Reference{Table: regions(in.Table)}, migrate.Reference{Table: regions(in.Table)}
 	in.Table.Checks = append(in.Table.Checks,
 		migrate.Constraint{Name: "noted", Columns: []string{"note"}, NoInherit: true, Carried: &migrate.Carried{Until: "(remark <> ''::text)", After: "(remark <> ''::text)"}},
 		migrate.Constraint{Name: "qty_small", Columns: []string{"qty"}, Valid: true, Comment: "it's little", Carried: &migrate.Carried{Until: "(qty__new < 1000)", After: "(qty < 1000)"}},

@@ -1,5 +1,7 @@
 package migrate
 
+import "slices"
+
 // Table is what the server says of a table, before anything is planned. Reading it takes no lock that anybody waits for.
 type Table struct {
 	Schema string `json:"schema"`
@@ -115,15 +117,22 @@ type Unique struct {
 
 // ForeignKey is one by which a table leads to another, or to itself, as it is.
 type ForeignKey struct {
-	Name string `json:"name"`
-	// Definition is as pg_get_constraintdef says.
-	Definition string   `json:"definition"`
-	Columns    []string `json:"columns"`
+	Name    string   `json:"name"`
+	Columns []string `json:"columns"`
 	// Schema and Table are where it leads, Key the columns there, and Owned says that our login may alter that table.
 	Schema string   `json:"schema"`
 	Table  string   `json:"table"`
 	Key    []string `json:"key"`
 	Owned  bool     `json:"owned"`
+	// OnDelete, OnUpdate, Match and Deferrable are in the words of a file; what it says nothing of is empty.
+	OnDelete   string `json:"on_delete,omitempty"`
+	OnUpdate   string `json:"on_update,omitempty"`
+	Match      string `json:"match,omitempty"`
+	Deferrable string `json:"deferrable,omitempty"`
+	Valid      bool   `json:"valid"`
+	Comment    string `json:"comment,omitempty"`
+	// Refused is why it cannot be carried over to another column; empty: it can.
+	Refused string `json:"refused,omitempty"`
 }
 
 // Reference is what the server says of a foreign key that is to be made.
@@ -207,4 +216,9 @@ func (t Table) Column(name string) (Column, bool) {
 		}
 	}
 	return Column{}, false
+}
+
+// Carries says whether an index is that of a key that can be carried over to another column.
+func (t Table) Carries(index string) bool {
+	return slices.ContainsFunc(t.Uniques, func(u Unique) bool { return u.Name == index && !u.Deferrable })
 }

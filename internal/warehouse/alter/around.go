@@ -22,7 +22,7 @@ func (t *Tables) DescribeAround(ctx context.Context, d migrate.Table, m migrate.
 		return d, nil // nothing is planned of it
 	}
 	var err error
-	for _, lead := range migrate.Leads(m) {
+	for _, lead := range append(migrate.Leads(m), migrate.CarriedLeads(m, d)...) {
 		var r migrate.Reference
 		if r, err = t.reference(ctx, d, lead); err != nil {
 			return d, postgres.Classify("describe", t.schema+"."+lead.Table, err)

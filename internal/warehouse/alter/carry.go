@@ -34,7 +34,7 @@ func (t *Tables) carry(ctx context.Context, d *migrate.Table, replaced []migrate
 		return &c
 	}
 	for n := range d.Indexes {
-		if i := &d.Indexes[n]; !i.Constraint && over(i.Columns) {
+		if i := &d.Indexes[n]; (!i.Constraint || d.Carries(i.Name)) && over(i.Columns) {
 			i.Carried = become(indexes(), i.Name)
 		}
 	}

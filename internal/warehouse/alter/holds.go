@@ -20,12 +20,12 @@ func (t *Tables) holds(ctx context.Context, tx pgx.Tx, d *migrate.Table) error {
 		held AS (
 		  SELECT a.attnum, 1 AS rank,
 		         CASE o.contype
-		           WHEN 'p' THEN 'the primary key ' WHEN 'u' THEN 'the unique constraint ' WHEN 'x' THEN 'the exclusion constraint '
-		           WHEN 'f' THEN 'the foreign key ' ELSE 'the constraint '
+		           WHEN 'p' THEN 'the deferrable primary key ' WHEN 'u' THEN 'the deferrable unique constraint ' WHEN 'x' THEN 'the exclusion constraint '
+		           ELSE 'the constraint '
 		         END || o.conname AS what
 		  FROM a
 		  JOIN pg_constraint o ON o.conrelid = $1 AND a.attnum = ANY(o.conkey)
-		  WHERE o.contype NOT IN ('c', 'n')
+		  WHERE o.contype NOT IN ('c', 'f', 'n') AND (o.contype NOT IN ('p', 'u') OR o.condeferrable)
 		  UNION ALL
 		  SELECT a.attnum, 3, 'the foreign key ' || o.conname || ' of ' || o.conrelid::regclass
 		  FROM a

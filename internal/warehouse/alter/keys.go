@@ -18,6 +18,11 @@ func inOrder(number, relation string) string {
 		         ORDER BY k.place)`
 }
 
+// action is what becomes of rows, in the words of a file.
+func action(letter string) string {
+	return `CASE ` + letter + ` WHEN 'r' THEN 'restrict' WHEN 'c' THEN 'cascade' WHEN 'n' THEN 'set null' WHEN 'd' THEN 'set default' ELSE '' END`
+}
+
 // uniques are the table's primary key and its unique constraints, and which foreign keys lead to each.
 func (t *Tables) uniques(ctx context.Context, tx pgx.Tx, d *migrate.Table) error {
 	rows, err := tx.Query(ctx, `
@@ -47,7 +52,15 @@ func (t *Tables) uniques(ctx context.Context, tx pgx.Tx, d *migrate.Table) error
 // foreignKeys are those by which the table leads to others, or to itself.
 func (t *Tables) foreignKeys(ctx context.Context, tx pgx.Tx, d *migrate.Table) error {
 	rows, err := tx.Query(ctx, `
-		SELECT o.conname, pg_get_constraintdef(o.oid), `+inOrder("conkey", "conrelid")+`, n.nspname, c.relname, `+inOrder("confkey", "confrelid")+`, pg_has_role(c.relowner, 'USAGE')
+		SELECT o.conname, `+inOrder("conkey", "conrelid")+`, n.nspname, c.relname, `+inOrder("confkey", "confrelid")+`, pg_has_role(c.relowner, 'USAGE'),
+		       `+action("o.confdeltype")+`, `+action("o.confupdtype")+`, CASE o.confmatchtype WHEN 'f' THEN 'full' ELSE '' END,
+		       CASE WHEN o.condeferred THEN 'deferred' WHEN o.condeferrable THEN 'immediate' ELSE '' END, o.convalidated, coalesce(obj_description(o.oid, 'pg_constraint'), ''),
+		       CASE
+		         WHEN to_jsonb(o) ->> 'confdelsetcols' IS NOT NULL THEN 'it sets some of its columns only'
+		         WHEN to_jsonb(o) ->> 'conenforced' = 'false' THEN 'nobody is held to it'
+		         WHEN 'd' IN (o.confdeltype, o.confupdtype) THEN 'it sets defaults, which only one of two columns has'
+		         ELSE ''
+		       END
 		FROM pg_constraint o
 		JOIN pg_class c ON c.oid = o.confrelid
 		JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -57,7 +70,7 @@ func (t *Tables) foreignKeys(ctx context.Context, tx pgx.Tx, d *migrate.Table) e
 		return fmt.Errorf("read foreign keys: %w", err)
 	}
 	d.ForeignKeys, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (f migrate.ForeignKey, err error) {
-		err = row.Scan(&f.Name, &f.Definition, &f.Columns, &f.Schema, &f.Table, &f.Key, &f.Owned)
+		err = row.Scan(&f.Name, &f.Columns, &f.Schema, &f.Table, &f.Key, &f.Owned, &f.OnDelete, &f.OnUpdate, &f.Match, &f.Deferrable, &f.Valid, &f.Comment, &f.Refused)
 		return f, err
 	})
 	if err != nil {

@@ -263,3 +263,59 @@ func TestATypeOfNamedValuesIsReadWithWhoHasIt(t *testing.T) {
 	require.False(t, d.Enums["pair"].Found)
 	require.False(t, d.Enums["no\"'; --"].Found)
 }
+
+// While a foreign key is there twice, what happens in the other table happens to both columns, whichever of them counts.
+func TestBothShapesFollowTheTableThatTheyLeadTo(t *testing.T) {
+	t.Parallel()
+	for name, m := range map[string]migrate.Migration{
+		"another name": {Operations: []migrate.Operation{{Kind: migrate.RenameColumn, Column: "customer", To: "buyer"}}},
+		"another type": {Operations: []migrate.Operation{{Kind: migrate.ChangeType, Column: "customer", To: "bigint", Up: "customer", Down: "customer::int"}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := setup(t)
+			b.sold(t)
+			b.db.Exec(t, `ALTER TABLE orders ADD PRIMARY KEY (id)`)
+			b.db.Exec(t, `ALTER TABLE orders ADD CONSTRAINT orders_customer FOREIGN KEY (customer) REFERENCES customers ON DELETE SET NULL ON UPDATE CASCADE`)
+			before := b.like(t, "orders")
+			m.Name, m.Table, m.Why = "0001_channel", "orders", "Names."
+			p := b.planned(t, m)
+			b.begin(t, p)
+			b.through(t, p, migrate.Verify)
+			require.NoError(t, b.EnterPhase(t.Context(), b.owner, migrate.Switch))
+			r := migrate.Replacements(m)[0]
+			follows := func(old, added string, gone, moved int) {
+				for _, column := range []string{old, added} {
+					_, err := b.db.Pool.Exec(t.Context(), fmt.Sprintf(`INSERT INTO orders (id, %s) VALUES (9000, 777)`, column))
+					require.ErrorContains(t, err, "orders_customer")
+				}
+				b.db.Exec(t, `DELETE FROM customers WHERE id = $1`, gone)
+				b.db.Exec(t, `UPDATE customers SET id = id + 1000 WHERE id = $1`, moved)
+				require.Equal(t, "0 10 0", b.one(t, fmt.Sprintf(`SELECT concat_ws(' ',
+					(SELECT count(*) FROM orders WHERE %[1]s IS DISTINCT FROM %[2]s), (SELECT count(*) FROM orders WHERE %[2]s = %[3]d), (SELECT count(*) FROM orders WHERE %[1]s IN (%[4]d, %[5]d)))`,
+					old, added, moved+1000, gone, moved)))
+			}
+			for _, s := range p.Of(migrate.Switch) {
+				if s.ID == "switch-authority-orders" {
+					follows(r.Column, r.Added, 1, 2)
+				}
+				b.step(t, p, s.ID)
+			}
+			follows(r.Formerly, r.Renamed, 3, 4)
+			b.phase(t, p, migrate.Deprecating)
+			at := slices.IndexFunc(p.Steps, func(s migrate.Step) bool { return s.Phase == migrate.Contract })
+			require.Equal(t, []string{"customers"}, p.Steps[at].Also, "it goes with its column, and locks where it leads")
+			leave := b.holder(t, `SELECT FROM customers LIMIT 1`)
+			require.NoError(t, b.EnterPhase(t.Context(), b.owner, migrate.Contract))
+			spec := b.spec(p, p.Steps[at].ID)
+			spec.LockBudget = 2500 * time.Millisecond
+			blocked, err := b.DoStep(t.Context(), spec, beat)
+			require.NoError(t, err)
+			require.False(t, blocked.Done)
+			require.Contains(t, blocked.Blocked[0].Holds, "customers")
+			leave()
+			b.phase(t, p, migrate.Contract)
+			require.Equal(t, before.ForeignKeys[0].OnDelete, b.like(t, "orders").ForeignKeys[0].OnDelete)
+		})
+	}
+}

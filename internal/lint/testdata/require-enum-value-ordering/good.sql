@@ -1,3 +1,3 @@
 ALTER TYPE state ADD VALUE 'late' AFTER 'open';
 ALTER TYPE state ADD VALUE IF NOT EXISTS 'early' BEFORE 'open';
-ALTER TYPE state RENAME VALUE 'done' TO 'closed';
+CREATE TYPE kind AS ENUM ('a', 'b');

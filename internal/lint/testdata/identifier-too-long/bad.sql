@@ -1,0 +1,2 @@
+CREATE TABLE aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa (id int); -- here
+CREATE INDEX CONCURRENTLY "üüüüüüüüüüüüüüüüüüüüüüüüüüüüüüüü" ON orders (id); -- here
