@@ -70,8 +70,10 @@ type Step struct {
 	// takes away what nothing brings back.
 	Needs  []string `json:"needs,omitempty"`
 	Proofs []Proof  `json:"proofs,omitempty"`
-	Lock   Lock     `json:"lock,omitempty"`
-	Class  Class    `json:"class"`
+	// Only is the one relation that the step locks, where that is not the table with all of its partitions: one of these, or the table itself.
+	Only  string `json:"only,omitempty"`
+	Lock  Lock   `json:"lock,omitempty"`
+	Class Class  `json:"class"`
 	// Risk is what could go wrong, or who may notice; empty: nobody does.
 	Risk string `json:"risk,omitempty"`
 }

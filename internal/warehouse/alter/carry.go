@@ -34,7 +34,12 @@ func (t *Tables) carry(ctx context.Context, d *migrate.Table, replaced []migrate
 		return &c
 	}
 	for n := range d.Indexes {
-		if i := &d.Indexes[n]; !i.Constraint && over(i.Columns) {
+		i := &d.Indexes[n]
+		switch {
+		case i.Constraint || !over(i.Columns):
+		case d.Kind == migrate.Partitioned:
+			i.Carried = &migrate.Carried{Refused: "it lies in partitions, each of which would need one of its own until contract"}
+		default:
 			i.Carried = become(indexes(), i.Name)
 		}
 	}
