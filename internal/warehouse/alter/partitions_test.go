@@ -183,6 +183,8 @@ func TestEachStepLocksWhatItSaysOfAPartitionedTable(t *testing.T) {
 	strength := []string{"AccessShareLock", "RowShareLock", "RowExclusiveLock", "ShareUpdateExclusiveLock", "ShareLock", "ShareRowExclusiveLock", "ExclusiveLock", "AccessExclusiveLock"}
 	names := map[migrate.Lock]string{migrate.ShareUpdateExclusive: "ShareUpdateExclusiveLock", migrate.ShareRowExclusive: "ShareRowExclusiveLock", migrate.AccessExclusive: "AccessExclusiveLock"}
 	all := append([]string{"sales", "sales_feb"}, salesLeaves...)
+	is := func(query string) bool { return b.one(t, strings.TrimPrefix(query, "SELECT ")) == "true" }
+	var done []migrate.Step
 	b.begin(t, p)
 	for _, phase := range migrate.Phases() {
 		require.NoError(t, b.EnterPhase(t.Context(), b.owner, phase))
@@ -191,8 +193,19 @@ func TestEachStepLocksWhatItSaysOfAPartitionedTable(t *testing.T) {
 			require.NoError(t, err)
 		}
 		for _, s := range p.Of(phase) {
+			if len(s.Act) > 0 {
+				require.False(t, is(s.Probe), "%s is not there before", s.ID)
+			}
+			if phase != migrate.Contract {
+				for _, before := range done {
+					require.True(t, is(before.Probe), "%s stays done before %s", before.ID, s.ID)
+				}
+				require.True(t, len(s.Act) == 0 || is(s.Gone), "nothing of %s is there before", s.ID)
+				done = append(done, s)
+			}
 			if s.Class == migrate.Concurrent || len(s.Act) == 0 {
 				b.step(t, p, s.ID)
+				require.True(t, is(s.Probe) && !is(s.Gone), s.ID)
 				continue
 			}
 			require.NoError(t, pgx.BeginFunc(t.Context(), b.db.Pool, func(tx pgx.Tx) error {
@@ -216,6 +229,7 @@ func TestEachStepLocksWhatItSaysOfAPartitionedTable(t *testing.T) {
 				return nil
 			}))
 			b.step(t, p, s.ID)
+			require.True(t, phase == migrate.Contract || !is(s.Gone), "%s is not gone", s.ID)
 		}
 	}
 }
