@@ -54,6 +54,8 @@ type planner struct {
 	added map[string]string
 	taken map[string]bool
 	ids   map[string]int
+	// indexing are the IDs of the steps that make an index of a partitioned table.
+	indexing map[string]bool
 	// moved says that it was said that columns change their places.
 	moved bool
 }
@@ -274,18 +276,25 @@ func (p *planner) assemble() {
 	}
 }
 
-// rank orders steps by their phases. Within expand, indexes come after the columns that they are over, in all their parts; within switch they come first,
-// for they take long; within contract, the trigger goes before the columns that it reads.
+// rank orders steps by their phases. Within expand, indexes come after the columns that they are over; within switch they come first, for they
+// take long; within contract, the trigger goes before the columns that it reads.
 func (p *planner) rank(s Step) int {
 	rank := 3 * slices.Index(Phases(), s.Phase)
 	switch {
-	case s.Phase == Expand && (s.Class == Concurrent || s.Only != ""), s.Phase == Switch && s.Class != Concurrent:
+	case s.Phase == Expand && p.makesIndex(s):
+		rank++
+		if s.Lock != ShareRowExclusive { // that of a partitioned table comes first: from then on a new partition brings its own
+			rank++
+		}
+	case s.Phase == Switch && !p.makesIndex(s):
 		rank++
 	case s.Phase == Contract && s.ID != contractEnd:
 		rank++
 	}
 	return rank
 }
+
+func (p *planner) makesIndex(s Step) bool { return s.Class == Concurrent || p.indexing[s.ID] }
 
 // readers are those of the columns that are taken away.
 func (p *planner) readers() {

@@ -149,7 +149,7 @@ func (p *planner) createIndex(o Operation) {
 		predicate,
 	}
 	if p.partitioned() {
-		p.divideIndex(o, begin, rest, like, risk)
+		p.divide(division{phase: Expand, name: o.Name, of: o.Name, begin: begin, rest: rest, like: func(string, bool) []string { return like }, risk: risk})
 		return
 	}
 	drop := "DROP INDEX CONCURRENTLY IF EXISTS " + qualified(p.in.Table.Schema, o.Name)

@@ -42,17 +42,13 @@ func (p *planner) partitions() {
 // divided says whether an operation can be done to a partitioned table as it is.
 func (p *planner) divided(o Operation) bool {
 	known := len(p.problems)
-	c, there := p.in.Table.Column(o.Column)
+	c, _ := p.in.Table.Column(o.Column)
 	placing := slices.Contains(p.in.Table.PartitionKey, o.Column)
 	name := shown(p.in.Table.Name)
 	switch o.Kind {
 	case RenameColumn, ChangeType, DropColumn:
 		if placing {
 			p.refuse("make a table that is partitioned otherwise, and move to that", "%s of %s: %s is partitioned by it", o.Kind, shown(o.Column), name)
-		}
-		if o.Kind == ChangeType && o.Up != "" {
-			p.refuse("add a column of the new type, with up, and drop the old one in a later migration",
-				"%s with up of a partitioned table: a row that moves to another partition is inserted anew, and what up and down do not give back would be lost", o.Kind)
 		}
 		if o.Kind != DropColumn {
 			p.alike(o, c)
@@ -61,24 +57,32 @@ func (p *planner) divided(o Operation) bool {
 		p.alike(o, c)
 	case CreateIndex:
 		p.keyed(o)
+	case AddColumn, AddCheck, DropCheck, DropIndex, SetComment: // nothing of a partition stands in the way
+	default:
+		p.refuse("migrate it by hand", "%s of a partitioned table: its steps are known for tables without partitions only", o.Kind)
 	}
-	if there && o.Kind == SetNotNull {
-		p.unchecked(notNullCheck(o.Column))
+	p.unchecked(p.checks(o)...)
+	return len(p.problems) == known
+}
+
+// checks are the names of those that an operation makes.
+func (p *planner) checks(o Operation) []string {
+	switch o.Kind {
+	case AddCheck:
+		return []string{o.Name}
+	case AddColumn, SetNotNull:
+		return []string{notNullCheck(o.Column)}
 	}
-	switch {
-	case o.Kind == AddCheck:
-		p.unchecked(o.Name)
-	case o.Kind == AddColumn && o.Required:
-		p.unchecked(notNullCheck(o.Column))
-	case o.Kind == RenameColumn:
-		p.unchecked(notNullCheck(o.To))
+	var names []string
+	for _, r := range Replacements(Migration{Operations: []Operation{o}}) {
+		names = append(names, notNullCheck(r.Added))
 		for _, k := range p.in.Table.Checks {
-			if slices.Contains(k.Columns, o.Column) {
-				p.unchecked(heirName(k.Name))
+			if slices.Contains(k.Columns, r.Column) {
+				names = append(names, heirName(k.Name))
 			}
 		}
 	}
-	return len(p.problems) == known
+	return names
 }
 
 // alike refuses to change a column that some partition has otherwise: the change is done to all, and its way back would not bring that back.
@@ -89,10 +93,12 @@ func (p *planner) alike(o Operation, c Column) {
 }
 
 // unchecked refuses a check that some partition has by itself: it would become one with that of the table, and go with it.
-func (p *planner) unchecked(name string) {
+func (p *planner) unchecked(names ...string) {
 	for _, part := range p.in.Table.Partitions {
-		if slices.Contains(part.Checks, name) {
-			p.invalid("rename it", "the partition %s has a check %s of its own", shown(part.Name), shown(name))
+		for _, name := range names {
+			if slices.Contains(part.Checks, name) {
+				p.invalid("rename it", "the partition %s has a check %s of its own", shown(part.Name), shown(name))
+			}
 		}
 	}
 }
@@ -140,65 +146,85 @@ func (p *planner) validateParts(verb, object, check, title string, done ...strin
 	}
 }
 
-// divideIndex plans an index of a partitioned table: one without rows for the table, and for whatever is partitioned within it, one for each
-// partition beside its readers and writers, each hung into that of the table when it is ready. A partition that comes meanwhile brings its own.
-func (p *planner) divideIndex(o Operation, begin, rest string, like []string, risk string) {
+// division is an index of a partitioned table: one without rows for the table, and for whatever is partitioned within it, and one for each
+// partition.
+type division struct {
+	phase Phase // in which those of the partitions are made
+	// name is that of the table's, and of is what people call it.
+	name, of string
+	// begin is what stands before INDEX, and rest what stands after the relation.
+	begin, rest string
+	// like are conditions of the index of a relation, with rows or without.
+	like func(on string, rows bool) []string
+	risk string
+}
+
+// divide plans an index of a partitioned table. That of each partition is made beside its readers and writers, and hung into that of the table
+// when it is ready. That of the table is there from the beginning: a partition that comes meanwhile brings its own.
+func (p *planner) divide(d division) {
 	t := p.in.Table
-	root := qualified(t.Schema, o.Name)
+	root := qualified(t.Schema, d.name)
 	drop := []string{"DROP INDEX IF EXISTS " + root}
-	names := map[string]string{t.Name: o.Name}
-	p.step(Expand, "index", o.Name, Step{
-		Title: "Make the index " + shown(o.Name) + ", of no partition yet",
-		Act:   []string{fmt.Sprintf("%s INDEX %s ON ONLY %s %s", begin, quote(o.Name), p.table(), rest)},
-		Probe: probe(p.hasIndex(o.Name, like...)),
-		Gone:  probe(no(p.hasIndex(o.Name))),
-		Undo:  drop, Only: t.Name,
-		Lock: ShareRowExclusive, Risk: risk,
+	names := map[string]string{t.Name: d.name}
+	step := func(phase Phase, verb, object string, s Step) {
+		if s.Undo == nil {
+			s.Undo = drop
+		}
+		p.step(phase, verb, object, s)
+		p.indexing[p.last()] = true
+	}
+	if p.indexing == nil {
+		p.indexing = map[string]bool{}
+	}
+	step(Expand, "index", d.of, Step{
+		Title: "Make the index " + shown(d.name) + ", of no partition yet",
+		Act:   []string{fmt.Sprintf("%s INDEX %s ON ONLY %s %s", d.begin, quote(d.name), p.table(), d.rest)},
+		Probe: probe(p.hasIndex(d.name, d.like(t.Name, false)...)),
+		Gone:  probe(no(p.hasIndex(d.name))),
+		Only:  t.Name, Lock: ShareRowExclusive, Risk: d.risk,
 	})
 	for _, part := range t.Partitions {
-		name := partIndex(o.Name, part.Name)
+		name := partIndex(d.name, part.Name)
 		names[part.Name] = name
-		on := relation(part.Schema, part.Name)
-		hangs := "EXISTS (SELECT FROM pg_catalog.pg_inherits h WHERE h.inhrelid = i.indexrelid AND h.inhparent = " + relation(t.Schema, names[part.Of]) + ")"
-		hung := hasIndexOn(on, name, hangs)
+		on, object := relation(part.Schema, part.Name), d.of+"-"+part.Name
+		// One that comes back brings an index of another name.
+		hung := fmt.Sprintf("EXISTS (SELECT FROM pg_catalog.pg_inherits h JOIN pg_catalog.pg_index i ON i.indexrelid = h.inhrelid WHERE %s)",
+			all("i.indrelid = "+on, "h.inhparent = "+relation(t.Schema, names[part.Of])))
 		lost := no(p.partOf(part))
 		hang := fmt.Sprintf("ALTER INDEX %s ATTACH PARTITION %s", qualified(t.Schema, names[part.Of]), qualified(part.Schema, name))
 		if part.Kind == Partitioned {
-			p.step(Expand, "index", o.Name+"-"+part.Name, Step{
+			step(Expand, "index", object, Step{
 				Title: fmt.Sprintf("Make the index of %s, of no partition yet", shown(part.Name)),
-				Act:   []string{fmt.Sprintf("%s INDEX %s ON ONLY %s %s", begin, quote(name), qualified(part.Schema, part.Name), rest), hang},
+				Act:   []string{fmt.Sprintf("%s INDEX %s ON ONLY %s %s", d.begin, quote(name), qualified(part.Schema, part.Name), d.rest), hang},
 				Probe: probe(either(lost, hung)),
 				Gone:  probe(no(hung)),
-				Undo:  drop, Only: part.Name,
-				Lock: ShareRowExclusive,
+				Only:  part.Name, Lock: ShareRowExclusive,
 			})
 			continue
 		}
 		clean := []string{"DROP INDEX CONCURRENTLY IF EXISTS " + qualified(part.Schema, name)}
-		p.step(Expand, "index", o.Name+"-"+part.Name, Step{
+		step(d.phase, "index", object, Step{
 			Title: "Make the index of the partition " + shown(part.Name),
-			Act:   []string{fmt.Sprintf("%s INDEX CONCURRENTLY %s ON %s %s", begin, quote(name), qualified(part.Schema, part.Name), rest)},
-			Probe: probe(either(lost, hasIndexOn(on, name, slices.Concat([]string{"i.indisvalid", "i.indisready"}, like)...))),
+			Act:   []string{fmt.Sprintf("%s INDEX CONCURRENTLY %s ON %s %s", d.begin, quote(name), qualified(part.Schema, part.Name), d.rest)},
+			Probe: probe(either(lost, hung, hasIndexOn(on, name, slices.Concat([]string{"i.indisvalid", "i.indisready"}, d.like(part.Name, true))...))),
 			Gone:  probe(either(lost, no(hasIndexOn(on, name)))),
 			Half:  probe(hasIndexOn(on, name, "NOT (i.indisvalid AND i.indisready)")),
-			Clean: clean, Undo: clean, Only: part.Name,
-			Lock: ShareUpdateExclusive, Class: Concurrent,
+			Clean: clean, Undo: clean,
+			Only: part.Name, Lock: ShareUpdateExclusive, Class: Concurrent,
 		})
-		p.step(Expand, "hang", o.Name+"-"+part.Name, Step{
+		step(d.phase, "hang", object, Step{
 			Title: "Hang it into that of " + shown(part.Of),
 			Act:   []string{where(p.partOf(part), hang)},
 			Probe: probe(either(lost, hung)),
 			Gone:  probe(no(hung)),
-			Undo:  drop, Only: part.Name,
-			Lock: ShareUpdateExclusive,
+			Only:  part.Name, Lock: ShareUpdateExclusive,
 		})
 	}
-	p.step(Expand, "whole", o.Name, Step{
-		Title: "See that every partition has its part of " + shown(o.Name),
-		Probe: probe(p.hasIndex(o.Name, slices.Concat([]string{"i.indisvalid"}, like)...)),
-		Gone:  probe(no(p.hasIndex(o.Name, "i.indisvalid"))),
-		Undo:  drop, Only: t.Name,
-		Lock: AccessExclusive, // to undo
+	step(d.phase, "whole", d.of, Step{
+		Title: "See that every partition has its part of " + shown(d.name),
+		Probe: probe(p.hasIndex(d.name, slices.Concat([]string{"i.indisvalid"}, d.like(t.Name, false))...)),
+		Gone:  probe(no(p.hasIndex(d.name, "i.indisvalid"))),
+		Only:  t.Name, Lock: AccessExclusive, // to undo
 	})
 }
 

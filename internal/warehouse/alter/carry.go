@@ -34,12 +34,7 @@ func (t *Tables) carry(ctx context.Context, d *migrate.Table, replaced []migrate
 		return &c
 	}
 	for n := range d.Indexes {
-		i := &d.Indexes[n]
-		switch {
-		case i.Constraint || !over(i.Columns):
-		case d.Kind == migrate.Partitioned:
-			i.Carried = &migrate.Carried{Refused: "it lies in partitions, each of which would need one of its own until contract"}
-		default:
+		if i := &d.Indexes[n]; !i.Constraint && over(i.Columns) {
 			i.Carried = become(indexes(), i.Name)
 		}
 	}
@@ -80,7 +75,7 @@ func indexes() *relic {
 		text: `
 			SELECT pg_get_indexdef(x.indexrelid),
 			       ARRAY(
-			         SELECT format('CREATE %sINDEX %I ON %I.%I ', CASE WHEN x.indisunique THEN 'UNIQUE ' END, i.relname, s.name, c.relname)
+			         SELECT format('CREATE %sINDEX %I ON %s%I.%I ', CASE WHEN x.indisunique THEN 'UNIQUE ' END, i.relname, CASE WHEN c.relkind = 'p' THEN 'ONLY ' END, s.name, c.relname)
 			         FROM unnest(ARRAY[n.nspname, CASE WHEN n.oid = pg_my_temp_schema() THEN 'pg_temp' END]::text[]) AS s (name)
 			         WHERE s.name IS NOT NULL),
 			       '', coalesce(pg_get_expr(x.indpred, x.indrelid), ''),
