@@ -17,13 +17,13 @@ func indexRecipes() []Recipe {
 		{
 			Kind: CreateIndex, Since: soundConcurrently, Lock: ShareUpdateExclusive, plan: (*planner).createIndex,
 			What: "Makes an index, unique or not.",
-			How:  "CREATE INDEX CONCURRENTLY; an invalid one that an attempt left is dropped first.",
-			Undo: "DROP INDEX CONCURRENTLY.",
+			How:  "CREATE INDEX CONCURRENTLY; an invalid one that an attempt left is dropped first. Of a partitioned table: ON ONLY the table (SHARE ROW EXCLUSIVE for a moment), CONCURRENTLY on each partition, ATTACH PARTITION.",
+			Undo: "DROP INDEX CONCURRENTLY. Of a partitioned table: DROP INDEX, under ACCESS EXCLUSIVE on all partitions for a moment.",
 		},
 		{
 			Kind: DropIndex, Since: soundConcurrently, Lock: ShareUpdateExclusive, plan: (*planner).dropIndex,
 			What: "Takes an index away.",
-			How:  "Nothing happens before contract. Then DROP INDEX CONCURRENTLY.",
+			How:  "Nothing happens before contract. Then DROP INDEX CONCURRENTLY. Of a partitioned table: DROP INDEX, under ACCESS EXCLUSIVE on all partitions for a moment.",
 			Undo: "None is needed before contract. After it the index has to be made again.",
 		},
 	}
