@@ -67,13 +67,13 @@ func (p *planner) divided(o Operation) bool {
 
 // checks are the names of those that an operation makes.
 func (p *planner) checks(o Operation) []string {
-	switch o.Kind {
-	case AddCheck:
-		return []string{o.Name}
-	case AddColumn, SetNotNull:
-		return []string{notNullCheck(o.Column)}
-	}
 	var names []string
+	if o.Kind == AddCheck {
+		names = append(names, o.Name)
+	}
+	if o.Kind == AddColumn || o.Kind == SetNotNull {
+		names = append(names, notNullCheck(o.Column))
+	}
 	for _, r := range Replacements(Migration{Operations: []Operation{o}}) {
 		names = append(names, notNullCheck(r.Added))
 		for _, k := range p.in.Table.Checks {

@@ -143,7 +143,7 @@ func parts(ctx context.Context, q catalog.Querier, table postgres.Relation) (bet
 		FROM pg_partition_tree($1::oid) m
 		JOIN pg_class c ON c.oid = m.relid
 		JOIN pg_namespace n ON n.oid = c.relnamespace
-		WHERE m.level > 0
+		WHERE m.level > 0 AND c.relkind IN ('r', 'p') -- nobody can lock another one
 		ORDER BY m.level, c.oid`, table.OID)
 	if err != nil {
 		return nil, nil, fmt.Errorf("look for partitions: %w", err)
@@ -197,7 +197,7 @@ func (t *Tables) leaves(ctx context.Context, q catalog.Querier, table postgres.R
 		SELECT c.oid, n.nspname, c.relname, c.oid = $1, c.reltuples::bigint
 		FROM pg_class c
 		JOIN pg_namespace n ON n.oid = c.relnamespace
-		WHERE c.oid = $1 AND c.relkind = 'r' OR c.oid IN (SELECT relid FROM pg_partition_tree($1::oid) WHERE isleaf AND level > 0)
+		WHERE c.relkind = 'r' AND (c.oid = $1 OR c.oid IN (SELECT relid FROM pg_partition_tree($1::oid) WHERE isleaf AND level > 0))
 		ORDER BY c.oid DESC`, table.OID)
 	if err != nil {
 		return nil, fmt.Errorf("look where the rows lie: %w", err)

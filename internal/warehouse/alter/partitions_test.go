@@ -12,11 +12,13 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/stretchr/testify/require"
 
 	"drawbridge/internal/fault"
 	"drawbridge/internal/migrate"
 	"drawbridge/internal/postgres"
+	"drawbridge/internal/testdb"
 )
 
 // leaves of the table that parted makes: by range, by list within a range, and defaults of both.
@@ -593,4 +595,81 @@ func TestARowThatMovesKeepsWhatBothOfItsShapesSay(t *testing.T) {
 			})
 		}
 	}
+}
+
+// Rows are looked through partition by partition, under a lock that nobody who reads or writes waits for, and once.
+func TestNothingIsScannedUnderALockThatOthersWaitFor(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.parted(t, 500)
+	p := b.planned(t, migrate.Migration{Name: "0001_channel", Table: "sales", Why: "Reports need it.", Operations: []migrate.Operation{
+		{Kind: migrate.SetNotNull, Column: "code", Up: "'none'"},
+		{Kind: migrate.AddCheck, Name: "at_late", Check: "at > '2000-01-01'"},
+	}})
+	b.begin(t, p)
+	b.through(t, p, migrate.Verify)
+	config, err := pgx.ParseConfig(b.db.URL)
+	require.NoError(t, err)
+	var scanned []string
+	config.OnNotice = func(_ *pgconn.PgConn, n *pgconn.Notice) {
+		if strings.HasPrefix(n.Message, "verifying table") {
+			scanned = append(scanned, n.Message)
+		}
+	}
+	conn, err := pgx.ConnectConfig(t.Context(), config)
+	require.NoError(t, err)
+	defer func() { _ = conn.Close(context.WithoutCancel(t.Context())) }()
+	_, err = conn.Exec(t.Context(), `SET client_min_messages = debug1`)
+	require.NoError(t, err)
+	total := 0
+	for _, s := range p.Of(migrate.Switch) {
+		scanned = nil
+		for _, sql := range s.Act {
+			_, err := conn.Exec(t.Context(), sql)
+			require.NoError(t, err, s.ID)
+		}
+		if slices.Contains(salesLeaves, s.Only) {
+			require.Equal(t, []string{`verifying table "` + s.Only + `"`}, scanned, s.ID)
+			require.Equal(t, migrate.ShareUpdateExclusive, s.Lock)
+		} else {
+			require.Empty(t, scanned, s.ID)
+		}
+		total += len(scanned)
+	}
+	require.Equal(t, 2*len(salesLeaves), total)
+}
+
+// Nobody can bring over what lies on another server.
+func TestAForeignPartitionIsRefusedWheneverItComes(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.parted(t, 100)
+	o := migrate.Operation{Kind: migrate.AddColumn, Column: "channel", Type: "text"}
+	p := b.planned(t, migrate.Migration{Name: "0001_channel", Table: "sales", Why: "Reports need it.", Operations: []migrate.Operation{o}})
+	b.begin(t, p)
+	super, err := pgx.Connect(t.Context(), testdb.Superuser(t))
+	require.NoError(t, err)
+	name := pgx.Identifier{b.db.Schema + "_far"}.Sanitize()
+	t.Cleanup(func() {
+		ctx := context.WithoutCancel(t.Context())
+		_, err := super.Exec(ctx, `DROP FOREIGN DATA WRAPPER `+name+` CASCADE`)
+		require.NoError(t, err)
+		require.NoError(t, super.Close(ctx))
+	})
+	for _, sql := range []string{`CREATE FOREIGN DATA WRAPPER ` + name, `CREATE SERVER ` + name + ` FOREIGN DATA WRAPPER ` + name, `GRANT USAGE ON FOREIGN SERVER ` + name + ` TO PUBLIC`} {
+		_, err := super.Exec(t.Context(), sql)
+		require.NoError(t, err)
+	}
+	b.db.Exec(t, `DROP INDEX sales_amount`) // which no foreign table may have a part of
+	b.db.Exec(t, `ALTER TABLE sales DROP CONSTRAINT sales_pkey`)
+	b.db.Exec(t, `CREATE FOREIGN TABLE sales_far PARTITION OF sales FOR VALUES FROM ('2026-05-01') TO ('2026-06-01') SERVER `+name)
+	require.NoError(t, b.EnterPhase(t.Context(), b.owner, migrate.Expand))
+	_, err = b.DoStep(t.Context(), b.spec(p, p.Steps[0].ID), beat)
+	require.Equal(t, fault.Conflict, fault.ClassOf(err))
+	require.ErrorContains(t, err, "sales_far is a foreign table: detach it first")
+	d, err := b.DescribeTable(t.Context(), "sales", nil)
+	require.NoError(t, err)
+	_, err = migrate.Compute(migrate.Input{Migration: p.Migration, Release: p.Release, Environment: prod, Table: d})
+	require.Equal(t, fault.Refused, fault.ClassOf(err))
+	require.ErrorContains(t, err, "the partition sales_far is a foreign table")
 }
