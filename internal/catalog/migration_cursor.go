@@ -8,8 +8,9 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// MigrationCursor is how far the rows of a table are brought over.
+// MigrationCursor is how far the rows of a table are brought over, or those of one partition of it.
 type MigrationCursor struct {
+	Leaf     uint32   `db:"leaf"` // the partition's OID; 0: the table itself
 	Filenode uint32   `db:"filenode"`
 	Last     []string `db:"last"`  // of the last row that was looked at, or the next page; empty: none yet
 	Upper    []string `db:"upper"` // where it ends; empty: there was no row
@@ -23,14 +24,34 @@ type MigrationCursor struct {
 // ErrOvertaken says that another attempt goes on with what this one has begun.
 var ErrOvertaken = errors.New("another attempt goes on with it")
 
-// ClaimCursor reads the cursor of a migration for an attempt: from its commit on no earlier one writes a batch. there is false where it
-// has none yet.
-func (l Ledger) ClaimCursor(ctx context.Context, tx pgx.Tx, owner string) (c MigrationCursor, there bool, err error) {
+// Cursors are those of a migration, by their leaves.
+func (l Ledger) Cursors(ctx context.Context, q Querier, owner string) (map[uint32]MigrationCursor, error) {
+	rows, err := q.Query(ctx, l.sql(`
+		SELECT leaf, filenode, last, upper, rows, total, batch, attempt, done
+		FROM ledger.migration_cursor
+		WHERE owner = $1`), owner)
+	if err != nil {
+		return nil, fmt.Errorf("read cursors: %w", err)
+	}
+	list, err := pgx.CollectRows(rows, pgx.RowToStructByName[MigrationCursor])
+	if err != nil {
+		return nil, fmt.Errorf("read cursors: %w", err)
+	}
+	cursors := map[uint32]MigrationCursor{}
+	for _, c := range list {
+		cursors[c.Leaf] = c
+	}
+	return cursors, nil
+}
+
+// ClaimCursor reads the cursor of a migration over a leaf for an attempt: from its commit on no earlier one writes a batch there. there is
+// false where it has none yet.
+func (l Ledger) ClaimCursor(ctx context.Context, tx pgx.Tx, owner string, leaf uint32) (c MigrationCursor, there bool, err error) {
 	rows, err := tx.Query(ctx, l.sql(`
 		UPDATE ledger.migration_cursor
 		SET attempt = attempt + 1
-		WHERE owner = $1
-		RETURNING filenode, last, upper, rows, total, batch, attempt, done`), owner)
+		WHERE owner = $1 AND leaf = $2
+		RETURNING leaf, filenode, last, upper, rows, total, batch, attempt, done`), owner, leaf)
 	if err != nil {
 		return c, false, fmt.Errorf("take the cursor: %w", err)
 	}
@@ -47,8 +68,8 @@ func (l Ledger) ClaimCursor(ctx context.Context, tx pgx.Tx, owner string) (c Mig
 // OpenCursor begins one.
 func (l Ledger) OpenCursor(ctx context.Context, tx pgx.Tx, owner string, c MigrationCursor) error {
 	if _, err := tx.Exec(ctx, l.sql(`
-		INSERT INTO ledger.migration_cursor (owner, filenode, last, upper, rows, total, batch, attempt, done)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`), owner, c.Filenode, notNil(c.Last), notNil(c.Upper), c.Rows, c.Total, c.Batch, c.Attempt, c.Done); err != nil {
+		INSERT INTO ledger.migration_cursor (owner, leaf, filenode, last, upper, rows, total, batch, attempt, done)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`), owner, c.Leaf, c.Filenode, notNil(c.Last), notNil(c.Upper), c.Rows, c.Total, c.Batch, c.Attempt, c.Done); err != nil {
 		return fmt.Errorf("begin the cursor: %w", err)
 	}
 	return nil
@@ -56,9 +77,9 @@ func (l Ledger) OpenCursor(ctx context.Context, tx pgx.Tx, owner string, c Migra
 
 // HoldCursor keeps an attempt's cursor until the transaction ends. Where another attempt has come since, or writes right now, it is ErrOvertaken,
 // or an error of a lock that is not to be had.
-func (l Ledger) HoldCursor(ctx context.Context, tx pgx.Tx, owner string, attempt int64) error {
+func (l Ledger) HoldCursor(ctx context.Context, tx pgx.Tx, owner string, c MigrationCursor) error {
 	var mine bool
-	err := tx.QueryRow(ctx, l.sql(`SELECT attempt = $2 FROM ledger.migration_cursor WHERE owner = $1 FOR NO KEY UPDATE NOWAIT`), owner, attempt).Scan(&mine)
+	err := tx.QueryRow(ctx, l.sql(`SELECT attempt = $3 FROM ledger.migration_cursor WHERE owner = $1 AND leaf = $2 FOR NO KEY UPDATE NOWAIT`), owner, c.Leaf, c.Attempt).Scan(&mine)
 	switch {
 	case errors.Is(err, pgx.ErrNoRows), err == nil && !mine:
 		return ErrOvertaken
@@ -72,8 +93,8 @@ func (l Ledger) HoldCursor(ctx context.Context, tx pgx.Tx, owner string, attempt
 func (l Ledger) MoveCursor(ctx context.Context, tx pgx.Tx, owner string, c MigrationCursor) error {
 	if _, err := tx.Exec(ctx, l.sql(`
 		UPDATE ledger.migration_cursor
-		SET filenode = $3, last = $4, upper = $5, rows = $6, total = $7, batch = $8, done = $9
-		WHERE owner = $1 AND attempt = $2`), owner, c.Attempt, c.Filenode, notNil(c.Last), notNil(c.Upper), c.Rows, c.Total, c.Batch, c.Done); err != nil {
+		SET filenode = $4, last = $5, upper = $6, rows = $7, total = $8, batch = $9, done = $10
+		WHERE owner = $1 AND leaf = $2 AND attempt = $3`), owner, c.Leaf, c.Attempt, c.Filenode, notNil(c.Last), notNil(c.Upper), c.Rows, c.Total, c.Batch, c.Done); err != nil {
 		return fmt.Errorf("move the cursor: %w", err)
 	}
 	return nil

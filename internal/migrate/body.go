@@ -65,6 +65,9 @@ func (f pair) names(counts authority) (old, added string) {
 func (p *planner) inserted(b *strings.Builder, f pair, counts authority) {
 	old, added := f.names(counts)
 	forward, back := p.forward(f, counts), p.back(f, counts)
+	if p.partitioned() && f.up != "" {
+		forward, back = p.unlessMoved(f, counts)
+	}
 	condition := ""
 	first, second := forward, back
 	switch {
@@ -78,6 +81,32 @@ func (p *planner) inserted(b *strings.Builder, f pair, counts authority) {
 		condition, first, second = fmt.Sprintf("NEW.%s IS NULL OR NEW.%s IS NOT NULL", quote(old), quote(added)), back, forward
 	}
 	fmt.Fprintf(b, "    IF %s THEN\n%s    ELSE\n%s    END IF;\n", condition, first, second)
+}
+
+// unlessMoved are the ways forward and back for a row that is inserted anew where it has moved from another partition: it has both sides, of which
+// either may say more than the other gives back. So both are left where one of them gives the other one.
+func (p *planner) unlessMoved(f pair, counts authority) (forward, back string) {
+	old, added := f.names(counts)
+	forward, back = p.forward(f, counts), p.back(f, counts)
+	way := func(lone, column, typeName, other, own string) string {
+		return fmt.Sprintf(`      IF %s THEN
+%s      ELSE
+      DECLARE
+        drawbridge_given %s := NEW.%s;
+      BEGIN
+%s        IF pg_catalog.record_image_ne(ROW(NEW.%[4]s), ROW(drawbridge_given)) THEN
+          NEW.%[4]s := drawbridge_given;
+%[2]s        END IF;
+      END;
+      END IF;
+`, lone, own, typeName, quote(column), other)
+	}
+	lone := "NEW." + quote(added) + " IS NULL"
+	loneNew := lone
+	if f.notNull {
+		loneNew += " OR NEW." + quote(old) + " IS NULL"
+	}
+	return way(lone, old, f.typeOld, back, forward), way(loneNew, added, f.typeNew, forward, back)
 }
 
 // updated follows the side that was changed; where both were, the one that counts. Until the switch it also brings over a row that nobody has

@@ -101,9 +101,15 @@ func (p *planner) carryIndex(i Index) {
 		text = strings.TrimSuffix(text, where) + " TABLESPACE " + quote(i.Tablespace) + where
 	}
 	// The server writes the whole index back, and has to write what was asked for.
-	says := func(text string) string {
-		return fmt.Sprintf("pg_catalog.pg_get_indexdef(i.indexrelid) = pg_catalog.format(%s, x.relname, %s, %s) || %s",
-			literal("CREATE "+unique+"INDEX %I ON %I.%I "), literal(t.Schema), literal(t.Name), literal(text))
+	says := func(on string, rows bool) []string {
+		begin := "CREATE " + unique + "INDEX %I ON %I.%I "
+		if !rows {
+			begin = "CREATE " + unique + "INDEX %I ON ONLY %I.%I "
+		}
+		return twice(func(text string) string {
+			return fmt.Sprintf("pg_catalog.pg_get_indexdef(i.indexrelid) = pg_catalog.format(%s, x.relname, %s, %s) || %s",
+				literal(begin), literal(t.Schema), literal(on), literal(text))
+		}, *i.Carried)
 	}
 	tablespace := "x.reltablespace = 0"
 	if i.Tablespace != "" {
@@ -117,15 +123,22 @@ func (p *planner) carryIndex(i Index) {
 	if i.Unique {
 		p.warn("Until contract %s is there twice: where sessions insert the same new key at the same moment with ON CONFLICT, one of them may fail with a unique violation.", shown(i.Name))
 	}
-	p.step(Switch, "index", i.Name, Step{
-		Title: "Make what takes the place of the index " + shown(i.Name),
-		Act:   []string{fmt.Sprintf("CREATE %sINDEX CONCURRENTLY %s ON %s %s", unique, quote(name), p.table(), text)},
-		Probe: probe(p.hasIndex(name, "i.indisvalid", "i.indisready", tablespace, either(twice(says, *i.Carried)...))),
-		Gone:  probe(no(p.hasIndex(name))),
-		Half:  probe(p.hasIndex(name, "NOT (i.indisvalid AND i.indisready)")),
-		Clean: []string{drop}, Undo: []string{drop},
-		Lock: ShareUpdateExclusive, Class: Concurrent, Risk: risk,
-	})
+	if p.partitioned() {
+		p.divide(division{
+			phase: Switch, name: name, of: i.Name, begin: strings.TrimSpace("CREATE " + unique), rest: text, risk: risk,
+			like: func(on string, rows bool) []string { return []string{tablespace, either(says(on, rows)...)} },
+		})
+	} else {
+		p.step(Switch, "index", i.Name, Step{
+			Title: "Make what takes the place of the index " + shown(i.Name),
+			Act:   []string{fmt.Sprintf("CREATE %sINDEX CONCURRENTLY %s ON %s %s", unique, quote(name), p.table(), text)},
+			Probe: probe(p.hasIndex(name, "i.indisvalid", "i.indisready", tablespace, either(says(t.Name, true)...))),
+			Gone:  probe(no(p.hasIndex(name))),
+			Half:  probe(p.hasIndex(name, "NOT (i.indisvalid AND i.indisready)")),
+			Clean: []string{drop}, Undo: []string{drop},
+			Lock: ShareUpdateExclusive, Class: Concurrent, Risk: risk,
+		})
+	}
 	h := heir{made: p.last(), act: []string{fmt.Sprintf("ALTER INDEX %s RENAME TO %s", qualified(t.Schema, name), quote(i.Name))}}
 	conditions := []string{}
 	inherited := ""
@@ -183,6 +196,7 @@ func (p *planner) carryCheck(k Constraint) {
 	})
 	if k.Valid {
 		p.prove("every row meets "+shown(k.Name)+" in its new shape", "("+k.Carried.Until+") IS FALSE")
+		p.validateParts("validate", k.Name, name, "Look whether the new shape of every row of %s meets "+shown(k.Name))
 		p.step(Switch, "validate", k.Name, Step{
 			Title: "Look whether the new shape of every row meets " + shown(k.Name),
 			Act:   []string{p.alter("VALIDATE CONSTRAINT " + quote(name))},

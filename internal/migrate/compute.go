@@ -57,6 +57,8 @@ type planner struct {
 	added map[string]string
 	taken map[string]bool
 	ids   map[string]int
+	// indexing are the IDs of the steps that make an index of a partitioned table.
+	indexing map[string]bool
 	// moved says that it was said that columns change their places.
 	moved bool
 }
@@ -124,9 +126,9 @@ func (p *planner) world() {
 	case t.Kind == "":
 		p.refuse("name a table that is there, or make it first", "there is no table %s in %s", name, shown(t.Schema))
 		return
-	case t.Kind == "partitioned table":
-		p.refuse("migrate it by hand", "%s is a partitioned table, and those are not supported yet: leaves need steps of their own", name)
-	case t.Kind != "table":
+	case t.Kind == Partitioned:
+		p.partitions()
+	case t.Kind != Plain:
 		p.refuse("name the table behind it", "%s is a %s, and only tables have columns of their own", name, t.Kind)
 	}
 	if t.Version < oldestVersion {
@@ -144,6 +146,9 @@ func (p *planner) world() {
 func (p *planner) operation(o Operation, r Recipe) {
 	if p.in.Table.Version < r.Since {
 		p.refuse("update the server first", "%s needs version %s, and the server has %s", o.Kind, versionText(r.Since), versionText(p.in.Table.Version))
+		return
+	}
+	if p.partitioned() && !p.divided(o) {
 		return
 	}
 	r.plan(p, o)
@@ -270,18 +275,25 @@ func (p *planner) assemble() {
 	}
 }
 
-// rank orders steps by their phases. Within expand, indexes come after the columns that they are over; within switch they come first,
-// for they take long; within contract, the trigger goes before the columns that it reads.
+// rank orders steps by their phases. Within expand, indexes come after the columns that they are over; within switch they come first, for they
+// take long; within contract, the trigger goes before the columns that it reads.
 func (p *planner) rank(s Step) int {
 	rank := 3 * slices.Index(Phases(), s.Phase)
 	switch {
-	case s.Phase == Expand && s.Class == Concurrent, s.Phase == Switch && s.Class != Concurrent:
+	case s.Phase == Expand && p.makesIndex(s):
+		rank++
+		if s.Lock != ShareRowExclusive { // that of a partitioned table comes first: from then on a new partition brings its own
+			rank++
+		}
+	case s.Phase == Switch && !p.makesIndex(s):
 		rank++
 	case s.Phase == Contract && s.ID != contractEnd:
 		rank++
 	}
 	return rank
 }
+
+func (p *planner) makesIndex(s Step) bool { return s.Class == Concurrent || p.indexing[s.ID] }
 
 // readers are those of the columns that are taken away.
 func (p *planner) readers() {

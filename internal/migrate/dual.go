@@ -162,8 +162,15 @@ func (p *planner) switchover(name, function, before, after string) {
 		}
 		conditions = append(conditions, p.hasColumn(f.formerly, oldConditions...), p.hasColumn(f.renamed, newConditions...))
 	}
+	var proofs []Proof
+	if p.partitioned() { // one may have been attached since the rows were counted
+		for _, f := range p.pairs {
+			proofs = append(proofs, p.same(f, oldShape))
+		}
+	}
 	s := Step{
-		Title: "Switch: " + strings.Join(titles, "; "), Act: act, Probe: probe(conditions...), Gone: probe(gone...), Undo: undo,
+		Proofs: proofs,
+		Title:  "Switch: " + strings.Join(titles, "; "), Act: act, Probe: probe(conditions...), Gone: probe(gone...), Undo: undo,
 		Risk: "Sessions that prepared a statement over all columns have to prepare it again.",
 	}
 	if len(act) > 1 {

@@ -17,13 +17,13 @@ func indexRecipes() []Recipe {
 		{
 			Kind: CreateIndex, Since: soundConcurrently, Lock: ShareUpdateExclusive, plan: (*planner).createIndex,
 			What: "Makes an index, unique or not.",
-			How:  "CREATE INDEX CONCURRENTLY; an invalid one that an attempt left is dropped first.",
-			Undo: "DROP INDEX CONCURRENTLY.",
+			How:  "CREATE INDEX CONCURRENTLY; an invalid one that an attempt left is dropped first. Of a partitioned table: ON ONLY the table (SHARE ROW EXCLUSIVE for a moment), CONCURRENTLY on each partition, ATTACH PARTITION.",
+			Undo: "DROP INDEX CONCURRENTLY. Of a partitioned table: DROP INDEX, under ACCESS EXCLUSIVE on all partitions for a moment.",
 		},
 		{
 			Kind: DropIndex, Since: soundConcurrently, Lock: ShareUpdateExclusive, plan: (*planner).dropIndex,
 			What: "Takes an index away.",
-			How:  "Nothing happens before contract. Then DROP INDEX CONCURRENTLY.",
+			How:  "Nothing happens before contract. Then DROP INDEX CONCURRENTLY. Of a partitioned table: DROP INDEX, under ACCESS EXCLUSIVE on all partitions for a moment.",
 			Undo: "None is needed before contract. After it the index has to be made again.",
 		},
 	}
@@ -120,13 +120,13 @@ func (p *planner) createIndex(o Operation) {
 	for _, c := range columns {
 		keys = append(keys, c.sql())
 	}
-	act := "CREATE "
+	begin, unique := "CREATE", "NOT i.indisunique"
 	if o.Unique {
-		act += "UNIQUE "
+		begin, unique = "CREATE UNIQUE", "i.indisunique"
 	}
-	act += fmt.Sprintf("INDEX CONCURRENTLY %s ON %s USING %s (%s)", quote(o.Name), p.table(), method, strings.Join(keys, ", "))
+	rest := fmt.Sprintf("USING %s (%s)", method, strings.Join(keys, ", "))
 	if len(o.Include) > 0 {
-		act += " INCLUDE (" + quoteAll(o.Include) + ")"
+		rest += " INCLUDE (" + quoteAll(o.Include) + ")"
 	}
 	predicate := "i.indpred IS NULL"
 	if o.Where != "" {
@@ -134,22 +134,23 @@ func (p *planner) createIndex(o Operation) {
 		if !ok {
 			return
 		}
-		act += " WHERE " + embed(o.Where)
+		rest += " WHERE " + embed(o.Where)
 		predicate = "pg_catalog.pg_get_expr(i.indpred, i.indrelid) = " + literal(e.Text)
 	}
 	risk := "Writes cost a little more from here on."
 	if o.Unique {
 		risk = "A write of a key that is there already fails from here on; where two rows have one now, the index is not made."
 	}
-	unique := "NOT i.indisunique"
-	if o.Unique {
-		unique = "i.indisunique"
+	like := slices.Concat([]string{unique, "m.amname = " + literal(method)}, p.keyed(columns, o.Include), []string{predicate})
+	if p.partitioned() {
+		p.divide(division{phase: Expand, name: o.Name, of: o.Name, begin: begin, rest: rest, like: func(string, bool) []string { return like }, risk: risk})
+		return
 	}
 	drop := "DROP INDEX CONCURRENTLY IF EXISTS " + qualified(p.in.Table.Schema, o.Name)
 	p.step(Expand, "index", o.Name, Step{
 		Title: "Make the index " + shown(o.Name),
-		Act:   []string{act},
-		Probe: probe(p.hasIndex(o.Name, slices.Concat([]string{"i.indisvalid", "i.indisready", unique, "m.amname = " + literal(method)}, p.keyed(columns, o.Include), []string{predicate})...)),
+		Act:   []string{fmt.Sprintf("%s INDEX CONCURRENTLY %s ON %s %s", begin, quote(o.Name), p.table(), rest)},
+		Probe: probe(p.hasIndex(o.Name, slices.Concat([]string{"i.indisvalid", "i.indisready"}, like)...)),
 		Gone:  probe(no(p.hasIndex(o.Name))),
 		Half:  probe(p.hasIndex(o.Name, "NOT (i.indisvalid AND i.indisready)")),
 		Clean: []string{drop}, Undo: []string{drop},
@@ -180,8 +181,12 @@ func literals(texts []string) string {
 
 // hasIndex is whether the table has an index of the name that meets the conditions, which call it i, its relation x and its method m.
 func (p *planner) hasIndex(name string, conditions ...string) string {
+	return hasIndexOn(p.relation(), name, conditions...)
+}
+
+func hasIndexOn(relation, name string, conditions ...string) string {
 	return fmt.Sprintf("EXISTS (SELECT FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class x ON x.oid = i.indexrelid JOIN pg_catalog.pg_am m ON m.oid = x.relam WHERE %s)",
-		all(append([]string{"i.indrelid = " + p.relation(), "x.relname = " + literal(name)}, conditions...)...))
+		all(append([]string{"i.indrelid = " + relation, "x.relname = " + literal(name)}, conditions...)...))
 }
 
 // indexColumns are those of an index to be made. Each is one of the table, or one that the same file adds.
@@ -225,13 +230,17 @@ func (p *planner) dropIndex(o Operation) {
 		if i.Unique {
 			p.warn("Nothing keeps rows apart by %s from contract on.", strings.Join(i.Columns, ", "))
 		}
-		p.step(Contract, "drop-index", o.Name, Step{
+		s := Step{
 			Title: "Take the index " + shown(o.Name) + " away",
 			Act:   []string{"DROP INDEX CONCURRENTLY " + qualified(p.in.Table.Schema, o.Name)},
 			Probe: probe(no(p.hasIndex(o.Name))),
 			Lock:  ShareUpdateExclusive, Class: Concurrent,
 			Risk: "Queries that use it are slower.",
-		})
+		}
+		if p.partitioned() { // of which Postgres drops none beside readers
+			s.Act, s.Lock, s.Class = []string{"DROP INDEX " + qualified(p.in.Table.Schema, o.Name)}, AccessExclusive, Instant
+		}
+		p.step(Contract, "drop-index", o.Name, s)
 		return
 	}
 	p.invalid(namesHint("indexes", p.in.Table.Indexes, func(i Index) string { return i.Name }), "%s has no index %s", shown(p.in.Table.Name), shown(o.Name))

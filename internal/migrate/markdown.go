@@ -91,7 +91,9 @@ func (d *document) sequence() {
 		for _, s := range steps {
 			d.line("**%s** %s\n", markup.Text(s.ID), markup.Text(oneLine(s.Title)))
 			d.line("%s\n", markup.Text(s.lockText()))
-			d.line("%s", markup.Block("sql", strings.Join(s.Act, ";\n")+";"))
+			if len(s.Act) > 0 {
+				d.line("%s", markup.Block("sql", strings.Join(s.Act, ";\n")+";"))
+			}
 		}
 		if rest := lines[len(steps):]; len(rest) > 0 {
 			d.list(rest, "")

@@ -61,8 +61,12 @@ func withComment(text string) string {
 
 // hasCheck is whether the table has a CHECK of the name that meets the conditions, which call it k.
 func (p *planner) hasCheck(name string, conditions ...string) string {
+	return hasCheckOn(p.relation(), name, conditions...)
+}
+
+func hasCheckOn(relation, name string, conditions ...string) string {
 	return fmt.Sprintf("EXISTS (SELECT FROM pg_catalog.pg_constraint k WHERE %s)", all(append([]string{
-		"k.conrelid = " + p.relation(), "k.contype = 'c'", "k.conname = " + literal(name),
+		"k.conrelid = " + relation, "k.contype = 'c'", "k.conname = " + literal(name),
 	}, conditions...)...))
 }
 
@@ -111,11 +115,16 @@ func (p *planner) anyFunction(name string) string {
 		literal(p.ledger()), literal(name))
 }
 
-// hasTrigger is whether the table has a trigger of a dual write, switched on, and with its function.
+// hasTrigger is whether the table has a trigger of a dual write, switched on, and with its function, and each of its partitions too.
 func (p *planner) hasTrigger(w writer, function string) string {
-	return fmt.Sprintf("EXISTS (SELECT FROM pg_catalog.pg_trigger t JOIN pg_catalog.pg_proc f ON f.oid = t.tgfoid JOIN pg_catalog.pg_namespace s ON s.oid = f.pronamespace WHERE %s)", all(
+	there := fmt.Sprintf("EXISTS (SELECT FROM pg_catalog.pg_trigger t JOIN pg_catalog.pg_proc f ON f.oid = t.tgfoid JOIN pg_catalog.pg_namespace s ON s.oid = f.pronamespace WHERE %s)", all(
 		"t.tgrelid = "+p.relation(), "t.tgname = "+literal(w.name), "NOT t.tgisinternal", "t.tgenabled IN ('O', 'A')",
 		fmt.Sprintf("t.tgtype = %d", w.fires), "t.tgqual IS NOT NULL", "s.nspname = "+literal(p.ledger()), "f.proname = "+literal(function)))
+	if !p.partitioned() {
+		return there
+	}
+	return all(there, fmt.Sprintf("NOT EXISTS (SELECT FROM pg_catalog.pg_partition_tree(%s) m WHERE m.isleaf AND NOT EXISTS (SELECT FROM pg_catalog.pg_trigger c JOIN pg_catalog.pg_trigger t ON t.tgfoid = c.tgfoid WHERE %s))",
+		p.relation(), all("c.tgrelid = m.relid", "c.tgname = "+literal(w.name), "c.tgenabled IN ('O', 'A')", fmt.Sprintf("c.tgtype = %d", w.fires), "t.tgrelid = "+p.relation(), "t.tgname = c.tgname")))
 }
 
 // anyTrigger is whether the table has a trigger of the name.

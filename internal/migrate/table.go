@@ -40,6 +40,13 @@ type Table struct {
 	Grants []Grant `json:"grants,omitempty"`
 	// RowSecurity says that policies decide who sees which rows.
 	RowSecurity bool `json:"row_security,omitempty"`
+	// PartitionKey are the columns by which the rows of a partitioned table are placed, at any level, also within expressions; PlacedBy says
+	// that one of these is an expression. Partitions are where the rows lie, and what is partitioned between, from the top down.
+	PartitionKey []string    `json:"partition_key,omitempty"`
+	PlacedBy     bool        `json:"placed_by,omitempty"`
+	Partitions   []Partition `json:"partitions,omitempty"`
+	// LockSlots is how many locks the server's lock table holds, of all sessions; 0: it was not asked.
+	LockSlots int64 `json:"lock_slots,omitempty"`
 	// Open is the workflow whose migration of this table has not ended; empty: there is none.
 	Open string `json:"open,omitempty"`
 }
@@ -64,6 +71,22 @@ type Column struct {
 	Grants []Grant `json:"grants,omitempty"`
 	// Holds are what of it cannot be carried over to another column, in words: "the foreign key orders_channel_fkey", "an identity".
 	Holds []string `json:"holds,omitempty"`
+	// Unlike are partitions in which the column is not as in the table, in words: "the partition sales_2026 has another default".
+	Unlike []string `json:"unlike,omitempty"`
+}
+
+// Partition is a part of a partitioned table, at any level.
+type Partition struct {
+	Schema string `json:"schema"`
+	Name   string `json:"name"`
+	// Of is the name of the table that it is a part of.
+	Of string `json:"of"`
+	// Kind is "table" where rows lie in it, "partitioned table" where it has parts itself, else how the server calls it.
+	Kind  string `json:"kind"`
+	Owned bool   `json:"owned"` // our login may alter it
+	Bytes int64  `json:"bytes"`
+	// Checks are the names of those that it has by itself.
+	Checks []string `json:"checks,omitempty"`
 }
 
 // Grant is a right on a column, or on the whole table.
@@ -207,6 +230,12 @@ type Expression struct {
 	// Text is the expression as the server writes it back (pg_get_expr), by which it is recognised in a default or a condition.
 	Text string `json:"text,omitempty"`
 }
+
+// The kinds of relation that are changed in place.
+const (
+	Plain       = "table"
+	Partitioned = "partitioned table"
+)
 
 // Column finds a column.
 func (t Table) Column(name string) (Column, bool) {

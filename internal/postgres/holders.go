@@ -53,6 +53,14 @@ func (p *Pool) holders(ctx context.Context, relations []uint32, mode Mode, age t
 		ORDER BY h.pid, 8`, relations, age.Seconds(), readers)
 }
 
+// LockSlots is the size of the server's lock table.
+func (p *Pool) LockSlots(ctx context.Context) (slots int64, err error) {
+	err = p.QueryRow(ctx, `
+		SELECT current_setting('max_locks_per_transaction')::bigint
+		     * (current_setting('max_connections')::bigint + current_setting('max_prepared_transactions')::bigint)`).Scan(&slots)
+	return slots, err
+}
+
 // Blocking are the sessions that another one waits for; 0 stands for a prepared transaction.
 func (p *Pool) Blocking(ctx context.Context, pid int32) (pids []int32, err error) {
 	err = p.QueryRow(ctx, `SELECT pg_blocking_pids($1)`, pid).Scan(&pids)

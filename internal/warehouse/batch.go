@@ -245,7 +245,7 @@ func (w *Warehouse) BatchProof(ctx context.Context, digest, config string) (gene
 	proof, err := w.ledger.BatchProof(ctx, w.pool, digest, config)
 	if err == nil {
 		var slots int64
-		slots, err = w.lockSlots(ctx)
+		slots, err = w.pool.LockSlots(ctx)
 		proof.Most = generation.MostInBatch(slots)
 	}
 	return proof, postgres.Classify("look at batches of", w.names.schema, err)

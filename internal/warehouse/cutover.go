@@ -54,7 +54,7 @@ func (w *Warehouse) Gauge(ctx context.Context, outputs []string) (map[string]cut
 		return nil, bounds, postgres.Classify("look at", w.names.schema, err)
 	}
 	bounds.Speed = cutover.Speed(ratio)
-	if bounds.LockSlots, err = w.lockSlots(ctx); err == nil {
+	if bounds.LockSlots, err = w.pool.LockSlots(ctx); err == nil {
 		bounds.ConstraintPages, err = w.constraintPages(ctx, w.pool)
 	}
 	return tables, bounds, postgres.Classify("look at", w.names.schema, err)

@@ -46,7 +46,7 @@ func (w *Warehouse) Observe(ctx context.Context, p *pipeline.Pipeline, h Headers
 			return plan.Observed{}, postgres.Classify("observe", w.names.schema, err)
 		}
 	}
-	if observed.LockSlots, err = w.lockSlots(ctx); err == nil {
+	if observed.LockSlots, err = w.pool.LockSlots(ctx); err == nil {
 		observed.ConstraintPages, err = w.constraintPages(ctx, w.pool)
 	}
 	if err != nil {
@@ -58,14 +58,6 @@ func (w *Warehouse) Observe(ctx context.Context, p *pipeline.Pipeline, h Headers
 	}
 	observed.Problems = append(observed.Problems, problems...)
 	return observed, nil
-}
-
-// lockSlots is the size of the server's lock table.
-func (w *Warehouse) lockSlots(ctx context.Context) (slots int64, err error) {
-	err = w.pool.QueryRow(ctx, `
-		SELECT current_setting('max_locks_per_transaction')::bigint
-		     * (current_setting('max_connections')::bigint + current_setting('max_prepared_transactions')::bigint)`).Scan(&slots)
-	return slots, err
 }
 
 // constraintPages is the size of the database's catalog of constraints.

@@ -18,7 +18,7 @@ import (
 // DescribeAround adds to what is known of a table what a migration is about beside it: the tables that its foreign keys are to lead to, and the
 // types that get values. It locks nothing that anybody waits for.
 func (t *Tables) DescribeAround(ctx context.Context, d migrate.Table, m migrate.Migration) (migrate.Table, error) {
-	if d.Kind != plain {
+	if d.Kind != migrate.Plain {
 		return d, nil // nothing is planned of it
 	}
 	var err error
@@ -66,7 +66,7 @@ func (t *Tables) reference(ctx context.Context, d migrate.Table, lead migrate.Le
 			FROM pg_class mine, pg_class other
 			WHERE mine.oid = $1 AND other.oid = $2`, d.OID, r.Table.OID).Scan(&r.Refused)
 	})
-	if err != nil || r.Table.Kind != plain || r.Refused != "" || !whole(d, r.Table, lead) {
+	if err != nil || r.Table.Kind != migrate.Plain || r.Refused != "" || !whole(d, r.Table, lead) {
 		return r, err
 	}
 	err = t.tried(ctx, func(tx pgx.Tx) error { return t.lead(ctx, tx, d, lead, &r) })

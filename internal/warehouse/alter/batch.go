@@ -26,7 +26,10 @@ func (f *fill) batch(ctx context.Context) (int64, error) {
 		if err := f.prepare(ctx, tx); err != nil {
 			return err
 		}
-		if err := f.t.ledger.HoldCursor(ctx, tx, string(f.owner), f.cursor.Attempt); err != nil {
+		if err := f.leaf.within(ctx, tx, f.table.OID); err != nil {
+			return err
+		}
+		if err := f.t.ledger.HoldCursor(ctx, tx, string(f.owner), f.cursor); err != nil {
 			return err
 		}
 		var err error
@@ -137,7 +140,7 @@ func (f *fill) pages(ctx context.Context, tx pgx.Tx, next *catalog.MigrationCurs
 // rewind begins anew: what is filled already needs nothing.
 func (f *fill) rewind(ctx context.Context) error {
 	return pgx.BeginFunc(ctx, f.t.pool, func(tx pgx.Tx) error {
-		if err := f.t.ledger.HoldCursor(ctx, tx, string(f.owner), f.cursor.Attempt); err != nil {
+		if err := f.t.ledger.HoldCursor(ctx, tx, string(f.owner), f.cursor); err != nil {
 			return err
 		}
 		c, err := f.begin(ctx, tx)
@@ -152,8 +155,8 @@ func (f *fill) rewind(ctx context.Context) error {
 
 // queries are the statements of a fill. Every name in them is quoted; the expressions are those of the plan.
 type queries struct {
-	table postgres.Relation
-	own   string // the table's name, by which expressions may call it
+	table postgres.Relation // in which the rows lie
+	own   string            // the name of the table that is migrated, by which expressions may call it
 	by    []migrate.KeyColumn
 	set   []migrate.Assignment
 	// asText are columns whose type has no equality.
@@ -161,12 +164,8 @@ type queries struct {
 	perPage int64 // rows of a page, about
 }
 
-func (t *Tables) fillQueries(ctx context.Context, tx pgx.Tx, p migrate.Plan) (queries, error) {
-	table, err := t.tableOf(ctx, tx, p)
+func (t *Tables) fillQueries(ctx context.Context, tx pgx.Tx, p migrate.Plan, table postgres.Relation) (queries, error) {
 	q := queries{table: table, own: postgres.Ident(p.Migration.Table), by: p.Filling.Key, set: p.Filling.Set, asText: map[string]bool{}, perPage: 1}
-	if err != nil {
-		return q, err
-	}
 	var types []string
 	if err := tx.QueryRow(ctx, `
 		SELECT CASE WHEN c.reltuples > 0 AND c.relpages > 0 THEN greatest(1, c.reltuples / c.relpages) ELSE 100 END::bigint, -- nobody has counted yet
@@ -195,6 +194,9 @@ func (q queries) names(end string) string {
 	}
 	return strings.Join(names, ", ")
 }
+
+// rows is where the rows lie, under the name by which expressions may call it.
+func (q queries) rows() string { return "ONLY " + q.table.Name + " AS " + q.own }
 
 // row is the key as one value.
 func (q queries) row() string { return "(" + q.names("") + ")" }
@@ -229,7 +231,7 @@ func (q queries) key(row pgx.CollectableRow) ([]string, error) {
 
 // last selects the last key.
 func (q queries) last() string {
-	return fmt.Sprintf("SELECT %s FROM ONLY %s ORDER BY %s LIMIT 1", q.names("::text"), q.table.Name, q.names(" DESC"))
+	return fmt.Sprintf("SELECT %s FROM %s ORDER BY %s LIMIT 1", q.names("::text"), q.rows(), q.names(" DESC"))
 }
 
 // window is the condition of a batch: after last, where there is one, up to hi. Without a key it is from one place to before another.
@@ -251,12 +253,12 @@ func (q queries) boundary(last bool) string {
 	if last {
 		n *= 2
 	}
-	return fmt.Sprintf("SELECT %s FROM ONLY %s WHERE %s ORDER BY %s OFFSET $%d::int LIMIT 1", q.names("::text"), q.table.Name, q.window(last), q.names(""), n+1)
+	return fmt.Sprintf("SELECT %s FROM %s WHERE %s ORDER BY %s OFFSET $%d::int LIMIT 1", q.names("::text"), q.rows(), q.window(last), q.names(""), n+1)
 }
 
 // count counts the rows of a batch.
 func (q queries) count(last bool) string {
-	return fmt.Sprintf("SELECT count(*) FROM ONLY %s WHERE %s", q.table.Name, q.window(last))
+	return fmt.Sprintf("SELECT count(*) FROM %s WHERE %s", q.rows(), q.window(last))
 }
 
 // update writes what rows lack.
@@ -276,7 +278,7 @@ func (q queries) update(where string) string {
 			sets[i] = fmt.Sprintf("%[1]s = CASE WHEN %[1]s IS NULL THEN (%[2]s) ELSE %[1]s END", column, a.Expression)
 		}
 	}
-	return fmt.Sprintf("UPDATE ONLY %s SET %s WHERE %s AND (%s)", q.table.Name, strings.Join(sets, ", "), where, strings.Join(needs, " OR "))
+	return fmt.Sprintf("UPDATE %s SET %s WHERE %s AND (%s)", q.rows(), strings.Join(sets, ", "), where, strings.Join(needs, " OR "))
 }
 
 // operation names what fills a column, as the file has it.

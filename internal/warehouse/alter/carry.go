@@ -75,7 +75,7 @@ func indexes() *relic {
 		text: `
 			SELECT pg_get_indexdef(x.indexrelid),
 			       ARRAY(
-			         SELECT format('CREATE %sINDEX %I ON %I.%I ', CASE WHEN x.indisunique THEN 'UNIQUE ' END, i.relname, s.name, c.relname)
+			         SELECT format('CREATE %sINDEX %I ON %s%I.%I ', CASE WHEN x.indisunique THEN 'UNIQUE ' END, i.relname, CASE WHEN c.relkind = 'p' THEN 'ONLY ' END, s.name, c.relname)
 			         FROM unnest(ARRAY[n.nspname, CASE WHEN n.oid = pg_my_temp_schema() THEN 'pg_temp' END]::text[]) AS s (name)
 			         WHERE s.name IS NOT NULL),
 			       '', coalesce(pg_get_expr(x.indpred, x.indrelid), ''),

@@ -26,7 +26,7 @@ func (t *Tables) DescribeTable(ctx context.Context, table string, expressions []
 		if err := t.describe(ctx, tx, &d); err != nil || d.Kind == "" {
 			return err
 		}
-		for _, read := range []func(context.Context, pgx.Tx, *migrate.Table) error{t.owner, t.columns, t.holds, t.grants, t.tableGrants, t.indexes, t.uniques, t.foreignKeys, t.checks, t.statistics, t.triggers} {
+		for _, read := range []func(context.Context, pgx.Tx, *migrate.Table) error{t.owner, t.columns, t.holds, t.partitions, t.grants, t.tableGrants, t.indexes, t.uniques, t.foreignKeys, t.checks, t.statistics, t.triggers} {
 			if err := read(ctx, tx, &d); err != nil {
 				return err
 			}
@@ -39,17 +39,18 @@ func (t *Tables) DescribeTable(ctx context.Context, table string, expressions []
 		d.Readers, err = t.readers(ctx, tx, d.OID, names)
 		return err
 	})
-	if err == nil && d.Kind == plain && len(expressions) > 0 {
+	ours := d.Kind == migrate.Plain || d.Kind == migrate.Partitioned
+	if err == nil && d.Kind == migrate.Partitioned {
+		d.LockSlots, err = t.pool.LockSlots(ctx)
+	}
+	if err == nil && ours && len(expressions) > 0 {
 		d.Expressions, err = t.examine(ctx, d, expressions)
 	}
-	if err == nil && d.Kind == plain {
+	if err == nil && ours {
 		err = t.carry(ctx, &d, replaced)
 	}
 	return d, postgres.Classify("describe", t.schema+"."+table, err)
 }
-
-// plain is the kind of a table that may be changed in place.
-const plain = "table"
 
 // describe reads what the table is, and how large.
 func (t *Tables) describe(ctx context.Context, tx pgx.Tx, d *migrate.Table) error {
@@ -57,15 +58,15 @@ func (t *Tables) describe(ctx context.Context, tx pgx.Tx, d *migrate.Table) erro
 		SELECT c.oid,
 		       CASE
 		         WHEN c.relispartition THEN 'partition'
-		         WHEN c.relkind = 'p' THEN 'partitioned table'
+		         WHEN c.relkind = 'p' AND NOT EXISTS (SELECT FROM pg_partition_tree(c.oid) m WHERE row_security_active(m.relid)) THEN '`+migrate.Partitioned+`'
 		         WHEN c.relkind = 'v' THEN 'view'
 		         WHEN c.relkind = 'm' THEN 'materialized view'
 		         WHEN c.relkind = 'f' THEN 'foreign table'
-		         WHEN c.relkind <> 'r' THEN 'relation of another kind'
+		         WHEN c.relkind NOT IN ('r', 'p') THEN 'relation of another kind'
 		         WHEN c.reloftype <> 0 THEN 'table of a composite type'
-		         WHEN EXISTS (SELECT FROM pg_inherits WHERE c.oid IN (inhrelid, inhparent)) THEN 'table that inherits, or is inherited from'
-		         WHEN row_security_active(c.oid) THEN 'table whose rows are hidden from the login by row-level security'
-		         ELSE '`+plain+`'
+		         WHEN EXISTS (SELECT FROM pg_inherits WHERE c.oid IN (inhrelid, inhparent) AND c.relkind = 'r') THEN 'table that inherits, or is inherited from'
+		         WHEN c.relkind = 'p' OR row_security_active(c.oid) THEN 'table whose rows are hidden from the login by row-level security'
+		         ELSE '`+migrate.Plain+`'
 		       END,
 		       pg_has_role(c.relowner, 'USAGE'), c.relrowsecurity,
 		       c.reltuples::bigint, pg_relation_size(c.oid), pg_relation_size(c.oid) / current_setting('block_size')::bigint,

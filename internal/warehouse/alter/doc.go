@@ -1,4 +1,4 @@
-// Package alter changes plain tables of a schema in place, while others read and write them: what a plan of internal/migrate says, step
+// Package alter changes tables of a schema in place, partitioned ones too, while others read and write them: what a plan of internal/migrate says, step
 // by step, and nothing that anybody else says. Where a table stands is known by the ledger's row of its open migration, its phase, and the
 // probes; so whoever was killed is followed by another one who looks.
 //

@@ -79,7 +79,7 @@ func (f *fill) places(ctx context.Context, tx pgx.Tx) ([]place, error) {
 			args[i] = fmt.Sprintf("(%s,0)", args[i])
 		}
 	}
-	rows, err := tx.Query(ctx, fmt.Sprintf("SELECT ctid::text, %s FROM ONLY %s WHERE %s ORDER BY %s LIMIT %d", shown, q.table.Name, window, order, f.cursor.Batch), args...)
+	rows, err := tx.Query(ctx, fmt.Sprintf("SELECT ctid::text, %s FROM %s WHERE %s ORDER BY %s LIMIT %d", shown, q.rows(), window, order, f.cursor.Batch), args...)
 	if err != nil {
 		return nil, err
 	}

@@ -31,7 +31,7 @@ const (
 	vacuumEvery, vacuumPart = 200_000, 5
 )
 
-// FillTable brings the rows of a table over, batch by batch, from where the ledger says that it has come to: for about as long as long says,
+// FillTable brings the rows of a table over, batch by batch, from where the ledger says that it has come to, one partition after the other: for about as long as long says,
 // or until stop says so between two batches. Each batch commits with the cursor, so that every row is looked at once, whoever is killed; an
 // attempt that another one has overtaken writes nothing any more. What is written later than the first call is left to the trigger that
 // writes both sides. Rows that the expressions fail on are fault.Refused; keys of them are left in the ledger. beat is told after each batch,
@@ -57,10 +57,7 @@ func (t *Tables) FillAgain(ctx context.Context, owner effect.Owner, p migrate.Pl
 		return migrate.Filled{Done: true}, nil
 	}
 	f := &fill{t: t, owner: owner, plan: p}
-	err := f.claim(ctx)
-	if err == nil {
-		err = f.rewind(ctx)
-	}
+	err := f.again(ctx)
 	if held, ok := errors.AsType[admission.HeldError](err); ok {
 		return migrate.Filled{Held: held.Reason}, nil
 	}
@@ -73,7 +70,10 @@ type fill struct {
 	owner  effect.Owner
 	plan   migrate.Plan
 	beat   func(migrate.Filled)
+	table  postgres.Relation
+	leaf   leaf // whose rows are brought over now
 	cursor catalog.MigrationCursor
+	others migrate.Filled // what is known of all other leaves together
 	query  queries
 	// took is the average of what batches take; 0: none has been taken.
 	took  time.Duration
@@ -81,14 +81,52 @@ type fill struct {
 }
 
 func (f *fill) filled() migrate.Filled {
-	return migrate.Filled{Rows: f.cursor.Rows, Total: f.cursor.Total, Done: f.cursor.Done, Batch: f.cursor.Batch}
+	all := migrate.Filled{Rows: f.cursor.Rows + f.others.Rows, Total: f.cursor.Total, Done: f.cursor.Done && f.others.Done, Batch: f.cursor.Batch}
+	if all.Total >= 0 && f.others.Total >= 0 {
+		all.Total += f.others.Total
+	} else {
+		all.Total = -1
+	}
+	return all
 }
 
 func (f *fill) run(ctx context.Context, long time.Duration, stop func() bool) error {
+	started := time.Now()
+	for {
+		if err := f.claim(ctx); err != nil {
+			return err
+		}
+		switch over, err := f.bring(ctx, started, long, stop); {
+		case errors.Is(err, errLeft): // its rows are another table's, or gone
+		case err != nil || over || f.filled().Done:
+			return err
+		}
+	}
+}
+
+// again rewinds all cursors that there are.
+func (f *fill) again(ctx context.Context) error {
 	if err := f.claim(ctx); err != nil {
 		return err
 	}
-	for started := time.Now(); !f.cursor.Done; {
+	leaves, err := f.t.leaves(ctx, f.t.pool, f.table)
+	if err != nil {
+		return err
+	}
+	for _, l := range leaves {
+		if err := f.claim(ctx, l); err != nil {
+			return err
+		}
+		if err := f.rewind(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// bring works on one leaf until it is done, or the time is over.
+func (f *fill) bring(ctx context.Context, started time.Time, long time.Duration, stop func() bool) (over bool, err error) {
+	for !f.cursor.Done {
 		begun := time.Now()
 		rows, err := f.batch(ctx)
 		switch {
@@ -97,31 +135,34 @@ func (f *fill) run(ctx context.Context, long time.Duration, stop func() bool) er
 		case postgres.Contended(err) && ctx.Err() == nil:
 			f.shrink()
 			if time.Since(started) >= long || stop() {
-				return err
+				return true, err
 			}
 			if err := postgres.Pause(ctx, inTurn); err != nil {
-				return err
+				return true, err
 			}
 			continue
+		case errors.Is(err, errLeft):
+			return false, err
 		case err != nil:
-			return f.explain(ctx, err)
+			return true, f.explain(ctx, err)
 		}
 		f.adapt(time.Since(begun), rows)
 		f.beat(f.filled())
 		if f.since += rows; !f.cursor.Done && f.since >= max(vacuumEvery, f.cursor.Total/vacuumPart) {
 			if err := f.vacuum(ctx); err != nil {
-				return err
+				return true, err
 			}
 		}
 		if time.Since(started) >= long || stop() {
-			return nil
+			return true, nil
 		}
 	}
-	return nil
+	return false, nil
 }
 
-// claim takes the cursor, or begins one: from its commit on no earlier attempt writes a batch.
-func (f *fill) claim(ctx context.Context) error {
+// claim takes the cursor of a leaf, or begins one: from its commit on no earlier attempt writes a batch there. Unless it is told, it is the first
+// one that is not done yet; where all are, there is none.
+func (f *fill) claim(ctx context.Context, which ...leaf) error {
 	return pgx.BeginFunc(ctx, f.t.pool, func(tx pgx.Tx) error {
 		if err := postgres.Bound(ctx, tx, claimWait); err != nil {
 			return err
@@ -133,17 +174,23 @@ func (f *fill) claim(ctx context.Context) error {
 		if err := filling(facts, f.owner, f.plan); err != nil {
 			return err
 		}
-		if f.query, err = f.t.fillQueries(ctx, tx, f.plan); err != nil {
+		if f.table, err = f.t.relation(ctx, tx, f.plan.Migration.Table); err != nil {
+			return err
+		}
+		if err := f.choose(ctx, tx, which); err != nil || f.leaf.OID == 0 {
+			return err
+		}
+		if f.query, err = f.t.fillQueries(ctx, tx, f.plan, f.leaf.Relation); err != nil {
 			return err
 		}
 		var there bool
-		if f.cursor, there, err = f.t.ledger.ClaimCursor(ctx, tx, string(f.owner)); err != nil || there {
+		if f.cursor, there, err = f.t.ledger.ClaimCursor(ctx, tx, string(f.owner), f.leaf.cursor); err != nil || there {
 			return err
 		}
 		if _, err := f.t.stay(ctx, tx, f.owner); err != nil { // one attempt begins it
 			return err
 		}
-		if f.cursor, there, err = f.t.ledger.ClaimCursor(ctx, tx, string(f.owner)); err != nil || there {
+		if f.cursor, there, err = f.t.ledger.ClaimCursor(ctx, tx, string(f.owner), f.leaf.cursor); err != nil || there {
 			return err
 		}
 		if f.cursor, err = f.begin(ctx, tx); err != nil {
@@ -153,9 +200,44 @@ func (f *fill) claim(ctx context.Context) error {
 	})
 }
 
+// choose finds the leaf to work on, and what is known of the others.
+func (f *fill) choose(ctx context.Context, tx pgx.Tx, which []leaf) error {
+	leaves, err := f.t.leaves(ctx, tx, f.table)
+	if err != nil {
+		return err
+	}
+	cursors, err := f.t.ledger.Cursors(ctx, tx, string(f.owner))
+	if err != nil {
+		return err
+	}
+	f.leaf, f.cursor, f.others = leaf{}, catalog.MigrationCursor{Batch: firstBatch, Done: true}, migrate.Filled{Done: true}
+	if len(which) > 0 {
+		f.leaf = which[0]
+	}
+	unknown := false
+	for _, l := range leaves {
+		c, begun := cursors[l.cursor]
+		if f.leaf.OID == 0 && !c.Done || l.OID == f.leaf.OID {
+			f.leaf = l
+			continue
+		}
+		if !begun {
+			c.Total = l.rows
+		}
+		f.others.Rows, f.others.Done = f.others.Rows+c.Rows, f.others.Done && c.Done
+		if f.others.Total += c.Total; c.Total < 0 {
+			unknown = true
+		}
+	}
+	if unknown {
+		f.others.Total = -1
+	}
+	return nil
+}
+
 // begin is the cursor of who begins: its end is the last row there is, as what comes later is written on both sides.
 func (f *fill) begin(ctx context.Context, tx pgx.Tx) (catalog.MigrationCursor, error) {
-	c := catalog.MigrationCursor{Batch: firstBatch, Attempt: 1}
+	c := catalog.MigrationCursor{Leaf: f.leaf.cursor, Batch: firstBatch, Attempt: 1}
 	if err := bounded(ctx, tx, longestScan); err != nil { // without an index on the key it is a look at all rows
 		return c, err
 	}

@@ -31,22 +31,29 @@ func (t *Tables) ReadersOf(ctx context.Context, table string, columns []string) 
 
 // readers are found by what depends on a column: views on views at any depth, by the column of the table that the first of them reads. A function's
 // text is only searched for the words of the column's name and that of the table, or of a view on it, where Postgres keeps no dependencies of
-// it, and a trigger's arguments for the column's name. What a ledger brings along is ours.
+// it, and a trigger's arguments for the column's name. What a ledger brings along is ours. Whoever reads a partition reads its table.
 func (t *Tables) readers(ctx context.Context, tx pgx.Tx, relation uint32, columns []string) ([]migrate.Reader, error) {
 	rows, err := tx.Query(ctx, `
-		WITH RECURSIVE a AS (
-		  SELECT attnum, attname::text AS name FROM pg_attribute WHERE attrelid = $1 AND attname = ANY($2) AND attnum > 0 AND NOT attisdropped
+		WITH RECURSIVE own AS MATERIALIZED (
+		  SELECT $1::oid AS relation
+		  UNION
+		  SELECT relid::oid FROM pg_partition_tree($1::oid)
+		),
+		a AS (
+		  SELECT attrelid AS relation, attnum, attname::text AS name
+		  FROM pg_attribute
+		  WHERE attrelid IN (SELECT relation FROM own) AND attname = ANY($2) AND attnum > 0 AND NOT attisdropped
 		),
 		uses AS (
-		  SELECT a.name, dep.classid, dep.objid, dep.objsubid
+		  SELECT a.relation, a.name, dep.classid, dep.objid, dep.objsubid
 		  FROM a
-		  JOIN pg_depend dep ON dep.refclassid = 'pg_class'::regclass AND dep.refobjid = $1 AND dep.refobjsubid = a.attnum
+		  JOIN pg_depend dep ON dep.refclassid = 'pg_class'::regclass AND dep.refobjid = a.relation AND dep.refobjsubid = a.attnum
 		),
 		views AS (
 		  SELECT u.name, r.ev_class AS view
 		  FROM uses u
 		  JOIN pg_rewrite r ON r.oid = u.objid
-		  WHERE u.classid = 'pg_rewrite'::regclass AND r.ev_class <> $1
+		  WHERE u.classid = 'pg_rewrite'::regclass AND r.ev_class NOT IN (SELECT relation FROM own)
 		  UNION
 		  SELECT v.name, r.ev_class
 		  FROM views v
@@ -62,8 +69,8 @@ func (t *Tables) readers(ctx context.Context, tx pgx.Tx, relation uint32, column
 		  SELECT u.name, 'generated column', c.attname::text, (SELECT relowner FROM pg_class WHERE oid = $1), false
 		  FROM uses u
 		  LEFT JOIN pg_attrdef d ON u.classid = 'pg_attrdef'::regclass AND d.oid = u.objid
-		  JOIN pg_attribute c ON c.attrelid = $1 AND c.attgenerated <> '' AND c.attname <> u.name
-		    AND c.attnum = CASE WHEN u.classid = 'pg_class'::regclass AND u.objid = $1 THEN u.objsubid ELSE d.adnum END
+		  JOIN pg_attribute c ON c.attrelid = u.relation AND c.attgenerated <> '' AND c.attname <> u.name
+		    AND c.attnum = CASE WHEN u.classid = 'pg_class'::regclass AND u.objid = u.relation THEN u.objsubid ELSE d.adnum END
 		  UNION
 		  SELECT u.name, 'policy', p.polname::text, (SELECT relowner FROM pg_class WHERE oid = $1), false
 		  FROM uses u
@@ -90,7 +97,7 @@ func (t *Tables) readers(ctx context.Context, tx pgx.Tx, relation uint32, column
 		  UNION
 		  SELECT a.name, 'trigger', g.tgname::text, (SELECT relowner FROM pg_class WHERE oid = $1), true
 		  FROM a
-		  JOIN pg_trigger g ON g.tgrelid = $1 AND NOT g.tgisinternal
+		  JOIN pg_trigger g ON g.tgrelid = a.relation AND NOT g.tgisinternal
 		    AND encode(convert_to(a.name, getdatabaseencoding()), 'escape') = ANY(string_to_array(encode(g.tgargs, 'escape'), '\000'))
 		  UNION
 		  SELECT a.name, 'function', p.oid::regprocedure::text, p.proowner, true
@@ -99,10 +106,10 @@ func (t *Tables) readers(ctx context.Context, tx pgx.Tx, relation uint32, column
 		  WHERE p.prokind IN ('f', 'p') AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND right(n.nspname, 8) <> '__ledger'
 		    AND p.prosqlbody IS NULL
 		    AND NOT EXISTS (SELECT FROM pg_depend e WHERE e.classid = 'pg_proc'::regclass AND e.objid = p.oid AND e.deptype = 'e')
-		    AND (EXISTS (SELECT FROM pg_trigger g WHERE g.tgrelid = $1 AND g.tgfoid = p.oid) OR EXISTS (
+		    AND (EXISTS (SELECT FROM pg_trigger g WHERE g.tgrelid = a.relation AND g.tgfoid = p.oid) OR EXISTS (
 		      SELECT
 		      FROM pg_class c
-		      WHERE (c.oid = $1 OR c.oid IN (SELECT v.view FROM views v WHERE v.name = a.name))
+		      WHERE (c.oid = a.relation OR c.oid IN (SELECT v.view FROM views v WHERE v.name = a.name))
 		        AND lower(p.prosrc) ~ ('\m' || regexp_replace(lower(c.relname), '\W', '\\\&', 'g') || '\M')))
 		    AND lower(p.prosrc) ~ ('\m' || regexp_replace(lower(a.name), '\W', '\\\&', 'g') || '\M')
 		)

@@ -94,17 +94,17 @@ func (s *step) do(ctx context.Context) (migrate.StepResult, error) {
 	if s.step.Class == migrate.Concurrent {
 		return s.concurrently(ctx)
 	}
-	levels, err := s.levels(ctx)
+	levels, err := s.levels(ctx, s.t.pool)
 	if fault.ClassOf(err) == fault.Conflict && s.spec.Plan.Drops { // the step may be that it is not there any more
 		if there, looked := s.there(ctx, s.t.pool); looked == nil && there {
-			return s.attempt(ctx, postgres.Levels{}, postgres.Rung{})
+			return s.attempt(ctx, postgres.Rung{})
 		}
 	}
 	if err != nil {
 		return result, err
 	}
 	ladder := postgres.Ladder{Pool: s.t.pool, Mode: levels.Mode, Budget: s.spec.LockBudget - s.spec.WaitedLocks, Beat: s.beat}
-	for _, r := range levels.Parents {
+	for _, r := range levels.All() {
 		ladder.Relations = append(ladder.Relations, r.OID)
 	}
 	if s.scans() {
@@ -116,7 +116,7 @@ func (s *step) do(ctx context.Context) (migrate.StepResult, error) {
 			return migrate.StepResult{}, err
 		}
 		done, blocked, err = ladder.Climb(ctx, func(ctx context.Context, rung postgres.Rung) (err error) {
-			result, err = s.attempt(ctx, levels, rung)
+			result, err = s.attempt(ctx, rung)
 			return err
 		})
 		if !errors.Is(err, errTouched) {
@@ -143,42 +143,57 @@ func inTheWay(blocked []generation.Session) migrate.StepResult {
 // scans says whether it reads the whole table.
 func (s *step) scans() bool { return s.step.Class == migrate.Scan && !s.spec.Undo }
 
-// levels are what the step locks first, and how: what its statements want of the tables is had before they run, in one order. To undo may take
-// more than to do: a trigger is dropped by the strongest lock.
-func (s *step) levels(ctx context.Context) (postgres.Levels, error) {
+// levels are what the step locks first, and how: what its statements want of the tables is had before they run, in one order. To undo may take more than to do:
+// a trigger is dropped by the strongest lock. What keeps others out of a partitioned table keeps them out of its partitions too.
+func (s *step) levels(ctx context.Context, q catalog.Querier) (l postgres.Levels, err error) {
 	modes := map[migrate.Lock]postgres.Mode{
 		migrate.ShareUpdateExclusive: postgres.ShareUpdateExclusive, migrate.ShareRowExclusive: postgres.ShareRowExclusive, migrate.AccessExclusive: postgres.AccessExclusive,
 	}
-	table, err := s.t.tableOf(ctx, s.t.pool, s.spec.Plan)
-	mode, locks := modes[s.step.Lock]
-	if err != nil || !locks {
-		return postgres.Levels{}, err // reads and writes wait for what others hold, and nobody waits for them
+	mode, ok := modes[s.step.Lock]
+	if !ok {
+		return l, nil // reads and writes wait for what others hold, and nobody waits for them
 	}
+	only := s.step.Only
 	if s.spec.Undo {
-		mode = postgres.AccessExclusive
+		mode, only = postgres.AccessExclusive, ""
 	}
-	levels := postgres.Levels{Mode: mode, Parents: []postgres.Relation{table}}
-	if s.scans() {
-		return levels, nil
+	l.Mode = mode
+	if only != "" && only != s.spec.Plan.Migration.Table {
+		part, there, err := s.t.partition(ctx, q, s.spec.Plan.Migration.Table, only)
+		if there {
+			l.Parents = []postgres.Relation{part}
+		}
+		return l, err // of one that has gone nothing is left to do
+	}
+	table, err := s.t.tableOf(ctx, q, s.spec.Plan)
+	if err != nil {
+		return l, err
+	}
+	l.Parents = []postgres.Relation{table}
+	if only == "" && mode != postgres.ShareUpdateExclusive {
+		l.Chunks, l.Children, err = parts(ctx, q, table)
+	}
+	if err != nil || s.scans() {
+		return l, err
 	}
 	for _, name := range s.step.Also {
-		other, err := s.t.relation(ctx, s.t.pool, name)
+		other, err := s.t.relation(ctx, q, name)
 		if s.spec.Undo && fault.ClassOf(err) == fault.Conflict {
 			continue // what led there went with it
 		}
 		if err != nil {
-			return levels, err
+			return l, err
 		}
-		levels.Parents = append(levels.Parents, other)
+		l.Parents = append(l.Parents, other)
 	}
-	return levels, nil
+	return l, nil
 }
 
 // errThere says that nothing is left to do.
 var errThere = errors.New("it is as it has to be already")
 
 // attempt is one try of the transaction.
-func (s *step) attempt(ctx context.Context, levels postgres.Levels, rung postgres.Rung) (migrate.StepResult, error) {
+func (s *step) attempt(ctx context.Context, rung postgres.Rung) (migrate.StepResult, error) {
 	return postgres.Once(ctx, s.t.pool, s.t.ledger, s.effect(), func(tx pgx.Tx) (migrate.StepResult, error) {
 		none, done := migrate.StepResult{}, migrate.StepResult{Done: true}
 		there, err := s.there(ctx, tx)
@@ -191,7 +206,14 @@ func (s *step) attempt(ctx context.Context, levels postgres.Levels, rung postgre
 		if len(s.statements()) == 0 {
 			return done, s.nothing(ctx, tx)
 		}
+		levels, err := s.levels(ctx, tx)
+		if err != nil {
+			return none, err
+		}
 		err = postgres.Lock(ctx, tx, levels, rung, func() error {
+			if err := s.same(ctx, tx, levels); err != nil {
+				return err
+			}
 			there, err := s.there(ctx, tx) // others may have been there before the lock was ours
 			if err == nil && there {
 				return errThere
@@ -221,6 +243,15 @@ func (s *step) attempt(ctx context.Context, levels postgres.Levels, rung postgre
 		}
 		return done, err
 	})
+}
+
+// same says that partitions have come or gone before the locks were ours: from then on none does.
+func (s *step) same(ctx context.Context, tx pgx.Tx, locked postgres.Levels) error {
+	now, err := s.levels(ctx, tx)
+	if err == nil && !slices.Equal(now.All(), locked.All()) {
+		err = postgres.ErrContended
+	}
+	return err
 }
 
 // bound sets what the statements may take. Where a weak lock was enough, they wait for a stronger one no longer than a rung, should they want it.

@@ -85,7 +85,7 @@ func (t *Tables) lacking(ctx context.Context, q catalog.Querier, p migrate.Plan,
 }
 
 // relatives says which tables inherit from a table, or it from them: what is done to one of them is done to others, whose rows nobody has
-// looked at.
+// looked at. The partitions of a partitioned table are none of these, but for those whose rows nobody can look at.
 func relatives(ctx context.Context, q catalog.Querier, table postgres.Relation) ([]string, error) {
 	rows, err := q.Query(ctx, `
 		SELECT CASE WHEN i.inhparent = $1 THEN format('%I.%I inherits from the table: ALTER TABLE %I.%I NO INHERIT ', n.nspname, c.relname, n.nspname, c.relname) || $2
@@ -93,7 +93,14 @@ func relatives(ctx context.Context, q catalog.Querier, table postgres.Relation) 
 		FROM pg_inherits i
 		JOIN pg_class c ON c.oid = CASE WHEN i.inhparent = $1 THEN i.inhrelid ELSE i.inhparent END
 		JOIN pg_namespace n ON n.oid = c.relnamespace
-		WHERE $1 IN (i.inhparent, i.inhrelid)
+		WHERE $1 = i.inhrelid OR $1 = i.inhparent AND NOT c.relispartition
+		UNION ALL
+		SELECT format('the partition %I.%I ', n.nspname, c.relname)
+		       || CASE WHEN c.relkind = 'f' THEN 'is a foreign table' ELSE 'is in another schema' END || ': detach it first'
+		FROM pg_partition_tree($1::oid) m
+		JOIN pg_class c ON c.oid = m.relid
+		JOIN pg_namespace n ON n.oid = c.relnamespace
+		WHERE c.relkind = 'f' OR c.relnamespace <> (SELECT relnamespace FROM pg_class WHERE oid = $1)
 		ORDER BY 1
 		LIMIT $3`, table.OID, table.Name, namedAtMost)
 	if err != nil {
@@ -102,18 +109,21 @@ func relatives(ctx context.Context, q catalog.Querier, table postgres.Relation) 
 	return pgx.CollectRows(rows, pgx.RowTo[string])
 }
 
-// triggers is what the table's triggers are: other text once somebody has made, changed or switched one, whatever they are like now.
+// triggers is what the table's triggers are, and its partitions with theirs: other text once somebody has made, changed or switched one,
+// whatever they are like now, or has brought a partition, or taken one away.
 func triggers(ctx context.Context, q catalog.Querier, table postgres.Relation) (mark string, err error) {
 	err = q.QueryRow(ctx, `
-		SELECT coalesce(string_agg(concat_ws(' ', g.oid, g.xmin, f.oid, f.xmin), ', ' ORDER BY g.oid), 'none')
+		WITH own AS (SELECT $1::oid AS relation UNION SELECT relid::oid FROM pg_partition_tree($1::oid))
+		SELECT concat_ws('; ', coalesce(string_agg(concat_ws(' ', g.oid, g.xmin, f.oid, f.xmin), ', ' ORDER BY g.oid), 'none'),
+		                 (SELECT string_agg(relation::text, ', ' ORDER BY relation) FROM own))
 		FROM pg_trigger g
 		JOIN pg_proc f ON f.oid = g.tgfoid
-		WHERE g.tgrelid = $1 AND NOT g.tgisinternal`, table.OID).Scan(&mark)
+		WHERE g.tgrelid IN (SELECT relation FROM own) AND (NOT g.tgisinternal OR g.tgparentid <> 0)`, table.OID).Scan(&mark)
 	return mark, err
 }
 
-// errTouched says that somebody has changed a trigger since rows were counted: what was written meanwhile nobody has looked at.
-var errTouched = errors.New("somebody changed a trigger of the table while its rows were counted")
+// errTouched says that somebody has changed a trigger, or partitions, since rows were counted: what was written meanwhile nobody has looked at.
+var errTouched = errors.New("somebody changed a trigger of the table, or its partitions, while its rows were counted")
 
 // countedAtMost is how often rows are counted for a step, where triggers change meanwhile.
 const countedAtMost = 3
