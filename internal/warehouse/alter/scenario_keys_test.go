@@ -57,7 +57,7 @@ func relationScenarios() map[migrate.Kind]map[string]scenario {
 			plain: []string{
 				`CREATE VIEW "{old_customers}" WITH (security_invoker = true) AS SELECT "{id}", "{amount}" AS "{total}" FROM "{customers}" WHERE "{code}" <> ''';--'`,
 				`GRANT SELECT ("{total}") ON "{old_customers}" TO PUBLIC`,
-				`COMMENT ON VIEW "{old_customers}" IS $said$Over {customers}: {id}, {amount} AS {total} where "{code}" <> ''';--'$said$`,
+				`DO $do$ BEGIN EXECUTE format('COMMENT ON VIEW "{old_customers}" IS %L', $said$Over {customers}: $said$ || replace($said$"{id}", "{amount}" AS "{total}"$said$, '"', '') || $said$ where "{code}" <> ''';--'$said$); END $do$`,
 			},
 		}},
 		migrate.DropTable: {"": {
