@@ -126,6 +126,9 @@ func (p *planner) dropColumn(o Operation) {
 		}
 	}
 	slices.Sort(also)
+	for _, s := range c.Sequences {
+		p.warn("The sequence %s goes with %s.", shown(s.Name), shown(o.Column))
+	}
 	for _, held := range c.Holds {
 		p.warn("With %s goes %s.", shown(o.Column), held)
 	}
@@ -185,7 +188,7 @@ func (p *planner) comment(column, text string) string {
 // holds refuses to replace a column of which something would be lost, and names it.
 func (p *planner) holds(o Operation, c Column) bool {
 	held := slices.Clone(c.Holds)
-	if strings.Contains(c.Default, "nextval(") {
+	if o.Kind == ChangeType && strings.Contains(c.Default, "nextval(") {
 		held = append(held, "a sequence that gives its default")
 	}
 	for _, what := range held {

@@ -27,7 +27,7 @@ func (p *planner) renameColumn(o Operation) {
 	}
 	f := pair{
 		column: c.Name, added: o.To, renamed: o.To, formerly: c.Name, typeOld: c.Type, typeNew: c.Type, collation: c.Collation,
-		oldDefault: c.Default, newDefault: c.Default, notNull: c.NotNull,
+		oldDefault: c.Default, newDefault: c.Default, notNull: c.NotNull, sequences: c.Sequences,
 	}
 	p.replace(o, c, f)
 }
@@ -74,7 +74,7 @@ func (p *planner) changeType(o Operation) {
 	f := pair{
 		column: c.Name, added: c.Name + newSuffix, renamed: c.Name, formerly: c.Name + oldSuffix, typeOld: c.Type, typeNew: target,
 		up: o.Up, down: o.Down, reads: up.Columns, readsBack: without(down.Columns, c.Name),
-		oldDefault: c.Default, newDefault: o.Default, notNull: c.NotNull,
+		oldDefault: c.Default, newDefault: o.Default, notNull: c.NotNull, sequences: c.Sequences,
 	}
 	if !p.add(o, f.formerly, c.Type) {
 		return

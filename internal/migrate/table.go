@@ -58,8 +58,16 @@ type Column struct {
 	Options []string `json:"options,omitempty"`
 	// Grants are the rights on this column alone that the table's owner gave.
 	Grants []Grant `json:"grants,omitempty"`
+	// Sequences go with it.
+	Sequences []Sequence `json:"sequences,omitempty"`
 	// Holds are what of it cannot be carried over to another column, in words: "the foreign key orders_channel_fkey", "an identity".
 	Holds []string `json:"holds,omitempty"`
+}
+
+// Sequence is a sequence that goes with a column.
+type Sequence struct {
+	Schema string `json:"schema"`
+	Name   string `json:"name"`
 }
 
 // Grant is a right on a column.
@@ -81,6 +89,7 @@ type Index struct {
 	Constraint bool     `json:"constraint,omitempty"` // it belongs to one
 	Valid      bool     `json:"valid"`
 	Distinct   bool     `json:"distinct,omitempty"`   // no two rows of the whole table have the same keys, at any moment
+	Replica    bool     `json:"replica,omitempty"`    // subscribers know rows by it
 	Tablespace string   `json:"tablespace,omitempty"` // where it is not the database's
 	Comment    string   `json:"comment,omitempty"`
 	// Carried is asked for where a column of it is replaced: what stands in CREATE INDEX after the table.
