@@ -87,7 +87,7 @@ func keys(t *migrate.Table, m migrate.Migration) {
 	}
 	t.Enums = map[string]migrate.Enum{}
 	for _, name := range migrate.EnumsOf(m) {
-		t.Enums[name] = migrate.Enum{Found: true, Owned: true, Values: []string{"web", "store"}, Columns: []string{"kind"}, Others: []string{"orders.kind"}}
+		t.Enums[name] = migrate.Enum{Found: true, Owned: true, Values: []string{"web", "store"}, Columns: []string{"kind"}, Others: []string{"kind of orders"}}
 	}
 }
 

@@ -155,7 +155,7 @@ type Enum struct {
 	Found  bool     `json:"found"`
 	Owned  bool     `json:"owned"`  // our login may alter it
 	Values []string `json:"values"` // in order
-	// Columns of the table are of it, and Others of other tables, in words: "orders.state".
+	// Columns of the table are of it, and Others of other tables, in words: "state of orders".
 	Columns []string `json:"columns,omitempty"`
 	Others  []string `json:"others,omitempty"`
 }
