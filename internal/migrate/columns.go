@@ -114,18 +114,10 @@ func (p *planner) dropColumn(o Operation) {
 			p.warn("The statistics %s go with %s.", shown(e.Name), shown(o.Column))
 		}
 	}
-	var also []string
-	for _, f := range p.in.Table.ForeignKeys {
-		if slices.Contains(f.Columns, o.Column) {
-			led, ok := p.ledTo(o, f)
-			if !ok {
-				return
-			}
-			p.warn("The foreign key %s goes with %s.", shown(f.Name), shown(o.Column))
-			also = append(also, led...)
-		}
+	also, ok := p.ledFrom(o, o.Column, func(f ForeignKey) { p.warn("The foreign key %s goes with %s.", shown(f.Name), shown(o.Column)) })
+	if !ok {
+		return
 	}
-	slices.Sort(also)
 	for _, s := range c.Sequences {
 		p.warn("The sequence %s goes with %s.", shown(s.Name), shown(o.Column))
 	}
@@ -142,7 +134,7 @@ func (p *planner) dropColumn(o Operation) {
 		Title: "Take " + shown(o.Column) + " away",
 		Act:   []string{p.alter("DROP COLUMN " + quote(o.Column) + " RESTRICT")},
 		Probe: probe(no(p.hasColumn(o.Column))),
-		Lock:  AccessExclusive, Also: slices.Compact(also),
+		Lock:  AccessExclusive, Also: also,
 		Risk: "Whoever still reads or writes " + shown(o.Column) + " gets an error, and nothing brings its values back.",
 	})
 }

@@ -182,11 +182,15 @@ func (p *planner) widen(o Operation, c Column, target string) {
 			return
 		}
 	}
+	also, ok := p.ledFrom(o, c.Name, func(ForeignKey) {})
+	if !ok {
+		return
+	}
 	p.step(Contract, "widen", c.Name, Step{
 		Title: "Make " + shown(c.Name) + " a " + target,
 		Act:   []string{p.alterColumn(c.Name, "TYPE "+target)},
 		Probe: probe(p.hasColumn(c.Name, ofType(target))),
-		Lock:  AccessExclusive,
-		Risk:  "Sessions that prepared a statement over it have to prepare it again; values may then be longer than readers know.",
+		Lock:  AccessExclusive, Also: also,
+		Risk: "Sessions that prepared a statement over it have to prepare it again; values may then be longer than readers know.",
 	})
 }
