@@ -141,6 +141,9 @@ func (p *planner) carryIndex(i Index) {
 	}
 	h := heir{made: p.last(), act: []string{fmt.Sprintf("ALTER INDEX %s RENAME TO %s", qualified(t.Schema, name), quote(i.Name))}}
 	conditions := []string{}
+	if i.Replica {
+		conditions = append(conditions, "i.indisreplident")
+	}
 	inherited := ""
 	for _, u := range t.Uniques {
 		if u.Name == i.Name {
@@ -150,6 +153,9 @@ func (p *planner) carryIndex(i Index) {
 	if i.Comment != "" {
 		h.act = append(h.act, fmt.Sprintf("COMMENT ON INDEX %s IS %s", qualified(t.Schema, i.Name), literal(i.Comment)))
 		conditions = append(conditions, "pg_catalog.obj_description(i.indexrelid, 'pg_class') = "+literal(i.Comment))
+	}
+	if i.Replica {
+		h.act = append(h.act, p.alter("REPLICA IDENTITY USING INDEX "+quote(i.Name)))
 	}
 	h.there = all(p.hasIndex(i.Name, conditions...), no(p.hasIndex(name)))
 	if inherited != "" {

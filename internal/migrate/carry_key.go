@@ -128,3 +128,9 @@ func (p *planner) carryForeignKey(f ForeignKey) {
 	h.there = all(p.leads(f.Name, conditionsLater...), no(p.leads(name)))
 	p.heirs = append(p.heirs, h)
 }
+
+// goesWith is a condition of a column a: a sequence goes with it.
+func goesWith(s Sequence) string {
+	return fmt.Sprintf("EXISTS (SELECT FROM pg_catalog.pg_depend g WHERE g.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND g.objid = %s AND g.deptype = 'a' AND g.refobjid = a.attrelid AND g.refobjsubid = a.attnum)",
+		relation(s.Schema, s.Name))
+}

@@ -114,18 +114,13 @@ func (p *planner) dropColumn(o Operation) {
 			p.warn("The statistics %s go with %s.", shown(e.Name), shown(o.Column))
 		}
 	}
-	var also []string
-	for _, f := range p.in.Table.ForeignKeys {
-		if slices.Contains(f.Columns, o.Column) {
-			led, ok := p.ledTo(o, f)
-			if !ok {
-				return
-			}
-			p.warn("The foreign key %s goes with %s.", shown(f.Name), shown(o.Column))
-			also = append(also, led...)
-		}
+	also, ok := p.ledFrom(o, o.Column, func(f ForeignKey) { p.warn("The foreign key %s goes with %s.", shown(f.Name), shown(o.Column)) })
+	if !ok {
+		return
 	}
-	slices.Sort(also)
+	for _, s := range c.Sequences {
+		p.warn("The sequence %s goes with %s.", shown(s.Name), shown(o.Column))
+	}
 	for _, held := range c.Holds {
 		p.warn("With %s goes %s.", shown(o.Column), held)
 	}
@@ -139,7 +134,7 @@ func (p *planner) dropColumn(o Operation) {
 		Title: "Take " + shown(o.Column) + " away",
 		Act:   []string{p.alter("DROP COLUMN " + quote(o.Column) + " RESTRICT")},
 		Probe: probe(no(p.hasColumn(o.Column))),
-		Lock:  AccessExclusive, Also: slices.Compact(also),
+		Lock:  AccessExclusive, Also: also,
 		Risk: "Whoever still reads or writes " + shown(o.Column) + " gets an error, and nothing brings its values back.",
 	})
 }
@@ -185,7 +180,7 @@ func (p *planner) comment(column, text string) string {
 // holds refuses to replace a column of which something would be lost, and names it.
 func (p *planner) holds(o Operation, c Column) bool {
 	held := slices.Clone(c.Holds)
-	if strings.Contains(c.Default, "nextval(") {
+	if o.Kind == ChangeType && strings.Contains(c.Default, "nextval(") {
 		held = append(held, "a sequence that gives its default")
 	}
 	for _, what := range held {

@@ -241,6 +241,9 @@ func TestEveryStepIsSeenDoneAndUndoneAndTakesTheLockThatItSays(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			db := shop(t)
+			if newer(t, db, m) {
+				return
+			}
 			p := plan(t, db, m)
 			before := catalogOf(t, db)
 			steps := beforeContract(p)
@@ -262,28 +265,43 @@ func TestNothingElseOfTheNamePassesForDone(t *testing.T) {
 		step    string // of its plan
 		instead []string
 	}{
-		"a column of another type":            {"add_column", "expand-add-channel", []string{"ALTER TABLE customers ADD channel varchar(21)"}},
-		"a column that is not null":           {"add_column", "expand-add-channel", []string{"ALTER TABLE customers ADD channel varchar(20) NOT NULL DEFAULT ''", "ALTER TABLE customers ALTER channel DROP DEFAULT"}},
-		"a column with a default":             {"add_column", "expand-add-channel", []string{"ALTER TABLE customers ADD channel varchar(20) DEFAULT 'x'"}},
-		"a column with another default":       {"add_column_default", "expand-add-channel", []string{"ALTER TABLE customers ADD channel text DEFAULT 'other'"}},
-		"a column without its default":        {"add_column_default", "expand-add-channel", []string{"ALTER TABLE customers ADD channel text"}},
-		"a column of another table":           {"add_column", "expand-add-channel", []string{"CREATE TABLE other (channel varchar(20))"}},
-		"a check of another condition":        {"add_check", "switch-check-amount_positive", []string{"ALTER TABLE customers ADD CONSTRAINT amount_positive CHECK (amount > -1)"}},
-		"a check that is not validated":       {"add_check", "switch-validate-amount_positive", []string{"ALTER TABLE customers ADD CONSTRAINT amount_positive CHECK (amount >= 0) NOT VALID"}},
-		"an index over other columns":         {"create_index", "expand-index-customers_code", []string{"CREATE INDEX customers_code ON customers (code)"}},
-		"an index in another order":           {"create_index", "expand-index-customers_code", []string{"CREATE INDEX customers_code ON customers (code, created, qty NULLS FIRST, note DESC NULLS LAST) INCLUDE (id) WHERE code <> ''"}},
-		"an index of other rows":              {"create_index", "expand-index-customers_code", []string{"CREATE INDEX customers_code ON customers (code, created DESC, qty NULLS FIRST, note DESC NULLS LAST) INCLUDE (id)"}},
-		"an index that is unique":             {"create_index", "expand-index-customers_code", []string{"CREATE UNIQUE INDEX customers_code ON customers (code, created DESC, qty NULLS FIRST, note DESC NULLS LAST) INCLUDE (id) WHERE code <> ''"}},
-		"an index by other classes":           {"create_index", "expand-index-customers_code", []string{"CREATE INDEX customers_code ON customers (code varchar_pattern_ops, created DESC, qty NULLS FIRST, note DESC NULLS LAST) INCLUDE (id) WHERE code <> ''"}},
-		"an index that includes nothing":      {"create_index", "expand-index-customers_code", []string{"CREATE INDEX customers_code ON customers (code, created DESC, qty NULLS FIRST, note DESC NULLS LAST, id) WHERE code <> ''"}},
-		"an index of another kind":            {"create_index_hash", "expand-index-customers_code", []string{"CREATE INDEX customers_code ON customers (code)"}},
-		"a trigger that is switched off":      {"add_column_required", "dual-write-write-both", []string{"ALTER TABLE customers DISABLE TRIGGER USER"}},
-		"a function that says something else": {"add_column_required", "dual-write-write-both", []string{"CREATE OR REPLACE FUNCTION SCHEMA__ledger.NAME() RETURNS trigger LANGUAGE plpgsql SET search_path = '' AS 'BEGIN RETURN NEW; END'"}},
-		"a function with its owner's rights":  {"add_column_required", "dual-write-write-both", []string{"ALTER FUNCTION SCHEMA__ledger.NAME() SECURITY DEFINER"}},
-		"a function that finds by a path":     {"add_column_required", "dual-write-write-both", []string{"ALTER FUNCTION SCHEMA__ledger.NAME() RESET search_path"}},
-		"a function that brings a path along": {"rename_column", "dual-write-write-both", []string{"ALTER FUNCTION SCHEMA__ledger.NAME() SET search_path = public"}},
-		"another comment":                     {"set_comment", "expand-comment-note", []string{"COMMENT ON COLUMN customers.note IS 'else'"}},
-		"another default":                     {"set_default", "switch-set-default-amount", []string{"ALTER TABLE customers ALTER amount SET DEFAULT 1.5"}},
+		"a column of another type":             {"add_column", "expand-add-channel", []string{"ALTER TABLE customers ADD channel varchar(21)"}},
+		"a column that is not null":            {"add_column", "expand-add-channel", []string{"ALTER TABLE customers ADD channel varchar(20) NOT NULL DEFAULT ''", "ALTER TABLE customers ALTER channel DROP DEFAULT"}},
+		"a column with a default":              {"add_column", "expand-add-channel", []string{"ALTER TABLE customers ADD channel varchar(20) DEFAULT 'x'"}},
+		"a column with another default":        {"add_column_default", "expand-add-channel", []string{"ALTER TABLE customers ADD channel text DEFAULT 'other'"}},
+		"a column without its default":         {"add_column_default", "expand-add-channel", []string{"ALTER TABLE customers ADD channel text"}},
+		"a column of another table":            {"add_column", "expand-add-channel", []string{"CREATE TABLE other (channel varchar(20))"}},
+		"a check of another condition":         {"add_check", "switch-check-amount_positive", []string{"ALTER TABLE customers ADD CONSTRAINT amount_positive CHECK (amount > -1)"}},
+		"a check that is not validated":        {"add_check", "switch-validate-amount_positive", []string{"ALTER TABLE customers ADD CONSTRAINT amount_positive CHECK (amount >= 0) NOT VALID"}},
+		"an index over other columns":          {"create_index", "expand-index-customers_code", []string{"CREATE INDEX customers_code ON customers (code)"}},
+		"an index in another order":            {"create_index", "expand-index-customers_code", []string{"CREATE INDEX customers_code ON customers (code, created, qty NULLS FIRST, note DESC NULLS LAST) INCLUDE (id) WHERE code <> ''"}},
+		"an index of other rows":               {"create_index", "expand-index-customers_code", []string{"CREATE INDEX customers_code ON customers (code, created DESC, qty NULLS FIRST, note DESC NULLS LAST) INCLUDE (id)"}},
+		"an index that is unique":              {"create_index", "expand-index-customers_code", []string{"CREATE UNIQUE INDEX customers_code ON customers (code, created DESC, qty NULLS FIRST, note DESC NULLS LAST) INCLUDE (id) WHERE code <> ''"}},
+		"an index by other classes":            {"create_index", "expand-index-customers_code", []string{"CREATE INDEX customers_code ON customers (code varchar_pattern_ops, created DESC, qty NULLS FIRST, note DESC NULLS LAST) INCLUDE (id) WHERE code <> ''"}},
+		"an index that includes nothing":       {"create_index", "expand-index-customers_code", []string{"CREATE INDEX customers_code ON customers (code, created DESC, qty NULLS FIRST, note DESC NULLS LAST, id) WHERE code <> ''"}},
+		"an index of another kind":             {"create_index_hash", "expand-index-customers_code", []string{"CREATE INDEX customers_code ON customers (code)"}},
+		"a trigger that is switched off":       {"add_column_required", "dual-write-write-both", []string{"ALTER TABLE customers DISABLE TRIGGER USER"}},
+		"a function that says something else":  {"add_column_required", "dual-write-write-both", []string{"CREATE OR REPLACE FUNCTION SCHEMA__ledger.NAME() RETURNS trigger LANGUAGE plpgsql SET search_path = '' AS 'BEGIN RETURN NEW; END'"}},
+		"a function with its owner's rights":   {"add_column_required", "dual-write-write-both", []string{"ALTER FUNCTION SCHEMA__ledger.NAME() SECURITY DEFINER"}},
+		"a function that finds by a path":      {"add_column_required", "dual-write-write-both", []string{"ALTER FUNCTION SCHEMA__ledger.NAME() RESET search_path"}},
+		"a function that brings a path along":  {"rename_column", "dual-write-write-both", []string{"ALTER FUNCTION SCHEMA__ledger.NAME() SET search_path = public"}},
+		"a unique index of other columns":      {"add_unique", "switch-index-customers_code", []string{"CREATE UNIQUE INDEX customers_code ON customers (qty, code)"}},
+		"an index that is no constraint":       {"add_unique", "switch-unique-customers_code", []string{"CREATE UNIQUE INDEX customers_code ON customers (code, qty)"}},
+		"a constraint of other columns":        {"add_unique", "switch-unique-customers_code", []string{"ALTER TABLE customers ADD CONSTRAINT customers_code UNIQUE (qty, code)"}},
+		"a constraint that may wait":           {"add_unique", "switch-unique-customers_code", []string{"ALTER TABLE customers ADD CONSTRAINT customers_code UNIQUE (code, qty) DEFERRABLE"}},
+		"a primary key of other columns":       {"add_primary_key", "switch-primary-key-customers_key", []string{"ALTER TABLE customers ADD CONSTRAINT customers_key PRIMARY KEY (code, web)"}},
+		"a key that is only unique":            {"add_primary_key", "switch-primary-key-customers_key", []string{"ALTER TABLE customers ADD CONSTRAINT customers_key UNIQUE (web, code)"}},
+		"a foreign key elsewhere":              {"add_foreign_key", "switch-foreign-key-customers_region", []string{"ALTER TABLE customers ADD CONSTRAINT customers_region FOREIGN KEY (qty) REFERENCES customers NOT VALID"}},
+		"a foreign key of another column":      {"add_foreign_key", "switch-foreign-key-customers_region", []string{"ALTER TABLE customers ADD CONSTRAINT customers_region FOREIGN KEY (id) REFERENCES regions"}},
+		"a foreign key that cascades":          {"add_foreign_key", "switch-foreign-key-customers_region", []string{"ALTER TABLE customers ADD CONSTRAINT customers_region FOREIGN KEY (qty) REFERENCES regions ON DELETE CASCADE"}},
+		"a foreign key that may wait":          {"add_foreign_key", "switch-foreign-key-customers_region", []string{"ALTER TABLE customers ADD CONSTRAINT customers_region FOREIGN KEY (qty) REFERENCES regions DEFERRABLE"}},
+		"a foreign key that waits by itself":   {"add_foreign_key_full", "switch-foreign-key-customers_region", []string{"ALTER TABLE customers ADD CONSTRAINT customers_region FOREIGN KEY (qty, code) REFERENCES regions (id, code) MATCH FULL ON UPDATE SET NULL ON DELETE CASCADE DEFERRABLE NOT VALID"}},
+		"a foreign key that matches simply":    {"add_foreign_key_full", "switch-foreign-key-customers_region", []string{"ALTER TABLE customers ADD CONSTRAINT customers_region FOREIGN KEY (qty, code) REFERENCES regions (id, code) ON UPDATE SET NULL ON DELETE CASCADE DEFERRABLE INITIALLY DEFERRED NOT VALID"}},
+		"a foreign key that was not looked at": {"add_foreign_key", "switch-validate-customers_region", []string{"ALTER TABLE customers ADD CONSTRAINT customers_region FOREIGN KEY (qty) REFERENCES regions NOT VALID"}},
+		"a value in another place":             {"add_enum_value", "contract-add-value-channel_kind", []string{"ALTER TYPE channel_kind ADD VALUE 'it''s phone'"}},
+		"a value of another type":              {"add_enum_value", "contract-add-value-channel_kind", []string{"CREATE TYPE other_kind AS ENUM ('it''s phone', 'store')"}},
+		"another comment":                      {"set_comment", "expand-comment-note", []string{"COMMENT ON COLUMN customers.note IS 'else'"}},
+		"another default":                      {"set_default", "switch-set-default-amount", []string{"ALTER TABLE customers ALTER amount SET DEFAULT 1.5"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

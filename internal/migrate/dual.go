@@ -21,6 +21,8 @@ type pair struct {
 	// oldDefault and newDefault are defaults as SQL; empty: none.
 	oldDefault, newDefault string
 	notNull                bool
+	// sequences go with the old column until contract, and with the new one from then on.
+	sequences []Sequence
 }
 
 // swaps says whether the switch gives both columns other names.
@@ -191,6 +193,10 @@ func (p *planner) contract(name string, drop, gone, needs []string) {
 	for _, f := range p.pairs {
 		old = append(old, shown(f.formerly))
 		p.plan.Old = append(p.plan.Old, f.formerly)
+		for _, s := range f.sequences {
+			act = append(act, fmt.Sprintf("ALTER SEQUENCE %s OWNED BY %s.%s", qualified(s.Schema, s.Name), p.table(), quote(f.renamed)))
+			conditions = append(conditions, p.hasColumn(f.renamed, goesWith(s)))
+		}
 		act = append(act, p.alter("DROP COLUMN "+quote(f.formerly)+" RESTRICT"))
 		conditions = append(conditions, no(p.hasColumn(f.formerly)))
 	}

@@ -62,7 +62,7 @@ func (p *planner) addEnumValue(o Operation) {
 		order = []string{fmt.Sprintf("v.enumsortorder %s (SELECT b.enumsortorder FROM pg_catalog.pg_enum b WHERE b.enumtypid = v.enumtypid AND b.enumlabel = %s)", beside.compare, literal(beside.value))}
 	}
 	if len(e.Others) > 0 {
-		p.warn("The type %s is not this table's alone: %s.", name, strings.Join(each(e.Others, shown), ", "))
+		p.warn("The type %s is not this table's alone: %s.", name, strings.Join(each(e.Others, oneLine), ", "))
 	}
 	p.step(Contract, "add-value", o.Type, Step{
 		Title: fmt.Sprintf("Give %s the value %s", name, shown(o.Value)),

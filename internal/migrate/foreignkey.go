@@ -273,6 +273,24 @@ func (p *planner) dropForeignKey(o Operation) {
 		"%s has no foreign key %s", shown(p.in.Table.Name), shown(o.Name))
 }
 
+// ledFrom are the tables that are locked with this one when something is done to a column by which it leads to them, each foreign key of which
+// is seen; false: our login may not lock one of them, and that is then a problem.
+func (p *planner) ledFrom(o Operation, column string, seen func(ForeignKey)) (also []string, ok bool) {
+	for _, f := range p.in.Table.ForeignKeys {
+		if !slices.Contains(f.Columns, column) {
+			continue
+		}
+		led, ok := p.ledTo(o, f)
+		if !ok {
+			return nil, false
+		}
+		seen(f)
+		also = append(also, led...)
+	}
+	slices.Sort(also)
+	return slices.Compact(also), true
+}
+
 // ledTo are the tables beside this one that are locked when a foreign key goes, and false where our login may not lock them; that is
 // then a problem.
 func (p *planner) ledTo(o Operation, f ForeignKey) ([]string, bool) {
@@ -280,10 +298,10 @@ func (p *planner) ledTo(o Operation, f ForeignKey) ([]string, bool) {
 	case f.Schema == p.in.Table.Schema && f.Table == p.in.Table.Name:
 		return nil, true
 	case f.Schema != p.in.Table.Schema:
-		p.refuse("do it by hand", "%s takes away %s, which leads to %s in another schema, and locks that too", o.Kind, shown(f.Name), shown(f.Schema+"."+f.Table))
+		p.refuse("do it by hand", "%s is about %s, which leads to %s in another schema, and locks that too", o.Kind, shown(f.Name), shown(f.Schema+"."+f.Table))
 		return nil, false
 	case !f.Owned:
-		p.refuse("let the owner make our login a member of the owning role", "our login may not alter %s, which is locked when %s goes", shown(f.Table), shown(f.Name))
+		p.refuse("let the owner make our login a member of the owning role", "our login may not alter %s, which %s leads to, and which is locked with it", shown(f.Table), shown(f.Name))
 		return nil, false
 	}
 	return []string{f.Table}, true

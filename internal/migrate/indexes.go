@@ -227,6 +227,9 @@ func (p *planner) dropIndex(o Operation) {
 			p.refuse("use drop_unique, if it is a unique constraint, or drop the constraint by hand", "the index %s belongs to a constraint", shown(o.Name))
 			return
 		}
+		if p.known(i.Name) {
+			return
+		}
 		if i.Unique {
 			p.warn("Nothing keeps rows apart by %s from contract on.", strings.Join(i.Columns, ", "))
 		}

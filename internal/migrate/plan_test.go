@@ -97,6 +97,7 @@ func laden() migrate.Input {
 		switch c := &in.Table.Columns[i]; c.Name {
 		case "qty":
 			c.Target, c.Options = &few, []string{"n_distinct=-0.5"}
+			c.Sequences = []migrate.Sequence{{Schema: "other", Name: "numbers"}}
 		case "note":
 			c.Storage, c.Compression, c.Target = "EXTERNAL", "lz4", &none
 			c.Grants = []migrate.Grant{{Privilege: "SELECT"}, {Privilege: "UPDATE", To: "bi reader", Grantable: true}}
@@ -111,7 +112,7 @@ func laden() migrate.Input {
 			},
 		})
 	in.Table.Indexes = append(in.Table.Indexes, migrate.Index{
-		Name: "customers_once", Columns: []string{"qty", "id"}, Unique: true, Constraint: true, Valid: true,
+		Name: "customers_once", Columns: []string{"qty", "id"}, Unique: true, Constraint: true, Valid: true, Replica: true,
 		Carried: &migrate.Carried{Until: "USING btree (qty__new, id)", After: "USING btree (qty, id)"},
 	})
 	in.Table.Uniques = append(in.Table.Uniques, migrate.Unique{Name: "customers_once", Columns: []string{"qty", "id"}, Comment: "once's enough"})
@@ -172,6 +173,7 @@ const hostile = "a\"; DROP TABLE pwned CASCADE; --\n'ü$body$ */"
 
 // hostileCases name everything that can be named as hostile does.
 func hostileCases() []migrate.Input {
+	other := hostile[:24] + "2"
 	table := func(m migrate.Migration) migrate.Input {
 		m.Table = hostile
 		in := input(m)
@@ -191,6 +193,18 @@ func hostileCases() []migrate.Input {
 		in.Table.Statistics = append(in.Table.Statistics, migrate.Statistics{
 			Schema: hostile, Name: hostile + "s", Columns: []string{hostile}, Owner: hostile, Comment: hostile, Carried: carried(" ON id, " + quoted),
 		})
+		if !has(m, migrate.AddPrimaryKey) {
+			in.Table.Uniques = append(in.Table.Uniques, migrate.Unique{Name: hostile + "u", Columns: []string{hostile}, Comment: hostile})
+		}
+		away := migrate.Table{
+			Name: hostile + "2", Kind: "table", Owned: true, Columns: []migrate.Column{{Name: hostile}}, Indexes: []migrate.Index{{Keys: []string{hostile}, Distinct: true}},
+		}
+		in.Table.Indexes = append(in.Table.Indexes, away.Indexes...)
+		in.Table.ForeignKeys = append(in.Table.ForeignKeys, migrate.ForeignKey{
+			Name: hostile + "f", Columns: []string{hostile}, Schema: in.Table.Schema, Table: away.Name, Key: []string{hostile}, Owned: true, Valid: true, Comment: hostile,
+		})
+		in.Table.References = map[string]migrate.Reference{other: {Table: away}, hostile + "f": {Table: away, Collations: []string{`"C"`}}}
+		in.Table.Enums = map[string]migrate.Enum{hostile: {Found: true, Owned: true, Values: []string{hostile}, Columns: []string{hostile}, Others: []string{hostile}}}
 		for key, e := range in.Table.Expressions {
 			e.Text = hostile
 			if m.Operations[0].Up != "" || m.Operations[0].Check != "" {
@@ -200,9 +214,14 @@ func hostileCases() []migrate.Input {
 		}
 		return in
 	}
-	other := hostile[:24] + "2"
 	var all []migrate.Input
 	for _, o := range []migrate.Operation{
+		{Kind: migrate.AddForeignKey, Name: other, Columns: []string{hostile}, References: hostile, Key: []string{hostile}},
+		{Kind: migrate.AddUnique, Name: other, Columns: []string{hostile, "id"}},
+		{Kind: migrate.AddPrimaryKey, Name: other, Columns: []string{hostile}},
+		{Kind: migrate.DropUnique, Name: hostile + "u"},
+		{Kind: migrate.DropForeignKey, Name: hostile + "f"},
+		{Kind: migrate.AddEnumValue, Type: hostile, Value: other, Before: hostile},
 		{Kind: migrate.AddColumn, Column: other, Type: "text", Required: true, Up: "'x' || \"a\"\"; --\""},
 		{Kind: migrate.RenameColumn, Column: hostile, To: other},
 		{Kind: migrate.ChangeType, Column: hostile, To: "bigint", Up: "1", Down: "2"},

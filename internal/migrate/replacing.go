@@ -27,7 +27,7 @@ func (p *planner) renameColumn(o Operation) {
 	}
 	f := pair{
 		column: c.Name, added: o.To, renamed: o.To, formerly: c.Name, typeOld: c.Type, typeNew: c.Type, collation: c.Collation,
-		oldDefault: c.Default, newDefault: c.Default, notNull: c.NotNull,
+		oldDefault: c.Default, newDefault: c.Default, notNull: c.NotNull, sequences: c.Sequences,
 	}
 	p.replace(o, c, f)
 }
@@ -74,7 +74,7 @@ func (p *planner) changeType(o Operation) {
 	f := pair{
 		column: c.Name, added: c.Name + newSuffix, renamed: c.Name, formerly: c.Name + oldSuffix, typeOld: c.Type, typeNew: target,
 		up: o.Up, down: o.Down, reads: up.Columns, readsBack: without(down.Columns, c.Name),
-		oldDefault: c.Default, newDefault: o.Default, notNull: c.NotNull,
+		oldDefault: c.Default, newDefault: o.Default, notNull: c.NotNull, sequences: c.Sequences,
 	}
 	if !p.add(o, f.formerly, c.Type) {
 		return
@@ -182,11 +182,15 @@ func (p *planner) widen(o Operation, c Column, target string) {
 			return
 		}
 	}
+	also, ok := p.ledFrom(o, c.Name, func(ForeignKey) {})
+	if !ok {
+		return
+	}
 	p.step(Contract, "widen", c.Name, Step{
 		Title: "Make " + shown(c.Name) + " a " + target,
 		Act:   []string{p.alterColumn(c.Name, "TYPE "+target)},
 		Probe: probe(p.hasColumn(c.Name, ofType(target))),
-		Lock:  AccessExclusive,
-		Risk:  "Sessions that prepared a statement over it have to prepare it again; values may then be longer than readers know.",
+		Lock:  AccessExclusive, Also: also,
+		Risk: "Sessions that prepared a statement over it have to prepare it again; values may then be longer than readers know.",
 	})
 }

@@ -69,6 +69,8 @@ type Column struct {
 	Options []string `json:"options,omitempty"`
 	// Grants are the rights on this column alone that the table's owner gave.
 	Grants []Grant `json:"grants,omitempty"`
+	// Sequences go with it.
+	Sequences []Sequence `json:"sequences,omitempty"`
 	// Holds are what of it cannot be carried over to another column, in words: "the foreign key orders_channel_fkey", "an identity".
 	Holds []string `json:"holds,omitempty"`
 	// Unlike are partitions in which the column is not as in the table, in words: "the partition sales_2026 has another default".
@@ -87,6 +89,12 @@ type Partition struct {
 	Bytes int64  `json:"bytes"`
 	// Checks are the names of those that it has by itself.
 	Checks []string `json:"checks,omitempty"`
+}
+
+// Sequence is a sequence that goes with a column.
+type Sequence struct {
+	Schema string `json:"schema"`
+	Name   string `json:"name"`
 }
 
 // Grant is a right on a column, or on the whole table.
@@ -108,6 +116,7 @@ type Index struct {
 	Constraint bool     `json:"constraint,omitempty"` // it belongs to one
 	Valid      bool     `json:"valid"`
 	Distinct   bool     `json:"distinct,omitempty"`   // no two rows of the whole table have the same keys, at any moment
+	Replica    bool     `json:"replica,omitempty"`    // subscribers know rows by it
 	Tablespace string   `json:"tablespace,omitempty"` // where it is not the database's
 	Comment    string   `json:"comment,omitempty"`
 	// Carried is asked for where a column of it is replaced: what stands in CREATE INDEX after the table.
@@ -173,7 +182,7 @@ type Enum struct {
 	Found  bool     `json:"found"`
 	Owned  bool     `json:"owned"`  // our login may alter it
 	Values []string `json:"values"` // in order
-	// Columns of the table are of it, and Others of other tables, in words: "orders.state".
+	// Columns of the table are of it, and Others of other tables, in words: "state of orders".
 	Columns []string `json:"columns,omitempty"`
 	Others  []string `json:"others,omitempty"`
 }

@@ -162,7 +162,9 @@ func (p *planner) dropUnique(o Operation) {
 			p.refuse("keep it", "%s is the primary key of %s", shown(u.Name), shown(p.in.Table.Name))
 			return
 		case len(u.Led) > 0:
-			p.refuse("drop those first", "foreign keys lead to %s: %s", shown(u.Name), strings.Join(u.Led, ", "))
+			p.refuse("drop those first", "foreign keys lead to %s: %s", shown(u.Name), strings.Join(each(u.Led, oneLine), ", "))
+			return
+		case p.known(u.Name):
 			return
 		}
 		p.step(Contract, "drop-unique", o.Name, Step{
@@ -176,6 +178,15 @@ func (p *planner) dropUnique(o Operation) {
 	}
 	p.invalid(namesHint("unique constraints", p.in.Table.Uniques, func(u Unique) string { return u.Name }),
 		"%s has no unique constraint %s", shown(p.in.Table.Name), shown(o.Name))
+}
+
+// known refuses to take away an index by which subscribers of a publication know rows.
+func (p *planner) known(index string) bool {
+	known := slices.ContainsFunc(p.in.Table.Indexes, func(i Index) bool { return i.Name == index && i.Replica })
+	if known {
+		p.refuse("give the table another replica identity first", "subscribers know the rows of %s by %s: it is its replica identity", shown(p.in.Table.Name), shown(index))
+	}
+	return known
 }
 
 func (p *planner) addPrimaryKey(o Operation) {
@@ -210,6 +221,9 @@ func (p *planner) inKey(o Operation, name string) bool {
 		switch {
 		case other.Kind == SetNotNull && other.Column == name:
 			return true
+		case other.Kind == DropNotNull && other.Column == name:
+			p.invalid("keep one of the two", "%s %s is over %s, which %s lets be null", o.Kind, shown(o.Name), shown(name), other.Kind)
+			return false
 		case !made:
 			continue
 		case other.Required:

@@ -211,13 +211,10 @@ func durationText(d time.Duration) string {
 // lockText says who waits for a step's locks.
 func (s Step) lockText() string {
 	text := lockText(s.Lock)
-	if len(s.Also) == 0 {
-		return text
+	if len(s.Also) > 0 && s.Class != Scan {
+		text += ", of " + shownAll(s.Also) + " too"
 	}
-	if s.Class == Scan {
-		return text + "; of " + shownAll(s.Also) + " too where it is undone"
-	}
-	return text + ", of " + shownAll(s.Also) + " too"
+	return text
 }
 
 // lockText says who waits for a lock.

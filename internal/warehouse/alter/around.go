@@ -186,7 +186,7 @@ func (t *Tables) enum(ctx context.Context, d migrate.Table, name string) (e migr
 			  SELECT ty.oid FROM has JOIN pg_type ty ON ty.typbasetype = has.oid OR ty.typelem = has.oid AND ty.typcategory = 'A'
 			),
 			columns AS (
-			  SELECT a.attrelid, format('%s.%s', c.relname, a.attname) AS text,
+			  SELECT a.attrelid, format('%s of ', a.attname) AS text, c.relname,
 			         CASE WHEN n.nspname = $1 THEN '' ELSE n.nspname || '.' END AS schema, a.attname
 			  FROM has
 			  JOIN pg_attribute a ON a.atttypid = has.oid AND a.attnum > 0 AND NOT a.attisdropped
@@ -196,7 +196,7 @@ func (t *Tables) enum(ctx context.Context, d migrate.Table, name string) (e migr
 			SELECT EXISTS (SELECT FROM named), coalesce((SELECT pg_has_role(typowner, 'USAGE') FROM named), false),
 			       ARRAY(SELECT v.enumlabel::text FROM named JOIN pg_enum v ON v.enumtypid = named.oid ORDER BY v.enumsortorder),
 			       ARRAY(SELECT attname::text FROM columns WHERE attrelid = $3 ORDER BY 1),
-			       ARRAY(SELECT schema || text FROM columns WHERE attrelid <> $3 ORDER BY 1)`, t.schema, name, d.OID).
+			       ARRAY(SELECT text || schema || relname FROM columns WHERE attrelid <> $3 ORDER BY 1)`, t.schema, name, d.OID).
 			Scan(&e.Found, &e.Owned, &e.Values, &e.Columns, &e.Others)
 	})
 	return e, err

@@ -50,6 +50,10 @@ func (b *bundle) laden(t *testing.T) {
 		`ALTER TABLE customers ADD CONSTRAINT "customers' once" UNIQUE (note, k) INCLUDE (qty) WITH (fillfactor = 80)`,
 		`COMMENT ON CONSTRAINT "customers' once" ON customers IS 'once''s enough'`,
 		`COMMENT ON INDEX "customers' once" IS 'it''s theirs'`,
+		`ALTER TABLE customers ADD CONSTRAINT customers_told UNIQUE (note, id)`,
+		`ALTER TABLE customers REPLICA IDENTITY USING INDEX customers_told`,
+		`CREATE SEQUENCE customers_numbers OWNED BY customers.note`,
+		`ALTER TABLE customers ALTER note SET DEFAULT 'x' || nextval('customers_numbers')`,
 		`CREATE TABLE IF NOT EXISTS notes (note text PRIMARY KEY, amount numeric UNIQUE, qty numeric, UNIQUE (qty, note))`,
 		`INSERT INTO notes SELECT note, amount, qty FROM customers ON CONFLICT DO NOTHING`,
 		`ALTER TABLE customers ADD CONSTRAINT customers_noted FOREIGN KEY (note) REFERENCES notes ON UPDATE CASCADE ON DELETE CASCADE DEFERRABLE INITIALLY DEFERRED`,
@@ -117,6 +121,9 @@ func (b *bundle) physical(t *testing.T) string {
 		(SELECT string_agg(concat_ws(' ', stxname, stxkind, stxstattarget, pg_get_statisticsobjdef_expressions(oid), stxowner, obj_description(oid, 'pg_statistic_ext'),
 		   (SELECT array_agg(attname ORDER BY attname) FROM pg_attribute WHERE attrelid = stxrelid AND attnum = ANY(stxkeys::int2[]))), E'\n' ORDER BY stxname)
 		 FROM pg_statistic_ext WHERE stxrelid = 'customers'::regclass),
+		(SELECT string_agg(attname || ' ' || objid::regclass, ', ') FROM pg_depend JOIN pg_attribute ON attrelid = refobjid AND attnum = refobjsubid
+		 WHERE deptype = 'a' AND classid = 'pg_class'::regclass AND refobjid = 'customers'::regclass AND objid = to_regclass('customers_numbers')),
+		(SELECT indexrelid::regclass::text FROM pg_index WHERE indrelid = 'customers'::regclass AND indisreplident),
 		(SELECT count(*) FROM pg_trigger WHERE tgrelid = 'customers'::regclass AND NOT tgisinternal))`)
 }
 
@@ -277,7 +284,6 @@ func TestWhatCannotBeCarriedIsRefusedByName(t *testing.T) {
 		"a unique constraint that may wait":     {[]string{`ALTER TABLE customers ADD CONSTRAINT one UNIQUE (note) DEFERRABLE`}, rename, []string{"the deferrable unique constraint one"}},
 		"a foreign key that sets defaults":      {[]string{`CREATE TABLE others (note text PRIMARY KEY)`, `ALTER TABLE customers ADD CONSTRAINT led FOREIGN KEY (note) REFERENCES others ON DELETE SET DEFAULT`}, rename, []string{"the foreign key led cannot be carried", "it sets defaults"}},
 		"a foreign key of the old type":         {[]string{`CREATE TABLE others (note text PRIMARY KEY)`, `ALTER TABLE customers ADD CONSTRAINT led FOREIGN KEY (note) REFERENCES others`}, number, []string{"led cannot lead from note__new to note of others", "integer and text"}},
-		"the replica identity":                  {[]string{`ALTER TABLE customers ALTER note SET NOT NULL`, `CREATE UNIQUE INDEX customers_note ON customers (note)`, `ALTER TABLE customers REPLICA IDENTITY USING INDEX customers_note`}, rename, []string{"the replica identity"}},
 		"a foreign key to a unique index":       {[]string{`CREATE UNIQUE INDEX customers_note ON customers (note)`, `CREATE TABLE others (note text REFERENCES customers (note))`}, rename, []string{"the foreign key others_note_fkey of"}},
 		"a collation that the new type has not": {[]string{`CREATE INDEX customers_note ON customers (note COLLATE "C")`}, number, []string{"the index customers_note cannot be carried", "collation"}},
 	} {

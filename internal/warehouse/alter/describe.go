@@ -26,7 +26,7 @@ func (t *Tables) DescribeTable(ctx context.Context, table string, expressions []
 		if err := t.describe(ctx, tx, &d); err != nil || d.Kind == "" {
 			return err
 		}
-		for _, read := range []func(context.Context, pgx.Tx, *migrate.Table) error{t.owner, t.columns, t.holds, t.partitions, t.grants, t.tableGrants, t.indexes, t.uniques, t.foreignKeys, t.checks, t.statistics, t.triggers} {
+		for _, read := range []func(context.Context, pgx.Tx, *migrate.Table) error{t.owner, t.columns, t.holds, t.sequences, t.partitions, t.grants, t.tableGrants, t.indexes, t.uniques, t.foreignKeys, t.checks, t.statistics, t.triggers} {
 			if err := read(ctx, tx, &d); err != nil {
 				return err
 			}
@@ -217,7 +217,7 @@ func (t *Tables) indexes(ctx context.Context, tx pgx.Tx, d *migrate.Table) error
 		         JOIN pg_attribute a ON a.attrelid = x.indrelid AND a.attnum = k.attnum
 		         WHERE 0 <> ALL((x.indkey::int2[])[0:k.place - 1])
 		         ORDER BY k.place),
-		       x.indisunique AND x.indisvalid AND x.indisready AND x.indimmediate AND x.indpred IS NULL AND x.indexprs IS NULL
+		       x.indisunique AND x.indisvalid AND x.indisready AND x.indimmediate AND x.indpred IS NULL AND x.indexprs IS NULL, x.indisreplident
 		FROM pg_index x
 		JOIN pg_class i ON i.oid = x.indexrelid
 		WHERE x.indrelid = $1
@@ -228,7 +228,7 @@ func (t *Tables) indexes(ctx context.Context, tx pgx.Tx, d *migrate.Table) error
 	var x migrate.Index
 	var fit bool
 	var key []string
-	if _, err := pgx.ForEachRow(rows, []any{&x.Name, &x.Definition, &x.Unique, &x.Primary, &x.Constraint, &x.Valid, &x.Columns, &fit, &x.Tablespace, &x.Comment, &key, &x.Distinct}, func() error {
+	if _, err := pgx.ForEachRow(rows, []any{&x.Name, &x.Definition, &x.Unique, &x.Primary, &x.Constraint, &x.Valid, &x.Columns, &fit, &x.Tablespace, &x.Comment, &key, &x.Distinct, &x.Replica}, func() error {
 		x.Keys = key
 		d.Indexes = append(d.Indexes, x)
 		if fit && d.Key == nil {

@@ -47,13 +47,14 @@ func TestATableIsDescribedWithAllThatHoldsItsColumns(t *testing.T) {
 		holds[c.Name] = c.Holds
 	}
 	require.Equal(t, map[string][]string{
-		"id":      {"the primary key orders_pkey", "an identity"},
-		"shop":    {"the foreign key orders_shop_fkey"},
-		"channel": nil, "amount": nil,
+		"id":    {"an identity"},
 		"twice": {"that it is generated"},
-		"no":    {"the unique constraint orders_no_key", "the sequence orders_no_seq"},
-		"note":  nil, "a": nil, "b": nil,
+		"shop":  nil, "no": nil, "channel": nil, "amount": nil, "note": nil, "a": nil, "b": nil,
 	}, holds)
+	require.Equal(t, []migrate.Unique{{Name: "orders_pkey", Columns: []string{"id"}, Primary: true, Led: []string{}}, {Name: "orders_no_key", Columns: []string{"no"}, Led: []string{}}}, d.Uniques)
+	require.Equal(t, []migrate.ForeignKey{{Name: "orders_shop_fkey", Columns: []string{"shop"}, Schema: b.db.Schema, Table: "shops", Key: []string{"id"}, Owned: true, Valid: true}}, d.ForeignKeys)
+	no, _ := d.Column("no")
+	require.Equal(t, []migrate.Sequence{{Schema: b.db.Schema, Name: "orders_no_seq"}}, no.Sequences)
 	channel, _ := d.Column("channel")
 	require.Equal(t, "character varying(20)", channel.Type)
 	require.Equal(t, "'web'::character varying", channel.Default)
@@ -72,7 +73,8 @@ func TestATableIsDescribedWithAllThatHoldsItsColumns(t *testing.T) {
 
 	shops, err := b.DescribeTable(t.Context(), "shops", nil)
 	require.NoError(t, err)
-	require.Equal(t, []string{"the primary key shops_pkey", "the foreign key orders_shop_fkey of " + b.db.Schema + ".orders"}, shops.Columns[0].Holds)
+	require.Equal(t, []string{"the foreign key orders_shop_fkey of " + b.db.Schema + ".orders"}, shops.Columns[0].Holds)
+	require.Equal(t, []string{"orders_shop_fkey of orders"}, shops.Uniques[0].Led)
 }
 
 func TestWhatIsNoPlainTableIsCalledByItsKind(t *testing.T) {

@@ -35,21 +35,11 @@ func (t *Tables) holds(ctx context.Context, tx pgx.Tx, d *migrate.Table) error {
 		  UNION ALL
 		  SELECT attnum, 5, 'that it is generated' FROM a WHERE attgenerated <> ''
 		  UNION ALL
-		  SELECT a.attnum, 6, 'the sequence ' || s.relname
-		  FROM a
-		  JOIN pg_depend dep ON dep.refclassid = 'pg_class'::regclass AND dep.refobjid = $1 AND dep.refobjsubid = a.attnum
-		    AND dep.classid = 'pg_class'::regclass AND dep.deptype = 'a'
-		  JOIN pg_class s ON s.oid = dep.objid AND s.relkind = 'S'
-		  UNION ALL
 		  SELECT DISTINCT a.attnum, 8, 'a right on the column that ' || pg_get_userbyid(r.grantor) || ' gave, who does not own the table'
 		  FROM a
 		  JOIN pg_class c ON c.oid = $1
 		  CROSS JOIN aclexplode(a.attacl) r
 		  WHERE r.grantor <> c.relowner
-		  UNION ALL
-		  SELECT a.attnum, 14, 'the replica identity'
-		  FROM a
-		  JOIN pg_index x ON x.indrelid = $1 AND x.indisreplident AND a.attnum = ANY(x.indkey::int2[])
 		  UNION ALL
 		  SELECT DISTINCT a.attnum, 15, 'the rule ' || r.rulename
 		  FROM a

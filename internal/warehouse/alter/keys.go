@@ -78,3 +78,31 @@ func (t *Tables) foreignKeys(ctx context.Context, tx pgx.Tx, d *migrate.Table) e
 	}
 	return nil
 }
+
+// sequences are those that go with each column.
+func (t *Tables) sequences(ctx context.Context, tx pgx.Tx, d *migrate.Table) error {
+	rows, err := tx.Query(ctx, `
+		SELECT a.attname, n.nspname, s.relname
+		FROM pg_depend dep
+		JOIN pg_attribute a ON a.attrelid = dep.refobjid AND a.attnum = dep.refobjsubid
+		JOIN pg_class s ON s.oid = dep.objid AND s.relkind = 'S'
+		JOIN pg_namespace n ON n.oid = s.relnamespace
+		WHERE dep.classid = 'pg_class'::regclass AND dep.refclassid = 'pg_class'::regclass AND dep.refobjid = $1 AND dep.deptype = 'a'
+		ORDER BY n.nspname, s.relname`, d.OID)
+	if err != nil {
+		return fmt.Errorf("read sequences: %w", err)
+	}
+	owned := map[string][]migrate.Sequence{}
+	var column string
+	var s migrate.Sequence
+	if _, err := pgx.ForEachRow(rows, []any{&column, &s.Schema, &s.Name}, func() error {
+		owned[column] = append(owned[column], s)
+		return nil
+	}); err != nil {
+		return fmt.Errorf("read sequences: %w", err)
+	}
+	for i := range d.Columns {
+		d.Columns[i].Sequences = owned[d.Columns[i].Name]
+	}
+	return nil
+}

@@ -259,7 +259,7 @@ func TestATypeOfNamedValuesIsReadWithWhoHasIt(t *testing.T) {
 	m := migrate.Migration{Operations: []migrate.Operation{{Kind: migrate.AddEnumValue, Type: "state"}, {Kind: migrate.AddEnumValue, Type: "pair"}, {Kind: migrate.AddEnumValue, Type: "no\"'; --"}}}
 	d, err = b.DescribeAround(t.Context(), d, m)
 	require.NoError(t, err)
-	require.Equal(t, migrate.Enum{Found: true, Owned: true, Values: []string{"open", "paid"}, Columns: []string{"state", "states"}, Others: []string{"bills.state", "customers.state"}}, d.Enums["state"])
+	require.Equal(t, migrate.Enum{Found: true, Owned: true, Values: []string{"open", "paid"}, Columns: []string{"state", "states"}, Others: []string{"state of bills", "state of customers"}}, d.Enums["state"])
 	require.False(t, d.Enums["pair"].Found)
 	require.False(t, d.Enums["no\"'; --"].Found)
 }
