@@ -56,7 +56,7 @@ func (p *planner) divided(o Operation) bool {
 	case SetNotNull, DropNotNull, SetDefault, DropDefault:
 		p.alike(o, c)
 	case CreateIndex:
-		p.keyed(o)
+		p.whole(o)
 	case AddColumn, AddCheck, DropCheck, DropIndex, SetComment: // nothing of a partition stands in the way
 	default:
 		p.refuse("migrate it by hand", "%s of a partitioned table: its steps are known for tables without partitions only", o.Kind)
@@ -103,8 +103,8 @@ func (p *planner) unchecked(names ...string) {
 	}
 }
 
-// keyed refuses a unique index that no partition could answer for alone.
-func (p *planner) keyed(o Operation) {
+// whole refuses a unique index that no partition could answer for alone.
+func (p *planner) whole(o Operation) {
 	if !o.Unique {
 		return
 	}
