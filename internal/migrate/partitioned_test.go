@@ -37,6 +37,9 @@ func TestOperationsOnAPartitionedTableHaveTheirRecipes(t *testing.T) {
 			p, err := migrate.Compute(parted(all[name]))
 			require.NoError(t, err)
 			golden(t, "partitioned_"+name+".golden", script(p))
+			for _, s := range p.Steps {
+				require.Equal(t, s.Phase != migrate.Contract, len(s.Undo) > 0, "%s has a way back until contract", s.ID)
+			}
 		})
 	}
 }
