@@ -147,3 +147,16 @@ func TestIndexesOfPartitionsHaveNamesOfTheirOwn(t *testing.T) {
 	}
 	require.Len(t, made, 3)
 }
+
+// What is read in each partition is as much as is read in the table, and not that for each of them.
+func TestAPartitionedTableTakesAsLongAsAPlainOneOfItsSize(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"add_column", "add_check", "set_not_null_up", "create_index"} {
+		plain, whole := input(cases()[name]), parted(cases()[name])
+		a, err := migrate.Compute(plain)
+		require.NoError(t, err)
+		b, err := migrate.Compute(whole)
+		require.NoError(t, err)
+		require.Equal(t, migrate.Measure(a, plain.Table), migrate.Measure(b, whole.Table), name)
+	}
+}
