@@ -68,11 +68,27 @@ deprecate: {window: 1s}
 			return w.db.QueryRow(context.WithoutCancel(ctx), `SELECT count(amount) FROM shop_dev.sales WHERE id = $1`, i%rows+1).Scan(&n)
 		})
 	}
-	w.cli(0, "migrate", "start", "shop@1.0.0", "0001", "--env", "dev", "--reason", "reports", "--detach")
-	w.await("the contract gate", func() bool {
-		g, open := w.status(id).Open()
-		return open && g.Name == "contract-dev"
-	})
+	tables := []string{"sales", "sales_feb", "sales_jan", "sales_feb_eu", "sales_feb_rest", "sales_rest"}
+	shapes := func() (all []string) {
+		for _, table := range tables {
+			all = append(all, w.shape("shop_dev", table)...)
+		}
+		return append(all, w.texts(`SELECT indexrelid::regclass::text FROM pg_index WHERE indrelid = ANY($1::text[]::regclass[]) ORDER BY 1`,
+			[]string{"shop_dev.sales", "shop_dev.sales_jan", "shop_dev.sales_feb_eu"})...)
+	}
+	untouched := shapes()
+	atContract := func() {
+		w.cli(0, "migrate", "start", "shop@1.0.0", "0001", "--env", "dev", "--reason", "reports", "--detach")
+		w.await("the contract gate", func() bool {
+			g, open := w.status(id).Open()
+			return open && g.Name == "contract-dev"
+		})
+	}
+	atContract()
+	require.Equal(t, rows, w.number(`SELECT count(channel) FROM shop_dev.sales`))
+	require.Contains(t, w.cli(3, "migrate", "rollback", id, "--reason", "not yet").out, "rolled back")
+	require.Equal(t, untouched, shapes(), "nothing is left in any partition")
+	atContract()
 	_, err = w.db.Exec(t.Context(), `CREATE TABLE shop_dev.sales_may PARTITION OF shop_dev.sales FOR VALUES FROM ('2026-05-01') TO ('2026-06-01')`)
 	require.NoError(t, err)
 	_, err = w.db.Exec(t.Context(), `INSERT INTO shop_dev.sales (id, at, region, amount) VALUES (50000, '2026-05-05', 'eu', 5)`)
@@ -90,7 +106,7 @@ deprecate: {window: 1s}
 	w.cli(0, "migrate", "ack", id, "--consumer", "bi", "--as", "bob")
 	w.cli(0, "approve", id, "--reason", "bi is ready")
 	require.Equal(t, workflows.StageDone, w.tbOver(id).Stage)
-	for _, table := range []string{"sales", "sales_feb", "sales_jan", "sales_feb_eu", "sales_feb_rest", "sales_rest", "sales_may"} {
+	for _, table := range append(tables, "sales_may") {
 		shape := w.shape("shop_dev", table)
 		require.Contains(t, shape, "column channel text t ", table)
 		for _, line := range shape {

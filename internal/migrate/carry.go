@@ -202,7 +202,7 @@ func (p *planner) carryCheck(k Constraint) {
 	})
 	if k.Valid {
 		p.prove("every row meets "+shown(k.Name)+" in its new shape", "("+k.Carried.Until+") IS FALSE")
-		p.validateParts("validate", k.Name, name, "Look whether the new shape of every row of %s meets "+shown(k.Name))
+		p.validateParts("validate", k.Name, name, "Look whether the new shape of every row of %s meets "+shown(k.Name), []string{drop, add})
 		p.step(Switch, "validate", k.Name, Step{
 			Title: "Look whether the new shape of every row meets " + shown(k.Name),
 			Act:   []string{p.alter("VALIDATE CONSTRAINT " + quote(name))},

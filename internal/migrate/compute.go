@@ -128,6 +128,8 @@ func (p *planner) world() {
 		return
 	case t.Kind == Partitioned:
 		p.partitions()
+	case t.Kind == "partition":
+		p.refuse("name the table that it is a part of", "%s is a partition, and its columns are those of its table", name)
 	case t.Kind != Plain:
 		p.refuse("name the table behind it", "%s is a %s, and only tables have columns of their own", name, t.Kind)
 	}

@@ -36,7 +36,7 @@ func (p *planner) addCheck(o Operation) {
 		Act:   []string{add}, Probe: probe(p.hasCheck(o.Name, saying(e.Text))), Gone: probe(no(p.hasCheck(o.Name))), Undo: []string{drop}, Lock: AccessExclusive,
 		Risk: "A write that does not meet " + shown(o.Name) + " fails from here on.",
 	})
-	p.validateParts("validate", o.Name, o.Name, "Look whether every row of %s meets "+shown(o.Name))
+	p.validateParts("validate", o.Name, o.Name, "Look whether every row of %s meets "+shown(o.Name), []string{drop, add})
 	p.step(Switch, "validate", o.Name, Step{
 		Title: "Look whether every row meets " + shown(o.Name),
 		Act:   []string{p.alter("VALIDATE CONSTRAINT " + quote(o.Name))},

@@ -93,7 +93,7 @@ func (p *planner) neverNull(column, risk string, there func(conditions ...string
 		Act:   []string{add}, Probe: probe(either(p.hasCheck(name), done)), Gone: probe(no(p.hasCheck(name))), Undo: []string{loose}, Lock: AccessExclusive,
 		Risk: risk,
 	})
-	p.validateParts("validate-not-null", column, name, "Look whether a row of %s has a null in "+shown(column), done)
+	p.validateParts("validate-not-null", column, name, "Look whether a row of %s has a null in "+shown(column), []string{loose, add}, done)
 	p.step(Switch, "validate-not-null", column, Step{
 		Title: "Look whether a row has a null in " + shown(column),
 		Act:   []string{p.alter("VALIDATE CONSTRAINT " + quote(name))},

@@ -56,7 +56,7 @@ func (p *planner) divided(o Operation) bool {
 	case SetNotNull, DropNotNull, SetDefault, DropDefault:
 		p.alike(o, c)
 	case CreateIndex:
-		p.placedBy(o)
+		p.whole(o)
 	case AddColumn, AddCheck, DropCheck, DropIndex, SetComment: // nothing of a partition stands in the way
 	default:
 		p.refuse("migrate it by hand", "%s of a partitioned table: its steps are known for tables without partitions only", o.Kind)
@@ -103,8 +103,8 @@ func (p *planner) unchecked(names ...string) {
 	}
 }
 
-// placedBy refuses a unique index that no partition could answer for alone.
-func (p *planner) placedBy(o Operation) {
+// whole refuses a unique index that no partition could answer for alone.
+func (p *planner) whole(o Operation) {
 	if !o.Unique {
 		return
 	}
@@ -128,8 +128,9 @@ func (p *planner) partOf(part Partition) string {
 }
 
 // validateParts looks at the rows of one partition after the other, so that whoever is killed has lost one of them at the most, and none of them is
-// locked for longer than it takes. What validates the whole table then reads nothing. done are conditions after which the check is not needed.
-func (p *planner) validateParts(verb, object, check, title string, done ...string) {
+// locked for longer than it takes. What validates the whole table then reads nothing. undo has it not valid again, and done are conditions after
+// which the check is not needed.
+func (p *planner) validateParts(verb, object, check, title string, undo []string, done ...string) {
 	if !p.partitioned() {
 		return
 	}
@@ -140,8 +141,8 @@ func (p *planner) validateParts(verb, object, check, title string, done ...strin
 			Act:   []string{"ALTER TABLE " + qualified(leaf.Schema, leaf.Name) + " VALIDATE CONSTRAINT " + quote(check)},
 			Probe: probe(either(append([]string{no(p.partOf(leaf)), valid}, done...)...)),
 			Gone:  probe(either(no(p.partOf(leaf)), no(valid))),
-			Only:  leaf.Name,
-			Lock:  ShareUpdateExclusive, Class: Scan,
+			Undo:  undo, Only: leaf.Name,
+			Lock: ShareUpdateExclusive, Class: Scan,
 		})
 	}
 }

@@ -37,6 +37,9 @@ func TestOperationsOnAPartitionedTableHaveTheirRecipes(t *testing.T) {
 			p, err := migrate.Compute(parted(all[name]))
 			require.NoError(t, err)
 			golden(t, "partitioned_"+name+".golden", script(p))
+			for _, s := range p.Steps {
+				require.Equal(t, s.Phase != migrate.Contract, len(s.Undo) > 0, "%s has a way back until contract", s.ID)
+			}
 		})
 	}
 }
@@ -143,4 +146,17 @@ func TestIndexesOfPartitionsHaveNamesOfTheirOwn(t *testing.T) {
 		}
 	}
 	require.Len(t, made, 3)
+}
+
+// What is read in each partition is as much as is read in the table, and not that for each of them.
+func TestAPartitionedTableTakesAsLongAsAPlainOneOfItsSize(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"add_column", "add_check", "set_not_null_up", "create_index"} {
+		plain, whole := input(cases()[name]), parted(cases()[name])
+		a, err := migrate.Compute(plain)
+		require.NoError(t, err)
+		b, err := migrate.Compute(whole)
+		require.NoError(t, err)
+		require.Equal(t, migrate.Measure(a, plain.Table), migrate.Measure(b, whole.Table), name)
+	}
 }

@@ -42,6 +42,7 @@ func TestComputeRefuses(t *testing.T) {
 			in.Migration.Table, in.Table = "shop.customers", migrate.Table{Schema: "shop"}
 		}, fault.Refused, "the schema of a table is always its environment's"},
 		"a managed table":                        {ops(add), func(in *migrate.Input) { in.Table.Managed, in.Table.Pipeline = true, "shop" }, fault.Refused, "made by pipeline shop"},
+		"a partition":                            {ops(add), func(in *migrate.Input) { in.Table.Kind = "partition" }, fault.Refused, "customers is a partition, and its columns are those of its table"},
 		"a view":                                 {ops(add), func(in *migrate.Input) { in.Table.Kind = "view" }, fault.Refused, "customers is a view"},
 		"a table of somebody else":               {ops(add), func(in *migrate.Input) { in.Table.Owned = false }, fault.Refused, "our login may not alter customers"},
 		"a table that is being migrated":         {ops(add), func(in *migrate.Input) { in.Table.Open = "migrate/shop/prod/0006_x" }, fault.Refused, "being migrated by migrate/shop/prod/0006_x"},

@@ -71,6 +71,9 @@ var errSearched = errors.New("searched")
 func (f *fill) places(ctx context.Context, tx pgx.Tx) ([]place, error) {
 	q, window := f.query, f.query.window(len(f.cursor.Last) > 0)
 	shown, order := "ctid::text", "ctid"
+	if !f.leaf.whole {
+		shown = placeOf
+	}
 	args := f.query.bounds(f.cursor.Last, f.cursor.Upper)
 	if len(q.by) > 0 {
 		shown, order = "concat_ws(', ', "+q.names("::text")+")", q.names("")
@@ -117,6 +120,9 @@ func (f *fill) search(ctx context.Context, tx pgx.Tx, places []place, failing []
 	}
 	return f.search(ctx, tx, places[len(places)/2:], failing)
 }
+
+// placeOf selects how a person knows a row without a key, where it may lie in any partition.
+const placeOf = "concat_ws(' ', tableoid::regclass, ctid)"
 
 // keyOf selects how a person knows a row.
 func keyOf(key []string) string {

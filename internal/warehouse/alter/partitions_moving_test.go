@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 
 	"drawbridge/internal/fault"
@@ -24,6 +25,7 @@ func TestRowsThatMoveBetweenPartitionsAreBroughtOverWhileOthersWrite(t *testing.
 	const writers, operations = 4, 600
 	b := setup(t)
 	b.parted(t, 30_000)
+	others := b.others(t)
 	p := b.planned(t, migrate.Migration{Name: "0001_channel", Table: "sales", Why: "Reports need it.", Operations: []migrate.Operation{
 		{Kind: migrate.AddColumn, Column: "channel", Type: "text", Required: true, Up: "CASE WHEN web THEN 'web ' || coalesce(qty, 0) ELSE 'store' END"},
 		{Kind: migrate.RenameColumn, Column: "amount", To: "amount_eur"},
@@ -38,11 +40,11 @@ func TestRowsThatMoveBetweenPartitionsAreBroughtOverWhileOthersWrite(t *testing.
 	models := make([]map[int]string, writers)
 	for w := range writers {
 		models[w] = map[int]string{}
-		wg.Go(func() { errs <- b.move(t.Context(), w, writers, operations, models[w], &written) })
+		wg.Go(func() { errs <- move(t.Context(), others, w, writers, operations, models[w], &written) })
 		wg.Go(func() {
 			for ctx.Err() == nil {
 				var n int
-				if err := b.db.Pool.QueryRow(t.Context(), `SELECT count(amount) FROM sales WHERE at >= '2026-02-01' AND id % 7 = $1`, w).Scan(&n); err != nil {
+				if err := others.QueryRow(t.Context(), `SELECT count(amount) FROM sales WHERE at >= '2026-02-01' AND id % 7 = $1`, w).Scan(&n); err != nil {
 					errs <- err
 					return
 				}
@@ -94,14 +96,31 @@ func TestRowsThatMoveBetweenPartitionsAreBroughtOverWhileOthersWrite(t *testing.
 	b.phase(t, p, migrate.Contract)
 }
 
+// patience is how long a reader or a writer waits for a lock before it is an error: several rungs of a ladder, and a batch of a backfill.
+const patience = 5 * time.Second
+
+// others are sessions of readers and writers who wait for nobody for long.
+func (b *bundle) others(t *testing.T) *pgxpool.Pool {
+	t.Helper()
+	config, err := pgxpool.ParseConfig(b.db.URL)
+	require.NoError(t, err)
+	config.ConnConfig.RuntimeParams["search_path"] = b.db.Schema
+	config.ConnConfig.RuntimeParams["lock_timeout"] = postgres.Milliseconds(patience)
+	config.MaxConns = 8
+	pool, err := pgxpool.NewWithConfig(t.Context(), config)
+	require.NoError(t, err)
+	t.Cleanup(pool.Close)
+	return pool
+}
+
 // move gives rows of a writer's own another day, most often one of another partition, and another amount, and notes what they are.
-func (b *bundle) move(ctx context.Context, w, writers, operations int, model map[int]string, written *atomic.Int64) error {
+func move(ctx context.Context, others *pgxpool.Pool, w, writers, operations int, model map[int]string, written *atomic.Int64) error {
 	random := rand.New(rand.NewPCG(uint64(w), 7))
 	for i := range operations {
 		id := random.IntN(30_000/writers)*writers + w + 1
 		day := time.Date(2026, 1, 1+random.IntN(120), 0, 0, 0, 0, time.UTC).Format("2006-01-02")
 		region := []string{"eu", "us"}[random.IntN(2)]
-		tag, err := b.db.Pool.Exec(ctx, `UPDATE sales SET at = $2::text::date, region = $3, amount = $4 WHERE id = $1`, id, day, region, i)
+		tag, err := others.Exec(ctx, `UPDATE sales SET at = $2::text::date, region = $3, amount = $4 WHERE id = $1`, id, day, region, i)
 		if err != nil {
 			return err
 		}

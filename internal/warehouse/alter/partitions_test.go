@@ -3,6 +3,7 @@ package alter_test
 import (
 	"context"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -422,4 +423,81 @@ func TestAForeignPartitionIsRefusedWheneverItComes(t *testing.T) {
 	_, err = migrate.Compute(migrate.Input{Migration: p.Migration, Release: p.Release, Environment: prod, Table: d})
 	require.Equal(t, fault.Refused, fault.ClassOf(err))
 	require.ErrorContains(t, err, "the partition sales_far is a foreign table")
+}
+
+func TestHostileNamesOfPartitionsAreOnlyNames(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.db.Exec(t, `CREATE TABLE kept ()`)
+	b.db.Exec(t, `CREATE TABLE sales (id bigint, at int, code text, PRIMARY KEY (id, at)) PARTITION BY LIST (at)`)
+	for i, name := range []string{`Of"1'; DROP TABLE kept; --`, `$body$ %s %I $1`, strings.Repeat("ü", 31)} {
+		b.db.Exec(t, `CREATE TABLE `+pgx.Identifier{name}.Sanitize()+` PARTITION OF sales FOR VALUES IN (`+strconv.Itoa(i)+`)`)
+	}
+	b.db.Exec(t, `INSERT INTO sales SELECT i, i % 3, 'c' || i FROM generate_series(1, 300) i`)
+	before := b.like(t, "sales")
+	for i := range before.Partitions {
+		before.Partitions[i].Bytes = 0
+	}
+	p := b.planned(t, migrate.Migration{Name: "0001_channel", Table: "sales", Why: "Names.", Operations: []migrate.Operation{
+		{Kind: migrate.AddColumn, Column: "channel", Type: "text", Required: true, Up: "'x' || code"},
+		{Kind: migrate.RenameColumn, Column: "code", To: "mark"},
+		{Kind: migrate.AddCheck, Name: `Ch"eck'; DROP TABLE kept; --`, Check: "id > 0"},
+		{Kind: migrate.CreateIndex, Name: `In"dex'; DROP TABLE kept; --`, Columns: []string{"channel"}},
+	}})
+	b.begin(t, p)
+	b.through(t, p, migrate.Deprecating)
+	require.Equal(t, "300 300 0", b.one(t, `SELECT (SELECT count(channel) || ' ' || count(mark) FROM sales) || ' ' || (SELECT count(*) FROM kept)`))
+	for _, s := range slices.Backward(p.Steps) {
+		if s.Phase != migrate.Contract {
+			undo := b.spec(p, s.ID)
+			undo.Undo = true
+			r, err := b.DoStep(t.Context(), undo, beat)
+			require.NoError(t, err, s.ID)
+			require.True(t, r.Done, s.ID)
+		}
+	}
+	after := b.like(t, "sales")
+	for i := range after.Partitions {
+		after.Partitions[i].Bytes = 0
+	}
+	require.Equal(t, before, after)
+	require.Equal(t, "0", b.one(t, `SELECT count(*) FROM kept`))
+}
+
+// Rows without a key are known by their partition, and by where they lie in it.
+func TestRowsOfPartitionsThatBreakAProofAreFound(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.db.Exec(t, `CREATE TABLE sales (at int, code text) PARTITION BY LIST (at)`)
+	b.db.Exec(t, `CREATE TABLE sales_1 PARTITION OF sales FOR VALUES IN (1)`)
+	b.db.Exec(t, `CREATE TABLE sales_2 PARTITION OF sales FOR VALUES IN (2)`)
+	b.db.Exec(t, `INSERT INTO sales SELECT 1 + i % 2, i FROM generate_series(1, 12000) i`)
+	b.db.Exec(t, `UPDATE sales SET code = 'many' WHERE code = '7001'`)
+	p := b.planned(t, migrate.Migration{Name: "0001_channel", Table: "sales", Why: "Numbers.", Operations: []migrate.Operation{
+		{Kind: migrate.ChangeType, Column: "code", To: "int", Up: "code::int", Down: "code::text"},
+	}})
+	require.Empty(t, p.Filling.Key)
+	b.begin(t, p)
+	b.through(t, p, migrate.DualWrite)
+	require.NoError(t, b.EnterPhase(t.Context(), b.owner, migrate.Backfill))
+	_, err := b.fill(t.Context(), p)
+	require.Equal(t, fault.Refused, fault.ClassOf(err))
+	require.ErrorContains(t, err, "change_type code fails on a row")
+	samples := `SELECT string_agg(key, ', ') FROM ` + b.ledger.Schema() + `.migration_sample`
+	place := b.one(t, `SELECT concat_ws(' ', tableoid::regclass, ctid) FROM sales WHERE code = 'many'`)
+	require.Contains(t, b.one(t, samples), place)
+	b.db.Exec(t, `UPDATE sales SET code = '7001' WHERE code = 'many'`)
+	filled, err := b.fill(t.Context(), p)
+	require.NoError(t, err)
+	require.True(t, filled.Done)
+	require.Equal(t, "12000", b.one(t, `SELECT count(*) FROM sales WHERE code__new = code::int`))
+
+	b.db.Exec(t, `ALTER TABLE sales DISABLE TRIGGER USER`)
+	b.db.Exec(t, `UPDATE sales SET code__new = 0 WHERE code = '8000'`)
+	require.NoError(t, b.EnterPhase(t.Context(), b.owner, migrate.Verify))
+	checked, err := b.Prove(t.Context(), b.owner, p, func() {})
+	require.NoError(t, err)
+	require.EqualValues(t, 12_000, checked[0].Rows)
+	require.EqualValues(t, 1, checked[0].Broken)
+	require.Contains(t, b.one(t, samples), b.one(t, `SELECT concat_ws(' ', tableoid::regclass, ctid) FROM sales WHERE code = '8000'`))
 }

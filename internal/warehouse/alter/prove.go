@@ -81,9 +81,12 @@ func (t *Tables) prove(ctx context.Context, tx pgx.Tx, p migrate.Plan, proofs []
 	if err := t.indexes(ctx, tx, &d); err != nil {
 		return err
 	}
-	table := "ONLY " + t.name(p.Migration.Table)
+	table, key := "ONLY "+t.name(p.Migration.Table), keyOf(d.Key)
 	if d.Kind == migrate.Partitioned {
 		table = t.name(p.Migration.Table) // all of its partitions, in the one snapshot
+	}
+	if d.Kind == migrate.Partitioned && len(d.Key) == 0 {
+		key = placeOf
 	}
 	counts := make([]string, len(proofs))
 	var rows int64
@@ -102,7 +105,7 @@ func (t *Tables) prove(ctx context.Context, tx pgx.Tx, p migrate.Plan, proofs []
 			continue
 		}
 		checked[i].Samples = t.ledger.MigrationSamplesQuery(p.Migration.Table)
-		found, err := tx.Query(ctx, fmt.Sprintf("SELECT %s FROM %s WHERE (%s) LIMIT %d", keyOf(d.Key), table, proof.Broken, sampled), pgx.QueryExecModeExec)
+		found, err := tx.Query(ctx, fmt.Sprintf("SELECT %s FROM %s WHERE (%s) LIMIT %d", key, table, proof.Broken, sampled), pgx.QueryExecModeExec)
 		if err != nil {
 			return err
 		}
