@@ -14,6 +14,7 @@ import (
 	"drawbridge/internal/lint"
 	"drawbridge/internal/pipeline"
 	"drawbridge/internal/secret"
+	"drawbridge/internal/shell"
 	"drawbridge/internal/strictyaml"
 	"drawbridge/workflows"
 )
@@ -185,8 +186,8 @@ func (a *app) validate(ctx context.Context, arg, env string, configs []string) e
 	r := console.Report{Environment: env, Lines: res.Lines}
 	if n := len(s.migrations); n > 0 {
 		r.Lines = append(r.Lines, activities.Validation{
-			Subject: "migrations", OK: true, Text: fmt.Sprintf("%d are read", n),
-			Hint: "see what they would do to their tables: drawbridge migrate plan " + arg + " --env " + env,
+			Subject: "migrations", OK: true, Text: fmt.Sprintf("%d can be read", n),
+			Hint: "see what they would do to their tables: drawbridge migrate plan " + shell.Word(arg) + " --env " + shell.Word(env),
 		})
 	}
 	lintOutputs(s.outputs, &r)

@@ -113,7 +113,7 @@ func weight(w lint.Weight) string {
 	default:
 		took = fmt.Sprintf("about %.0f hours", w.Seconds/60/60)
 	}
-	return fmt.Sprintf("%s has %s%s: it takes %s where nothing else is going on.", w.Table, rows, size, took)
+	return fmt.Sprintf("%s has %s%s: that takes %s.", w.Table, rows, size, took)
 }
 
 // LintRules lists rules.

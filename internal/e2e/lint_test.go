@@ -15,7 +15,8 @@ func TestLintKnowsHowLargeTablesAre(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.worker("worker", everything()...)
-	w.cli(0, "deploy", w.release("1.0.0"), "--to", "dev")
+	folder := w.release("1.0.0")
+	w.cli(0, "deploy", folder, "--to", "dev")
 	_, err := w.db.Exec(t.Context(), `
 		CREATE TABLE shop_dev.large AS SELECT i, repeat('x', 200) AS filler FROM generate_series(1, 60000) AS i;
 		CREATE TABLE shop_dev.small (i int);
@@ -42,6 +43,10 @@ func TestLintKnowsHowLargeTablesAre(t *testing.T) {
 		require.Equal(t, i < 3, l.Findings[i].Weight != nil, "of other schemas, and of what is not there, nothing is said: %s", l.Findings[i].Text)
 	}
 
+	w.write(folder+"/migrations/0001_index.yaml", "table: large\nwhy: reports look for it\noperations:\n  - create_index: {name: large_i, columns: [i]}\n")
+	checked := w.cli(0, "validate", folder, "--env", "dev").out
+	require.Contains(t, checked, "migrations: 1 can be read")
+	require.Contains(t, checked, "drawbridge migrate plan "+folder+" --env dev")
 	w.write("m/0001.sql", "CREATE INDEX CONCURRENTLY ON small (i);")
 	w.cli(0, ask...)
 	w.write("m/0001.sql", "SET lock_timeout = '2s'; SET statement_timeout = '10s'; CREATE INDEX ON small (i);")

@@ -105,7 +105,7 @@ func (d *done) add(s statement) {
 		for _, cmd := range s.nodes("cmds") {
 			d.alter(s, relation(s.part("relation")), cmd.object)
 		}
-	case "InsertStmt", "CopyStmt":
+	case "InsertStmt", "CopyStmt", "MergeStmt":
 		d.moved = append(d.moved, relation(s.part("relation")))
 	case "AlterObjectSchemaStmt":
 		d.moved = append(d.moved, table{schema: s.text("newschema"), name: relation(s.part("relation")).name})
@@ -152,7 +152,7 @@ func (d *done) alter(s statement, t table, cmd object) {
 			}
 		}
 	case "AT_AttachPartition":
-		d.parents = append(d.parents, t)
+		d.parents, d.moved = append(d.parents, t), append(d.moved, t)
 	}
 }
 

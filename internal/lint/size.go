@@ -15,7 +15,7 @@ const (
 	Indexes  Cost = "index"   // an index is built
 )
 
-// second is what a server does of each in a second, in bytes of the table: measured on one with two cores, beside nothing else.
+// second is what a server does of each in a second, in bytes of the table: about what one did on two cores that had other work too.
 func (c Cost) second() float64 {
 	switch c {
 	case Rewrites:
@@ -46,7 +46,7 @@ type Sizes struct {
 type Weight struct {
 	Table string `json:"table"`
 	Size
-	Seconds float64 `json:"seconds"` // an estimate, on a server that does nothing else
+	Seconds float64 `json:"seconds"` // an estimate
 }
 
 // Weighed are the names of the tables whose size says how grave a finding is, without schemas.

@@ -83,7 +83,8 @@ func TestATableThatTheFileTouchedBeforeIsNotWeighed(t *testing.T) {
 	t.Parallel()
 	for _, before := range []string{
 		"ALTER TABLE large RENAME TO small", "ALTER TABLE other.small SET SCHEMA shop", "SET search_path = other",
-		"INSERT INTO small SELECT * FROM large",
+		"INSERT INTO small SELECT * FROM large", "COPY small FROM '/tmp/rows'", "MERGE INTO small USING large ON false WHEN NOT MATCHED THEN INSERT DEFAULT VALUES",
+		"ALTER TABLE small ATTACH PARTITION large FOR VALUES IN (1)",
 	} {
 		_, r := weighed(t, timeouts+before+"; CREATE INDEX ON small (u)")
 		last := r.Findings[len(r.Findings)-1]

@@ -195,6 +195,10 @@ func (p *planner) column(o Operation, name string) (Column, bool) {
 	if !ok {
 		p.invalid(p.columnsHint(), "%s names a column %s, and %s has none", o.Kind, shown(name), shown(p.in.Table.Name))
 	}
+	if c.Unproved != "" {
+		p.refuse("prove it first: "+p.alter("VALIDATE CONSTRAINT "+quote(c.Unproved)), "the NOT NULL %s of %s is not valid: rows that were there before it may have none", shown(c.Unproved), shown(name))
+		return c, false
+	}
 	return c, ok
 }
 

@@ -88,6 +88,7 @@ func TestComputeRefuses(t *testing.T) {
 		}, fault.Refused, "the view codes holds code to its type"},
 		"a key that goes":                  {ops(migrate.Operation{Kind: migrate.DropColumn, Column: "id"}), nil, fault.Refused, "with id would go customers_pkey"},
 		"NOT NULL that is":                 {ops(migrate.Operation{Kind: migrate.SetNotNull, Column: "web"}), nil, fault.Invalid, "web is NOT NULL already"},
+		"NOT NULL that is not valid":       {ops(migrate.Operation{Kind: migrate.SetNotNull, Column: "note"}), column("note", func(c *migrate.Column) { c.NotNull, c.Unproved = true, "some note" }), fault.Refused, "the NOT NULL \"some note\" of note is not valid"},
 		"a key that may be null":           {ops(migrate.Operation{Kind: migrate.DropNotNull, Column: "id"}), nil, fault.Refused, "id is part of the key"},
 		"null that may be":                 {ops(migrate.Operation{Kind: migrate.DropNotNull, Column: "note"}), nil, fault.Invalid, "note may be null already"},
 		"no default to drop":               {ops(migrate.Operation{Kind: migrate.DropDefault, Column: "note"}), nil, fault.Invalid, "note has no default"},

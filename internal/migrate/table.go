@@ -56,8 +56,10 @@ type Column struct {
 	Name    string `json:"name"`
 	Type    string `json:"type"` // as format_type says
 	NotNull bool   `json:"not_null,omitempty"`
-	Default string `json:"default,omitempty"`
-	Comment string `json:"comment,omitempty"`
+	// Unproved is the name of a NOT NULL that only new rows are known to keep, which Postgres has from 18 on.
+	Unproved string `json:"unproved,omitempty"`
+	Default  string `json:"default,omitempty"`
+	Comment  string `json:"comment,omitempty"`
 	// Collation is that of the column where it is not its type's, as SQL has it: quoted, and with its schema.
 	Collation string `json:"collation,omitempty"`
 	// Storage is a word where it is not its type's: PLAIN, MAIN, EXTERNAL, EXTENDED. Compression is pglz, lz4, or the server's.

@@ -123,7 +123,8 @@ func (t *Tables) columns(ctx context.Context, tx pgx.Tx, d *migrate.Table) error
 		       coalesce(col_description(a.attrelid, a.attnum), ''), coalesce(quote_ident(n.nspname) || '.' || quote_ident(l.collname), ''),
 		       CASE WHEN a.attstorage = ty.typstorage THEN '' ELSE CASE a.attstorage WHEN 'p' THEN 'PLAIN' WHEN 'm' THEN 'MAIN' WHEN 'e' THEN 'EXTERNAL' ELSE 'EXTENDED' END END,
 		       CASE a.attcompression WHEN '' THEN '' WHEN 'p' THEN 'pglz' WHEN 'l' THEN 'lz4' ELSE a.attcompression::text END,
-		       nullif(a.attstattarget, -1), coalesce(a.attoptions, '{}')
+		       nullif(a.attstattarget, -1), coalesce(a.attoptions, '{}'),
+		       coalesce((SELECT o.conname::text FROM pg_constraint o WHERE o.conrelid = a.attrelid AND o.contype = 'n' AND NOT o.convalidated AND a.attnum = ANY(o.conkey)), '')
 		FROM pg_attribute a
 		JOIN pg_type ty ON ty.oid = a.atttypid
 		LEFT JOIN pg_collation l ON l.oid = a.attcollation AND a.attcollation <> ty.typcollation
@@ -135,7 +136,7 @@ func (t *Tables) columns(ctx context.Context, tx pgx.Tx, d *migrate.Table) error
 		return fmt.Errorf("read columns: %w", err)
 	}
 	d.Columns, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (c migrate.Column, err error) {
-		err = row.Scan(&c.Name, &c.Type, &c.NotNull, &c.Default, &c.Comment, &c.Collation, &c.Storage, &c.Compression, &c.Target, &c.Options)
+		err = row.Scan(&c.Name, &c.Type, &c.NotNull, &c.Default, &c.Comment, &c.Collation, &c.Storage, &c.Compression, &c.Target, &c.Options, &c.Unproved)
 		return c, err
 	})
 	if err != nil {
