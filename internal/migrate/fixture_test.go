@@ -113,6 +113,7 @@ func cases() map[string]migrate.Migration {
 		"drop_index":          migration(migrate.Operation{Kind: migrate.DropIndex, Name: "customers_created"}),
 		"set_comment":         migration(migrate.Operation{Kind: migrate.SetComment, Column: "note", Comment: `it's what\they say`}),
 		"create_view":         migration(migrate.Operation{Kind: migrate.CreateView, Name: "customers_v1", Columns: []string{"id", "amount AS total", `web AS "From the web"`}, Where: "code <> ''"}),
+		"rename_table":        migration(migrate.Operation{Kind: migrate.RenameTable, To: "clients"}),
 		"drop_table":          migration(migrate.Operation{Kind: migrate.DropTable}),
 		"sql": migration(migrate.Operation{
 			Kind: migrate.SQL, Name: "sampled",

@@ -137,6 +137,8 @@ func (c *checker) named(o Operation) {
 	switch o.Kind {
 	case RenameColumn:
 		about["to"] = o.To
+	case RenameTable:
+		about = map[string]string{"to": o.To}
 	case AddCheck, DropCheck, CreateIndex, DropIndex, CreateView, SQL:
 		about = map[string]string{"name": o.Name}
 	case DropTable:

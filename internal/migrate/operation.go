@@ -21,6 +21,7 @@ const (
 	DropIndex    Kind = "drop_index"
 	SetComment   Kind = "set_comment"
 	CreateView   Kind = "create_view"
+	RenameTable  Kind = "rename_table"
 	DropTable    Kind = "drop_table"
 	SQL          Kind = "sql"
 )

@@ -81,6 +81,8 @@ func change(o Operation) string {
 			text += " where " + oneLine(o.Where)
 		}
 		return text
+	case RenameTable:
+		return "call the table " + shown(o.To)
 	case DropTable:
 		return "take the table away"
 	case SQL:
@@ -136,6 +138,8 @@ func concern(o Operation) string {
 		return ""
 	case CreateView:
 		return fmt.Sprintf("The view %s is there from the beginning: it shows the table as it is, under these names: %s. Whoever may read or write the table may do so through it; TRUNCATE and COPY into it fail.", shown(o.Name), oneLine(strings.Join(o.Columns, ", ")))
+	case RenameTable:
+		return fmt.Sprintf("The table is called %s from the switch on. Until contract the old name is a view of it: reads and writes go on, but COPY and TRUNCATE need the new name. Use the new one before contract.", shown(o.To))
 	case DropTable:
 		return "The table goes. From the switch on it has another name, and whoever reads or writes it gets an error; until contract it can be brought back. Neither read nor write it from the switch on."
 	case SQL:

@@ -104,6 +104,8 @@ func operationKeys(kind migrate.Kind) []strictyaml.Key {
 			{Name: "columns", Required: true, Shape: strictyaml.ListOf(strictyaml.Sentence()), Doc: "Its columns: those of the table, each with AS and the name that it has in the view after it, where that is another one.", Examples: []string{`[id, "amount AS total"]`, "[id, web]"}},
 			expression("where", "A condition of the rows that it shows.", `"channel <> ''"`, `"channel = 'web'"`),
 		}
+	case migrate.RenameTable:
+		return []strictyaml.Key{{Name: "to", Required: true, Shape: columnShape(), Doc: "Its new name.", Examples: []string{"clients", "buyers"}}}
 	case migrate.DropTable:
 		return nil
 	case migrate.SQL:

@@ -110,7 +110,7 @@ func (t *Tables) owner(ctx context.Context, tx pgx.Tx, d *migrate.Table) error {
 	for _, pipeline := range owners {
 		d.Managed, d.Pipeline = true, pipeline
 	}
-	open, err := t.ledger.OpenMigration(ctx, tx, d.Name)
+	open, err := t.openMigration(ctx, tx, d.Name)
 	d.Open = workflowOf(open.Owner)
 	return err
 }

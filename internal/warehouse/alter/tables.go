@@ -34,12 +34,22 @@ func (t *Tables) name(table string) string { return pgx.Identifier{t.schema, tab
 
 // relation finds the table of a plan. It is fault.Conflict where there is none any more.
 func (t *Tables) relation(ctx context.Context, q catalog.Querier, table string) (postgres.Relation, error) {
+	return t.find(ctx, q, table, "r")
+}
+
+// named finds what has a name now: a table, or a view in its place. It is fault.Conflict where there is none.
+func (t *Tables) named(ctx context.Context, q catalog.Querier, name string) (postgres.Relation, error) {
+	return t.find(ctx, q, name, "r", "v")
+}
+
+// find finds a relation of some kinds, as the catalog calls them.
+func (t *Tables) find(ctx context.Context, q catalog.Querier, table string, kinds ...string) (postgres.Relation, error) {
 	r := postgres.Relation{Name: t.name(table)}
 	err := q.QueryRow(ctx, `
 		SELECT c.oid
 		FROM pg_class c
 		JOIN pg_namespace n ON n.oid = c.relnamespace
-		WHERE n.nspname = $1 AND c.relname = $2 AND c.relkind = 'r'`, t.schema, table).Scan(&r.OID)
+		WHERE n.nspname = $1 AND c.relname = $2 AND c.relkind::text = ANY($3)`, t.schema, table, kinds).Scan(&r.OID)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return r, fault.Newf(fault.Conflict, "change", t.schema+"."+table, "look who dropped or renamed it; bring it back, and go on",
 			"there is no such table any more")
