@@ -24,6 +24,12 @@ func Mistakes(m Migration) []Mistake {
 	for i, o := range m.Operations {
 		c.at = i
 		c.operation(o)
+		if len(m.Operations) > 1 && (o.Kind == DropTable || o.Kind == RenameTable) {
+			c.say("write it in a migration of its own", "%s is about all of %s, and nothing else is changed with it", o.Kind, shown(m.Table))
+		}
+		if o.Kind == RenameTable && o.To == m.Table {
+			c.say("choose another name", "the table is called %s already", shown(o.To))
+		}
 		if o.Column != "" {
 			if first, twice := seen[o.Column]; twice {
 				c.say("write the second one in a migration of its own, after this one", "%s and %s are both about %s", first, o.Kind, shown(o.Column))

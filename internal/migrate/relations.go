@@ -175,14 +175,6 @@ func (p *planner) rightsOn(view string, columns map[string]string) []string {
 
 func (p *planner) renameTable(o Operation) {
 	t := p.in.Table
-	if len(p.in.Migration.Operations) > 1 {
-		p.invalid("write it in a migration of its own, and what comes after it in files about "+shown(o.To), "%s gives all of %s another name: nothing else is changed with it", o.Kind, shown(t.Name))
-		return
-	}
-	if o.To == t.Name {
-		p.invalid("choose another name", "the table is called %s already", shown(t.Name))
-		return
-	}
 	if !p.viewable() {
 		return
 	}
@@ -217,11 +209,7 @@ func droppedName(table, migration string) string {
 	return cut(table, maxName-len(after)) + after
 }
 
-func (p *planner) dropTable(o Operation) {
-	if len(p.in.Migration.Operations) > 1 {
-		p.invalid("write it in a migration of its own", "%s takes all of %s away: there is nothing else to change", o.Kind, shown(p.in.Table.Name))
-		return
-	}
+func (p *planner) dropTable(Operation) {
 	t := p.in.Table
 	held := map[string]bool{}
 	for _, c := range t.Columns {
