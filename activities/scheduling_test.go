@@ -14,6 +14,7 @@ import (
 	"drawbridge/internal/effect"
 	"drawbridge/internal/fault"
 	"drawbridge/internal/generation"
+	"drawbridge/internal/migrate"
 	"drawbridge/internal/notice"
 	"drawbridge/internal/pipeline"
 	"drawbridge/internal/pipeline/scaffold"
@@ -171,6 +172,8 @@ type forgetful struct {
 	owed []notice.Owed
 	told map[time.Time]int
 }
+
+func (f *forgetful) BrownedOut(context.Context) ([]migrate.Standing, error) { return nil, nil }
 
 func (f *forgetful) Housekeep(context.Context, time.Duration) error { return nil }
 

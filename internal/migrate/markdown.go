@@ -114,8 +114,8 @@ func (d *document) timeline() {
 	d.line("| when | what |\n|---|---|")
 	d.line("| the migration begins | consumers are told |")
 	d.line("| the switch | the new shape counts; the window begins |")
-	if wait.Brownout > 0 && len(d.plan.Old) > 0 {
-		d.line("| before contract | a brownout: %s is refused to readers for %s |", markup.Cell(markup.Text(shownAll(d.plan.Old))), durationText(wait.Brownout))
+	if b := d.plan.Brownout; b != nil {
+		d.line("| before contract, when those who must have acknowledged | a brownout: %s |", markup.Cell(markup.Text(b.Refuses())))
 	}
 	d.line("| %s after the switch, at the earliest | contract: approved by itself, when those who must have acknowledged and nobody is known to read what goes |\n", after(wait))
 }
@@ -165,8 +165,8 @@ func (d *document) notice(c Consumer) {
 		return
 	}
 	d.line("The old shape is kept for %s after the switch, at the least.\n", windowText(m.Deprecate))
-	if m.Deprecate.Brownout > 0 && len(d.plan.Old) > 0 {
-		d.line("Before it goes, reads of %s are refused for %s, as a trial: whoever gets an error then still reads it.\n", markup.Text(shownAll(d.plan.Old)), durationText(m.Deprecate.Brownout))
+	if b := d.plan.Brownout; b != nil {
+		d.line("Before that it is tried: %s. Whoever gets an error then is not ready, and says so at once.\n", markup.Text(b.Refuses()))
 	}
 	if c.MustAck {
 		d.line("It is not taken away before you have acknowledged that you are ready.\n")

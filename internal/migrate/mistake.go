@@ -27,6 +27,9 @@ func Mistakes(m Migration) []Mistake {
 		if len(m.Operations) > 1 && (o.Kind == DropTable || o.Kind == RenameTable) {
 			c.say("write it in a migration of its own", "%s is about all of %s, and nothing else is changed with it", o.Kind, shown(m.Table))
 		}
+		if m.Deprecate.Brownout > 0 && (o.Kind == DropTable || o.Kind == RenameTable) {
+			c.say("leave deprecate.brownout out", "%s has no brownout: a table that goes is hidden for all of the window, and one that is renamed has both names", o.Kind)
+		}
 		if o.Kind == RenameTable && o.To == m.Table {
 			c.say("choose another name", "the table is called %s already", shown(o.To))
 		}

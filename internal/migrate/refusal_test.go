@@ -22,10 +22,13 @@ func TestComputeRefuses(t *testing.T) {
 		class      fault.Class
 		want       string
 	}{
-		"no operation":                        {nil, nil, fault.Invalid, "it has no operation"},
-		"an unknown operation":                {ops(migrate.Operation{Kind: "add_colum"}), nil, fault.Invalid, "there is no operation add_colum"},
-		"a foreign key":                       {ops(migrate.Operation{Kind: "add_foreign_key"}), nil, fault.Invalid, "add_foreign_key is not supported yet: it locks two tables"},
-		"a table that goes with its column":   {ops(migrate.Operation{Kind: migrate.DropTable}, migrate.Operation{Kind: migrate.DropColumn, Column: "note"}), nil, fault.Invalid, "drop_table is about all of customers"},
+		"no operation":                      {nil, nil, fault.Invalid, "it has no operation"},
+		"an unknown operation":              {ops(migrate.Operation{Kind: "add_colum"}), nil, fault.Invalid, "there is no operation add_colum"},
+		"a foreign key":                     {ops(migrate.Operation{Kind: "add_foreign_key"}), nil, fault.Invalid, "add_foreign_key is not supported yet: it locks two tables"},
+		"a table that goes with its column": {ops(migrate.Operation{Kind: migrate.DropTable}, migrate.Operation{Kind: migrate.DropColumn, Column: "note"}), nil, fault.Invalid, "drop_table is about all of customers"},
+		"a brownout of a hidden table": {ops(migrate.Operation{Kind: migrate.DropTable}), func(in *migrate.Input) {
+			in.Migration.Deprecate = migrate.Deprecate{Window: time.Hour, Brownout: time.Minute}
+		}, fault.Invalid, "drop_table has no brownout"},
 		"a table's own name":                  {ops(migrate.Operation{Kind: migrate.RenameTable, To: "customers"}), nil, fault.Invalid, "the table is called customers already"},
 		"a view of what is not there":         {ops(migrate.Operation{Kind: migrate.CreateView, Name: "v", Columns: []string{"nota"}}), nil, fault.Invalid, "create_view names a column nota"},
 		"a view of what goes":                 {ops(migrate.Operation{Kind: migrate.CreateView, Name: "v", Columns: []string{"note AS n"}}, migrate.Operation{Kind: migrate.DropColumn, Column: "note"}), nil, fault.Invalid, "create_view v rests on note"},

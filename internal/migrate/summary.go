@@ -27,8 +27,11 @@ type Summary struct {
 	Consumers []string      `json:"consumers,omitempty"`
 	MustAck   []string      `json:"must_ack,omitempty"`
 	Window    time.Duration `json:"window,omitempty"`
-	Warnings  []string      `json:"warnings,omitempty"`
-	Estimate  Estimate      `json:"estimate,omitzero"`
+	// Brownout is how long contract is tried before; Refuses says what is refused meanwhile.
+	Brownout time.Duration `json:"brownout,omitempty"`
+	Refuses  string        `json:"refuses,omitempty"`
+	Warnings []string      `json:"warnings,omitempty"`
+	Estimate Estimate      `json:"estimate,omitzero"`
 }
 
 // Brief is a step without its SQL.
@@ -50,6 +53,9 @@ func Summarize(p Plan, e Estimate) Summary {
 	}
 	if p.Drops {
 		s.Kept = p.Renamed
+	}
+	if b := p.Brownout; b != nil {
+		s.Brownout, s.Refuses = b.For, b.Refuses()
 	}
 	for _, step := range p.Steps {
 		b := Brief{ID: step.ID, Phase: step.Phase, Title: step.Title, Undo: len(step.Undo) > 0}

@@ -38,6 +38,7 @@ const (
 
 	MigrationStarted    Kind = "migration_started"
 	MigrationDeprecates Kind = "migration_deprecates" // the old shape goes, when everybody is ready
+	MigrationBrownout   Kind = "migration_brownout"   // who still needs the old shape is refused for a while, as a trial
 	MigrationEnded      Kind = "migration_ended"
 
 	WorkflowAbandoned Kind = "workflow_abandoned"
@@ -54,7 +55,7 @@ func Kinds() []Kind {
 		DeploymentLive, DeploymentRefused, DeploymentRolledBack, DeploymentStuck,
 		WatchBreached, WatchStillBreached, RunFailed, ScheduleMissed,
 		BackfillStarted, BackfillStalled, BackfillFailures, BackfillEnded,
-		MigrationStarted, MigrationDeprecates, MigrationEnded,
+		MigrationStarted, MigrationDeprecates, MigrationBrownout, MigrationEnded,
 		WorkflowAbandoned, HoldSet,
 	}
 }
@@ -77,7 +78,7 @@ func (k Kind) Severity() Severity {
 	switch k {
 	case GateDecided, DeploymentLive, BackfillStarted, BackfillEnded, MigrationStarted, MigrationEnded, Test:
 		return Info
-	case GateOpened, GateReminded, DeploymentRefused, BackfillStalled, BackfillFailures, MigrationDeprecates, HoldSet:
+	case GateOpened, GateReminded, DeploymentRefused, BackfillStalled, BackfillFailures, MigrationDeprecates, MigrationBrownout, HoldSet:
 		return Warning
 	case GateExpiring, DeploymentRolledBack, DeploymentStuck, WatchBreached, WatchStillBreached, RunFailed, ScheduleMissed, WorkflowAbandoned:
 	}
