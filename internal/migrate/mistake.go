@@ -24,7 +24,7 @@ func Mistakes(m Migration) []Mistake {
 	for i, o := range m.Operations {
 		c.at = i
 		c.operation(o)
-		if len(m.Operations) > 1 && (o.Kind == DropTable || o.Kind == RenameTable) {
+		if len(m.Operations) > 1 && (o.Kind == CreateTable || o.Kind == DropTable || o.Kind == RenameTable) {
 			c.say("write it in a migration of its own", "%s is about all of %s, and nothing else is changed with it", o.Kind, shown(m.Table))
 		}
 		if m.Deprecate.Brownout > 0 && (o.Kind == DropTable || o.Kind == RenameTable) {
@@ -134,6 +134,8 @@ func (c *checker) operation(o Operation) {
 		c.createIndex(o)
 	case CreateView:
 		c.createView(o)
+	case CreateTable:
+		c.createTable(o)
 	case SQL:
 		c.own(o)
 	default: // says nothing more
@@ -150,7 +152,7 @@ func (c *checker) named(o Operation) {
 		about = map[string]string{"to": o.To}
 	case AddCheck, DropCheck, CreateIndex, DropIndex, CreateView, SQL:
 		about = map[string]string{"name": o.Name}
-	case DropTable:
+	case CreateTable, DropTable:
 		about = nil
 	default: // is about a column
 	}
@@ -255,5 +257,32 @@ func (c *checker) own(o Operation) {
 		c.say("use "+strings.Join(OwnLocks(), ", "), "sql %s says that it locks %s", shown(o.Name), shownSQL(o.Locks))
 	case o.Locks != "" && o.Locks != string(ShareUpdateExclusive) && class != Instant:
 		c.say("leave locks out, or do it by itself", "sql %s reads the whole table, and nobody may wait for that", shown(o.Name))
+	}
+}
+
+func (c *checker) createTable(o Operation) {
+	if len(o.Made) == 0 {
+		c.say("name its columns", "create_table has no column")
+	}
+	seen := map[string]bool{}
+	for _, column := range o.Made {
+		if why := badName(column.Name); why != "" {
+			c.say("choose another name", "a column's name of create_table %s", why)
+		}
+		if slices.Contains(systemColumns(), column.Name) {
+			c.say("choose another name", "%s is a name of the server's own", shown(column.Name))
+		}
+		if seen[column.Name] {
+			c.say("name it once", "create_table has two columns %s", shown(column.Name))
+		}
+		seen[column.Name] = true
+		if _, known := typeName(column.Type); !known {
+			c.say(typeHint, "create_table of %s: %s is no type that columns are made with", shown(column.Name), shownSQL(column.Type))
+		}
+	}
+	for i, name := range o.Key {
+		if !seen[name] || slices.Contains(o.Key[:i], name) {
+			c.say("name each column of the key once", "the key of create_table names %s, which is none of its columns, or is named before", shown(name))
+		}
 	}
 }

@@ -21,6 +21,7 @@ const (
 	DropIndex    Kind = "drop_index"
 	SetComment   Kind = "set_comment"
 	CreateView   Kind = "create_view"
+	CreateTable  Kind = "create_table"
 	RenameTable  Kind = "rename_table"
 	DropTable    Kind = "drop_table"
 	SQL          Kind = "sql"
@@ -58,9 +59,23 @@ type Operation struct {
 	Undo  []string `json:"undo,omitempty"`
 	Probe string   `json:"probe,omitempty"`
 	Locks string   `json:"locks,omitempty"`
+	// Made are the columns of a table that is made, and Key those of them that are its primary key, in order.
+	Made []MadeColumn `json:"made,omitempty"`
+	Key  []string     `json:"key,omitempty"`
+}
+
+// MadeColumn is a column of a table that is made.
+type MadeColumn struct {
+	Name     string `json:"name"`
+	Type     string `json:"type"`
+	Required bool   `json:"required,omitempty"` // never null
 }
 
 // texts are everything that an author wrote of an operation.
 func (o Operation) texts() []string {
-	return slices.Concat([]string{string(o.Kind), o.Column, o.To, o.Type, o.Default, o.Up, o.Down, o.Name, o.Check, o.Where, o.Method, o.Comment, o.Probe, o.Locks}, o.Columns, o.Include, o.Act, o.Undo)
+	all := slices.Concat([]string{string(o.Kind), o.Column, o.To, o.Type, o.Default, o.Up, o.Down, o.Name, o.Check, o.Where, o.Method, o.Comment, o.Probe, o.Locks}, o.Columns, o.Include, o.Act, o.Undo, o.Key)
+	for _, c := range o.Made {
+		all = append(all, c.Name, c.Type)
+	}
+	return all
 }

@@ -37,6 +37,8 @@ type Plan struct {
 	New []NewColumn `json:"new,omitempty"`
 	// Renamed is what the table is called from the switch on, where that is another name.
 	Renamed string `json:"renamed,omitempty"`
+	// Creates says that the table is made by it, and not there before.
+	Creates bool `json:"creates,omitempty"`
 	// Drops says that the table itself goes at contract: whoever reads anything of it is in the way.
 	Drops bool `json:"drops,omitempty"`
 	// Brownout is the trial of contract, where its author wants one.

@@ -22,10 +22,15 @@ func TestComputeRefuses(t *testing.T) {
 		class      fault.Class
 		want       string
 	}{
-		"no operation":                      {nil, nil, fault.Invalid, "it has no operation"},
-		"an unknown operation":              {ops(migrate.Operation{Kind: "add_colum"}), nil, fault.Invalid, "there is no operation add_colum"},
-		"a foreign key":                     {ops(migrate.Operation{Kind: "add_foreign_key"}), nil, fault.Invalid, "add_foreign_key is not supported yet: it locks two tables"},
-		"a table that goes with its column": {ops(migrate.Operation{Kind: migrate.DropTable}, migrate.Operation{Kind: migrate.DropColumn, Column: "note"}), nil, fault.Invalid, "drop_table is about all of customers"},
+		"no operation":                         {nil, nil, fault.Invalid, "it has no operation"},
+		"an unknown operation":                 {ops(migrate.Operation{Kind: "add_colum"}), nil, fault.Invalid, "there is no operation add_colum"},
+		"a foreign key":                        {ops(migrate.Operation{Kind: "add_foreign_key"}), nil, fault.Invalid, "add_foreign_key is not supported yet: it locks two tables"},
+		"a table that goes with its column":    {ops(migrate.Operation{Kind: migrate.DropTable}, migrate.Operation{Kind: migrate.DropColumn, Column: "note"}), nil, fault.Invalid, "drop_table is about all of customers"},
+		"a new table that is there":            {ops(migrate.Operation{Kind: migrate.CreateTable, Made: []migrate.MadeColumn{{Name: "id", Type: "int"}}}), nil, fault.Invalid, "there is a table customers in shop already"},
+		"a new table without a column":         {ops(migrate.Operation{Kind: migrate.CreateTable}), nil, fault.Invalid, "create_table has no column"},
+		"a new table of two columns of a name": {ops(migrate.Operation{Kind: migrate.CreateTable, Made: []migrate.MadeColumn{{Name: "a", Type: "int"}, {Name: "a", Type: "int"}}}), nil, fault.Invalid, "has two columns a"},
+		"a new table of a type that is SQL":    {ops(migrate.Operation{Kind: migrate.CreateTable, Made: []migrate.MadeColumn{{Name: "a", Type: "int); DROP TABLE x"}}}), nil, fault.Invalid, "is no type that columns are made with"},
+		"a new table with a key of nothing":    {ops(migrate.Operation{Kind: migrate.CreateTable, Made: []migrate.MadeColumn{{Name: "a", Type: "int"}}, Key: []string{"b"}}), nil, fault.Invalid, "the key of create_table names b"},
 		"a brownout of a hidden table": {ops(migrate.Operation{Kind: migrate.DropTable}), func(in *migrate.Input) {
 			in.Migration.Deprecate = migrate.Deprecate{Window: time.Hour, Brownout: time.Minute}
 		}, fault.Invalid, "drop_table has no brownout"},

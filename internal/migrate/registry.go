@@ -50,7 +50,6 @@ func Refusals() []Refusal {
 		{"add_unique", "create_index with unique: true holds the rows to it just as well"},
 		{"add_primary_key", "create_index with unique: true and set_not_null hold the rows to it just as well"},
 		{"add_enum_value", "a value of an enum can never be taken away again"},
-		{"create_table", "nobody reads a table that is not there yet: make it by hand"},
 	}
 }
 

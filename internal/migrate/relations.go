@@ -18,6 +18,12 @@ func relationRecipes() []Recipe {
 			Undo: "DROP VIEW RESTRICT.",
 		},
 		{
+			Kind: CreateTable, Since: oldestVersion, plan: (*planner).createTable,
+			What: "Makes the table, with its columns and its key. Defaults, checks and indexes are of the files after it.",
+			How:  "CREATE TABLE. Nobody waits.",
+			Undo: "DROP TABLE RESTRICT, as long as there is no row in it.",
+		},
+		{
 			Kind: RenameTable, Since: oldestVersion, Lock: AccessExclusive, plan: (*planner).renameTable,
 			What: "Gives the table another name; who reads or writes by the old one goes on until contract, but for COPY and TRUNCATE.",
 			How:  "In one transaction rename it, and make a view of the old name with all of its columns and the rights that it gives. At contract, when nobody is known to ask the view, DROP VIEW RESTRICT.",

@@ -104,6 +104,13 @@ func operationKeys(kind migrate.Kind) []strictyaml.Key {
 			{Name: "columns", Required: true, Shape: strictyaml.ListOf(strictyaml.Sentence()), Doc: "Its columns: those of the table, each with AS and the name that it has in the view after it, where that is another one.", Examples: []string{`[id, "amount AS total"]`, "[id, web]"}},
 			expression("where", "A condition of the rows that it shows.", `"channel <> ''"`, `"channel = 'web'"`),
 		}
+	case migrate.CreateTable:
+		return []strictyaml.Key{
+			{Name: "columns", Required: true, Doc: "Its columns, in order.", Shape: strictyaml.ListOf(strictyaml.ObjectOf(
+				with(name, "remark", "note"), typeOf("type", "Its type, one that Postgres brings along.", "bigint", "int"), flag("required", "It is never null."),
+			))},
+			{Name: "key", Shape: strictyaml.ListOf(columnShape()), Doc: "The columns of its primary key, in order; without it, it has none.", Examples: []string{"[id]", "[id, day]"}},
+		}
 	case migrate.RenameTable:
 		return []strictyaml.Key{{Name: "to", Required: true, Shape: columnShape(), Doc: "Its new name.", Examples: []string{"clients", "buyers"}}}
 	case migrate.DropTable:

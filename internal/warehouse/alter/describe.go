@@ -75,7 +75,7 @@ func (t *Tables) describe(ctx context.Context, tx pgx.Tx, d *migrate.Table) erro
 		WHERE n.nspname = $1 AND c.relname = $2 AND c.relkind NOT IN ('i', 'I', 'S', 't', 'c')`, t.schema, d.Name).
 		Scan(&d.OID, &d.Kind, &d.Owned, &d.RowSecurity, &d.Rows, &d.Bytes, &d.Pages, &d.Version)
 	if errors.Is(err, pgx.ErrNoRows) {
-		return nil
+		return tx.QueryRow(ctx, `SELECT current_setting('server_version_num')::int`).Scan(&d.Version)
 	}
 	if err != nil {
 		return fmt.Errorf("look for the table: %w", err)

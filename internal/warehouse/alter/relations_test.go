@@ -246,3 +246,34 @@ func TestAProbeThatTheServerRefusesLetsNothingBegin(t *testing.T) {
 		require.NotEmpty(t, fault.ClassOf(err), "nobody tries it again: %v", err)
 	}
 }
+
+func TestATableIsMadeAndTakenBackAsLongAsItIsEmpty(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	m := changing("0001_regions", migrate.Operation{Kind: migrate.CreateTable, Made: []migrate.MadeColumn{{Name: "id", Type: "int"}, {Name: "name", Type: "text", Required: true}}, Key: []string{"id"}})
+	m.Table = "regions"
+	p := b.planned(t, m)
+	b.begin(t, p)
+	b.phase(t, p, migrate.Expand)
+	b.db.Exec(t, `INSERT INTO regions VALUES (1, 'north')`)
+	err := b.back(t, p)
+	require.Equal(t, fault.Conflict, fault.ClassOf(err))
+	require.ErrorContains(t, err, "there are rows in it")
+	require.Equal(t, "1", b.one(t, `SELECT count(*) FROM regions`), "nothing is lost")
+	b.db.Exec(t, `DELETE FROM regions`)
+	b.db.Exec(t, `CREATE VIEW late AS SELECT FROM regions`)
+	require.ErrorContains(t, b.back(t, p), "other objects depend on it")
+	b.db.Exec(t, `DROP VIEW late`)
+	require.NoError(t, b.back(t, p))
+	require.Equal(t, "true", b.one(t, `SELECT to_regclass($1) IS NULL`, b.db.Schema+".regions"))
+
+	b.owner = start()
+	b.begin(t, p)
+	b.phase(t, p, migrate.Expand)
+	require.NoError(t, b.EndMigration(t.Context(), b.owner, migrate.Done))
+	d, err := b.DescribeTable(t.Context(), "regions", nil)
+	require.NoError(t, err)
+	require.Equal(t, []string{"id"}, d.Key)
+	_, err = migrate.Compute(migrate.Input{Migration: m, Release: releaseOf("1.0.0"), Environment: prod, Table: d})
+	require.ErrorContains(t, err, "there is a table regions")
+}

@@ -60,14 +60,18 @@ func (t *Tables) find(ctx context.Context, q catalog.Querier, table string, kind
 	return r, nil
 }
 
-// tableOf finds the table of a plan, under whichever of its names it has now. Once it has the other one, somebody else may have taken the first.
+// tableOf finds the table of a plan, under whichever of its names it has now; where the plan makes it and it is not there, it has no OID. Once it has the other one, somebody else may have taken the first.
 func (t *Tables) tableOf(ctx context.Context, q catalog.Querier, p migrate.Plan) (postgres.Relation, error) {
 	if p.Renamed != "" {
 		if r, err := t.relation(ctx, q, p.Renamed); fault.ClassOf(err) != fault.Conflict {
 			return r, err
 		}
 	}
-	return t.relation(ctx, q, p.Migration.Table)
+	r, err := t.relation(ctx, q, p.Migration.Table)
+	if fault.ClassOf(err) == fault.Conflict && p.Creates { // not yet, or not any more
+		return r, nil
+	}
+	return r, err
 }
 
 // readOnly runs do in one snapshot that changes nothing, and waits for nobody for long.
