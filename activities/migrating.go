@@ -256,7 +256,7 @@ func (o opened) blocked(ctx context.Context) (Blocked, error) {
 	for _, name := range out.Missing {
 		out.Why = append(out.Why, name+" has not said that it is ready")
 	}
-	if len(o.plan.Old) == 0 && !o.plan.Drops {
+	if len(o.plan.Old) == 0 && o.plan.Renamed == "" {
 		return out, nil
 	}
 	readers, err := o.releases(ctx)

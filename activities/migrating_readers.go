@@ -25,7 +25,7 @@ func (o opened) releases(ctx context.Context) ([]migrate.Reader, error) {
 		}
 		for _, out := range p.Outputs {
 			names := sqltext.Identifiers(out.SQL)
-			if o.plan.Drops && names[table] {
+			if o.plan.Renamed != "" && names[table] {
 				readers = append(readers, migrate.Reader{Column: table, Kind: "output " + out.Table + " of the active release", Name: t.Release.String(), Owner: p.Owner})
 			}
 			for _, column := range o.plan.Old {
@@ -38,17 +38,25 @@ func (o opened) releases(ctx context.Context) ([]migrate.Reader, error) {
 	return readers, nil
 }
 
-// known are what the server's catalog knows to read what is taken away: columns, or anything of the table, which may have its other name by now.
+// known are what the server's catalog knows to read what is taken away: columns, the view of an old name, or anything of the table, which may have
+// its other name by now.
 func (o opened) known(ctx context.Context) ([]migrate.Reader, error) {
-	if !o.plan.Drops {
-		return o.w.ReadersOfColumns(ctx, o.plan.Migration.Table, o.plan.Old)
+	p := o.plan
+	if p.Renamed == "" {
+		return o.w.ReadersOfColumns(ctx, p.Migration.Table, p.Old)
 	}
-	readers, err := o.w.ReadersOfColumns(ctx, o.plan.Renamed, nil)
-	switch {
-	case fault.ClassOf(err) != fault.Conflict:
-		return readers, err
-	case o.standing.Phase == migrate.Contract: // nobody reads what has gone
-		return nil, nil
+	names := []string{p.Migration.Table}
+	if p.Drops {
+		names = []string{p.Renamed, p.Migration.Table}
 	}
-	return o.w.ReadersOfColumns(ctx, o.plan.Migration.Table, nil)
+	if o.standing.Phase == migrate.Contract { // by now it has that name, or has gone
+		names = names[:1]
+	}
+	for _, name := range names {
+		readers, err := o.w.ReadersOfColumns(ctx, name, nil)
+		if fault.ClassOf(err) != fault.Conflict {
+			return readers, err
+		}
+	}
+	return nil, nil
 }

@@ -474,3 +474,35 @@ func TestOnlyTheWordOfAConsumerIsNoted(t *testing.T) {
 	require.Nil(t, err)
 	require.Equal(t, []string{"ops"}, m.acks)
 }
+
+func TestATableIsHiddenOnlyWhenNobodyNeedsIt(t *testing.T) {
+	t.Parallel()
+	ready := []migrate.Ack{{Consumer: "bi", By: "bob", At: opened()}}
+	for name, c := range map[string]struct {
+		acks    []migrate.Ack
+		readers []migrate.Reader
+		undo    bool
+		held    string
+	}{
+		"nobody needs it":        {ready, nil, false, ""},
+		"somebody is not ready":  {nil, nil, false, "bi has not said that it is ready"},
+		"a view reads it":        {ready, []migrate.Reader{{Column: "sales", Kind: "view", Name: "daily", Owner: "bi"}}, false, "the view daily reads sales"},
+		"a function may read it": {ready, []migrate.Reader{{Column: "sales", Kind: "function", Name: "f()", Owner: "bi", Guessed: true}}, false, ""},
+		"it gets its name back":  {nil, []migrate.Reader{{Column: "sales", Kind: "view", Name: "daily", Owner: "bi"}}, true, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			a, m, b, _ := migrating(t)
+			m.of(b, func(p *migrate.Plan) {
+				p.Renamed, p.Drops, p.Old = "sales__dropped_0001", true, nil
+				p.Steps = []migrate.Step{{ID: "switch-hide-sales", Phase: migrate.Switch, Class: migrate.Instant}}
+			})
+			m.standing.Phase, m.standing.Acks, m.readers = migrate.Switch, c.acks, c.readers
+			done, err := call(t, a.Step, activities.StepInput{Target: target("prod"), Step: "switch-hide-sales", Undo: c.undo})
+			require.Nil(t, err)
+			require.Equal(t, c.held, done.Held)
+			require.Equal(t, c.held == "", done.Done)
+			require.Len(t, m.done, map[bool]int{true: 1, false: 0}[c.held == ""])
+		})
+	}
+}

@@ -163,7 +163,7 @@ func TestTheTableOfRulesIsTheRegistrys(t *testing.T) {
 	require.Equal(t, text, string(body), "write it again: go test ./docs -update")
 }
 
-// operations is the table of what a migration does, as the registry has it; refused that of what it does not.
+// operations is the table of what a migration does, as the registry has it.
 func operations() string {
 	var b strings.Builder
 	b.WriteString("| operation | what it does | how | strongest lock on the table | way back before contract | Postgres |\n| --- | --- | --- | --- | --- | --- |\n")
@@ -173,21 +173,12 @@ func operations() string {
 	return b.String()
 }
 
-func refused() string {
-	var b strings.Builder
-	b.WriteString("| operation | why |\n| --- | --- |\n")
-	for _, r := range migrate.Refusals() {
-		fmt.Fprintf(&b, "| `%s` | %s |\n", r.Kind, r.Reason)
-	}
-	return b.String()
-}
-
 func TestTheTableOfOperationsIsTheRegistry(t *testing.T) {
 	t.Parallel()
 	body, err := os.ReadFile("migrations.md")
 	require.NoError(t, err)
 	text := string(body)
-	for name, table := range map[string]string{"operations": operations(), "refused": refused()} {
+	for name, table := range map[string]string{"operations": operations()} {
 		begin := "<!-- " + name + " -->\n"
 		before, rest, ok := strings.Cut(text, begin)
 		require.True(t, ok, "migrations.md has no place for %s", name)

@@ -322,7 +322,7 @@ func (m *migrating) doing(phase migrate.Phase) string {
 	case migrate.Verify:
 		return "counting the rows of " + s.Plan.Table + " that are not as they have to be"
 	case migrate.Deprecating:
-		return "both shapes of " + s.Plan.Table + " are kept"
+		return kept(s.Plan)
 	case migrate.Contract:
 		if len(s.Plan.Old) > 0 {
 			return "taking the old shape of " + s.Plan.Table + " away"

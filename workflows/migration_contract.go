@@ -47,7 +47,7 @@ func (m *migrating) window(ctx workflow.Context) error {
 		if err := m.blockers(ctx); err != nil {
 			return err
 		}
-		m.Tell(ctx, at, "both shapes are kept until "+s.Until.UTC().Format(time.RFC3339)+m.waits())
+		m.Tell(ctx, at, kept(s.Plan)+" until "+s.Until.UTC().Format(time.RFC3339)+m.waits())
 		m.tell(ctx, notice.MigrationDeprecates)
 	}
 	if err := m.brownout(ctx); err != nil {
@@ -59,6 +59,14 @@ func (m *migrating) window(ctx workflow.Context) error {
 		}
 	}
 	return m.Checkpoint(ctx)
+}
+
+// kept says what there is in the deprecation window.
+func kept(p migrate.Summary) string {
+	if p.Kept != "" {
+		return p.Table + " is kept under the name " + p.Kept
+	}
+	return "both shapes of " + p.Table + " are kept"
 }
 
 // blockers looks who or what keeps the old shape from being taken away.

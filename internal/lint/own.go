@@ -141,8 +141,18 @@ func (c *own) statistics(n node) {
 	for _, r := range n.nodes("relations") {
 		c.table(relation(r.object))
 	}
+	walk(n, func(n node) bool {
+		if name := n.nodes("funcname"); n.kind == "FuncCall" && !in(last(name), statisticsCalls) {
+			c.say("the statistics call %s, and may call: %s", last(name), statisticsCalls)
+		}
+		return true
+	})
 	c.made["OBJECT_STATISTIC_EXT "+t.name] = true
 }
+
+// statisticsCalls are what statistics may call. The server does not want that to be immutable, as it does of an index, and has functions of its own that
+// read files or run SQL: whoever analyses the table would run them.
+const statisticsCalls = "lower upper length substr substring left right btrim md5 abs mod round floor ceil trunc sign date_trunc date_part extract timezone"
 
 // keeping are the changes of a table, and of an index, that say how it is kept, and nothing of what is in it.
 const keeping = "AT_SetStatistics AT_SetOptions AT_ResetOptions AT_SetStorage AT_SetCompression AT_SetRelOptions AT_ResetRelOptions AT_ReplicaIdentity AT_ClusterOn AT_DropCluster AT_ValidateConstraint"
@@ -266,6 +276,11 @@ func (c *own) plain(n node) {
 	case "IndexElem":
 		c.serverOwn(n.nodes("opclass"))
 		called = n.nodes("collation")
+	case "A_Indirection": // (x).f calls f, whatever f is
+		if slices.ContainsFunc(n.nodes("indirection"), func(n node) bool { return n.kind != "A_Indices" }) {
+			c.say("(…).name may call a function: write name(…)")
+		}
+		return
 	default:
 		return
 	}

@@ -25,6 +25,7 @@ func TestSQLThatSaysHowTheTableIsKeptIsLetThrough(t *testing.T) {
 	for act, undo := range map[string]string{
 		rightAct: rightUndo,
 		"CREATE INDEX CONCURRENTLY i ON @table (lower(code) text_pattern_ops, (qty + 1) DESC) INCLUDE (id) WHERE code::text <> ''": "DROP INDEX CONCURRENTLY @schema.i",
+		"CREATE STATISTICS @schema.s ON (lower(code)), (extract(year FROM created)) FROM @table":                                   "DROP STATISTICS @schema.s",
 		"CREATE STATISTICS @schema.s (mcv) ON code, (qty % 7) FROM @table":                                                         "DROP STATISTICS @schema.s",
 		"ALTER TABLE @table SET (fillfactor = 70), ALTER note SET STORAGE EXTERNAL, CLUSTER ON customers_pkey":                     "ALTER TABLE @table RESET (fillfactor), ALTER note SET STORAGE EXTENDED, SET WITHOUT CLUSTER",
 		"ALTER TABLE @table RENAME CONSTRAINT a TO b":                                                                              "ALTER TABLE @table RENAME CONSTRAINT b TO a",
@@ -32,8 +33,8 @@ func TestSQLThatSaysHowTheTableIsKeptIsLetThrough(t *testing.T) {
 		"COMMENT ON TABLE @table IS 'it''s; all'":                                                                                  "COMMENT ON TABLE @table IS NULL",
 		"COMMENT ON COLUMN @table.code IS 'x'":                                                                                     "COMMENT ON COLUMN @table.code IS NULL",
 		"COMMENT ON CONSTRAINT c ON @table IS 'x'":                                                                                 "COMMENT ON CONSTRAINT c ON @table IS NULL",
-		"ANALYZE @table (code)":                                                                                                    "COMMENT ON INDEX @schema.i IS NULL",
-		"ALTER TABLE @table VALIDATE CONSTRAINT c":                                                                                 rightUndo,
+		"ANALYZE @table (code)":                    "COMMENT ON INDEX @schema.i IS NULL",
+		"ALTER TABLE @table VALIDATE CONSTRAINT c": rightUndo,
 	} {
 		require.Empty(t, lint.Own(ownSQL(act, undo, rightProbe)), act)
 	}
@@ -110,9 +111,13 @@ func TestAHostileAuthorsSQLIsRefused(t *testing.T) {
 		"CREATE INDEX CONCURRENTLY i ON @table (code) WHERE shop.evil(code)":                 "shop.evil is not one of Postgres's own",
 		"CREATE INDEX CONCURRENTLY i ON @table (code) TABLESPACE evil":                       "in which tablespace",
 		"CREATE STATISTICS evil.s ON a, b FROM @table":                                       "have to be @schema.s",
-		"CREATE STATISTICS @schema.s ON a, b FROM other.t":                                   "has to be about @table",
-		rightAct + "; DROP TABLE @table":                                                     "there is a semicolon in",
-		"ALTER TABLE @table SELEC":                                                           "cannot be read: syntax error",
+		"CREATE STATISTICS @schema.s ON a, (query_to_xml('SELECT 1', true, true, '')::text) FROM @table": "the statistics call query_to_xml",
+		"CREATE STATISTICS @schema.s ON a, ((b).pg_read_file) FROM @table":                               "(…).name may call a function",
+		"CREATE INDEX CONCURRENTLY i ON @table (((b::text).upper))":                                      "(…).name may call a function",
+		"CREATE STATISTICS @schema.s ON a, (lower(pg_read_file(b))) FROM @table":                         "the statistics call pg_read_file",
+		"CREATE STATISTICS @schema.s ON a, b FROM other.t":                                               "has to be about @table",
+		rightAct + "; DROP TABLE @table":                                                                 "there is a semicolon in",
+		"ALTER TABLE @table SELEC":                                                                       "cannot be read: syntax error",
 	} {
 		problems := lint.Own(ownSQL(act, rightUndo, rightProbe))
 		require.NotEmpty(t, problems, act)
@@ -151,6 +156,8 @@ func TestAProbeReadsTheCatalogAndNothingElse(t *testing.T) {
 		"SELECT EXISTS (SELECT FROM pg_stat_activity)":                                               "the probe reads pg_stat_activity",
 		"SELECT EXISTS (SELECT FROM pg_statistic)":                                                   "the probe reads pg_statistic",
 		"SELECT EXISTS (SELECT FROM pg_sleep(10))":                                                   "may not have a RangeFunction",
+		"SELECT ('/etc/passwd'::text).pg_read_file IS NULL":                                          "(…).name may call a function",
+		"SELECT (10::float8).pg_sleep IS NULL FROM pg_class":                                         "(…).name may call a function",
 		"SELECT pg_sleep(10) IS NULL":                                                                "the probe calls pg_sleep",
 		"SELECT pg_terminate_backend(1)":                                                             "the probe calls pg_terminate_backend",
 		"SELECT pg_read_file('/etc/passwd') <> ''":                                                   "the probe calls pg_read_file",

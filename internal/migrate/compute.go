@@ -119,6 +119,11 @@ func (p *planner) world() {
 	case slices.Contains(p.in.Outputs, p.in.Migration.Table):
 		p.refuse(byRelease, "%s is an output of this pipeline, made by its releases, generation by generation", name)
 		return
+	case p.creates() && t.Kind != "":
+		p.invalid("choose another name", "there is a %s %s in %s already", t.Kind, name, shown(t.Schema))
+		return
+	case p.creates():
+		return
 	case t.Kind == "" && dotted:
 		p.refuse("write table: "+shown(bare)+", without "+shown(schema),
 			"there is no table %s in %s, and the schema of a table is always its environment's", name, shown(t.Schema))
@@ -142,6 +147,11 @@ func (p *planner) world() {
 	if t.Open != "" {
 		p.refuse("finish it, or roll it back", "%s is being migrated by %s", name, t.Open)
 	}
+}
+
+// creates says that the migration makes its table.
+func (p *planner) creates() bool {
+	return slices.ContainsFunc(p.in.Migration.Operations, func(o Operation) bool { return o.Kind == CreateTable })
 }
 
 // operation plans one operation, once nothing about it contradicts another.

@@ -108,7 +108,7 @@ func do(t *testing.T, db *testdb.DB, class migrate.Class, statements []string) s
 		run(t, db, statements[0])
 		return "ShareUpdateExclusiveLock" // it holds none when it is over
 	}
-	lock, table := "", one[uint32](t, db, fmt.Sprintf("SELECT coalesce(to_regclass('%[1]s.customers'), to_regclass('%[1]s.customers__dropped_0007'), 0::regclass)::oid", db.Schema))
+	lock, table := "", one[uint32](t, db, fmt.Sprintf("SELECT coalesce(to_regclass('%[1]s.clients'), to_regclass('%[1]s.customers'), to_regclass('%[1]s.customers__dropped_0007'), 0::regclass)::oid", db.Schema))
 	err := pgx.BeginFunc(t.Context(), db.Pool, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(t.Context(), "SET LOCAL search_path = ''"); err != nil {
 			return err

@@ -36,6 +36,9 @@ const (
 
 // customers is shopTable as the server says it, with what it says of the expressions of a migration.
 func customers(m migrate.Migration) migrate.Table {
+	if m.Table == "areas" {
+		return migrate.Table{Schema: "shop", Name: "areas", Version: 150018}
+	}
 	t := migrate.Table{
 		Schema: "shop", Name: "customers", OID: 16385, Kind: "table", Owned: true, Rows: 1_000_000, Bytes: 80_000_000, Pages: 9766, Version: 150018,
 		Columns: []migrate.Column{
@@ -80,6 +83,13 @@ func migration(operations ...migrate.Operation) migrate.Migration {
 	return migrate.Migration{Name: "0007_channel", Table: "customers", Why: "Reports need it.", Operations: operations}
 }
 
+// newTable is a migration of a table that is not there.
+func newTable(o migrate.Operation) migrate.Migration {
+	m := migration(o)
+	m.Table = "areas"
+	return m
+}
+
 func input(m migrate.Migration) migrate.Input {
 	return migrate.Input{
 		Migration: m, Environment: "prod", Table: customers(m),
@@ -115,6 +125,11 @@ func cases() map[string]migrate.Migration {
 		"drop_index":          migration(migrate.Operation{Kind: migrate.DropIndex, Name: "customers_created"}),
 		"set_comment":         migration(migrate.Operation{Kind: migrate.SetComment, Column: "note", Comment: `it's what\they say`}),
 		"create_view":         migration(migrate.Operation{Kind: migrate.CreateView, Name: "customers_v1", Columns: []string{"id", "amount AS total", `web AS "From the web"`}, Where: "code <> ''"}),
+		"create_table": newTable(migrate.Operation{Kind: migrate.CreateTable, Made: []migrate.MadeColumn{
+			{Name: "region", Type: "text"}, {Name: "id", Type: "int8"}, {Name: "amount", Type: "numeric(12,2)", Required: true}, {Name: "tags", Type: "text[]"},
+		}, Key: []string{"id", "region"}}),
+		"create_table_no_key": newTable(migrate.Operation{Kind: migrate.CreateTable, Made: []migrate.MadeColumn{{Name: "id", Type: "bigint"}}}),
+		"rename_table":        migration(migrate.Operation{Kind: migrate.RenameTable, To: "clients"}),
 		"drop_table":          migration(migrate.Operation{Kind: migrate.DropTable}),
 		"sql": migration(migrate.Operation{
 			Kind: migrate.SQL, Name: "sampled",

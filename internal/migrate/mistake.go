@@ -26,6 +26,15 @@ func Mistakes(m Migration) []Mistake {
 	for i, o := range m.Operations {
 		c.at = i
 		c.operation(o)
+		if len(m.Operations) > 1 && (o.Kind == CreateTable || o.Kind == DropTable || o.Kind == RenameTable) {
+			c.say("write it in a migration of its own", "%s is about all of %s, and nothing else is changed with it", o.Kind, shown(m.Table))
+		}
+		if m.Deprecate.Brownout > 0 && (o.Kind == DropTable || o.Kind == RenameTable) {
+			c.say("leave deprecate.brownout out", "%s has no brownout: a table that goes is hidden for all of the window, and one that is renamed has both names", o.Kind)
+		}
+		if o.Kind == RenameTable && o.To == m.Table {
+			c.say("choose another name", "the table is called %s already", shown(o.To))
+		}
 		if o.Column != "" {
 			if first, twice := seen[o.Column]; twice {
 				c.say("write the second one in a migration of its own, after this one", "%s and %s are both about %s", first, o.Kind, shown(o.Column))
@@ -97,10 +106,6 @@ func (c *checker) whole(m Migration) {
 
 func (c *checker) operation(o Operation) {
 	if _, known := RecipeOf(o.Kind); !known {
-		if why := Later(o.Kind); why != "" {
-			c.say("leave it out", "%s is not supported yet: %s", shown(string(o.Kind)), why)
-			return
-		}
 		c.say("docs/migrations.md lists them", "there is no operation %s", shown(string(o.Kind)))
 		return
 	}
@@ -145,6 +150,8 @@ func (c *checker) operation(o Operation) {
 		c.addEnumValue(o)
 	case CreateView:
 		c.createView(o)
+	case CreateTable:
+		c.createTable(o)
 	case SQL:
 		c.own(o)
 	default: // says nothing more
@@ -157,13 +164,15 @@ func (c *checker) named(o Operation) {
 	switch o.Kind {
 	case RenameColumn:
 		about["to"] = o.To
+	case RenameTable:
+		about = map[string]string{"to": o.To}
 	case AddCheck, DropCheck, CreateIndex, DropIndex, DropForeignKey, AddUnique, DropUnique, AddPrimaryKey, CreateView, SQL:
 		about = map[string]string{"name": o.Name}
 	case AddForeignKey:
 		about = map[string]string{"name": o.Name, "references": o.References}
 	case AddEnumValue:
 		about = map[string]string{"type": o.Type}
-	case DropTable:
+	case CreateTable, DropTable:
 		about = nil
 	default: // is about a column
 	}
@@ -268,5 +277,32 @@ func (c *checker) own(o Operation) {
 		c.say("use "+strings.Join(OwnLocks(), ", "), "sql %s says that it locks %s", shown(o.Name), shownSQL(o.Locks))
 	case o.Locks != "" && o.Locks != string(ShareUpdateExclusive) && class != Instant:
 		c.say("leave locks out, or do it by itself", "sql %s reads the whole table, and nobody may wait for that", shown(o.Name))
+	}
+}
+
+func (c *checker) createTable(o Operation) {
+	if len(o.Made) == 0 {
+		c.say("name its columns", "create_table has no column")
+	}
+	seen := map[string]bool{}
+	for _, column := range o.Made {
+		if why := badName(column.Name); why != "" {
+			c.say("choose another name", "a column's name of create_table %s", why)
+		}
+		if slices.Contains(systemColumns(), column.Name) {
+			c.say("choose another name", "%s is a name of the server's own", shown(column.Name))
+		}
+		if seen[column.Name] {
+			c.say("name it once", "create_table has two columns %s", shown(column.Name))
+		}
+		seen[column.Name] = true
+		if _, known := typeName(column.Type); !known {
+			c.say(typeHint, "create_table of %s: %s is no type that columns are made with", shown(column.Name), shownSQL(column.Type))
+		}
+	}
+	for i, name := range o.Key {
+		if !seen[name] || slices.Contains(o.Key[:i], name) {
+			c.say("name each column of the key once", "the key of create_table names %s, which is none of its columns, or is named before", shown(name))
+		}
 	}
 }

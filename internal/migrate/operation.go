@@ -28,9 +28,11 @@ const (
 	AddPrimaryKey  Kind = "add_primary_key"
 	AddEnumValue   Kind = "add_enum_value"
 
-	CreateView Kind = "create_view"
-	DropTable  Kind = "drop_table"
-	SQL        Kind = "sql"
+	CreateView  Kind = "create_view"
+	CreateTable Kind = "create_table"
+	RenameTable Kind = "rename_table"
+	DropTable   Kind = "drop_table"
+	SQL         Kind = "sql"
 )
 
 // Operation is one change, as it is written in a file: Kind says which of the fields it has.
@@ -60,7 +62,8 @@ type Operation struct {
 	Where   string   `json:"where,omitempty"`
 	Method  string   `json:"method,omitempty"` // of an index; empty: btree
 	Comment string   `json:"comment,omitempty"`
-	// References is the table that a foreign key leads to, and Key its columns there, one for each of Columns.
+	// References is the table that a foreign key leads to, and Key its columns there, one for each of Columns. Of a table that is made, Key
+	// are the columns of its primary key, in order.
 	References string   `json:"references,omitempty"`
 	Key        []string `json:"key,omitempty"`
 	// OnDelete and OnUpdate are what becomes of a row when the one that it leads to goes, or gets another key: one of Actions; empty: no action.
@@ -82,14 +85,27 @@ type Operation struct {
 	Undo  []string `json:"undo,omitempty"`
 	Probe string   `json:"probe,omitempty"`
 	Locks string   `json:"locks,omitempty"`
+	// Made are the columns of a table that is made.
+	Made []MadeColumn `json:"made,omitempty"`
+}
+
+// MadeColumn is a column of a table that is made.
+type MadeColumn struct {
+	Name     string `json:"name"`
+	Type     string `json:"type"`
+	Required bool   `json:"required,omitempty"` // never null
 }
 
 // texts are everything that an author wrote of an operation.
 func (o Operation) texts() []string {
-	return slices.Concat([]string{
+	all := slices.Concat([]string{
 		string(o.Kind), o.Column, o.To, o.Type, o.Default, o.Up, o.Down, o.Name, o.Check, o.Where, o.Method, o.Comment,
 		o.References, o.OnDelete, o.OnUpdate, o.Match, o.Deferrable, o.Value, o.Before, o.After, o.Probe, o.Locks,
 	}, o.Columns, o.Include, o.Key, o.Act, o.Undo)
+	for _, c := range o.Made {
+		all = append(all, c.Name, c.Type)
+	}
+	return all
 }
 
 // rests are the columns of the table that an operation is over, as far as names say.

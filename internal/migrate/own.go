@@ -47,7 +47,11 @@ func Placed(sql, schema, table string) (string, error) {
 		end = t.End
 	}
 	b.WriteString(sql[end:])
-	return strings.TrimSpace(b.String()), nil
+	placed := strings.TrimSpace(b.String())
+	if strings.Contains(placed, "--") { // a comment ends with its line, and what comes after the statement is none of it
+		placed += "\n"
+	}
+	return placed, nil
 }
 
 // OwnClass is how statements of an author's own are run.

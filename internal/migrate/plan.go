@@ -39,6 +39,8 @@ type Plan struct {
 	Brownout *Brownout `json:"brownout,omitempty"`
 	// Renamed is what the table is called from the switch on, where that is another name.
 	Renamed string `json:"renamed,omitempty"`
+	// Creates says that the table is made by it, and not there before.
+	Creates bool `json:"creates,omitempty"`
 	// Drops says that the table itself goes at contract: whoever reads anything of it is in the way.
 	Drops bool `json:"drops,omitempty"`
 	// Blocking are the readers of them that the catalog knows now: contract waits until they are gone.

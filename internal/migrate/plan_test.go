@@ -231,6 +231,10 @@ func hostileCases() []migrate.Input {
 		{Kind: migrate.AddCheck, Name: other, Check: "true -- )"},
 		{Kind: migrate.CreateIndex, Name: other, Columns: []string{`"` + strings.ReplaceAll(hostile, `"`, `""`) + `" DESC`}, Where: "true /* ; */"},
 		{Kind: migrate.SetComment, Column: hostile, Comment: hostile + "';"},
+		{Kind: migrate.CreateView, Name: other, Columns: []string{"id", `"` + strings.ReplaceAll(hostile, `"`, `""`) + `" AS "b""; --"`}, Where: "true /* ; */"},
+		{Kind: migrate.RenameTable, To: other},
+		{Kind: migrate.DropTable},
+		{Kind: migrate.SQL, Name: other, Act: []string{"COMMENT ON TABLE @table IS '; @table'"}, Undo: []string{"COMMENT ON TABLE @table IS NULL"}, Probe: "SELECT obj_description(@table_oid, 'pg_class') = '; @table'"},
 	} {
 		all = append(all, table(migration(o)))
 	}

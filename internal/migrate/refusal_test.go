@@ -22,11 +22,33 @@ func TestComputeRefuses(t *testing.T) {
 		class      fault.Class
 		want       string
 	}{
-		"no operation":          {nil, nil, fault.Invalid, "it has no operation"},
-		"an unknown operation":  {ops(migrate.Operation{Kind: "add_colum"}), nil, fault.Invalid, "there is no operation add_colum"},
-		"SQL that says nothing": {ops(migrate.Operation{Kind: migrate.SQL, Name: "x"}), nil, fault.Invalid, "sql x has to say what it does, how that is undone, and how it is seen"},
-		"no reason":             {ops(add), func(in *migrate.Input) { in.Migration.Why = " " }, fault.Invalid, "does not say why"},
-		"a name that is none":   {ops(add), func(in *migrate.Input) { in.Migration.Name = "7_channel" }, fault.Invalid, "is no name of a migration"},
+		"no operation":                         {nil, nil, fault.Invalid, "it has no operation"},
+		"an unknown operation":                 {ops(migrate.Operation{Kind: "add_colum"}), nil, fault.Invalid, "there is no operation add_colum"},
+		"a table that goes with its column":    {ops(migrate.Operation{Kind: migrate.DropTable}, migrate.Operation{Kind: migrate.DropColumn, Column: "note"}), nil, fault.Invalid, "drop_table is about all of customers"},
+		"a new table that is there":            {ops(migrate.Operation{Kind: migrate.CreateTable, Made: []migrate.MadeColumn{{Name: "id", Type: "int"}}}), nil, fault.Invalid, "there is a table customers in shop already"},
+		"a new table without a column":         {ops(migrate.Operation{Kind: migrate.CreateTable}), nil, fault.Invalid, "create_table has no column"},
+		"a new table of two columns of a name": {ops(migrate.Operation{Kind: migrate.CreateTable, Made: []migrate.MadeColumn{{Name: "a", Type: "int"}, {Name: "a", Type: "int"}}}), nil, fault.Invalid, "has two columns a"},
+		"a new table of a type that is SQL":    {ops(migrate.Operation{Kind: migrate.CreateTable, Made: []migrate.MadeColumn{{Name: "a", Type: "int); DROP TABLE x"}}}), nil, fault.Invalid, "is no type that columns are made with"},
+		"a new table with a key of nothing":    {ops(migrate.Operation{Kind: migrate.CreateTable, Made: []migrate.MadeColumn{{Name: "a", Type: "int"}}, Key: []string{"b"}}), nil, fault.Invalid, "the key of create_table names b"},
+		"a brownout of a hidden table": {ops(migrate.Operation{Kind: migrate.DropTable}), func(in *migrate.Input) {
+			in.Migration.Deprecate = migrate.Deprecate{Window: time.Hour, Brownout: time.Minute}
+		}, fault.Invalid, "drop_table has no brownout"},
+		"a table's own name":                  {ops(migrate.Operation{Kind: migrate.RenameTable, To: "customers"}), nil, fault.Invalid, "the table is called customers already"},
+		"a view of what is not there":         {ops(migrate.Operation{Kind: migrate.CreateView, Name: "v", Columns: []string{"nota"}}), nil, fault.Invalid, "create_view names a column nota"},
+		"a view of what goes":                 {ops(migrate.Operation{Kind: migrate.CreateView, Name: "v", Columns: []string{"note AS n"}}, migrate.Operation{Kind: migrate.DropColumn, Column: "note"}), nil, fault.Invalid, "create_view v rests on note"},
+		"a view of an expression":             {ops(migrate.Operation{Kind: migrate.CreateView, Name: "v", Columns: []string{"lower(note) AS n"}}), nil, fault.Invalid, "must be a column, and after it AS"},
+		"a view of two columns of a name":     {ops(migrate.Operation{Kind: migrate.CreateView, Name: "v", Columns: []string{"id", "qty AS id"}}), nil, fault.Invalid, "has two columns id"},
+		"a view past policies":                {ops(migrate.Operation{Kind: migrate.CreateView, Name: "v", Columns: []string{"id"}}), func(in *migrate.Input) { in.Table.RowSecurity, in.Table.Version = true, 140012 }, fault.Refused, "before version 15 a view would show them all"},
+		"an old name past policies":           {ops(migrate.Operation{Kind: migrate.RenameTable, To: "clients"}), func(in *migrate.Input) { in.Table.RowSecurity, in.Table.Version = true, 140012 }, fault.Refused, "before version 15 a view would show them all"},
+		"SQL about nobody knows what":         {ops(own("ANALYZE @tabel", "ANALYZE @table", "")), nil, fault.Invalid, "nothing stands for @tabel"},
+		"SQL that is cut off":                 {ops(own("COMMENT ON TABLE @table IS 'x", "ANALYZE @table", "")), nil, fault.Invalid, "it is cut off"},
+		"SQL with a lock of nobody":           {ops(own("ANALYZE @table", "ANALYZE @table", "NONE")), nil, fault.Invalid, `says that it locks "NONE"`},
+		"SQL that reads all under a lock":     {ops(own("ANALYZE @table", "ANALYZE @table", "ACCESS EXCLUSIVE")), nil, fault.Invalid, "nobody may wait for that"},
+		"SQL of an index that is there":       {ops(own("CREATE INDEX CONCURRENTLY customers_created ON @table (id)", "DROP INDEX CONCURRENTLY @schema.customers_created", "")), nil, fault.Invalid, "has an index customers_created already"},
+		"SQL that is undone in a transaction": {ops(own("CREATE INDEX CONCURRENTLY i ON @table (id)", "DROP INDEX @schema.i", "")), nil, fault.Invalid, "one of act and undo in a transaction"},
+		"SQL that says nothing":               {ops(migrate.Operation{Kind: migrate.SQL, Name: "x"}), nil, fault.Invalid, "sql x has to say what it does, how that is undone, and how it is seen"},
+		"no reason":                           {ops(add), func(in *migrate.Input) { in.Migration.Why = " " }, fault.Invalid, "does not say why"},
+		"a name that is none":                 {ops(add), func(in *migrate.Input) { in.Migration.Name = "7_channel" }, fault.Invalid, "is no name of a migration"},
 		"a brownout that is the window": {ops(add), func(in *migrate.Input) {
 			in.Migration.Deprecate = migrate.Deprecate{Window: time.Hour, Brownout: time.Hour}
 		}, fault.Invalid, "not shorter than the window"},
@@ -122,6 +144,10 @@ func TestComputeRefuses(t *testing.T) {
 			}
 		})
 	}
+}
+
+func own(act, undo, locks string) migrate.Operation {
+	return migrate.Operation{Kind: migrate.SQL, Name: "x", Act: []string{act}, Undo: []string{undo}, Probe: "SELECT true", Locks: locks}
 }
 
 func ops(all ...migrate.Operation) []migrate.Operation { return all }

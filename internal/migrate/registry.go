@@ -35,27 +35,3 @@ func RecipeOf(kind Kind) (Recipe, bool) {
 	}
 	return Recipe{}, false
 }
-
-// Refusal is an operation that is refused by name, and why.
-type Refusal struct {
-	Kind   Kind
-	Reason string
-}
-
-// Refusals lists operations that people ask for, and that are not carried out.
-func Refusals() []Refusal {
-	return []Refusal{
-		{"rename_table", "writers of the old name could neither COPY nor TRUNCATE through a view"},
-		{"create_table", "nobody reads a table that is not there yet: make it by hand"},
-	}
-}
-
-// Later says why an operation is refused by name; empty: nobody knows the name.
-func Later(kind Kind) string {
-	for _, r := range Refusals() {
-		if r.Kind == kind {
-			return r.Reason
-		}
-	}
-	return ""
-}

@@ -18,6 +18,18 @@ func relationRecipes() []Recipe {
 			Undo: "DROP VIEW RESTRICT.",
 		},
 		{
+			Kind: CreateTable, Since: oldestVersion, plan: (*planner).createTable,
+			What: "Makes the table, with its columns and its key. Defaults, checks and indexes are of the files after it.",
+			How:  "CREATE TABLE. Nobody waits.",
+			Undo: "DROP TABLE RESTRICT, as long as there is no row in it.",
+		},
+		{
+			Kind: RenameTable, Since: oldestVersion, Lock: AccessExclusive, plan: (*planner).renameTable,
+			What: "Gives the table another name; who reads or writes by the old one goes on until contract, but for COPY and TRUNCATE.",
+			How:  "In one transaction rename it, and make a view of the old name with all of its columns and the rights that it gives. At contract, when nobody is known to ask the view, DROP VIEW RESTRICT.",
+			Undo: "In one transaction drop the view RESTRICT, and rename the table back.",
+		},
+		{
 			Kind: DropTable, Since: oldestVersion, Lock: AccessExclusive, plan: (*planner).dropTable,
 			What: "Takes the table away.",
 			How:  "When consumers have acknowledged and nobody is known to read it, give it another name, by which nobody asks for it. `deprecate.window` is how long it is kept so, for whoever gets an error then. At contract DROP TABLE RESTRICT.",
@@ -65,12 +77,11 @@ func (c ViewColumn) sql() string {
 const whoAsks = 150000
 
 func (p *planner) createView(o Operation) {
-	if p.in.Table.RowSecurity && p.in.Table.Version < whoAsks {
-		p.refuse("update the server first", "policies decide who sees which rows of %s, and before version 15 a view would show them all", shown(p.in.Table.Name))
+	if !p.viewable() {
 		return
 	}
-	var columns, names, shows []string
-	renamed := map[string]string{}
+	var columns []ViewColumn
+	var shows []string
 	for _, text := range o.Columns {
 		c, err := ParseViewColumn(text)
 		if err != nil {
@@ -79,38 +90,63 @@ func (p *planner) createView(o Operation) {
 		if _, ok := p.column(o, c.Of); !ok {
 			return
 		}
-		columns, names, shows = append(columns, c.sql()), append(names, c.Name), append(shows, strings.ReplaceAll(c.sql(), `"`, ""))
-		renamed[c.Of] = c.Name
+		columns, shows = append(columns, c), append(shows, strings.ReplaceAll(c.sql(), `"`, ""))
 	}
-	view := qualified(p.in.Table.Schema, o.Name)
-	act, says := "CREATE VIEW "+view, fmt.Sprintf("Over %s: %s", p.in.Table.Name, strings.Join(shows, ", "))
-	found := []string{
-		"v.oid = " + relation(p.in.Table.Schema, o.Name), "v.relkind = 'v'",
-		"(SELECT pg_catalog.array_agg(a.attname::pg_catalog.text ORDER BY a.attnum) FROM pg_catalog.pg_attribute a WHERE a.attrelid = v.oid AND a.attnum > 0) = " + literals(names),
-	}
-	if p.in.Table.Version >= whoAsks {
-		act += " WITH (security_invoker = true)"
-		found = append(found, "v.reloptions @> ARRAY['security_invoker=true']")
-	}
-	act += " AS SELECT " + strings.Join(columns, ", ") + " FROM " + p.table()
+	says := fmt.Sprintf("Over %s: %s", p.in.Table.Name, strings.Join(shows, ", "))
+	where := ""
 	if o.Where != "" {
 		if _, ok := p.said(o, Typed{Expression: o.Where, Type: "boolean"}); !ok {
 			return
 		}
-		act += " WHERE " + embed(o.Where)
+		where = " WHERE " + embed(o.Where)
 		says += " where " + strings.TrimSpace(o.Where)
 	}
-	statements := slices.Concat([]string{act, "COMMENT ON VIEW " + view + " IS " + literal(says)}, p.rightsOn(view, renamed))
-	found = append(found, "pg_catalog.obj_description(v.oid, 'pg_class') = "+literal(says))
+	act, there := p.viewOf(o.Name, p.table(), columns, where, says)
+	view := qualified(p.in.Table.Schema, o.Name)
 	p.step(Expand, "view", o.Name, Step{
 		Title: "Make the view " + shown(o.Name),
-		Act:   statements,
-		Probe: probe("EXISTS (SELECT FROM pg_catalog.pg_class v WHERE " + all(found...) + ")"),
+		Act:   act,
+		Probe: probe(there),
 		Gone:  probe(relation(p.in.Table.Schema, o.Name) + " IS NULL"),
 		Undo:  []string{"DROP VIEW IF EXISTS " + view + " RESTRICT"},
 		Lock:  AccessShare, Fresh: true,
 		Risk: "While it is there, no column that it shows can be taken away. Through it nobody can TRUNCATE, nor COPY rows in.",
 	})
+}
+
+// viewable refuses a view that would show rows that policies hide.
+func (p *planner) viewable() bool {
+	if p.in.Table.RowSecurity && p.in.Table.Version < whoAsks {
+		p.refuse("update the server first", "policies decide who sees which rows of %s, and before version 15 a view would show them all", shown(p.in.Table.Name))
+		return false
+	}
+	return true
+}
+
+// viewOf are the statements that make a view of a name over the table, which is called of by then, with its rights and what is said of it; there is
+// whether it is as they make it.
+func (p *planner) viewOf(name, of string, columns []ViewColumn, where, says string) (act []string, there string) {
+	view, options := qualified(p.in.Table.Schema, name), ""
+	var names, selected []string
+	renamed := map[string]string{}
+	for _, c := range columns {
+		names, selected = append(names, c.Name), append(selected, c.sql())
+		renamed[c.Of] = c.Name
+	}
+	found := []string{
+		"v.oid = " + relation(p.in.Table.Schema, name), "v.relkind = 'v'",
+		"(SELECT pg_catalog.array_agg(a.attname::pg_catalog.text ORDER BY a.attnum) FROM pg_catalog.pg_attribute a WHERE a.attrelid = v.oid AND a.attnum > 0) = " + literals(names),
+	}
+	if p.in.Table.Version >= whoAsks {
+		options = " WITH (security_invoker = true)"
+		found = append(found, "v.reloptions @> ARRAY['security_invoker=true']")
+	}
+	found = append(found, "pg_catalog.obj_description(v.oid, 'pg_class') = "+literal(says))
+	act = append([]string{
+		"CREATE VIEW " + view + options + " AS SELECT " + strings.Join(selected, ", ") + " FROM " + of + where,
+		"COMMENT ON VIEW " + view + " IS " + literal(says),
+	}, p.rightsOn(view, renamed)...)
+	return act, "EXISTS (SELECT FROM pg_catalog.pg_class v WHERE " + all(found...) + ")"
 }
 
 // rightsOn are the statements that give on a view what the owner gave on the table: on all of it, and on the columns that it shows.
@@ -143,6 +179,35 @@ func (p *planner) rightsOn(view string, columns map[string]string) []string {
 	return all
 }
 
+func (p *planner) renameTable(o Operation) {
+	t := p.in.Table
+	if !p.viewable() {
+		return
+	}
+	var columns []ViewColumn
+	for _, c := range t.Columns {
+		columns = append(columns, ViewColumn{Of: c.Name, Name: c.Name})
+	}
+	p.plan.Renamed = o.To
+	renamed, view := qualified(t.Schema, o.To), qualified(t.Schema, t.Name)
+	act, there := p.viewOf(t.Name, renamed, columns, "", fmt.Sprintf("The old name of %s", o.To))
+	p.step(Switch, "rename", t.Name, Step{
+		Title: "Call " + shown(t.Name) + " " + shown(o.To) + ", and make a view of the old name",
+		Act:   append([]string{p.alter("RENAME TO " + quote(o.To))}, act...),
+		Probe: probe(p.called(o.To), there),
+		Gone:  probe(relation(t.Schema, o.To)+" IS NULL", no("EXISTS (SELECT FROM pg_catalog.pg_class v WHERE v.oid = "+relation(t.Schema, t.Name)+" AND v.relkind = 'v')")),
+		Undo:  []string{"DROP VIEW IF EXISTS " + view + " RESTRICT", "ALTER TABLE IF EXISTS " + renamed + " RENAME TO " + quote(t.Name)},
+		Lock:  AccessExclusive, Fresh: true,
+		Risk: "By the old name nobody can COPY, TRUNCATE, or change the table from here on, nor say ON CONFLICT ON CONSTRAINT.",
+	})
+	p.step(Contract, "drop-view", t.Name, Step{
+		Title: "Take the old name " + shown(t.Name) + " away",
+		Act:   []string{"DROP VIEW " + view + " RESTRICT"},
+		Probe: probe(no("EXISTS (SELECT FROM pg_catalog.pg_class v WHERE v.oid = " + relation(t.Schema, t.Name) + " AND v.relkind = 'v')")),
+		Risk:  "Whoever still reads or writes " + shown(t.Name) + " gets an error.",
+	})
+}
+
 // droppedName is what a table is called that is kept for a while before it goes.
 func droppedName(table, migration string) string {
 	number, _, _ := strings.Cut(migration, "_")
@@ -150,11 +215,7 @@ func droppedName(table, migration string) string {
 	return cut(table, maxName-len(after)) + after
 }
 
-func (p *planner) dropTable(o Operation) {
-	if len(p.in.Migration.Operations) > 1 {
-		p.invalid("write it in a migration of its own", "%s takes all of %s away: there is nothing else to change", o.Kind, shown(p.in.Table.Name))
-		return
-	}
+func (p *planner) dropTable(Operation) {
 	t := p.in.Table
 	held := map[string]bool{}
 	for _, c := range t.Columns {

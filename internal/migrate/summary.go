@@ -21,6 +21,8 @@ type Summary struct {
 	Proofs int  `json:"proofs,omitempty"`
 	// Old are the columns that contract takes away.
 	Old []string `json:"old,omitempty"`
+	// Kept is what the table is called from the switch until it is dropped; empty: it is not.
+	Kept string `json:"kept,omitempty"`
 	// Consumers may say that they are ready, and MustAck of them have to.
 	Consumers []string      `json:"consumers,omitempty"`
 	MustAck   []string      `json:"must_ack,omitempty"`
@@ -48,6 +50,9 @@ func Summarize(p Plan, e Estimate) Summary {
 	s := Summary{
 		Digest: Digest(p), Release: p.Release, Config: p.Config, Name: p.Migration.Name, Table: p.Schema + "." + p.Migration.Table, Why: p.Migration.Why,
 		Fills: p.Filling != nil, Proofs: len(p.Proofs), Old: p.Old, Window: p.Migration.Deprecate.Window, Warnings: p.Warnings, Estimate: e,
+	}
+	if p.Drops {
+		s.Kept = p.Renamed
 	}
 	if b := p.Brownout; b != nil {
 		s.Brownout, s.Refuses = b.For, b.Refuses()

@@ -93,6 +93,14 @@ func change(o Operation) string {
 			text += " where " + oneLine(o.Where)
 		}
 		return text
+	case CreateTable:
+		var columns []string
+		for _, made := range o.Made {
+			columns = append(columns, shown(made.Name)+" ("+oneLine(made.Type)+")")
+		}
+		return "make the table: " + strings.Join(columns, ", ")
+	case RenameTable:
+		return "call the table " + shown(o.To)
 	case DropTable:
 		return "take the table away"
 	case SQL:
@@ -160,6 +168,10 @@ func concern(o Operation) string {
 		return fmt.Sprintf("After contract %s may be %s. Be ready to read that.", shown(o.Type), shown(o.Value))
 	case CreateView:
 		return fmt.Sprintf("The view %s is there from the beginning: it shows the table as it is, under these names: %s. Whoever may read or write the table may do so through it; TRUNCATE and COPY into it fail.", shown(o.Name), oneLine(strings.Join(o.Columns, ", ")))
+	case CreateTable:
+		return "The table is new. Nobody but its owner may read or write it before somebody gives rights on it."
+	case RenameTable:
+		return fmt.Sprintf("The table is called %s from the switch on. Until contract the old name is a view of it: reads and writes go on, but COPY and TRUNCATE need the new name. Use the new one before contract.", shown(o.To))
 	case DropTable:
 		return "The table goes. From the switch on it has another name, and whoever reads or writes it gets an error; until contract it can be brought back. Neither read nor write it from the switch on."
 	case SQL:

@@ -123,7 +123,15 @@ func operationOf(item strictyaml.Value) (migrate.Operation, bool) {
 		case "check":
 			o.Check = text
 		case "columns":
+			if o.Kind == migrate.CreateTable {
+				var whole bool
+				o.Made, whole = madeColumns(v.Get(key.Name))
+				ok = ok && whole
+				continue
+			}
 			o.Columns = v.Get(key.Name).Strings()
+		case "key":
+			o.Key = v.Get(key.Name).Strings()
 		case "unique":
 			o.Unique = strictyaml.As[bool](v.Get(key.Name))
 		case "include":
@@ -147,4 +155,15 @@ func operationOf(item strictyaml.Value) (migrate.Operation, bool) {
 		}
 	}
 	return o, ok
+}
+
+// madeColumns are the columns of a table that is made, and whether each is written whole.
+func madeColumns(v strictyaml.Value) (all []migrate.MadeColumn, ok bool) {
+	ok = true
+	for _, c := range v.Items() {
+		name, typeOf := c.Get("name"), c.Get("type")
+		ok = ok && c.OK() && name.OK() && typeOf.OK()
+		all = append(all, migrate.MadeColumn{Name: strictyaml.As[string](name), Type: strictyaml.As[string](typeOf), Required: strictyaml.As[bool](c.Get("required"))})
+	}
+	return all, ok
 }

@@ -61,8 +61,6 @@ func readKey(o *migrate.Operation, key string, v strictyaml.Value) {
 	switch key {
 	case "references":
 		o.References = text
-	case "key":
-		o.Key = v.Strings()
 	case "on_delete":
 		o.OnDelete = text
 	case "on_update":

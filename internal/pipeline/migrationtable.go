@@ -23,14 +23,11 @@ func migrationShape() strictyaml.Shape {
 	)
 }
 
-// operationShape has a key for each operation of the registry, and for each that is refused by name.
+// operationShape has a key for each operation of the registry.
 func operationShape() strictyaml.Shape {
 	s := strictyaml.Shape{Kind: strictyaml.Object, Single: true}
 	for _, r := range migrate.Recipes() {
 		s.Keys = append(s.Keys, strictyaml.Key{Name: string(r.Kind), Doc: r.What, Shape: strictyaml.ObjectOf(operationKeys(r.Kind)...)})
-	}
-	for _, r := range migrate.Refusals() {
-		s.Keys = append(s.Keys, strictyaml.Key{Name: string(r.Kind), Later: true, Doc: r.Reason})
 	}
 	return s
 }
@@ -104,6 +101,15 @@ func operationKeys(kind migrate.Kind) []strictyaml.Key {
 			{Name: "columns", Required: true, Shape: strictyaml.ListOf(strictyaml.Sentence()), Doc: "Its columns: those of the table, each with AS and the name that it has in the view after it, where that is another one.", Examples: []string{`[id, "amount AS total"]`, "[id, web]"}},
 			expression("where", "A condition of the rows that it shows.", `"channel <> ''"`, `"channel = 'web'"`),
 		}
+	case migrate.CreateTable:
+		return []strictyaml.Key{
+			{Name: "columns", Required: true, Doc: "Its columns, in order.", Shape: strictyaml.ListOf(strictyaml.ObjectOf(
+				with(name, "remark", "note"), typeOf("type", "Its type, one that Postgres brings along.", "bigint", "int"), flag("required", "It is never null."),
+			))},
+			{Name: "key", Shape: strictyaml.ListOf(columnShape()), Doc: "The columns of its primary key, in order; without it, it has none.", Examples: []string{"[id]", "[id, day]"}},
+		}
+	case migrate.RenameTable:
+		return []strictyaml.Key{{Name: "to", Required: true, Shape: columnShape(), Doc: "Its new name.", Examples: []string{"clients", "buyers"}}}
 	case migrate.DropTable:
 		return nil
 	case migrate.SQL:

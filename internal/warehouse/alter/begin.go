@@ -46,7 +46,7 @@ func (t *Tables) BeginMigration(ctx context.Context, e migrate.Entry, key effect
 			return none, fault.Newf(fault.Refused, "migrate", object(p), "change the output's SELECT, or its key, indexes and checks in pipeline.yaml, and deploy it",
 				"the table is an output of the pipeline "+whose)
 		}
-		open, err := t.ledger.OpenMigration(ctx, tx, table)
+		open, err := t.openMigration(ctx, tx, table)
 		if err != nil {
 			return none, err
 		}
@@ -91,6 +91,36 @@ func fresh(ctx context.Context, tx pgx.Tx, p migrate.Plan) error {
 		}
 	}
 	return nil
+}
+
+// openMigration is the one of a table that has not ended, also of one that has the name since that migration has begun, and of which the name before is a
+// view; its owner is empty where there is none.
+func (t *Tables) openMigration(ctx context.Context, q catalog.Querier, table string) (catalog.Migration, error) {
+	open, err := t.ledger.OpenMigration(ctx, q, table)
+	if err != nil || open.Owner != "" {
+		return open, err
+	}
+	rows, err := q.Query(ctx, `
+		SELECT DISTINCT v.relname::text
+		FROM pg_class c
+		JOIN pg_namespace n ON n.oid = c.relnamespace
+		JOIN pg_depend dep ON dep.classid = 'pg_rewrite'::regclass AND dep.refclassid = 'pg_class'::regclass AND dep.refobjid = c.oid
+		JOIN pg_rewrite r ON r.oid = dep.objid
+		JOIN pg_class v ON v.oid = r.ev_class AND v.relkind = 'v' AND v.relnamespace = n.oid
+		WHERE n.nspname = $1 AND c.relname = $2`, t.schema, table)
+	if err != nil {
+		return open, fmt.Errorf("look for views of %s: %w", table, err)
+	}
+	views, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		return open, fmt.Errorf("look for views of %s: %w", table, err)
+	}
+	for _, view := range views {
+		if open, err = t.ledger.OpenMigration(ctx, q, view); err != nil || open.Owner != "" {
+			return open, err
+		}
+	}
+	return open, nil
 }
 
 // takeOver gives an open migration to a new start of its workflow. The caller holds ExcludeChange.

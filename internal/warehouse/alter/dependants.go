@@ -85,12 +85,16 @@ func (s *step) made(ctx context.Context, tx pgx.Tx) ([]string, error) {
 
 // dependants says who is known to read some columns of the table; empty: nobody.
 func (s *step) dependants(ctx context.Context, tx pgx.Tx, columns []string) (string, error) {
-	table, err := s.t.tableOf(ctx, tx, s.spec.Plan)
+	p := s.spec.Plan
+	table, err := s.t.tableOf(ctx, tx, p)
+	if err == nil && p.Renamed != "" && !p.Drops { // what goes is the view of the old name
+		table, err = s.t.named(ctx, tx, p.Migration.Table)
+	}
 	if err != nil {
 		return "", err
 	}
 	var readers []migrate.Reader
-	if s.spec.Plan.Drops {
+	if p.Renamed != "" {
 		readers, err = s.t.wholeReaders(ctx, tx, table)
 	} else {
 		readers, err = s.t.readers(ctx, tx, table.OID, columns)

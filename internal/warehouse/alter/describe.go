@@ -76,7 +76,7 @@ func (t *Tables) describe(ctx context.Context, tx pgx.Tx, d *migrate.Table) erro
 		WHERE n.nspname = $1 AND c.relname = $2 AND c.relkind NOT IN ('i', 'I', 'S', 't', 'c')`, t.schema, d.Name).
 		Scan(&d.OID, &d.Kind, &d.Owned, &d.RowSecurity, &d.Rows, &d.Bytes, &d.Pages, &d.Version)
 	if errors.Is(err, pgx.ErrNoRows) {
-		return nil
+		return tx.QueryRow(ctx, `SELECT current_setting('server_version_num')::int`).Scan(&d.Version)
 	}
 	if err != nil {
 		return fmt.Errorf("look for the table: %w", err)
@@ -111,7 +111,7 @@ func (t *Tables) owner(ctx context.Context, tx pgx.Tx, d *migrate.Table) error {
 	for _, pipeline := range owners {
 		d.Managed, d.Pipeline = true, pipeline
 	}
-	open, err := t.ledger.OpenMigration(ctx, tx, d.Name)
+	open, err := t.openMigration(ctx, tx, d.Name)
 	d.Open = workflowOf(open.Owner)
 	return err
 }

@@ -12,15 +12,18 @@ import (
 )
 
 // ReadersOf are the readers of some columns of a table that the server's catalog knows, or whose text mentions one of them. Without columns they
-// are those of anything of it.
+// are those of anything of it, and it may be a view.
 func (t *Tables) ReadersOf(ctx context.Context, table string, columns []string) (readers []migrate.Reader, err error) {
 	err = t.readOnly(ctx, func(tx pgx.Tx) error {
-		r, err := t.relation(ctx, tx, table)
-		if err != nil {
+		if columns == nil {
+			r, err := t.named(ctx, tx, table)
+			if err == nil {
+				readers, err = t.wholeReaders(ctx, tx, r)
+			}
 			return err
 		}
-		if columns == nil {
-			readers, err = t.wholeReaders(ctx, tx, r)
+		r, err := t.relation(ctx, tx, table)
+		if err != nil {
 			return err
 		}
 		readers, err = t.readers(ctx, tx, r.OID, columns)

@@ -63,6 +63,56 @@ func TestATableIsKeptUnderAnotherNameUntilItGoes(t *testing.T) {
 	require.NoError(t, b.EndMigration(t.Context(), b.owner, migrate.Done))
 }
 
+func TestATableIsReadAndWrittenByBothNamesUntilTheOldOneGoes(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.customers(t, 100)
+	b.db.Exec(t, `GRANT SELECT, INSERT ON customers TO PUBLIC`)
+	was, before := b.one(t, `SELECT 'customers'::regclass::oid`), b.like(t, "customers")
+	p := b.planned(t, changing("0001_channel", migrate.Operation{Kind: migrate.RenameTable, To: "clients"}))
+	b.begin(t, p)
+	b.phase(t, p, migrate.Switch)
+	for _, name := range []string{"customers", "clients"} {
+		b.db.Exec(t, `INSERT INTO `+name+` (id, web) VALUES (1000, true) ON CONFLICT (id) DO NOTHING`)
+		b.db.Exec(t, `UPDATE `+name+` SET qty = qty + 1 WHERE id = 1000`)
+		b.db.Exec(t, `SELECT FROM `+name+` WHERE id = 1000 FOR UPDATE`)
+		b.db.Exec(t, `DELETE FROM `+name+` WHERE id = 1000`)
+		require.Equal(t, "100", b.one(t, `SELECT count(*) FROM `+name))
+	}
+	for _, refused := range []string{`TRUNCATE customers`, `COPY customers TO STDOUT`, `COPY customers FROM STDIN`, `INSERT INTO customers (id, web) VALUES (1, true) ON CONFLICT ON CONSTRAINT customers_pkey DO NOTHING`} {
+		_, err := b.db.Pool.Exec(t.Context(), refused)
+		require.ErrorContains(t, err, `"customers"`, "the docs and the plan warn of it: %s", refused)
+	}
+	require.Equal(t, "INSERT,SELECT", b.one(t, `SELECT string_agg(r.privilege_type, ',' ORDER BY 1) FROM pg_class, aclexplode(relacl) r WHERE oid = 'customers'::regclass AND r.grantee = 0`))
+	d, err := b.DescribeTable(t.Context(), "clients", nil)
+	require.NoError(t, err)
+	require.Equal(t, b.owner.Workflow(), d.Open, "nobody else changes it by its new name")
+
+	b.db.Exec(t, `CREATE VIEW late AS SELECT id FROM customers`)
+	err = b.back(t, p)
+	require.ErrorContains(t, err, "the view "+b.db.Schema+".late reads customers")
+	b.db.Exec(t, `DROP VIEW late`)
+	require.NoError(t, b.back(t, p))
+	require.Equal(t, was, b.one(t, `SELECT 'customers'::regclass::oid`))
+	require.Equal(t, before, b.like(t, "customers"))
+
+	b.owner = start()
+	b.begin(t, p)
+	b.phase(t, p, migrate.Switch)
+	b.phase(t, p, migrate.Deprecating)
+	b.db.Exec(t, `CREATE VIEW late AS SELECT id FROM customers`)
+	readers, err := b.ReadersOf(t.Context(), "customers", nil)
+	require.NoError(t, err)
+	require.Equal(t, []migrate.Reader{{Column: "customers", Kind: "view", Name: b.db.Schema + ".late", Owner: readers[0].Owner}}, readers[:1])
+	require.NoError(t, b.EnterPhase(t.Context(), b.owner, migrate.Contract))
+	require.ErrorContains(t, b.refused(t, p, "contract-drop-view-customers"), "late reads customers")
+	b.db.Exec(t, `DROP VIEW late`)
+	b.step(t, p, "contract-drop-view-customers")
+	require.Equal(t, was, b.one(t, `SELECT 'clients'::regclass::oid`))
+	require.Equal(t, "true", b.one(t, `SELECT to_regclass($1) IS NULL`, b.db.Schema+".customers"))
+	require.NoError(t, b.EndMigration(t.Context(), b.owner, migrate.Done))
+}
+
 func TestReadersOfAWholeTableAreFoundHoweverTheyReadIt(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
@@ -195,4 +245,35 @@ func TestAProbeThatTheServerRefusesLetsNothingBegin(t *testing.T) {
 		require.Error(t, err, probe)
 		require.NotEmpty(t, fault.ClassOf(err), "nobody tries it again: %v", err)
 	}
+}
+
+func TestATableIsMadeAndTakenBackAsLongAsItIsEmpty(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	m := changing("0001_regions", migrate.Operation{Kind: migrate.CreateTable, Made: []migrate.MadeColumn{{Name: "id", Type: "int"}, {Name: "name", Type: "text", Required: true}}, Key: []string{"id"}})
+	m.Table = "regions"
+	p := b.planned(t, m)
+	b.begin(t, p)
+	b.phase(t, p, migrate.Expand)
+	b.db.Exec(t, `INSERT INTO regions VALUES (1, 'north')`)
+	err := b.back(t, p)
+	require.Equal(t, fault.Conflict, fault.ClassOf(err))
+	require.ErrorContains(t, err, "there are rows in it")
+	require.Equal(t, "1", b.one(t, `SELECT count(*) FROM regions`), "nothing is lost")
+	b.db.Exec(t, `DELETE FROM regions`)
+	b.db.Exec(t, `CREATE VIEW late AS SELECT FROM regions`)
+	require.ErrorContains(t, b.back(t, p), "other objects depend on it")
+	b.db.Exec(t, `DROP VIEW late`)
+	require.NoError(t, b.back(t, p))
+	require.Equal(t, "true", b.one(t, `SELECT to_regclass($1) IS NULL`, b.db.Schema+".regions"))
+
+	b.owner = start()
+	b.begin(t, p)
+	b.phase(t, p, migrate.Expand)
+	require.NoError(t, b.EndMigration(t.Context(), b.owner, migrate.Done))
+	d, err := b.DescribeTable(t.Context(), "regions", nil)
+	require.NoError(t, err)
+	require.Equal(t, []string{"id"}, d.Key)
+	_, err = migrate.Compute(migrate.Input{Migration: m, Release: releaseOf("1.0.0"), Environment: prod, Table: d})
+	require.ErrorContains(t, err, "there is a table regions")
 }

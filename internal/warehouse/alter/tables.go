@@ -34,12 +34,22 @@ func (t *Tables) name(table string) string { return pgx.Identifier{t.schema, tab
 
 // relation finds the table of a plan. It is fault.Conflict where there is none any more.
 func (t *Tables) relation(ctx context.Context, q catalog.Querier, table string) (postgres.Relation, error) {
+	return t.find(ctx, q, table, "r", "p")
+}
+
+// named finds what has a name now: a table, or a view in its place. It is fault.Conflict where there is none.
+func (t *Tables) named(ctx context.Context, q catalog.Querier, name string) (postgres.Relation, error) {
+	return t.find(ctx, q, name, "r", "p", "v")
+}
+
+// find finds a relation of some kinds, as the catalog calls them.
+func (t *Tables) find(ctx context.Context, q catalog.Querier, table string, kinds ...string) (postgres.Relation, error) {
 	r := postgres.Relation{Name: t.name(table)}
 	err := q.QueryRow(ctx, `
 		SELECT c.oid
 		FROM pg_class c
 		JOIN pg_namespace n ON n.oid = c.relnamespace
-		WHERE n.nspname = $1 AND c.relname = $2 AND c.relkind IN ('r', 'p')`, t.schema, table).Scan(&r.OID)
+		WHERE n.nspname = $1 AND c.relname = $2 AND c.relkind::text = ANY($3)`, t.schema, table, kinds).Scan(&r.OID)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return r, fault.Newf(fault.Conflict, "change", t.schema+"."+table, "look who dropped or renamed it; bring it back, and go on",
 			"there is no such table any more")
@@ -50,14 +60,18 @@ func (t *Tables) relation(ctx context.Context, q catalog.Querier, table string) 
 	return r, nil
 }
 
-// tableOf finds the table of a plan, under whichever of its names it has now. Once it has the other one, somebody else may have taken the first.
+// tableOf finds the table of a plan, under whichever of its names it has now; where the plan makes it and it is not there, it has no OID. Once it has the other one, somebody else may have taken the first.
 func (t *Tables) tableOf(ctx context.Context, q catalog.Querier, p migrate.Plan) (postgres.Relation, error) {
 	if p.Renamed != "" {
 		if r, err := t.relation(ctx, q, p.Renamed); fault.ClassOf(err) != fault.Conflict {
 			return r, err
 		}
 	}
-	return t.relation(ctx, q, p.Migration.Table)
+	r, err := t.relation(ctx, q, p.Migration.Table)
+	if fault.ClassOf(err) == fault.Conflict && p.Creates { // not yet, or not any more
+		return r, nil
+	}
+	return r, err
 }
 
 // readOnly runs do in one snapshot that changes nothing, and waits for nobody for long.
