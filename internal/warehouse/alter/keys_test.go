@@ -364,3 +364,16 @@ func TestKeysGoOnAfterACrashAtAnyBoundary(t *testing.T) {
 		})
 	}
 }
+
+func TestKeysOfAPartitionedTableHoldTheirColumns(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.db.Exec(t, `CREATE TABLE shops (id int PRIMARY KEY)`)
+	b.db.Exec(t, `CREATE TABLE visits (id int, day date, shop int REFERENCES shops, PRIMARY KEY (day, id)) PARTITION BY RANGE (day)`)
+	d, err := b.DescribeTable(t.Context(), "visits", nil)
+	require.NoError(t, err)
+	id, _ := d.Column("id")
+	require.Equal(t, []string{"the primary key visits_pkey"}, id.Holds)
+	shop, _ := d.Column("shop")
+	require.Equal(t, []string{"the foreign key visits_shop_fkey"}, shop.Holds)
+}

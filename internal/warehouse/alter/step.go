@@ -152,21 +152,24 @@ func (s *step) levels(ctx context.Context) (postgres.Levels, error) {
 	if s.spec.Undo {
 		mode = postgres.AccessExclusive
 	}
-	levels := postgres.Levels{Mode: mode, Parents: []postgres.Relation{table}}
-	if s.scans() {
-		return levels, nil
-	}
+	also, err := s.also(ctx, s.t.pool)
+	return postgres.Levels{Mode: mode, Parents: append(also, table)}, err
+}
+
+// also are the other tables that the step locks as it does its own. One that has gone took with it what led there.
+func (s *step) also(ctx context.Context, q catalog.Querier) ([]postgres.Relation, error) {
+	var tables []postgres.Relation
 	for _, name := range s.step.Also {
-		other, err := s.t.relation(ctx, s.t.pool, name)
-		if s.spec.Undo && fault.ClassOf(err) == fault.Conflict {
-			continue // what led there went with it
+		other, err := s.t.relation(ctx, q, name)
+		switch {
+		case s.scans(), s.spec.Undo && fault.ClassOf(err) == fault.Conflict:
+			continue
+		case err != nil:
+			return nil, err
 		}
-		if err != nil {
-			return levels, err
-		}
-		levels.Parents = append(levels.Parents, other)
+		tables = append(tables, other)
 	}
-	return levels, nil
+	return tables, nil
 }
 
 // errThere says that nothing is left to do.
