@@ -239,7 +239,7 @@ func (p *planner) orphaned(o Operation, r Reference) string {
 		if i < len(r.Collations) && r.Collations[i] != "" {
 			column += " COLLATE " + r.Collations[i]
 		}
-		same = append(same, quote(other)+"."+quote(o.Key[i])+" = "+column)
+		same = append(same, quote(other)+"."+quote(o.Key[i])+" OPERATOR(pg_catalog.=) "+column) // whatever others may call so
 		filled = append(filled, table+"."+quote(name)+" IS NOT NULL")
 		empty = append(empty, table+"."+quote(name)+" IS NULL")
 	}

@@ -159,12 +159,18 @@ func TestKeysAndValuesAreRefused(t *testing.T) {
 		"a unique constraint over nothing":           {unique(), nil, fault.Invalid, "has no columns"},
 		"a unique constraint over what is not there": {unique("nr"), nil, fault.Invalid, "is over a column nr"},
 		"a unique constraint over what is replaced":  {append(unique("qty"), rename), nil, fault.Invalid, "add_unique k rests on qty"},
-		"a unique constraint of a name that is taken": {ops(migrate.Operation{Kind: migrate.AddUnique, Name: "customers_created", Columns: []string{"qty"}}), nil, fault.Invalid,
-			"has a constraint or an index customers_created already"},
-		"equal nulls on an old server": {ops(migrate.Operation{Kind: migrate.AddUnique, Name: "k", Columns: []string{"qty"}, NullsEqual: true}), func(in *migrate.Input) { in.Table.Version = 140010 }, fault.Refused,
-			"from version 15.0 on, and the server has 14.10"},
-		"a unique constraint that is led to": {ops(migrate.Operation{Kind: migrate.DropUnique, Name: "customers_apart"}), func(in *migrate.Input) { in.Table.Uniques[1].Led = []string{"orders_note of orders"} }, fault.Refused,
-			"foreign keys lead to customers_apart: orders_note of orders"},
+		"a unique constraint of a name that is taken": {
+			ops(migrate.Operation{Kind: migrate.AddUnique, Name: "customers_created", Columns: []string{"qty"}}), nil, fault.Invalid,
+			"has a constraint or an index customers_created already",
+		},
+		"equal nulls on an old server": {
+			ops(migrate.Operation{Kind: migrate.AddUnique, Name: "k", Columns: []string{"qty"}, NullsEqual: true}), func(in *migrate.Input) { in.Table.Version = 140010 }, fault.Refused,
+			"from version 15.0 on, and the server has 14.10",
+		},
+		"a unique constraint that is led to": {
+			ops(migrate.Operation{Kind: migrate.DropUnique, Name: "customers_apart"}), func(in *migrate.Input) { in.Table.Uniques[1].Led = []string{"orders_note of orders"} }, fault.Refused,
+			"foreign keys lead to customers_apart: orders_note of orders",
+		},
 		"a unique constraint that subscribers need": {ops(migrate.Operation{Kind: migrate.DropUnique, Name: "customers_apart"}), func(in *migrate.Input) {
 			in.Table.Indexes = append(in.Table.Indexes, migrate.Index{Name: "customers_apart", Replica: true})
 		}, fault.Refused, "it is its replica identity"},

@@ -131,6 +131,7 @@ func operationKeys(kind migrate.Kind) []strictyaml.Key {
 			with(column, "web", "online"),
 			{Name: "comment", Required: true, Shape: strictyaml.Shape{Kind: strictyaml.Text}, Doc: "What it is; an empty one takes the comment away.", Examples: []string{"Whether it came by the web.", "Other words."}},
 		}
+	default: // is about keys and enums
+		return constraintKeys(kind)
 	}
-	return constraintKeys(kind)
 }

@@ -19,13 +19,16 @@ func (t *Tables) holds(ctx context.Context, tx pgx.Tx, d *migrate.Table) error {
 		),
 		held AS (
 		  SELECT a.attnum, 1 AS rank,
-		         CASE o.contype
-		           WHEN 'p' THEN 'the deferrable primary key ' WHEN 'u' THEN 'the deferrable unique constraint ' WHEN 'x' THEN 'the exclusion constraint '
-		           ELSE 'the constraint '
+		         'the ' || CASE WHEN o.condeferrable THEN 'deferrable ' ELSE '' END || CASE o.contype
+		           WHEN 'p' THEN 'primary key ' WHEN 'u' THEN 'unique constraint ' WHEN 'x' THEN 'exclusion constraint ' WHEN 'f' THEN 'foreign key '
+		           ELSE 'constraint '
 		         END || o.conname AS what
 		  FROM a
 		  JOIN pg_constraint o ON o.conrelid = $1 AND a.attnum = ANY(o.conkey)
-		  WHERE o.contype NOT IN ('c', 'f', 'n') AND (o.contype NOT IN ('p', 'u') OR o.condeferrable)
+		  JOIN pg_class c ON c.oid = o.conrelid
+		  WHERE c.relkind = 'p' AND o.contype IN ('p', 'u', 'f') -- no constraint of a partitioned table is made of an index
+		     OR o.contype IN ('p', 'u') AND o.condeferrable
+		     OR o.contype NOT IN ('c', 'f', 'n', 'p', 'u')
 		  UNION ALL
 		  SELECT a.attnum, 3, 'the foreign key ' || o.conname || ' of ' || o.conrelid::regclass
 		  FROM a

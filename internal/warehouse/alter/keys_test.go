@@ -319,3 +319,61 @@ func TestBothShapesFollowTheTableThatTheyLeadTo(t *testing.T) {
 		})
 	}
 }
+
+// A worker is gone at each boundary of each step, on the way there and on the way back.
+func TestKeysGoOnAfterACrashAtAnyBoundary(t *testing.T) {
+	t.Parallel()
+	for _, back := range []bool{false, true} {
+		t.Run(map[bool]string{false: "there", true: "and back"}[back], func(t *testing.T) {
+			t.Parallel()
+			b := setup(t)
+			b.sold(t)
+			b.db.Exec(t, `ALTER TABLE orders ADD CONSTRAINT orders_id UNIQUE (id)`)
+			before := b.like(t, "orders")
+			p := b.planned(t, keyed())
+			b.begin(t, p)
+			var done []migrate.Step
+			for _, phase := range migrate.Phases() {
+				if back && phase == migrate.Contract {
+					break
+				}
+				require.NoError(t, b.EnterPhase(t.Context(), b.owner, phase))
+				for _, s := range p.Of(phase) {
+					b.owner = start() // another worker's workflow takes it over
+					require.Equal(t, phase, b.begin(t, p).Phase)
+					b.run(t, s.Class, s.Act)
+					b.step(t, p, s.ID)
+					done = append(done, s)
+				}
+			}
+			if !back {
+				require.NoError(t, b.EndMigration(t.Context(), b.owner, migrate.Done))
+				require.Equal(t, "5", b.one(t, `SELECT count(*) FROM pg_constraint WHERE conrelid = 'orders'::regclass AND contype IN ('p', 'u', 'f') AND convalidated`))
+				return
+			}
+			for _, s := range slices.Backward(done) {
+				if b.says(t, s.Probe) { // an index goes with its constraint
+					b.run(t, s.Class, s.Undo)
+				}
+				b.owner = start()
+				b.begin(t, p)
+				require.NoError(t, b.undo(t, p, s.ID))
+			}
+			require.NoError(t, b.EndMigration(t.Context(), b.owner, migrate.RolledBack))
+			require.Equal(t, before, b.like(t, "orders"))
+		})
+	}
+}
+
+func TestKeysOfAPartitionedTableHoldTheirColumns(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.db.Exec(t, `CREATE TABLE shops (id int PRIMARY KEY)`)
+	b.db.Exec(t, `CREATE TABLE visits (id int, day date, shop int REFERENCES shops, PRIMARY KEY (day, id)) PARTITION BY RANGE (day)`)
+	d, err := b.DescribeTable(t.Context(), "visits", nil)
+	require.NoError(t, err)
+	id, _ := d.Column("id")
+	require.Equal(t, []string{"the primary key visits_pkey"}, id.Holds)
+	shop, _ := d.Column("shop")
+	require.Equal(t, []string{"the foreign key visits_shop_fkey"}, shop.Holds)
+}

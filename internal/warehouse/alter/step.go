@@ -169,24 +169,31 @@ func (s *step) levels(ctx context.Context, q catalog.Querier) (l postgres.Levels
 	if err != nil {
 		return l, err
 	}
-	l.Parents = []postgres.Relation{table}
 	if only == "" && mode != postgres.ShareUpdateExclusive {
 		l.Chunks, l.Children, err = parts(ctx, q, table)
 	}
-	if err != nil || s.scans() {
+	if err != nil {
 		return l, err
 	}
+	also, err := s.also(ctx, q)
+	l.Parents = append(also, table)
+	return l, err
+}
+
+// also are the other tables that the step locks as it does its own. One that has gone took with it what led there.
+func (s *step) also(ctx context.Context, q catalog.Querier) ([]postgres.Relation, error) {
+	var tables []postgres.Relation
 	for _, name := range s.step.Also {
 		other, err := s.t.relation(ctx, q, name)
-		if s.spec.Undo && fault.ClassOf(err) == fault.Conflict {
-			continue // what led there went with it
+		switch {
+		case s.scans(), s.spec.Undo && fault.ClassOf(err) == fault.Conflict:
+			continue
+		case err != nil:
+			return nil, err
 		}
-		if err != nil {
-			return l, err
-		}
-		l.Parents = append(l.Parents, other)
+		tables = append(tables, other)
 	}
-	return l, nil
+	return tables, nil
 }
 
 // errThere says that nothing is left to do.
