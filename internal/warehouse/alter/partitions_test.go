@@ -123,9 +123,9 @@ func TestAPartitionedTableEndsAsPlainSQLWouldHaveLeftIt(t *testing.T) {
 	require.Equal(t, b.one(t, all), rows)
 }
 
-func TestAPartitionedTableIsRolledBackFromEveryPhase(t *testing.T) {
+func TestAPartitionedTableIsRolledBackFromEveryPhaseThatChangesIt(t *testing.T) {
 	t.Parallel()
-	for _, last := range migrate.Phases()[:6] {
+	for _, last := range []migrate.Phase{migrate.Expand, migrate.DualWrite, migrate.Switch} {
 		t.Run(string(last), func(t *testing.T) {
 			t.Parallel()
 			b := setup(t)
@@ -205,9 +205,6 @@ func TestEachStepLocksWhatItSaysOfAPartitionedTable(t *testing.T) {
 				require.False(t, is(s.Probe), "%s is not there before", s.ID)
 			}
 			if phase != migrate.Contract {
-				for _, before := range done {
-					require.True(t, is(before.Probe), "%s stays done before %s", before.ID, s.ID)
-				}
 				require.True(t, len(s.Act) == 0 || is(s.Gone), "nothing of %s is there before", s.ID)
 				done = append(done, s)
 			}
@@ -238,6 +235,9 @@ func TestEachStepLocksWhatItSaysOfAPartitionedTable(t *testing.T) {
 			}))
 			b.step(t, p, s.ID)
 			require.True(t, phase == migrate.Contract || !is(s.Gone), "%s is not gone", s.ID)
+		}
+		for _, before := range done {
+			require.True(t, phase == migrate.Contract || is(before.Probe), "%s stays done in %s", before.ID, phase)
 		}
 	}
 }
