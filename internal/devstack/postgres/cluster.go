@@ -67,7 +67,7 @@ func Open(ctx context.Context, link string, durability Durability) (*Cluster, er
 	if err != nil {
 		return nil, err
 	}
-	asked, err := wanted()
+	asked, err := wanted(os.Getenv(variable))
 	if err != nil {
 		return nil, err
 	}

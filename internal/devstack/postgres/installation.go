@@ -18,9 +18,8 @@ const oldest = 14
 // variable names the major version that a new cluster is made with: tests choose by it.
 const variable = "DRAWBRIDGE_POSTGRES"
 
-// wanted is the major version that the environment asks for, 0 where any from oldest on will do.
-func wanted() (int, error) {
-	value := os.Getenv(variable)
+// wanted is the major version that a value of the variable asks for, 0 where any from oldest on will do.
+func wanted(value string) (int, error) {
 	if value == "" {
 		return 0, nil
 	}

@@ -41,15 +41,14 @@ func TestMajorVersion(t *testing.T) {
 }
 
 func TestTheEnvironmentChoosesTheVersionOfANewCluster(t *testing.T) {
+	t.Parallel()
 	for value, want := range map[string]int{"": 0, "14": 14, "19": 19} {
-		t.Setenv(variable, value)
-		got, err := wanted()
+		got, err := wanted(value)
 		require.NoError(t, err, value)
 		require.Equal(t, want, got, value)
 	}
 	for _, value := range []string{"13", "-15", "17.5", "newest"} {
-		t.Setenv(variable, value)
-		_, err := wanted()
+		_, err := wanted(value)
 		require.ErrorContains(t, err, "DRAWBRIDGE_POSTGRES is \""+value+"\"")
 	}
 }
