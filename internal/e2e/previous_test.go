@@ -164,6 +164,7 @@ func (u *upgrading) begin() {
 			table, when = "migration_cursor", "starts_with(NEW.owner, '"+u.id(i)+"/') AND NEW.rows > 0 AND NOT NEW.done"
 		case migrate.Verify:
 			table, when = "migration", "starts_with(NEW.owner, '"+u.id(i)+"/') AND NEW.phase = 'switch'"
+		default: // it has steps
 		}
 		u.holds = append(u.holds, w.holdIn("shop_dev", table, when))
 	}
@@ -192,6 +193,7 @@ func (u *upgrading) stopped() {
 				_, open := w.status(u.id(i)).Open()
 				return open
 			})
+		default: // a hold stops it
 		}
 	}
 	for _, h := range u.holds {
