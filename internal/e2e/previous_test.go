@@ -98,81 +98,128 @@ func unpack(archive []byte, folder string) error {
 // any upgrade the new one has been there first: it keeps the ledger.
 func TestAWorkerEndsMigrationsThatThePreviousOneBegan(t *testing.T) {
 	t.Parallel()
-	old := previous(t)
-	w := newWorld(t)
+	for name, phases := range map[string][]migrate.Phase{
+		"before the switch": {migrate.Expand, migrate.DualWrite, migrate.Backfill, migrate.Verify},
+		"from the switch":   {migrate.Switch, migrate.Deprecating, migrate.Contract},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			u := upgrading{w: newWorld(t), old: previous(t), phases: phases}
+			u.begin()
+			u.stopped()
+			u.end()
+		})
+	}
+}
+
+// upgrading is an upgrade of the worker while there is a migration in each of some phases, each of a table of its own.
+type upgrading struct {
+	w      *world
+	old    string // the worker's program before it
+	phases []migrate.Phase
+	first  *worker
+	holds  []*hold
+}
+
+// nth is how migrations are numbered.
+func (u *upgrading) nth(i int) string { return fmt.Sprintf("%04d", i+1) }
+
+func (u *upgrading) id(i int) string {
+	return workflows.MigrationID("shop", "dev", u.nth(i)+"_in_"+string(u.phases[i]))
+}
+
+// begin lets the old worker begin all of them. The environment is on hold, so that none goes on before it is said where it is to stop.
+func (u *upgrading) begin() {
+	t, w := u.w.t, u.w
 	upgraded := w.worker("upgraded", "--env", "dev", "--workflows")
 	folder := w.folder("1.0.0")
-	_, err := w.db.Exec(t.Context(), `CREATE SCHEMA shop_dev`)
-	require.NoError(t, err)
-	ids := map[migrate.Phase]string{}
-	for i, phase := range migrate.Phases() {
+	for i, phase := range u.phases {
+		w.write(folder+"/migrations/"+u.nth(i)+"_in_"+string(phase)+".yaml", strings.Replace(renamedChannel, "table: sales", "table: in_"+string(phase), 1))
+	}
+	w.cli(0, "build", folder)
+	w.cli(0, "deploy", "shop@1.0.0", "--to", "dev")
+	for _, phase := range u.phases {
 		_, err := w.db.Exec(t.Context(), fmt.Sprintf(`
 			CREATE TABLE shop_dev.in_%[1]s (id bigint PRIMARY KEY, chan text NOT NULL DEFAULT 'web');
 			INSERT INTO shop_dev.in_%[1]s SELECT i FROM generate_series(1, 7000) i`, phase))
 		require.NoError(t, err)
-		name := fmt.Sprintf("%04d_in_%s", i+1, phase)
-		w.write(folder+"/migrations/"+name+".yaml", strings.Replace(renamedChannel, "table: sales", "table: in_"+string(phase), 1))
-		ids[phase] = workflows.MigrationID("shop", "dev", name)
 	}
-	w.cli(0, "build", folder)
-	w.cli(0, "migrate", "plan", "shop@1.0.0", "--env", "dev")
+	require.Contains(t, w.cli(0, "hold", "--env", "dev", "--reason", "all at once").out, "shop_dev")
 	upgraded.stop()
-	first := w.workerOf(old, "previous", "--env", "dev", "--workflows")
 
-	// All of them begin, and none goes on before it is said where each is stopped.
-	begin, err := w.db.Begin(t.Context())
-	require.NoError(t, err)
-	for phase := range ids {
-		_, err := begin.Exec(t.Context(), `LOCK TABLE shop_dev.in_`+string(phase)+` IN SHARE UPDATE EXCLUSIVE MODE`)
-		require.NoError(t, err)
-	}
-	for i := range migrate.Phases() {
-		w.cli(0, "migrate", "start", "shop@1.0.0", fmt.Sprintf("%04d", i+1), "--env", "dev", "--reason", "a better name", "--detach")
+	u.first = w.workerOf(u.old, "previous", "--env", "dev", "--workflows")
+	for i := range u.phases {
+		w.cli(0, "migrate", "start", "shop@1.0.0", u.nth(i), "--env", "dev", "--reason", "a better name", "--detach")
 	}
 	w.await("all to begin", func() bool {
-		return w.number(`SELECT count(*) FROM shop_dev__ledger.migration`) == len(ids)
+		return w.number(`SELECT count(*) FROM shop_dev__ledger.migration`) == len(u.phases)
 	})
-	of := func(phase migrate.Phase) string { return "NEW.key LIKE '" + ids[phase] + "/%'" }
-	holds := map[migrate.Phase]*hold{
-		migrate.Expand:    w.holdIn("shop_dev", "effect", of(migrate.Expand)+" AND NEW.key LIKE '%/migrate-expand-%'"),
-		migrate.DualWrite: w.holdIn("shop_dev", "effect", of(migrate.DualWrite)+" AND NEW.key LIKE '%/migrate-dual-write-%'"),
-		migrate.Backfill:  w.holdIn("shop_dev", "migration_cursor", "NEW.owner LIKE '"+ids[migrate.Backfill]+"/%' AND NEW.rows > 0 AND NOT NEW.done"),
-		migrate.Verify:    w.holdIn("shop_dev", "migration", "NEW.owner LIKE '"+ids[migrate.Verify]+"/%' AND NEW.phase = 'switch'"),
-		migrate.Switch:    w.holdIn("shop_dev", "effect", of(migrate.Switch)+" AND NEW.key LIKE '%/migrate-switch-%'"),
-		migrate.Contract:  w.holdIn("shop_dev", "effect", of(migrate.Contract)+" AND NEW.key LIKE '%/migrate-contract-%'"),
+	for i, phase := range u.phases {
+		if phase == migrate.Deprecating { // it waits for people by itself
+			continue
+		}
+		table, when := "effect", "NEW.key LIKE '"+u.id(i)+"/%/migrate-"+strings.ReplaceAll(string(phase), "_", "-")+"-%'"
+		switch phase {
+		case migrate.Backfill:
+			table, when = "migration_cursor", "starts_with(NEW.owner, '"+u.id(i)+"/') AND NEW.rows > 0 AND NOT NEW.done"
+		case migrate.Verify:
+			table, when = "migration", "starts_with(NEW.owner, '"+u.id(i)+"/') AND NEW.phase = 'switch'"
+		default: // it has steps
+		}
+		u.holds = append(u.holds, w.holdIn("shop_dev", table, when))
 	}
-	require.NoError(t, begin.Rollback(t.Context()))
-	ends := func(phase migrate.Phase) {
-		w.await("the contract gate of "+ids[phase], func() bool {
-			g, open := w.status(ids[phase]).Open()
-			return open && g.Name == "contract-dev"
-		})
-		w.cli(0, "migrate", "ack", ids[phase], "--consumer", "bi", "--as", "bob")
-		w.cli(0, "approve", ids[phase], "--reason", "bi is ready")
-	}
-	ends(migrate.Contract)
-	w.await("the deprecation of another one", func() bool {
-		_, open := w.status(ids[migrate.Deprecating]).Open()
-		return open
+	w.cli(0, "release-hold", "--env", "dev")
+}
+
+// agreed waits until a migration asks whether the old shape may go, and says yes.
+func (u *upgrading) agreed(i int) {
+	u.w.await("the contract gate of "+u.id(i), func() bool {
+		g, open := u.w.status(u.id(i)).Open()
+		return open && g.Name == "contract-dev"
 	})
-	for _, h := range holds {
-		h.reached()
-	}
-	first.kill()
-	for phase, id := range ids {
-		require.Equal(t, []string{string(phase)}, w.texts(`SELECT phase FROM shop_dev__ledger.migration WHERE starts_with(owner, $1 || '/')`, id))
-	}
-	for _, h := range holds {
-		h.release()
-	}
-	w.worker("second", "--env", "dev", "--workflows")
-	for phase := range ids {
-		if phase != migrate.Contract {
-			ends(phase)
+	u.w.cli(0, "migrate", "ack", u.id(i), "--consumer", "bi", "--as", "bob")
+	u.w.cli(0, "approve", u.id(i), "--reason", "bi is ready")
+}
+
+// stopped kills the old worker once each migration is in its phase.
+func (u *upgrading) stopped() {
+	t, w := u.w.t, u.w
+	for i, phase := range u.phases {
+		switch phase {
+		case migrate.Contract:
+			u.agreed(i)
+		case migrate.Deprecating:
+			w.await("a deprecation", func() bool {
+				_, open := w.status(u.id(i)).Open()
+				return open
+			})
+		default: // a hold stops it
 		}
 	}
-	for phase, id := range ids {
-		s := w.tbOver(id)
+	for _, h := range u.holds {
+		h.reached()
+	}
+	u.first.kill()
+	for i, phase := range u.phases {
+		require.Equal(t, []string{string(phase)}, w.texts(`SELECT phase FROM shop_dev__ledger.migration WHERE starts_with(owner, $1 || '/')`, u.id(i)))
+		w.record(u.id(i), "in_"+string(phase))
+	}
+	for _, h := range u.holds {
+		h.release()
+	}
+}
+
+// end lets the new worker bring all of them to their ends.
+func (u *upgrading) end() {
+	t, w := u.w.t, u.w
+	w.worker("second", "--env", "dev", "--workflows")
+	for i, phase := range u.phases {
+		if phase != migrate.Contract {
+			u.agreed(i)
+		}
+	}
+	for i, phase := range u.phases {
+		s := w.tbOver(u.id(i))
 		require.Equal(t, workflows.StageDone, s.Stage, s.Sentence)
 		require.Equal(t, 7000, w.number(`SELECT count(*) FROM shop_dev.in_`+string(phase)+` WHERE channel = 'web'`))
 	}

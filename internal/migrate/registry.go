@@ -17,7 +17,8 @@ type Recipe struct {
 // SinceText is the first version in words: 14, 14.4.
 func (r Recipe) SinceText() string { return strings.TrimSuffix(versionText(r.Since), ".0") }
 
-// Recipes lists the registry, in the order in which people read it.
+// Recipes lists the registry, in the order in which people read it. Each has its plans in testdata, and a scenario in the tests of
+// internal/warehouse/alter that shows what it comes to, what it locks, and that it survives a crash and is taken back.
 func Recipes() []Recipe {
 	var all []Recipe
 	for _, family := range [][]Recipe{columnRecipes(), replacingRecipes(), notNullRecipes(), defaultRecipes(), checkRecipes(), indexRecipes(), uniqueRecipes(), foreignKeyRecipes(), enumRecipes(), relationRecipes(), ownRecipes()} {

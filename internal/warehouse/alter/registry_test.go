@@ -130,6 +130,7 @@ func (b *bundle) steps(t *testing.T, p migrate.Plan, count int, do func(migrate.
 			for _, c := range checked {
 				require.Zero(t, c.Broken, c.Proof)
 			}
+		default: // there is nothing but steps
 		}
 		if count == 0 {
 			return
@@ -229,6 +230,7 @@ func TestEveryOperationIsProved(t *testing.T) {
 }
 
 func proveCrash(t *testing.T, s scenario) {
+	t.Helper()
 	b := setup(t)
 	b.make(t, s, plainly)
 	p := b.planned(t, naming(plainly).migration(s))
@@ -240,6 +242,7 @@ func proveCrash(t *testing.T, s scenario) {
 }
 
 func proveUndo(t *testing.T, s scenario) {
+	t.Helper()
 	b := setup(t)
 	want := b.undone(t, s, plainly)
 	p := b.planned(t, naming(plainly).migration(s))
@@ -251,6 +254,7 @@ func proveUndo(t *testing.T, s scenario) {
 }
 
 func proveCrashOnTheWayBack(t *testing.T, s scenario) {
+	t.Helper()
 	b := setup(t)
 	want := b.undone(t, s, plainly)
 	p := b.planned(t, naming(plainly).migration(s))
@@ -260,6 +264,7 @@ func proveCrashOnTheWayBack(t *testing.T, s scenario) {
 }
 
 func proveNames(t *testing.T, s scenario) {
+	t.Helper()
 	b := setup(t)
 	want := b.undone(t, s, hostilely)
 	p := b.planned(t, naming(hostilely).migration(s))

@@ -182,9 +182,8 @@ func (n naming) in(text string) string {
 
 // migration is one of the scenario's operation.
 func (n naming) migration(s scenario) migrate.Migration {
-	fields := reflect.ValueOf(&s.operation).Elem()
-	for i := range fields.NumField() {
-		switch f := fields.Field(i); f.Interface().(type) {
+	for _, f := range reflect.ValueOf(&s.operation).Elem().Fields() {
+		switch f.Interface().(type) {
 		case string:
 			f.SetString(n.in(f.String()))
 		case []string:

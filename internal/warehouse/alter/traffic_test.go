@@ -75,6 +75,7 @@ const longestWait = 1500 * time.Millisecond
 
 // proveLocks does all steps while four sessions read and four write.
 func proveLocks(t *testing.T, s scenario) {
+	t.Helper()
 	b := setup(t)
 	b.make(t, s, plainly)
 	p := b.planned(t, naming(plainly).migration(s))

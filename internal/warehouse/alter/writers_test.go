@@ -94,6 +94,7 @@ func TestNoRowIsLostOrWrongUnderWritersOfBothShapes(t *testing.T) {
 			for _, c := range checked {
 				require.Zero(t, c.Broken, c.Proof)
 			}
+		default: // there is nothing but steps
 		}
 		wait()
 	}
