@@ -383,8 +383,10 @@ func TestWhoReadsATableThatGoesIsNamedInItsPlan(t *testing.T) {
 	t.Parallel()
 	in := input(cases()["drop_table"])
 	in.Table.Readers = []migrate.Reader{
-		{Column: "note", Kind: "view", Name: "shop.daily", Owner: "bi"}, {Column: "code", Kind: "view", Name: "shop.daily", Owner: "bi"},
-		{Column: "code", Kind: "trigger", Name: "own", Owner: "shop"}, {Column: "code", Kind: "function", Name: "f()", Owner: "bi", Guessed: true},
+		{Column: "note", Kind: "view", Name: "shop.daily", Owner: "bi"},
+		{Column: "code", Kind: "view", Name: "shop.daily", Owner: "bi"},
+		{Column: "code", Kind: "trigger", Name: "own", Owner: "shop"},
+		{Column: "code", Kind: "function", Name: "f()", Owner: "bi", Guessed: true},
 		{Column: "note", Kind: "function", Name: "f()", Owner: "bi", Guessed: true},
 	}
 	p, err := migrate.Compute(in)
