@@ -65,6 +65,7 @@ func TestAHostileAuthorsSQLIsRefused(t *testing.T) {
 		"GRANT SELECT ON @table TO PUBLIC":           "may not have (Grant)",
 		"CREATE ROLE evil SUPERUSER":                 "may not have (CreateRole)",
 		"CREATE EXTENSION dblink":                    "may not have (CreateExtension)",
+
 		"CREATE FUNCTION @schema.f() RETURNS int LANGUAGE sql AS 'SELECT 1'":                 "may not have (CreateFunction)",
 		"CREATE TRIGGER t BEFORE INSERT ON @table FOR EACH ROW EXECUTE FUNCTION @schema.f()": "may not have (CreateTrig)",
 		"CREATE RULE r AS ON INSERT TO @table DO INSTEAD NOTHING":                            "may not have (Rule)",
