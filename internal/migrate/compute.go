@@ -311,11 +311,19 @@ func (p *planner) rank(s Step) int {
 
 func (p *planner) makesIndex(s Step) bool { return s.Class == Concurrent || p.indexing[s.ID] }
 
-// readers are those of the columns that are taken away.
+// readers are those of the columns that are taken away, or of anything of a table that goes; what belongs to the table goes with it.
 func (p *planner) readers() {
+	seen := map[Reader]bool{}
 	for _, r := range p.in.Table.Readers {
+		if p.plan.Drops { // with everything of it
+			r.Column = p.in.Table.Name
+			if seen[r] || r.Kind == "trigger" || r.Kind == "policy" || r.Kind == "generated column" {
+				continue
+			}
+			seen[r] = true
+		}
 		switch {
-		case !p.taken[r.Column]:
+		case !p.taken[r.Column] && !p.plan.Drops:
 		case r.Guessed:
 			p.warn("The %s %s of %s may read %s: the name stands in its text.", r.Kind, shown(r.Name), shown(r.Owner), shown(r.Column))
 		default:

@@ -411,3 +411,19 @@ func TestAPlanWarnsOfColumnsThatChangeTheirPlaces(t *testing.T) {
 		require.Equal(t, warned, strings.Contains(strings.Join(p.Warnings, "\n"), warning), name)
 	}
 }
+
+func TestWhoReadsATableThatGoesIsNamedInItsPlan(t *testing.T) {
+	t.Parallel()
+	in := input(cases()["drop_table"])
+	in.Table.Readers = []migrate.Reader{
+		{Column: "note", Kind: "view", Name: "shop.daily", Owner: "bi"},
+		{Column: "code", Kind: "view", Name: "shop.daily", Owner: "bi"},
+		{Column: "code", Kind: "trigger", Name: "own", Owner: "shop"},
+		{Column: "code", Kind: "function", Name: "f()", Owner: "bi", Guessed: true},
+		{Column: "note", Kind: "function", Name: "f()", Owner: "bi", Guessed: true},
+	}
+	p, err := migrate.Compute(in)
+	require.NoError(t, err)
+	require.Equal(t, []migrate.Reader{{Column: "customers", Kind: "view", Name: "shop.daily", Owner: "bi"}}, p.Blocking)
+	require.Equal(t, 1, strings.Count(strings.Join(p.Warnings, "\n"), "The function"))
+}

@@ -25,6 +25,8 @@ func TestComputeRefuses(t *testing.T) {
 		"no operation":                         {nil, nil, fault.Invalid, "it has no operation"},
 		"an unknown operation":                 {ops(migrate.Operation{Kind: "add_colum"}), nil, fault.Invalid, "there is no operation add_colum"},
 		"a table that goes with its column":    {ops(migrate.Operation{Kind: migrate.DropTable}, migrate.Operation{Kind: migrate.DropColumn, Column: "note"}), nil, fault.Invalid, "drop_table is about all of customers"},
+		"the name of an output":                {ops(migrate.Operation{Kind: migrate.RenameTable, To: "daily"}), func(in *migrate.Input) { in.Outputs = []string{"daily"} }, fault.Refused, "which is an output of this pipeline"},
+		"a view called as an output":           {ops(migrate.Operation{Kind: migrate.CreateView, Name: "daily", Columns: []string{"id"}}), func(in *migrate.Input) { in.Outputs = []string{"daily"} }, fault.Refused, "which is an output of this pipeline"},
 		"a new table that is there":            {ops(migrate.Operation{Kind: migrate.CreateTable, Made: []migrate.MadeColumn{{Name: "id", Type: "int"}}}), nil, fault.Invalid, "there is a table customers in shop already"},
 		"a new table without a column":         {ops(migrate.Operation{Kind: migrate.CreateTable}), nil, fault.Invalid, "create_table has no column"},
 		"a new table of two columns of a name": {ops(migrate.Operation{Kind: migrate.CreateTable, Made: []migrate.MadeColumn{{Name: "a", Type: "int"}, {Name: "a", Type: "int"}}}), nil, fault.Invalid, "has two columns a"},

@@ -77,7 +77,7 @@ func (c ViewColumn) sql() string {
 const whoAsks = 150000
 
 func (p *planner) createView(o Operation) {
-	if !p.viewable() {
+	if !p.viewable() || !p.noOutput(o, o.Name) {
 		return
 	}
 	var columns []ViewColumn
@@ -118,6 +118,15 @@ func (p *planner) createView(o Operation) {
 func (p *planner) viewable() bool {
 	if p.in.Table.RowSecurity && p.in.Table.Version < whoAsks {
 		p.refuse("update the server first", "policies decide who sees which rows of %s, and before version 15 a view would show them all", shown(p.in.Table.Name))
+		return false
+	}
+	return true
+}
+
+// noOutput refuses a name that a release of the pipeline makes a table of.
+func (p *planner) noOutput(o Operation, name string) bool {
+	if slices.Contains(p.in.Outputs, name) {
+		p.refuse("choose another name", "%s wants the name %s, which is an output of this pipeline", o.Kind, shown(name))
 		return false
 	}
 	return true
@@ -181,7 +190,7 @@ func (p *planner) rightsOn(view string, columns map[string]string) []string {
 
 func (p *planner) renameTable(o Operation) {
 	t := p.in.Table
-	if !p.viewable() {
+	if !p.viewable() || !p.noOutput(o, o.To) {
 		return
 	}
 	var columns []ViewColumn
