@@ -70,8 +70,10 @@ type Step struct {
 	// takes away what nothing brings back.
 	Needs  []string `json:"needs,omitempty"`
 	Proofs []Proof  `json:"proofs,omitempty"`
-	Lock   Lock     `json:"lock,omitempty"`
-	Class  Class    `json:"class"`
+	// Column is the one that it adds or takes away, of a table that releases make: every generation that is kept has to have it, or none.
+	Column string `json:"column,omitempty"`
+	Lock   Lock   `json:"lock,omitempty"`
+	Class  Class  `json:"class"`
 	// Risk is what could go wrong, or who may notice; empty: nobody does.
 	Risk string `json:"risk,omitempty"`
 }

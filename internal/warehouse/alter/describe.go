@@ -39,7 +39,7 @@ func (t *Tables) DescribeTable(ctx context.Context, table string, expressions []
 		d.Readers, err = t.readers(ctx, tx, d.OID, names)
 		return err
 	})
-	if err == nil && d.Kind == plain && len(expressions) > 0 {
+	if err == nil && (d.Kind == plain || d.Managed) && len(expressions) > 0 {
 		d.Expressions, err = t.examine(ctx, d, expressions)
 	}
 	if err == nil && d.Kind == plain {

@@ -74,7 +74,7 @@ func (t *Tables) prove(ctx context.Context, tx pgx.Tx, p migrate.Plan, proofs []
 	if _, err := tx.Exec(ctx, `SELECT set_config('row_security', 'off', true)`); err != nil {
 		return err
 	}
-	table := t.name(p.Migration.Table)
+	table := t.rows(p)
 	counts := make([]string, len(proofs))
 	var rows int64
 	into := []any{&rows}
@@ -83,7 +83,7 @@ func (t *Tables) prove(ctx context.Context, tx pgx.Tx, p migrate.Plan, proofs []
 		checked[i].Proof = proof.Name
 		into = append(into, &checked[i].Broken)
 	}
-	if err := tx.QueryRow(ctx, fmt.Sprintf("SELECT count(*), %s FROM ONLY %s", strings.Join(counts, ", "), table), pgx.QueryExecModeExec).Scan(into...); err != nil {
+	if err := tx.QueryRow(ctx, fmt.Sprintf("SELECT count(*), %s FROM %s", strings.Join(counts, ", "), table), pgx.QueryExecModeExec).Scan(into...); err != nil {
 		return err
 	}
 	d := migrate.Table{Schema: t.schema, Name: p.Migration.Table}
@@ -99,7 +99,7 @@ func (t *Tables) prove(ctx context.Context, tx pgx.Tx, p migrate.Plan, proofs []
 			continue
 		}
 		checked[i].Samples = t.ledger.MigrationSamplesQuery(p.Migration.Table)
-		found, err := tx.Query(ctx, fmt.Sprintf("SELECT %s FROM ONLY %s WHERE (%s) LIMIT %d", keyOf(d.Key), table, proof.Broken, sampled), pgx.QueryExecModeExec)
+		found, err := tx.Query(ctx, fmt.Sprintf("SELECT %s FROM %s WHERE (%s) LIMIT %d", keyOf(d.Key), table, proof.Broken, sampled), pgx.QueryExecModeExec)
 		if err != nil {
 			return err
 		}

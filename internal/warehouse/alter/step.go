@@ -52,6 +52,7 @@ type step struct {
 	step migrate.Step // as the plan has it
 	beat func(waited time.Duration)
 	mark string // what the table's triggers were when rows were counted; empty: none were
+	kept []kept // generations of which a column is taken away, as they were when they were summed up
 }
 
 func (s *step) verb() string {
@@ -98,12 +99,8 @@ func (s *step) do(ctx context.Context) (migrate.StepResult, error) {
 	if err != nil {
 		return result, err
 	}
-	levels := s.levels(table)
 	ladder := postgres.Ladder{
-		Pool: s.t.pool, Relations: []uint32{table.OID}, Mode: levels.Mode, Budget: s.spec.LockBudget - s.spec.WaitedLocks, Beat: s.beat,
-	}
-	if len(levels.Parents) == 0 {
-		ladder.Relations = nil
+		Pool: s.t.pool, Budget: s.spec.LockBudget - s.spec.WaitedLocks, Beat: s.beat,
 	}
 	if s.scans() {
 		ladder.Longest = longestScan
@@ -113,6 +110,11 @@ func (s *step) do(ctx context.Context) (migrate.StepResult, error) {
 		if err := s.ready(ctx); err != nil {
 			return migrate.StepResult{}, err
 		}
+		levels, err := s.levels(ctx, table)
+		if err != nil {
+			return migrate.StepResult{}, err
+		}
+		ladder.Relations, ladder.Mode = oids(levels), levels.Mode
 		done, blocked, err = ladder.Climb(ctx, func(ctx context.Context, rung postgres.Rung) (err error) {
 			result, err = s.attempt(ctx, levels, rung)
 			return err
@@ -143,7 +145,10 @@ func (s *step) scans() bool { return s.step.Class == migrate.Scan && !s.spec.Und
 
 // levels are what the step locks first, and how: what its statements want of the table is had before they run. To undo may take more than to do:
 // a trigger is dropped by the strongest lock.
-func (s *step) levels(table postgres.Relation) postgres.Levels {
+func (s *step) levels(ctx context.Context, table postgres.Relation) (postgres.Levels, error) {
+	if s.spec.Plan.Given != nil {
+		return s.tree(ctx, table)
+	}
 	modes := map[migrate.Lock]postgres.Mode{
 		migrate.ShareUpdateExclusive: postgres.ShareUpdateExclusive, migrate.ShareRowExclusive: postgres.ShareRowExclusive, migrate.AccessExclusive: postgres.AccessExclusive,
 	}
@@ -151,9 +156,17 @@ func (s *step) levels(table postgres.Relation) postgres.Levels {
 		if s.spec.Undo {
 			mode = postgres.AccessExclusive
 		}
-		return postgres.Levels{Mode: mode, Parents: []postgres.Relation{table}}
+		return postgres.Levels{Mode: mode, Parents: []postgres.Relation{table}}, nil
 	}
-	return postgres.Levels{} // reads and writes wait for what others hold, and nobody waits for them
+	return postgres.Levels{}, nil // reads and writes wait for what others hold, and nobody waits for them
+}
+
+func oids(levels postgres.Levels) []uint32 {
+	var list []uint32
+	for _, r := range levels.All() {
+		list = append(list, r.OID)
+	}
+	return list
 }
 
 // errThere says that nothing is left to do.
@@ -233,6 +246,9 @@ func (s *step) act(ctx context.Context, tx pgx.Tx) error {
 	if err == nil && !there {
 		err = s.fruitless()
 	}
+	if err == nil {
+		err = s.note(ctx, tx)
+	}
 	return err
 }
 
@@ -246,6 +262,9 @@ func (s *step) fruitless() error {
 
 // there says whether nothing is left to do.
 func (s *step) there(ctx context.Context, q catalog.Querier) (bool, error) {
+	if stays, err := s.stays(ctx, q); err != nil || stays {
+		return stays, err
+	}
 	query, want := s.step.Probe, !s.spec.Undo
 	if s.spec.Undo && s.step.Gone != "" { // what somebody has changed is not gone by that
 		query, want = s.step.Gone, true

@@ -39,7 +39,7 @@ func (t *Tables) relation(ctx context.Context, q catalog.Querier, table string) 
 		SELECT c.oid
 		FROM pg_class c
 		JOIN pg_namespace n ON n.oid = c.relnamespace
-		WHERE n.nspname = $1 AND c.relname = $2 AND c.relkind = 'r'`, t.schema, table).Scan(&r.OID)
+		WHERE n.nspname = $1 AND c.relname = $2 AND c.relkind IN ('r', 'p')`, t.schema, table).Scan(&r.OID)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return r, fault.Newf(fault.Conflict, "change", t.schema+"."+table, "look who dropped or renamed it; bring it back, and go on",
 			"there is no such table any more")
