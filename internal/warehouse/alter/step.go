@@ -110,8 +110,8 @@ func (s *step) do(ctx context.Context) (migrate.StepResult, error) {
 		if err := s.ready(ctx); err != nil {
 			return migrate.StepResult{}, err
 		}
-		levels, err := s.levels(ctx, table)
-		if err != nil {
+		var levels postgres.Levels
+		if levels, err = s.levels(ctx, table); err != nil {
 			return migrate.StepResult{}, err
 		}
 		ladder.Relations, ladder.Mode = oids(levels), levels.Mode
