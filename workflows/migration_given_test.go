@@ -13,6 +13,7 @@ import (
 	"drawbridge/internal/gate"
 	"drawbridge/internal/migrate"
 	"drawbridge/workflows"
+	"drawbridge/workflows/conduct"
 )
 
 func (l *ledger) Ungiven(context.Context, effect.Owner, migrate.Phase) ([]string, error) {
@@ -92,9 +93,7 @@ func TestAMigrationOfAnOutputThatWaitsIsCancelled(t *testing.T) {
 	t.Parallel()
 	e, x := migrates(t)
 	x.made, x.ungiven = true, []string{"shop@1.0.0 is active, and does not give channel"}
-	s := e.migrateOn(t, migrationInput(), func(env *testsuite.TestWorkflowEnvironment) {
-		env.RegisterDelayedCallback(env.CancelWorkflow, time.Hour)
-	})
+	s := e.migrateOn(t, migrationInput(), says(t, time.Hour, conduct.Command{Kind: conduct.Cancel, By: "bob"}))
 	require.Equal(t, workflows.StageRolledBack, s.Stage, s.Sentence)
 	require.Equal(t, []string{"do expand-add-channel", "phase dual_write", "undo expand-add-channel", migrate.RolledBack}, x.changes())
 }
