@@ -58,6 +58,8 @@ func TestEveryActivityIsTakenOverWithinSeconds(t *testing.T) {
 	missed.absent = func(partition.Key) bool { return true }
 	filled.filler.asked.Parts = []int{2}
 	migrated, _ := migrates(t)
+	rebuilt, outputs := migrates(t)
+	outputs.made = true
 	left := smooth(t, crossing("dev"))
 	left.terminated("dev", "2026-01-30")
 	recovery := workflows.RecoveryInput{Pipeline: "shop", Workflow: earlier.Workflow(), Environments: []string{"dev"}, By: "bob"}
@@ -73,6 +75,7 @@ func TestEveryActivityIsTakenOverWithinSeconds(t *testing.T) {
 		{turned, workflows.RollbackName, rollbackInput(), nil},
 		{filled, workflows.BackfillName, filled.backfillInput(), nil},
 		{migrated, workflows.MigrationName, migrationInput(), []func(*testsuite.TestWorkflowEnvironment){
+		{rebuilt, workflows.MigrationName, migrationInput(), []func(*testsuite.TestWorkflowEnvironment){
 			says(t, time.Hour, ready("bi")), answers(t, window+time.Hour, gate.Approve),
 			func(env *testsuite.TestWorkflowEnvironment) {
 				env.SetStartWorkflowOptions(client.StartWorkflowOptions{ID: migrationID})

@@ -142,7 +142,6 @@ func (p *planner) expand(name, typeName string) {
 // dropGiven takes a column away, when nothing that is published gives it any more.
 func (p *planner) dropGiven(c Column) {
 	p.take(c.Name)
-	p.moves(c)
 	p.plan.Old = append(p.plan.Old, c.Name)
 	p.step(Contract, "drop", c.Name, Step{
 		Title: "Take " + shown(c.Name) + " away, from every generation that is kept too",
