@@ -75,12 +75,12 @@ func TestEveryActivityIsTakenOverWithinSeconds(t *testing.T) {
 		{turned, workflows.RollbackName, rollbackInput(), nil},
 		{filled, workflows.BackfillName, filled.backfillInput(), nil},
 		{migrated, workflows.MigrationName, migrationInput(), []func(*testsuite.TestWorkflowEnvironment){
-		{rebuilt, workflows.MigrationName, migrationInput(), []func(*testsuite.TestWorkflowEnvironment){
 			says(t, time.Hour, ready("bi")), answers(t, window+time.Hour, gate.Approve),
 			func(env *testsuite.TestWorkflowEnvironment) {
 				env.SetStartWorkflowOptions(client.StartWorkflowOptions{ID: migrationID})
 			},
 		}},
+		{rebuilt, workflows.MigrationName, migrationInput(), []func(*testsuite.TestWorkflowEnvironment){says(t, time.Hour, ready("bi")), answers(t, window+time.Hour, gate.Approve)}},
 		{left, workflows.RecoveryName, recovery, []func(*testsuite.TestWorkflowEnvironment){func(env *testsuite.TestWorkflowEnvironment) {
 			env.SetStartWorkflowOptions(client.StartWorkflowOptions{ID: workflows.RecoveryID(recovery.Workflow)})
 		}}},

@@ -385,3 +385,35 @@ func TestARequiredColumnOfAnOutputIsProvedByWhatUpSays(t *testing.T) {
 	require.Equal(t, map[string]int64{"amount_eur is never null": 0, "amount_eur is what up says": 20}, broken)
 }
 
+
+// After the switch a workflow's own turn-back does not bring back what lacks the new shape: the release that stays builds it again.
+func TestWhatLacksTheNewShapeIsBuiltAgainInsteadOfAttached(t *testing.T) {
+	t.Parallel()
+	b, old := begun(t)
+	v := b.migrating(t, renaming(), false)
+	v.does(t, false, migrate.Expand)
+	b.released(t, "2.0.0", first)
+	b.filled(t, second)
+	backfilled := b.owner
+	turnsTo := func() turnback.Item {
+		b, ok, err := b.PreviewTurnBack(t.Context(), compensation(backfilled))
+		require.NoError(t, err)
+		require.True(t, ok)
+		decisions := turning{bundle: v.bundle, TurnBack: b}.decisionsOf(t, "fct_orders")
+		var items []turnback.Item
+		for _, d := range decisions {
+			if d.Partition == second {
+				items = append(items, d.Items...)
+			}
+		}
+		require.Len(t, items, 1, "%+v", decisions)
+		return items[0]
+	}
+	before := turnsTo()
+	require.Equal(t, turnback.SwapBack, before.Action, before.Reason)
+	require.Equal(t, old[1].ID, before.To)
+	v.enters(t, migrate.DualWrite, migrate.Backfill, migrate.Verify, migrate.Switch)
+	after := turnsTo()
+	require.Equal(t, turnback.Rebuild, after.Action, after.Reason)
+	require.Contains(t, after.Reason, "it does not give what the migration 0001_euros needs since its switch: amount, amount_eur")
+}
