@@ -196,6 +196,9 @@ func (a *Migrating) EnterPhase(ctx context.Context, in EnterPhaseInput) (Entered
 			}
 		}
 	}
+	if why, err := o.unproved(ctx, in.Phase); err != nil || why != "" {
+		return EnteredPhase{Held: why}, err
+	}
 	err = o.w.EnterPhase(ctx, in.Target.Owner, in.Phase)
 	if held, ok := errors.AsType[admission.HeldError](err); ok {
 		return EnteredPhase{Held: held.Reason}, nil
@@ -343,6 +346,9 @@ func (o opened) whole(ctx context.Context) error {
 			return o.refuse("its contract has not begun", "see where it is: drawbridge status "+o.target.Owner.Workflow())
 		}
 		phases = []migrate.Phase{migrate.Contract}
+	}
+	if g := o.plan.Given; g != nil && len(g.New) > 0 && o.standing.Phase.Before(migrate.Switch) {
+		return o.refuse("it is not switched", "see where it is: drawbridge status "+o.target.Owner.Workflow())
 	}
 	return o.done(ctx, phases)
 }

@@ -2,8 +2,10 @@ package activities
 
 import (
 	"context"
+	"fmt"
 
 	"drawbridge/internal/migrate"
+	"drawbridge/internal/partition"
 )
 
 // UngivenInput names the phase from which a migration wants to go on.
@@ -33,4 +35,21 @@ func (a *Migrating) Ungiven(ctx context.Context, in UngivenInput) (Ungiven, erro
 	}
 	why, err := o.w.Ungiven(ctx, in.Target.Owner, in.Phase)
 	return Ungiven{Why: why}, err
+}
+
+// unproved says which proof does not hold of a table that releases make, where it is to be switched now: what was published since they were
+// looked at last is looked at too. Empty: all hold.
+func (o opened) unproved(ctx context.Context, phase migrate.Phase) (string, error) {
+	if o.plan.Given == nil || len(o.plan.Proofs) == 0 || phase.Before(migrate.Switch) || !o.standing.Phase.Before(migrate.Switch) {
+		return "", nil
+	}
+	_, stop := pulse(ctx, partition.AllKey)
+	defer stop()
+	checked, err := o.w.Prove(ctx, o.target.Owner, o.plan, func() {})
+	for _, c := range checked {
+		if c.Broken > 0 {
+			return fmt.Sprintf("that %s does not hold of %d rows", c.Proof, c.Broken), err
+		}
+	}
+	return "", err
 }

@@ -189,7 +189,7 @@ func TestAColumnOfAnOutputIsRenamedByItsReleases(t *testing.T) {
 	require.Contains(t, b.refuses(t, "1.0.0"), "does not give amount_eur")
 	require.Contains(t, b.refuses(t, "3.0.0"), "does not give amount")
 	v.enters(t, migrate.Backfill)
-	require.Contains(t, v.waits(t, migrate.Backfill), "1 partition of fct_orders (2026-01-02) were built by releases that do not give amount, amount_eur: drawbridge backfill shop --env prod --from 2026-01-02 --to 2026-01-02 --reason TEXT")
+	require.Contains(t, v.waits(t, migrate.Backfill), "1 partition of fct_orders (2026-01-02) was built by releases that do not give amount, amount_eur: drawbridge backfill shop --env prod --from 2026-01-02 --to 2026-01-02 --reason TEXT")
 	err := v.EnterPhase(t.Context(), v.owner, migrate.Switch)
 	require.ErrorAs(t, err, new(admission.HeldError), "the new shape does not count where a partition lacks it")
 	both = append(both, b.filled(t, second)...)
@@ -305,7 +305,7 @@ func TestWhatWasGivenUpAtContractIsNeverAttachedAgain(t *testing.T) {
 	b, old := begun(t)
 	v := b.migrating(t, renaming(), true)
 	v.does(t, false, migrate.Expand)
-	b.released(t, "2.0.0", first, second)
+	both := b.released(t, "2.0.0", first, second)
 	require.Empty(t, v.waits(t, migrate.Backfill))
 	v.enters(t, migrate.DualWrite, migrate.Backfill, migrate.Verify, migrate.Switch, migrate.Deprecating)
 	_, err := v.FreeOld(t.Context(), v.owner)
@@ -315,6 +315,8 @@ func TestWhatWasGivenUpAtContractIsNeverAttachedAgain(t *testing.T) {
 	require.True(t, v.does(t, false, migrate.Contract).Done)
 	require.NoError(t, v.EndMigration(t.Context(), v.owner, migrate.Done))
 
+	require.NoError(t, b.Verify(t.Context(), []int64{both[0].ID, both[1].ID}, func() {}))
+	b.goBack(t, both[0]) // which stood aside in a chunk with others
 	_, err = b.back(t, old[0])
 	require.Equal(t, fault.Refused, fault.ClassOf(err), "%v", err)
 	for _, g := range old {
@@ -384,7 +386,6 @@ func TestARequiredColumnOfAnOutputIsProvedByWhatUpSays(t *testing.T) {
 	}
 	require.Equal(t, map[string]int64{"amount_eur is never null": 0, "amount_eur is what up says": 20}, broken)
 }
-
 
 // After the switch a workflow's own turn-back does not bring back what lacks the new shape: the release that stays builds it again.
 func TestWhatLacksTheNewShapeIsBuiltAgainInsteadOfAttached(t *testing.T) {

@@ -13,6 +13,7 @@ import (
 	"drawbridge/internal/effect"
 	"drawbridge/internal/generation"
 	"drawbridge/internal/migrate"
+	"drawbridge/internal/partition"
 	"drawbridge/internal/postgres"
 )
 
@@ -27,7 +28,8 @@ func (t *Tables) Ungiven(ctx context.Context, owner effect.Owner, phase migrate.
 	if err != nil || slices.Equal(m.Gives, both(m)) {
 		return why, postgres.Classify("look what is given to", owner.Workflow(), err)
 	}
-	err = t.alone(ctx, owner, "begin dual write", func(tx pgx.Tx, m catalog.Migration) error {
+	err = t.alone(ctx, owner, "begin dual write", func(tx pgx.Tx, f catalog.MigrationFacts) error {
+		m := f.Migration
 		_, lacks, err := t.active(ctx, tx, m, both(m))
 		if err != nil || len(lacks) > 0 || !migrate.Phase(m.Phase).Before(migrate.Switch) {
 			return err
@@ -40,7 +42,8 @@ func (t *Tables) Ungiven(ctx context.Context, owner effect.Owner, phase migrate.
 // FreeOld lets releases be published that do not give the old shape any more, and says what contract still waits for. Whoever must has said
 // that it may go. Empty: for nothing.
 func (t *Tables) FreeOld(ctx context.Context, owner effect.Owner) (why []string, err error) {
-	err = t.alone(ctx, owner, "let the old shape go", func(tx pgx.Tx, m catalog.Migration) error {
+	err = t.alone(ctx, owner, "let the old shape go", func(tx pgx.Tx, f catalog.MigrationFacts) (err error) {
+		m := f.Migration
 		if m.Phase != string(migrate.Deprecating) {
 			return nil
 		}
@@ -57,7 +60,7 @@ func (t *Tables) FreeOld(ctx context.Context, owner effect.Owner) (why []string,
 func both(m catalog.Migration) []string { return slices.Concat(m.OldGiven, m.NewGiven) }
 
 // alone changes the row of an open migration while nothing is published.
-func (t *Tables) alone(ctx context.Context, owner effect.Owner, op string, do func(tx pgx.Tx, m catalog.Migration) error) error {
+func (t *Tables) alone(ctx context.Context, owner effect.Owner, op string, do func(tx pgx.Tx, f catalog.MigrationFacts) error) error {
 	return postgres.Classify(op, owner.Workflow(), pgx.BeginFunc(ctx, t.pool, func(tx pgx.Tx) error {
 		if err := postgres.Bound(ctx, tx, ledgerWait); err != nil {
 			return err
@@ -78,36 +81,30 @@ func (t *Tables) alone(ctx context.Context, owner effect.Owner, op string, do fu
 		if f.Migration.Back {
 			return turned(f.Migration)
 		}
-		return do(tx, f.Migration)
+		return do(tx, f)
 	}))
 }
 
 // enterGiven begins the switch of a table that releases make, or what comes after it, while nothing is published. What it waits for is a HeldError.
 func (t *Tables) enterGiven(ctx context.Context, owner effect.Owner, phase migrate.Phase) error {
-	return t.alone(ctx, owner, "enter "+string(phase), func(tx pgx.Tx, m catalog.Migration) error {
+	return t.alone(ctx, owner, "enter "+string(phase), func(tx pgx.Tx, f catalog.MigrationFacts) (err error) {
+		m := f.Migration
 		if !migrate.Phase(m.Phase).Before(phase) {
 			return nil
 		}
 		var why []string
-		var err error
-		switch phase {
-		case migrate.Switch:
-			if why, err = t.ungiven(ctx, tx, m, phase); err != nil {
-				return err
-			}
-			if len(why) == 0 {
+		if len(m.NewGiven) > 0 && migrate.Phase(m.Phase).Before(migrate.Switch) {
+			if why, err = t.ungiven(ctx, tx, m, migrate.Switch); err == nil && len(why) == 0 {
 				err = t.ledger.Give(ctx, tx, m.Owner, both(m))
 			}
-		case migrate.Contract:
-			f, factsErr := t.ledger.MigrationFacts(ctx, tx, m.Owner)
-			if factsErr != nil {
-				return factsErr
+		}
+		if err == nil && phase == migrate.Contract {
+			var still []string
+			still, err = t.unfree(ctx, tx, m)
+			why = append(why, still...)
+			if f.Hold != "" {
+				return held(f)
 			}
-			if err := held(f); err != nil {
-				return err
-			}
-			why, err = t.unfree(ctx, tx, m)
-		default: // it waits for nothing
 		}
 		if err != nil {
 			return err
@@ -155,20 +152,30 @@ func (t *Tables) ungiven(ctx context.Context, q catalog.Querier, m catalog.Migra
 	live = slices.DeleteFunc(live, func(g catalog.Generation) bool { return len(migrate.Lacking(g.Returned, both(m))) == 0 })
 	var why []string
 	if len(live) > 0 {
-		slices.SortFunc(live, func(a, b catalog.Generation) int { return a.Scheme.Compare(a.Partition, b.Partition) })
-		first, last := live[0].Partition, live[len(live)-1].Partition
-		span, which := "1 partition", string(first)
-		if len(live) > 1 {
-			span, which = fmt.Sprintf("%d partitions", len(live)), fmt.Sprintf("%s to %s", first, last)
-		}
-		why = append(why, fmt.Sprintf("%s of %s (%s) were built by releases that do not give %s: drawbridge backfill %s --env %s --from %s --to %s --reason TEXT",
-			span, m.Table, which, strings.Join(both(m), ", "), m.Pipeline, environment, first, last))
+		why = append(why, fmt.Sprintf("%s built by releases that do not give %s: %s", unbuilt(m.Table, live), strings.Join(both(m), ", "), rebuild(m.Pipeline, environment, live)))
 	}
 	if phase == migrate.Switch {
 		busy, err := t.busy(ctx, q, m)
 		return append(why, busy...), err
 	}
 	return why, nil
+}
+
+// unbuilt names partitions of a table, sorted.
+func unbuilt(table string, live []catalog.Generation) string {
+	slices.SortFunc(live, func(a, b catalog.Generation) int { return a.Scheme.Compare(a.Partition, b.Partition) })
+	if len(live) == 1 {
+		return fmt.Sprintf("1 partition of %s (%s) was", table, live[0].Partition)
+	}
+	return fmt.Sprintf("%d partitions of %s (%s to %s) were", len(live), table, live[0].Partition, live[len(live)-1].Partition)
+}
+
+// rebuild is the command that builds partitions again, which are sorted.
+func rebuild(pipeline, environment string, live []catalog.Generation) string {
+	if live[0].Partition == partition.AllKey { // each run builds it
+		return fmt.Sprintf("run any partition: drawbridge run %s --env %s --partition KEY", pipeline, environment)
+	}
+	return fmt.Sprintf("drawbridge backfill %s --env %s --from %s --to %s --reason TEXT", pipeline, environment, live[0].Partition, live[len(live)-1].Partition)
 }
 
 // unfree says what keeps an old shape from being taken away that nobody needs any more.
