@@ -267,7 +267,6 @@ func TestARollbackGoesBeforeAMigrationOfAnOutputUntilItsSwitch(t *testing.T) {
 				require.NoError(t, v.EndMigration(t.Context(), v.owner, migrate.RolledBack))
 			}
 			turning := b.begins(t, rollback("1.0.0"))
-			turning.TurnBack.Request.Snapshot = false
 			var swaps []generation.Swap
 			for _, d := range turning.decisionsOf(t, "fct_orders") {
 				for _, it := range d.Items {
