@@ -35,6 +35,11 @@ type Migrator interface {
 	Migrations(ctx context.Context, pipeline string) ([]migrate.Standing, error)
 	// EnterPhase notes the phase. While the environment is on hold contract is not entered: that is an admission.HeldError.
 	EnterPhase(ctx context.Context, owner effect.Owner, phase migrate.Phase) error
+	// Ungiven says what a migration of a table that releases make waits for before it may go on from a phase. From when the active release
+	// gives both shapes, nothing else is published.
+	Ungiven(ctx context.Context, owner effect.Owner, phase migrate.Phase) ([]string, error)
+	// FreeOld lets releases be published that do not give the old shape any more, and says what contract still waits for.
+	FreeOld(ctx context.Context, owner effect.Owner) ([]string, error)
 	// Unready says what keeps the contract from beginning, as far as the table says: nothing written may be lost by it. It may read the
 	// whole table.
 	Unready(ctx context.Context, owner effect.Owner, p migrate.Plan, beat func()) ([]string, error)
@@ -159,7 +164,8 @@ type EnteredPhase struct {
 
 // EnterPhase notes in the ledger which phase begins. None is skipped back, and contract begins only when its deprecation window is over,
 // its brownout was held, nobody is in its way, people have approved it by an answer of its own, under this environment's rule, both shapes are still written and say
-// the same, and nothing is on hold. Twice is once. It heartbeats.
+// the same, and nothing is on hold. Of a table that releases make, releases that do not give the old shape are let in from then on, and it
+// begins when the active one is such. Twice is once. It heartbeats.
 func (a *Migrating) EnterPhase(ctx context.Context, in EnterPhaseInput) (EnteredPhase, error) {
 	o, err := a.open(ctx, in.Target)
 	if err != nil {
@@ -190,6 +196,11 @@ func (a *Migrating) EnterPhase(ctx context.Context, in EnterPhaseInput) (Entered
 			}
 			return EnteredPhase{}, o.refuse("nobody has approved that the old shape is taken away: "+why, "see what it waits for: drawbridge status "+in.Target.Owner.Workflow())
 		}
+		if o.plan.Given != nil {
+			if why, err := o.w.FreeOld(ctx, in.Target.Owner); err != nil || len(why) > 0 {
+				return EnteredPhase{Blocked: why}, err
+			}
+		}
 		if o.standing.Phase != migrate.Contract {
 			_, stop := pulse(ctx, partition.AllKey)
 			defer stop()
@@ -197,6 +208,9 @@ func (a *Migrating) EnterPhase(ctx context.Context, in EnterPhaseInput) (Entered
 				return EnteredPhase{Blocked: why}, err
 			}
 		}
+	}
+	if why, err := o.unproved(ctx, in.Phase); err != nil || why != "" {
+		return EnteredPhase{Held: why}, err
 	}
 	err = o.w.EnterPhase(ctx, in.Target.Owner, in.Phase)
 	if held, ok := errors.AsType[admission.HeldError](err); ok {
@@ -345,6 +359,9 @@ func (o opened) whole(ctx context.Context) error {
 			return o.refuse("its contract has not begun", "see where it is: drawbridge status "+o.target.Owner.Workflow())
 		}
 		phases = []migrate.Phase{migrate.Contract}
+	}
+	if g := o.plan.Given; g != nil && len(g.New) > 0 && o.standing.Phase.Before(migrate.Switch) {
+		return o.refuse("it is not switched", "see where it is: drawbridge status "+o.target.Owner.Workflow())
 	}
 	return o.done(ctx, phases)
 }

@@ -23,6 +23,8 @@ type PlanMigrationInput struct {
 	Name   string `json:"name,omitempty"`
 	// Rollback asks for the open one only, to take it back.
 	Rollback bool `json:"rollback,omitempty"`
+	// GiveUp gives up the way back to generations that lack what is new.
+	GiveUp bool `json:"give_up,omitempty"`
 }
 
 // MigrationPlan is a plan, as workflows carry it, and where it is to be done.
@@ -122,7 +124,7 @@ func (a *Migrating) compute(ctx context.Context, in PlanMigrationInput) (c compu
 	if table, err = c.w.DescribeAround(ctx, table, m); err != nil {
 		return c, err
 	}
-	c.plan, err = migrate.Compute(migrate.Input{Migration: m, Release: c.target.Release, Config: c.target.Config, Environment: a.Site.Environment, Table: table, Outputs: outputsOf(c.p)})
+	c.plan, err = migrate.Compute(migrate.Input{Migration: m, Release: c.target.Release, Config: c.target.Config, Environment: a.Site.Environment, Table: table, Outputs: outputsOf(c.p), GiveUp: in.GiveUp})
 	if err != nil {
 		return c, err
 	}
@@ -245,6 +247,8 @@ type BeginMigrationInput struct {
 	Reason string `json:"reason"`
 	// Rollback takes it over only to take it back.
 	Rollback bool `json:"rollback,omitempty"`
+	// GiveUp gives up the way back to generations that lack what is new.
+	GiveUp bool `json:"give_up,omitempty"`
 }
 
 // Begin enters a migration, when the table is still as it was planned and people have approved what this environment's own policy wants
@@ -263,7 +267,7 @@ func (a *Migrating) Begin(ctx context.Context, in BeginMigrationInput) (Migratio
 		}
 		return a.planned(ctx, c)
 	}
-	c, err := a.compute(ctx, PlanMigrationInput{Target: in.Target, Name: in.Name, Rollback: in.Rollback})
+	c, err := a.compute(ctx, PlanMigrationInput{Target: in.Target, Name: in.Name, Rollback: in.Rollback, GiveUp: in.GiveUp})
 	if class := fault.ClassOf(err); !in.Rollback && (class == fault.Invalid || class == fault.Refused) { // it could be planned before
 		return MigrationPlan{}, fault.New(fault.Conflict, "begin", in.Name, fault.HintOf(err), fmt.Errorf("it is not as it was when this was planned: %w", err))
 	}

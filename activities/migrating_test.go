@@ -78,6 +78,12 @@ func (m *migrated) Migrations(context.Context, string) ([]migrate.Standing, erro
 
 func (m *migrated) Said(context.Context, effect.Owner) ([]gate.Gate, error) { return m.said, nil }
 
+func (m *migrated) Ungiven(context.Context, effect.Owner, migrate.Phase) ([]string, error) {
+	return nil, nil
+}
+
+func (m *migrated) FreeOld(context.Context, effect.Owner) ([]string, error) { return nil, nil }
+
 func (m *migrated) ReadersOfColumns(context.Context, string, []string) ([]migrate.Reader, error) {
 	return m.readers, nil
 }

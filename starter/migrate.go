@@ -41,13 +41,14 @@ has said that they are ready, and people approve it. pause, resume, set-window a
 type migration struct {
 	env, reason, format string
 	config              []string
-	detach              bool
+	detach, giveUp      bool
 }
 
 func (m *migration) flags(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.StringVar(&m.env, "env", "", "environment")
 	f.StringArrayVar(&m.config, "config", nil, "ENV=FILE: a config that says where the pipeline is, in place of the packed one")
+	f.BoolVar(&m.giveUp, "give-up-rollback", false, "of an output: contract does not wait until generations are dropped that lack what is new; no rollback goes back to them then")
 }
 
 func (a *app) migratePlanCommand() *cobra.Command {
@@ -138,6 +139,9 @@ func standing(m workflows.MigrationStatus) string {
 // nextOfPlan is the command to type after a plan.
 func nextOfPlan(arg string, p migrate.Plan, m workflows.MigrationStatus) string {
 	next := "drawbridge migrate start " + shell.Word(p.Release.String()) + " " + shell.Word(p.Migration.Name) + " --env " + shell.Word(p.Environment) + " --reason TEXT"
+	if p.Given != nil && p.Given.GiveUp {
+		next += " --give-up-rollback"
+	}
 	switch {
 	case m.Open != nil:
 		next = "drawbridge status " + shell.Word(m.Open.Owner.Workflow())
@@ -212,7 +216,7 @@ func (a *app) migrationOrder(ctx context.Context, arg, number string, m migratio
 		Pipeline: s.pipeline, Release: s.version, By: by, Environments: []string{m.env},
 		Summary: fmt.Sprintf("migrate %s in %s: %s", s.title, m.env, cmp.Or(name, "what is next")), Details: quoted(m.reason),
 		Input: workflows.MigrationInput{
-			Pipeline: s.pipeline, Environment: m.env, Config: configs[m.env], Release: s.release, Source: s.source, Name: name, By: by, Reason: m.reason,
+			Pipeline: s.pipeline, Environment: m.env, Config: configs[m.env], Release: s.release, Source: s.source, Name: name, GiveUp: m.giveUp, By: by, Reason: m.reason,
 		},
 	}, desk, err
 }

@@ -57,6 +57,7 @@ func controlActivities(site *activities.Site) []conduct.Bound {
 		workflows.BeginMigration.Bind(migrating.Begin),
 		workflows.EnterPhase.Bind(migrating.EnterPhase),
 		workflows.MigrationStep.Bind(migrating.Step),
+		workflows.Ungiven.Bind(migrating.Ungiven),
 		workflows.MigrationBlockers.Bind(migrating.Blockers),
 		workflows.BrownOut.Bind(migrating.Brownout),
 		conduct.Effect(workflows.AckMigration, migrating.Ack),

@@ -577,6 +577,10 @@ func (e *effects) bound() (control, build []conduct.Bound) {
 			}
 			return out, activities.ApplicationError(err)
 		}),
+		workflows.Ungiven.Bind(func(ctx context.Context, in activities.UngivenInput) (activities.Ungiven, error) {
+			why, err := e.migrating(in.Target).Ungiven(ctx, in)
+			return why, activities.ApplicationError(err)
+		}),
 		workflows.MigrationBlockers.Bind(func(ctx context.Context, in activities.Target) (activities.Blocked, error) {
 			blocked, err := e.migrating(in).Blockers(ctx, in)
 			return blocked, activities.ApplicationError(err)

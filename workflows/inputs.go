@@ -61,10 +61,12 @@ type MigrationInput struct {
 	Name   string `json:"name,omitempty"`
 	DryRun bool   `json:"dry_run,omitempty"`
 	// Rollback takes back what its workflow, which was stopped, has left open.
-	Rollback bool            `json:"rollback,omitempty"`
-	By       string          `json:"by"`
-	Reason   string          `json:"reason,omitempty"`
-	State    *MigrationState `json:"state,omitempty"` // carried across continue-as-new
+	Rollback bool `json:"rollback,omitempty"`
+	// GiveUp gives up the way back to generations that lack what is new.
+	GiveUp bool            `json:"give_up,omitempty"`
+	By     string          `json:"by"`
+	Reason string          `json:"reason,omitempty"`
+	State  *MigrationState `json:"state,omitempty"` // carried across continue-as-new
 }
 
 // RollbackInput starts a Rollback of what is finished.

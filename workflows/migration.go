@@ -151,7 +151,7 @@ func (m *migrating) begin(ctx workflow.Context) (over bool, err error) {
 		}
 	}
 	target.Release.Pipeline = m.in.Pipeline
-	planned, err := PlanMigration.Do(ctx, m.Conductor, at, "plan migration", activities.PlanMigrationInput{Target: target, Name: m.in.Name, Rollback: m.in.Rollback})
+	planned, err := PlanMigration.Do(ctx, m.Conductor, at, "plan migration", activities.PlanMigrationInput{Target: target, Name: m.in.Name, Rollback: m.in.Rollback, GiveUp: m.in.GiveUp})
 	if err != nil {
 		return false, err
 	}
@@ -220,7 +220,7 @@ func (m *migrating) approve(ctx workflow.Context) error {
 
 func (m *migrating) beginInput() activities.BeginMigrationInput {
 	s := m.state
-	return activities.BeginMigrationInput{Target: s.Target, Name: s.Plan.Name, Plan: s.Plan.Digest, By: m.in.By, Reason: m.in.Reason, Rollback: m.in.Rollback}
+	return activities.BeginMigrationInput{Target: s.Target, Name: s.Plan.Name, Plan: s.Plan.Digest, By: m.in.By, Reason: m.in.Reason, Rollback: m.in.Rollback, GiveUp: m.in.GiveUp}
 }
 
 // enter enters the migration, or takes over what its workflow has left open. One that went back goes on with that.
@@ -274,14 +274,11 @@ func (m *migrating) phase(ctx workflow.Context, phase migrate.Phase) error {
 		calm, _ := workflow.NewDisconnectedContext(ctx)
 		ctx = calm
 	case phase != s.Phase:
-		if err := m.Checkpoint(ctx); err != nil {
-			return err
-		}
-		entered, err := EnterPhase.Do(ctx, m.Conductor, m.at(string(phase)), "begin "+words(phase), activities.EnterPhaseInput{Target: s.Target, Phase: phase})
+		since, err := m.reach(ctx, phase)
 		if err != nil {
 			return err
 		}
-		s.Phase, s.Since = phase, entered.Since
+		s.Phase, s.Since = phase, since
 	}
 	stage := StageCrossing
 	if phase == migrate.Deprecating {
@@ -289,7 +286,14 @@ func (m *migrating) phase(ctx workflow.Context, phase migrate.Phase) error {
 	}
 	m.At(ctx, stage, m.at(string(phase)), m.doing(phase))
 	switch phase {
+	case migrate.DualWrite:
+		if err := m.given(ctx, phase); err != nil {
+			return err
+		}
 	case migrate.Backfill:
+		if err := m.given(ctx, phase); err != nil {
+			return err
+		}
 		if err := m.fill(ctx); err != nil {
 			return err
 		}
@@ -301,7 +305,7 @@ func (m *migrating) phase(ctx workflow.Context, phase migrate.Phase) error {
 		if err := m.window(ctx); err != nil {
 			return err
 		}
-	case migrate.Expand, migrate.DualWrite, migrate.Switch, migrate.Contract:
+	case migrate.Expand, migrate.Switch, migrate.Contract:
 	}
 	before := s.Plan.Until(phase) - len(s.Plan.Of(phase))
 	for i, b := range s.Plan.Of(phase) {
@@ -317,7 +321,13 @@ func (m *migrating) phase(ctx workflow.Context, phase migrate.Phase) error {
 func (m *migrating) doing(phase migrate.Phase) string {
 	s := m.state
 	switch phase {
-	case migrate.Backfill:
+	case migrate.DualWrite, migrate.Backfill:
+		if s.Plan.Rebuilds {
+			return words(phase) + " of " + s.Plan.Table + " by its releases"
+		}
+		if phase == migrate.DualWrite {
+			break
+		}
 		return "bringing the rows of " + s.Plan.Table + " over"
 	case migrate.Verify:
 		return "counting the rows of " + s.Plan.Table + " that are not as they have to be"
@@ -327,7 +337,7 @@ func (m *migrating) doing(phase migrate.Phase) string {
 		if len(s.Plan.Old) > 0 {
 			return "taking the old shape of " + s.Plan.Table + " away"
 		}
-	case migrate.Expand, migrate.DualWrite, migrate.Switch:
+	case migrate.Expand, migrate.Switch:
 	}
 	return words(phase) + " of " + s.Plan.Table + ": " + count(len(s.Plan.Of(phase)), "step")
 }

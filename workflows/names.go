@@ -77,6 +77,7 @@ const (
 	EnterPhase        conduct.Call[altering, activities.EnterPhaseInput, activities.EnteredPhase]      = "EnterPhase"
 	MigrationStep     conduct.Call[altering, activities.StepInput, migrate.StepResult]                 = "MigrationStep"
 	FillTable         conduct.Call[building, activities.FillTableInput, activities.FilledTable]        = "FillTable"
+	Ungiven           conduct.Call[control, activities.UngivenInput, activities.Ungiven]               = "Ungiven"
 	ProveMigration    conduct.Call[building, activities.Target, []migrate.Checked]                     = "ProveMigration"
 	MigrationBlockers conduct.Call[control, activities.Target, activities.Blocked]                     = "MigrationBlockers"
 	BrownOut          conduct.Call[settling, activities.BrownoutInput, activities.BrownoutOutput]      = "BrownOut"
@@ -124,7 +125,7 @@ func Activities() []conduct.Activity {
 		RecordAnswers.By(DeploymentName, RunName, BackfillName, MigrationName, RollbackName, RecoveryName),
 		PlanBackfill.By(BackfillName), BeginBackfill.By(BackfillName), FillSlice.By(BackfillName), CutBackfill.By(BackfillName), EndBackfill.By(BackfillName),
 		PlanMigration.By(MigrationName), BeginMigration.By(MigrationName), EnterPhase.By(MigrationName), MigrationStep.By(MigrationName),
-		FillTable.By(MigrationName), ProveMigration.By(MigrationName), MigrationBlockers.By(MigrationName), BrownOut.By(MigrationName), AckMigration.By(MigrationName),
+		FillTable.By(MigrationName), Ungiven.By(MigrationName), ProveMigration.By(MigrationName), MigrationBlockers.By(MigrationName), BrownOut.By(MigrationName), AckMigration.By(MigrationName),
 		AttestMigration.By(MigrationName), EndMigration.By(MigrationName),
 		Expand.By(DeploymentName, RunName), Publish.By(DeploymentName, RunName), AttachShadow.By(DeploymentName), DropShadow.By(DeploymentName),
 		Survey.By(EnvironmentName), Housekeep.By(EnvironmentName), SetHold.By(HoldName),

@@ -58,6 +58,8 @@ func TestEveryActivityIsTakenOverWithinSeconds(t *testing.T) {
 	missed.absent = func(partition.Key) bool { return true }
 	filled.filler.asked.Parts = []int{2}
 	migrated, _ := brownsOut(t)
+	rebuilt, outputs := migrates(t)
+	outputs.made = true
 	left := smooth(t, crossing("dev"))
 	left.terminated("dev", "2026-01-30")
 	recovery := workflows.RecoveryInput{Pipeline: "shop", Workflow: earlier.Workflow(), Environments: []string{"dev"}, By: "bob"}
@@ -78,6 +80,7 @@ func TestEveryActivityIsTakenOverWithinSeconds(t *testing.T) {
 				env.SetStartWorkflowOptions(client.StartWorkflowOptions{ID: migrationID})
 			},
 		}},
+		{rebuilt, workflows.MigrationName, migrationInput(), []func(*testsuite.TestWorkflowEnvironment){says(t, time.Hour, ready("bi")), answers(t, window+time.Hour, gate.Approve)}},
 		{left, workflows.RecoveryName, recovery, []func(*testsuite.TestWorkflowEnvironment){func(env *testsuite.TestWorkflowEnvironment) {
 			env.SetStartWorkflowOptions(client.StartWorkflowOptions{ID: workflows.RecoveryID(recovery.Workflow)})
 		}}},

@@ -34,6 +34,12 @@ type tables struct {
 	readers   []migrate.Reader
 	unready   []string // what the table says against contract
 	odd       []string // why the rights on the table could not be given back
+	// made says that the pipeline's releases make the table; ungiven is what they do not give yet, and unfree what they still give.
+	made            bool
+	ungiven, unfree []string
+	// proved is how often rows were counted, and proves happens then.
+	proved int
+	proves func()
 	// meddle stands in a step's way: a result that is not done is what the step says. It is called with the tables held.
 	meddle func(migrate.StepSpec) (migrate.StepResult, error)
 	// piece stands in a backfill's way, in the same way; false: nothing is in it.
@@ -100,6 +106,10 @@ func (l *ledger) DescribeTable(_ context.Context, table string, expressions []mi
 		Schema: "shop_prod", Name: table, OID: 1, Kind: "table", Owned: true, Rows: l.tables.rows, Bytes: 1 << 20, Pages: 128, Version: 150018, Key: []string{"id"},
 		Columns:     []migrate.Column{{Name: "id", Type: "bigint", NotNull: true}, {Name: "chan", Type: "text", NotNull: true}},
 		Expressions: map[string]migrate.Expression{},
+	}
+	if l.tables.made {
+		t.Kind, t.Managed, t.Pipeline = "partitioned table", true, "shop"
+		t.Columns[1].NotNull = false
 	}
 	for _, e := range expressions {
 		t.Expressions[e.Key()] = migrate.Expression{Type: e.Type, Text: e.Expression}
@@ -174,6 +184,9 @@ func (l *ledger) EnterPhase(_ context.Context, owner effect.Owner, phase migrate
 	if l.hold != "" && phase == migrate.Contract {
 		return admission.HeldError{Reason: "the environment is on hold: " + l.hold}
 	}
+	if phase == migrate.Switch && len(x.ungiven) > 0 {
+		return admission.HeldError{Reason: x.ungiven[0]}
+	}
 	if s.Phase != phase {
 		x.log = append(x.log, "phase "+string(phase))
 		s.PhaseSince = l.clock()
@@ -242,6 +255,10 @@ func (l *ledger) Prove(_ context.Context, _ effect.Owner, p migrate.Plan, _ func
 	x := l.tables
 	x.mu.Lock()
 	defer x.mu.Unlock()
+	x.proved++
+	if x.proves != nil {
+		x.proves()
+	}
 	var out []migrate.Checked
 	for _, proof := range p.Proofs {
 		out = append(out, migrate.Checked{Proof: proof.Name, Rows: x.rows, Broken: x.broken})

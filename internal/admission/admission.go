@@ -52,6 +52,7 @@ type Facts struct {
 	Exclusive   bool           // the others wait until who crosses has published
 	TurnBack    int64          // tenure of the open turn-back; 0: none is open
 	Owners      map[string]string
+	Giving      []Giving // what open migrations of the question's outputs need of whatever is published
 	// Generations are those that go live, Live the tenures of what is live in the question's partitions.
 	Generations map[int64]Generation
 	Live        map[Slot]int64
@@ -82,6 +83,7 @@ type Generation struct {
 	// Audit is what its checks found, and Reason why it did not pass.
 	Audit  gate.Outcome
 	Reason string
+	Gives  []string // the columns that its release's SELECT returned
 }
 
 // Slot is one partition of one output.
@@ -112,7 +114,7 @@ const clocks = 100
 // wants, whatever a plan or a caller says of it.
 func Decide(q Question, f Facts, rule gate.Approval) error {
 	var lapsed error
-	for _, check := range []func(Question, Facts, gate.Approval) error{bound, unfenced, undisturbed, entitled, owned, fitting, judged} {
+	for _, check := range []func(Question, Facts, gate.Approval) error{bound, unfenced, undisturbed, entitled, owned, fitting, giving, judged} {
 		err := check(q, f, rule)
 		if _, again := errors.AsType[LapsedError](err); again {
 			lapsed = err // people are asked only about what could be done now

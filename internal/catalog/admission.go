@@ -42,6 +42,7 @@ func (l Ledger) facts(ctx context.Context, q Querier, question admission.Questio
 			args: []any{pipeline}, into: []any{&f.TurnBack},
 		},
 		readOwners(question.Tables(), f.Owners),
+		readGiving(question.Tables(), &f.Giving),
 		readCandidates(question, f.Generations),
 		readLiveTenures(question, f.Live),
 		readAnswers(question.Tenure, &f.Answers),
@@ -71,11 +72,12 @@ func readCandidates(question admission.Question, found map[int64]admission.Gener
 	var g admission.Generation
 	return statement{
 		what: "read generations", sql: `
-			SELECT id, pipeline, digest, config, state, control, coalesce(audit, ''), reason
+			SELECT id, pipeline, digest, config, state, control, coalesce(audit, ''), reason, returned
 			FROM ledger.generation
 			WHERE id = ANY($1)`, args: []any{to},
-		into: []any{&id, &g.Pipeline, &g.Digest, &g.Config, &g.State, &g.Control, &g.Audit, &g.Reason}, each: func() error {
+		into: []any{&id, &g.Pipeline, &g.Digest, &g.Config, &g.State, &g.Control, &g.Audit, &g.Reason, &g.Gives}, each: func() error {
 			found[id] = g
+			g.Gives = nil
 			return nil
 		},
 	}

@@ -170,3 +170,12 @@ func (l Ledger) ForgetChunk(ctx context.Context, q Querier, id int64) error {
 	}
 	return nil
 }
+
+// ChunksOf lists the chunks of an output, also those that nobody reads.
+func (l Ledger) ChunksOf(ctx context.Context, q Querier, output string) ([]int64, error) {
+	rows, err := q.Query(ctx, l.sql(`SELECT id FROM ledger.chunk WHERE output = $1 ORDER BY id`), output)
+	if err != nil {
+		return nil, fmt.Errorf("list the chunks of %s: %w", output, err)
+	}
+	return pgx.CollectRows(rows, pgx.RowTo[int64])
+}

@@ -70,7 +70,7 @@ const generationColumns = `
 	g.application, g.moment, g.scheme, g.lower, g.upper, coalesce(g.child, 0) AS child, coalesce(g.owner, 0) AS owner, g.columns, g.returned,
 	coalesce(g.rows, 0) AS rows, coalesce(g.loaded, 0) AS loaded, coalesce(g.checksum::text, '') AS checksum, g.inputs,
 	coalesce(g.audit, '') AS audit, coalesce(g.built_xid::text, '') AS built_xid, g.older, g.shadow, g.reason,
-	g.not_reattachable, coalesce(g.seconds, 0) AS seconds, g.started_at, g.at`
+	` + notReattachable + ` AS not_reattachable, coalesce(g.seconds, 0) AS seconds, g.started_at, g.at`
 
 // Plan is the part of the row that crosses boundaries.
 func (g Generation) Plan() generation.Generation {

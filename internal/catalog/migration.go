@@ -37,9 +37,16 @@ type Migration struct {
 	Ended  bool      `db:"ended"`
 	// Outcome is how it ended: done, rolled_back.
 	Outcome string `db:"outcome"`
+	// OldGiven, NewGiven and Gives are of a table that the pipeline's releases make: what they give until contract may begin, what they have to
+	// give from dual write on, and what whatever is published has to give now.
+	OldGiven []string `db:"old_given"`
+	NewGiven []string `db:"new_given"`
+	Gives    []string `db:"gives"`
+	// GiveUp says that generations which lack what is new are given up at contract.
+	GiveUp bool `db:"give_up"`
 }
 
-const migrationColumns = ` owner, pipeline, name, table_name, plan, digest, config, phase, phase_since, back, brownout_since, brownout_until, brownout_held, asked_by, reason, since, ended_at IS NOT NULL AS ended, outcome `
+const migrationColumns = ` owner, pipeline, name, table_name, plan, digest, config, phase, phase_since, back, brownout_since, brownout_until, brownout_held, asked_by, reason, since, ended_at IS NOT NULL AS ended, outcome, old_given, new_given, gives, give_up `
 
 // Migration reads the migration of an owner; its owner is empty where there is none.
 func (l Ledger) Migration(ctx context.Context, q Querier, owner string) (Migration, error) {
@@ -83,9 +90,9 @@ func (l Ledger) migrations(ctx context.Context, q Querier, text string, args ...
 // BeginMigration enters a migration, in its first phase.
 func (l Ledger) BeginMigration(ctx context.Context, tx pgx.Tx, m Migration) error {
 	if _, err := tx.Exec(ctx, l.sql(`
-		INSERT INTO ledger.migration (owner, pipeline, name, table_name, plan, digest, config, asked_by, reason)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`),
-		m.Owner, m.Pipeline, m.Name, m.Table, m.Plan, m.Digest, m.Config, fault.Bound(m.By), fault.Bound(m.Reason)); err != nil {
+		INSERT INTO ledger.migration (owner, pipeline, name, table_name, plan, digest, config, asked_by, reason, old_given, new_given, gives, give_up)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, coalesce($10::text[], '{}'), coalesce($11::text[], '{}'), coalesce($12::text[], '{}'), $13)`),
+		m.Owner, m.Pipeline, m.Name, m.Table, m.Plan, m.Digest, m.Config, fault.Bound(m.By), fault.Bound(m.Reason), m.OldGiven, m.NewGiven, m.Gives, m.GiveUp); err != nil {
 		return fmt.Errorf("enter the migration of %s: %w", m.Table, err)
 	}
 	return nil
@@ -194,6 +201,7 @@ func (l Ledger) migrationFacts(ctx context.Context, q Querier, owner, lock strin
 			what: "read the migration", sql: `SELECT` + migrationColumns + `FROM ledger.migration WHERE owner = $1 ` + lock, args: []any{owner},
 			into: []any{
 				&m.Owner, &m.Pipeline, &m.Name, &m.Table, &m.Plan, &m.Digest, &m.Config, &m.Phase, &m.PhaseSince, &m.Back, &m.BrownoutSince, &m.BrownoutUntil, &m.BrownoutHeld, &m.By, &m.Reason, &m.Since, &m.Ended, &m.Outcome,
+				&m.OldGiven, &m.NewGiven, &m.Gives, &m.GiveUp,
 			},
 		})...)
 	if hold.ID != 0 {

@@ -46,8 +46,8 @@ func (l Ledger) BeginBrownout(ctx context.Context, tx pgx.Tx, owner string, take
 	return nil
 }
 
-// Taken reads the rights that the brownout of a migration has taken, those on the whole table first.
-func (l Ledger) Taken(ctx context.Context, tx pgx.Tx, owner string) ([]Right, error) {
+// TakenRights reads the rights that the brownout of a migration has taken, those on the whole table first.
+func (l Ledger) TakenRights(ctx context.Context, tx pgx.Tx, owner string) ([]Right, error) {
 	rows, err := tx.Query(ctx, l.sql(`
 		SELECT grantee, privilege, column_name, grantable
 		FROM ledger.migration_right

@@ -190,9 +190,9 @@ func (l Ledger) TurnedBack(ctx context.Context, q Querier, pipeline string) (map
 // Past reads what turning back has to know of generations; one that the ledger does not know is missing from the result.
 func (l Ledger) Past(ctx context.Context, q Querier, ids []int64) (map[int64]turnback.Generation, error) {
 	rows, err := q.Query(ctx, l.sql(`
-		SELECT id, digest, config, state, not_reattachable, coalesce(replaced, 0), owner_key
-		FROM ledger.generation
-		WHERE id = ANY($1)`), ids)
+		SELECT g.id, g.digest, g.config, g.state, `+notReattachable+`, coalesce(g.replaced, 0), g.owner_key
+		FROM ledger.generation g
+		WHERE g.id = ANY($1)`), ids)
 	if err != nil {
 		return nil, fmt.Errorf("read generations: %w", err)
 	}

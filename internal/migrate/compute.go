@@ -23,6 +23,9 @@ func Compute(in Input) (Plan, error) {
 		p.invalid(mistake.Hint, "%s", mistake.Reason)
 	}
 	p.world()
+	if p.in.Table.Managed {
+		p.byRelease()
+	}
 	if err := p.err(); err != nil {
 		return Plan{}, err // what follows would only repeat it
 	}
@@ -34,6 +37,7 @@ func Compute(in Input) (Plan, error) {
 	p.together()
 	p.primaryKey()
 	p.carry()
+	p.given()
 	if err := p.err(); err != nil {
 		return Plan{}, err
 	}
@@ -111,13 +115,15 @@ func (p *planner) err() error {
 func (p *planner) world() {
 	t := p.in.Table
 	name := shown(p.in.Migration.Table)
-	const byRelease = "let a release add nullable columns, and write key, indexes and checks in pipeline.yaml"
 	schema, bare, dotted := strings.Cut(p.in.Migration.Table, ".")
 	switch {
+	case t.Managed && t.Pipeline != p.in.Release.Pipeline:
+		p.refuse("write the migration in that pipeline's folder", "%s is made by pipeline %s, generation by generation", name, t.Pipeline)
+	case t.Managed && t.Kind != partitioned:
+		p.refuse("name the output itself", "%s is a part of an output of this pipeline", name)
 	case t.Managed:
-		p.refuse(byRelease, "%s is made by pipeline %s, generation by generation", name, t.Pipeline)
 	case slices.Contains(p.in.Outputs, p.in.Migration.Table):
-		p.refuse(byRelease, "%s is an output of this pipeline, made by its releases, generation by generation", name)
+		p.refuse("deploy a release that makes it first, and leave the migration out until then", "%s is an output of this pipeline, and its releases have not made it yet", name)
 		return
 	case p.creates() && t.Kind != "":
 		p.invalid("choose another name", "there is a %s %s in %s already", t.Kind, name, shown(t.Schema))
@@ -158,6 +164,10 @@ func (p *planner) creates() bool {
 func (p *planner) operation(o Operation, r Recipe) {
 	if p.in.Table.Version < r.Since {
 		p.refuse("update the server first", "%s needs version %s, and the server has %s", o.Kind, versionText(r.Since), versionText(p.in.Table.Version))
+		return
+	}
+	if p.plan.Given != nil {
+		p.give(o)
 		return
 	}
 	if p.partitioned() && !p.divided(o) {

@@ -52,7 +52,7 @@ func (d *document) head(e Estimate) {
 	d.line("%s\n", markup.Text(oneLine(p.Migration.Why)))
 	var changes []string
 	for _, o := range p.Migration.Operations {
-		changes = append(changes, change(o))
+		changes = append(changes, p.change(o))
 	}
 	d.list(changes, "")
 	d.line("| | |\n|---|---|")
@@ -86,7 +86,7 @@ func (d *document) sequence() {
 			continue
 		}
 		d.line("### %s\n", phaseTitle(phase))
-		d.line("%s\n", phaseWords(phase))
+		d.line("%s\n", d.plan.phaseWords(phase))
 		steps := d.plan.Of(phase)
 		for _, s := range steps {
 			d.line("**%s** %s\n", markup.Text(s.ID), markup.Text(oneLine(s.Title)))
@@ -151,7 +151,7 @@ func (d *document) notice(c Consumer) {
 	d.line("Why: %s\n", markup.Text(oneLine(m.Why)))
 	var texts []string
 	for _, o := range m.Operations {
-		if text := concern(o); text != "" {
+		if text := d.plan.concern(o); text != "" {
 			texts = append(texts, text)
 		}
 	}

@@ -9,7 +9,7 @@ import (
 type Migration struct {
 	// Name is the file's, without its end: NNNN_words. Migrations are done in the order of their names.
 	Name string `json:"name"`
-	// Table is a plain table of the environment's warehouse_schema.
+	// Table is a plain table of the environment's warehouse_schema, or an output of the pipeline.
 	Table string `json:"table"`
 	// Why is for those who read and approve the plan.
 	Why        string      `json:"why"`

@@ -18,6 +18,8 @@ type Input struct {
 	Table       Table
 	// Outputs are the tables that the migration's own pipeline makes, whether they are there yet or not.
 	Outputs []string
+	// GiveUp says that a person gives up the way back to generations that lack what is new.
+	GiveUp bool
 }
 
 // Plan is a migration as it was decided upon. Its digest covers everything here, and approvals name it.
@@ -31,6 +33,8 @@ type Plan struct {
 	Steps   []Step   `json:"steps"`
 	Filling *Filling `json:"filling,omitempty"`
 	Proofs  []Proof  `json:"proofs,omitempty"`
+	// Given is set where the table is an output of the migration's own pipeline: its releases give the values, and nobody else writes them.
+	Given *Given `json:"given,omitempty"`
 	// Old are the columns that are taken away at contract: those of which reads are looked for.
 	Old []string `json:"old,omitempty"`
 	// New are the columns that it makes: while somebody reads one, nothing is undone.

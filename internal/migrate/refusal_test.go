@@ -11,6 +11,13 @@ import (
 	"drawbridge/internal/migrate"
 )
 
+// made makes the table one that the releases of a pipeline make.
+func made(pipeline string) func(*migrate.Input) {
+	return func(in *migrate.Input) {
+		in.Table.Managed, in.Table.Pipeline, in.Table.Kind = true, pipeline, "partitioned table"
+	}
+}
+
 func TestComputeRefuses(t *testing.T) {
 	t.Parallel()
 	long := strings.Repeat("ü", 32) // 64 bytes
@@ -65,8 +72,26 @@ func TestComputeRefuses(t *testing.T) {
 		"a table with its schema": {ops(add), func(in *migrate.Input) {
 			in.Migration.Table, in.Table = "shop.customers", migrate.Table{Schema: "shop"}
 		}, fault.Refused, "the schema of a table is always its environment's"},
-		"a managed table":                        {ops(add), func(in *migrate.Input) { in.Table.Managed, in.Table.Pipeline = true, "shop" }, fault.Refused, "made by pipeline shop"},
-		"a partition":                            {ops(add), func(in *migrate.Input) { in.Table.Kind = "partition" }, fault.Refused, "customers is a partition, and its columns are those of its table"},
+		"a partition":              {ops(add), func(in *migrate.Input) { in.Table.Kind = "partition" }, fault.Refused, "customers is a partition, and its columns are those of its table"},
+		"another pipeline's table": {ops(add), made("till"), fault.Refused, "made by pipeline till"},
+		"a part of an output": {ops(add), func(in *migrate.Input) {
+			in.Table.Managed, in.Table.Pipeline, in.Table.Kind = true, "shop", "partition"
+		}, fault.Refused, "a part of an output"},
+		"a type of an output":                 {ops(migrate.Operation{Kind: migrate.ChangeType, Column: "qty", To: "bigint"}), made("shop"), fault.Refused, "change_type is about one that is written in place"},
+		"a check of an output":                {ops(migrate.Operation{Kind: migrate.AddCheck, Name: "k", Check: "id > 0"}), made("shop"), fault.Refused, "add_check is about one that is written in place"},
+		"an index of an output":               {ops(migrate.Operation{Kind: migrate.CreateIndex, Name: "i", Columns: []string{"id"}}), made("shop"), fault.Refused, "create_index is about one that is written in place"},
+		"a default of an output's new column": {ops(migrate.Operation{Kind: migrate.AddColumn, Column: "c", Type: "text", Default: "'x'"}), made("shop"), fault.Refused, "releases give every value"},
+		"a rename of what an output is cut by": {ops(rename("note", "remark")), func(in *migrate.Input) {
+			made("shop")(in)
+			column("note", func(c *migrate.Column) { c.Holds = []string{"the partition key"} })(in)
+		}, fault.Refused, "with it would go the partition key"},
+		"a rename to a column of another type": {ops(rename("note", "qty")), made("shop"), fault.Invalid, "would make a column qty of type text, and customers has one of type integer"},
+		"a brownout of an output": {ops(rename("note", "remark")), func(in *migrate.Input) {
+			made("shop")(in)
+			in.Migration.Deprecate = migrate.Deprecate{Window: time.Hour, Brownout: time.Minute}
+		}, fault.Refused, "a brownout of a table that releases make"},
+		"nothing to give up":                     {ops(add), func(in *migrate.Input) { made("shop")(in); in.GiveUp = true }, fault.Invalid, "no way back to give up"},
+		"nothing to give up of a plain table":    {ops(rename("note", "remark")), func(in *migrate.Input) { in.GiveUp = true }, fault.Invalid, "no way back to give up"},
 		"a view":                                 {ops(add), func(in *migrate.Input) { in.Table.Kind = "view" }, fault.Refused, "customers is a view"},
 		"a table of somebody else":               {ops(add), func(in *migrate.Input) { in.Table.Owned = false }, fault.Refused, "our login may not alter customers"},
 		"a table that is being migrated":         {ops(add), func(in *migrate.Input) { in.Table.Open = "migrate/shop/prod/0006_x" }, fault.Refused, "being migrated by migrate/shop/prod/0006_x"},

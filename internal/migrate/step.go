@@ -73,9 +73,11 @@ type Step struct {
 	// Also are other tables of the schema that it locks just so. One of class Scan does that only where it is undone.
 	Also []string `json:"also,omitempty"`
 	// Only is the one relation that the step locks, where that is not the table with all of its partitions: one of these, or the table itself.
-	Only  string `json:"only,omitempty"`
-	Lock  Lock   `json:"lock,omitempty"`
-	Class Class  `json:"class"`
+	Only string `json:"only,omitempty"`
+	// Column is the one that it adds or takes away, of a table that releases make: every generation that is kept has to have it, or none.
+	Column string `json:"column,omitempty"`
+	Lock   Lock   `json:"lock,omitempty"`
+	Class  Class  `json:"class"`
 	// Risk is what could go wrong, or who may notice; empty: nobody does.
 	Risk string `json:"risk,omitempty"`
 	// Fresh says that nothing of it may be there when the migration begins, so that nothing of somebody else's is taken for its own.

@@ -19,6 +19,8 @@ type Summary struct {
 	// Fills says that rows are brought over, Proofs how many things are proved of them then.
 	Fills  bool `json:"fills,omitempty"`
 	Proofs int  `json:"proofs,omitempty"`
+	// Rebuilds says that it waits for generations that give what is new.
+	Rebuilds bool `json:"rebuilds,omitempty"`
 	// Old are the columns that contract takes away.
 	Old []string `json:"old,omitempty"`
 	// Kept is what the table is called from the switch until it is dropped; empty: it is not.
@@ -57,6 +59,7 @@ func Summarize(p Plan, e Estimate) Summary {
 	if b := p.Brownout; b != nil {
 		s.Brownout, s.Refuses = b.For, b.Refuses()
 	}
+	s.Rebuilds = p.Given != nil && len(p.Given.New) > 0
 	for _, step := range p.Steps {
 		b := Brief{ID: step.ID, Phase: step.Phase, Title: step.Title, Undo: len(step.Undo) > 0}
 		if step.Phase == Contract {
@@ -88,12 +91,14 @@ func (s Summary) Of(phase Phase) []Brief {
 func (s Summary) Has(phase Phase) bool {
 	switch phase {
 	case Backfill:
-		return s.Fills || len(s.Of(phase)) > 0
+		return s.Fills || s.Rebuilds || len(s.Of(phase)) > 0
 	case Verify:
 		return s.Proofs > 0 || len(s.Of(phase)) > 0
 	case Deprecating:
 		return len(s.Of(phase)) > 0 || len(s.Of(Contract)) > 0
-	case Expand, DualWrite, Switch, Contract:
+	case DualWrite, Switch:
+		return s.Rebuilds || len(s.Of(phase)) > 0
+	case Expand, Contract:
 	}
 	return len(s.Of(phase)) > 0
 }

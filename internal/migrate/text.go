@@ -26,7 +26,7 @@ func Text(p Plan, e Estimate) string {
 	field("RELEASE", oneLine(p.Release.String()))
 	var changes []string
 	for _, o := range m.Operations {
-		changes = append(changes, change(o))
+		changes = append(changes, p.change(o))
 	}
 	field("CHANGES", changes...)
 	field("SIZE", sizeText(e)+"; "+tookText(e.Took)+" of work")
@@ -35,7 +35,7 @@ func Text(p Plan, e Estimate) string {
 		if len(lines) == 0 {
 			continue
 		}
-		say("\n%s   %s", strings.ReplaceAll(string(phase), "_", " "), phaseWords(phase))
+		say("\n%s   %s", strings.ReplaceAll(string(phase), "_", " "), p.phaseWords(phase))
 		for _, line := range lines {
 			say("  %s", line)
 		}
@@ -77,6 +77,7 @@ func (p Plan) phaseLines(phase Phase) []string {
 	for _, s := range p.Of(phase) {
 		lines = append(lines, fmt.Sprintf("%-34s %s [%s]", s.ID, s.Title, s.lockText()))
 	}
+	lines = append(lines, p.releaseLines(phase)...)
 	switch phase {
 	case Backfill:
 		if p.Filling != nil {

@@ -40,7 +40,7 @@ func (w *Warehouse) preflight(ctx context.Context, p *pipeline.Pipeline, observe
 			in.parents = append(in.parents, found.OID)
 		}
 	}
-	rules := []rule{owners, givenUp, serverVersion, missingRights, authorRights, trustedAuthors, hiddenSessions, sharedRole, plainTables, keptOtherwise, lockTable, standbys}
+	rules := []rule{owners, givenUp, migrated, serverVersion, missingRights, authorRights, trustedAuthors, hiddenSessions, sharedRole, plainTables, keptOtherwise, lockTable, standbys}
 	for _, r := range tableRules() {
 		rules = append(rules, r.find)
 	}

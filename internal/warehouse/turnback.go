@@ -294,6 +294,9 @@ func (w *Warehouse) planTurnBack(ctx context.Context, q catalog.Querier, req tur
 		if err := w.wayBack(ctx, q, req.Pipeline, to); err != nil {
 			return b, false, err
 		}
+		if err := w.givesBack(ctx, q, req.Pipeline, to); err != nil {
+			return b, false, err
+		}
 	}
 	b.Tenure = release.Tenure{Release: to.Release, Config: to.Config, Kind: release.ByTurnBack, By: req.By, Reason: req.Reason, Back: to.Number}
 	b.Tenure.Release.Pipeline = req.Pipeline
@@ -366,6 +369,11 @@ func (w *Warehouse) enterTurnBack(ctx context.Context, tx pgx.Tx, b *turnback.Tu
 	}
 	if err := w.ledger.EnterTurnBack(ctx, tx, *b); err != nil {
 		return err
+	}
+	if b.Tenure.Back != b.From.Number { // another release: until the switch it may be one of before a migration
+		if err := w.ledger.GiveAsBefore(ctx, tx, pipeline); err != nil {
+			return err
+		}
 	}
 	var turned []string
 	if b.Request.Owner != "" { // the actor, where it turns itself back

@@ -367,7 +367,13 @@ CREATE TABLE ledger.migration (
   reason     text NOT NULL DEFAULT '',
   since      timestamptz NOT NULL DEFAULT now(),
   ended_at   timestamptz,
-  outcome    text NOT NULL DEFAULT '' CHECK (outcome IN ('', 'done', 'rolled_back'))
+  outcome    text NOT NULL DEFAULT '' CHECK (outcome IN ('', 'done', 'rolled_back')),
+  -- Of a table that the pipeline's releases make: the columns that they give until contract may begin, those that they have to give from
+  -- dual write on, and those that whatever is published has to give now.
+  old_given  text[] NOT NULL DEFAULT '{}',
+  new_given  text[] NOT NULL DEFAULT '{}',
+  gives      text[] NOT NULL DEFAULT '{}',
+  give_up    boolean NOT NULL DEFAULT false -- generations that lack what is new are given up at contract
 );
 CREATE UNIQUE INDEX migration_open ON ledger.migration (table_name) WHERE ended_at IS NULL;
 CREATE UNIQUE INDEX migration_done ON ledger.migration (pipeline, name) WHERE outcome = 'done';

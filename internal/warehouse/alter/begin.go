@@ -42,7 +42,7 @@ func (t *Tables) BeginMigration(ctx context.Context, e migrate.Entry, key effect
 		if err != nil {
 			return none, err
 		}
-		if whose := owners[table]; whose != "" {
+		if whose := owners[table]; whose != "" && (p.Given == nil || whose != p.Release.Pipeline) {
 			return none, fault.Newf(fault.Refused, "migrate", object(p), "change the output's SELECT, or its key, indexes and checks in pipeline.yaml, and deploy it",
 				"the table is an output of the pipeline "+whose)
 		}
@@ -61,10 +61,14 @@ func (t *Tables) BeginMigration(ctx context.Context, e migrate.Entry, key effect
 		if err := fresh(ctx, tx, p); err != nil {
 			return none, err
 		}
-		if err := t.ledger.BeginMigration(ctx, tx, catalog.Migration{
+		begun := catalog.Migration{
 			Owner: string(key.Owner), Pipeline: p.Release.Pipeline, Name: p.Migration.Name, Table: table, Plan: e.Digest,
 			Digest: p.Release.Digest, Config: p.Config, By: e.By, Reason: e.Reason,
-		}); err != nil {
+		}
+		if p.Given != nil {
+			begun.OldGiven, begun.NewGiven, begun.Gives, begun.GiveUp = p.Given.Old, p.Given.New, p.Given.Old, p.Given.GiveUp
+		}
+		if err := t.ledger.BeginMigration(ctx, tx, begun); err != nil {
 			return none, err
 		}
 		return t.ledger.Migration(ctx, tx, string(key.Owner))
@@ -184,8 +188,18 @@ func (t *Tables) standing(ctx context.Context, list []catalog.Migration) ([]migr
 }
 
 // EnterPhase says that a migration is in a phase now. Twice is once, and one that is further on already stays there. What is on its way back
-// enters none, and while the environment is on hold nothing enters contract: that is an admission.HeldError.
+// enters none, and while the environment is on hold nothing enters contract: that is an admission.HeldError. So is what a table of releases
+// still waits for, where the phase is one in which the new shape counts, or the old one goes.
 func (t *Tables) EnterPhase(ctx context.Context, owner effect.Owner, phase migrate.Phase) error {
+	if phase == migrate.Switch || phase == migrate.Deprecating || phase == migrate.Contract {
+		m, err := t.ledger.Migration(ctx, t.pool, string(owner))
+		if err != nil {
+			return postgres.Classify("enter "+string(phase), owner.Workflow(), err)
+		}
+		if len(m.OldGiven)+len(m.NewGiven) > 0 {
+			return t.enterGiven(ctx, owner, phase)
+		}
+	}
 	return t.change(ctx, owner, "enter "+string(phase), func(tx pgx.Tx, f catalog.MigrationFacts) error {
 		m := f.Migration
 		if m.Back {

@@ -134,15 +134,15 @@ func (t *Tables) lighten(ctx context.Context, tx pgx.Tx, m catalog.Migration, p 
 	if err != nil {
 		return err
 	}
-	taken, err := t.ledger.Taken(ctx, tx, m.Owner)
+	taken, err := t.ledger.TakenRights(ctx, tx, m.Owner)
 	if err != nil {
 		return err
 	}
 	roles, columns := map[string]bool{"": true}, map[string]bool{"": true}
-	if err := names(ctx, tx, roles, `SELECT rolname::text FROM pg_roles`); err != nil {
+	if err := enter(ctx, tx, roles, `SELECT rolname::text FROM pg_roles`); err != nil {
 		return err
 	}
-	if err := names(ctx, tx, columns, `SELECT attname::text FROM pg_attribute WHERE attrelid = $1 AND attnum > 0 AND NOT attisdropped`, table.OID); err != nil {
+	if err := enter(ctx, tx, columns, `SELECT attname::text FROM pg_attribute WHERE attrelid = $1 AND attnum > 0 AND NOT attisdropped`, table.OID); err != nil {
 		return err
 	}
 	var do []string
@@ -245,8 +245,8 @@ func run(ctx context.Context, tx pgx.Tx, statements []string) error {
 	return err
 }
 
-// names enters the names that a query has.
-func names(ctx context.Context, tx pgx.Tx, into map[string]bool, query string, args ...any) error {
+// enter enters the names that a query has.
+func enter(ctx context.Context, tx pgx.Tx, into map[string]bool, query string, args ...any) error {
 	rows, err := tx.Query(ctx, query, args...)
 	if err != nil {
 		return fmt.Errorf("read names: %w", err)

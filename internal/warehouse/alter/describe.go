@@ -43,7 +43,7 @@ func (t *Tables) DescribeTable(ctx context.Context, table string, expressions []
 	if err == nil && d.Kind == migrate.Partitioned {
 		d.LockSlots, err = t.pool.LockSlots(ctx)
 	}
-	if err == nil && ours && len(expressions) > 0 {
+	if err == nil && (ours || d.Managed) && len(expressions) > 0 {
 		d.Expressions, err = t.examine(ctx, d, expressions)
 	}
 	if err == nil && ours {

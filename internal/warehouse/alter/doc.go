@@ -7,6 +7,9 @@
 //	                                 ▼
 //	                               open, on its way back ── EndMigration ──▶ rolled back
 //
+// Of a table that the pipeline's releases make no row is written: its row in the ledger says what whatever is published has to give, columns come and go
+// with it and with every generation that is kept.
+//
 // While it is open no other migration changes the table. Steps are done in the ledger's phase only, and none any more once one was
 // undone; from the phase contract on nothing is undone.
 package alter

@@ -44,6 +44,10 @@ func (t *Tables) holds(ctx context.Context, tx pgx.Tx, d *migrate.Table) error {
 		  CROSS JOIN aclexplode(a.attacl) r
 		  WHERE r.grantor <> c.relowner
 		  UNION ALL
+		  SELECT a.attnum, 2, 'the partitions, which are cut by it'
+		  FROM a
+		  JOIN pg_partitioned_table p ON p.partrelid = $1 AND a.attnum = ANY(p.partattrs::int2[])
+		  UNION ALL
 		  SELECT DISTINCT a.attnum, 15, 'the rule ' || r.rulename
 		  FROM a
 		  JOIN pg_depend dep ON dep.refclassid = 'pg_class'::regclass AND dep.refobjid = $1 AND dep.refobjsubid = a.attnum

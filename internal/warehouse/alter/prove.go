@@ -83,7 +83,7 @@ func (t *Tables) prove(ctx context.Context, tx pgx.Tx, p migrate.Plan, proofs []
 	}
 	table, key := "ONLY "+t.name(p.Migration.Table), keyOf(d.Key)
 	if d.Kind == migrate.Partitioned {
-		table = t.name(p.Migration.Table) // all of its partitions, in the one snapshot
+		table = t.name(p.Migration.Table) // all of its partitions, or generations, in the one snapshot
 	}
 	if d.Kind == migrate.Partitioned && len(d.Key) == 0 {
 		key = placeOf

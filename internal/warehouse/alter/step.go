@@ -52,6 +52,7 @@ type step struct {
 	step migrate.Step // as the plan has it
 	beat func(waited time.Duration)
 	mark string // what the table's triggers were when rows were counted; empty: none were
+	kept []kept // generations of which a column is taken away, as they were when they were summed up
 }
 
 func (s *step) verb() string {
@@ -104,9 +105,6 @@ func (s *step) do(ctx context.Context) (migrate.StepResult, error) {
 		return result, err
 	}
 	ladder := postgres.Ladder{Pool: s.t.pool, Mode: levels.Mode, Budget: s.spec.LockBudget - s.spec.WaitedLocks, Beat: s.beat}
-	for _, r := range levels.All() {
-		ladder.Relations = append(ladder.Relations, r.OID)
-	}
 	if s.scans() {
 		ladder.Longest = longestScan
 	}
@@ -114,6 +112,13 @@ func (s *step) do(ctx context.Context) (migrate.StepResult, error) {
 	for range countedAtMost {
 		if err := s.ready(ctx); err != nil {
 			return migrate.StepResult{}, err
+		}
+		if levels, err = s.levels(ctx, s.t.pool); err != nil { // what was counted may add to them
+			return migrate.StepResult{}, err
+		}
+		ladder.Relations = nil
+		for _, r := range levels.All() {
+			ladder.Relations = append(ladder.Relations, r.OID)
 		}
 		done, blocked, err = ladder.Climb(ctx, func(ctx context.Context, rung postgres.Rung) (err error) {
 			result, err = s.attempt(ctx, rung)
@@ -146,6 +151,9 @@ func (s *step) scans() bool { return s.step.Class == migrate.Scan && !s.spec.Und
 // levels are what the step locks first, and how: what its statements want of the tables is had before they run, in one order. To undo may take more than to do:
 // a trigger is dropped by the strongest lock. What keeps others out of a partitioned table keeps them out of its partitions too.
 func (s *step) levels(ctx context.Context, q catalog.Querier) (l postgres.Levels, err error) {
+	if s.spec.Plan.Given != nil {
+		return s.tree(ctx, q)
+	}
 	modes := map[migrate.Lock]postgres.Mode{
 		migrate.ShareUpdateExclusive: postgres.ShareUpdateExclusive, migrate.ShareRowExclusive: postgres.ShareRowExclusive, migrate.AccessExclusive: postgres.AccessExclusive,
 	}
@@ -292,6 +300,9 @@ func (s *step) act(ctx context.Context, tx pgx.Tx) error {
 	if err == nil && s.step.Own {
 		err = s.measured(ctx, tx)
 	}
+	if err == nil {
+		err = s.note(ctx, tx)
+	}
 	return err
 }
 
@@ -305,6 +316,9 @@ func (s *step) fruitless() error {
 
 // there says whether nothing is left to do.
 func (s *step) there(ctx context.Context, q catalog.Querier) (bool, error) {
+	if stays, err := s.stays(ctx, q); err != nil || stays {
+		return stays, err
+	}
 	query, want := s.step.Probe, !s.spec.Undo
 	if s.spec.Undo && s.step.Gone != "" { // what somebody has changed is not gone by that
 		query, want = s.step.Gone, true

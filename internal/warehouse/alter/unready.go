@@ -64,9 +64,11 @@ func (t *Tables) lacking(ctx context.Context, q catalog.Querier, p migrate.Plan,
 	if err != nil {
 		return nil, err
 	}
-	why, err := relatives(ctx, q, table)
-	if err != nil {
-		return nil, err
+	var why []string
+	if p.Given == nil { // what releases make consists of such
+		if why, err = relatives(ctx, q, table); err != nil {
+			return nil, err
+		}
 	}
 	for _, id := range s.Needs {
 		at := slices.IndexFunc(p.Steps, func(s migrate.Step) bool { return s.ID == id })
@@ -130,7 +132,10 @@ const countedAtMost = 3
 
 // ready refuses a step of the contract by which something written would be lost.
 func (s *step) ready(ctx context.Context) error {
-	s.mark = ""
+	s.mark, s.kept = "", nil
+	if s.takesGiven() {
+		return s.recount(ctx)
+	}
 	if s.spec.Undo || len(s.step.Proofs) == 0 {
 		return nil
 	}
@@ -149,6 +154,9 @@ func (s *step) ready(ctx context.Context) error {
 func (s *step) undisturbed(ctx context.Context, q catalog.Querier) error {
 	var why []string
 	var err error
+	if s.spec.Plan.Given != nil {
+		return s.recounted(ctx, q)
+	}
 	if s.spec.Undo {
 		var table postgres.Relation
 		if table, err = s.t.tableOf(ctx, q, s.spec.Plan); err == nil {

@@ -1,0 +1,91 @@
+package migrate_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"drawbridge/internal/migrate"
+)
+
+// given is the plan of a migration of a table that the pipeline's releases make.
+func given(t *testing.T, giveUp bool, operations ...migrate.Operation) (migrate.Plan, migrate.Input) {
+	t.Helper()
+	m := migration(operations...)
+	m.Consumers = []migrate.Consumer{{Name: "bi", Contact: "bi@example.com", MustAck: true}}
+	m.Deprecate.Window = 48 * time.Hour
+	in := input(m)
+	made("shop")(&in)
+	in.GiveUp, in.Table.Rows = giveUp, -1
+	p, err := migrate.Compute(in)
+	require.NoError(t, err)
+	return p, in
+}
+
+func TestATableOfReleasesIsMigratedByThem(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		giveUp     bool
+		operations []migrate.Operation
+		given      migrate.Given
+	}{
+		"given_rename":         {false, ops(rename("note", "remark")), migrate.Given{Old: []string{"note"}, New: []string{"remark"}}},
+		"given_rename_give_up": {true, ops(rename("note", "remark")), migrate.Given{Old: []string{"note"}, New: []string{"remark"}, GiveUp: true}},
+		"given_drop":           {false, ops(migrate.Operation{Kind: migrate.DropColumn, Column: "note"}), migrate.Given{Old: []string{"note"}}},
+		"given_add":            {false, ops(migrate.Operation{Kind: migrate.AddColumn, Column: "channel", Type: "text"}), migrate.Given{}},
+		"given_add_required": {
+			false, ops(migrate.Operation{Kind: migrate.AddColumn, Column: "channel", Type: "text", Required: true, Up: "coalesce(note, 'web')"}),
+			migrate.Given{New: []string{"channel"}},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p, in := given(t, c.giveUp, c.operations...)
+			require.Equal(t, c.given, *p.Given)
+			require.Nil(t, p.Filling, "nothing is written in place")
+			golden(t, name+".golden", script(p))
+			golden(t, name+".md", migrate.Markdown(p, migrate.Measure(p, in.Table)))
+		})
+	}
+}
+
+// A release that gives the new column may have been deployed before: then there is nothing to add.
+func TestAColumnThatAReleaseHasBroughtIsTakenAsItIs(t *testing.T) {
+	t.Parallel()
+	m := migration(rename("note", "remark"))
+	in := input(m)
+	made("shop")(&in)
+	in.Table.Columns = append(in.Table.Columns, migrate.Column{Name: "remark", Type: "text"})
+	p, err := migrate.Compute(in)
+	require.NoError(t, err)
+	require.Equal(t, []string{"remark"}, p.Given.New)
+}
+
+// Which phases there are follows from what releases have to give.
+func TestPhasesOfATableOfReleases(t *testing.T) {
+	t.Parallel()
+	all := migrate.Phases()
+	for name, c := range map[string]struct {
+		operation migrate.Operation
+		phases    []migrate.Phase
+	}{
+		"a rename":       {rename("note", "remark"), all},
+		"a drop":         {migrate.Operation{Kind: migrate.DropColumn, Column: "note"}, []migrate.Phase{migrate.Deprecating, migrate.Contract}},
+		"a column":       {migrate.Operation{Kind: migrate.AddColumn, Column: "c", Type: "text"}, []migrate.Phase{migrate.Expand}},
+		"a required one": {migrate.Operation{Kind: migrate.AddColumn, Column: "channel", Type: "text", Required: true, Up: "coalesce(note, 'web')"}, all[:5]},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p, in := given(t, false, c.operation)
+			s := migrate.Summarize(p, migrate.Measure(p, in.Table))
+			var has []migrate.Phase
+			for _, phase := range all {
+				if s.Has(phase) {
+					has = append(has, phase)
+				}
+			}
+			require.Equal(t, c.phases, has)
+		})
+	}
+}
