@@ -14,6 +14,7 @@ import (
 	"drawbridge/internal/gate"
 	"drawbridge/internal/migrate"
 	"drawbridge/internal/partition"
+	"drawbridge/internal/pipeline"
 )
 
 const migrationMedia = "application/vnd.drawbridge.migration.v1+json"
@@ -64,6 +65,7 @@ type Migrating struct {
 type opened struct {
 	*Migrating
 	target   Target
+	p        *pipeline.Pipeline
 	w        Warehouse
 	plan     migrate.Plan
 	standing migrate.Standing
@@ -71,11 +73,11 @@ type opened struct {
 
 // open finds the migration that the target's owner has entered, and reads its plan as the ledger names it.
 func (a *Migrating) open(ctx context.Context, t Target) (opened, error) {
-	_, w, err := a.Site.open(ctx, t)
+	p, w, err := a.Site.open(ctx, t)
 	if err != nil {
 		return opened{}, err
 	}
-	o := opened{Migrating: a, target: t, w: w}
+	o := opened{Migrating: a, target: t, p: p, w: w}
 	if o.standing, err = w.Migration(ctx, t.Owner); err != nil {
 		return o, err
 	}
@@ -285,7 +287,10 @@ func (a *Migrating) Ack(ctx context.Context, in AckInput) error {
 	}
 	for _, c := range o.plan.Migration.Consumers {
 		if c.Name == in.Ack.Consumer {
-			return o.w.AckMigration(ctx, in.Target.Owner, in.Ack)
+			if err := o.w.AckMigration(ctx, in.Target.Owner, in.Ack); err != nil {
+				return err
+			}
+			return o.acknowledged(ctx, in.Ack)
 		}
 	}
 	return o.refuse(fault.Bound(in.Ack.Consumer)+" is no consumer of it", "see who is: drawbridge status "+in.Target.Owner.Workflow())

@@ -33,7 +33,7 @@ has said that they are ready, and people approve it. pause, resume, set-window a
 		Args:    noSuchCommand,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(a.migratePlanCommand(), a.migrateStartCommand(), a.migrateStatusCommand(), a.migrateAckCommand(), a.migrateRollbackCommand())
+	cmd.AddCommand(a.migratePlanCommand(), a.migrateStartCommand(), a.migrateStatusCommand(), a.migrateNoticeCommand(), a.migrateAckCommand(), a.migrateRollbackCommand())
 	return cmd
 }
 
