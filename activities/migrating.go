@@ -47,6 +47,11 @@ type Migrator interface {
 	Prove(ctx context.Context, owner effect.Owner, p migrate.Plan, beat func()) ([]migrate.Checked, error)
 	// ReadersOfColumns are what the catalog knows to read columns of a table.
 	ReadersOfColumns(ctx context.Context, table string, columns []string) ([]migrate.Reader, error)
+	// CallsOf counts what roles call of statements that name what a plan takes away, since the first time that it was asked, or says why
+	// that is not to be known.
+	CallsOf(ctx context.Context, owner effect.Owner, p migrate.Plan) (migrate.Traffic, error)
+	// Deprecated are the migrations here whose deprecation window has begun, and whose contract has not.
+	Deprecated(ctx context.Context) ([]migrate.Standing, error)
 	// Undone are the steps of some phases of a plan, by their titles, that are not done, or not any more.
 	Undone(ctx context.Context, p migrate.Plan, phases ...migrate.Phase) ([]string, error)
 	AckMigration(ctx context.Context, owner effect.Owner, a migrate.Ack) error
@@ -217,7 +222,9 @@ type Blocked struct {
 	Missing []string `json:"missing,omitempty"`
 	// Readers read what is taken away; those that are only guessed are in nobody's way.
 	Readers []migrate.Reader `json:"readers,omitempty"`
-	Acks    []migrate.Ack    `json:"acks,omitempty"`
+	// Unseen is why nothing is known of those who read it by statements of their own; empty: it is.
+	Unseen string        `json:"unseen,omitempty"`
+	Acks   []migrate.Ack `json:"acks,omitempty"`
 	// Why is what is in the way, in words; none: nothing is.
 	Why []string `json:"why,omitempty"`
 }
@@ -265,6 +272,17 @@ func (o opened) blocked(ctx context.Context) (Blocked, error) {
 			}
 			out.Why = append(out.Why, why)
 		}
+	}
+	if o.standing.Phase == migrate.Deprecating { // before the switch the old shape is what is to be read, and after contract has begun nothing holds it up
+		if err := o.w.EnsureLedger(ctx); err != nil { // an earlier program may have begun it
+			return out, err
+		}
+		traffic, err := o.w.CallsOf(ctx, o.target.Owner, o.plan)
+		if err != nil {
+			return out, err
+		}
+		callers, why := o.plan.Migration.Callers(traffic, o.Now())
+		readers, out.Why, out.Unseen = append(readers, callers...), append(out.Why, why...), traffic.Unseen
 	}
 	out.Readers = readers[:min(len(readers), readersKept)]
 	if len(out.Why) > readersKept {

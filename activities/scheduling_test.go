@@ -14,6 +14,7 @@ import (
 	"drawbridge/internal/effect"
 	"drawbridge/internal/fault"
 	"drawbridge/internal/generation"
+	"drawbridge/internal/migrate"
 	"drawbridge/internal/notice"
 	"drawbridge/internal/pipeline"
 	"drawbridge/internal/pipeline/scaffold"
@@ -173,6 +174,8 @@ type forgetful struct {
 }
 
 func (f *forgetful) Housekeep(context.Context, time.Duration) error { return nil }
+
+func (f *forgetful) Deprecated(context.Context) ([]migrate.Standing, error) { return nil, nil }
 
 func (f *forgetful) Owe(_ context.Context, _ string, _ effect.Owner, _ []string, owed []notice.Owed) error {
 	f.owed = append(f.owed, owed...)

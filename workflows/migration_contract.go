@@ -218,6 +218,11 @@ func (m *migrating) contractGate(lapsed string) gate.Gate {
 		}
 		g.Verdict.Evidence = append(g.Verdict.Evidence, e)
 	}
+	if s.Blocked.Unseen != "" {
+		g.Verdict.Evidence = append(g.Verdict.Evidence, gate.Evidence{
+			Name: "statements of readers", Value: "are not seen", Note: s.Blocked.Unseen, Outcome: gate.None,
+		})
+	}
 	g.Verdict.Evidence = worstFirst(g.Verdict.Evidence)
 	return g
 }

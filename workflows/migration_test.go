@@ -113,6 +113,9 @@ func TestAMigrationKeepsTheOldShapeUntilItsWindowIsOverAndEverybodyIsReady(t *te
 			require.Contains(t, g.Question, "point of no return")
 			require.Equal(t, gate.Inconclusive, g.Verdict.Outcome)
 			require.Contains(t, g.Verdict.Reason, "bi has not said that it is ready")
+			require.Contains(t, g.Verdict.Evidence, gate.Evidence{
+				Name: "statements of readers", Value: "are not seen", Note: "pg_stat_statements is not installed in this database", Outcome: gate.None,
+			}, "that nothing was seen is no sign that nobody reads")
 		}),
 		says(t, window+time.Hour, ready("bi")),
 		looks(t, window+time.Hour+time.Second, func(s workflows.Status) {

@@ -242,6 +242,10 @@ func (l *ledger) Prove(_ context.Context, _ effect.Owner, p migrate.Plan, _ func
 	return out, nil
 }
 
+func (l *ledger) CallsOf(context.Context, effect.Owner, migrate.Plan) (migrate.Traffic, error) {
+	return migrate.Traffic{Unseen: "pg_stat_statements is not installed in this database"}, nil
+}
+
 func (l *ledger) ReadersOfColumns(context.Context, string, []string) ([]migrate.Reader, error) {
 	l.tables.mu.Lock()
 	defer l.tables.mu.Unlock()

@@ -56,6 +56,11 @@ func (l Ledger) Migrations(ctx context.Context, q Querier, pipeline string) ([]M
 	return l.migrations(ctx, q, `SELECT`+migrationColumns+`FROM ledger.migration WHERE pipeline = $1 ORDER BY since DESC, owner`, pipeline)
 }
 
+// DeprecatedMigrations lists those whose deprecation window has begun, and whose contract has not.
+func (l Ledger) DeprecatedMigrations(ctx context.Context, q Querier) ([]Migration, error) {
+	return l.migrations(ctx, q, `SELECT`+migrationColumns+`FROM ledger.migration WHERE phase = 'deprecate' AND ended_at IS NULL AND NOT back ORDER BY owner`)
+}
+
 func first(list []Migration, err error) (m Migration, _ error) {
 	if len(list) > 0 {
 		m = list[0]

@@ -113,6 +113,9 @@ func (d *document) dates(c Consumer, at Standing) {
 	if len(d.plan.Old) > 0 {
 		d.line("Whoever still names %s after contract gets an error, and nothing brings it back.\n", markup.Text(shownAll(d.plan.Old)))
 	}
+	if len(c.Roles) > 0 && len(d.plan.Old) > 0 {
+		d.line("It is not taken away either while %s are seen to name it in their statements, where the server counts these.\n", markup.Text(shownAll(c.Roles)))
+	}
 	d.ready(c, at)
 }
 
