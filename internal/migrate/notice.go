@@ -114,7 +114,7 @@ func (d *document) dates(c Consumer, at Standing) {
 		d.line("Whoever still names %s after contract gets an error, and nothing brings it back.\n", markup.Text(shownAll(d.plan.Old)))
 	}
 	if len(c.Roles) > 0 && len(d.plan.Old) > 0 {
-		d.line("It is not taken away either while %s are seen to name it in their statements, where the server counts these.\n", markup.Text(shownAll(c.Roles)))
+		d.line("It is not taken away either while statements of %s are seen to name it, where the server counts these.\n", markup.Text(shownAll(c.Roles)))
 	}
 	d.ready(c, at)
 }

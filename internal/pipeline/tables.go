@@ -186,7 +186,7 @@ func outputShape() strictyaml.Shape {
 			strictyaml.Key{Name: "because", Required: true, Shape: strictyaml.Sentence(), Doc: "Why; plans show it.", Examples: []string{"ids are drawn anew", "it samples rows"}},
 		)},
 		strictyaml.Key{Name: "lint", Doc: "Silences rules that look at the SELECT, each with the reason why it is right here.", Shape: strictyaml.ObjectOf(lintKeys()...)},
-		strictyaml.Key{Name: "contract", Later: true},
+		strictyaml.Key{Name: "contract", Shape: fileShape(), Doc: "A file of the Open Data Contract Standard, version 3: its columns are rules of the plan, what it says of rows joins the checks, and its readers are named where it is broken.", Examples: []string{"contracts/orders.odcs.yaml", "contracts/orders_v2.odcs.yaml"}},
 		strictyaml.Key{Name: "key_scope", Later: true},
 		strictyaml.Key{Name: "publish", Later: true},
 	)
