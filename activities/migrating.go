@@ -55,6 +55,8 @@ type Migrator interface {
 	// Undone are the steps of some phases of a plan, by their titles, that are not done, or not any more.
 	Undone(ctx context.Context, p migrate.Plan, phases ...migrate.Phase) ([]string, error)
 	AckMigration(ctx context.Context, owner effect.Owner, a migrate.Ack) error
+	// WithdrawAck takes a consumer's word back, until contract has begun. Twice is once.
+	WithdrawAck(ctx context.Context, owner effect.Owner, consumer string) error
 	// EndMigration ends one: migrate.Done, or migrate.RolledBack. Twice is once.
 	EndMigration(ctx context.Context, owner effect.Owner, how string) error
 }
@@ -303,15 +305,38 @@ func (a *Migrating) Ack(ctx context.Context, in AckInput) error {
 	if err != nil {
 		return err
 	}
+	if err := o.mayAck(in.Ack.Consumer); err != nil {
+		return err
+	}
+	if err := o.w.AckMigration(ctx, in.Target.Owner, in.Ack); err != nil {
+		return err
+	}
+	return o.acknowledged(ctx, in.Ack)
+}
+
+// WithdrawAck takes a consumer's word back, until contract has begun: it is waited for again. Twice is once.
+func (a *Migrating) WithdrawAck(ctx context.Context, in AckInput) error {
+	o, err := a.open(ctx, in.Target)
+	if err != nil {
+		return err
+	}
+	if err := o.mayAck(in.Ack.Consumer); err != nil {
+		return err
+	}
+	if err := o.w.WithdrawAck(ctx, in.Target.Owner, in.Ack.Consumer); err != nil {
+		return err
+	}
+	return o.withdrawn(ctx, in.Ack)
+}
+
+// mayAck refuses the word of whoever is no consumer of it.
+func (o opened) mayAck(consumer string) error {
 	for _, c := range o.plan.Migration.Consumers {
-		if c.Name == in.Ack.Consumer {
-			if err := o.w.AckMigration(ctx, in.Target.Owner, in.Ack); err != nil {
-				return err
-			}
-			return o.acknowledged(ctx, in.Ack)
+		if c.Name == consumer {
+			return nil
 		}
 	}
-	return o.refuse(fault.Bound(in.Ack.Consumer)+" is no consumer of it", "see who is: drawbridge status "+in.Target.Owner.Workflow())
+	return o.refuse(fault.Bound(consumer)+" is no consumer of it", "see who is: drawbridge status "+o.target.Owner.Workflow())
 }
 
 // EndMigrationInput ends a migration.

@@ -110,6 +110,11 @@ func (m *migrated) EnterPhase(_ context.Context, _ effect.Owner, phase migrate.P
 	return nil
 }
 
+func (m *migrated) WithdrawAck(_ context.Context, _ effect.Owner, consumer string) error {
+	m.acks = slices.DeleteFunc(m.acks, func(name string) bool { return name == consumer })
+	return nil
+}
+
 func (m *migrated) AckMigration(_ context.Context, _ effect.Owner, a migrate.Ack) error {
 	m.acks = append(m.acks, a.Consumer)
 	return nil
@@ -471,4 +476,13 @@ func TestOnlyTheWordOfAConsumerIsNoted(t *testing.T) {
 	_, err = call(t, act, activities.AckInput{Target: target("prod"), Ack: migrate.Ack{Consumer: "ops", By: "olga", At: opened()}})
 	require.Nil(t, err)
 	require.Equal(t, []string{"ops"}, m.acks)
+	back := func(ctx context.Context, in activities.AckInput) (struct{}, error) {
+		return struct{}{}, a.WithdrawAck(ctx, in)
+	}
+	_, err = call(t, back, activities.AckInput{Target: target("prod"), Ack: migrate.Ack{Consumer: "marketing", By: "eve", Reason: "so", At: opened()}})
+	require.NotNil(t, err)
+	require.Contains(t, err.Message(), "is no consumer of it")
+	_, err = call(t, back, activities.AckInput{Target: target("prod"), Ack: migrate.Ack{Consumer: "ops", By: "olga", Reason: "so", At: opened()}})
+	require.Nil(t, err)
+	require.Empty(t, m.acks)
 }

@@ -3,7 +3,9 @@ package activities
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
+	"time"
 
 	"drawbridge/internal/effect"
 	"drawbridge/internal/migrate"
@@ -91,9 +93,26 @@ func (o opened) acknowledged(ctx context.Context, ack migrate.Ack) error {
 		return nil
 	}
 	e := notice.Event{
-		ID: o.standing.Name + "/" + ack.Consumer, Kind: notice.ConsumerReady, At: o.Now(), By: ack.By, Plan: o.standing.Plan, Release: o.plan.Release.String(),
+		ID: o.standing.Name + "/" + ack.Consumer + "/" + ack.At.UTC().Format(time.RFC3339), Kind: notice.ConsumerReady, At: o.Now(), By: ack.By, Plan: o.standing.Plan, Release: o.plan.Release.String(),
 		Consumer: ack.Consumer, What: ack.Consumer + " is ready for the new shape of " + o.plan.Schema + "." + o.plan.Migration.Table, Why: ack.Reason,
 		Commands: []string{"drawbridge status " + o.target.Owner.Workflow()},
 	}
 	return o.Site.owe(ctx, o.w, o.p, o.target.Owner, e)
+}
+
+// withdrawn asks a consumer again that has taken its word back in the deprecation window, and reminds it from now on.
+func (o opened) withdrawn(ctx context.Context, word migrate.Ack) error {
+	m := o.plan.Migration
+	until := o.standing.Until(m.Deprecate.Window)
+	at := slices.IndexFunc(m.Consumers, func(c migrate.Consumer) bool { return c.Name == word.Consumer })
+	if !o.Site.Policy.Notify.Tells() || until.IsZero() || !m.Consumers[at].MustAck {
+		return nil
+	}
+	id := o.target.Owner.Workflow()
+	return o.Site.owe(ctx, o.w, o.p, o.target.Owner, notice.Event{
+		ID: m.Name + "/" + word.Consumer + "/withdrawn/" + word.At.UTC().Format(time.RFC3339), Kind: notice.ConsumerAsked, At: o.Now(), By: word.By,
+		Plan: o.standing.Plan, Release: o.plan.Release.String(), Workflow: id, Consumer: word.Consumer, Deadline: &until,
+		What: word.Consumer + " is not ready after all for the new shape of " + o.plan.Schema + "." + m.Table, Why: word.Reason,
+		Commands: []string{migrate.AckCommand(id, word.Consumer)},
+	})
 }

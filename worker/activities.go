@@ -59,6 +59,7 @@ func controlActivities(site *activities.Site) []conduct.Bound {
 		workflows.MigrationStep.Bind(migrating.Step),
 		workflows.MigrationBlockers.Bind(migrating.Blockers),
 		conduct.Effect(workflows.AckMigration, migrating.Ack),
+		conduct.Effect(workflows.WithdrawAck, migrating.WithdrawAck),
 		conduct.Effect(workflows.AttestMigration, migrating.AttestMigration),
 		conduct.Effect(workflows.EndMigration, migrating.End),
 		workflows.Due.Bind(scheduling.Due),

@@ -151,6 +151,33 @@ func TestAConsumerIsRemindedUntilItIsReady(t *testing.T) {
 	require.Equal(t, []string{"reminded bi", "reminded bi", "overdue bi", "ready bi"}, team.heard()[said:], "who is ready is left alone")
 }
 
+func TestWhoTakesItsWordBackIsAskedAndRemindedAgain(t *testing.T) {
+	t.Parallel()
+	team := &receiver{}
+	m := newMoving(t, map[string]*receiver{"team": team})
+	m.switches(t)
+	m.ack(t, "bi")
+	m.deliver(t)
+	said := len(team.heard())
+	a := &activities.Migrating{Site: m.Site, Now: func() time.Time { return m.now }}
+	for range 2 {
+		_, err := act[any](t, a.WithdrawAck, activities.AckInput{
+			Target: activities.Target{Environment: "prod", Owner: m.owner, Release: m.plan.Release}, Ack: migrate.Ack{Consumer: "bi", By: "bob", Reason: "the nightly job", At: m.now},
+		})
+		require.NoError(t, err)
+	}
+	m.deliver(t)
+	m.later(t, 25*time.Hour)
+	m.deliver(t)
+	require.Equal(t, []string{"asked bi", "reminded bi"}, team.heard()[said:])
+	m.now = m.now.Add(time.Hour)
+	m.ack(t, "bi")
+	m.deliver(t)
+	m.later(t, 2*24*time.Hour)
+	m.deliver(t)
+	require.Equal(t, []string{"asked bi", "reminded bi", "ready bi"}, team.heard()[said:])
+}
+
 func TestWhoIsReadyBeforeTheSwitchIsNotAsked(t *testing.T) {
 	t.Parallel()
 	team := &receiver{}

@@ -257,6 +257,15 @@ func (l *ledger) ReadersOf(context.Context, string, []string) ([]backfill.Reader
 	return nil, nil, nil
 }
 
+func (l *ledger) WithdrawAck(_ context.Context, owner effect.Owner, consumer string) error {
+	x := l.tables
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	s := x.at(owner)
+	s.Acks = slices.DeleteFunc(s.Acks, func(a migrate.Ack) bool { return a.Consumer == consumer })
+	return nil
+}
+
 func (l *ledger) AckMigration(_ context.Context, owner effect.Owner, a migrate.Ack) error {
 	x := l.tables
 	x.mu.Lock()

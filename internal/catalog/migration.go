@@ -137,6 +137,14 @@ func (l Ledger) Acknowledge(ctx context.Context, q Querier, owner string, a migr
 	return nil
 }
 
+// Withdraw takes back that a consumer is ready.
+func (l Ledger) Withdraw(ctx context.Context, q Querier, owner, consumer string) error {
+	if _, err := q.Exec(ctx, l.sql(`DELETE FROM ledger.migration_ack WHERE owner = $1 AND consumer = $2`), owner, fault.Bound(consumer)); err != nil {
+		return fmt.Errorf("take back that %s is ready: %w", consumer, err)
+	}
+	return nil
+}
+
 // Acks reads who is ready, by migration, in the order in which they said so.
 func (l Ledger) Acks(ctx context.Context, q Querier, owners ...string) (map[string][]migrate.Ack, error) {
 	rows, err := q.Query(ctx, l.sql(`
