@@ -162,8 +162,10 @@ func TestAConsumerIsRemindedInItsTimeAndThenEveryDay(t *testing.T) {
 		kind notice.Kind
 		due  time.Time
 	}{
-		{notice.ConsumerReminded, asked.At.Add(5 * 24 * time.Hour)}, {notice.ConsumerReminded, until.Add(-24 * time.Hour)},
-		{notice.ConsumerOverdue, until}, {notice.ConsumerOverdue, until.Add(24 * time.Hour)},
+		{notice.ConsumerReminded, asked.At.Add(5 * 24 * time.Hour)},
+		{notice.ConsumerReminded, until.Add(-24 * time.Hour)},
+		{notice.ConsumerOverdue, until},
+		{notice.ConsumerOverdue, until.Add(24 * time.Hour)},
 	} {
 		require.Equal(t, want.kind, chase[i].Event.Kind)
 		require.Equal(t, want.kind.Severity(), chase[i].Event.Severity)
