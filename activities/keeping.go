@@ -115,8 +115,9 @@ type HousekeepInput struct {
 	Owner effect.Owner `json:"owner,omitempty"`
 }
 
-// Housekeep drops what nobody can go back to any more, within the policy's horizon, brings the schedules up to what is active, has
-// people told of times that they have missed, and counts who calls what migrations take away. It may be repeated.
+// Housekeep drops what nobody can go back to any more, within the policy's horizon, brings the schedules up to what is active, ends
+// brownouts that are overdue, has people told of times that they have missed, and counts who calls what migrations take away. It may be
+// repeated.
 func (a *Keeping) Housekeep(ctx context.Context, in HousekeepInput) error {
 	if err := a.Site.serves(in.Environment); err != nil {
 		return err
@@ -127,6 +128,9 @@ func (a *Keeping) Housekeep(ctx context.Context, in HousekeepInput) error {
 	}
 	standing, err := w.Standing(ctx)
 	if err != nil || standing.Environment != in.Environment {
+		return err
+	}
+	if err := a.keepBrownouts(ctx, in, w); err != nil {
 		return err
 	}
 	if err := w.Housekeep(ctx, a.Site.Policy.KeepRetired); err != nil {

@@ -57,6 +57,13 @@ type Migrator interface {
 	AckMigration(ctx context.Context, owner effect.Owner, a migrate.Ack) error
 	// WithdrawAck takes a consumer's word back, until contract has begun. Twice is once.
 	WithdrawAck(ctx context.Context, owner effect.Owner, consumer string) error
+	// Brownout begins a plan's brownout, or ends it and gives back what it took, and returns how it stands. Once under its key. While the
+	// environment is on hold none begins: that is an admission.HeldError.
+	Brownout(ctx context.Context, spec migrate.BrownoutSpec) (migrate.Tried, error)
+	// BrownoutBlocked is why it cannot begin, as far as the table says; empty: it can.
+	BrownoutBlocked(ctx context.Context, p migrate.Plan) ([]string, error)
+	// BrownedOut are the migrations whose brownout is on.
+	BrownedOut(ctx context.Context) ([]migrate.Standing, error)
 	// EndMigration ends one: migrate.Done, or migrate.RolledBack. Twice is once.
 	EndMigration(ctx context.Context, owner effect.Owner, how string) error
 }
@@ -157,7 +164,7 @@ type EnteredPhase struct {
 }
 
 // EnterPhase notes in the ledger which phase begins. None is skipped back, and contract begins only when its deprecation window is over,
-// nobody is in its way, people have approved it by an answer of its own, under this environment's rule, both shapes are still written and say
+// its brownout was held, nobody is in its way, people have approved it by an answer of its own, under this environment's rule, both shapes are still written and say
 // the same, and nothing is on hold. Twice is once. It heartbeats.
 func (a *Migrating) EnterPhase(ctx context.Context, in EnterPhaseInput) (EnteredPhase, error) {
 	o, err := a.open(ctx, in.Target)
@@ -170,6 +177,9 @@ func (a *Migrating) EnterPhase(ctx context.Context, in EnterPhaseInput) (Entered
 	if in.Phase == migrate.Contract {
 		if opens, err := o.window(); err != nil || a.Now().Before(opens) {
 			return EnteredPhase{Blocked: []string{"both shapes are kept until " + opens.UTC().Format(time.RFC3339)}, Opens: opens}, err
+		}
+		if why := o.untried(); why != "" {
+			return EnteredPhase{Blocked: []string{why}}, nil
 		}
 		if blocked, err := o.blocked(ctx); err != nil || len(blocked.Why) > 0 {
 			return EnteredPhase{Blocked: blocked.Why}, err

@@ -115,9 +115,6 @@ func (a *Migrating) compute(ctx context.Context, in PlanMigrationInput) (c compu
 	if in.Rollback {
 		return c, noneOpen(in.Target, m.Name, "")
 	}
-	if m.Deprecate.Brownout > 0 {
-		return c, fault.Newf(fault.Refused, "plan", m.Name, "leave deprecate.brownout out", "a brownout of the old shape is not supported yet")
-	}
 	table, err := c.w.DescribeTable(ctx, m.Table, migrate.Expressions(m), migrate.Replacements(m)...)
 	if err != nil {
 		return c, err

@@ -41,6 +41,26 @@ type migrated struct {
 	counted  int      // how often it was asked that
 	held     string   // why nothing changes
 	acks     []string
+	odd      []string               // why the rights on the table could not be given back
+	dark     []migrate.BrownoutSpec // that were asked for
+}
+
+func (m *migrated) BrownoutBlocked(context.Context, migrate.Plan) ([]string, error) {
+	return m.odd, nil
+}
+
+func (m *migrated) Brownout(_ context.Context, spec migrate.BrownoutSpec) (migrate.Tried, error) {
+	if m.held != "" && spec.On {
+		return migrate.Tried{}, fmt.Errorf("begin brownout: %w", admission.HeldError{Reason: m.held})
+	}
+	m.dark = append(m.dark, spec)
+	return migrate.Tried{Since: opened()}, nil
+}
+
+func (m *migrated) Housekeep(context.Context, time.Duration) error { return nil }
+
+func (m *migrated) BrownedOut(context.Context) ([]migrate.Standing, error) {
+	return []migrate.Standing{m.standing}, nil
 }
 
 func (m *migrated) Migration(_ context.Context, owner effect.Owner) (migrate.Standing, error) {

@@ -173,6 +173,8 @@ type forgetful struct {
 	told map[time.Time]int
 }
 
+func (f *forgetful) BrownedOut(context.Context) ([]migrate.Standing, error) { return nil, nil }
+
 func (f *forgetful) Housekeep(context.Context, time.Duration) error { return nil }
 
 func (f *forgetful) Deprecated(context.Context) ([]migrate.Standing, error) { return nil, nil }

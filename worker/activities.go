@@ -58,6 +58,7 @@ func controlActivities(site *activities.Site) []conduct.Bound {
 		workflows.EnterPhase.Bind(migrating.EnterPhase),
 		workflows.MigrationStep.Bind(migrating.Step),
 		workflows.MigrationBlockers.Bind(migrating.Blockers),
+		workflows.BrownOut.Bind(migrating.Brownout),
 		conduct.Effect(workflows.AckMigration, migrating.Ack),
 		conduct.Effect(workflows.WithdrawAck, migrating.WithdrawAck),
 		conduct.Effect(workflows.AttestMigration, migrating.AttestMigration),

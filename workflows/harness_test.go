@@ -570,6 +570,13 @@ func (e *effects) bound() (control, build []conduct.Bound) {
 			done, err := e.migrating(in.Target).Step(ctx, in)
 			return done, activities.ApplicationError(err)
 		}),
+		workflows.BrownOut.Bind(func(ctx context.Context, in activities.BrownoutInput) (activities.BrownoutOutput, error) {
+			out, err := e.migrating(in.Target).Brownout(ctx, in)
+			if in.On && err == nil && out.Tried.On() {
+				e.called("BrownOut")
+			}
+			return out, activities.ApplicationError(err)
+		}),
 		workflows.MigrationBlockers.Bind(func(ctx context.Context, in activities.Target) (activities.Blocked, error) {
 			blocked, err := e.migrating(in).Blockers(ctx, in)
 			return blocked, activities.ApplicationError(err)

@@ -69,6 +69,10 @@ type MigrationState struct {
 	// Until is when its deprecation window ends, Blocked what contract waits for.
 	Until   time.Time          `json:"until,omitzero"`
 	Blocked activities.Blocked `json:"blocked,omitzero"`
+	// Brownout is how the trial of contract stands, Browned how often one was ended, and Dark when it knew that the last one was on.
+	Brownout migrate.Tried `json:"brownout,omitzero"`
+	Browned  int           `json:"browned,omitempty"`
+	Dark     time.Time     `json:"dark,omitzero"`
 	// Approved is who has approved contract, and Looks when it looks again whether anybody is in the way.
 	Approved string        `json:"approved,omitempty"`
 	Looks    time.Time     `json:"looks,omitzero"`
@@ -245,6 +249,7 @@ func (m *migrating) entered(p activities.MigrationPlan) {
 	m.by(p)
 	s := m.state
 	s.Open, s.Phase, s.Since = true, p.Open.Phase, p.Open.PhaseSince
+	s.Brownout, s.Dark = p.Open.Brownout, p.Open.Brownout.Since
 	if m.resumed { // it has done some of its steps: which, their probes say
 		s.Begun = s.Plan.Until(s.Phase)
 	}
@@ -422,6 +427,9 @@ func (m *migrating) back(ctx workflow.Context, _ error) (conduct.Outcome, error)
 	}
 	changed := s.Begun > 0
 	m.undoing = true
+	if left := m.lit(ctx); left != "" {
+		return conduct.Outcome{Left: []string{left + " (" + again + ")"}}, nil
+	}
 	m.At(ctx, StageCompensating, m.at("roll-back"), fmt.Sprintf("undoing what %s has done to %s", s.Plan.Name, s.Plan.Table))
 	for ; s.Begun > 0; s.Begun-- {
 		b := s.Plan.Steps[s.Begun-1]

@@ -50,6 +50,9 @@ func (m *migrating) window(ctx workflow.Context) error {
 		m.Tell(ctx, at, "both shapes are kept until "+s.Until.UTC().Format(time.RFC3339)+m.waits())
 		m.tell(ctx, notice.MigrationDeprecates)
 	}
+	if err := m.brownout(ctx); err != nil {
+		return err
+	}
 	if left := s.Until.Sub(workflow.Now(ctx)); left > 0 {
 		if err := m.Rest(ctx, left, "the deprecation window", func() bool { return false }); err != nil {
 			return err
@@ -211,6 +214,12 @@ func (m *migrating) contractGate(lapsed string) gate.Gate {
 		}
 		g.Verdict.Evidence = append(g.Verdict.Evidence, e)
 	}
+	if s.Brownout.Held {
+		long := s.Brownout.Until.Sub(s.Brownout.Since).Round(time.Second).String()
+		g.Verdict.Evidence = append(g.Verdict.Evidence, gate.Evidence{
+			Name: "brownout", Value: "held for " + long, Note: "from " + s.Brownout.Since.UTC().Format(time.RFC3339) + ": nobody has taken it back", Outcome: gate.Pass,
+		})
+	}
 	for _, r := range s.Blocked.Readers {
 		e := gate.Evidence{Name: r.Kind + " " + r.Name, Value: "reads " + r.Column, Note: "of " + cmp.Or(r.Owner, "nobody"), Outcome: gate.Fail}
 		if r.Guessed {
@@ -275,6 +284,11 @@ func (m *migrating) tell(ctx workflow.Context, kind notice.Kind) {
 		for _, name := range s.Plan.Consumers {
 			e.Commands = append(e.Commands, "drawbridge migrate ack "+me+" --consumer "+name+" --as NAME")
 		}
+	}
+	if kind == notice.MigrationBrownout {
+		e.ID = fmt.Sprintf("%s-%d", s.Plan.Name, s.Browned)
+		e.What = fmt.Sprintf("the brownout of %s in %s is on until %s: %s", s.Plan.Table, m.in.Environment, s.Dark.Add(s.Plan.Brownout).UTC().Format(time.RFC3339), s.Plan.Refuses)
+		e.Commands = []string{"drawbridge pause " + me + " --reason TEXT", "drawbridge status " + me}
 	}
 	m.Announce(ctx, m.in.Environment, e)
 }

@@ -35,6 +35,9 @@ type MigrationStatus struct {
 	Consumers []string      `json:"consumers,omitempty"`
 	MustAck   []string      `json:"must_ack,omitempty"`
 	Acks      []migrate.Ack `json:"acks,omitempty"`
+	// Brownout is how the trial of contract stands, where it has begun; Refuses says what is refused meanwhile.
+	Brownout *migrate.Tried `json:"brownout,omitempty"`
+	Refuses  string         `json:"refuses,omitempty"`
 	// Approved is who has approved contract while it waits, and Looks when it looks again.
 	Approved string     `json:"approved,omitempty"`
 	Looks    *time.Time `json:"looks,omitempty"`
@@ -78,6 +81,9 @@ func (m *migrating) shown() *MigrationStatus {
 	}
 	if !s.Until.IsZero() {
 		out.Until = &s.Until
+	}
+	if !s.Brownout.Since.IsZero() {
+		out.Brownout, out.Refuses = &s.Brownout, s.Plan.Refuses
 	}
 	if s.Approved != "" && !s.committed() && !m.undoing {
 		out.Approved = s.Approved
@@ -165,6 +171,9 @@ func (m *migrating) Details() []string {
 	}
 	if s.Until != nil {
 		lines = append(lines, "Both shapes are kept until "+s.Until.UTC().Format("2006-01-02 15:04 MST")+".", "")
+	}
+	if s.Brownout != nil && s.Brownout.On() {
+		lines = append(lines, "**Brownout** since "+s.Brownout.Since.UTC().Format("2006-01-02 15:04:05 MST")+": "+conduct.Cell(s.Refuses), "")
 	}
 	for _, why := range s.Blocked {
 		lines = append(lines, "- "+conduct.Cell(why))

@@ -79,6 +79,7 @@ const (
 	FillTable         conduct.Call[building, activities.FillTableInput, activities.FilledTable]        = "FillTable"
 	ProveMigration    conduct.Call[building, activities.Target, []migrate.Checked]                     = "ProveMigration"
 	MigrationBlockers conduct.Call[control, activities.Target, activities.Blocked]                     = "MigrationBlockers"
+	BrownOut          conduct.Call[settling, activities.BrownoutInput, activities.BrownoutOutput]      = "BrownOut"
 	AckMigration      conduct.Call[control, activities.AckInput, conduct.None]                         = "AckMigration"
 	WithdrawAck       conduct.Call[control, activities.AckInput, conduct.None]                         = "WithdrawAck"
 	AttestMigration   conduct.Call[control, activities.Target, conduct.None]                           = "AttestMigration"
@@ -124,7 +125,8 @@ func Activities() []conduct.Activity {
 		RecordAnswers.By(DeploymentName, RunName, BackfillName, MigrationName, RollbackName, RecoveryName),
 		PlanBackfill.By(BackfillName), BeginBackfill.By(BackfillName), FillSlice.By(BackfillName), CutBackfill.By(BackfillName), EndBackfill.By(BackfillName),
 		PlanMigration.By(MigrationName), BeginMigration.By(MigrationName), EnterPhase.By(MigrationName), MigrationStep.By(MigrationName),
-		FillTable.By(MigrationName), ProveMigration.By(MigrationName), MigrationBlockers.By(MigrationName), AckMigration.By(MigrationName), WithdrawAck.By(MigrationName),
+		FillTable.By(MigrationName), ProveMigration.By(MigrationName), MigrationBlockers.By(MigrationName), BrownOut.By(MigrationName), AckMigration.By(MigrationName),
+		WithdrawAck.By(MigrationName),
 		AttestMigration.By(MigrationName), EndMigration.By(MigrationName),
 		Expand.By(DeploymentName, RunName), Publish.By(DeploymentName, RunName), AttachShadow.By(DeploymentName), DropShadow.By(DeploymentName),
 		Survey.By(EnvironmentName), Housekeep.By(EnvironmentName), SetHold.By(HoldName),

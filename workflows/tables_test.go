@@ -33,6 +33,7 @@ type tables struct {
 	broken    int64 // rows that break each proof
 	readers   []migrate.Reader
 	unready   []string // what the table says against contract
+	odd       []string // why the rights on the table could not be given back
 	// meddle stands in a step's way: a result that is not done is what the step says. It is called with the tables held.
 	meddle func(migrate.StepSpec) (migrate.StepResult, error)
 	// piece stands in a backfill's way, in the same way; false: nothing is in it.
@@ -195,6 +196,8 @@ func (l *ledger) DoStep(_ context.Context, spec migrate.StepSpec, _ func(time.Du
 	}
 	there := slices.Contains(x.done, spec.Step.ID)
 	switch {
+	case s.Brownout.On():
+		return migrate.StepResult{}, fault.Newf(fault.Conflict, "do", spec.Step.ID, "end it", "its brownout is on")
 	case s.Back && !spec.Undo:
 		return migrate.StepResult{}, fault.Newf(fault.Conflict, "do", spec.Step.ID, "let it go back", "its steps are undone")
 	case spec.Undo && there:
@@ -275,6 +278,37 @@ func (l *ledger) AckMigration(_ context.Context, owner effect.Owner, a migrate.A
 		s.Acks = append(s.Acks, a)
 	}
 	return nil
+}
+
+func (l *ledger) BrownoutBlocked(context.Context, migrate.Plan) ([]string, error) {
+	x := l.tables
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.odd, nil
+}
+
+func (l *ledger) Brownout(_ context.Context, spec migrate.BrownoutSpec) (migrate.Tried, error) {
+	x := l.tables
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	s := x.at(spec.Owner)
+	b := &s.Brownout
+	if x.effects[spec.Key] || spec.On == b.On() {
+		return *b, nil
+	}
+	if spec.On {
+		if l.hold != "" {
+			return *b, admission.HeldError{Reason: "the environment is on hold: " + l.hold}
+		}
+		*b = migrate.Tried{Since: l.clock()}
+		x.log = append(x.log, "dark")
+	} else {
+		b.Until = l.clock()
+		b.Held = b.Until.Sub(b.Since) >= spec.Plan.Brownout.For
+		x.log = append(x.log, "light")
+	}
+	x.effects[spec.Key] = true
+	return *b, nil
 }
 
 func (l *ledger) EndMigration(_ context.Context, owner effect.Owner, how string) error {

@@ -25,7 +25,12 @@ type Migration struct {
 	// PhaseSince is when it has come to its phase.
 	PhaseSince time.Time `db:"phase_since"`
 	// Back says that its steps are undone.
-	Back   bool      `db:"back"`
+	Back bool `db:"back"`
+	// BrownoutSince and BrownoutUntil are when the last brownout began and ended; Held says that it was on for as long as the plan says.
+	BrownoutSince *time.Time `db:"brownout_since"`
+	BrownoutUntil *time.Time `db:"brownout_until"`
+	BrownoutHeld  bool       `db:"brownout_held"`
+
 	By     string    `db:"asked_by"`
 	Reason string    `db:"reason"`
 	Since  time.Time `db:"since"`
@@ -34,7 +39,7 @@ type Migration struct {
 	Outcome string `db:"outcome"`
 }
 
-const migrationColumns = ` owner, pipeline, name, table_name, plan, digest, config, phase, phase_since, back, asked_by, reason, since, ended_at IS NOT NULL AS ended, outcome `
+const migrationColumns = ` owner, pipeline, name, table_name, plan, digest, config, phase, phase_since, back, brownout_since, brownout_until, brownout_held, asked_by, reason, since, ended_at IS NOT NULL AS ended, outcome `
 
 // Migration reads the migration of an owner; its owner is empty where there is none.
 func (l Ledger) Migration(ctx context.Context, q Querier, owner string) (Migration, error) {
@@ -201,7 +206,7 @@ func (l Ledger) migrationFacts(ctx context.Context, q Querier, owner, lock strin
 		statement{
 			what: "read the migration", sql: `SELECT` + migrationColumns + `FROM ledger.migration WHERE owner = $1 ` + lock, args: []any{owner},
 			into: []any{
-				&m.Owner, &m.Pipeline, &m.Name, &m.Table, &m.Plan, &m.Digest, &m.Config, &m.Phase, &m.PhaseSince, &m.Back, &m.By, &m.Reason, &m.Since, &m.Ended, &m.Outcome,
+				&m.Owner, &m.Pipeline, &m.Name, &m.Table, &m.Plan, &m.Digest, &m.Config, &m.Phase, &m.PhaseSince, &m.Back, &m.BrownoutSince, &m.BrownoutUntil, &m.BrownoutHeld, &m.By, &m.Reason, &m.Since, &m.Ended, &m.Outcome,
 			},
 		})...)
 	if hold.ID != 0 {

@@ -3,6 +3,7 @@ package console
 import (
 	"slices"
 	"strings"
+	"time"
 
 	"drawbridge/internal/gate"
 	"drawbridge/internal/migrate"
@@ -81,9 +82,17 @@ func (p *page) phaseText(m workflows.MigrationStatus, x workflows.PhaseStatus) i
 			return ""
 		}
 		until := p.clock(*m.Until, "2006-01-02 15:04")
+		b := m.Brownout
+		if b == nil {
+			b = &migrate.Tried{}
+		}
 		switch {
+		case b.On():
+			return p.yellow("brownout") + inkf(" since %s: %s", p.clock(b.Since, "15:04:05"), m.Refuses)
 		case x.State == workflows.PhaseDone:
 			return inkf("both shapes were kept, at the least until %s", until)
+		case m.Until.Before(p.Now) && b.Held:
+			return inkf("both shapes are kept; the window was over at %s, and the brownout was held for %s", until, b.Until.Sub(b.Since).Round(time.Second))
 		case m.Until.Before(p.Now):
 			return inkf("both shapes are kept; the window was over at %s", until)
 		}
@@ -225,6 +234,8 @@ func nextOfMigration(v view.View) []string {
 		return []string{resume, back}
 	case m.Committed, v.Stage == workflows.StageCompensating:
 		return []string{status}
+	case m.Brownout != nil && m.Brownout.On():
+		return []string{status, "drawbridge pause " + word(v.ID) + " --reason TEXT", back}
 	}
 	return append(append([]string{status}, acks(v)...), back)
 }

@@ -81,6 +81,19 @@ func TestAMigrationShowsWhoStillNeedsTheOldShape(t *testing.T) {
 	golden(t, "status-migration-deprecate.txt", shownMigration(s))
 }
 
+func TestABrownoutShowsWhatItRefusesAndThatItWasHeld(t *testing.T) {
+	t.Parallel()
+	s := migrated(migrate.Deprecating)
+	s.Stage, s.Step, s.Sentence = workflows.StageCrossing, "brownout", "brownout: for 1h, whoever reads or writes chan, or all columns as *, is refused, until 13:00; pause takes that back at once"
+	m := s.Migration
+	m.Until, m.Refuses = new(noon().Add(time.Hour)), "for 1h, whoever reads or writes chan, or all columns as *, is refused"
+	m.Brownout, m.Acks = &migrate.Tried{Since: noon().Add(-time.Minute)}, []migrate.Ack{{Consumer: "bi", By: "bob"}, {Consumer: "ops", By: "eve"}}
+	golden(t, "status-migration-brownout.txt", shownMigration(s))
+	m.Until, m.Brownout = new(noon().Add(-time.Minute)), &migrate.Tried{Since: noon().Add(-time.Hour), Until: noon(), Held: true}
+
+	require.Contains(t, shownMigration(s), "the brownout was held for 1h0m0s")
+}
+
 // Its gate says who is in the way, and what to type: nothing of it is said a second time above it.
 func TestTheGateOfContractAsksForTheWordsThatItWaitsFor(t *testing.T) {
 	t.Parallel()

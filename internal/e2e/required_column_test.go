@@ -5,9 +5,11 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -145,17 +147,23 @@ func TestARequiredColumnComesToATableThatOthersReadAndWrite(t *testing.T) {
 	require.Contains(t, w.cli(0, "migrate", "ack", id, "--consumer", "bi", "--as", "bob").out, "bi is ready")
 	require.Contains(t, w.cli(0, "migrate", "ack", id, "--consumer", "crm", "--as", "carla").out, "crm is ready")
 	require.NotZero(t, w.try("migrate", "ack", id, "--consumer", "marketing", "--as", "eve").code)
+	w.await("the brownout waits", func() bool {
+		return strings.Contains(w.status(id).Sentence, "the brownout waits: finance has not said that it is ready")
+	})
+	x.aware.Store(true)
+	w.cli(0, "migrate", "ack", id, "--consumer", "finance", "--as", "fred", "--reason", "we give it")
 	w.await("the contract gate", func() bool {
 		_, open := w.status(id).Open()
 		return open
 	})
+	require.Contains(t, w.cli(4, "status", id).out, "brownout was held for 1s")
+	tried := w.status(id).Migration.Brownout
+	require.True(t, tried.Held)
+	require.GreaterOrEqual(t, tried.Until.Sub(tried.Since), time.Second)
 	g, _ := w.status(id).Open()
 	require.Equal(t, gate.ContractOf("dev"), g.Name)
 	inbox := w.cli(0, "inbox").out
-	require.Contains(t, inbox, "finance has not said that it is ready")
 	require.Contains(t, inbox, "point of no return")
-	w.cli(0, "migrate", "ack", id, "--consumer", "finance", "--as", "fred", "--reason", "we give it")
-	x.aware.Store(true)
 	w.cli(0, "approve", id, "--reason", "all three are ready")
 	w.await("its end", func() bool { return w.status(id).Stage.Finished() })
 	s := w.status(id)

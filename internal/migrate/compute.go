@@ -263,6 +263,7 @@ func (p *planner) apart(o Operation) {
 // assemble puts the plan together: what is written twice, what is brought over, and the steps in the order of their phases.
 func (p *planner) assemble() {
 	p.dualWrite()
+	p.brownout()
 	p.filling()
 	p.readers()
 	slices.SortStableFunc(p.plan.Steps, func(a, b Step) int { return p.rank(a) - p.rank(b) })

@@ -107,8 +107,8 @@ func (d *document) timeline() {
 	d.line("| when | what |\n|---|---|")
 	d.line("| the migration begins | consumers are told |")
 	d.line("| the switch | the new shape counts; the window begins |")
-	if wait.Brownout > 0 && len(d.plan.Old) > 0 {
-		d.line("| before contract | a brownout: %s is refused to readers for %s |", markup.Cell(markup.Text(shownAll(d.plan.Old))), durationText(wait.Brownout))
+	if b := d.plan.Brownout; b != nil {
+		d.line("| before contract, when those who must have acknowledged | a brownout: %s |", markup.Cell(markup.Text(b.Refuses())))
 	}
 	d.line("| %s after the switch, at the earliest | contract: approved by itself, when those who must have acknowledged and nobody is known to read what goes |\n", after(wait))
 }

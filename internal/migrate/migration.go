@@ -32,7 +32,7 @@ type Consumer struct {
 type Deprecate struct {
 	// Window is how long both shapes are kept after the switch, at the least.
 	Window time.Duration `json:"window,omitempty"`
-	// Brownout is for how long the old shape is refused to readers, as a trial, before it is taken away; 0: it is not tried.
+	// Brownout is for how long contract is tried before: who still needs the old shape is refused; 0: it is not tried.
 	Brownout time.Duration `json:"brownout,omitempty"`
 }
 

@@ -107,8 +107,8 @@ func (d *document) dates(c Consumer, at Standing) {
 		}
 		d.line("The old shape is kept for %s after the switch, at the least.\n", windowText(m.Deprecate))
 	}
-	if m.Deprecate.Brownout > 0 && len(d.plan.Old) > 0 {
-		d.line("Before it goes, reads of %s are refused for %s, as a trial: whoever gets an error then still reads it.\n", markup.Text(shownAll(d.plan.Old)), durationText(m.Deprecate.Brownout))
+	if b := d.plan.Brownout; b != nil {
+		d.line("Before that it is tried: %s. Whoever gets an error then is not ready, and says so at once.\n", markup.Text(b.Refuses()))
 	}
 	if len(d.plan.Old) > 0 {
 		d.line("Whoever still names %s after contract gets an error, and nothing brings it back.\n", markup.Text(shownAll(d.plan.Old)))

@@ -31,10 +31,12 @@ type Plan struct {
 	Steps   []Step   `json:"steps"`
 	Filling *Filling `json:"filling,omitempty"`
 	Proofs  []Proof  `json:"proofs,omitempty"`
-	// Old are the columns that are taken away at contract: those of which reads are looked for, and that a brownout refuses.
+	// Old are the columns that are taken away at contract: those of which reads are looked for.
 	Old []string `json:"old,omitempty"`
 	// New are the columns that it makes: while somebody reads one, nothing is undone.
 	New []NewColumn `json:"new,omitempty"`
+	// Brownout is the trial of contract, where its author wants one.
+	Brownout *Brownout `json:"brownout,omitempty"`
 	// Blocking are the readers of them that the catalog knows now: contract waits until they are gone.
 	Blocking []Reader `json:"blocking,omitempty"`
 	// Warnings are for those who approve.

@@ -31,8 +31,9 @@ type Standing struct {
 	Reason string    `json:"reason"`
 	Since  time.Time `json:"since"`
 	// Ended is how it ended: Done, RolledBack; empty: it is open.
-	Ended string `json:"ended,omitempty"`
-	Acks  []Ack  `json:"acks,omitempty"`
+	Ended    string `json:"ended,omitempty"`
+	Brownout Tried  `json:"brownout,omitzero"`
+	Acks     []Ack  `json:"acks,omitempty"`
 }
 
 // How a migration ends.
@@ -81,6 +82,15 @@ type StepSpec struct {
 	LockBudget  time.Duration `json:"lock_budget"`
 	WaitedLocks time.Duration `json:"waited_locks"`
 	Application string        `json:"application"`
+}
+
+// BrownoutSpec asks for the brownout of a migration to begin, or to end.
+type BrownoutSpec struct {
+	Owner       effect.Owner `json:"owner"`
+	Key         effect.Key   `json:"key"`
+	Plan        Plan         `json:"plan"`
+	On          bool         `json:"on,omitempty"`
+	Application string       `json:"application"`
 }
 
 // StepResult is what a step has come to.

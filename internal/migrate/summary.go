@@ -25,8 +25,11 @@ type Summary struct {
 	Consumers []string      `json:"consumers,omitempty"`
 	MustAck   []string      `json:"must_ack,omitempty"`
 	Window    time.Duration `json:"window,omitempty"`
-	Warnings  []string      `json:"warnings,omitempty"`
-	Estimate  Estimate      `json:"estimate,omitzero"`
+	// Brownout is how long contract is tried before; Refuses says what is refused meanwhile.
+	Brownout time.Duration `json:"brownout,omitempty"`
+	Refuses  string        `json:"refuses,omitempty"`
+	Warnings []string      `json:"warnings,omitempty"`
+	Estimate Estimate      `json:"estimate,omitzero"`
 }
 
 // Brief is a step without its SQL.
@@ -45,6 +48,9 @@ func Summarize(p Plan, e Estimate) Summary {
 	s := Summary{
 		Digest: Digest(p), Release: p.Release, Config: p.Config, Name: p.Migration.Name, Table: p.Schema + "." + p.Migration.Table, Why: p.Migration.Why,
 		Fills: p.Filling != nil, Proofs: len(p.Proofs), Old: p.Old, Window: p.Migration.Deprecate.Window, Warnings: p.Warnings, Estimate: e,
+	}
+	if b := p.Brownout; b != nil {
+		s.Brownout, s.Refuses = b.For, b.Refuses()
 	}
 	for _, step := range p.Steps {
 		b := Brief{ID: step.ID, Phase: step.Phase, Title: step.Title, Undo: len(step.Undo) > 0}

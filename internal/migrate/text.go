@@ -102,8 +102,8 @@ func (p Plan) waitLines() []string {
 	}
 	d := p.Migration.Deprecate
 	lines := []string{"at the least: " + durationText(d.Window)}
-	if d.Brownout > 0 && len(p.Old) > 0 {
-		lines = append(lines, "a brownout: "+durationText(d.Brownout)+" in which readers are refused "+shownAll(p.Old))
+	if b := p.Brownout; b != nil {
+		lines = append(lines, "a brownout: "+b.Refuses())
 	}
 	for _, c := range p.Migration.Consumers {
 		if c.MustAck {

@@ -38,6 +38,7 @@ const (
 
 	MigrationStarted    Kind = "migration_started"
 	MigrationDeprecates Kind = "migration_deprecates" // the old shape goes, when everybody is ready
+	MigrationBrownout   Kind = "migration_brownout"   // who still needs the old shape is refused for a while, as a trial
 	MigrationEnded      Kind = "migration_ended"
 
 	ConsumerInformed Kind = "consumer_informed" // what a migration means for one consumer of its table
@@ -60,7 +61,7 @@ func Kinds() []Kind {
 		DeploymentLive, DeploymentRefused, DeploymentRolledBack, DeploymentStuck,
 		WatchBreached, WatchStillBreached, RunFailed, ScheduleMissed,
 		BackfillStarted, BackfillStalled, BackfillFailures, BackfillEnded,
-		MigrationStarted, MigrationDeprecates, MigrationEnded,
+		MigrationStarted, MigrationDeprecates, MigrationBrownout, MigrationEnded,
 		ConsumerInformed, ConsumerAsked, ConsumerReminded, ConsumerOverdue, ConsumerReady,
 		WorkflowAbandoned, HoldSet,
 	}
@@ -84,7 +85,7 @@ func (k Kind) Severity() Severity {
 	switch k {
 	case GateDecided, DeploymentLive, BackfillStarted, BackfillEnded, MigrationStarted, MigrationEnded, ConsumerInformed, ConsumerReady, Test:
 		return Info
-	case GateOpened, GateReminded, DeploymentRefused, BackfillStalled, BackfillFailures, MigrationDeprecates, ConsumerAsked, ConsumerReminded, HoldSet:
+	case GateOpened, GateReminded, DeploymentRefused, BackfillStalled, BackfillFailures, MigrationDeprecates, MigrationBrownout, ConsumerAsked, ConsumerReminded, HoldSet:
 		return Warning
 	case GateExpiring, DeploymentRolledBack, DeploymentStuck, WatchBreached, WatchStillBreached, RunFailed, ScheduleMissed, ConsumerOverdue, WorkflowAbandoned:
 	}

@@ -18,7 +18,7 @@ func migrationShape() strictyaml.Shape {
 		))},
 		strictyaml.Key{Name: "deprecate", Preset: "{}", Doc: "How the old shape is taken away.", Shape: strictyaml.ObjectOf(
 			strictyaml.Key{Name: "window", Shape: strictyaml.Shape{Kind: strictyaml.Duration, Zero: true}, Preset: "0s", Doc: "How long both shapes are kept after the switch, at the least.", Examples: []string{"168h", "35d"}},
-			strictyaml.Key{Name: "brownout", Shape: strictyaml.Shape{Kind: strictyaml.Duration, Zero: true}, Preset: "0s", Doc: "For how long the old shape is refused to readers, as a trial, before it goes; 0s: it is not tried. Anything else is refused when it is planned, for it is not supported yet.", Examples: []string{"10m", "1h"}},
+			strictyaml.Key{Name: "brownout", Shape: strictyaml.Shape{Kind: strictyaml.Duration, Zero: true}, Preset: "0s", Doc: "For how long, at the end of the window, whoever still needs the old shape is refused, as a trial; 0s: it is not tried.", Examples: []string{"10m", "1h"}},
 		)},
 	)
 }

@@ -360,6 +360,9 @@ CREATE TABLE ledger.migration (
     CHECK (phase IN ('expand', 'dual_write', 'backfill', 'verify', 'switch', 'deprecate', 'contract')),
   phase_since timestamptz NOT NULL DEFAULT now(), -- when it began
   back       boolean NOT NULL DEFAULT false, -- its steps are undone: none is done any more
+  brownout_since timestamptz,              -- when it began last
+  brownout_until timestamptz,              -- when that ended; null: it is on, or none has begun
+  brownout_held  boolean NOT NULL DEFAULT false, -- it was on for as long as the plan says
   asked_by   text NOT NULL DEFAULT '',
   reason     text NOT NULL DEFAULT '',
   since      timestamptz NOT NULL DEFAULT now(),
@@ -369,6 +372,16 @@ CREATE TABLE ledger.migration (
 CREATE UNIQUE INDEX migration_open ON ledger.migration (table_name) WHERE ended_at IS NULL;
 CREATE UNIQUE INDEX migration_done ON ledger.migration (pipeline, name) WHERE outcome = 'done';
 CREATE INDEX migration_pipeline ON ledger.migration (pipeline, since);
+
+-- Rights on a migration's table that its brownout has taken, as they were: it gives back just these.
+CREATE TABLE ledger.migration_right (
+  owner       text NOT NULL REFERENCES ledger.migration ON UPDATE CASCADE,
+  grantee     text NOT NULL,               -- a role; empty: everybody
+  privilege   text NOT NULL,               -- SELECT, INSERT, UPDATE
+  column_name text NOT NULL,               -- empty: on the whole table
+  grantable   boolean NOT NULL,
+  PRIMARY KEY (owner, grantee, privilege, column_name)
+);
 
 -- Consumers that are ready for what a migration takes away.
 CREATE TABLE ledger.migration_ack (

@@ -36,6 +36,14 @@ func turned(m catalog.Migration) error {
 		"its steps are being undone")
 }
 
+// lit refuses what would leave a brownout on.
+func lit(m catalog.Migration) error {
+	if !m.Tried().On() {
+		return nil
+	}
+	return fault.Newf(fault.Conflict, "migrate", m.Name+" of "+m.Table, "let it be ended first: drawbridge status "+effect.Owner(m.Owner).Workflow(), "its brownout is on")
+}
+
 // planned refuses what is not of the plan that was entered, or of another environment.
 func planned(f catalog.MigrationFacts, p migrate.Plan) error {
 	switch {

@@ -1,6 +1,7 @@
 package alter
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 
@@ -125,7 +126,7 @@ func (t *Tables) standing(ctx context.Context, list []catalog.Migration) ([]migr
 	for i, m := range list {
 		standing[i] = migrate.Standing{
 			Owner: effect.Owner(m.Owner), Pipeline: m.Pipeline, Name: m.Name, Table: m.Table, Plan: m.Plan, Phase: migrate.Phase(m.Phase), PhaseSince: m.PhaseSince.UTC(), Back: m.Back,
-			By: m.By, Reason: m.Reason, Since: m.Since.UTC(), Ended: m.Outcome, Acks: acks[m.Owner],
+			By: m.By, Reason: m.Reason, Since: m.Since.UTC(), Ended: m.Outcome, Brownout: m.Tried(), Acks: acks[m.Owner],
 		}
 	}
 	return standing, nil
@@ -140,8 +141,10 @@ func (t *Tables) EnterPhase(ctx context.Context, owner effect.Owner, phase migra
 			return turned(m)
 		}
 		if migrate.Phase(m.Phase).Before(phase) {
-			if err := held(f); err != nil && phase == migrate.Contract {
-				return err
+			if phase == migrate.Contract {
+				if err := cmp.Or(held(f), lit(m)); err != nil {
+					return err
+				}
 			}
 			return t.ledger.EnterPhase(ctx, tx, m.Owner, string(phase))
 		}
@@ -180,6 +183,9 @@ func (t *Tables) EndMigration(ctx context.Context, owner effect.Owner, how strin
 				"its contract has begun, and nothing takes that back")
 		case how == migrate.Done && m.Back:
 			return turned(m)
+		}
+		if err := lit(m); err != nil {
+			return err
 		}
 		return t.ledger.EndMigration(ctx, tx, m.Owner, how)
 	})

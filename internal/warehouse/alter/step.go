@@ -311,7 +311,7 @@ func (s *step) admit(f catalog.MigrationFacts) (past bool, err error) {
 	case s.spec.Undo && (phase == migrate.Contract || s.step.Phase == migrate.Contract):
 		return false, refuse(fault.Refused, "the contract has begun, and nothing takes that back", "let the migration go on to its end")
 	case s.spec.Undo:
-		return false, nil
+		return false, lit(m)
 	case m.Back:
 		return false, turned(m)
 	case phase.Before(s.step.Phase):
