@@ -130,6 +130,8 @@ func (m *migrated) EnterPhase(_ context.Context, _ effect.Owner, phase migrate.P
 	return nil
 }
 
+func (m *migrated) Deprecated(context.Context) ([]migrate.Standing, error) { return nil, nil }
+
 func (m *migrated) WithdrawAck(_ context.Context, _ effect.Owner, consumer string) error {
 	m.acks = slices.DeleteFunc(m.acks, func(name string) bool { return name == consumer })
 	return nil

@@ -58,7 +58,7 @@ func TestEveryActivityIsTakenOverWithinSeconds(t *testing.T) {
 	missed := newMorning(t)
 	missed.absent = func(partition.Key) bool { return true }
 	filled.filler.asked.Parts = []int{2}
-	migrated, _ := migrates(t)
+	migrated, _ := brownsOut(t)
 	left := smooth(t, crossing("dev"))
 	left.terminated("dev", "2026-01-30")
 	recovery := workflows.RecoveryInput{Pipeline: "shop", Workflow: earlier.Workflow(), Environments: []string{"dev"}, By: "bob"}
