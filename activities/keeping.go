@@ -116,7 +116,8 @@ type HousekeepInput struct {
 }
 
 // Housekeep drops what nobody can go back to any more, within the policy's horizon, brings the schedules up to what is active, ends
-// brownouts that are overdue, and has people told of times that they have missed. It may be repeated.
+// brownouts that are overdue, has people told of times that they have missed, and counts who calls what migrations take away. It may be
+// repeated.
 func (a *Keeping) Housekeep(ctx context.Context, in HousekeepInput) error {
 	if err := a.Site.serves(in.Environment); err != nil {
 		return err
@@ -140,7 +141,7 @@ func (a *Keeping) Housekeep(ctx context.Context, in HousekeepInput) error {
 			return err
 		}
 	}
-	return nil
+	return a.countCalls(ctx, w)
 }
 
 // keepSchedule brings the schedule of a pipeline up to what is active in the ledger that counts for it: it may have moved from another.

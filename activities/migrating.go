@@ -14,6 +14,7 @@ import (
 	"drawbridge/internal/gate"
 	"drawbridge/internal/migrate"
 	"drawbridge/internal/partition"
+	"drawbridge/internal/pipeline"
 )
 
 const migrationMedia = "application/vnd.drawbridge.migration.v1+json"
@@ -54,9 +55,16 @@ type Migrator interface {
 	Prove(ctx context.Context, owner effect.Owner, p migrate.Plan, beat func()) ([]migrate.Checked, error)
 	// ReadersOfColumns are what the catalog knows to read columns of a table.
 	ReadersOfColumns(ctx context.Context, table string, columns []string) ([]migrate.Reader, error)
+	// CallsOf counts what roles call of statements that name what a plan takes away, since the first time that it was asked, or says why
+	// that is not to be known.
+	CallsOf(ctx context.Context, owner effect.Owner, p migrate.Plan) (migrate.Traffic, error)
+	// Deprecated are the migrations here whose deprecation window has begun, and whose contract has not.
+	Deprecated(ctx context.Context) ([]migrate.Standing, error)
 	// Undone are the steps of some phases of a plan, by their titles, that are not done, or not any more.
 	Undone(ctx context.Context, p migrate.Plan, phases ...migrate.Phase) ([]string, error)
 	AckMigration(ctx context.Context, owner effect.Owner, a migrate.Ack) error
+	// WithdrawAck takes a consumer's word back, until contract has begun. Twice is once.
+	WithdrawAck(ctx context.Context, owner effect.Owner, consumer string) error
 	// Brownout begins a plan's brownout, or ends it and gives back what it took, and returns how it stands. Once under its key. While the
 	// environment is on hold none begins: that is an admission.HeldError.
 	Brownout(ctx context.Context, spec migrate.BrownoutSpec) (migrate.Tried, error)
@@ -79,6 +87,7 @@ type Migrating struct {
 type opened struct {
 	*Migrating
 	target   Target
+	p        *pipeline.Pipeline
 	w        Warehouse
 	plan     migrate.Plan
 	standing migrate.Standing
@@ -86,11 +95,11 @@ type opened struct {
 
 // open finds the migration that the target's owner has entered, and reads its plan as the ledger names it.
 func (a *Migrating) open(ctx context.Context, t Target) (opened, error) {
-	_, w, err := a.Site.open(ctx, t)
+	p, w, err := a.Site.open(ctx, t)
 	if err != nil {
 		return opened{}, err
 	}
-	o := opened{Migrating: a, target: t, w: w}
+	o := opened{Migrating: a, target: t, p: p, w: w}
 	if o.standing, err = w.Migration(ctx, t.Owner); err != nil {
 		return o, err
 	}
@@ -242,7 +251,9 @@ type Blocked struct {
 	Missing []string `json:"missing,omitempty"`
 	// Readers read what is taken away; those that are only guessed are in nobody's way.
 	Readers []migrate.Reader `json:"readers,omitempty"`
-	Acks    []migrate.Ack    `json:"acks,omitempty"`
+	// Unseen is why nothing is known of those who read it by statements of their own; empty: it is.
+	Unseen string        `json:"unseen,omitempty"`
+	Acks   []migrate.Ack `json:"acks,omitempty"`
 	// Why is what is in the way, in words; none: nothing is.
 	Why []string `json:"why,omitempty"`
 }
@@ -291,6 +302,17 @@ func (o opened) blocked(ctx context.Context) (Blocked, error) {
 			out.Why = append(out.Why, why)
 		}
 	}
+	if o.standing.Phase == migrate.Deprecating { // before the switch the old shape is what is to be read, and after contract has begun nothing holds it up
+		if err := o.w.EnsureLedger(ctx); err != nil { // an earlier program may have begun it
+			return out, err
+		}
+		traffic, err := o.w.CallsOf(ctx, o.target.Owner, o.plan)
+		if err != nil {
+			return out, err
+		}
+		callers, why := o.plan.Migration.Callers(traffic, o.Now())
+		readers, out.Why, out.Unseen = append(readers, callers...), append(out.Why, why...), traffic.Unseen
+	}
 	out.Readers = readers[:min(len(readers), readersKept)]
 	if len(out.Why) > readersKept {
 		out.Why = append(out.Why[:readersKept:readersKept], fmt.Sprintf("and %d more", len(out.Why)-readersKept))
@@ -310,12 +332,38 @@ func (a *Migrating) Ack(ctx context.Context, in AckInput) error {
 	if err != nil {
 		return err
 	}
+	if err := o.mayAck(in.Ack.Consumer); err != nil {
+		return err
+	}
+	if err := o.w.AckMigration(ctx, in.Target.Owner, in.Ack); err != nil {
+		return err
+	}
+	return o.acknowledged(ctx, in.Ack)
+}
+
+// WithdrawAck takes a consumer's word back, until contract has begun: it is waited for again. Twice is once.
+func (a *Migrating) WithdrawAck(ctx context.Context, in AckInput) error {
+	o, err := a.open(ctx, in.Target)
+	if err != nil {
+		return err
+	}
+	if err := o.mayAck(in.Ack.Consumer); err != nil {
+		return err
+	}
+	if err := o.w.WithdrawAck(ctx, in.Target.Owner, in.Ack.Consumer); err != nil {
+		return err
+	}
+	return o.withdrawn(ctx, in.Ack)
+}
+
+// mayAck refuses the word of whoever is no consumer of it.
+func (o opened) mayAck(consumer string) error {
 	for _, c := range o.plan.Migration.Consumers {
-		if c.Name == in.Ack.Consumer {
-			return o.w.AckMigration(ctx, in.Target.Owner, in.Ack)
+		if c.Name == consumer {
+			return nil
 		}
 	}
-	return o.refuse(fault.Bound(in.Ack.Consumer)+" is no consumer of it", "see who is: drawbridge status "+in.Target.Owner.Workflow())
+	return o.refuse(fault.Bound(consumer)+" is no consumer of it", "see who is: drawbridge status "+o.target.Owner.Workflow())
 }
 
 // EndMigrationInput ends a migration.

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 
+	"go.temporal.io/sdk/activity"
+
 	"drawbridge/internal/fault"
 	"drawbridge/internal/migrate"
 	"drawbridge/internal/sqltext"
@@ -59,4 +61,26 @@ func (o opened) known(ctx context.Context) ([]migrate.Reader, error) {
 		}
 	}
 	return nil, nil
+}
+
+// countCalls looks who calls statements that name what open migrations take away: a deprecation window may be weeks long, and its
+// workflow looks at its ends. Whatever is wrong with one keeps nobody's house from being kept.
+func (a *Keeping) countCalls(ctx context.Context, w Warehouse) error {
+	open, err := w.Deprecated(ctx)
+	if err != nil {
+		return err
+	}
+	for _, at := range open {
+		p, err := (&Migrating{Site: a.Site}).read(ctx, at.Plan)
+		if err == nil {
+			err = w.EnsureLedger(ctx)
+		}
+		if err == nil && len(p.Old) > 0 {
+			_, err = w.CallsOf(ctx, at.Owner, p)
+		}
+		if err != nil && activity.IsActivity(ctx) {
+			activity.GetLogger(ctx).Warn("calls of statements were not counted", "migration", at.Owner.Workflow(), "error", err)
+		}
+	}
+	return ctx.Err()
 }

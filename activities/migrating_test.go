@@ -30,6 +30,7 @@ type migrated struct {
 	standing migrate.Standing
 	said     []gate.Gate
 	readers  []migrate.Reader
+	traffic  migrate.Traffic
 	active   []release.Tenure // of those who read the table when they were built
 	done     []string
 	undone   map[string]bool // IDs of steps
@@ -88,6 +89,10 @@ func (m *migrated) ReadersOfColumns(context.Context, string, []string) ([]migrat
 	return m.readers, nil
 }
 
+func (m *migrated) CallsOf(context.Context, effect.Owner, migrate.Plan) (migrate.Traffic, error) {
+	return m.traffic, nil
+}
+
 func (m *migrated) ReadersOf(context.Context, string, []string) ([]backfill.Reader, []release.Tenure, error) {
 	return nil, m.active, nil
 }
@@ -131,6 +136,13 @@ func (m *migrated) EnterPhase(_ context.Context, _ effect.Owner, phase migrate.P
 	return nil
 }
 
+func (m *migrated) Deprecated(context.Context) ([]migrate.Standing, error) { return nil, nil }
+
+func (m *migrated) WithdrawAck(_ context.Context, _ effect.Owner, consumer string) error {
+	m.acks = slices.DeleteFunc(m.acks, func(name string) bool { return name == consumer })
+	return nil
+}
+
 func (m *migrated) AckMigration(_ context.Context, _ effect.Owner, a migrate.Ack) error {
 	m.acks = append(m.acks, a.Consumer)
 	return nil
@@ -171,7 +183,7 @@ why: a better name
 operations:
   - rename_column: {column: chan, to: channel}
 consumers:
-  - {name: bi, must_ack: true}
+  - {name: bi, must_ack: true, roles: [bi_reader]}
   - {name: ops}
 deprecate: {window: 1h}
 `)
@@ -284,6 +296,11 @@ func (m *migrated) of(b *bundle, change func(*migrate.Plan)) {
 	b.shelf.blobs[m.standing.Plan] = migrate.Canonical(p)
 }
 
+// calls are three of a role's, the last at a time.
+func calls(role string, last time.Time, guessed bool) migrate.Traffic {
+	return migrate.Traffic{Calls: []migrate.Call{{Role: role, Query: 7, Columns: []string{"chan"}, Guessed: guessed, Calls: 3, Last: last}}}
+}
+
 func TestContractBeginsOnlyWhenNobodyNeedsTheOldShapeAndPeopleApprovedIt(t *testing.T) {
 	t.Parallel()
 	ready := []migrate.Ack{{Consumer: "bi", By: "bob", At: opened()}}
@@ -301,7 +318,19 @@ func TestContractBeginsOnlyWhenNobodyNeedsTheOldShapeAndPeopleApprovedIt(t *test
 		unready []string
 		held    string
 		says    string
+		traffic migrate.Traffic
 	}{
+		"a consumer's role calls it still": {
+			acks: ready, said: opened(), traffic: calls("bi_reader", opened().Add(-59*time.Minute), false),
+			want: activities.EnteredPhase{Blocked: []string{
+				"bi still reads or writes chan as bi_reader: 3 times since the switch, the last seen at 2026-01-31 11:01 UTC; it waits until nothing was seen for 1h",
+			}},
+		},
+		"a consumer's role has called it before":     {acks: ready, said: opened(), traffic: calls("bi_reader", opened().Add(-time.Hour), false), want: activities.EnteredPhase{Entered: true}},
+		"a consumer's role may have called it":       {acks: ready, said: opened(), traffic: calls("bi_reader", opened(), true), want: activities.EnteredPhase{Entered: true}},
+		"a role of nobody's calls it":                {acks: ready, said: opened(), traffic: calls("intern", opened(), false), want: activities.EnteredPhase{Entered: true}},
+		"nobody may say what is called":              {acks: ready, said: opened(), traffic: migrate.Traffic{Unseen: "it is not installed"}, want: activities.EnteredPhase{Entered: true}},
+		"in contract nobody is asked what they call": {acks: ready, said: opened(), phase: migrate.Contract, traffic: calls("bi_reader", opened(), false), want: activities.EnteredPhase{Entered: true}},
 		"rows differ": {
 			acks: ready, said: opened(), unready: []string{"that chan and channel say the same does not hold of 3 rows"},
 			want: activities.EnteredPhase{Blocked: []string{"that chan and channel say the same does not hold of 3 rows"}},
@@ -331,7 +360,7 @@ func TestContractBeginsOnlyWhenNobodyNeedsTheOldShapeAndPeopleApprovedIt(t *test
 			a, m, b, _ := migrating(t)
 			m.standing.Phase, m.standing.Acks, m.readers = cmp.Or(c.phase, migrate.Deprecating), c.acks, c.readers
 			m.standing.PhaseSince = c.since
-			m.unready, m.held = c.unready, c.held
+			m.unready, m.held, m.traffic = c.unready, c.held, c.traffic
 			if c.builds != "" {
 				files := maps.Clone(b.shelf.releases["sha256:1.0.0"])
 				files["sql/fct_orders.sql"] = []byte(c.builds)
@@ -479,6 +508,15 @@ func TestOnlyTheWordOfAConsumerIsNoted(t *testing.T) {
 	_, err = call(t, act, activities.AckInput{Target: target("prod"), Ack: migrate.Ack{Consumer: "ops", By: "olga", At: opened()}})
 	require.Nil(t, err)
 	require.Equal(t, []string{"ops"}, m.acks)
+	back := func(ctx context.Context, in activities.AckInput) (struct{}, error) {
+		return struct{}{}, a.WithdrawAck(ctx, in)
+	}
+	_, err = call(t, back, activities.AckInput{Target: target("prod"), Ack: migrate.Ack{Consumer: "marketing", By: "eve", Reason: "so", At: opened()}})
+	require.NotNil(t, err)
+	require.Contains(t, err.Message(), "is no consumer of it")
+	_, err = call(t, back, activities.AckInput{Target: target("prod"), Ack: migrate.Ack{Consumer: "ops", By: "olga", Reason: "so", At: opened()}})
+	require.Nil(t, err)
+	require.Empty(t, m.acks)
 }
 
 func TestATableIsHiddenOnlyWhenNobodyNeedsIt(t *testing.T) {

@@ -177,6 +177,8 @@ func (f *forgetful) BrownedOut(context.Context) ([]migrate.Standing, error) { re
 
 func (f *forgetful) Housekeep(context.Context, time.Duration) error { return nil }
 
+func (f *forgetful) Deprecated(context.Context) ([]migrate.Standing, error) { return nil, nil }
+
 func (f *forgetful) Owe(_ context.Context, _ string, _ effect.Owner, _ []string, owed []notice.Owed) error {
 	f.owed = append(f.owed, owed...)
 	return nil

@@ -86,7 +86,15 @@ func (a *Telling) Announce(ctx context.Context, in AnnounceInput) error {
 	if err != nil {
 		return err
 	}
-	return a.Site.owe(ctx, w, p, in.Target.Owner, in.Events...)
+	if err := a.Site.owe(ctx, w, p, in.Target.Owner, in.Events...); err != nil {
+		return err
+	}
+	for _, e := range in.Events {
+		if err := a.Site.tellConsumers(ctx, w, p, in.Target.Owner, e); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // owe notes what people are to be told of a pipeline, nil: of the environment, and lets them be told soon. Where nobody is told
@@ -113,12 +121,16 @@ func (s *Site) owe(ctx context.Context, w Warehouse, p *pipeline.Pipeline, owner
 			later = append(later, notice.Later(e, s.Policy.Notify.Remind, s.Policy.Notify.Expiring)...)
 		case notice.GateDecided:
 			decided = append(decided, e.Gate)
+		case notice.ConsumerReady:
+			decided = append(decided, notice.AckQuestion(e.Consumer))
+		case notice.ConsumerAsked:
+			later = append(later, notice.Chase(e)...)
 		default: // what is over when it is told
 		}
 		for _, name := range slices.Sorted(maps.Keys(s.Policy.Notify.Receivers)) {
 			for i, o := range later {
 				o.Receiver, o.Owner = name, string(owner)
-				if i > 0 {
+				if i > 0 && o.Question == "" {
 					o.Question = e.Gate
 				}
 				if s.Policy.Notify.Receivers[name].Wants(o.Event) {

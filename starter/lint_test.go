@@ -10,7 +10,9 @@ import (
 
 	"drawbridge/activities"
 	"drawbridge/internal/console"
+	"drawbridge/internal/contract"
 	"drawbridge/internal/lint"
+	"drawbridge/internal/pipeline"
 )
 
 const (
@@ -197,4 +199,11 @@ func TestTheExamplesAreClean(t *testing.T) {
 		require.NoError(t, json.Unmarshal(x.out.Bytes(), &r), dir)
 		require.Empty(t, r.Warnings, dir)
 	}
+}
+
+func TestWhatNothingHereChecksOfAContractIsSaid(t *testing.T) {
+	t.Parallel()
+	r := console.Report{Unchecked: []string{"before"}}
+	uncheckedContracts([]pipeline.Output{{}, {Contract: &contract.Contract{Unchecked: []string{"contracts/orders.odcs.yaml: fct_orders: even (sql)"}}}}, &r)
+	require.Equal(t, []string{"before", "contracts/orders.odcs.yaml: fct_orders: even (sql)"}, r.Unchecked)
 }

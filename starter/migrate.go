@@ -33,7 +33,7 @@ has said that they are ready, and people approve it. pause, resume, set-window a
 		Args:    noSuchCommand,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(a.migratePlanCommand(), a.migrateStartCommand(), a.migrateStatusCommand(), a.migrateAckCommand(), a.migrateRollbackCommand())
+	cmd.AddCommand(a.migratePlanCommand(), a.migrateStartCommand(), a.migrateStatusCommand(), a.migrateNoticeCommand(), a.migrateAckCommand(), a.migrateRollbackCommand())
 	return cmd
 }
 
@@ -349,11 +349,13 @@ func migrationNamed(op, id string) (pipeline, env, name string, err error) {
 func (a *app) migrateAckCommand() *cobra.Command {
 	m := conduct.Command{Kind: conduct.Ack}
 	var consumer string
+	var withdraw bool
 	cmd := &cobra.Command{
 		Use:   "ack ID --consumer NAME --as WHO",
 		Short: "Say that a consumer of a table is ready for its new shape",
 		Long: `Says for a consumer that it reads and writes the new shape, so that the old one may go. The migration's file lists the consumers, and who of
-them has to say so. When no worker answers within ten seconds the word is recorded, and counts when one returns. What was said first stays.`,
+them has to say so. When no worker answers within ten seconds the word is recorded, and counts when one returns. What was said first stays.
+--withdraw takes the word back, with a reason, until contract has begun: it waits for the consumer again.`,
 		Example: "  drawbridge migrate ack migrate/shop/prod/0003_channel --consumer bi --as bob --reason 'the dashboards read channel now'",
 		Args:    between(1, 1, "ID of a migration"),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -364,10 +366,14 @@ them has to say so. When no worker answers within ten seconds the word is record
 				return fault.Newf(fault.Invalid, "read", "--consumer", "say who is ready: --consumer NAME", "it is missing")
 			}
 			m.Items = []string{consumer}
+			if withdraw {
+				m.Kind = conduct.Withdraw
+			}
 			return a.steer(cmd.Context(), args[0], m)
 		},
 	}
 	a.steerFlags(cmd, &m)
+	cmd.Flags().BoolVar(&withdraw, "withdraw", false, "it is not ready after all; --reason says why")
 	cmd.Flags().StringVar(&consumer, "consumer", "", "who is ready, as the migration's file calls it")
 	return cmd
 }

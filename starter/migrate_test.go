@@ -56,3 +56,43 @@ func TestAMigrationWithoutAPlanSaysWhatToDo(t *testing.T) {
 	require.Equal(t, "there is no table sale in shop\n→ name a table that is there\n", unplanned(s))
 	require.Equal(t, exitRefused, exitOf(s))
 }
+
+func TestANoticeIsWrittenForEachConsumerOrForOne(t *testing.T) {
+	t.Parallel()
+	p := migrate.Plan{
+		Release: release.Release{Pipeline: "shop", Version: "1.2.0"}, Environment: "prod", Schema: "shop", Steps: []migrate.Step{{ID: "x-1", Phase: migrate.Contract}},
+		Migration: migrate.Migration{
+			Name: "0003_channel", Table: "sales", Why: "a better name", Operations: []migrate.Operation{{Kind: migrate.RenameColumn, Column: "chan", To: "channel"}},
+			Consumers: []migrate.Consumer{{Name: "bi", Contact: "bi@example.com", MustAck: true}, {Name: "ops"}}, Deprecate: migrate.Deprecate{Window: 24 * time.Hour},
+		},
+		Old: []string{"chan"},
+	}
+	all, err := noticesOf(p, migrate.Standing{}, "")
+	require.NoError(t, err)
+	require.Len(t, all, 2)
+	require.Empty(t, all[0].Ack, "before it has begun nobody can say that they are ready")
+	require.Nil(t, all[0].Until)
+
+	switched := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	at := migrate.Standing{
+		Owner: effect.OwnerOf("migrate/shop/prod/0003_channel", "run"), Phase: migrate.Deprecating, Since: switched, PhaseSince: switched, By: "ann",
+		Acks: []migrate.Ack{{Consumer: "ops", By: "olga", At: switched}},
+	}
+	one, err := noticesOf(p, at, "bi")
+	require.NoError(t, err)
+	require.Len(t, one, 1)
+	require.Equal(t, switched.Add(24*time.Hour), *one[0].Until)
+	require.Equal(t, "drawbridge migrate ack migrate/shop/prod/0003_channel --consumer bi --as NAME --reason TEXT", one[0].Ack)
+	require.False(t, one[0].Ready)
+
+	one, err = noticesOf(p, at, "ops")
+	require.NoError(t, err)
+	require.True(t, one[0].Ready)
+	require.Empty(t, one[0].Ack)
+
+	_, err = noticesOf(p, at, "finance")
+	require.Equal(t, "choose one of bi, ops", fault.HintOf(err))
+	p.Migration.Consumers = nil
+	_, err = noticesOf(p, at, "")
+	require.Equal(t, fault.Invalid, fault.ClassOf(err))
+}

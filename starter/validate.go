@@ -87,6 +87,7 @@ func (a *app) validateOffline(dir string) error {
 	r := console.Report{Lines: lines, Unchecked: unchecked()}
 	if p != nil {
 		lintOutputs(p.Outputs, &r)
+		uncheckedContracts(p.Outputs, &r)
 	}
 	return a.showReport(dir, r)
 }
@@ -103,6 +104,15 @@ func lintOutputs(outputs []pipeline.Output, r *console.Report) {
 		}
 		for _, p := range found.Problems {
 			r.Unchecked = append(r.Unchecked, fmt.Sprintf("lint: %s:%d:%d: %s", p.File, p.Line, p.Column, p.Text))
+		}
+	}
+}
+
+// uncheckedContracts adds the rules of contracts to which nothing here holds an output.
+func uncheckedContracts(outputs []pipeline.Output, r *console.Report) {
+	for _, o := range outputs {
+		if o.Contract != nil {
+			r.Unchecked = append(r.Unchecked, o.Contract.Unchecked...)
 		}
 	}
 }
@@ -191,6 +201,7 @@ func (a *app) validate(ctx context.Context, arg, env string, configs []string) e
 		})
 	}
 	lintOutputs(s.outputs, &r)
+	uncheckedContracts(s.outputs, &r)
 	return a.showReport(arg, r)
 }
 

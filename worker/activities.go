@@ -61,6 +61,7 @@ func controlActivities(site *activities.Site) []conduct.Bound {
 		workflows.MigrationBlockers.Bind(migrating.Blockers),
 		workflows.BrownOut.Bind(migrating.Brownout),
 		conduct.Effect(workflows.AckMigration, migrating.Ack),
+		conduct.Effect(workflows.WithdrawAck, migrating.WithdrawAck),
 		conduct.Effect(workflows.AttestMigration, migrating.AttestMigration),
 		conduct.Effect(workflows.EndMigration, migrating.End),
 		workflows.Due.Bind(scheduling.Due),

@@ -588,6 +588,9 @@ func (e *effects) bound() (control, build []conduct.Bound) {
 		conduct.Effect(workflows.AckMigration, func(ctx context.Context, in activities.AckInput) error {
 			return activities.ApplicationError(e.migrating(in.Target).Ack(ctx, in))
 		}),
+		conduct.Effect(workflows.WithdrawAck, func(ctx context.Context, in activities.AckInput) error {
+			return activities.ApplicationError(e.migrating(in.Target).WithdrawAck(ctx, in))
+		}),
 		conduct.Effect(workflows.AttestMigration, func(ctx context.Context, in activities.Target) error {
 			return activities.ApplicationError(e.migrating(in).AttestMigration(ctx, in))
 		}),

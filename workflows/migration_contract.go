@@ -235,6 +235,11 @@ func (m *migrating) contractGate(lapsed string) gate.Gate {
 		}
 		g.Verdict.Evidence = append(g.Verdict.Evidence, e)
 	}
+	if s.Blocked.Unseen != "" {
+		g.Verdict.Evidence = append(g.Verdict.Evidence, gate.Evidence{
+			Name: "statements of readers", Value: "are not seen", Note: s.Blocked.Unseen, Outcome: gate.None,
+		})
+	}
 	g.Verdict.Evidence = worstFirst(g.Verdict.Evidence)
 	return g
 }
@@ -247,15 +252,31 @@ func (m *migrating) keepAcks(ctx workflow.Context) {
 		if err != nil {
 			return
 		}
-		ack := migrate.Ack{Consumer: said.Items[0], By: said.By, Reason: said.Reason, At: workflow.Now(ctx)}
-		if _, err := AckMigration.Do(calm, m.Conductor, m.at("ack"), "note that "+ack.Consumer+" is ready", activities.AckInput{Target: m.state.Target, Ack: ack}); err != nil {
-			m.Tell(ctx, m.at("ack"), "it could not be noted that "+ack.Consumer+" is ready: "+conduct.Reason(err))
-		} else if !slices.ContainsFunc(m.state.Acks, func(a migrate.Ack) bool { return a.Consumer == ack.Consumer }) {
-			m.state.Acks = append(m.state.Acks, ack)
+		if err := m.keepAck(calm, said); err != nil {
+			m.Tell(ctx, m.at("ack"), fmt.Sprintf("what was said of %s could not be noted: %s", said.Items[0], conduct.Reason(err)))
 		}
 		taken()
 		m.heard = true
 	}
+}
+
+// keepAck notes one word in the ledger: that a consumer is ready, or that it is not after all.
+func (m *migrating) keepAck(ctx workflow.Context, said conduct.Command) error {
+	s, at := m.state, m.at("ack")
+	in := activities.AckInput{Target: s.Target, Ack: migrate.Ack{Consumer: said.Items[0], By: said.By, Reason: said.Reason, At: workflow.Now(ctx)}}
+	of := func(a migrate.Ack) bool { return a.Consumer == in.Ack.Consumer }
+	if said.Kind == conduct.Withdraw {
+		_, err := WithdrawAck.Do(ctx, m.Conductor, at, "note that "+in.Ack.Consumer+" is not ready after all", in)
+		if err == nil {
+			s.Acks = slices.DeleteFunc(s.Acks, of)
+		}
+		return err
+	}
+	_, err := AckMigration.Do(ctx, m.Conductor, at, "note that "+in.Ack.Consumer+" is ready", in)
+	if err == nil && !slices.ContainsFunc(s.Acks, of) {
+		s.Acks = append(s.Acks, in.Ack)
+	}
+	return err
 }
 
 // tell has people told where it is.

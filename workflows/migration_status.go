@@ -104,7 +104,11 @@ func (m *migrating) shown() *MigrationStatus {
 func (m *migrating) acks() []migrate.Ack {
 	all := slices.Clone(m.state.Acks)
 	for _, said := range m.Untaken() {
-		if !slices.ContainsFunc(all, func(a migrate.Ack) bool { return a.Consumer == said.Items[0] }) {
+		of := func(a migrate.Ack) bool { return a.Consumer == said.Items[0] }
+		switch {
+		case said.Kind == conduct.Withdraw:
+			all = slices.DeleteFunc(all, of)
+		case !slices.ContainsFunc(all, of):
 			all = append(all, migrate.Ack{Consumer: said.Items[0], By: said.By, Reason: said.Reason})
 		}
 	}

@@ -113,6 +113,9 @@ func TestAMigrationKeepsTheOldShapeUntilItsWindowIsOverAndEverybodyIsReady(t *te
 			require.Contains(t, g.Question, "point of no return")
 			require.Equal(t, gate.Inconclusive, g.Verdict.Outcome)
 			require.Contains(t, g.Verdict.Reason, "bi has not said that it is ready")
+			require.Contains(t, g.Verdict.Evidence, gate.Evidence{
+				Name: "statements of readers", Value: "are not seen", Note: "pg_stat_statements is not installed in this database", Outcome: gate.None,
+			}, "that nothing was seen is no sign that nobody reads")
 		}),
 		says(t, window+time.Hour, ready("bi")),
 		looks(t, window+time.Hour+time.Second, func(s workflows.Status) {
@@ -506,6 +509,38 @@ func TestAWordThatComesBeforeTheApprovalCounts(t *testing.T) {
 		answers(t, 4*time.Hour+window, gate.Approve))
 	require.True(t, asked)
 	require.Equal(t, workflows.StageDone, s.Stage, s.Sentence)
+}
+
+// A word that was wrong is taken back, and contract waits again, although people have approved it meanwhile.
+func TestAWordIsTakenBackUntilContractHasBegun(t *testing.T) {
+	t.Parallel()
+	e, x := migrates(t)
+	_, contract := x.planned(t, e)
+	back := conduct.Command{Kind: conduct.Withdraw, By: "bob", Reason: "the nightly job reads chan", Items: []string{"bi"}}
+	refused := func(words string) *testsuite.TestUpdateCallback {
+		return &testsuite.TestUpdateCallback{
+			OnAccept: func() { require.Fail(t, "it was taken") }, OnComplete: func(any, error) {}, OnReject: func(err error) { require.ErrorContains(t, err, words) },
+		}
+	}
+	s := e.migrateOn(t, migrationInput(),
+		says(t, time.Hour, ready("bi")), says(t, 2*time.Hour, back),
+		looks(t, 3*time.Hour, func(s workflows.Status) { require.Empty(t, s.Migration.Acks) }),
+		func(env *testsuite.TestWorkflowEnvironment) {
+			env.RegisterDelayedCallback(func() {
+				unsaid := back
+				unsaid.Reason = ""
+				env.UpdateWorkflow(workflows.Steer, "without a reason", refused("the reason is missing"), unsaid)
+			}, 3*time.Hour)
+		},
+		answers(t, window+time.Hour, gate.Approve),
+		looks(t, window+2*time.Hour, func(s workflows.Status) {
+			require.Contains(t, s.Migration.Blocked, "bi has not said that it is ready")
+			require.NotContains(t, x.changes(), "do "+contract[0])
+		}),
+		says(t, window+3*time.Hour, ready("bi")),
+	)
+	require.Equal(t, workflows.StageDone, s.Stage, s.Sentence)
+	require.Len(t, s.Migration.Acks, 1)
 }
 
 func TestOnlyAConsumerSaysThatItIsReady(t *testing.T) {

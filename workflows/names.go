@@ -82,6 +82,7 @@ const (
 	MigrationBlockers conduct.Call[control, activities.Target, activities.Blocked]                     = "MigrationBlockers"
 	BrownOut          conduct.Call[settling, activities.BrownoutInput, activities.BrownoutOutput]      = "BrownOut"
 	AckMigration      conduct.Call[control, activities.AckInput, conduct.None]                         = "AckMigration"
+	WithdrawAck       conduct.Call[control, activities.AckInput, conduct.None]                         = "WithdrawAck"
 	AttestMigration   conduct.Call[control, activities.Target, conduct.None]                           = "AttestMigration"
 	EndMigration      conduct.Call[settling, activities.EndMigrationInput, conduct.None]               = "EndMigration"
 
@@ -126,6 +127,7 @@ func Activities() []conduct.Activity {
 		PlanBackfill.By(BackfillName), BeginBackfill.By(BackfillName), FillSlice.By(BackfillName), CutBackfill.By(BackfillName), EndBackfill.By(BackfillName),
 		PlanMigration.By(MigrationName), BeginMigration.By(MigrationName), EnterPhase.By(MigrationName), MigrationStep.By(MigrationName),
 		FillTable.By(MigrationName), Ungiven.By(MigrationName), ProveMigration.By(MigrationName), MigrationBlockers.By(MigrationName), BrownOut.By(MigrationName), AckMigration.By(MigrationName),
+		WithdrawAck.By(MigrationName),
 		AttestMigration.By(MigrationName), EndMigration.By(MigrationName),
 		Expand.By(DeploymentName, RunName), Publish.By(DeploymentName, RunName), AttachShadow.By(DeploymentName), DropShadow.By(DeploymentName),
 		Survey.By(EnvironmentName), Housekeep.By(EnvironmentName), SetHold.By(HoldName),
@@ -175,7 +177,7 @@ func Takes(name string) []conduct.Kind {
 	case BackfillName:
 		return []conduct.Kind{conduct.Pause, conduct.Resume, conduct.Cancel, conduct.SetLanes, conduct.SetWindow, conduct.RetryFailed, conduct.Skip}
 	case MigrationName:
-		return []conduct.Kind{conduct.Pause, conduct.Resume, conduct.Cancel, conduct.SetWindow, conduct.Ack}
+		return []conduct.Kind{conduct.Pause, conduct.Resume, conduct.Cancel, conduct.SetWindow, conduct.Ack, conduct.Withdraw}
 	case ScheduledName:
 		return []conduct.Kind{conduct.Cancel}
 	case RunName: // it is one partition, so there is no edge at which it could be held

@@ -20,6 +20,7 @@ import (
 	"drawbridge/internal/release"
 	"drawbridge/internal/schedule"
 	"drawbridge/workflows"
+	"drawbridge/workflows/conduct"
 )
 
 // A worker that is gone is noticed by its silence, whatever it did: no activity of the registry waits for its time to run out.
@@ -75,7 +76,8 @@ func TestEveryActivityIsTakenOverWithinSeconds(t *testing.T) {
 		{turned, workflows.RollbackName, rollbackInput(), nil},
 		{filled, workflows.BackfillName, filled.backfillInput(), nil},
 		{migrated, workflows.MigrationName, migrationInput(), []func(*testsuite.TestWorkflowEnvironment){
-			says(t, time.Hour, ready("bi")), answers(t, window+time.Hour, gate.Approve),
+			says(t, time.Hour, ready("bi")), says(t, 2*time.Hour, conduct.Command{Kind: conduct.Withdraw, By: "bob", Reason: "not yet", Items: []string{"bi"}}),
+			says(t, 3*time.Hour, ready("bi")), answers(t, window+time.Hour, gate.Approve),
 			func(env *testsuite.TestWorkflowEnvironment) {
 				env.SetStartWorkflowOptions(client.StartWorkflowOptions{ID: migrationID})
 			},

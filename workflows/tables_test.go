@@ -266,6 +266,10 @@ func (l *ledger) Prove(_ context.Context, _ effect.Owner, p migrate.Plan, _ func
 	return out, nil
 }
 
+func (l *ledger) CallsOf(context.Context, effect.Owner, migrate.Plan) (migrate.Traffic, error) {
+	return migrate.Traffic{Unseen: "pg_stat_statements is not installed in this database"}, nil
+}
+
 func (l *ledger) ReadersOfColumns(context.Context, string, []string) ([]migrate.Reader, error) {
 	l.tables.mu.Lock()
 	defer l.tables.mu.Unlock()
@@ -275,6 +279,15 @@ func (l *ledger) ReadersOfColumns(context.Context, string, []string) ([]migrate.
 // No pipeline reads the table.
 func (l *ledger) ReadersOf(context.Context, string, []string) ([]backfill.Reader, []release.Tenure, error) {
 	return nil, nil, nil
+}
+
+func (l *ledger) WithdrawAck(_ context.Context, owner effect.Owner, consumer string) error {
+	x := l.tables
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	s := x.at(owner)
+	s.Acks = slices.DeleteFunc(s.Acks, func(a migrate.Ack) bool { return a.Consumer == consumer })
+	return nil
 }
 
 func (l *ledger) AckMigration(_ context.Context, owner effect.Owner, a migrate.Ack) error {

@@ -68,6 +68,11 @@ func (l Ledger) Migrations(ctx context.Context, q Querier, pipeline string) ([]M
 	return l.migrations(ctx, q, `SELECT`+migrationColumns+`FROM ledger.migration WHERE pipeline = $1 ORDER BY since DESC, owner`, pipeline)
 }
 
+// DeprecatedMigrations lists those whose deprecation window has begun, and whose contract has not.
+func (l Ledger) DeprecatedMigrations(ctx context.Context, q Querier) ([]Migration, error) {
+	return l.migrations(ctx, q, `SELECT`+migrationColumns+`FROM ledger.migration WHERE phase = 'deprecate' AND ended_at IS NULL AND NOT back ORDER BY owner`)
+}
+
 func first(list []Migration, err error) (m Migration, _ error) {
 	if len(list) > 0 {
 		m = list[0]
@@ -140,6 +145,14 @@ func (l Ledger) Acknowledge(ctx context.Context, q Querier, owner string, a migr
 		VALUES ($1, $2, $3, $4, least($5, clock_timestamp()))
 		ON CONFLICT DO NOTHING`), owner, fault.Bound(a.Consumer), fault.Bound(a.By), fault.Bound(a.Reason), a.At); err != nil {
 		return fmt.Errorf("record that %s is ready: %w", a.Consumer, err)
+	}
+	return nil
+}
+
+// Withdraw takes back that a consumer is ready.
+func (l Ledger) Withdraw(ctx context.Context, q Querier, owner, consumer string) error {
+	if _, err := q.Exec(ctx, l.sql(`DELETE FROM ledger.migration_ack WHERE owner = $1 AND consumer = $2`), owner, fault.Bound(consumer)); err != nil {
+		return fmt.Errorf("take back that %s is ready: %w", consumer, err)
 	}
 	return nil
 }

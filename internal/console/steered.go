@@ -66,6 +66,11 @@ func (s Screen) Steered(x Steered, startWorker string) string {
 		if x.Now.Already {
 			text = inkf("knew already that %s is ready: what was said first stays", strings.Join(x.Command.Items, ", "))
 		}
+	case conduct.Withdraw:
+		text = inkf("knows that %s is not ready after all", strings.Join(x.Command.Items, ", "))
+		if x.Now.Already {
+			text = inkf("knew of no word of %s", strings.Join(x.Command.Items, ", "))
+		}
 	case conduct.Cancel:
 		text = "stops at the next edge, and undoes what it has done"
 	}

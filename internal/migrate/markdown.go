@@ -20,13 +20,6 @@ func Markdown(p Plan, e Estimate) string {
 	return d.String()
 }
 
-// Notice is what a consumer is told: what changes for it, from when on, and what it does.
-func Notice(p Plan, c Consumer) string {
-	d := &document{plan: p}
-	d.notice(c)
-	return d.String()
-}
-
 // document writes Markdown.
 type document struct {
 	strings.Builder
@@ -137,49 +130,8 @@ func (d *document) told() {
 	}
 	for _, c := range consumers {
 		d.line("### %s\n", markup.Text(oneLine(c.Name)))
-		d.notice(c)
+		d.notice(c, Standing{})
 	}
-}
-
-func (d *document) notice(c Consumer) {
-	m := d.plan.Migration
-	to := oneLine(c.Name)
-	if c.Contact != "" {
-		to += " (" + oneLine(c.Contact) + ")"
-	}
-	d.line("To %s: the table %s in %s changes.\n", markup.Text(to), markup.Code(d.plan.Schema+"."+m.Table), markup.Text(d.plan.Environment))
-	d.line("Why: %s\n", markup.Text(oneLine(m.Why)))
-	var texts []string
-	for _, o := range m.Operations {
-		if text := d.plan.concern(o); text != "" {
-			texts = append(texts, text)
-		}
-	}
-	d.list(texts, "There is nothing for you to do.")
-	for _, r := range d.plan.Blocking {
-		for _, role := range c.Roles {
-			if r.Owner == role {
-				d.line("Your %s %s reads %s: let it read something else before contract.\n", r.Kind, markup.Code(r.Name), markup.Code(r.Column))
-			}
-		}
-	}
-	if len(d.plan.Of(Contract)) == 0 {
-		return
-	}
-	d.line("The old shape is kept for %s after the switch, at the least.\n", windowText(m.Deprecate))
-	if b := d.plan.Brownout; b != nil {
-		d.line("Before that it is tried: %s. Whoever gets an error then is not ready, and says so at once.\n", markup.Text(b.Refuses()))
-	}
-	if c.MustAck {
-		d.line("It is not taken away before you have acknowledged that you are ready.\n")
-	}
-}
-
-func windowText(d Deprecate) string {
-	if d.Window == 0 {
-		return "no time"
-	}
-	return durationText(d.Window)
 }
 
 // rollback says how it goes back from each phase: what was done is undone, last first.

@@ -6,9 +6,11 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"drawbridge/internal/effect"
 	"drawbridge/internal/migrate"
 	"drawbridge/internal/sqltext"
 )
@@ -382,9 +384,40 @@ func TestWhatAuthorsWriteIsNoMarkupAndNoTerminal(t *testing.T) {
 func TestAConsumerIsToldWhatChangesForIt(t *testing.T) {
 	t.Parallel()
 	p := computed(t, rich())
-	notice := migrate.Notice(p, p.Migration.Consumers[0])
-	for _, words := range []string{"bi@example.com", "channel is new", "amount is called amount_eur", "kept for 7d", "10m", "acknowledged", "web goes at contract"} {
-		require.Contains(t, notice, words)
+	begun := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	at := func(change func(*migrate.Standing)) migrate.Standing {
+		s := migrate.Standing{Owner: effect.OwnerOf("migrate/shop/prod/0007_rich", "run"), Since: begun, Phase: migrate.Backfill, PhaseSince: begun, By: "ann"}
+		change(&s)
+		return s
+	}
+	const ack = "drawbridge migrate ack migrate/shop/prod/0007_rich --consumer bi --as NAME --reason TEXT"
+	for name, tc := range map[string]struct {
+		at        migrate.Standing
+		says, not []string
+	}{
+		"before it begins": {migrate.Standing{}, []string{
+			"bi@example.com", "channel is new", "amount is called amount_eur", "kept for 7d", "10m", "acknowledged", "web goes at contract", `SELECT "amount_eur" FROM`,
+		}, []string{"migrate ack", "who has begun it"}},
+		"while it is prepared": {at(func(*migrate.Standing) {}), []string{"It has begun at 2026-03-01 12:00 UTC", "kept for 7d", ack, "ann, who has begun it"}, []string{"counts since"}},
+		"in its window": {at(func(s *migrate.Standing) { s.Phase, s.PhaseSince = migrate.Deprecating, begun.Add(24*time.Hour) }), []string{
+			"counts since 2026-03-02 12:00 UTC", "kept until 2026-03-09 12:00 UTC", ack, "gets an error, and nothing brings it back",
+		}, []string{"for 7d after the switch"}},
+		"when it has said that it is ready": {at(func(s *migrate.Standing) {
+			s.Phase, s.Acks = migrate.Deprecating, []migrate.Ack{{Consumer: "bi", By: "bob", At: begun}}
+		}), []string{"bob said at 2026-03-01 12:00 UTC that you are ready"}, []string{"migrate ack", "before you have acknowledged"}},
+		"when it was undone": {at(func(s *migrate.Standing) { s.Ended = migrate.RolledBack }), []string{"It was undone"}, []string{"migrate ack", "kept for"}},
+		"when it is done":    {at(func(s *migrate.Standing) { s.Phase, s.Ended = migrate.Contract, migrate.Done }), []string{"It is done"}, []string{"migrate ack", "kept for"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			notice := migrate.Notice(p, p.Migration.Consumers[0], tc.at)
+			for _, words := range tc.says {
+				require.Contains(t, notice, words)
+			}
+			for _, words := range tc.not {
+				require.NotContains(t, notice, words)
+			}
+		})
 	}
 }
 

@@ -9,6 +9,9 @@ import (
 // typePattern splits a type into its words, its modifiers, the words after them, and the brackets of an array.
 var typePattern = regexp.MustCompile(`^([a-z0-9 ]+?) *(?:\( *([0-9]{1,6})(?: *, *([0-9]{1,6}))? *\))?( with time zone| without time zone)?((?:\[\])*)$`)
 
+// TypeName is a type that Postgres brings along as the server writes it; known is false of any other.
+func TypeName(written string) (name string, known bool) { return typeName(written) }
+
 // typeName is a type as the server writes it (format_type), of a name that an author wrote. It knows types that Postgres brings
 // along, and whose values need no room of their own beside the row: a domain may rewrite the table, and a type of somebody else's
 // may change.

@@ -41,6 +41,12 @@ const (
 	MigrationBrownout   Kind = "migration_brownout"   // who still needs the old shape is refused for a while, as a trial
 	MigrationEnded      Kind = "migration_ended"
 
+	ConsumerInformed Kind = "consumer_informed" // what a migration means for one consumer of its table
+	ConsumerAsked    Kind = "consumer_asked"    // it is to say that it is ready
+	ConsumerReminded Kind = "consumer_reminded" // it has not said so yet
+	ConsumerOverdue  Kind = "consumer_overdue"  // its time is over, and it has not
+	ConsumerReady    Kind = "consumer_ready"    // it has
+
 	WorkflowAbandoned Kind = "workflow_abandoned"
 	HoldSet           Kind = "hold_set"
 
@@ -56,6 +62,7 @@ func Kinds() []Kind {
 		WatchBreached, WatchStillBreached, RunFailed, ScheduleMissed,
 		BackfillStarted, BackfillStalled, BackfillFailures, BackfillEnded,
 		MigrationStarted, MigrationDeprecates, MigrationBrownout, MigrationEnded,
+		ConsumerInformed, ConsumerAsked, ConsumerReminded, ConsumerOverdue, ConsumerReady,
 		WorkflowAbandoned, HoldSet,
 	}
 }
@@ -76,11 +83,11 @@ func Severities() []Severity { return []Severity{Info, Warning, Critical} }
 // Severity of a kind.
 func (k Kind) Severity() Severity {
 	switch k {
-	case GateDecided, DeploymentLive, BackfillStarted, BackfillEnded, MigrationStarted, MigrationEnded, Test:
+	case GateDecided, DeploymentLive, BackfillStarted, BackfillEnded, MigrationStarted, MigrationEnded, ConsumerInformed, ConsumerReady, Test:
 		return Info
-	case GateOpened, GateReminded, DeploymentRefused, BackfillStalled, BackfillFailures, MigrationDeprecates, MigrationBrownout, HoldSet:
+	case GateOpened, GateReminded, DeploymentRefused, BackfillStalled, BackfillFailures, MigrationDeprecates, MigrationBrownout, ConsumerAsked, ConsumerReminded, HoldSet:
 		return Warning
-	case GateExpiring, DeploymentRolledBack, DeploymentStuck, WatchBreached, WatchStillBreached, RunFailed, ScheduleMissed, WorkflowAbandoned:
+	case GateExpiring, DeploymentRolledBack, DeploymentStuck, WatchBreached, WatchStillBreached, RunFailed, ScheduleMissed, ConsumerOverdue, WorkflowAbandoned:
 	}
 	return Critical
 }
@@ -106,6 +113,9 @@ type Event struct {
 	Plan        string `json:"plan,omitempty"` // digest
 	Workflow    string `json:"workflow,omitempty"`
 	Gate        string `json:"gate,omitempty"`
+	// Consumer is the one consumer of a migrated table that it is about, and Notice what that is told, in Markdown.
+	Consumer string `json:"consumer,omitempty"`
+	Notice   string `json:"notice,omitempty"`
 
 	What    string   `json:"what"`
 	Why     string   `json:"why,omitempty"`
@@ -132,6 +142,8 @@ const (
 	// numbersShown and commandsShown bound what one event carries.
 	numbersShown  = 12
 	commandsShown = 8
+	// noticeShown is in bytes: chats take no more of a message.
+	noticeShown = 6000
 )
 
 // Tidy is the event with its texts on one line each, without what is no text, and bounded, after each was changed.
@@ -139,7 +151,7 @@ func (e Event) Tidy(change func(string) string) Event {
 	tidy := func(text *string) { *text = fault.Bound(strings.Map(graphic, change(*text))) }
 	e.Numbers = slices.Clone(e.Numbers[:min(len(e.Numbers), numbersShown)])
 	e.Commands = slices.Clone(e.Commands[:min(len(e.Commands), commandsShown)])
-	for _, text := range []*string{&e.Pipeline, &e.Owner, &e.Release, &e.Workflow, &e.Gate, &e.What, &e.Why, &e.By, &e.Runbook} {
+	for _, text := range []*string{&e.Pipeline, &e.Owner, &e.Release, &e.Workflow, &e.Gate, &e.Consumer, &e.What, &e.Why, &e.By, &e.Runbook} {
 		tidy(text)
 	}
 	for i := range e.Numbers {
@@ -151,7 +163,21 @@ func (e Event) Tidy(change func(string) string) Event {
 	for i := range e.Commands {
 		tidy(&e.Commands[i])
 	}
+	e.Notice = document(change(e.Notice))
 	return e
+}
+
+// document is a text of several lines, bounded at the end of one.
+func document(text string) string {
+	lines := strings.Split(text, "\n")
+	length := 0
+	for i, line := range lines {
+		lines[i] = strings.Map(graphic, line)
+		if length += len(lines[i]) + 1; length > noticeShown {
+			return strings.Join(append(lines[:i:i], "…"), "\n")
+		}
+	}
+	return strings.Join(lines, "\n")
 }
 
 func graphic(r rune) rune {
@@ -166,11 +192,14 @@ type Filter struct {
 	Owners   []string `json:"owners,omitempty"` // of pipelines; what nobody is known to own is for everybody
 	Kinds    []Kind   `json:"kinds,omitempty"`
 	Severity Severity `json:"severity,omitempty"` // at least
+	// Consumers have only what is about one of them told.
+	Consumers []string `json:"consumers,omitempty"`
 }
 
 // Wants says whether an event passes.
 func (f Filter) Wants(e Event) bool {
 	return (len(f.Owners) == 0 || e.Owner == "" || slices.Contains(f.Owners, e.Owner)) &&
+		(len(f.Consumers) == 0 || slices.Contains(f.Consumers, e.Consumer)) &&
 		(len(f.Kinds) == 0 || slices.Contains(f.Kinds, e.Kind)) &&
 		slices.Index(Severities(), e.Severity) >= slices.Index(Severities(), f.Severity)
 }

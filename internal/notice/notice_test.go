@@ -49,6 +49,10 @@ func TestAReceiverIsToldOfWhatItWantsToHearOf(t *testing.T) {
 		"no other kind":                        {notice.Filter{Kinds: []notice.Kind{notice.RunFailed}}, opened(), false},
 		"what matters as much as it asks for":  {notice.Filter{Severity: notice.Warning}, opened(), true},
 		"nothing that matters less than that":  {notice.Filter{Severity: notice.Critical}, opened(), false},
+		"a consumer's own":                     {notice.Filter{Consumers: []string{"bi", "crm"}}, of(func(e *notice.Event) { e.Consumer = "crm" }), true},
+		"no other consumer's":                  {notice.Filter{Consumers: []string{"bi"}}, of(func(e *notice.Event) { e.Consumer = "crm" }), false},
+		"nothing but a consumer's":             {notice.Filter{Consumers: []string{"bi"}}, opened(), false},
+		"consumers', where it does not choose": {notice.Filter{}, of(func(e *notice.Event) { e.Consumer = "crm" }), true},
 		"nothing that only some filters allow": {notice.Filter{Owners: []string{"sales-data"}, Severity: notice.Critical}, opened(), false},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -144,4 +148,56 @@ func TestTheSchemaOfAnEventIsThePublishedOne(t *testing.T) {
 	}
 	delete(value, "id")
 	require.Error(t, schema.Validate(value))
+}
+
+func TestAConsumerIsRemindedInItsTimeAndThenEveryDay(t *testing.T) {
+	t.Parallel()
+	asked := opened()
+	asked.Kind, asked.Consumer, asked.Notice, asked.ID = notice.ConsumerAsked, "bi", "# all of it", "x"
+	until := asked.At.Add(10 * 24 * time.Hour)
+	asked.Deadline = &until
+	chase := notice.Chase(asked)
+	require.Len(t, chase, 2+14)
+	for i, want := range []struct {
+		kind notice.Kind
+		due  time.Time
+	}{
+		{notice.ConsumerReminded, asked.At.Add(5 * 24 * time.Hour)},
+		{notice.ConsumerReminded, until.Add(-24 * time.Hour)},
+		{notice.ConsumerOverdue, until},
+		{notice.ConsumerOverdue, until.Add(24 * time.Hour)},
+	} {
+		require.Equal(t, want.kind, chase[i].Event.Kind)
+		require.Equal(t, want.kind.Severity(), chase[i].Event.Severity)
+		require.Equal(t, want.due, chase[i].Due)
+		require.Equal(t, notice.AckQuestion("bi"), chase[i].Question, "it is owed only until bi is ready")
+		require.Empty(t, chase[i].Event.Notice, "it was told once")
+	}
+	ids := map[string]bool{}
+	for _, o := range chase {
+		ids[o.Event.ID] = true
+	}
+	require.Len(t, ids, len(chase), "each is told once")
+
+	soon := asked.At.Add(time.Minute)
+	asked.Deadline = &soon
+	require.Equal(t, notice.ConsumerOverdue, notice.Chase(asked)[0].Event.Kind, "of a minute no half is worth a word")
+	past := asked.At.Add(-36 * time.Hour)
+	asked.Deadline = &past
+	require.Equal(t, asked.At.Add(12*time.Hour), notice.Chase(asked)[0].Due, "what should have been told before is not told all at once")
+	asked.Deadline = nil
+	require.Empty(t, notice.Chase(asked))
+}
+
+func TestANoticeKeepsItsLinesAndIsBounded(t *testing.T) {
+	t.Parallel()
+	e := opened()
+	e.Consumer, e.Notice = "bi", "To bi\n\n- chan\x1b[31m goes <!channel>\n"+strings.Repeat("word word\n", 2000)
+	tidy := e.Tidy(func(s string) string { return strings.ReplaceAll(s, "word", "xxxx") })
+	require.Contains(t, tidy.Notice, "To bi\n\n- chan")
+	require.NotContains(t, tidy.Notice, "\x1b")
+	require.NotContains(t, tidy.Notice, "word", "secrets are taken out of it too")
+	require.Less(t, len(tidy.Notice), 6100)
+	require.Contains(t, tidy.Slack(), "- chan")
+	require.NotContains(t, tidy.Slack(), "<!channel>")
 }

@@ -16,6 +16,9 @@ func (e Event) Subject() string {
 	if e.Gate != "" {
 		text += ", " + e.Gate
 	}
+	if e.Consumer != "" {
+		text += ", " + e.Consumer
+	}
 	if about != "" {
 		text += ": " + about
 	}
@@ -46,7 +49,11 @@ func (e Event) text(plain, subject, command func(string) string) string {
 		lines = append(lines, plain("asked by "+e.By))
 	}
 	if e.Deadline != nil {
-		lines = append(lines, "open until "+e.Deadline.UTC().Format("2006-01-02 15:04 MST"))
+		open := "open until "
+		if e.Consumer != "" {
+			open = "both shapes are kept until "
+		}
+		lines = append(lines, open+e.Deadline.UTC().Format("2006-01-02 15:04 MST"))
 	}
 	if e.Reminder > 0 {
 		lines = append(lines, fmt.Sprintf("reminder %d, open since %s", e.Reminder, e.At.UTC().Format("2006-01-02 15:04 MST")))
@@ -56,6 +63,9 @@ func (e Event) text(plain, subject, command func(string) string) string {
 	}
 	for _, c := range e.Commands {
 		lines = append(lines, command(plain(c)))
+	}
+	if e.Notice != "" {
+		lines = append(lines, "", plain(strings.TrimSpace(e.Notice)))
 	}
 	return strings.Join(lines, "\n")
 }

@@ -70,7 +70,7 @@ func (b *builder) notify(v strictyaml.Value) Notify {
 
 func (b *builder) receiver(v strictyaml.Value) Receiver {
 	r := Receiver{Webhook: strictyaml.As[string](v.Get("webhook"))}
-	r.Owners, r.Severity = v.Get("owners").Strings(), notice.Severity(strictyaml.As[string](v.Get("severity")))
+	r.Owners, r.Consumers, r.Severity = v.Get("owners").Strings(), v.Get("consumers").Strings(), notice.Severity(strictyaml.As[string](v.Get("severity")))
 	for _, kind := range v.Get("kinds").Strings() {
 		r.Kinds = append(r.Kinds, notice.Kind(kind))
 	}

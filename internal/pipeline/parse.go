@@ -28,7 +28,7 @@ var configFilePattern = regexp.MustCompile(`^config\.([^./]+)\.yaml$`)
 //
 // All problems are returned at once, as a fault.Invalid that holds strictyaml.Problems.
 func Parse(files map[string][]byte, config string) (*Pipeline, error) {
-	b := builder{files: files, problems: &strictyaml.Findings{}}
+	b := builder{files: files, problems: &strictyaml.Findings{}, contracts: map[string]strictyaml.Value{}}
 	content, ok := files[File]
 	if !ok {
 		b.problems.Add(strictyaml.Place{File: File}, "the file is missing", "run drawbridge init NAME for a folder that works")
@@ -49,6 +49,8 @@ func Parse(files map[string][]byte, config string) (*Pipeline, error) {
 type builder struct {
 	files    map[string][]byte
 	problems *strictyaml.Findings
+	// contracts are the files of contracts that have been read.
+	contracts map[string]strictyaml.Value
 }
 
 func (b *builder) pipeline(root strictyaml.Value) *Pipeline {
@@ -199,6 +201,7 @@ func (b *builder) output(v strictyaml.Value, p *Pipeline) Output {
 	b.outputSQL(v, &o)
 	b.outputPartition(v, o, p)
 	o.Checks = b.checks(v.Get("checks"))
+	b.contract(v.Get("contract"), &o)
 	o.NotRepeatable = b.repeatable(v.Get("repeatable"))
 	for _, rule := range v.Get("lint").Names() {
 		if o.Lint == nil {

@@ -147,7 +147,6 @@ func TestKeysOfTheDesignThatAreNotCarriedOutAreRefusedByName(t *testing.T) {
 		"command":     {"pipeline.yaml", step, step + "  - command: {run: [python, etl.py]}\n"},
 		"on_bad_row":  {"pipeline.yaml", load, load + ", on_bad_row: reject"},
 		"max_rejects": {"pipeline.yaml", load, load + ", max_rejects: 0.1%"},
-		"contract":    {"pipeline.yaml", output, output + "    contract: a.odcs.yaml\n"},
 		"key_scope":   {"pipeline.yaml", output, output + "    key_scope: output\n"},
 		"publish":     {"pipeline.yaml", output, output + "    publish: in_place\n"},
 		"list":        {"pipeline.yaml", "by: day", "by: list"},

@@ -7,6 +7,7 @@ import (
 
 	"drawbridge/internal/canary"
 	"drawbridge/internal/check"
+	"drawbridge/internal/contract"
 	"drawbridge/internal/migrate"
 	"drawbridge/internal/partition"
 )
@@ -69,6 +70,8 @@ type Output struct {
 	NotRepeatable string `json:"not_repeatable,omitempty"`
 	// Lint are rules that are silent about the SELECT, with the reasons.
 	Lint map[string]string `json:"lint,omitempty"`
+	// Contract is what readers were promised; nil: nothing but the columns that are there.
+	Contract *contract.Contract `json:"contract,omitempty"`
 }
 
 // Smoke says which partitions are built first, and how long that may take.

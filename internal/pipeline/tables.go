@@ -186,7 +186,7 @@ func outputShape() strictyaml.Shape {
 			strictyaml.Key{Name: "because", Required: true, Shape: strictyaml.Sentence(), Doc: "Why; plans show it.", Examples: []string{"ids are drawn anew", "it samples rows"}},
 		)},
 		strictyaml.Key{Name: "lint", Doc: "Silences rules that look at the SELECT, each with the reason why it is right here.", Shape: strictyaml.ObjectOf(lintKeys()...)},
-		strictyaml.Key{Name: "contract", Later: true},
+		strictyaml.Key{Name: "contract", Shape: fileShape(), Doc: "A file of the Open Data Contract Standard, version 3: its columns are rules of the plan, what it says of rows joins the checks, and its readers are named where it is broken.", Examples: []string{"contracts/orders.odcs.yaml", "contracts/orders_v2.odcs.yaml"}},
 		strictyaml.Key{Name: "key_scope", Later: true},
 		strictyaml.Key{Name: "publish", Later: true},
 	)
@@ -341,6 +341,7 @@ func notifyShape() strictyaml.Shape {
 				strictyaml.Key{Name: "tls", Shape: strictyaml.OneOf("starttls", "tls", "none"), Preset: "starttls", Doc: "How the connection is encrypted: after it has begun (starttls), from its first byte on (tls), or not at all.", Examples: []string{"starttls", "tls"}},
 			)},
 			strictyaml.Key{Name: "owners", Shape: strictyaml.ListOf(strictyaml.Sentence()), Doc: "Only about pipelines of these owners; all by default.", Examples: []string{"[sales-data]", "[sales-data, finance]"}},
+			strictyaml.Key{Name: "consumers", Shape: strictyaml.ListOf(strictyaml.Sentence()), Doc: "Only what migrations have to say to these consumers of tables, as the migrations' files call them; all by default.", Examples: []string{"[bi]", "[bi, finance]"}},
 			strictyaml.Key{Name: "kinds", Shape: strictyaml.ListOf(strictyaml.OneOf(texts(notice.Kinds())...)), Doc: "Only events of these kinds; all by default.", Examples: []string{"[gate_opened, gate_expiring]", "[run_failed]"}},
 			strictyaml.Key{Name: "severity", Shape: strictyaml.OneOf(texts(notice.Severities())...), Preset: string(notice.Info), Doc: "Only events that matter at least so much.", Examples: []string{"warning", "critical"}},
 		)).AtLeastOne()},

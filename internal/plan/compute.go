@@ -181,6 +181,10 @@ func (c crossing) plan() Environment {
 		change := schemaChange(o.Partition, found)
 		e.Changes = append(e.Changes, change)
 		e.Problems = append(e.Problems, c.schemaProblems(change)...)
+		e.Problems = append(e.Problems, contractProblems(o, found)...)
+		if o.Contract != nil {
+			e.Checks = append(e.Checks, o.Table+": "+o.Contract.Text())
+		}
 		if len(o.Key) > 0 {
 			e.Checks = append(e.Checks, fmt.Sprintf("%s: key(%s), unique and not null in a partition", o.Table, strings.Join(o.Key, ", ")))
 		}

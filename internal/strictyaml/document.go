@@ -136,6 +136,9 @@ func placeOf(n ast.Node, at Place) Place {
 // hold reads a node as a shape and records what does not fit.
 func (f *Findings) hold(n ast.Node, s Shape, at Place) Value {
 	at = placeOf(n, at)
+	if s.Kind == Any {
+		return Value{At: at, Data: n}
+	}
 	switch n.(type) {
 	case *ast.AnchorNode, *ast.AliasNode, *ast.TagNode:
 		f.Add(at, "anchors, aliases and tags are not read", "write the value out")

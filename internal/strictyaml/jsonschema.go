@@ -54,6 +54,8 @@ func (s Shape) jsonForm() (map[string]any, error) {
 		}}, nil
 	case Duration:
 		return map[string]any{"type": "string", "pattern": durationPattern.String()}, nil
+	case Any:
+		return map[string]any{}, nil
 	case Cell:
 		return map[string]any{"type": []string{"string", "number", "boolean", "null"}}, nil
 	case Object:
@@ -157,7 +159,7 @@ func (s Shape) Walk() iter.Seq2[string, Key] {
 // walk visits the keys below a shape; it stops when visit says so, and tells whether it came to the end.
 func (s Shape) walk(path string, visit func(path string, k Key) bool) bool {
 	switch s.Kind {
-	case Text, Integer, Number, Ratio, Duration, Boolean, Cell:
+	case Text, Integer, Number, Ratio, Duration, Boolean, Cell, Any:
 	case List:
 		if !s.Elem.walk(path+"[]", visit) {
 			return false

@@ -20,6 +20,7 @@ const (
 	Dict                 // a mapping with free keys, each value of the shape Elem
 	List                 // a sequence, each element of the shape Elem
 	Cell                 // a value of a row: string, bool, int64, float64 or nil
+	Any                  // whatever stands there: it is not looked at
 )
 
 // Shape says which values a key takes. The tables of shapes are the one definition of the files: they drive the strict
@@ -171,6 +172,8 @@ func (s Shape) is() string {
 		words = "a list"
 	case Cell:
 		words = "a single value"
+	case Any:
+		words = "anything"
 	case Text:
 		words = "text"
 		if s.What != "" {

@@ -29,6 +29,7 @@ const (
 	RetryFailed Kind = "retry-failed" // what failed is tried again
 	Skip        Kind = "skip"         // what failed is left out
 	Ack         Kind = "ack"          // a consumer says that it is ready
+	Withdraw    Kind = "withdraw"     // it takes that back
 )
 
 // Always is the window that closes nothing.
@@ -44,7 +45,7 @@ type Command struct {
 	Reason string `json:"reason,omitempty"`
 	Lanes  int    `json:"lanes,omitempty"`  // of set-lanes
 	Window string `json:"window,omitempty"` // of set-window: window.Example, or always
-	// Items are the names of what skip leaves out; none is all that failed. Of ack it is the one consumer that is ready.
+	// Items are the names of what skip leaves out; none is all that failed. Of ack and withdraw it is the one consumer.
 	Items []string `json:"items,omitempty"`
 	// For is the start of the workflow that is meant, where it is not whichever runs: a turn-back ends what it has stopped, and none
 	// that was started since.
@@ -67,6 +68,7 @@ func (m Command) sentence() string {
 	text := map[Kind]string{
 		Pause: "paused", Resume: "resumed", Cancel: "cancelled", SetLanes: fmt.Sprintf("set to %d lanes", m.Lanes), SetWindow: "set to work " + m.Window,
 		RetryFailed: "what failed is tried again", Skip: "what failed is left out", Ack: strings.Join(m.Items, ", ") + " is ready, said",
+		Withdraw: strings.Join(m.Items, ", ") + " is not ready after all, said",
 	}[m.Kind] + " by " + m.By
 	if m.Reason != "" {
 		text += ": " + m.Reason
@@ -161,7 +163,11 @@ func (c *Conductor) objection(ctx workflow.Context, m Command) error {
 		return refuse(fault.Conflict, look, fmt.Sprintf("it is too late: %s", c.Header().Stage))
 	case m.Kind == Cancel && c.past != "":
 		return refuse(fault.Conflict, "let it go on: drawbridge status "+id, "it is past its point of no return: "+c.past)
-	case m.Kind == Ack && (len(m.Items) != 1 || !slices.Contains(c.consumers, m.Items[0])):
+	case m.Kind == Withdraw && c.past != "":
+		return refuse(fault.Conflict, "let it go on: drawbridge status "+id, "it is past its point of no return: "+c.past)
+	case m.Kind == Withdraw && strings.TrimSpace(m.Reason) == "":
+		return refuse(fault.Invalid, "say why: --reason TEXT", "the reason is missing")
+	case (m.Kind == Ack || m.Kind == Withdraw) && (len(m.Items) != 1 || !slices.Contains(c.consumers, m.Items[0])):
 		return refuse(fault.Invalid, look, fmt.Sprintf("name one of its consumers: %s", cmp.Or(strings.Join(c.consumers, ", "), "it has none, or is not planned yet")))
 	case m.Kind == Pause && c.head.Stage == StageWatching:
 		return refuse(fault.Conflict, "let it watch, or turn it back: drawbridge cancel "+id, "it is watching: there is no work to hold")
@@ -209,6 +215,8 @@ func (c *Conductor) stands(m Command) bool {
 		return c.head.Window == m.opens()
 	case Ack:
 		return slices.Contains(c.ready, m.Items[0])
+	case Withdraw:
+		return !slices.Contains(c.ready, m.Items[0])
 	case Cancel, RetryFailed, Skip:
 	}
 	return false
@@ -238,7 +246,16 @@ func (c *Conductor) Untaken() []Command { return c.acks }
 // Retake has words of consumers taken that were given to the run before a continue-as-new.
 func (c *Conductor) Retake(carried []Command) {
 	for _, m := range carried {
-		c.acks, c.ready = append(c.acks, m), append(c.ready, m.Items...)
+		c.word(m)
+	}
+}
+
+// word is a consumer's, to be taken after those that came before it.
+func (c *Conductor) word(m Command) {
+	c.acks = append(c.acks, m)
+	c.ready = slices.DeleteFunc(c.ready, func(name string) bool { return slices.Contains(m.Items, name) })
+	if m.Kind == Ack {
+		c.ready = append(c.ready, m.Items...)
 	}
 }
 
@@ -264,8 +281,8 @@ func (c *Conductor) follow(ctx workflow.Context, m Command) {
 		c.line.retry()
 	case Skip:
 		c.line.skip(m.Items)
-	case Ack:
-		c.acks, c.ready = append(c.acks, m), append(c.ready, m.Items[0])
+	case Ack, Withdraw:
+		c.word(m)
 	}
 	c.Tell(ctx, Scope{Environment: c.head.Environment, Step: c.head.Step}, m.sentence())
 	c.settle(ctx)

@@ -164,6 +164,10 @@ func (c *Cluster) settings() map[string]string {
 		// written before they are acknowledged, and without fsync only a fall of the machine loses them.
 		set["fsync"] = "off"
 		set["full_page_writes"] = "off"
+		// Who calls which statements is counted where a test creates the extension.
+		if c.installation.has(counting) {
+			set["shared_preload_libraries"] = counting
+		}
 	}
 	return set
 }

@@ -99,6 +99,24 @@ func inspect(ctx context.Context, account Account, dir string) (Installation, er
 	return Installation{Bin: dir, Major: majors[0]}, nil
 }
 
+// counting is the library that counts calls of statements.
+const counting = "pg_stat_statements"
+
+// has says whether the server programs bring a library along, wherever they are linked to from.
+func (i Installation) has(library string) bool {
+	program, err := filepath.EvalSymlinks(filepath.Join(i.Bin, "postgres"))
+	if err != nil {
+		return false
+	}
+	for _, place := range []string{"lib", "lib/postgresql"} {
+		found, _ := filepath.Glob(filepath.Join(filepath.Dir(program), "..", place, library+".*")) // the only error is a bad pattern
+		if len(found) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
 // majorVersion reads the line that every Postgres program prints for --version, pre-releases and vendors' additions
 // included: "postgres (PostgreSQL) 17beta1 (Debian 17~beta1-1)".
 func majorVersion(line string) (int, error) {

@@ -120,6 +120,21 @@ func TestInspect(t *testing.T) {
 	}
 }
 
+func TestALibraryIsFoundBesideTheProgramThatALinkLeadsTo(t *testing.T) {
+	t.Parallel()
+	real, links := t.TempDir(), t.TempDir()
+	for _, dir := range []string{"bin", "lib"} {
+		require.NoError(t, os.Mkdir(filepath.Join(real, dir), 0o755))
+	}
+	require.NoError(t, os.WriteFile(filepath.Join(real, "bin", "postgres"), nil, 0o755))
+	require.NoError(t, os.Symlink(filepath.Join(real, "bin", "postgres"), filepath.Join(links, "postgres")))
+	found := Installation{Bin: links}
+	require.False(t, found.has(counting))
+	require.NoError(t, os.WriteFile(filepath.Join(real, "lib", counting+".so"), nil, 0o644))
+	require.True(t, found.has(counting))
+	require.False(t, Installation{Bin: t.TempDir()}.has(counting))
+}
+
 func TestHome(t *testing.T) {
 	t.Parallel()
 	account, err := CurrentAccount()

@@ -224,6 +224,17 @@ func (t *Tables) AckMigration(ctx context.Context, owner effect.Owner, a migrate
 	})
 }
 
+// WithdrawAck takes back that a consumer is ready. Twice is once; when contract has begun it is fault.Conflict.
+func (t *Tables) WithdrawAck(ctx context.Context, owner effect.Owner, consumer string) error {
+	return t.change(ctx, owner, "withdraw", func(tx pgx.Tx, f catalog.MigrationFacts) error {
+		if f.Migration.Phase == string(migrate.Contract) {
+			return fault.Newf(fault.Conflict, "withdraw", f.Migration.Name+" of "+f.Migration.Table, "let it go on to its end: drawbridge status "+owner.Workflow(),
+				"its contract has begun, and nothing takes that back")
+		}
+		return t.ledger.Withdraw(ctx, tx, f.Migration.Owner, consumer)
+	})
+}
+
 // EndMigration says that a migration is done, or rolled back: the table is free for another one. Twice is once.
 func (t *Tables) EndMigration(ctx context.Context, owner effect.Owner, how string) error {
 	if ended, err := t.ledger.Migration(ctx, t.pool, string(owner)); err == nil && ended.Outcome == how {

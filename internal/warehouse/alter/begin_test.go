@@ -37,6 +37,26 @@ func TestATableIsChangedByOneMigrationAtATime(t *testing.T) {
 	require.Empty(t, none.Owner)
 }
 
+func TestAConsumersWordIsTakenBackUntilContractHasBegun(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.orders(t, 1)
+	p := b.replacement()
+	b.begin(t, p)
+	for _, name := range []string{"bi", "ops"} {
+		require.NoError(t, b.AckMigration(t.Context(), b.owner, migrate.Ack{Consumer: name, By: "bob", At: time.Now()}))
+	}
+	for range 2 {
+		require.NoError(t, b.WithdrawAck(t.Context(), b.owner, "bi"))
+	}
+	at, err := b.Migration(t.Context(), b.owner)
+	require.NoError(t, err)
+	require.Len(t, at.Acks, 1)
+	require.Equal(t, "ops", at.Acks[0].Consumer)
+	require.NoError(t, b.EnterPhase(t.Context(), b.owner, migrate.Contract))
+	require.Equal(t, fault.Conflict, fault.ClassOf(b.WithdrawAck(t.Context(), b.owner, "ops")))
+}
+
 func TestAStoppedMigrationIsTakenOverAsItStands(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
