@@ -13,8 +13,8 @@ import (
 
 // The names that stand for the table while statements are looked at: nobody's tables are called so.
 const (
-	ownSchema = "drawbridge schema"
-	ownTable  = "drawbridge table"
+	ownSchema = "drawbridge's schema"
+	ownTable  = "drawbridge's table"
 )
 
 const ownHint = "leave it out; docs/migrations.md lists what SQL of one's own may do"
