@@ -57,8 +57,20 @@ func relationScenarios() map[migrate.Kind]map[string]scenario {
 			plain: []string{
 				`CREATE VIEW "{old_customers}" WITH (security_invoker = true) AS SELECT "{id}", "{amount}" AS "{total}" FROM "{customers}" WHERE "{code}" <> ''';--'`,
 				`GRANT SELECT ("{total}") ON "{old_customers}" TO PUBLIC`,
-				`DO $do$ BEGIN EXECUTE format('COMMENT ON VIEW "{old_customers}" IS %L', $said$Over {customers}: $said$ || replace($said$"{id}", "{amount}" AS "{total}"$said$, '"', '') || $said$ where "{code}" <> ''';--'$said$); END $do$`,
+				`DO $do$ BEGIN EXECUTE format('COMMENT ON VIEW %s IS %L', $said$"{old_customers}"$said$, $said$Over {customers}: $said$ || replace($said$"{id}", "{amount}" AS "{total}"$said$, '"', '') || $said$ where "{code}" <> ''';--'$said$); END $do$`,
 			},
+		}},
+		migrate.CreateTable: {"": {
+			table: "{shops}",
+			operation: migrate.Operation{Kind: migrate.CreateTable, Made: []migrate.MadeColumn{
+				{Name: "{shop}", Type: "int8"}, {Name: "{turnover}", Type: "numeric(12,2)", Required: true}, {Name: "{tags}", Type: "text[]"},
+			}, Key: []string{"{shop}"}},
+			plain: []string{`CREATE TABLE "{shops}" ("{shop}" bigint, "{turnover}" numeric(12,2) NOT NULL, "{tags}" text[], PRIMARY KEY ("{shop}"))`},
+		}},
+		migrate.RenameTable: {"": {
+			refuses:   migrate.Contract,
+			operation: migrate.Operation{Kind: migrate.RenameTable, To: "{clients}"},
+			plain:     []string{`ALTER TABLE "{customers}" RENAME TO "{clients}"`},
 		}},
 		migrate.DropTable: {"": {
 			refuses:   migrate.Switch,

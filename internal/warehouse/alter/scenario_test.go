@@ -1,6 +1,7 @@
 package alter_test
 
 import (
+	"cmp"
 	"maps"
 	"reflect"
 	"regexp"
@@ -17,6 +18,7 @@ import (
 // {note} is the name, and "{note}" the name as SQL has it.
 type scenario struct {
 	operation migrate.Operation
+	table     string // that it is about; empty: {customers}
 	plain     []string
 	fixture   []string      // what is there besides the table
 	refuses   migrate.Phase // from which on others get errors, as they were told; empty: nobody does
@@ -194,9 +196,18 @@ func (n naming) migration(s scenario) migrate.Migration {
 			if f.Len() > 0 {
 				f.Set(reflect.ValueOf(written))
 			}
+		case []migrate.MadeColumn:
+			written := make([]migrate.MadeColumn, f.Len())
+			for j := range written {
+				written[j] = f.Index(j).Interface().(migrate.MadeColumn)
+				written[j].Name = n.in(written[j].Name)
+			}
+			if f.Len() > 0 {
+				f.Set(reflect.ValueOf(written))
+			}
 		}
 	}
-	return migrate.Migration{Name: "0001_channel", Table: n.in("{customers}"), Why: "It is proved.", Operations: []migrate.Operation{s.operation}}
+	return migrate.Migration{Name: "0001_channel", Table: n.in(cmp.Or(s.table, "{customers}")), Why: "It is proved.", Operations: []migrate.Operation{s.operation}}
 }
 
 // make builds what a scenario begins with.
