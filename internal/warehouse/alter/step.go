@@ -184,7 +184,7 @@ func (s *step) levels(ctx context.Context, q catalog.Querier) (l postgres.Levels
 		return l, err
 	}
 	also, err := s.also(ctx, q)
-	l.Parents = append(also, table)
+	l.Parents = slices.Concat(also, []postgres.Relation{table})
 	return l, err
 }
 
