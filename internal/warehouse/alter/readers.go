@@ -119,17 +119,21 @@ func (t *Tables) readers(ctx context.Context, tx pgx.Tx, relation uint32, column
 		SELECT f."column", f.kind, f.reader, pg_get_userbyid(f.owner), f.guessed
 		FROM found f
 		ORDER BY f.guessed, f.kind, f.reader, f."column"`, relation, columns, t.ledger.Schema())
-	if err != nil {
-		return nil, fmt.Errorf("look for readers: %w", err)
+	return collectReaders(rows, err)
+}
+
+// collectReaders reads what a query has found: column, kind, name, owner, and whether it is guessed.
+func collectReaders(rows pgx.Rows, err error) ([]migrate.Reader, error) {
+	if err == nil {
+		var readers []migrate.Reader
+		if readers, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (r migrate.Reader, err error) {
+			err = row.Scan(&r.Column, &r.Kind, &r.Name, &r.Owner, &r.Guessed)
+			return r, err
+		}); err == nil {
+			return readers, nil
+		}
 	}
-	readers, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (r migrate.Reader, err error) {
-		err = row.Scan(&r.Column, &r.Kind, &r.Name, &r.Owner, &r.Guessed)
-		return r, err
-	})
-	if err != nil {
-		return nil, fmt.Errorf("look for readers: %w", err)
-	}
-	return readers, nil
+	return nil, fmt.Errorf("look for readers: %w", err)
 }
 
 // workflowOf is the workflow of an owner; empty: of none.

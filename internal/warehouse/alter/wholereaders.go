@@ -2,7 +2,6 @@ package alter
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/jackc/pgx/v5"
 
@@ -62,15 +61,5 @@ func (t *Tables) wholeReaders(ctx context.Context, tx pgx.Tx, relation postgres.
 		SELECT (SELECT relname::text FROM pg_class WHERE oid = $1), f.kind, f.reader, pg_get_userbyid(f.owner), f.guessed
 		FROM found f
 		ORDER BY f.guessed, f.kind, f.reader`, relation.OID)
-	if err != nil {
-		return nil, fmt.Errorf("look for readers: %w", err)
-	}
-	readers, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (r migrate.Reader, err error) {
-		err = row.Scan(&r.Column, &r.Kind, &r.Name, &r.Owner, &r.Guessed)
-		return r, err
-	})
-	if err != nil {
-		return nil, fmt.Errorf("look for readers: %w", err)
-	}
-	return readers, nil
+	return collectReaders(rows, err)
 }
