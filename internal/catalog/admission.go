@@ -72,8 +72,8 @@ func readCandidates(question admission.Question, found map[int64]admission.Gener
 	var g admission.Generation
 	return statement{
 		what: "read generations", sql: `
-			SELECT id, pipeline, digest, config, state, control, coalesce(audit, ''), reason, returned
-			FROM ledger.generation
+			SELECT id, pipeline, digest, config, state, control, coalesce(audit, ''), reason,` + gives + `
+			FROM ledger.generation g
 			WHERE id = ANY($1)`, args: []any{to},
 		into: []any{&id, &g.Pipeline, &g.Digest, &g.Config, &g.State, &g.Control, &g.Audit, &g.Reason, &g.Gives}, each: func() error {
 			found[id] = g

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -71,6 +72,14 @@ const generationColumns = `
 	coalesce(g.rows, 0) AS rows, coalesce(g.loaded, 0) AS loaded, coalesce(g.checksum::text, '') AS checksum, g.inputs,
 	coalesce(g.audit, '') AS audit, coalesce(g.built_xid::text, '') AS built_xid, g.older, g.shadow, g.reason,
 	` + notReattachable + ` AS not_reattachable, coalesce(g.seconds, 0) AS seconds, g.started_at, g.at`
+
+// Gives are the columns that it has of those that its SELECT returned: migrations have taken the others away, and where one of their names
+// comes back it has no value there.
+func (g Generation) Gives() []string {
+	return slices.DeleteFunc(slices.Clone(g.Returned), func(name string) bool {
+		return !slices.ContainsFunc(g.Columns, func(c generation.Column) bool { return c.Name == name })
+	})
+}
 
 // Plan is the part of the row that crosses boundaries.
 func (g Generation) Plan() generation.Generation {

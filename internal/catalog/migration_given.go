@@ -17,8 +17,12 @@ const notReattachable = `
 	CASE WHEN g.not_reattachable <> '' THEN g.not_reattachable ELSE coalesce((
 	  SELECT 'it does not give what the migration ' || m.name || ' needs since its switch: ' || array_to_string(m.gives, ', ')
 	  FROM ledger.migration m
-	  WHERE m.table_name = g.output AND m.ended_at IS NULL AND m.phase IN ('switch', 'deprecate', 'contract') AND NOT g.returned @> m.gives), '')
+	  WHERE m.table_name = g.output AND m.ended_at IS NULL AND m.phase IN ('switch', 'deprecate', 'contract') AND NOT ` + gives + ` @> m.gives), '')
 	END`
+
+// gives is Generation.Gives of an alias g.
+const gives = `
+	ARRAY(SELECT name FROM unnest(g.returned) AS name WHERE g.columns @> jsonb_build_array(jsonb_build_object('name', name)))`
 
 // readGiving reads what whatever is published for outputs has to give, by the migrations of them that are open.
 func readGiving(outputs []string, found *[]admission.Giving) statement {

@@ -325,6 +325,43 @@ func TestWhatWasGivenUpAtContractIsNeverAttachedAgain(t *testing.T) {
 	}
 }
 
+// A column that was renamed, and is called again as before, has no value in generations of the release that gave both: the first migration has
+// taken it away from them.
+func TestAColumnThatComesBackIsBuiltAnew(t *testing.T) {
+	t.Parallel()
+	b, _ := begun(t)
+	v := b.migrating(t, renaming(), true)
+	v.does(t, false, migrate.Expand)
+	both := b.released(t, "2.0.0", first, second)
+	require.Empty(t, v.waits(t, migrate.Backfill))
+	v.enters(t, migrate.DualWrite, migrate.Backfill, migrate.Verify, migrate.Switch, migrate.Deprecating)
+	_, err := v.FreeOld(t.Context(), v.owner)
+	require.NoError(t, err)
+	b.released(t, "3.0.0", first)
+	v.enters(t, migrate.Contract)
+	require.True(t, v.does(t, false, migrate.Contract).Done)
+	require.NoError(t, v.EndMigration(t.Context(), v.owner, migrate.Done))
+
+	again := renaming()
+	again.Name, again.Operations[0].Column, again.Operations[0].To = "0002_again", "amount_eur", "amount"
+	v = b.migrating(t, again, true)
+	v.does(t, false, migrate.Expand)
+	b.released(t, "2.0.0", first)
+	require.Empty(t, v.waits(t, migrate.DualWrite))
+	v.enters(t, migrate.DualWrite, migrate.Backfill)
+	require.Contains(t, v.waits(t, migrate.Backfill), "1 partition of fct_orders (2026-01-02) was built by releases that do not give amount_eur, amount")
+	b.filled(t, second)
+	require.Empty(t, v.waits(t, migrate.Backfill))
+	v.enters(t, migrate.Verify, migrate.Switch, migrate.Deprecating)
+
+	for _, old := range both {
+		_, err := b.back(t, old)
+		require.Equal(t, fault.Refused, fault.ClassOf(err), "%v", err)
+		require.ErrorContains(t, err, "cannot be again")
+	}
+	require.Equal(t, "40.00", b.sum(t))
+}
+
 // What is published is held to the migration once more, in its own transaction: it may have been planned before.
 func TestAReleaseThatLacksWhatAMigrationNeedsIsNotPublished(t *testing.T) {
 	t.Parallel()

@@ -149,7 +149,7 @@ func (t *Tables) ungiven(ctx context.Context, q catalog.Querier, m catalog.Migra
 	if err != nil {
 		return nil, err
 	}
-	live = slices.DeleteFunc(live, func(g catalog.Generation) bool { return len(migrate.Lacking(g.Returned, both(m))) == 0 })
+	live = slices.DeleteFunc(live, func(g catalog.Generation) bool { return len(migrate.Lacking(g.Gives(), both(m))) == 0 })
 	var why []string
 	if len(live) > 0 {
 		why = append(why, fmt.Sprintf("%s built by releases that do not give %s: %s", unbuilt(m.Table, live), strings.Join(both(m), ", "), rebuild(m.Pipeline, environment, live)))
@@ -207,7 +207,7 @@ func (t *Tables) unfree(ctx context.Context, q catalog.Querier, m catalog.Migrat
 	lacking, open := 0, 0
 	for _, g := range kept {
 		switch {
-		case g.State == generation.Retired && len(migrate.Lacking(g.Returned, m.NewGiven)) > 0:
+		case g.State == generation.Retired && len(migrate.Lacking(g.Gives(), m.NewGiven)) > 0:
 			lacking++
 		case g.State != generation.Retired && g.State != generation.Live && len(shared(names(g.Columns), m.OldGiven)) > 0:
 			open++

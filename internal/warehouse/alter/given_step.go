@@ -62,7 +62,7 @@ func (s *step) having(ctx context.Context, q catalog.Querier) (list []kept, all 
 		if g.State != generation.Live && g.State != generation.Retired {
 			return nil, nil, admission.HeldError{Reason: fmt.Sprintf("generation %d of %s %s is being built, or is not published yet", g.ID, g.Output, g.Partition)}
 		}
-		k := kept{id: g.ID, state: g.State, lacks: g.State == generation.Retired && len(migrate.Lacking(g.Returned, s.spec.Plan.Given.New)) > 0}
+		k := kept{id: g.ID, state: g.State, lacks: g.State == generation.Retired && len(migrate.Lacking(g.Gives(), s.spec.Plan.Given.New)) > 0}
 		k.columns = slices.DeleteFunc(slices.Clone(g.Columns), func(c generation.Column) bool { return c.Name == s.step.Column })
 		list, all = append(list, k), append(all, g)
 	}
