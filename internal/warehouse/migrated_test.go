@@ -454,3 +454,18 @@ func TestWhatLacksTheNewShapeIsBuiltAgainInsteadOfAttached(t *testing.T) {
 	require.Equal(t, turnback.Rebuild, after.Action, after.Reason)
 	require.Contains(t, after.Reason, "it does not give what the migration 0001_euros needs since its switch: amount, amount_eur")
 }
+
+// Whoever leaves a column out first, and drops it then, goes on meanwhile.
+func TestWhatTheActiveReleaseLeavesOutNobodyHasToGiveAgain(t *testing.T) {
+	t.Parallel()
+	drop := migrate.Migration{Name: "0001_euros", Table: "fct_orders", Why: "nobody reads it", Operations: []migrate.Operation{{Kind: migrate.DropColumn, Column: "amount"}}}
+	b, _ := begun(t)
+	b.migrating(t, drop, false)
+	require.Contains(t, b.refuses(t, "3.0.0"), "does not give amount", "readers have it until contract")
+
+	b, _ = begun(t)
+	b.released(t, "3.0.0", first)
+	b.migrating(t, drop, false)
+	require.Empty(t, b.refuses(t, "3.0.0"))
+	b.filled(t, second)
+}

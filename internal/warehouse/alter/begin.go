@@ -66,7 +66,10 @@ func (t *Tables) BeginMigration(ctx context.Context, e migrate.Entry, key effect
 			Digest: p.Release.Digest, Config: p.Config, By: e.By, Reason: e.Reason,
 		}
 		if p.Given != nil {
-			begun.OldGiven, begun.NewGiven, begun.Gives, begun.GiveUp = p.Given.Old, p.Given.New, p.Given.Old, p.Given.GiveUp
+			begun.OldGiven, begun.NewGiven, begun.GiveUp = p.Given.Old, p.Given.New, p.Given.GiveUp
+			if begun.Gives, err = t.stillGiven(ctx, tx, begun); err != nil {
+				return none, err
+			}
 		}
 		if err := t.ledger.BeginMigration(ctx, tx, begun); err != nil {
 			return none, err

@@ -129,6 +129,20 @@ func (t *Tables) active(ctx context.Context, q catalog.Querier, m catalog.Migrat
 	return active.Release.String(), migrate.Lacking(gives, wanted), err
 }
 
+// stillGiven are the old columns that a migration's pipeline gives when it begins. What its active release leaves out already, nobody has to give
+// again.
+func (t *Tables) stillGiven(ctx context.Context, q catalog.Querier, m catalog.Migration) ([]string, error) {
+	active, err := t.ledger.Active(ctx, q, m.Pipeline)
+	if err != nil || active.None() {
+		return m.OldGiven, err
+	}
+	gives, err := t.ledger.GivenBy(ctx, q, m.Table, active.Release.Digest)
+	if err != nil || len(gives) == 0 { // it has built nothing of the table
+		return m.OldGiven, err
+	}
+	return shared(gives, m.OldGiven), nil
+}
+
 func (t *Tables) ungiven(ctx context.Context, q catalog.Querier, m catalog.Migration, phase migrate.Phase) ([]string, error) {
 	name, lacks, err := t.active(ctx, q, m, both(m))
 	if err != nil {
