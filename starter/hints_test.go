@@ -107,7 +107,7 @@ func complete(root *cobra.Command, line string) string {
 	switch {
 	case (cmd.Name() == "deploy" || cmd.Name() == "plan") && digestPattern.MatchString(what), cmd.Name() == "rollback" && cmd.Flags().Changed("resume"):
 		wants = "" // a plan knows how far it goes, and an open turn-back why
-	case strings.Contains(cmd.Use, "DIR|PIPELINE@VERSION") && !strings.ContainsAny(what, "@/.") && what != "DIR":
+	case strings.Contains(cmd.Use, "DIR|PIPELINE@VERSION") && !strings.ContainsAny(what, "@/.") && what != "DIR" && what != typedAs:
 		return what + " is no folder and no release"
 	}
 	for _, m := range regexp.MustCompile(`--([a-z]+)`).FindAllStringSubmatch(wants, -1) {

@@ -197,7 +197,7 @@ func (a *app) validate(ctx context.Context, arg, env string, configs []string) e
 	if n := len(s.migrations); n > 0 {
 		r.Lines = append(r.Lines, activities.Validation{
 			Subject: "migrations", OK: true, Text: fmt.Sprintf("%d can be read", n),
-			Hint: "see what they would do to their tables: drawbridge migrate plan DIR --env " + shell.Word(env),
+			Hint: "see what they would do to their tables: drawbridge migrate plan " + shell.Word(arg) + " --env " + shell.Word(env),
 		})
 	}
 	lintOutputs(s.outputs, &r)

@@ -1,12 +1,14 @@
 package e2e_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"drawbridge/internal/gate"
 	"drawbridge/workflows"
 )
 
@@ -91,7 +93,8 @@ func TestAMigrationThatIsKilledAndCancelledLeavesTheTableAsItWas(t *testing.T) {
 		})
 		require.Zero(t, w.number(`SELECT count(*) FROM shop_dev.sales WHERE channel IS DISTINCT FROM chan`))
 		g, _ := w.status(id).Open()
-		require.Len(t, g.Verdict.Evidence, 1, "what the migration itself has made is nobody who needs the old shape: %v", g.Verdict.Evidence)
+		needs := slices.DeleteFunc(g.Verdict.Evidence, func(e gate.Evidence) bool { return e.Outcome == gate.None })
+		require.Len(t, needs, 1, "what the migration itself has made is nobody who needs the old shape: %v", needs)
 	}
 	atContract()
 	require.Contains(t, w.cli(3, "migrate", "rollback", id, "--reason", "not after all").out, "rolled back")
