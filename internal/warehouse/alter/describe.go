@@ -288,12 +288,16 @@ func (t *Tables) statistics(ctx context.Context, tx pgx.Tx, d *migrate.Table) er
 	return nil
 }
 
+// triggers reads those of the table, and those that a partition has of its own: they fire for its rows as the table's do.
 func (t *Tables) triggers(ctx context.Context, tx pgx.Tx, d *migrate.Table) error {
 	rows, err := tx.Query(ctx, `
-		SELECT g.tgname::text, g.tgenabled IN ('O', 'A') AND g.tgtype & 16 > 0, (`+read+` AND a.attnum = ANY(g.tgattr::int2[]))
+		SELECT g.tgname::text, g.tgenabled IN ('O', 'A') AND g.tgtype & 16 > 0, ARRAY(
+		         SELECT a.attname::text FROM pg_attribute a
+		         WHERE a.attrelid = g.tgrelid AND a.attnum = ANY(g.tgattr::int2[])
+		         ORDER BY a.attnum)
 		FROM pg_trigger g
-		WHERE g.tgrelid = $1 AND NOT g.tgisinternal
-		ORDER BY g.tgname`, d.OID)
+		WHERE (g.tgrelid = $1 OR g.tgparentid = 0 AND g.tgrelid IN (SELECT relid FROM pg_partition_tree($1::oid))) AND NOT g.tgisinternal
+		ORDER BY g.tgname, g.tgrelid <> $1, g.tgrelid`, d.OID)
 	if err != nil {
 		return fmt.Errorf("read triggers: %w", err)
 	}

@@ -110,6 +110,16 @@ func (t *Tables) apart(ctx context.Context, tx pgx.Tx, d *migrate.Table) error {
 		  SELECT a.name, a.place, false, format('the statistics %I of the partition %s', e.stxname, a.called)
 		  FROM a
 		  JOIN pg_statistic_ext e ON e.stxrelid = a.part AND a.attnum = ANY(e.stxkeys::int2[])
+		  UNION ALL
+		  SELECT DISTINCT a.name, a.place, false, format('the rule %I of the partition %s', r.rulename, a.called)
+		  FROM a
+		  JOIN pg_depend dep ON dep.refclassid = 'pg_class'::regclass AND dep.refobjid = a.part AND dep.refobjsubid = a.attnum
+		    AND dep.classid = 'pg_rewrite'::regclass
+		  JOIN pg_rewrite r ON r.oid = dep.objid AND r.ev_class = a.part
+		  UNION ALL
+		  SELECT a.name, a.place, false, format('the replica identity of the partition %s', a.called) -- it names the index of the partition, which goes
+		  FROM a
+		  JOIN pg_index x ON x.indrelid = a.part AND x.indisreplident AND a.attnum = ANY(x.indkey::int2[])
 		)
 		SELECT name, unlike, what
 		FROM found

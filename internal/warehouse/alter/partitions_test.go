@@ -307,6 +307,12 @@ func TestWhatPartitionsHaveOfTheirOwnIsDescribed(t *testing.T) {
 		`CREATE INDEX jan_note ON sales_jan (lower(note))`,
 		`ALTER TABLE sales_feb_eu ADD CONSTRAINT noted CHECK (note <> '')`,
 		`CREATE VIEW eu AS SELECT note FROM sales_feb_eu`,
+		`CREATE RULE kept AS ON UPDATE TO sales_rest WHERE NEW.amount < 0 DO INSTEAD NOTHING`,
+		`CREATE UNIQUE INDEX sales_web ON sales (id, at, region, web)`,
+		`ALTER TABLE sales_rest REPLICA IDENTITY USING INDEX sales_rest_id_at_region_web_idx`,
+		`CREATE FUNCTION passed() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NEW; END $$`,
+		`CREATE TRIGGER zzz BEFORE INSERT OR UPDATE ON sales_feb_eu FOR EACH ROW EXECUTE FUNCTION passed()`,
+		`CREATE TRIGGER counted BEFORE INSERT ON sales FOR EACH ROW EXECUTE FUNCTION passed()`,
 	} {
 		if strings.Contains(sql, "NOT NULL") {
 			b.db.Exec(t, `UPDATE sales_jan SET code = '' WHERE code IS NULL`)
@@ -336,7 +342,10 @@ func TestWhatPartitionsHaveOfTheirOwnIsDescribed(t *testing.T) {
 	require.Equal(t, []string{"the partition sales_jan has another default"}, column("qty").Unlike)
 	require.Equal(t, []string{"in the partition sales_jan it is NOT NULL"}, column("code").Unlike)
 	require.Equal(t, []string{"the constraint noted of the partition sales_feb_eu", "the index jan_note of the partition sales_jan"}, column("note").Holds)
-	require.Empty(t, column("amount").Holds)
+	require.Equal(t, []string{"the rule kept of the partition sales_rest"}, column("amount").Holds)
+	require.Contains(t, column("web").Holds, "the replica identity of the partition sales_rest")
+	require.Empty(t, column("qty").Holds)
+	require.Equal(t, []migrate.Trigger{{Name: "counted", Of: []string{}}, {Name: "zzz", Update: true, Of: []string{}}}, d.Triggers)
 	require.Len(t, d.Readers, 1)
 	require.Equal(t, "note", d.Readers[0].Column)
 
