@@ -62,17 +62,28 @@ func OwnClass(act []string) Class {
 		if err != nil {
 			continue
 		}
+		if concurrent(tokens) > 0 {
+			return Concurrent
+		}
 		for _, t := range tokens {
 			switch {
 			case t.Kind != sqltext.Word:
-			case t.Text == "concurrently":
-				return Concurrent
 			case t.Text == "validate" || t.Text == "analyze" || t.Text == "analyse":
 				class = Scan
 			}
 		}
 	}
 	return class
+}
+
+// concurrent is how many tokens a statement begins with that make or drop an index concurrently; 0: it does neither, whatever else it says.
+func concurrent(tokens []sqltext.Token) int {
+	for _, begin := range [][]string{{"create", "index", "concurrently"}, {"create", "unique", "index", "concurrently"}, {"drop", "index", "concurrently"}} {
+		if len(tokens) >= len(begin) && slices.EqualFunc(tokens[:len(begin)], begin, func(t sqltext.Token, word string) bool { return t.Kind == sqltext.Word && t.Text == word }) {
+			return len(begin)
+		}
+	}
+	return 0
 }
 
 // OwnLocks are what an author may say that statements lock, from the weakest.
@@ -86,10 +97,8 @@ func ownIndex(sql string) (string, bool) {
 	if err != nil {
 		return "", false
 	}
-	for i, t := range tokens {
-		if t.Kind == sqltext.Word && t.Text == "concurrently" && i+2 < len(tokens) && tokens[i+2].Text == "on" {
-			return tokens[i+1].Text, true
-		}
+	if at := concurrent(tokens); at > 0 && at+1 < len(tokens) && tokens[at+1].Kind == sqltext.Word && tokens[at+1].Text == "on" {
+		return tokens[at].Text, true
 	}
 	return "", false
 }

@@ -379,14 +379,15 @@ CREATE UNIQUE INDEX migration_open ON ledger.migration (table_name) WHERE ended_
 CREATE UNIQUE INDEX migration_done ON ledger.migration (pipeline, name) WHERE outcome = 'done';
 CREATE INDEX migration_pipeline ON ledger.migration (pipeline, since);
 
--- Rights on a migration's table that its brownout has taken, as they were: it gives back just these.
+-- Rights on a migration's table that its brownout has taken, as they were: it gives back just these, whatever roles and columns are called then.
 CREATE TABLE ledger.migration_right (
-  owner       text NOT NULL REFERENCES ledger.migration ON UPDATE CASCADE,
-  grantee     text NOT NULL,               -- a role; empty: everybody
-  privilege   text NOT NULL,               -- SELECT, INSERT, UPDATE
-  column_name text NOT NULL,               -- empty: on the whole table
-  grantable   boolean NOT NULL,
-  PRIMARY KEY (owner, grantee, privilege, column_name)
+  owner     text NOT NULL REFERENCES ledger.migration ON UPDATE CASCADE,
+  grantee   oid NOT NULL,                  -- a role; 0: everybody
+  privilege text NOT NULL,                 -- SELECT, INSERT, UPDATE
+  attnum    smallint NOT NULL,             -- of a column; 0: on the whole table
+  grantable boolean NOT NULL,
+  given     smallint[] NOT NULL,           -- columns that are left to the role in place of the whole table
+  PRIMARY KEY (owner, grantee, privilege, attnum)
 );
 
 -- Consumers that are ready for what a migration takes away.

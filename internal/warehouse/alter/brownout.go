@@ -107,17 +107,27 @@ func (t *Tables) darken(ctx context.Context, tx pgx.Tx, facts catalog.MigrationF
 		return err
 	}
 	var rest []string
+	var numbers []int16
 	if err := tx.QueryRow(ctx, `
-		SELECT coalesce(array_agg(attname::text ORDER BY attnum), '{}')
+		SELECT coalesce(array_agg(attname::text ORDER BY attnum), '{}'), coalesce(array_agg(attnum ORDER BY attnum), '{}')
 		FROM pg_attribute
-		WHERE attrelid = $1 AND attnum > 0 AND NOT attisdropped AND attname <> ALL($2)`, table.OID, p.Brownout.Columns).Scan(&rest); err != nil {
+		WHERE attrelid = $1 AND NOT attisdropped AND attname <> ALL($2)`, table.OID, p.Brownout.Columns).Scan(&rest, &numbers); err != nil {
 		return fmt.Errorf("read columns: %w", err)
 	}
+	own := slices.IndexFunc(numbers, func(n int16) bool { return n > 0 })
+	if own < 0 {
+		own = len(numbers)
+	}
 	var do []string
-	for _, r := range rights {
+	for i, r := range rights {
 		switch {
-		case r.Column == "":
-			do = append(do, revoke(table, r), fmt.Sprintf("GRANT %s (%s) ON %s TO %s", r.Privilege, postgres.Idents(rest), table.Name, grantee(r)))
+		case r.Number == 0:
+			left := rest // what reads a row may read what the server adds to it
+			rights[i].Given = numbers
+			if r.Privilege != "SELECT" {
+				left, rights[i].Given = rest[own:], numbers[own:]
+			}
+			do = append(do, revoke(table, r), fmt.Sprintf("GRANT %s (%s) ON %s TO %s", r.Privilege, postgres.Idents(left), table.Name, grantee(r)))
 		case slices.Contains(p.Brownout.Columns, r.Column):
 			do = append(do, revoke(table, r))
 		}
@@ -128,32 +138,34 @@ func (t *Tables) darken(ctx context.Context, tx pgx.Tx, facts catalog.MigrationF
 	return t.ledger.BeginBrownout(ctx, tx, m.Owner, rights)
 }
 
-// lighten gives back what darken took.
+// lighten gives back what darken took. What was left to a role in place of the whole table is taken from it; where nothing of that is left,
+// somebody has taken the role's rights meanwhile, and that stands. On a single column that goes nothing can be seen of that.
 func (t *Tables) lighten(ctx context.Context, tx pgx.Tx, m catalog.Migration, p migrate.Plan) error {
 	table, err := t.relation(ctx, tx, p.Migration.Table)
 	if err != nil {
 		return err
 	}
-	taken, err := t.ledger.TakenRights(ctx, tx, m.Owner)
+	taken, err := t.ledger.TakenRights(ctx, tx, m.Owner, table.OID)
 	if err != nil {
 		return err
 	}
-	roles, columns := map[string]bool{"": true}, map[string]bool{"": true}
-	if err := enter(ctx, tx, roles, `SELECT rolname::text FROM pg_roles`); err != nil {
-		return err
+	type holder struct {
+		grantee   uint32
+		privilege string
 	}
-	if err := enter(ctx, tx, columns, `SELECT attname::text FROM pg_attribute WHERE attrelid = $1 AND attnum > 0 AND NOT attisdropped`, table.OID); err != nil {
-		return err
-	}
+	lost := map[holder]bool{}
 	var do []string
-	for _, r := range taken { // those on the whole table come first: to take them takes those on its columns
-		if !roles[r.Grantee] || !columns[r.Column] {
-			continue // there is nobody, or nothing, to give it back to
+	for _, r := range taken { // those on the whole table come first
+		of := holder{r.Grantee, r.Privilege}
+		switch {
+		case r.Number != 0 && !lost[of]:
+			do = append(do, grant(table, r.Right))
+		case r.Number != 0:
+		case len(r.Left) == 0:
+			lost[of] = true
+		default:
+			do = append(do, fmt.Sprintf("REVOKE %s (%s) ON %s FROM %s", r.Privilege, postgres.Idents(r.Left), table.Name, grantee(r.Right)), grant(table, r.Right))
 		}
-		if r.Column == "" {
-			do = append(do, revoke(table, r))
-		}
-		do = append(do, grant(table, r))
 	}
 	if err := run(ctx, tx, append(do, p.Brownout.Off...)); err != nil {
 		return err
@@ -162,31 +174,33 @@ func (t *Tables) lighten(ctx context.Context, tx pgx.Tx, m catalog.Migration, p 
 }
 
 // rights are those that a brownout takes from others than the owner, and those that go with them: on the whole table, and on columns of
-// whoever has one on the whole table, or on a column that is refused. One that somebody else than the owner gave could not be given back as
-// it was, and is refused.
+// whoever has one on the whole table, or on a column that is refused. Where one of them has given such a right to others it could not be taken, or
+// given back as it was, and is refused.
 func (t *Tables) rights(ctx context.Context, tx pgx.Tx, table postgres.Relation, p migrate.Plan) ([]catalog.Right, error) {
 	if len(p.Brownout.Columns) == 0 {
 		return nil, nil
 	}
 	rows, err := tx.Query(ctx, `
 		WITH given AS (
-		  SELECT r.grantee, r.grantor, r.privilege_type, r.is_grantable, '' AS column_name, c.relowner
+		  SELECT r.grantee, r.grantor, r.privilege_type, r.is_grantable, 0::int2 AS attnum, '' AS attname, c.relowner
 		  FROM pg_class c
 		  CROSS JOIN aclexplode(c.relacl) r
 		  WHERE c.oid = $1
 		  UNION ALL
-		  SELECT r.grantee, r.grantor, r.privilege_type, r.is_grantable, a.attname::text, c.relowner
+		  SELECT r.grantee, r.grantor, r.privilege_type, r.is_grantable, a.attnum, a.attname::text, c.relowner
 		  FROM pg_class c
-		  JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+		  JOIN pg_attribute a ON a.attrelid = c.oid AND NOT a.attisdropped
 		  CROSS JOIN aclexplode(a.attacl) r
 		  WHERE c.oid = $1
 		), touched AS (
-		  SELECT grantee, privilege_type FROM given WHERE column_name = '' OR column_name = ANY($2)
+		  SELECT grantee, privilege_type FROM given WHERE attnum = 0 OR attname = ANY($2)
 		)
-		SELECT coalesce(pg_get_userbyid(nullif(grantee, 0)), ''), privilege_type, column_name, is_grantable, CASE WHEN grantor <> relowner THEN pg_get_userbyid(grantor)::text ELSE '' END
+		SELECT grantee, coalesce(pg_get_userbyid(nullif(grantee, 0)), ''), privilege_type, attnum, attname, is_grantable,
+		       CASE WHEN grantor <> relowner THEN pg_get_userbyid(grantor)::text ELSE '' END
 		FROM given
-		WHERE privilege_type IN ('SELECT', 'INSERT', 'UPDATE') AND grantee <> relowner AND (grantee, privilege_type) IN (SELECT * FROM touched)
-		ORDER BY column_name, 1, privilege_type`, table.OID, p.Brownout.Columns)
+		WHERE privilege_type IN ('SELECT', 'INSERT', 'UPDATE') AND grantee <> relowner
+		  AND ((grantee, privilege_type) IN (SELECT * FROM touched) OR (grantor, privilege_type) IN (SELECT * FROM touched WHERE grantee <> relowner))
+		ORDER BY attnum, 2, privilege_type`, table.OID, p.Brownout.Columns)
 	if err != nil {
 		return nil, fmt.Errorf("read rights: %w", err)
 	}
@@ -194,9 +208,9 @@ func (t *Tables) rights(ctx context.Context, tx pgx.Tx, table postgres.Relation,
 	var r catalog.Right
 	var by string
 	var odd []string
-	if _, err := pgx.ForEachRow(rows, []any{&r.Grantee, &r.Privilege, &r.Column, &r.Grantable, &by}, func() error {
+	if _, err := pgx.ForEachRow(rows, []any{&r.Grantee, &r.Role, &r.Privilege, &r.Number, &r.Column, &r.Grantable, &by}, func() error {
 		if by != "" {
-			odd = append(odd, fmt.Sprintf("%s to %s by %s", r.Privilege, cmp.Or(r.Grantee, "everybody"), by))
+			odd = append(odd, fmt.Sprintf("%s to %s by %s", r.Privilege, cmp.Or(r.Role, "everybody"), by))
 		}
 		rights = append(rights, r)
 		return nil
@@ -223,17 +237,17 @@ func grant(table postgres.Relation, r catalog.Right) string {
 }
 
 func privilege(r catalog.Right) string {
-	if r.Column == "" {
+	if r.Number == 0 {
 		return r.Privilege
 	}
 	return r.Privilege + " (" + postgres.Ident(r.Column) + ")"
 }
 
 func grantee(r catalog.Right) string {
-	if r.Grantee == "" {
+	if r.Grantee == 0 {
 		return "PUBLIC"
 	}
-	return postgres.Ident(r.Grantee)
+	return postgres.Ident(r.Role)
 }
 
 // run runs statements, if there are any.
@@ -242,18 +256,5 @@ func run(ctx context.Context, tx pgx.Tx, statements []string) error {
 		return nil
 	}
 	_, err := tx.Conn().PgConn().Exec(ctx, strings.Join(statements, ";\n")).ReadAll()
-	return err
-}
-
-// enter enters the names that a query has.
-func enter(ctx context.Context, tx pgx.Tx, into map[string]bool, query string, args ...any) error {
-	rows, err := tx.Query(ctx, query, args...)
-	if err != nil {
-		return fmt.Errorf("read names: %w", err)
-	}
-	list, err := pgx.CollectRows(rows, pgx.RowTo[string])
-	for _, name := range list {
-		into[name] = true
-	}
 	return err
 }
