@@ -21,7 +21,7 @@ import (
 	"drawbridge/workflows"
 )
 
-// errNoHistory says that the sources do not know what they were before.
+// errNoHistory says that the sources do not know what they were before, or were much less then.
 var errNoHistory = errors.New("the sources have no commit before this one here")
 
 // previous is the worker of the commit before, which is built once. Where there is none, as in a copy of the sources or in a shallow clone,
@@ -55,6 +55,9 @@ var builtBefore = sync.OnceValues(func() (string, error) {
 	sources := filepath.Join(filepath.Dir(built.worker), "previous")
 	if err := unpack(archive, sources); err != nil {
 		return "", err
+	}
+	if _, err := os.Stat(filepath.Join(sources, "workflows", "migration.go")); err != nil {
+		return "", errNoHistory // its worker could begin less than what is tried here
 	}
 	program := filepath.Join(filepath.Dir(built.worker), "drawbridge-worker-previous")
 	args := []string{"build", "-C", sources, "-o", program, "-ldflags", "-X main.version=1.0.0"}
