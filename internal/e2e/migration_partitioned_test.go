@@ -84,6 +84,7 @@ deprecate: {window: 1s}
 			return open && g.Name == "contract-dev"
 		})
 	}
+	w.await("the worker to be found", func() bool { return w.try("migrate", "plan", "shop@1.0.0", "0001", "--env", "dev").code == 0 })
 	atContract()
 	require.Equal(t, rows, w.number(`SELECT count(channel) FROM shop_dev.sales`))
 	require.Contains(t, w.cli(3, "migrate", "rollback", id, "--reason", "not yet").out, "rolled back")
