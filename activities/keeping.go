@@ -130,9 +130,7 @@ func (a *Keeping) Housekeep(ctx context.Context, in HousekeepInput) error {
 	if err != nil || standing.Environment != in.Environment {
 		return err
 	}
-	if err := a.keepBrownouts(ctx, in, w); err != nil {
-		return err
-	}
+	on := a.keepBrownouts(ctx, in, w) // one that cannot be ended, as its table is gone, keeps nobody from the rest
 	if err := w.Housekeep(ctx, a.Site.Policy.KeepRetired); err != nil {
 		return err
 	}
@@ -141,7 +139,7 @@ func (a *Keeping) Housekeep(ctx context.Context, in HousekeepInput) error {
 			return err
 		}
 	}
-	return a.countCalls(ctx, w)
+	return cmp.Or(a.countCalls(ctx, w), on)
 }
 
 // keepSchedule brings the schedule of a pipeline up to what is active in the ledger that counts for it: it may have moved from another.

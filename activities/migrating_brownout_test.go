@@ -3,6 +3,7 @@ package activities_test
 import (
 	"cmp"
 	"context"
+	"errors"
 	"testing"
 	"time"
 
@@ -89,6 +90,20 @@ func TestHousekeepingEndsABrownoutThatIsOverdue(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestABrownoutThatCannotBeEndedKeepsNobodysHouseFromBeingKept(t *testing.T) {
+	t.Parallel()
+	a, m, b, _ := migrating(t)
+	m.brownsOut(b)
+	m.standing.Phase, m.standing.Brownout = migrate.Deprecating, migrate.Tried{Since: time.Now().Add(-time.Hour)}
+	m.facts.Environment, m.dropped = "prod", errors.New("there is no such table any more")
+	_, err := call(t, func(ctx context.Context, in activities.HousekeepInput) (struct{}, error) {
+		return struct{}{}, (&activities.Keeping{Site: a.Site}).Housekeep(ctx, in)
+	}, activities.HousekeepInput{Environment: "prod", Owner: owner})
+	require.NotNil(t, err)
+	require.Contains(t, err.Message(), "there is no such table any more")
+	require.True(t, m.housed)
 }
 
 func TestContractWaitsForItsBrownout(t *testing.T) {

@@ -41,6 +41,8 @@ type migrated struct {
 	counted  int      // how often it was asked that
 	held     string   // why nothing changes
 	acks     []string
+	dropped  error                  // why a brownout cannot be ended
+	housed   bool                   // the rest of the house was kept
 	odd      []string               // why the rights on the table could not be given back
 	dark     []migrate.BrownoutSpec // that were asked for
 }
@@ -54,10 +56,13 @@ func (m *migrated) Brownout(_ context.Context, spec migrate.BrownoutSpec) (migra
 		return migrate.Tried{}, fmt.Errorf("begin brownout: %w", admission.HeldError{Reason: m.held})
 	}
 	m.dark = append(m.dark, spec)
-	return migrate.Tried{Since: opened()}, nil
+	return migrate.Tried{Since: opened()}, m.dropped
 }
 
-func (m *migrated) Housekeep(context.Context, time.Duration) error { return nil }
+func (m *migrated) Housekeep(context.Context, time.Duration) error {
+	m.housed = true
+	return nil
+}
 
 func (m *migrated) BrownedOut(context.Context) ([]migrate.Standing, error) {
 	return []migrate.Standing{m.standing}, nil
