@@ -115,6 +115,14 @@ func (a *app) migratePlan(ctx context.Context, arg string, numbers []string, m m
 	return cmp.Or(a.answer(plans, func(s console.Screen) string { return s.Document(strings.Join(texts, "\n")) }), refused)
 }
 
+// answerUnplanned says what there is to say where there is no plan.
+func (a *app) answerUnplanned(s workflows.Status) error {
+	if err := a.answer(s, func(x console.Screen) string { return x.Document(unplanned(s)) }); err != nil {
+		return err
+	}
+	return exitOf(s).err()
+}
+
 // unplanned says why there is no plan, and what to do.
 func unplanned(s workflows.Status) string {
 	text := s.Sentence + "\n"
@@ -285,10 +293,7 @@ func (a *app) migrateStart(ctx context.Context, arg, number string, m migration)
 		return err
 	}
 	if s.Migration == nil || s.Migration.Plan == nil {
-		if err := a.answer(s, func(x console.Screen) string { return x.Document(unplanned(s)) }); err != nil {
-			return err
-		}
-		return exitOf(s).err()
+		return a.answerUnplanned(s)
 	}
 	if number == "" {
 		number = s.Migration.Name

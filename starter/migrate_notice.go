@@ -67,10 +67,7 @@ func (a *app) migrateNotice(ctx context.Context, arg, number, consumer string, m
 		return err
 	}
 	if s.Migration == nil || s.Migration.Plan == nil {
-		if err := a.answer(s, func(x console.Screen) string { return x.Document(unplanned(s)) }); err != nil {
-			return err
-		}
-		return exitOf(s).err()
+		return a.answerUnplanned(s)
 	}
 	p, err := a.readMigration(ctx, *s.Migration.Plan)
 	if err != nil {
