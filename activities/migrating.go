@@ -46,9 +46,8 @@ type Migrator interface {
 	Unready(ctx context.Context, owner effect.Owner, p migrate.Plan, beat func()) ([]string, error)
 	// DoStep looks whether a step is done, does it, and looks again. It happens once under its key.
 	DoStep(ctx context.Context, spec migrate.StepSpec, beat func(waited time.Duration)) (migrate.StepResult, error)
-	// FillTable brings rows over, batch by batch, for so long at most, or until stop says so between two of them. The next call goes on
-	// where this one was.
-	FillTable(ctx context.Context, owner effect.Owner, p migrate.Plan, long time.Duration, stop func() bool, beat func(migrate.Filled)) (migrate.Filled, error)
+	// FillTable brings rows over, batch by batch, until the pace says that it is enough. The next call goes on where this one was.
+	FillTable(ctx context.Context, owner effect.Owner, p migrate.Plan, pace migrate.Pace) (migrate.Filled, error)
 	// FillAgain lets the next call of FillTable look at all rows once more.
 	FillAgain(ctx context.Context, owner effect.Owner, p migrate.Plan) (migrate.Filled, error)
 	// Prove counts the rows of which a plan's proofs do not hold.

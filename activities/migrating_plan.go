@@ -69,8 +69,12 @@ func (a *Migrating) planned(ctx context.Context, c computedMigration) (Migration
 	if digest != migrate.Digest(c.plan) {
 		return MigrationPlan{}, fault.Newf(fault.Invalid, "keep plan", migrate.Digest(c.plan), "report this", "the store knows it by another digest: "+digest)
 	}
+	summary := migrate.Summarize(c.plan, c.estimate)
+	if summary.Fills {
+		summary.Lanes = a.Site.Policy.Publish.Lanes
+	}
 	return MigrationPlan{
-		Target: c.target, Summary: migrate.Summarize(c.plan, c.estimate), Rule: a.Site.Policy.Approval, Tells: a.Site.Policy.Notify.Tells(), Open: c.open,
+		Target: c.target, Summary: summary, Rule: a.Site.Policy.Approval, Tells: a.Site.Policy.Notify.Tells(), Open: c.open,
 	}, nil
 }
 

@@ -102,6 +102,8 @@ type FillTableInput struct {
 	Waited bool `json:"waited,omitempty"`
 	// Window is when a person lets it work; empty: whenever the environment does.
 	Window string `json:"window,omitempty"`
+	// Lanes is how many batches are written at the same time; 0 is one.
+	Lanes int `json:"lanes,omitempty"`
 }
 
 // FilledTable is how far a backfill is.
@@ -137,10 +139,10 @@ func (a *Migrating) Fill(ctx context.Context, in FillTableInput) (FilledTable, e
 		return out, err
 	}
 	var lost error
-	out.Filled, err = o.w.FillTable(ctx, in.Target.Owner, o.plan, fillFor, func() bool {
+	out.Filled, err = o.w.FillTable(ctx, in.Target.Owner, o.plan, migrate.Pace{For: fillFor, Lanes: in.Lanes, Stop: func() bool {
 		out.Throttled, out.Opens, lost = load.why(ctx)
 		return lost != nil || len(out.Throttled) > 0
-	}, func(migrate.Filled) {})
+	}})
 	if err == nil {
 		err = lost
 	}

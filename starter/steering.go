@@ -66,9 +66,10 @@ func (a *app) setLanesCommand() *cobra.Command {
 	m := conduct.Command{Kind: conduct.SetLanes}
 	cmd := &cobra.Command{
 		Use:   "set-lanes PIPELINE[@VERSION]|ID N",
-		Short: "Build more or fewer slices of a deployment or a backfill at the same time",
-		Long: fmt.Sprintf(`Sets how many slices a deployment or a backfill builds at the same time, 1 to %d, in place of the plan's number. A lane more begins at
-once; a lane less ends when its slice is built. More lanes than the workers' --builds wait for a slot.
+		Short: "Build more or fewer slices, or bring more or fewer rows over, at the same time",
+		Long: fmt.Sprintf(`Sets how many slices a deployment or a backfill builds at the same time, or how many batches of rows a migration brings over, 1 to %d, in
+place of the plan's number. A lane more begins at once, one of a migration within seconds; a lane less ends when its slice is built, or its
+batch written. More lanes than the workers' --builds wait for a slot, and a migration leaves two of the worker's sessions free.
 
 `, conduct.MaxLanes) + steeringHelp,
 		Example: "  drawbridge set-lanes shop 4\n  drawbridge set-lanes shop@1.1.0 1 --reason 'the warehouse is busy'",

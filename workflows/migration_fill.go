@@ -1,6 +1,7 @@
 package workflows
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 
@@ -29,7 +30,7 @@ func (m *migrating) fill(ctx workflow.Context) error {
 		if err := m.grown(ctx); err != nil {
 			return err
 		}
-		in.Window, in.Again = m.Window(), s.Again
+		in.Window, in.Again, in.Lanes = m.Window(), s.Again, s.Load.narrow(m.lanes())
 		done, err := FillTable.Do(ctx, m.Conductor, at, "bring rows over", in)
 		if err != nil {
 			return err
@@ -42,11 +43,11 @@ func (m *migrating) fill(ctx workflow.Context) error {
 		in.Waited = len(done.Throttled) > 0
 		switch {
 		case in.Waited:
-			err = s.Load.out(ctx, m.Conductor, at, 1, done.Throttled, done.Opens, in.Window)
+			err = s.Load.out(ctx, m.Conductor, at, m.lanes(), done.Throttled, done.Opens, in.Window)
 		case done.Held != "":
 			err = wait.out(ctx, m.Conductor, at, done.Held)
 		default:
-			s.Load.went(at.Lane, 1)
+			s.Load.went(at.Lane, m.lanes())
 			wait = holding{}
 		}
 		if err != nil {
@@ -56,6 +57,9 @@ func (m *migrating) fill(ctx workflow.Context) error {
 	m.Tell(ctx, at, fmt.Sprintf("%s brought over", count(int(s.Filled.Rows), "row")))
 	return nil
 }
+
+// lanes is how many batches are written at the same time, unless the warehouse has enough to do.
+func (m *migrating) lanes() int { return cmp.Or(m.Header().Lanes, m.state.Plan.Lanes, 1) }
 
 // note counts what a call has brought over.
 func (m *migrating) note(ctx workflow.Context, now migrate.Filled) {

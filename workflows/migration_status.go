@@ -25,6 +25,8 @@ type MigrationStatus struct {
 	Left     string  `json:"left,omitempty"`
 	// Batch is how many rows a transaction takes.
 	Batch int `json:"batch,omitempty"`
+	// Lanes is how many of them go on at the same time.
+	Lanes int `json:"lanes,omitempty"`
 	// Throttled is why it waits for the warehouse, or for its window.
 	Throttled string            `json:"throttled,omitempty"`
 	Proved    []migrate.Checked `json:"proved,omitempty"`
@@ -78,6 +80,9 @@ func (m *migrating) shown() *MigrationStatus {
 	}
 	if left := s.Filled.Total - s.Filled.Rows; s.Phase == migrate.Backfill && left > 0 && s.RowSpeed > 0 && !s.Filled.Done && !m.held() {
 		out.Left = max(time.Second, time.Duration(float64(left)/s.RowSpeed*float64(time.Second)).Round(time.Second)).String()
+	}
+	if s.Plan.Fills {
+		out.Lanes = s.Load.narrow(m.lanes())
 	}
 	if !s.Until.IsZero() {
 		out.Until = &s.Until

@@ -177,7 +177,7 @@ func Takes(name string) []conduct.Kind {
 	case BackfillName:
 		return []conduct.Kind{conduct.Pause, conduct.Resume, conduct.Cancel, conduct.SetLanes, conduct.SetWindow, conduct.RetryFailed, conduct.Skip}
 	case MigrationName:
-		return []conduct.Kind{conduct.Pause, conduct.Resume, conduct.Cancel, conduct.SetWindow, conduct.Ack, conduct.Withdraw}
+		return []conduct.Kind{conduct.Pause, conduct.Resume, conduct.Cancel, conduct.SetLanes, conduct.SetWindow, conduct.Ack, conduct.Withdraw}
 	case ScheduledName:
 		return []conduct.Kind{conduct.Cancel}
 	case RunName: // it is one partition, so there is no edge at which it could be held

@@ -17,6 +17,7 @@ import (
 	"drawbridge/internal/generation"
 	"drawbridge/internal/migrate"
 	"drawbridge/internal/release"
+	"drawbridge/internal/throttle"
 	"drawbridge/workflows"
 	"drawbridge/workflows/conduct"
 )
@@ -45,6 +46,16 @@ type tables struct {
 	// piece stands in a backfill's way, in the same way; false: nothing is in it.
 	piece func(n int) (migrate.Filled, bool)
 	calls int
+	lanes []int // in which each call brings rows over
+	// load is what the one signal of the warehouse is, at each look.
+	load func() float64
+}
+
+func (l *ledger) Sample(_ context.Context, limits []throttle.Limit) ([]throttle.Reading, error) {
+	x := l.tables
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return []throttle.Reading{{Limit: limits[0], Value: x.load()}}, nil
 }
 
 // migrationFile renames a column that bi reads.
@@ -237,11 +248,12 @@ func (l *ledger) FillAgain(context.Context, effect.Owner, migrate.Plan) (migrate
 	return migrate.Filled{}, nil
 }
 
-func (l *ledger) FillTable(_ context.Context, owner effect.Owner, _ migrate.Plan, _ time.Duration, _ func() bool, _ func(migrate.Filled)) (migrate.Filled, error) {
+func (l *ledger) FillTable(_ context.Context, owner effect.Owner, _ migrate.Plan, pace migrate.Pace) (migrate.Filled, error) {
 	x := l.tables
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	x.calls++
+	x.lanes = append(x.lanes, pace.Lanes)
 	if x.piece != nil {
 		if f, instead := x.piece(x.calls); instead {
 			return f, nil

@@ -47,7 +47,7 @@ func measureMigrateFill(ctx context.Context, b *bench, s *site) error {
 		if err := s.migrated(ctx, ours); err != nil {
 			return err
 		}
-		_, done, err := s.bringOver(ctx, ours)
+		_, done, err := s.bringOver(ctx, ours, 1) // the loop has one connection
 		if err != nil {
 			return err
 		}
@@ -67,8 +67,8 @@ func measureMigrateFill(ctx context.Context, b *bench, s *site) error {
 	return nil
 }
 
-// bringOver adds a column that is filled. It says how long that took from the first step on, and the filling alone.
-func (s *site) bringOver(ctx context.Context, table string) (all, filling time.Duration, err error) {
+// bringOver adds a column that is filled, in so many lanes. It says how long that took from the first step on, and the filling alone.
+func (s *site) bringOver(ctx context.Context, table string, lanes int) (all, filling time.Duration, err error) {
 	d, err := s.migrate(ctx, table, migrate.Operation{Kind: migrate.AddColumn, Column: "cents", Type: "bigint", Required: true, Up: bringUp})
 	if err != nil {
 		return 0, 0, err
@@ -78,7 +78,7 @@ func (s *site) bringOver(ctx context.Context, table string) (all, filling time.D
 		return 0, 0, err
 	}
 	passed := clock()
-	if err := d.fill(ctx); err != nil {
+	if err := d.fill(ctx, lanes); err != nil {
 		return 0, 0, err
 	}
 	all, filling = whole(), passed()

@@ -77,9 +77,9 @@ func (d *migrating) do(ctx context.Context, step migrate.Step, undo bool) error 
 	return err
 }
 
-// fill brings all rows over.
-func (d *migrating) fill(ctx context.Context) error {
-	filled, err := d.site.FillTable(ctx, d.owner, d.plan, time.Hour, func() bool { return false }, func(migrate.Filled) {})
+// fill brings all rows over, in so many lanes.
+func (d *migrating) fill(ctx context.Context, lanes int) error {
+	filled, err := d.site.FillTable(ctx, d.owner, d.plan, migrate.Pace{For: time.Hour, Lanes: lanes})
 	if err == nil && !filled.Done {
 		err = errors.New("the backfill has not come to its end")
 	}

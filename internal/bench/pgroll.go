@@ -23,6 +23,7 @@ const (
 	superuserVariable = "DRAWBRIDGE_TEST_SUPERUSER_URL"
 	pgrollPairs       = 5
 	pgrollFolder      = "internal/bench/pgroll"
+	broughtLanes      = 2 // those of a policy that says nothing
 )
 
 // pgrollFigure compares a new column and its backfill with what pgroll's library takes for it, with the batches that it chooses and no rest.
@@ -54,7 +55,7 @@ func measurePgroll(ctx context.Context, b *bench, s *site) error {
 		if err := s.migrated(ctx, ours); err != nil {
 			return err
 		}
-		all, _, err := s.bringOver(ctx, ours)
+		all, _, err := s.bringOver(ctx, ours, broughtLanes)
 		if err != nil {
 			return err
 		}

@@ -196,7 +196,16 @@ func (l Ledger) MigrationFacts(ctx context.Context, q Querier, owner string) (Mi
 // MigrationFactsToStay reads them in a step's own transaction, and keeps them true until the commit: nobody fences, sets a hold, or moves the
 // migration. shared is false where somebody does one of these right now, and the transaction has ended.
 func (l Ledger) MigrationFactsToStay(ctx context.Context, tx pgx.Tx, owner string) (f MigrationFacts, shared bool, err error) {
-	f, err = l.migrationFacts(ctx, tx, owner, "FOR NO KEY UPDATE NOWAIT", shareChange())
+	return l.migrationFactsLocked(ctx, tx, owner, "FOR NO KEY UPDATE NOWAIT")
+}
+
+// MigrationFactsToShare does the same for one of several transactions that go on at once.
+func (l Ledger) MigrationFactsToShare(ctx context.Context, tx pgx.Tx, owner string) (f MigrationFacts, shared bool, err error) {
+	return l.migrationFactsLocked(ctx, tx, owner, "FOR SHARE NOWAIT")
+}
+
+func (l Ledger) migrationFactsLocked(ctx context.Context, tx pgx.Tx, owner, lock string) (f MigrationFacts, shared bool, err error) {
+	f, err = l.migrationFacts(ctx, tx, owner, lock, shareChange())
 	if fencing(err) {
 		return f, false, nil
 	}

@@ -123,7 +123,7 @@ func (s Screen) brought(m workflows.MigrationStatus) ink {
 		text += inkf(", %.0f a second, %s left", m.RowSpeed, m.Left)
 	}
 	if m.Batch > 0 && m.Left != "" {
-		text += inkf(", %d a batch", m.Batch)
+		text += inkf(", %d a batch, %s", m.Batch, lanes(max(1, m.Lanes)))
 	}
 	return text
 }

@@ -50,7 +50,7 @@ func TestAMigrationShowsHowFarItsBackfillIsAndWhatHoldsItUp(t *testing.T) {
 	s := migrated(migrate.Backfill)
 	s.Window = "22:00-06:00 Europe/Berlin"
 	m := s.Migration
-	m.Rows, m.Total, m.RowSpeed, m.Left, m.Batch, m.Throttled = 420_000, 1_000_000, 52_000, "11s", 8_000, "waiting locks is 9, the limit is 5"
+	m.Rows, m.Total, m.RowSpeed, m.Left, m.Batch, m.Lanes, m.Throttled = 420_000, 1_000_000, 52_000, "11s", 8_000, 2, "waiting locks is 9, the limit is 5"
 	golden(t, "status-migration-backfill.txt", shownMigration(s))
 	story := Story{Screen: paper(), Live: true}
 	require.Contains(t, story.Status(s, nil), "420000 rows")

@@ -213,13 +213,19 @@ func (p *planner) divide(d division) {
 			Clean: clean, Undo: clean,
 			Only: part.Name, Lock: ShareUpdateExclusive, Class: Concurrent,
 		})
-		step(d.phase, "hang", object, Step{
+		into := Step{
 			Title: "Hang it into that of " + shown(part.Of),
 			Act:   []string{where(p.partOf(part), hang)},
 			Probe: probe(either(lost, hung)),
 			Gone:  probe(no(hung)),
 			Only:  part.Name, Lock: ShareUpdateExclusive,
-		})
+		}
+		// With the last one Postgres makes the index above valid too, and locks the tables above that, while it has those of the partition:
+		// readers, who lock from the top down, would wait for it, and it for them. So the top comes first.
+		if above := p.above(part.Of); len(above) > 0 {
+			into.Only, into.Also, into.Lock = t.Name, slices.Concat(above[1:], []string{part.Name}), AccessExclusive
+		}
+		step(d.phase, "hang", object, into)
 	}
 	step(d.phase, "whole", d.of, Step{
 		Title: "See that every partition has its part of " + shown(d.name),
@@ -227,6 +233,16 @@ func (p *planner) divide(d division) {
 		Gone:  probe(no(p.hasIndex(d.name, "i.indisvalid"))),
 		Only:  t.Name, Lock: AccessExclusive, // to undo
 	})
+}
+
+// above are the tables in which a partition hangs, from the top down; none: it is the top.
+func (p *planner) above(partition string) []string {
+	at := slices.IndexFunc(p.in.Table.Partitions, func(part Partition) bool { return part.Name == partition })
+	if at < 0 {
+		return nil
+	}
+	of := p.in.Table.Partitions[at].Of
+	return append(p.above(of), of)
 }
 
 // partIndex names the index of a partition that is a part of a table's.

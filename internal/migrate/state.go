@@ -50,6 +50,17 @@ type Ack struct {
 	At       time.Time `json:"at"`
 }
 
+// Pace is how much of a backfill is done at once, and for how long.
+type Pace struct {
+	// For is for about how long it goes on, and Lanes how many work at the same time; 0 is one.
+	For   time.Duration
+	Lanes int
+	// Stop is asked between two batches whether it is enough; nil: it never is. Beat is told what there is after each, and while the table is
+	// vacuumed; nil: nobody is. No two calls of either happen at the same time.
+	Stop func() bool
+	Beat func(Filled)
+}
+
 // Filled is what a piece of a backfill has come to.
 type Filled struct {
 	Rows int64 `json:"rows"` // that it has looked at, in all, since the backfill began

@@ -19,6 +19,8 @@ type Summary struct {
 	// Fills says that rows are brought over, Proofs how many things are proved of them then.
 	Fills  bool `json:"fills,omitempty"`
 	Proofs int  `json:"proofs,omitempty"`
+	// Lanes is how many batches of rows are written at the same time.
+	Lanes int `json:"lanes,omitempty"`
 	// Rebuilds says that it waits for generations that give what is new.
 	Rebuilds bool `json:"rebuilds,omitempty"`
 	// Old are the columns that contract takes away.

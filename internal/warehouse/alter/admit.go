@@ -89,3 +89,12 @@ func (t *Tables) stay(ctx context.Context, tx pgx.Tx, owner effect.Owner) (catal
 	}
 	return f, err
 }
+
+// share is stay for one of several that go on at once.
+func (t *Tables) share(ctx context.Context, tx pgx.Tx, owner effect.Owner) (catalog.MigrationFacts, error) {
+	f, shared, err := t.ledger.MigrationFactsToShare(ctx, tx, string(owner))
+	if err == nil && !shared {
+		err = postgres.ErrContended
+	}
+	return f, err
+}

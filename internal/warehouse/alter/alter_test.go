@@ -194,11 +194,9 @@ func (b *bundle) phase(t *testing.T, p migrate.Plan, phase migrate.Phase) {
 	}
 }
 
-func never() bool { return false }
-
 // fill brings all rows over.
 func (b *bundle) fill(ctx context.Context, p migrate.Plan) (migrate.Filled, error) {
-	return b.FillTable(ctx, b.owner, p, time.Minute, never, func(migrate.Filled) {})
+	return b.FillTable(ctx, b.owner, p, migrate.Pace{For: time.Minute})
 }
 
 func (b *bundle) one(t *testing.T, sql string, args ...any) (value string) {

@@ -102,7 +102,7 @@ func TestAStoppedMigrationIsTakenOverAsItStands(t *testing.T) {
 		func() error { return b.EnterPhase(t.Context(), first, migrate.Contract) },
 		func() error { return b.EndMigration(t.Context(), first, migrate.Done) },
 		func() error {
-			_, err := b.FillTable(t.Context(), first, p, time.Minute, never, func(migrate.Filled) {})
+			_, err := b.FillTable(t.Context(), first, p, migrate.Pace{For: time.Minute})
 			return err
 		},
 	} {

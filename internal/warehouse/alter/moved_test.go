@@ -7,7 +7,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
@@ -73,7 +72,7 @@ func TestRowsThatMoveBehindTheBackfillAreBroughtOver(t *testing.T) {
 			for done, call := false, 0; !done; call++ {
 				_, err := b.db.Pool.Exec(t.Context(), x.update, 19-call)
 				require.NoError(t, err)
-				filled, err := b.FillTable(t.Context(), b.owner, p, time.Minute, func() bool { return true }, func(migrate.Filled) {})
+				filled, err := b.FillTable(t.Context(), b.owner, p, migrate.Pace{})
 				require.NoError(t, err)
 				done = filled.Done
 			}

@@ -164,7 +164,7 @@ func TestAMigrationOfAPartitionedTableGoesOnAfterACrashAtAnyBoundary(t *testing.
 		require.NoError(t, b.EnterPhase(t.Context(), b.owner, phase))
 		if phase == migrate.Backfill {
 			for done := false; !done; { // a batch an attempt: each begins where the last one was killed
-				filled, err := b.FillTable(t.Context(), b.owner, p, 0, func() bool { return true }, func(migrate.Filled) {})
+				filled, err := b.FillTable(t.Context(), b.owner, p, migrate.Pace{})
 				require.NoError(t, err)
 				done = filled.Done
 				b.owner = start()

@@ -43,7 +43,7 @@ func (b *bundle) onward(t *testing.T, tables *alter.Tables, p migrate.Plan, budg
 			}
 		}
 		if phase == migrate.Backfill {
-			if _, err := tables.FillTable(t.Context(), b.owner, p, time.Minute, never, func(migrate.Filled) {}); err != nil {
+			if _, err := tables.FillTable(t.Context(), b.owner, p, migrate.Pace{For: time.Minute}); err != nil {
 				return err
 			}
 		}

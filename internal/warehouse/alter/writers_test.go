@@ -84,7 +84,7 @@ func TestNoRowIsLostOrWrongUnderWritersOfBothShapes(t *testing.T) {
 			w.may(true, true)
 		case migrate.Backfill:
 			for done := false; !done; {
-				filled, err := b.FillTable(ctx, b.owner, p, 50*time.Millisecond, func() bool { return true }, func(migrate.Filled) {})
+				filled, err := b.FillTable(ctx, b.owner, p, migrate.Pace{})
 				require.NoError(t, err)
 				done = filled.Done
 			}
