@@ -22,6 +22,12 @@ func (l *ledger) Ungiven(context.Context, effect.Owner, migrate.Phase) ([]string
 	return l.tables.ungiven, nil
 }
 
+func (l *ledger) Unfree(context.Context, effect.Owner) ([]string, error) {
+	l.tables.mu.Lock()
+	defer l.tables.mu.Unlock()
+	return l.tables.unfree, nil
+}
+
 func (l *ledger) FreeOld(context.Context, effect.Owner) ([]string, error) {
 	l.tables.mu.Lock()
 	defer l.tables.mu.Unlock()
@@ -49,7 +55,18 @@ func TestAMigrationOfAnOutputWaitsForReleasesThatGiveWhatItNeeds(t *testing.T) {
 			require.Equal(t, []string{"do expand-add-channel", "phase dual_write"}, x.changes())
 		}),
 		x.later(rebuilt, func() { x.ungiven = nil }),
+		looks(t, rebuilt+time.Hour, func(s workflows.Status) {
+			require.Equal(t, append([]string{"bi has not said that it is ready"}, x.unfree...), s.Migration.Blocked, "what contract waits for is known from the switch on")
+		}),
 		says(t, rebuilt+2*time.Hour, ready("bi")),
+		looks(t, rebuilt+window+time.Hour, func(s workflows.Status) {
+			g, open := s.Open()
+			require.True(t, open, s.Sentence)
+			require.Equal(t, gate.Inconclusive, g.Verdict.Outcome)
+			require.Equal(t, "it waits, approved or not: shop@2.0.0 is active, and gives chan", g.Verdict.Reason)
+			require.Equal(t, x.unfree, s.Migration.Blocked)
+			require.NotContains(t, x.changes(), "free", "to look lets nothing in")
+		}),
 		answers(t, rebuilt+window+2*time.Hour, gate.Approve),
 		looks(t, rebuilt+window+3*time.Hour, func(s workflows.Status) {
 			require.Contains(t, s.Sentence, "approved by", "the approval waits for the release that leaves the old shape out")

@@ -1,6 +1,7 @@
 package warehouse_test
 
 import (
+	"context"
 	"strings"
 	"testing"
 	"time"
@@ -122,6 +123,14 @@ func (v *moving) waits(t *testing.T, phase migrate.Phase) string {
 	return strings.Join(why, "; ")
 }
 
+// free is what contract waits for of releases, by one of the two that ask for it.
+func (v *moving) free(t *testing.T, ask func(context.Context, effect.Owner) ([]string, error)) string {
+	t.Helper()
+	why, err := ask(t.Context(), v.owner)
+	require.NoError(t, err)
+	return strings.Join(why, "; ")
+}
+
 // refuses is what an observation for a release says against it by the rule of migrations.
 func (b *bundle) refuses(t *testing.T, version string) string {
 	t.Helper()
@@ -202,11 +211,16 @@ func TestAColumnOfAnOutputIsRenamedByItsReleases(t *testing.T) {
 	require.EqualValues(t, 20, proved[0].Rows, "the rows of all partitions are looked at")
 	require.Zero(t, proved[0].Broken)
 
+	require.Empty(t, v.free(t, v.Unfree), "before the window nothing is to go")
 	v.enters(t, migrate.Switch, migrate.Deprecating)
-	why, err := v.FreeOld(t.Context(), v.owner)
-	require.NoError(t, err)
-	require.Contains(t, strings.Join(why, "; "), "shop@2.0.0 is active, and gives amount to fct_orders: deploy a release whose SELECT leaves it out")
-	require.Contains(t, strings.Join(why, "; "), "2 retired generations of fct_orders lack amount_eur")
+	why := v.free(t, v.Unfree)
+	require.Contains(t, why, "shop@2.0.0 is active, and gives amount to fct_orders: once contract is approved, deploy a release whose SELECT leaves it out")
+	require.Contains(t, why, "2 retired generations of fct_orders lack amount_eur")
+	require.Contains(t, b.refuses(t, "3.0.0"), "does not give amount", "to look lets nothing in")
+	why = v.free(t, v.FreeOld)
+	require.Contains(t, why, "shop@2.0.0 is active, and gives amount to fct_orders: deploy a release whose SELECT leaves it out")
+	require.Contains(t, why, "2 retired generations of fct_orders lack amount_eur")
+	require.Equal(t, why, v.free(t, v.Unfree))
 	require.Empty(t, b.refuses(t, "3.0.0"), "whoever must has said that the old shape may go")
 	require.Contains(t, b.refuses(t, "1.0.0"), "does not give amount_eur")
 	after := b.released(t, "3.0.0", first)
@@ -215,9 +229,7 @@ func TestAColumnOfAnOutputIsRenamedByItsReleases(t *testing.T) {
 	_, err = b.db.Pool.Exec(t.Context(), `UPDATE `+b.db.Schema+`__ledger.generation SET at = now() - interval '8 days' WHERE id = ANY($1)`, []int64{old[0].ID, old[1].ID})
 	require.NoError(t, err)
 	require.NoError(t, b.Housekeep(t.Context(), 7*24*time.Hour))
-	why, err = v.FreeOld(t.Context(), v.owner)
-	require.NoError(t, err)
-	require.Empty(t, why)
+	require.Empty(t, v.free(t, v.FreeOld))
 	v.enters(t, migrate.Contract)
 	require.True(t, v.does(t, false, migrate.Contract).Done)
 	require.Empty(t, b.having(t, "amount"), "nothing that is kept has it")

@@ -39,8 +39,22 @@ func (t *Tables) Ungiven(ctx context.Context, owner effect.Owner, phase migrate.
 	return why, err
 }
 
-// FreeOld lets releases be published that do not give the old shape any more, and says what contract still waits for. Whoever must has said
-// that it may go. Empty: for nothing.
+// Unfree says what contract waits for of the releases that make a table, and changes nothing. Empty: for nothing, or it is not in the
+// deprecation window.
+func (t *Tables) Unfree(ctx context.Context, owner effect.Owner) (why []string, err error) {
+	err = t.readOnly(ctx, func(tx pgx.Tx) error {
+		m, err := t.ledger.Migration(ctx, tx, string(owner))
+		if err != nil || m.Phase != string(migrate.Deprecating) {
+			return err
+		}
+		why, err = t.unfree(ctx, tx, m)
+		return err
+	})
+	return why, postgres.Classify("look what is given to", owner.Workflow(), err)
+}
+
+// FreeOld lets releases be published that do not give the old shape any more, and says as Unfree does what contract still waits for. Whoever
+// must has said that it may go.
 func (t *Tables) FreeOld(ctx context.Context, owner effect.Owner) (why []string, err error) {
 	err = t.alone(ctx, owner, "let the old shape go", func(tx pgx.Tx, f catalog.MigrationFacts) (err error) {
 		m := f.Migration
@@ -50,6 +64,7 @@ func (t *Tables) FreeOld(ctx context.Context, owner effect.Owner) (why []string,
 		if err := t.ledger.Give(ctx, tx, m.Owner, m.NewGiven); err != nil {
 			return err
 		}
+		m.Gives = m.NewGiven
 		why, err = t.unfree(ctx, tx, m)
 		return err
 	})
@@ -211,8 +226,12 @@ func (t *Tables) unfree(ctx context.Context, q catalog.Querier, m catalog.Migrat
 		return nil, err
 	}
 	if still := shared(gives, m.OldGiven); len(still) > 0 {
-		why = append(why, fmt.Sprintf("%s is active, and gives %s to %s: deploy a release whose SELECT leaves it out: drawbridge deploy %s@VERSION --to %s",
-			active.Release, strings.Join(still, ", "), m.Table, m.Pipeline, environment))
+		when := ""
+		if len(shared(m.Gives, still)) > 0 { // until then no such release is let in
+			when = "once contract is approved, "
+		}
+		why = append(why, fmt.Sprintf("%s is active, and gives %s to %s: %sdeploy a release whose SELECT leaves it out: drawbridge deploy %s@VERSION --to %s",
+			active.Release, strings.Join(still, ", "), m.Table, when, m.Pipeline, environment))
 	}
 	kept, err := t.ledger.Kept(ctx, q, m.Table)
 	if err != nil {
