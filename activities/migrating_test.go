@@ -41,8 +41,8 @@ type migrated struct {
 	counted  int      // how often it was asked that
 	held     string   // why nothing changes
 	acks     []string
-	unfree   []string // what releases give still
-	freed    bool     // such as leave the old shape out are let in
+	unfree   []string               // what releases give still
+	freed    bool                   // such as leave the old shape out are let in
 	dropped  error                  // why a brownout cannot be ended
 	housed   bool                   // the rest of the house was kept
 	odd      []string               // why the rights on the table could not be given back

@@ -106,6 +106,32 @@ func TestWhatIsPublishedBeforeTheSwitchIsWaitedForAndCounted(t *testing.T) {
 	require.Equal(t, 4, x.proved, "what came meanwhile is counted too: by the migration, and by the environment before it lets it switch")
 }
 
+// Nobody mends the rows of a generation by hand: they are built again, and then counted again.
+func TestTheVerifyGateOfAnOutputSaysWhatBuildsItsRowsAgain(t *testing.T) {
+	t.Parallel()
+	for again, says := range map[string]string{
+		"drawbridge backfill shop --env prod --from 2026-01-02 --to 2026-01-03 --force --reason TEXT": "drawbridge backfill shop --env prod --from 2026-01-02 --to 2026-01-03 --force --reason TEXT",
+		"": "drawbridge backfill shop --env prod --from KEY --to KEY --force --reason TEXT",
+	} {
+		e, x := migrates(t)
+		x.made, x.broken, x.again = true, 7, again
+		s := e.migrateOn(t, migrationInput(),
+			looks(t, time.Hour, func(s workflows.Status) {
+				g, open := s.Open()
+				require.True(t, open, s.Sentence)
+				require.Equal(t, "channel is chan does not hold of 7 rows: correct what they come from, or deploy a release that gives what is meant, build their partitions again ("+
+					says+"), and count again (retry), or undo all that was done (reject)?", g.Question)
+				x.set(func() { x.broken = 0 })
+			}),
+			answers(t, 2*time.Hour, gate.Retry),
+			looks(t, 3*time.Hour, func(s workflows.Status) { require.Equal(t, workflows.StageWatching, s.Stage, s.Sentence) }),
+			steer(4*time.Hour, conduct.Command{Kind: conduct.Cancel, By: "bob"}),
+		)
+		require.Equal(t, workflows.StageRolledBack, s.Stage, s.Sentence)
+		require.NotContains(t, x.changes(), "fill again", "nothing is written in place")
+	}
+}
+
 func TestAMigrationOfAnOutputThatWaitsIsCancelled(t *testing.T) {
 	t.Parallel()
 	e, x := migrates(t)

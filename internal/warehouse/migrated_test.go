@@ -19,13 +19,15 @@ import (
 	"drawbridge/internal/turnback"
 )
 
-// euros is the pipeline's release of a version: the first gives amount, the second amount and amount_eur, the third amount_eur.
+// euros is the pipeline's release of a version: the first gives amount, the second amount and amount_eur, the third amount_eur. That of 2.0.1 gives
+// both, and not the same.
 func euros(version string) *pipeline.Pipeline {
 	p := shop()
 	p.Version = version
 	p.Outputs[0].SQL = map[string]string{
 		"1.0.0": "SELECT order_id, ordered_at::date AS order_date, channel, amount FROM raw_orders",
 		"2.0.0": "SELECT order_id, ordered_at::date AS order_date, channel, amount, amount AS amount_eur FROM raw_orders",
+		"2.0.1": "SELECT order_id, ordered_at::date AS order_date, channel, amount, (amount + 1)::numeric(12,2) AS amount_eur FROM raw_orders",
 		"3.0.0": "SELECT order_id, ordered_at::date AS order_date, channel, amount AS amount_eur FROM raw_orders",
 	}[version]
 	p.Outputs[0].Checks = p.Outputs[0].Checks[:1]
@@ -433,6 +435,27 @@ func TestARequiredColumnOfAnOutputIsProvedByWhatUpSays(t *testing.T) {
 		broken[p.Proof] = p.Broken
 	}
 	require.Equal(t, map[string]int64{"amount_eur is never null": 0, "amount_eur is what up says": 20}, broken)
+}
+
+// Only what releases build gets other rows: it is said which partitions have to be built again, and by what.
+func TestRowsThatBreakAProofOfAnOutputNameThePartitionsToBuildAgain(t *testing.T) {
+	t.Parallel()
+	b, _ := begun(t)
+	v := b.migrating(t, renaming(), false)
+	v.does(t, false, migrate.Expand)
+	b.released(t, "2.0.0", first)
+	b.released(t, "2.0.1", second)
+	v.enters(t, migrate.DualWrite, migrate.Backfill, migrate.Verify)
+	const again = "drawbridge backfill shop --env prod --from 2026-01-02 --to 2026-01-02 --force --reason TEXT"
+	proved, err := v.Prove(t.Context(), v.owner, v.plan, func() {})
+	require.NoError(t, err)
+	require.EqualValues(t, 10, proved[0].Broken)
+	require.Equal(t, again, proved[0].Again)
+	b.released(t, "2.0.0", second)
+	proved, err = v.Prove(t.Context(), v.owner, v.plan, func() {})
+	require.NoError(t, err)
+	require.Zero(t, proved[0].Broken)
+	require.Empty(t, proved[0].Again)
 }
 
 // After the switch a workflow's own turn-back does not bring back what lacks the new shape: the release that stays builds it again.

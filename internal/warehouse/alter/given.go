@@ -190,21 +190,27 @@ func (t *Tables) ungiven(ctx context.Context, q catalog.Querier, m catalog.Migra
 	return why, nil
 }
 
+// sorted sorts generations by their partitions.
+func sorted(live []catalog.Generation) {
+	slices.SortFunc(live, func(a, b catalog.Generation) int { return a.Scheme.Compare(a.Partition, b.Partition) })
+}
+
 // unbuilt names partitions of a table, sorted.
 func unbuilt(table string, live []catalog.Generation) string {
-	slices.SortFunc(live, func(a, b catalog.Generation) int { return a.Scheme.Compare(a.Partition, b.Partition) })
+	sorted(live)
 	if len(live) == 1 {
 		return fmt.Sprintf("1 partition of %s (%s) was", table, live[0].Partition)
 	}
 	return fmt.Sprintf("%d partitions of %s (%s to %s) were", len(live), table, live[0].Partition, live[len(live)-1].Partition)
 }
 
-// rebuild is the command that builds partitions again, which are sorted.
-func rebuild(pipeline, environment string, live []catalog.Generation) string {
+// rebuild is the command that builds partitions again, which are sorted, with more flags for a backfill.
+func rebuild(pipeline, environment string, live []catalog.Generation, flags ...string) string {
 	if live[0].Partition == partition.AllKey { // each run builds it
 		return fmt.Sprintf("run any partition: drawbridge run %s --env %s --partition KEY", pipeline, environment)
 	}
-	return fmt.Sprintf("drawbridge backfill %s --env %s --from %s --to %s --reason TEXT", pipeline, environment, live[0].Partition, live[len(live)-1].Partition)
+	flags = append(flags, "--reason TEXT")
+	return fmt.Sprintf("drawbridge backfill %s --env %s --from %s --to %s %s", pipeline, environment, live[0].Partition, live[len(live)-1].Partition, strings.Join(flags, " "))
 }
 
 // unfree says what keeps an old shape from being taken away that nobody needs any more.

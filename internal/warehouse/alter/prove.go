@@ -88,6 +88,13 @@ func (t *Tables) prove(ctx context.Context, tx pgx.Tx, p migrate.Plan, proofs []
 	if d.Kind == migrate.Partitioned && len(d.Key) == 0 {
 		key = placeOf
 	}
+	var live liveTables
+	if p.Given != nil {
+		var err error
+		if live, err = t.liveTables(ctx, tx, p); err != nil {
+			return err
+		}
+	}
 	counts := make([]string, len(proofs))
 	var rows int64
 	into := []any{&rows}
@@ -105,6 +112,12 @@ func (t *Tables) prove(ctx context.Context, tx pgx.Tx, p migrate.Plan, proofs []
 			continue
 		}
 		checked[i].Samples = t.ledger.MigrationSamplesQuery(p.Migration.Table)
+		if p.Given != nil {
+			var err error
+			if checked[i].Again, err = live.again(ctx, tx, p, table, proof.Broken); err != nil {
+				return err
+			}
+		}
 		found, err := tx.Query(ctx, fmt.Sprintf("SELECT %s FROM %s WHERE (%s) LIMIT %d", key, table, proof.Broken, sampled), pgx.QueryExecModeExec)
 		if err != nil {
 			return err
