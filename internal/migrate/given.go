@@ -74,8 +74,9 @@ func (p *planner) give(o Operation) {
 		}
 		p.plan.Given.Old, p.plan.Given.New = append(p.plan.Given.Old, c.Name), append(p.plan.Given.New, o.To)
 		p.expand(o.To, c.Type)
-		p.prove(shown(o.To)+" is "+shown(c.Name), differs(quote(o.To), quote(c.Name), c.Type))
-		p.dropGiven(c)
+		same := Proof{Name: shown(o.To) + " is " + shown(c.Name), Broken: differs(quote(o.To), quote(c.Name), c.Type), Given: []string{c.Name, o.To}}
+		p.plan.Proofs = append(p.plan.Proofs, same)
+		p.dropGiven(c, same)
 	case DropColumn:
 		if c, ok := p.column(o, o.Column); ok && p.goes(o, c) {
 			p.plan.Given.Old = append(p.plan.Given.Old, c.Name)
@@ -99,12 +100,14 @@ func (p *planner) giveAdded(o Operation) {
 	if !o.Required {
 		return
 	}
-	if _, ok := p.said(o, Typed{Expression: o.Up, Type: name}); !ok {
+	up, ok := p.said(o, Typed{Expression: o.Up, Type: name})
+	if !ok {
 		return
 	}
 	p.plan.Given.New = append(p.plan.Given.New, o.Column)
-	p.prove(shown(o.Column)+" is never null", quote(o.Column)+" IS NULL")
-	p.prove(shown(o.Column)+" is what up says", differs(quote(o.Column), embed(o.Up), name))
+	p.plan.Proofs = append(p.plan.Proofs,
+		Proof{Name: shown(o.Column) + " is never null", Broken: quote(o.Column) + " IS NULL", Given: []string{o.Column}},
+		Proof{Name: shown(o.Column) + " is what up says", Broken: differs(quote(o.Column), embed(o.Up), name), Given: append([]string{o.Column}, up.Columns...)})
 }
 
 // room says whether there is room for a column, or it is there already: a release that gives it has been deployed before.
@@ -144,22 +147,25 @@ func (p *planner) expand(name, typeName string) {
 	})
 }
 
-// dropGiven takes a column away, when nothing that is published gives it any more.
-func (p *planner) dropGiven(c Column) {
+// dropGiven takes a column away, when nothing that is published gives it any more, and what it is compared with holds still.
+func (p *planner) dropGiven(c Column, proofs ...Proof) {
 	p.take(c.Name)
 	p.plan.Old = append(p.plan.Old, c.Name)
 	p.step(Contract, "drop", c.Name, Step{
 		Title: "Take " + shown(c.Name) + " away, from every generation that is kept too",
 		Act:   []string{p.alter("DROP COLUMN " + quote(c.Name) + " RESTRICT")},
 		Probe: probe(no(p.hasColumn(c.Name))),
-		Lock:  AccessExclusive, Column: c.Name,
+		Lock:  AccessExclusive, Column: c.Name, Proofs: proofs,
 		Risk: "Whoever still reads " + shown(c.Name) + " gets an error, nothing brings its values back, and no rollback goes to a release that gives it.",
 	})
 }
 
-// given says, to those who approve, what a table of releases waits for.
+// given has contract rest on what was verified, and says, to those who approve, what a table of releases waits for.
 func (p *planner) given() {
 	g := p.plan.Given
+	if g != nil {
+		p.provedAgain()
+	}
 	if g == nil || len(g.Old) == 0 {
 		if p.in.GiveUp {
 			p.invalid("leave --give-up-rollback out", "it takes nothing away from a table that releases make, so there is no way back to give up")
@@ -183,6 +189,26 @@ func (p *planner) given() {
 		p.warn("Retired generations that lack %s are given up at contract: no rollback goes back to them.", listed(g.New))
 	default:
 		p.warn("Contract waits, too, until no retired generation is kept that lacks %s: as long as the environment keeps them to go back to.", listed(g.New))
+	}
+}
+
+// provedAgain lets the first column go only where everything holds that was proved before the switch: releases have written since. What compares
+// a column that goes with another one is proved where it goes.
+func (p *planner) provedAgain() {
+	at := slices.IndexFunc(p.plan.Steps, func(s Step) bool { return s.Phase == Contract })
+	if at < 0 {
+		return
+	}
+	later := map[string]bool{}
+	for _, s := range p.plan.Steps[at:] {
+		for _, proof := range s.Proofs {
+			later[proof.Name] = true
+		}
+	}
+	for _, proof := range p.plan.Proofs {
+		if !later[proof.Name] {
+			p.plan.Steps[at].Proofs = append(p.plan.Steps[at].Proofs, proof)
+		}
 	}
 }
 

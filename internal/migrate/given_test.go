@@ -9,8 +9,8 @@ import (
 	"drawbridge/internal/migrate"
 )
 
-// given is the plan of a migration of a table that the pipeline's releases make.
-func given(t *testing.T, giveUp bool, operations ...migrate.Operation) (migrate.Plan, migrate.Input) {
+// byReleases is the plan of a migration of a table that the pipeline's releases make.
+func byReleases(t *testing.T, giveUp bool, operations ...migrate.Operation) (migrate.Plan, migrate.Input) {
 	t.Helper()
 	m := migration(operations...)
 	m.Consumers = []migrate.Consumer{{Name: "bi", Contact: "bi@example.com", MustAck: true}}
@@ -33,6 +33,10 @@ func TestATableOfReleasesIsMigratedByThem(t *testing.T) {
 		"given_rename":         {false, ops(rename("note", "remark")), migrate.Given{Old: []string{"note"}, New: []string{"remark"}}},
 		"given_rename_give_up": {true, ops(rename("note", "remark")), migrate.Given{Old: []string{"note"}, New: []string{"remark"}, GiveUp: true}},
 		"given_drop":           {false, ops(migrate.Operation{Kind: migrate.DropColumn, Column: "note"}), migrate.Given{Old: []string{"note"}}},
+		"given_add_required_from_what_goes": {
+			false, ops(migrate.Operation{Kind: migrate.AddColumn, Column: "channel", Type: "text", Required: true, Up: "coalesce(note, 'web')"}, migrate.Operation{Kind: migrate.DropColumn, Column: "note"}),
+			migrate.Given{Old: []string{"note"}, New: []string{"channel"}},
+		},
 		"given_add":            {false, ops(migrate.Operation{Kind: migrate.AddColumn, Column: "channel", Type: "text"}), migrate.Given{}},
 		"given_add_required": {
 			false, ops(migrate.Operation{Kind: migrate.AddColumn, Column: "channel", Type: "text", Required: true, Up: "coalesce(note, 'web')"}),
@@ -41,11 +45,43 @@ func TestATableOfReleasesIsMigratedByThem(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			p, in := given(t, c.giveUp, c.operations...)
+			p, in := byReleases(t, c.giveUp, c.operations...)
 			require.Equal(t, c.given, *p.Given)
 			require.Nil(t, p.Filling, "nothing is written in place")
 			golden(t, name+".golden", script(p))
 			golden(t, name+".md", migrate.Markdown(p, migrate.Measure(p, in.Table)))
+		})
+	}
+}
+
+// Releases write until a column goes, so what was verified is proved again where it does: once, and where both of what is compared are there.
+func TestContractOfATableOfReleasesRestsOnWhatWasVerified(t *testing.T) {
+	t.Parallel()
+	const same, never, up = "remark is note", "channel is never null", "channel is what up says"
+	required := migrate.Operation{Kind: migrate.AddColumn, Column: "channel", Type: "text", Required: true, Up: "coalesce(note, 'web')"}
+	for name, c := range map[string]struct {
+		operations []migrate.Operation
+		want       map[string][]string // by the column that goes
+	}{
+		"a rename":                          {ops(rename("note", "remark")), map[string][]string{"note": {same}}},
+		"a drop":                            {ops(migrate.Operation{Kind: migrate.DropColumn, Column: "note"}), map[string][]string{"note": nil}},
+		"a required column, and its source": {ops(required, migrate.Operation{Kind: migrate.DropColumn, Column: "note"}), map[string][]string{"note": {never, up}}},
+		"a drop before a rename": {
+			ops(required, migrate.Operation{Kind: migrate.DropColumn, Column: "qty"}, rename("note", "remark")), map[string][]string{"qty": {never, up}, "note": {same}},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p, _ := byReleases(t, false, c.operations...)
+			proved := map[string][]string{}
+			for _, s := range p.Of(migrate.Contract) {
+				proved[s.Column] = nil
+				for _, proof := range s.Proofs {
+					proved[s.Column] = append(proved[s.Column], proof.Name)
+					require.NotEmpty(t, proof.Given, "a generation that does not give it proves nothing of it")
+				}
+			}
+			require.Equal(t, c.want, proved)
 		})
 	}
 }
@@ -77,7 +113,7 @@ func TestPhasesOfATableOfReleases(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			p, in := given(t, false, c.operation)
+			p, in := byReleases(t, false, c.operation)
 			s := migrate.Summarize(p, migrate.Measure(p, in.Table))
 			var has []migrate.Phase
 			for _, phase := range all {

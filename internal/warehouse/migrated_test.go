@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"drawbridge/internal/admission"
+	"drawbridge/internal/catalog"
 	"drawbridge/internal/effect"
 	"drawbridge/internal/fault"
 	"drawbridge/internal/generation"
@@ -456,6 +457,47 @@ func TestRowsThatBreakAProofOfAnOutputNameThePartitionsToBuildAgain(t *testing.T
 	require.NoError(t, err)
 	require.Zero(t, proved[0].Broken)
 	require.Empty(t, proved[0].Again)
+}
+
+// Between the switch and contract releases write: what they wrote is looked at again before nothing brings the old column back. Of a generation that
+// leaves it out already there is nothing to be said.
+func TestContractOfAnOutputWaitsForRowsThatDoNotHoldAnyMore(t *testing.T) {
+	t.Parallel()
+	b, _ := begun(t)
+	v := b.migrating(t, renaming(), true)
+	v.does(t, false, migrate.Expand)
+	b.released(t, "2.0.0", first, second)
+	require.Empty(t, v.waits(t, migrate.Backfill))
+	v.enters(t, migrate.DualWrite, migrate.Backfill, migrate.Verify, migrate.Switch, migrate.Deprecating)
+	unready := func() []string {
+		why, err := v.Unready(t.Context(), v.owner, v.plan, func() {})
+		require.NoError(t, err)
+		return why
+	}
+	require.Empty(t, unready())
+
+	odd := b.released(t, "2.0.1", first, second)
+	v.free(t, v.FreeOld)
+	b.released(t, "3.0.0", first)
+	require.Empty(t, v.free(t, v.FreeOld))
+	require.Equal(t, []string{
+		"that amount_eur is amount does not hold of 10 rows; keys of some: " + catalog.New(b.db.Schema).MigrationSamplesQuery("fct_orders") +
+			"; build their partitions again: drawbridge backfill shop --env prod --from 2026-01-02 --to 2026-01-02 --force --reason TEXT",
+	}, unready())
+	b.filled(t, second)
+	require.Empty(t, unready(), "a release that leaves the old column out has built it again")
+	v.enters(t, migrate.Contract)
+
+	b.goBack(t, odd[1])
+	drop := v.plan.Of(migrate.Contract)[0]
+	step := migrate.StepSpec{Owner: v.owner, Key: anew(v.owner), Plan: v.plan, Step: drop, LockBudget: 20 * time.Second, Application: "drawbridge/test"}
+	_, err := v.DoStep(t.Context(), step, func(time.Duration) {})
+	require.Equal(t, fault.Conflict, fault.ClassOf(err), "%v", err)
+	require.ErrorContains(t, err, "that amount_eur is amount does not hold of 10 rows")
+	require.Contains(t, b.having(t, "amount"), "fct_orders")
+	b.filled(t, second)
+	require.True(t, v.does(t, false, migrate.Contract).Done)
+	require.Empty(t, b.having(t, "amount"))
 }
 
 // After the switch a workflow's own turn-back does not bring back what lacks the new shape: the release that stays builds it again.

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
 
@@ -41,6 +43,18 @@ func (t *Tables) liveTables(ctx context.Context, tx pgx.Tx, p migrate.Plan) (liv
 		return nil
 	})
 	return all, err
+}
+
+// about is the condition that a row is one that a proof is about: that it is of a generation that gives certain columns.
+func (l liveTables) about(given []string) string {
+	var tables []string
+	for oid, g := range l {
+		if len(migrate.Lacking(g.Gives(), given)) == 0 {
+			tables = append(tables, strconv.FormatUint(uint64(oid), 10))
+		}
+	}
+	slices.Sort(tables)
+	return "tableoid = ANY ('{" + strings.Join(tables, ",") + "}'::pg_catalog.oid[])"
 }
 
 // again is the command that builds the partitions again in which a condition is true of a row.

@@ -95,30 +95,35 @@ func (t *Tables) prove(ctx context.Context, tx pgx.Tx, p migrate.Plan, proofs []
 			return err
 		}
 	}
-	counts := make([]string, len(proofs))
-	var rows int64
-	into := []any{&rows}
+	counts, broken := make([]string, len(proofs)), make([]string, len(proofs))
+	var into []any
 	for i, proof := range proofs {
-		counts[i] = "count(*) FILTER (WHERE (" + proof.Broken + "))"
+		rows := "count(*)"
+		broken[i] = proof.Broken
+		if len(proof.Given) > 0 {
+			about := live.about(proof.Given)
+			rows += " FILTER (WHERE " + about + ")"
+			broken[i] = "CASE WHEN " + about + " THEN (" + proof.Broken + ") END" // of others nobody asks it
+		}
+		counts[i] = rows + ", count(*) FILTER (WHERE (" + broken[i] + "))"
 		checked[i].Proof = proof.Name
-		into = append(into, &checked[i].Broken)
+		into = append(into, &checked[i].Rows, &checked[i].Broken)
 	}
-	if err := tx.QueryRow(ctx, fmt.Sprintf("SELECT count(*), %s FROM %s", strings.Join(counts, ", "), table), pgx.QueryExecModeExec).Scan(into...); err != nil {
+	if err := tx.QueryRow(ctx, fmt.Sprintf("SELECT %s FROM %s", strings.Join(counts, ", "), table), pgx.QueryExecModeExec).Scan(into...); err != nil {
 		return err
 	}
 	for i, proof := range proofs {
-		checked[i].Rows = rows
 		if checked[i].Broken == 0 {
 			continue
 		}
 		checked[i].Samples = t.ledger.MigrationSamplesQuery(p.Migration.Table)
 		if p.Given != nil {
 			var err error
-			if checked[i].Again, err = live.again(ctx, tx, p, table, proof.Broken); err != nil {
+			if checked[i].Again, err = live.again(ctx, tx, p, table, broken[i]); err != nil {
 				return err
 			}
 		}
-		found, err := tx.Query(ctx, fmt.Sprintf("SELECT %s FROM %s WHERE (%s) LIMIT %d", key, table, proof.Broken, sampled), pgx.QueryExecModeExec)
+		found, err := tx.Query(ctx, fmt.Sprintf("SELECT %s FROM %s WHERE (%s) LIMIT %d", key, table, broken[i], sampled), pgx.QueryExecModeExec)
 		if err != nil {
 			return err
 		}
