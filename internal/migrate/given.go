@@ -46,7 +46,7 @@ func otherWay(kind Kind) string {
 	case AddColumn, RenameColumn, DropColumn:
 		return ""
 	case ChangeType:
-		return "add a column of the new type under a name of its own (add_column with required: true and up), and drop the old one in a migration after it"
+		return "give it another name with its type, in one file: add_column with the new type, required: true and up, and drop_column of the old one; a rename_column in the file after it brings the old name back"
 	case CreateIndex, DropIndex:
 		return "write the output's indexes, or its key, in pipeline.yaml, and deploy it: each generation is built with them"
 	case SetDefault, DropDefault:
@@ -60,6 +60,11 @@ func otherWay(kind Kind) string {
 
 // give plans an operation on a table of releases.
 func (p *planner) give(o Operation) {
+	if o.Kind == ChangeType {
+		p.refuse(otherWay(o.Kind), "%s would give %s, of every generation that is kept, another type under the same name, and a release gives one of the two types: until contract the one, and from then on the other, with no moment for both",
+			o.Kind, shown(o.Column))
+		return
+	}
 	if way := otherWay(o.Kind); way != "" {
 		p.refuse(way, "%s is made by this pipeline's releases, generation by generation, and %s is about one that is written in place", shown(p.in.Table.Name), o.Kind)
 		return

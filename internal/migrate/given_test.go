@@ -6,6 +6,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"drawbridge/internal/fault"
 	"drawbridge/internal/migrate"
 )
 
@@ -37,7 +38,7 @@ func TestATableOfReleasesIsMigratedByThem(t *testing.T) {
 			false, ops(migrate.Operation{Kind: migrate.AddColumn, Column: "channel", Type: "text", Required: true, Up: "coalesce(note, 'web')"}, migrate.Operation{Kind: migrate.DropColumn, Column: "note"}),
 			migrate.Given{Old: []string{"note"}, New: []string{"channel"}},
 		},
-		"given_add":            {false, ops(migrate.Operation{Kind: migrate.AddColumn, Column: "channel", Type: "text"}), migrate.Given{}},
+		"given_add": {false, ops(migrate.Operation{Kind: migrate.AddColumn, Column: "channel", Type: "text"}), migrate.Given{}},
 		"given_add_required": {
 			false, ops(migrate.Operation{Kind: migrate.AddColumn, Column: "channel", Type: "text", Required: true, Up: "coalesce(note, 'web')"}),
 			migrate.Given{New: []string{"channel"}},
@@ -96,6 +97,18 @@ func TestAColumnThatAReleaseHasBroughtIsTakenAsItIs(t *testing.T) {
 	p, err := migrate.Compute(in)
 	require.NoError(t, err)
 	require.Equal(t, []string{"remark"}, p.Given.New)
+}
+
+// What is said instead of a change of type is one file that can be planned, and the one after it.
+func TestAnotherTypeOfAnOutputsColumnComesWithAnotherName(t *testing.T) {
+	t.Parallel()
+	in := input(migration(migrate.Operation{Kind: migrate.ChangeType, Column: "note", To: "bigint", Up: "1", Down: "''"}))
+	made("shop")(&in)
+	_, err := migrate.Compute(in)
+	require.Equal(t, fault.Refused, fault.ClassOf(err), "%v", err)
+	for _, part := range []string{"in one file", "add_column with the new type, required: true and up", "drop_column of the old one", "rename_column in the file after it"} {
+		require.Contains(t, fault.HintOf(err), part)
+	}
 }
 
 // Which phases there are follows from what releases have to give.

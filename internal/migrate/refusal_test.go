@@ -77,7 +77,7 @@ func TestComputeRefuses(t *testing.T) {
 		"a part of an output": {ops(add), func(in *migrate.Input) {
 			in.Table.Managed, in.Table.Pipeline, in.Table.Kind = true, "shop", "partition"
 		}, fault.Refused, "a part of an output"},
-		"a type of an output":                 {ops(migrate.Operation{Kind: migrate.ChangeType, Column: "qty", To: "bigint"}), made("shop"), fault.Refused, "change_type is about one that is written in place"},
+		"a type of an output":                 {ops(migrate.Operation{Kind: migrate.ChangeType, Column: "qty", To: "bigint"}), made("shop"), fault.Refused, "change_type would give qty, of every generation that is kept, another type under the same name"},
 		"a check of an output":                {ops(migrate.Operation{Kind: migrate.AddCheck, Name: "k", Check: "id > 0"}), made("shop"), fault.Refused, "add_check is about one that is written in place"},
 		"an index of an output":               {ops(migrate.Operation{Kind: migrate.CreateIndex, Name: "i", Columns: []string{"id"}}), made("shop"), fault.Refused, "create_index is about one that is written in place"},
 		"a default of an output's new column": {ops(migrate.Operation{Kind: migrate.AddColumn, Column: "c", Type: "text", Default: "'x'"}), made("shop"), fault.Refused, "releases give every value"},

@@ -21,7 +21,7 @@ import (
 )
 
 // euros is the pipeline's release of a version: the first gives amount, the second amount and amount_eur, the third amount_eur. That of 2.0.1 gives
-// both, and not the same.
+// both, and not the same. Those of 4 give cents, as a number of another type: beside amount, alone, beside amount of that type, and as amount.
 func euros(version string) *pipeline.Pipeline {
 	p := shop()
 	p.Version = version
@@ -29,6 +29,10 @@ func euros(version string) *pipeline.Pipeline {
 		"1.0.0": "SELECT order_id, ordered_at::date AS order_date, channel, amount FROM raw_orders",
 		"2.0.0": "SELECT order_id, ordered_at::date AS order_date, channel, amount, amount AS amount_eur FROM raw_orders",
 		"2.0.1": "SELECT order_id, ordered_at::date AS order_date, channel, amount, (amount + 1)::numeric(12,2) AS amount_eur FROM raw_orders",
+		"4.0.0": "SELECT order_id, ordered_at::date AS order_date, channel, amount, (amount * 100)::bigint AS cents FROM raw_orders",
+		"4.1.0": "SELECT order_id, ordered_at::date AS order_date, channel, (amount * 100)::bigint AS cents FROM raw_orders",
+		"4.2.0": "SELECT order_id, ordered_at::date AS order_date, channel, (amount * 100)::bigint AS cents, (amount * 100)::bigint AS amount FROM raw_orders",
+		"4.3.0": "SELECT order_id, ordered_at::date AS order_date, channel, (amount * 100)::bigint AS amount FROM raw_orders",
 		"3.0.0": "SELECT order_id, ordered_at::date AS order_date, channel, amount AS amount_eur FROM raw_orders",
 	}[version]
 	p.Outputs[0].Checks = p.Outputs[0].Checks[:1]
@@ -375,6 +379,48 @@ func TestAColumnThatComesBackIsBuiltAnew(t *testing.T) {
 		require.ErrorContains(t, err, "cannot be again")
 	}
 	require.Equal(t, "40.00", b.sum(t))
+}
+
+// A column gets another type by another name, and then its own name again.
+func TestAColumnOfAnOutputGetsAnotherTypeByWayOfAnotherName(t *testing.T) {
+	t.Parallel()
+	b, _ := begun(t)
+	goes := func(m migrate.Migration, both, after string) {
+		v := b.migrating(t, m, true)
+		v.does(t, false, migrate.Expand)
+		b.released(t, both, first, second)
+		require.Empty(t, v.waits(t, migrate.Backfill))
+		v.enters(t, migrate.DualWrite, migrate.Backfill, migrate.Verify)
+		proved, err := v.Prove(t.Context(), v.owner, v.plan, func() {})
+		require.NoError(t, err)
+		for _, p := range proved {
+			require.EqualValues(t, 20, p.Rows, p.Proof)
+			require.Zero(t, p.Broken, p.Proof)
+		}
+		v.enters(t, migrate.Switch, migrate.Deprecating)
+		v.free(t, v.FreeOld)
+		b.released(t, after, first)
+		require.Empty(t, v.free(t, v.FreeOld))
+		why, err := v.Unready(t.Context(), v.owner, v.plan, func() {})
+		require.NoError(t, err)
+		require.Empty(t, why)
+		v.enters(t, migrate.Contract)
+		require.True(t, v.does(t, false, migrate.Contract).Done)
+		require.NoError(t, v.EndMigration(t.Context(), v.owner, migrate.Done))
+	}
+	typed := renaming()
+	typed.Name, typed.Operations = "0001_cents", []migrate.Operation{
+		{Kind: migrate.AddColumn, Column: "cents", Type: "bigint", Required: true, Up: "(amount * 100)::bigint"}, {Kind: migrate.DropColumn, Column: "amount"},
+	}
+	goes(typed, "4.0.0", "4.1.0")
+	named := renaming()
+	named.Name, named.Operations[0].Column, named.Operations[0].To = "0002_named", "cents", "amount"
+	goes(named, "4.2.0", "4.3.0")
+	b.filled(t, second)
+	var like string
+	require.NoError(t, b.db.Pool.QueryRow(t.Context(), `SELECT sum(amount) || ' ' || min(pg_typeof(amount)::text) FROM fct_orders`).Scan(&like))
+	require.Equal(t, "4000 bigint", like)
+	require.Empty(t, b.having(t, "cents"))
 }
 
 // What is published is held to the migration once more, in its own transaction: it may have been planned before.
