@@ -32,14 +32,6 @@ func Lacking(have, wanted []string) []string {
 // partitioned is the kind of a table that is cut into partitions, as the server calls it.
 const partitioned = "partitioned table"
 
-// byRelease begins the plan of a table that the pipeline's releases make.
-func (p *planner) byRelease() {
-	p.plan.Given = &Given{GiveUp: p.in.GiveUp}
-	if p.in.Migration.Deprecate.Brownout > 0 {
-		p.refuse("leave deprecate.brownout out", "a brownout of a table that releases make is not supported yet")
-	}
-}
-
 // otherWay is what is done instead of an operation that a table of releases does not have; empty: it has it.
 func otherWay(kind Kind) string {
 	switch kind {

@@ -55,6 +55,18 @@ func TestATableOfReleasesIsMigratedByThem(t *testing.T) {
 	}
 }
 
+// A trial of contract refuses what goes, and that is a column of the table that readers see. Nobody fills in anything that could be left out.
+func TestABrownoutOfATableOfReleasesRefusesWhatGoes(t *testing.T) {
+	t.Parallel()
+	in := input(migration(rename("note", "remark"), migrate.Operation{Kind: migrate.AddColumn, Column: "channel", Type: "text", Required: true, Up: "coalesce(note, 'web')"}))
+	in.Migration.Deprecate = migrate.Deprecate{Window: time.Hour, Brownout: 10 * time.Minute}
+	made("shop")(&in)
+	p, err := migrate.Compute(in)
+	require.NoError(t, err)
+	require.Equal(t, &migrate.Brownout{For: 10 * time.Minute, Columns: []string{"note"}}, p.Brownout)
+	require.Contains(t, p.Warnings, "Nor does it stop whoever has rights on the table of a single generation, and reads that by its name.")
+}
+
 // Releases write until a column goes, so what was verified is proved again where it does: once, and where both of what is compared are there.
 func TestContractOfATableOfReleasesRestsOnWhatWasVerified(t *testing.T) {
 	t.Parallel()

@@ -85,11 +85,7 @@ func TestComputeRefuses(t *testing.T) {
 			made("shop")(in)
 			column("note", func(c *migrate.Column) { c.Holds = []string{"the partition key"} })(in)
 		}, fault.Refused, "with it would go the partition key"},
-		"a rename to a column of another type": {ops(rename("note", "qty")), made("shop"), fault.Invalid, "would make a column qty of type text, and customers has one of type integer"},
-		"a brownout of an output": {ops(rename("note", "remark")), func(in *migrate.Input) {
-			made("shop")(in)
-			in.Migration.Deprecate = migrate.Deprecate{Window: time.Hour, Brownout: time.Minute}
-		}, fault.Refused, "a brownout of a table that releases make"},
+		"a rename to a column of another type":   {ops(rename("note", "qty")), made("shop"), fault.Invalid, "would make a column qty of type text, and customers has one of type integer"},
 		"nothing to give up":                     {ops(add), func(in *migrate.Input) { made("shop")(in); in.GiveUp = true }, fault.Invalid, "no way back to give up"},
 		"nothing to give up of a plain table":    {ops(rename("note", "remark")), func(in *migrate.Input) { in.GiveUp = true }, fault.Invalid, "no way back to give up"},
 		"a view":                                 {ops(add), func(in *migrate.Input) { in.Table.Kind = "view" }, fault.Refused, "customers is a view"},

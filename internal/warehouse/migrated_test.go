@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgerrcode"
+	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
 	"drawbridge/internal/admission"
@@ -17,6 +19,8 @@ import (
 	"drawbridge/internal/migrate"
 	"drawbridge/internal/partition"
 	"drawbridge/internal/pipeline"
+	"drawbridge/internal/postgres"
+	"drawbridge/internal/testdb"
 	"drawbridge/internal/turnback"
 )
 
@@ -544,6 +548,67 @@ func TestContractOfAnOutputWaitsForRowsThatDoNotHoldAnyMore(t *testing.T) {
 	b.filled(t, second)
 	require.True(t, v.does(t, false, migrate.Contract).Done)
 	require.Empty(t, b.having(t, "amount"))
+}
+
+// A brownout takes the old column from those who read the output, and from nobody the rest. What releases build meanwhile is published, and refused as
+// what was there.
+func TestABrownoutOfAnOutputRefusesItsReadersTheOldColumn(t *testing.T) {
+	t.Parallel()
+	b, _ := begun(t)
+	reader := "reader_of_" + b.db.Schema
+	admin, err := pgx.Connect(t.Context(), onDatabase(t, testdb.Superuser(t), b.db.URL))
+	require.NoError(t, err)
+	t.Cleanup(func() {
+		ctx := context.WithoutCancel(t.Context())
+		_, err := admin.Exec(ctx, "DROP OWNED BY "+reader+"; DROP ROLE "+reader)
+		require.NoError(t, err)
+		require.NoError(t, admin.Close(ctx))
+	})
+	_, err = admin.Exec(t.Context(), "CREATE ROLE "+reader+"; GRANT USAGE ON SCHEMA "+b.db.Schema+" TO "+reader)
+	require.NoError(t, err)
+	b.db.Exec(t, "GRANT SELECT ON fct_orders TO "+reader)
+	says := func(sql string) string {
+		tx, err := admin.Begin(t.Context())
+		require.NoError(t, err)
+		defer func() { require.NoError(t, tx.Rollback(t.Context())) }()
+		_, err = tx.Exec(t.Context(), "SET LOCAL search_path TO "+b.db.Schema+"; SET LOCAL ROLE "+reader)
+		require.NoError(t, err)
+		_, err = tx.Exec(t.Context(), sql)
+		return postgres.SQLState(err)
+	}
+	const old, rest = `SELECT sum(amount) FROM fct_orders`, `SELECT sum(amount_eur), min(order_date) FROM fct_orders`
+	m := renaming()
+	m.Deprecate = migrate.Deprecate{Window: time.Hour, Brownout: time.Millisecond}
+	v := b.migrating(t, m, true)
+	v.does(t, false, migrate.Expand)
+	b.released(t, "2.0.0", first, second)
+	require.Empty(t, v.waits(t, migrate.Backfill))
+	v.enters(t, migrate.DualWrite, migrate.Backfill, migrate.Verify, migrate.Switch, migrate.Deprecating)
+	why, err := b.BrownoutBlocked(t.Context(), v.plan)
+	require.NoError(t, err)
+	require.Empty(t, why)
+	tries := func(on bool) migrate.Tried {
+		tried, err := b.Warehouse.Brownout(t.Context(), migrate.BrownoutSpec{Owner: v.owner, Key: anew(v.owner), Plan: v.plan, On: on, Application: "drawbridge/test"})
+		require.NoError(t, err)
+		return tried
+	}
+	require.Empty(t, says(old))
+
+	require.True(t, tries(true).On())
+	require.Equal(t, pgerrcode.InsufficientPrivilege, says(old))
+	require.Empty(t, says(rest))
+	b.filled(t, second)
+	require.Equal(t, pgerrcode.InsufficientPrivilege, says(old), "what is published meanwhile is refused as well")
+	require.Empty(t, says(rest))
+	require.ErrorContains(t, v.EnterPhase(t.Context(), v.owner, migrate.Contract), "its brownout is on")
+
+	require.True(t, tries(false).Held)
+	require.Empty(t, says(old))
+	v.free(t, v.FreeOld)
+	b.released(t, "3.0.0", first, second)
+	v.enters(t, migrate.Contract)
+	require.True(t, v.does(t, false, migrate.Contract).Done)
+	require.Empty(t, says(rest))
 }
 
 // After the switch a workflow's own turn-back does not bring back what lacks the new shape: the release that stays builds it again.

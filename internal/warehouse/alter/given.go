@@ -1,6 +1,7 @@
 package alter
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -107,6 +108,11 @@ func (t *Tables) enterGiven(ctx context.Context, owner effect.Owner, phase migra
 		if !migrate.Phase(m.Phase).Before(phase) {
 			return nil
 		}
+		if phase == migrate.Contract {
+			if err := cmp.Or(held(f), lit(m)); err != nil {
+				return err
+			}
+		}
 		var why []string
 		if len(m.NewGiven) > 0 && migrate.Phase(m.Phase).Before(migrate.Switch) {
 			if why, err = t.ungiven(ctx, tx, m, migrate.Switch); err == nil && len(why) == 0 {
@@ -117,9 +123,6 @@ func (t *Tables) enterGiven(ctx context.Context, owner effect.Owner, phase migra
 			var still []string
 			still, err = t.unfree(ctx, tx, m)
 			why = append(why, still...)
-			if f.Hold != "" {
-				return held(f)
-			}
 		}
 		if err != nil {
 			return err
