@@ -25,17 +25,18 @@ func (b *bundle) world(t *testing.T) string {
 		FROM (
 			SELECT concat_ws(' ', 'relation', relname, relkind, relpersistence, relispartition, reltablespace, reloptions, relowner::regrole, obj_description(c.oid, 'pg_class'),
 				(SELECT array_agg(r::text ORDER BY r::text) FROM aclexplode(relacl) r), CASE WHEN relkind IN ('v', 'm') THEN pg_get_viewdef(c.oid) END) AS line
-			FROM pg_class c WHERE relnamespace = $1::regnamespace AND relkind <> 'i'
+			FROM pg_class c WHERE relnamespace = $1::regnamespace AND relkind NOT IN ('i', 'I')
 			UNION ALL
 			SELECT concat_ws(' ', 'column', relname, attname, format_type(atttypid, atttypmod), attnotnull, attidentity, attgenerated, attcollation::regcollation, attstorage, attcompression, nullif(attstattarget, -1),
 				attoptions, (SELECT array_agg(r::text ORDER BY r::text) FROM aclexplode(attacl) r), col_description(attrelid, attnum), pg_get_expr(adbin, adrelid))
 			FROM pg_attribute JOIN pg_class c ON c.oid = attrelid LEFT JOIN pg_attrdef ON adrelid = attrelid AND adnum = attnum
-			WHERE relnamespace = $1::regnamespace AND relkind <> 'i' AND attnum > 0 AND NOT attisdropped
+			WHERE relnamespace = $1::regnamespace AND relkind NOT IN ('i', 'I') AND attnum > 0 AND NOT attisdropped
 			UNION ALL
 			SELECT concat_ws(' ', 'constraint', relname, conname, pg_get_constraintdef(k.oid), convalidated, connoinherit, condeferrable, obj_description(k.oid, 'pg_constraint'))
 			FROM pg_constraint k JOIN pg_class c ON c.oid = conrelid WHERE relnamespace = $1::regnamespace AND contype <> 'n'
 			UNION ALL
-			SELECT concat_ws(' ', 'index', pg_get_indexdef(indexrelid), indisvalid, indisready, indoption, indclass, indcollation, indisreplident, indisclustered, c.reltablespace, c.reloptions, obj_description(indexrelid, 'pg_class'))
+			SELECT concat_ws(' ', 'index', -- the server, too, names the parts of an index
+				CASE WHEN c.relispartition THEN replace(pg_get_indexdef(indexrelid), quote_ident(c.relname), '') ELSE pg_get_indexdef(indexrelid) END, indisvalid, indisready, indoption, indclass, indcollation, indisreplident, indisclustered, c.reltablespace, c.reloptions, obj_description(indexrelid, 'pg_class'))
 			FROM pg_index JOIN pg_class c ON c.oid = indexrelid WHERE relnamespace = $1::regnamespace
 			UNION ALL
 			SELECT concat_ws(' ', 'statistics', pg_get_statisticsobjdef(oid), stxstattarget, stxowner, obj_description(oid, 'pg_statistic_ext')) FROM pg_statistic_ext WHERE stxnamespace = $1::regnamespace
