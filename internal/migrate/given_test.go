@@ -1,6 +1,7 @@
 package migrate_test
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -109,6 +110,24 @@ func TestAColumnThatAReleaseHasBroughtIsTakenAsItIs(t *testing.T) {
 	p, err := migrate.Compute(in)
 	require.NoError(t, err)
 	require.Equal(t, []string{"remark"}, p.Given.New)
+}
+
+// What an output has of the registry is proved in the warehouse; whatever else there is is refused by name, with another way.
+func TestATableOfReleasesHasNoOperationButThoseThatAreProved(t *testing.T) {
+	t.Parallel()
+	for name, m := range cases() {
+		if slices.ContainsFunc(m.Operations, func(o migrate.Operation) bool {
+			return slices.Contains([]migrate.Kind{migrate.AddColumn, migrate.RenameColumn, migrate.DropColumn, migrate.CreateTable}, o.Kind)
+		}) { // what makes a table is about none that is there
+			continue
+		}
+		in := input(m)
+		made("shop")(&in)
+		_, err := migrate.Compute(in)
+		require.Equal(t, fault.Refused, fault.ClassOf(err), "%s: %v", name, err)
+		require.NotEmpty(t, fault.HintOf(err), name)
+		require.ErrorContains(t, err, string(m.Operations[0].Kind), name)
+	}
 }
 
 // What is said instead of a change of type is one file that can be planned, and the one after it.

@@ -14,6 +14,9 @@ import (
 	"drawbridge/internal/effect"
 	"drawbridge/internal/fault"
 	"drawbridge/internal/migrate"
+	"drawbridge/internal/postgres"
+	"drawbridge/internal/testdb"
+	"drawbridge/internal/warehouse/alter"
 )
 
 // world is everything that is in the test's schema, and the functions beside the ledger: what it is like, and the rows, whatever the order of
@@ -158,6 +161,18 @@ func (b *bundle) once(t *testing.T, spec migrate.StepSpec) {
 	require.True(t, r.Done, "%s is blocked: %+v", spec.Step.ID, r)
 }
 
+// over are the tables of the bundle, as a worker has them whose line is cut.
+func (b *bundle) over(t *testing.T, at testdb.Cut, act string) (l *testdb.Line, tables *alter.Tables, leave func()) {
+	t.Helper()
+	l, url := testdb.Over(t, b.db.URL, at, act)
+	pool, err := postgres.Open(t.Context(), postgres.Options{URL: url, Object: "warehouse", Application: "drawbridge/test", MaxConns: 6})
+	require.NoError(t, err)
+	return l, alter.On(pool, b.db.Schema), func() {
+		pool.Close()
+		l.Close()
+	}
+}
+
 // crashing does a step, or undoes it, where the worker's line is cut in each of the places where that can be.
 func (b *bundle) crashing(t *testing.T, spec migrate.StepSpec) {
 	t.Helper()
@@ -173,25 +188,24 @@ func (b *bundle) crashing(t *testing.T, spec migrate.StepSpec) {
 		}
 		needed = !b.says(t, gone)
 	}
-	for _, at := range cuts() {
+	for _, at := range testdb.Cuts() {
 		if !needed {
 			break
 		}
 		act, _, _ := strings.Cut(statements[0], "\n")
-		l := &line{at: at, act: act}
-		tables, leave := b.over(t, l)
+		l, tables, leave := b.over(t, at, act)
 		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 		r, err := tables.DoStep(ctx, spec, beat)
 		cancel()
 		leave()
 		require.Empty(t, fault.ClassOf(err), "%s %s: what may pass is tried again: %v", spec.Step.ID, at, err)
-		if spec.Step.Class == migrate.Concurrent && !l.wasCut() && err == nil { // no transaction takes back what it did when it was cut before
-			require.Equal(t, afterTheAct, at, spec.Step.ID)
+		if spec.Step.Class == migrate.Concurrent && !l.WasCut() && err == nil { // no transaction takes back what it did when it was cut before
+			require.Equal(t, testdb.AfterTheAct, at, spec.Step.ID)
 			spec.Key.Step += " once more"
 			continue
 		}
-		require.True(t, l.wasCut(), "%s is not cut %s", spec.Step.ID, at)
-		if at == afterTheCommit {
+		require.True(t, l.WasCut(), "%s is not cut %s", spec.Step.ID, at)
+		if at == testdb.AfterTheCommit {
 			require.NoError(t, err, spec.Step.ID)
 			require.True(t, r.Done, "%s is blocked: %+v", spec.Step.ID, r)
 		}
