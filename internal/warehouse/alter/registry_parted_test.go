@@ -49,6 +49,23 @@ func TestEveryOperationOfAPartitionedTableIsProved(t *testing.T) {
 	}
 }
 
+// What takes the place of an index stays in the partitions under the name with which it was made: the next migration makes another one beside it.
+func TestAColumnOfAPartitionedTableIsReplacedAgainAndAgain(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	s := scenarios()[migrate.RenameColumn]["laden"]
+	s.parted = true
+	b.make(t, s, plainly)
+	for _, c := range []struct{ name, from, to string }{{"0001_made", "created", "made"}, {"0002_built", "made", "built"}, {"0003_created", "built", "created"}} {
+		p := b.planned(t, migrate.Migration{Name: c.name, Table: "customers", Why: "A better name.", Operations: []migrate.Operation{{Kind: migrate.RenameColumn, Column: c.from, To: c.to}}})
+		b.restart(t, p)
+		b.steps(t, p, len(p.Steps), func(step migrate.Step) { b.once(t, b.asked(p, step, false)) })
+		require.NoError(t, b.EndMigration(t.Context(), b.owner, migrate.Done))
+	}
+	after := b.world(t)
+	same(t, b.model(t, s, plainly, nil), after, "done")
+}
+
 func proveRefusal(t *testing.T, s scenario) {
 	t.Helper()
 	b := setup(t)
