@@ -90,7 +90,7 @@ func (m *migrating) mending(proved []migrate.Checked) string {
 		}
 	}
 	if len(again) == 0 { // an earlier program has counted them
-		again = []string{fmt.Sprintf("drawbridge backfill %s --env %s --from KEY --to KEY --force --reason TEXT", m.in.Pipeline, m.in.Environment)}
+		again = []string{fmt.Sprintf("drawbridge backfill %s --env %s --from KEY --to KEY --reason TEXT --force", m.in.Pipeline, m.in.Environment)}
 	}
 	return "correct what they come from, or deploy a release that gives what is meant, build their partitions again (" + strings.Join(firstOf(again), "; ") + "), and count again"
 }

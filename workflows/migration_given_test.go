@@ -110,8 +110,8 @@ func TestWhatIsPublishedBeforeTheSwitchIsWaitedForAndCounted(t *testing.T) {
 func TestTheVerifyGateOfAnOutputSaysWhatBuildsItsRowsAgain(t *testing.T) {
 	t.Parallel()
 	for again, says := range map[string]string{
-		"drawbridge backfill shop --env prod --from 2026-01-02 --to 2026-01-03 --force --reason TEXT": "drawbridge backfill shop --env prod --from 2026-01-02 --to 2026-01-03 --force --reason TEXT",
-		"": "drawbridge backfill shop --env prod --from KEY --to KEY --force --reason TEXT",
+		"drawbridge backfill shop --env prod --from 2026-01-02 --to 2026-01-03 --reason TEXT --force": "drawbridge backfill shop --env prod --from 2026-01-02 --to 2026-01-03 --reason TEXT --force",
+		"": "drawbridge backfill shop --env prod --from KEY --to KEY --reason TEXT --force",
 	} {
 		e, x := migrates(t)
 		x.made, x.broken, x.again = true, 7, again

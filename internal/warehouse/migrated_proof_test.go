@@ -25,7 +25,7 @@ func TestRowsThatBreakAProofOfAnOutputNameThePartitionsToBuildAgain(t *testing.T
 	b.released(t, "2.0.0", first)
 	b.released(t, "2.0.1", second)
 	v.enters(t, migrate.DualWrite, migrate.Backfill, migrate.Verify)
-	const again = "drawbridge backfill shop --env prod --from 2026-01-02 --to 2026-01-02 --force --reason TEXT"
+	const again = "drawbridge backfill shop --env prod --from 2026-01-02 --to 2026-01-02 --reason TEXT --force"
 	proved, err := v.Prove(t.Context(), v.owner, v.plan, func() {})
 	require.NoError(t, err)
 	require.EqualValues(t, 10, proved[0].Broken)
@@ -60,7 +60,7 @@ func TestContractOfAnOutputWaitsForRowsThatDoNotHoldAnyMore(t *testing.T) {
 	require.Empty(t, v.free(t, v.FreeOld))
 	require.Equal(t, []string{
 		"that amount_eur is amount does not hold of 10 rows; keys of some: " + catalog.New(b.db.Schema).MigrationSamplesQuery("fct_orders") +
-			"; build their partitions again: drawbridge backfill shop --env prod --from 2026-01-02 --to 2026-01-02 --force --reason TEXT",
+			"; build their partitions again: drawbridge backfill shop --env prod --from 2026-01-02 --to 2026-01-02 --reason TEXT --force",
 	}, unready())
 	b.filled(t, second)
 	require.Empty(t, unready(), "a release that leaves the old column out has built it again")

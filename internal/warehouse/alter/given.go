@@ -184,7 +184,7 @@ func (t *Tables) ungiven(ctx context.Context, q catalog.Querier, m catalog.Migra
 	live = slices.DeleteFunc(live, func(g catalog.Generation) bool { return len(migrate.Lacking(g.Gives(), both(m))) == 0 })
 	var why []string
 	if len(live) > 0 {
-		why = append(why, fmt.Sprintf("%s built by releases that do not give %s: %s", unbuilt(m.Table, live), strings.Join(both(m), ", "), rebuild(m.Pipeline, environment, live)))
+		why = append(why, fmt.Sprintf("%s built by releases that do not give %s: %s", unbuilt(m.Table, live), strings.Join(both(m), ", "), rebuild(m.Pipeline, environment, live, "")))
 	}
 	if phase == migrate.Switch {
 		busy, err := t.busy(ctx, q, m)
@@ -207,13 +207,12 @@ func unbuilt(table string, live []catalog.Generation) string {
 	return fmt.Sprintf("%d partitions of %s (%s to %s) were", len(live), table, live[0].Partition, live[len(live)-1].Partition)
 }
 
-// rebuild is the command that builds partitions again, which are sorted, with more flags for a backfill.
-func rebuild(pipeline, environment string, live []catalog.Generation, flags ...string) string {
+// rebuild is the command that builds partitions again, which are sorted, and what a backfill is told more.
+func rebuild(pipeline, environment string, live []catalog.Generation, more string) string {
 	if live[0].Partition == partition.AllKey { // each run builds it
 		return fmt.Sprintf("run any partition: drawbridge run %s --env %s --partition KEY", pipeline, environment)
 	}
-	flags = append(flags, "--reason TEXT")
-	return fmt.Sprintf("drawbridge backfill %s --env %s --from %s --to %s %s", pipeline, environment, live[0].Partition, live[len(live)-1].Partition, strings.Join(flags, " "))
+	return fmt.Sprintf("drawbridge backfill %s --env %s --from %s --to %s --reason TEXT", pipeline, environment, live[0].Partition, live[len(live)-1].Partition) + more
 }
 
 // unfree says what keeps an old shape from being taken away that nobody needs any more.

@@ -77,5 +77,5 @@ func (l liveTables) again(ctx context.Context, tx pgx.Tx, p migrate.Plan, table,
 		return "", nil
 	}
 	sorted(live)
-	return rebuild(p.Release.Pipeline, p.Environment, live, "--force"), nil // they are current, as far as files say
+	return rebuild(p.Release.Pipeline, p.Environment, live, " --force"), nil // they are current, as far as files say
 }
