@@ -116,7 +116,7 @@ func TestABrownoutOfAnOutputRefusesItsReadersTheOldColumn(t *testing.T) {
 	require.NoError(t, err)
 	require.Empty(t, why)
 	tries := func(on bool) migrate.Tried {
-		tried, err := b.Warehouse.Brownout(t.Context(), migrate.BrownoutSpec{Owner: v.owner, Key: anew(v.owner), Plan: v.plan, On: on, Application: "drawbridge/test"})
+		tried, err := b.Brownout(t.Context(), migrate.BrownoutSpec{Owner: v.owner, Key: anew(v.owner), Plan: v.plan, On: on, Application: "drawbridge/test"})
 		require.NoError(t, err)
 		return tried
 	}
