@@ -39,7 +39,9 @@ type Migrator interface {
 	// Ungiven says what a migration of a table that releases make waits for before it may go on from a phase. From when the active release
 	// gives both shapes, nothing else is published.
 	Ungiven(ctx context.Context, owner effect.Owner, phase migrate.Phase) ([]string, error)
-	// FreeOld lets releases be published that do not give the old shape any more, and says what contract still waits for.
+	// Unfree says what contract waits for of the releases that make a table, in the deprecation window.
+	Unfree(ctx context.Context, owner effect.Owner) ([]string, error)
+	// FreeOld lets releases be published that do not give the old shape any more, and says as Unfree does what contract still waits for.
 	FreeOld(ctx context.Context, owner effect.Owner) ([]string, error)
 	// Unready says what keeps the contract from beginning, as far as the table says: nothing written may be lost by it. It may read the
 	// whole table.
@@ -260,15 +262,30 @@ type Blocked struct {
 // readersKept bounds how many readers are carried and shown.
 const readersKept = 40
 
-// Blockers looks who or what keeps the old shape from being taken away. It changes nothing.
+// Blockers looks who or what keeps the old shape from being taken away: of a table that releases make, these too. It changes nothing.
 func (a *Migrating) Blockers(ctx context.Context, t Target) (Blocked, error) {
 	o, err := a.open(ctx, t)
 	if err != nil {
 		return Blocked{}, err
 	}
-	return o.blocked(ctx)
+	out, err := o.blocked(ctx)
+	if err != nil || o.plan.Given == nil {
+		return out, err
+	}
+	why, err := o.w.Unfree(ctx, t.Owner)
+	out.Why = atMost(append(out.Why, why...))
+	return out, err
 }
 
+// atMost bounds what is said to be in the way.
+func atMost(why []string) []string {
+	if len(why) <= readersKept {
+		return why
+	}
+	return append(why[:readersKept:readersKept], fmt.Sprintf("and %d more", len(why)-readersKept))
+}
+
+// blocked is who needs the old shape still, whatever releases give: those that leave it out are let in when nobody does.
 func (o opened) blocked(ctx context.Context) (Blocked, error) {
 	var mustAck []string
 	for _, c := range o.plan.Migration.Consumers {
@@ -313,9 +330,7 @@ func (o opened) blocked(ctx context.Context) (Blocked, error) {
 		readers, out.Why, out.Unseen = append(readers, callers...), append(out.Why, why...), traffic.Unseen
 	}
 	out.Readers = readers[:min(len(readers), readersKept)]
-	if len(out.Why) > readersKept {
-		out.Why = append(out.Why[:readersKept:readersKept], fmt.Sprintf("and %d more", len(out.Why)-readersKept))
-	}
+	out.Why = atMost(out.Why)
 	return out, nil
 }
 

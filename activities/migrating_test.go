@@ -41,6 +41,8 @@ type migrated struct {
 	counted  int      // how often it was asked that
 	held     string   // why nothing changes
 	acks     []string
+	unfree   []string               // what releases give still
+	freed    bool                   // such as leave the old shape out are let in
 	dropped  error                  // why a brownout cannot be ended
 	housed   bool                   // the rest of the house was kept
 	odd      []string               // why the rights on the table could not be given back
@@ -88,7 +90,12 @@ func (m *migrated) Ungiven(context.Context, effect.Owner, migrate.Phase) ([]stri
 	return nil, nil
 }
 
-func (m *migrated) FreeOld(context.Context, effect.Owner) ([]string, error) { return nil, nil }
+func (m *migrated) FreeOld(context.Context, effect.Owner) ([]string, error) {
+	m.freed = true
+	return m.unfree, nil
+}
+
+func (m *migrated) Unfree(context.Context, effect.Owner) ([]string, error) { return m.unfree, nil }
 
 func (m *migrated) ReadersOfColumns(context.Context, string, []string) ([]migrate.Reader, error) {
 	return m.readers, nil
@@ -387,6 +394,36 @@ func TestContractBeginsOnlyWhenNobodyNeedsTheOldShapeAndPeopleApprovedIt(t *test
 			require.Equal(t, c.want.Entered, slices.Contains(m.entered, migrate.Contract))
 		})
 	}
+}
+
+// Releases that leave the old shape out are let in once nobody else needs it, and until then they cannot be deployed: that one gives it holds up
+// contract, and not what brings about its end.
+func TestWhatReleasesStillGiveIsSaidBeforeContractAndHoldsItUp(t *testing.T) {
+	t.Parallel()
+	a, m, b, _ := migrating(t)
+	m.of(b, func(p *migrate.Plan) { p.Given = &migrate.Given{Old: []string{"chan"}, New: []string{"channel"}} })
+	m.standing.Phase, m.unfree = migrate.Deprecating, []string{"shop@2.0.0 is active, and gives chan"}
+	m.said = []gate.Gate{saidYes("contract-prod", m.standing.Plan, opened())}
+	enter := func() activities.EnteredPhase {
+		got, err := call(t, a.EnterPhase, activities.EnterPhaseInput{Target: target("prod"), Phase: migrate.Contract})
+		require.Nil(t, err)
+		return got
+	}
+	blocked, err := call(t, a.Blockers, target("prod"))
+	require.Nil(t, err)
+	require.Equal(t, []string{"bi has not said that it is ready", "shop@2.0.0 is active, and gives chan"}, blocked.Why)
+	require.Equal(t, []string{"bi has not said that it is ready"}, enter().Blocked)
+	require.False(t, m.freed)
+
+	m.standing.Acks = []migrate.Ack{{Consumer: "bi", By: "bob", At: opened()}}
+	blocked, err = call(t, a.Blockers, target("prod"))
+	require.Nil(t, err)
+	require.Equal(t, m.unfree, blocked.Why)
+	require.False(t, m.freed, "to look lets nothing in")
+	require.Equal(t, m.unfree, enter().Blocked)
+	require.True(t, m.freed)
+	m.unfree = nil
+	require.True(t, enter().Entered)
 }
 
 // Where the policy wants another environment first, its signed statement of just this migration lets one begin, and no other one.

@@ -125,7 +125,7 @@ func (m *migrating) verify(ctx workflow.Context) error {
 		}
 		question.Verdict.Reason = strings.Join(firstOf(broken), "; ")
 		question.Verdict.Evidence = worstFirst(question.Verdict.Evidence)
-		question.Question = fmt.Sprintf("%s: mend the rows, then fill in what is missing and count again (retry), or undo all that was done (reject)?", question.Verdict.Reason)
+		question.Question = fmt.Sprintf("%s: %s (retry), or undo all that was done (reject)?", question.Verdict.Reason, m.mending(proved))
 		g, err := m.Ask(ctx, at, question)
 		if err != nil {
 			return err

@@ -1,6 +1,8 @@
 package workflows
 
 import (
+	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -74,4 +76,21 @@ func (m *migrating) reach(ctx workflow.Context, phase migrate.Phase) (time.Time,
 			return time.Time{}, err
 		}
 	}
+}
+
+// mending is what is done about rows that break a proof, until they are counted again.
+func (m *migrating) mending(proved []migrate.Checked) string {
+	if !m.state.Plan.Rebuilds {
+		return "mend the rows, then fill in what is missing and count again"
+	}
+	var again []string
+	for _, p := range proved {
+		if p.Again != "" && !slices.Contains(again, p.Again) {
+			again = append(again, p.Again)
+		}
+	}
+	if len(again) == 0 { // an earlier program has counted them
+		again = []string{fmt.Sprintf("drawbridge backfill %s --env %s --from KEY --to KEY --reason TEXT --force", m.in.Pipeline, m.in.Environment)}
+	}
+	return "correct what they come from, or deploy a release that gives what is meant, build their partitions again (" + strings.Join(firstOf(again), "; ") + "), and count again"
 }

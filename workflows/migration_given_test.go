@@ -22,6 +22,12 @@ func (l *ledger) Ungiven(context.Context, effect.Owner, migrate.Phase) ([]string
 	return l.tables.ungiven, nil
 }
 
+func (l *ledger) Unfree(context.Context, effect.Owner) ([]string, error) {
+	l.tables.mu.Lock()
+	defer l.tables.mu.Unlock()
+	return l.tables.unfree, nil
+}
+
 func (l *ledger) FreeOld(context.Context, effect.Owner) ([]string, error) {
 	l.tables.mu.Lock()
 	defer l.tables.mu.Unlock()
@@ -49,7 +55,18 @@ func TestAMigrationOfAnOutputWaitsForReleasesThatGiveWhatItNeeds(t *testing.T) {
 			require.Equal(t, []string{"do expand-add-channel", "phase dual_write"}, x.changes())
 		}),
 		x.later(rebuilt, func() { x.ungiven = nil }),
+		looks(t, rebuilt+time.Hour, func(s workflows.Status) {
+			require.Equal(t, append([]string{"bi has not said that it is ready"}, x.unfree...), s.Migration.Blocked, "what contract waits for is known from the switch on")
+		}),
 		says(t, rebuilt+2*time.Hour, ready("bi")),
+		looks(t, rebuilt+window+time.Hour, func(s workflows.Status) {
+			g, open := s.Open()
+			require.True(t, open, s.Sentence)
+			require.Equal(t, gate.Inconclusive, g.Verdict.Outcome)
+			require.Equal(t, "it waits, approved or not: shop@2.0.0 is active, and gives chan", g.Verdict.Reason)
+			require.Equal(t, x.unfree, s.Migration.Blocked)
+			require.NotContains(t, x.changes(), "free", "to look lets nothing in")
+		}),
 		answers(t, rebuilt+window+2*time.Hour, gate.Approve),
 		looks(t, rebuilt+window+3*time.Hour, func(s workflows.Status) {
 			require.Contains(t, s.Sentence, "approved by", "the approval waits for the release that leaves the old shape out")
@@ -87,6 +104,32 @@ func TestWhatIsPublishedBeforeTheSwitchIsWaitedForAndCounted(t *testing.T) {
 	)
 	require.Equal(t, workflows.StageDone, s.Stage, s.Sentence)
 	require.Equal(t, 4, x.proved, "what came meanwhile is counted too: by the migration, and by the environment before it lets it switch")
+}
+
+// Nobody mends the rows of a generation by hand: they are built again, and then counted again.
+func TestTheVerifyGateOfAnOutputSaysWhatBuildsItsRowsAgain(t *testing.T) {
+	t.Parallel()
+	for again, says := range map[string]string{
+		"drawbridge backfill shop --env prod --from 2026-01-02 --to 2026-01-03 --reason TEXT --force": "drawbridge backfill shop --env prod --from 2026-01-02 --to 2026-01-03 --reason TEXT --force",
+		"": "drawbridge backfill shop --env prod --from KEY --to KEY --reason TEXT --force",
+	} {
+		e, x := migrates(t)
+		x.made, x.broken, x.again = true, 7, again
+		s := e.migrateOn(t, migrationInput(),
+			looks(t, time.Hour, func(s workflows.Status) {
+				g, open := s.Open()
+				require.True(t, open, s.Sentence)
+				require.Equal(t, "channel is chan does not hold of 7 rows: correct what they come from, or deploy a release that gives what is meant, build their partitions again ("+
+					says+"), and count again (retry), or undo all that was done (reject)?", g.Question)
+				x.set(func() { x.broken = 0 })
+			}),
+			answers(t, 2*time.Hour, gate.Retry),
+			looks(t, 3*time.Hour, func(s workflows.Status) { require.Equal(t, workflows.StageWatching, s.Stage, s.Sentence) }),
+			steer(4*time.Hour, conduct.Command{Kind: conduct.Cancel, By: "bob"}),
+		)
+		require.Equal(t, workflows.StageRolledBack, s.Stage, s.Sentence)
+		require.NotContains(t, x.changes(), "fill again", "nothing is written in place")
+	}
 }
 
 func TestAMigrationOfAnOutputThatWaitsIsCancelled(t *testing.T) {

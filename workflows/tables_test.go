@@ -31,7 +31,8 @@ type tables struct {
 	log       []string           // all that was changed, in order
 	effects   map[effect.Key]bool
 	rows      int64
-	broken    int64 // rows that break each proof
+	broken    int64  // rows that break each proof
+	again     string // what builds them again
 	readers   []migrate.Reader
 	unready   []string // what the table says against contract
 	odd       []string // why the rights on the table could not be given back
@@ -273,7 +274,7 @@ func (l *ledger) Prove(_ context.Context, _ effect.Owner, p migrate.Plan, _ func
 	}
 	var out []migrate.Checked
 	for _, proof := range p.Proofs {
-		out = append(out, migrate.Checked{Proof: proof.Name, Rows: x.rows, Broken: x.broken})
+		out = append(out, migrate.Checked{Proof: proof.Name, Rows: x.rows, Broken: x.broken, Again: x.again})
 	}
 	return out, nil
 }

@@ -41,7 +41,7 @@ func (p *page) migration(v view.View) {
 	p.blank()
 	asked := slices.ContainsFunc(v.Gates, func(g gate.Gate) bool { return g.Decided == "" && ofContract(v, g) }) // it says the same
 	if !m.Committed && !v.Stage.Finished() && v.Stage != workflows.StageCompensating && !asked {
-		p.consumers(*m)
+		p.held(*m)
 	}
 }
 
@@ -145,6 +145,22 @@ func (s Screen) proved(m workflows.MigrationStatus) ink {
 		text += s.red(inkf("✘ %s: %d of %d rows break it", c.Proof, c.Broken, c.Rows))
 	}
 	return text
+}
+
+// held lists what its phase waits for, where that is not contract: what releases have to give first.
+func (p *page) held(m workflows.MigrationStatus) {
+	at := slices.IndexFunc(m.Phases, func(x workflows.PhaseStatus) bool { return x.State == workflows.PhaseNow })
+	if len(m.Blocked) > 0 && at >= 0 && m.Phases[at].Phase.Before(migrate.Deprecating) {
+		p.line("%s waits for:", strings.ReplaceAll(string(m.Phases[at].Phase), "_", " "))
+		var rows [][]any
+		for _, why := range m.Blocked {
+			rows = append(rows, []any{p.red("✘"), inkf("%s", why)})
+		}
+		p.table("  ", rows...)
+		p.blank()
+		m.Blocked = nil
+	}
+	p.consumers(m)
 }
 
 // consumers lists who is ready, and what else keeps the old shape from being taken away.

@@ -69,6 +69,21 @@ func TestAMigrationShowsWhichProofsRowsBreak(t *testing.T) {
 	golden(t, "status-migration-verify.txt", shownMigration(s))
 }
 
+// Nobody takes what a backfill waits for as something that only contract does.
+func TestWhatAPhaseWaitsForIsHeadedByThatPhase(t *testing.T) {
+	t.Parallel()
+	const why = "2 partitions of sales (2026-01-01 to 2026-01-02) were built by releases that do not give chan, channel: drawbridge backfill shop --env prod --from 2026-01-01 --to 2026-01-02 --reason TEXT"
+	s := migrated(migrate.Backfill)
+	s.Stage, s.Sentence, s.Migration.Blocked = workflows.StageWatching, "it waits: "+why, []string{why}
+	golden(t, "status-migration-rebuilds.txt", shownMigration(s))
+
+	s = migrated(migrate.DualWrite)
+	s.Stage, s.Migration.Blocked, s.Migration.Consumers = workflows.StageWatching, []string{why}, nil
+	text := shownMigration(s)
+	require.Contains(t, text, "dual write waits for:")
+	require.NotContains(t, text, "contract waits for:")
+}
+
 func TestAMigrationShowsWhoStillNeedsTheOldShape(t *testing.T) {
 	t.Parallel()
 	s := migrated(migrate.Deprecating)

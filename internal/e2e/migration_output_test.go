@@ -14,7 +14,7 @@ const euros = `table: orders
 why: amount of what
 operations:
   - rename_column: {column: amount, to: amount_eur}
-deprecate: {window: 1s}
+deprecate: {window: 2s, brownout: 1s}
 `
 
 var backfillLine = regexp.MustCompile(`drawbridge (backfill shop --env dev --from \S+ --to \S+) --reason TEXT`)
@@ -58,8 +58,9 @@ func TestAColumnOfAnOutputIsRenamed(t *testing.T) {
 	w.cli(0, append(strings.Fields(line[1]), "--reason", "both columns")...)
 	w.await("the contract gate", func() bool {
 		g, open := w.status(id).Open()
-		return open && g.Name == "contract-dev"
+		return open && g.Name == "contract-dev" && strings.Contains(g.Verdict.Reason, "shop@2.0.0 is active, and gives amount to orders: once contract is approved, deploy a release whose SELECT leaves it out")
 	})
+	require.True(t, w.status(id).Migration.Brownout.Held, "contract was tried before")
 	require.Zero(t, w.number(`SELECT count(*) FROM shop_dev.orders WHERE amount_eur IS DISTINCT FROM amount`))
 	refused = w.try("rollback", shop, "--env", "dev", "--reason", "too late")
 	require.NotZero(t, refused.code)

@@ -54,6 +54,9 @@ func (p *planner) brownout() {
 	p.warn("In the brownout, before contract, %s. To pause the migration takes that back at once.", b.Refuses())
 	if len(b.Columns) > 0 {
 		p.warn("The brownout stops neither the table's owner, superusers and members of pg_read_all_data, nor reads through a view or a function whose owner may read.")
+		if p.plan.Given != nil {
+			p.warn("Nor does it stop whoever has rights on the table of a single generation, and reads that by its name.")
+		}
 	}
 }
 

@@ -124,8 +124,9 @@ func (p *planner) carryIndex(i Index) {
 		p.warn("Until contract %s is there twice: where sessions insert the same new key at the same moment with ON CONFLICT, one of them may fail with a unique violation.", shown(i.Name))
 	}
 	if p.partitioned() {
+		number, _, _ := strings.Cut(p.in.Migration.Name, "_") // what an earlier one has made stays in the partitions
 		p.divide(division{
-			phase: Switch, name: name, of: i.Name, begin: strings.TrimSpace("CREATE " + unique), rest: text, risk: risk,
+			phase: Switch, name: name, of: i.Name, part: i.Name + "_" + number, begin: strings.TrimSpace("CREATE " + unique), rest: text, risk: risk,
 			like: func(on string, rows bool) []string { return []string{tablespace, either(says(on, rows)...)} },
 		})
 	} else {

@@ -24,7 +24,7 @@ func Compute(in Input) (Plan, error) {
 	}
 	p.world()
 	if p.in.Table.Managed {
-		p.byRelease()
+		p.plan.Given = &Given{GiveUp: p.in.GiveUp}
 	}
 	if err := p.err(); err != nil {
 		return Plan{}, err // what follows would only repeat it

@@ -32,21 +32,13 @@ func Lacking(have, wanted []string) []string {
 // partitioned is the kind of a table that is cut into partitions, as the server calls it.
 const partitioned = "partitioned table"
 
-// byRelease begins the plan of a table that the pipeline's releases make.
-func (p *planner) byRelease() {
-	p.plan.Given = &Given{GiveUp: p.in.GiveUp}
-	if p.in.Migration.Deprecate.Brownout > 0 {
-		p.refuse("leave deprecate.brownout out", "a brownout of a table that releases make is not supported yet")
-	}
-}
-
 // otherWay is what is done instead of an operation that a table of releases does not have; empty: it has it.
 func otherWay(kind Kind) string {
 	switch kind {
 	case AddColumn, RenameColumn, DropColumn:
 		return ""
 	case ChangeType:
-		return "add a column of the new type under a name of its own (add_column with required: true and up), and drop the old one in a migration after it"
+		return "give it another name with its type, in one file: add_column with the new type, required: true and up, and drop_column of the old one; a rename_column in the file after it brings the old name back"
 	case CreateIndex, DropIndex:
 		return "write the output's indexes, or its key, in pipeline.yaml, and deploy it: each generation is built with them"
 	case SetDefault, DropDefault:
@@ -60,6 +52,11 @@ func otherWay(kind Kind) string {
 
 // give plans an operation on a table of releases.
 func (p *planner) give(o Operation) {
+	if o.Kind == ChangeType {
+		p.refuse(otherWay(o.Kind), "%s would give %s, of every generation that is kept, another type under the same name, and a release gives one of the two types: until contract the one, and from then on the other, with no moment for both",
+			o.Kind, shown(o.Column))
+		return
+	}
 	if way := otherWay(o.Kind); way != "" {
 		p.refuse(way, "%s is made by this pipeline's releases, generation by generation, and %s is about one that is written in place", shown(p.in.Table.Name), o.Kind)
 		return
@@ -74,8 +71,9 @@ func (p *planner) give(o Operation) {
 		}
 		p.plan.Given.Old, p.plan.Given.New = append(p.plan.Given.Old, c.Name), append(p.plan.Given.New, o.To)
 		p.expand(o.To, c.Type)
-		p.prove(shown(o.To)+" is "+shown(c.Name), differs(quote(o.To), quote(c.Name), c.Type))
-		p.dropGiven(c)
+		same := Proof{Name: shown(o.To) + " is " + shown(c.Name), Broken: differs(quote(o.To), quote(c.Name), c.Type), Given: []string{c.Name, o.To}}
+		p.plan.Proofs = append(p.plan.Proofs, same)
+		p.dropGiven(c, same)
 	case DropColumn:
 		if c, ok := p.column(o, o.Column); ok && p.goes(o, c) {
 			p.plan.Given.Old = append(p.plan.Given.Old, c.Name)
@@ -99,12 +97,14 @@ func (p *planner) giveAdded(o Operation) {
 	if !o.Required {
 		return
 	}
-	if _, ok := p.said(o, Typed{Expression: o.Up, Type: name}); !ok {
+	up, ok := p.said(o, Typed{Expression: o.Up, Type: name})
+	if !ok {
 		return
 	}
 	p.plan.Given.New = append(p.plan.Given.New, o.Column)
-	p.prove(shown(o.Column)+" is never null", quote(o.Column)+" IS NULL")
-	p.prove(shown(o.Column)+" is what up says", differs(quote(o.Column), embed(o.Up), name))
+	p.plan.Proofs = append(p.plan.Proofs,
+		Proof{Name: shown(o.Column) + " is never null", Broken: quote(o.Column) + " IS NULL", Given: []string{o.Column}},
+		Proof{Name: shown(o.Column) + " is what up says", Broken: differs(quote(o.Column), embed(o.Up), name), Given: append([]string{o.Column}, up.Columns...)})
 }
 
 // room says whether there is room for a column, or it is there already: a release that gives it has been deployed before.
@@ -144,22 +144,25 @@ func (p *planner) expand(name, typeName string) {
 	})
 }
 
-// dropGiven takes a column away, when nothing that is published gives it any more.
-func (p *planner) dropGiven(c Column) {
+// dropGiven takes a column away, when nothing that is published gives it any more, and what it is compared with holds still.
+func (p *planner) dropGiven(c Column, proofs ...Proof) {
 	p.take(c.Name)
 	p.plan.Old = append(p.plan.Old, c.Name)
 	p.step(Contract, "drop", c.Name, Step{
 		Title: "Take " + shown(c.Name) + " away, from every generation that is kept too",
 		Act:   []string{p.alter("DROP COLUMN " + quote(c.Name) + " RESTRICT")},
 		Probe: probe(no(p.hasColumn(c.Name))),
-		Lock:  AccessExclusive, Column: c.Name,
+		Lock:  AccessExclusive, Column: c.Name, Proofs: proofs,
 		Risk: "Whoever still reads " + shown(c.Name) + " gets an error, nothing brings its values back, and no rollback goes to a release that gives it.",
 	})
 }
 
-// given says, to those who approve, what a table of releases waits for.
+// given has contract rest on what was verified, and says, to those who approve, what a table of releases waits for.
 func (p *planner) given() {
 	g := p.plan.Given
+	if g != nil {
+		p.provedAgain()
+	}
 	if g == nil || len(g.Old) == 0 {
 		if p.in.GiveUp {
 			p.invalid("leave --give-up-rollback out", "it takes nothing away from a table that releases make, so there is no way back to give up")
@@ -183,6 +186,26 @@ func (p *planner) given() {
 		p.warn("Retired generations that lack %s are given up at contract: no rollback goes back to them.", listed(g.New))
 	default:
 		p.warn("Contract waits, too, until no retired generation is kept that lacks %s: as long as the environment keeps them to go back to.", listed(g.New))
+	}
+}
+
+// provedAgain lets the first column go only where everything holds that was proved before the switch: releases have written since. What compares
+// a column that goes with another one is proved where it goes.
+func (p *planner) provedAgain() {
+	at := slices.IndexFunc(p.plan.Steps, func(s Step) bool { return s.Phase == Contract })
+	if at < 0 {
+		return
+	}
+	later := map[string]bool{}
+	for _, s := range p.plan.Steps[at:] {
+		for _, proof := range s.Proofs {
+			later[proof.Name] = true
+		}
+	}
+	for _, proof := range p.plan.Proofs {
+		if !later[proof.Name] {
+			p.plan.Steps[at].Proofs = append(p.plan.Steps[at].Proofs, proof)
+		}
 	}
 }
 

@@ -143,7 +143,7 @@ func (p *planner) createIndex(o Operation) {
 	}
 	like := slices.Concat([]string{unique, "m.amname = " + literal(method)}, p.keyed(columns, o.Include), []string{predicate})
 	if p.partitioned() {
-		p.divide(division{phase: Expand, name: o.Name, of: o.Name, begin: begin, rest: rest, like: func(string, bool) []string { return like }, risk: risk})
+		p.divide(division{phase: Expand, name: o.Name, of: o.Name, part: o.Name, begin: begin, rest: rest, like: func(string, bool) []string { return like }, risk: risk})
 		return
 	}
 	drop := "DROP INDEX CONCURRENTLY IF EXISTS " + qualified(p.in.Table.Schema, o.Name)

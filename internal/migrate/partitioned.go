@@ -151,8 +151,8 @@ func (p *planner) validateParts(verb, object, check, title string, undo []string
 // partition.
 type division struct {
 	phase Phase // in which those of the partitions are made
-	// name is that of the table's, and of is what people call it.
-	name, of string
+	// name is that of the table's, and of is what people call it. The one of each partition is called by part, and keeps that name.
+	name, of, part string
 	// begin is what stands before INDEX, and rest what stands after the relation.
 	begin, rest string
 	// like are conditions of the index of a relation, with rows or without.
@@ -185,7 +185,7 @@ func (p *planner) divide(d division) {
 		Only:  t.Name, Lock: ShareRowExclusive, Risk: d.risk,
 	})
 	for _, part := range t.Partitions {
-		name := partIndex(d.name, part.Name)
+		name := partIndex(d.part, part.Name)
 		names[part.Name] = name
 		on, object := relation(part.Schema, part.Name), d.of+"-"+part.Name
 		// One that comes back brings an index of another name.

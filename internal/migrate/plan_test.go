@@ -36,7 +36,7 @@ func script(p migrate.Plan) string {
 			say("-- needs %s", id)
 		}
 		for _, proof := range s.Proofs {
-			say("-- proof: %s\n-- broken %s", proof.Name, proof.Broken)
+			say("-- proof: %s\n-- broken %s%s", proof.Name, proof.Broken, given(proof))
 		}
 		if s.Half != "" {
 			say("-- half\n%s;\n-- clean\n%s;", s.Half, strings.Join(s.Clean, ";\n"))
@@ -53,13 +53,21 @@ func script(p migrate.Plan) string {
 		say("-- by %v", p.Filling.Key)
 	}
 	for _, proof := range p.Proofs {
-		say("-- proof: %s; broken where\n%s", proof.Name, proof.Broken)
+		say("-- proof: %s; broken where\n%s%s", proof.Name, proof.Broken, given(proof))
 	}
 	say("-- old %v", p.Old)
 	for _, w := range p.Warnings {
 		say("-- warning: %s", w)
 	}
 	return b.String()
+}
+
+// given is what a proof wants given.
+func given(proof migrate.Proof) string {
+	if len(proof.Given) == 0 {
+		return ""
+	}
+	return "\n-- of generations that give " + strings.Join(proof.Given, ", ")
 }
 
 func computed(t *testing.T, m migrate.Migration) migrate.Plan {

@@ -80,6 +80,8 @@ type Checked struct {
 	Broken int64  `json:"broken"`
 	// Samples is the statement with which a person reads keys of broken rows, in the warehouse; empty: none is broken.
 	Samples string `json:"samples,omitempty"`
+	// Again is the command that builds the partitions with broken rows again, where releases make the table.
+	Again string `json:"again,omitempty"`
 }
 
 // StepSpec asks for a step of a migration to be done, or undone.

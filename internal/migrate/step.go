@@ -114,4 +114,6 @@ type Proof struct {
 	Name string `json:"name"`
 	// Broken is a condition, as SQL, that is true for a row of which it does not hold. The table goes by its own name in it.
 	Broken string `json:"broken"`
+	// Given are columns of a table that releases make: it is about the rows of generations that give all of them. None: about every row.
+	Given []string `json:"given,omitempty"`
 }

@@ -1,6 +1,7 @@
 package warehouse_test
 
 import (
+	"context"
 	"strings"
 	"testing"
 	"time"
@@ -18,13 +19,21 @@ import (
 	"drawbridge/internal/turnback"
 )
 
-// euros is the pipeline's release of a version: the first gives amount, the second amount and amount_eur, the third amount_eur.
+// euros is the pipeline's release of a version: the first gives amount, the second amount and amount_eur, the third amount_eur. That of 2.0.1 gives
+// both, and not the same. Those of 4 give cents, as a number of another type: beside amount, alone, beside amount of that type, and as amount.
+// That of 5 gives no amount at all.
 func euros(version string) *pipeline.Pipeline {
 	p := shop()
 	p.Version = version
 	p.Outputs[0].SQL = map[string]string{
 		"1.0.0": "SELECT order_id, ordered_at::date AS order_date, channel, amount FROM raw_orders",
 		"2.0.0": "SELECT order_id, ordered_at::date AS order_date, channel, amount, amount AS amount_eur FROM raw_orders",
+		"2.0.1": "SELECT order_id, ordered_at::date AS order_date, channel, amount, (amount + 1)::numeric(12,2) AS amount_eur FROM raw_orders",
+		"4.0.0": "SELECT order_id, ordered_at::date AS order_date, channel, amount, (amount * 100)::bigint AS cents FROM raw_orders",
+		"4.1.0": "SELECT order_id, ordered_at::date AS order_date, channel, (amount * 100)::bigint AS cents FROM raw_orders",
+		"4.2.0": "SELECT order_id, ordered_at::date AS order_date, channel, (amount * 100)::bigint AS cents, (amount * 100)::bigint AS amount FROM raw_orders",
+		"4.3.0": "SELECT order_id, ordered_at::date AS order_date, channel, (amount * 100)::bigint AS amount FROM raw_orders",
+		"5.0.0": "SELECT order_id, ordered_at::date AS order_date, channel FROM raw_orders",
 		"3.0.0": "SELECT order_id, ordered_at::date AS order_date, channel, amount AS amount_eur FROM raw_orders",
 	}[version]
 	p.Outputs[0].Checks = p.Outputs[0].Checks[:1]
@@ -122,6 +131,14 @@ func (v *moving) waits(t *testing.T, phase migrate.Phase) string {
 	return strings.Join(why, "; ")
 }
 
+// free is what contract waits for of releases, by one of the two that ask for it.
+func (v *moving) free(t *testing.T, ask func(context.Context, effect.Owner) ([]string, error)) string {
+	t.Helper()
+	why, err := ask(t.Context(), v.owner)
+	require.NoError(t, err)
+	return strings.Join(why, "; ")
+}
+
 // refuses is what an observation for a release says against it by the rule of migrations.
 func (b *bundle) refuses(t *testing.T, version string) string {
 	t.Helper()
@@ -202,11 +219,16 @@ func TestAColumnOfAnOutputIsRenamedByItsReleases(t *testing.T) {
 	require.EqualValues(t, 20, proved[0].Rows, "the rows of all partitions are looked at")
 	require.Zero(t, proved[0].Broken)
 
+	require.Empty(t, v.free(t, v.Unfree), "before the window nothing is to go")
 	v.enters(t, migrate.Switch, migrate.Deprecating)
-	why, err := v.FreeOld(t.Context(), v.owner)
-	require.NoError(t, err)
-	require.Contains(t, strings.Join(why, "; "), "shop@2.0.0 is active, and gives amount to fct_orders: deploy a release whose SELECT leaves it out")
-	require.Contains(t, strings.Join(why, "; "), "2 retired generations of fct_orders lack amount_eur")
+	why := v.free(t, v.Unfree)
+	require.Contains(t, why, "shop@2.0.0 is active, and gives amount to fct_orders: once contract is approved, deploy a release whose SELECT leaves it out")
+	require.Contains(t, why, "2 retired generations of fct_orders lack amount_eur")
+	require.Contains(t, b.refuses(t, "3.0.0"), "does not give amount", "to look lets nothing in")
+	why = v.free(t, v.FreeOld)
+	require.Contains(t, why, "shop@2.0.0 is active, and gives amount to fct_orders: deploy a release whose SELECT leaves it out")
+	require.Contains(t, why, "2 retired generations of fct_orders lack amount_eur")
+	require.Equal(t, why, v.free(t, v.Unfree))
 	require.Empty(t, b.refuses(t, "3.0.0"), "whoever must has said that the old shape may go")
 	require.Contains(t, b.refuses(t, "1.0.0"), "does not give amount_eur")
 	after := b.released(t, "3.0.0", first)
@@ -215,9 +237,7 @@ func TestAColumnOfAnOutputIsRenamedByItsReleases(t *testing.T) {
 	_, err = b.db.Pool.Exec(t.Context(), `UPDATE `+b.db.Schema+`__ledger.generation SET at = now() - interval '8 days' WHERE id = ANY($1)`, []int64{old[0].ID, old[1].ID})
 	require.NoError(t, err)
 	require.NoError(t, b.Housekeep(t.Context(), 7*24*time.Hour))
-	why, err = v.FreeOld(t.Context(), v.owner)
-	require.NoError(t, err)
-	require.Empty(t, why)
+	require.Empty(t, v.free(t, v.FreeOld))
 	v.enters(t, migrate.Contract)
 	require.True(t, v.does(t, false, migrate.Contract).Done)
 	require.Empty(t, b.having(t, "amount"), "nothing that is kept has it")
@@ -362,6 +382,48 @@ func TestAColumnThatComesBackIsBuiltAnew(t *testing.T) {
 	require.Equal(t, "40.00", b.sum(t))
 }
 
+// A column gets another type by another name, and then its own name again.
+func TestAColumnOfAnOutputGetsAnotherTypeByWayOfAnotherName(t *testing.T) {
+	t.Parallel()
+	b, _ := begun(t)
+	goes := func(m migrate.Migration, both, after string) {
+		v := b.migrating(t, m, true)
+		v.does(t, false, migrate.Expand)
+		b.released(t, both, first, second)
+		require.Empty(t, v.waits(t, migrate.Backfill))
+		v.enters(t, migrate.DualWrite, migrate.Backfill, migrate.Verify)
+		proved, err := v.Prove(t.Context(), v.owner, v.plan, func() {})
+		require.NoError(t, err)
+		for _, p := range proved {
+			require.EqualValues(t, 20, p.Rows, p.Proof)
+			require.Zero(t, p.Broken, p.Proof)
+		}
+		v.enters(t, migrate.Switch, migrate.Deprecating)
+		v.free(t, v.FreeOld)
+		b.released(t, after, first)
+		require.Empty(t, v.free(t, v.FreeOld))
+		why, err := v.Unready(t.Context(), v.owner, v.plan, func() {})
+		require.NoError(t, err)
+		require.Empty(t, why)
+		v.enters(t, migrate.Contract)
+		require.True(t, v.does(t, false, migrate.Contract).Done)
+		require.NoError(t, v.EndMigration(t.Context(), v.owner, migrate.Done))
+	}
+	typed := renaming()
+	typed.Name, typed.Operations = "0001_cents", []migrate.Operation{
+		{Kind: migrate.AddColumn, Column: "cents", Type: "bigint", Required: true, Up: "(amount * 100)::bigint"}, {Kind: migrate.DropColumn, Column: "amount"},
+	}
+	goes(typed, "4.0.0", "4.1.0")
+	named := renaming()
+	named.Name, named.Operations[0].Column, named.Operations[0].To = "0002_named", "cents", "amount"
+	goes(named, "4.2.0", "4.3.0")
+	b.filled(t, second)
+	var like string
+	require.NoError(t, b.db.Pool.QueryRow(t.Context(), `SELECT sum(amount) || ' ' || min(pg_typeof(amount)::text) FROM fct_orders`).Scan(&like))
+	require.Equal(t, "4000 bigint", like)
+	require.Empty(t, b.having(t, "cents"))
+}
+
 // What is published is held to the migration once more, in its own transaction: it may have been planned before.
 func TestAReleaseThatLacksWhatAMigrationNeedsIsNotPublished(t *testing.T) {
 	t.Parallel()
@@ -402,25 +464,6 @@ func TestWhatAnOutputIsCutByIsNotTakenAway(t *testing.T) {
 	_, err := b.planMigration(t, m, false)
 	require.Equal(t, fault.Refused, fault.ClassOf(err), "%v", err)
 	require.ErrorContains(t, err, "the partitions, which are cut by it")
-}
-
-func TestARequiredColumnOfAnOutputIsProvedByWhatUpSays(t *testing.T) {
-	t.Parallel()
-	b, _ := begun(t)
-	m := renaming()
-	m.Operations = []migrate.Operation{{Kind: migrate.AddColumn, Column: "amount_eur", Type: "numeric(12,2)", Required: true, Up: "amount + 1"}}
-	v := b.migrating(t, m, false)
-	v.does(t, false, migrate.Expand)
-	b.released(t, "2.0.0", first, second)
-	require.Empty(t, v.waits(t, migrate.Backfill))
-	v.enters(t, migrate.DualWrite, migrate.Backfill, migrate.Verify)
-	proved, err := v.Prove(t.Context(), v.owner, v.plan, func() {})
-	require.NoError(t, err)
-	broken := map[string]int64{}
-	for _, p := range proved {
-		broken[p.Proof] = p.Broken
-	}
-	require.Equal(t, map[string]int64{"amount_eur is never null": 0, "amount_eur is what up says": 20}, broken)
 }
 
 // After the switch a workflow's own turn-back does not bring back what lacks the new shape: the release that stays builds it again.

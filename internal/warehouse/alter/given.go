@@ -1,6 +1,7 @@
 package alter
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -39,8 +40,22 @@ func (t *Tables) Ungiven(ctx context.Context, owner effect.Owner, phase migrate.
 	return why, err
 }
 
-// FreeOld lets releases be published that do not give the old shape any more, and says what contract still waits for. Whoever must has said
-// that it may go. Empty: for nothing.
+// Unfree says what contract waits for of the releases that make a table, and changes nothing. Empty: for nothing, or it is not in the
+// deprecation window.
+func (t *Tables) Unfree(ctx context.Context, owner effect.Owner) (why []string, err error) {
+	err = t.readOnly(ctx, func(tx pgx.Tx) error {
+		m, err := t.ledger.Migration(ctx, tx, string(owner))
+		if err != nil || m.Phase != string(migrate.Deprecating) {
+			return err
+		}
+		why, err = t.unfree(ctx, tx, m)
+		return err
+	})
+	return why, postgres.Classify("look what is given to", owner.Workflow(), err)
+}
+
+// FreeOld lets releases be published that do not give the old shape any more, and says as Unfree does what contract still waits for. Whoever
+// must has said that it may go.
 func (t *Tables) FreeOld(ctx context.Context, owner effect.Owner) (why []string, err error) {
 	err = t.alone(ctx, owner, "let the old shape go", func(tx pgx.Tx, f catalog.MigrationFacts) (err error) {
 		m := f.Migration
@@ -50,6 +65,7 @@ func (t *Tables) FreeOld(ctx context.Context, owner effect.Owner) (why []string,
 		if err := t.ledger.Give(ctx, tx, m.Owner, m.NewGiven); err != nil {
 			return err
 		}
+		m.Gives = m.NewGiven
 		why, err = t.unfree(ctx, tx, m)
 		return err
 	})
@@ -92,6 +108,11 @@ func (t *Tables) enterGiven(ctx context.Context, owner effect.Owner, phase migra
 		if !migrate.Phase(m.Phase).Before(phase) {
 			return nil
 		}
+		if phase == migrate.Contract {
+			if err := cmp.Or(held(f), lit(m)); err != nil {
+				return err
+			}
+		}
 		var why []string
 		if len(m.NewGiven) > 0 && migrate.Phase(m.Phase).Before(migrate.Switch) {
 			if why, err = t.ungiven(ctx, tx, m, migrate.Switch); err == nil && len(why) == 0 {
@@ -102,9 +123,6 @@ func (t *Tables) enterGiven(ctx context.Context, owner effect.Owner, phase migra
 			var still []string
 			still, err = t.unfree(ctx, tx, m)
 			why = append(why, still...)
-			if f.Hold != "" {
-				return held(f)
-			}
 		}
 		if err != nil {
 			return err
@@ -166,7 +184,7 @@ func (t *Tables) ungiven(ctx context.Context, q catalog.Querier, m catalog.Migra
 	live = slices.DeleteFunc(live, func(g catalog.Generation) bool { return len(migrate.Lacking(g.Gives(), both(m))) == 0 })
 	var why []string
 	if len(live) > 0 {
-		why = append(why, fmt.Sprintf("%s built by releases that do not give %s: %s", unbuilt(m.Table, live), strings.Join(both(m), ", "), rebuild(m.Pipeline, environment, live)))
+		why = append(why, fmt.Sprintf("%s built by releases that do not give %s: %s", unbuilt(m.Table, live), strings.Join(both(m), ", "), rebuild(m.Pipeline, environment, live, "")))
 	}
 	if phase == migrate.Switch {
 		busy, err := t.busy(ctx, q, m)
@@ -175,21 +193,26 @@ func (t *Tables) ungiven(ctx context.Context, q catalog.Querier, m catalog.Migra
 	return why, nil
 }
 
+// sorted sorts generations by their partitions.
+func sorted(live []catalog.Generation) {
+	slices.SortFunc(live, func(a, b catalog.Generation) int { return a.Scheme.Compare(a.Partition, b.Partition) })
+}
+
 // unbuilt names partitions of a table, sorted.
 func unbuilt(table string, live []catalog.Generation) string {
-	slices.SortFunc(live, func(a, b catalog.Generation) int { return a.Scheme.Compare(a.Partition, b.Partition) })
+	sorted(live)
 	if len(live) == 1 {
 		return fmt.Sprintf("1 partition of %s (%s) was", table, live[0].Partition)
 	}
 	return fmt.Sprintf("%d partitions of %s (%s to %s) were", len(live), table, live[0].Partition, live[len(live)-1].Partition)
 }
 
-// rebuild is the command that builds partitions again, which are sorted.
-func rebuild(pipeline, environment string, live []catalog.Generation) string {
+// rebuild is the command that builds partitions again, which are sorted, and what a backfill is told more.
+func rebuild(pipeline, environment string, live []catalog.Generation, more string) string {
 	if live[0].Partition == partition.AllKey { // each run builds it
 		return fmt.Sprintf("run any partition: drawbridge run %s --env %s --partition KEY", pipeline, environment)
 	}
-	return fmt.Sprintf("drawbridge backfill %s --env %s --from %s --to %s --reason TEXT", pipeline, environment, live[0].Partition, live[len(live)-1].Partition)
+	return fmt.Sprintf("drawbridge backfill %s --env %s --from %s --to %s --reason TEXT", pipeline, environment, live[0].Partition, live[len(live)-1].Partition) + more
 }
 
 // unfree says what keeps an old shape from being taken away that nobody needs any more.
@@ -211,8 +234,12 @@ func (t *Tables) unfree(ctx context.Context, q catalog.Querier, m catalog.Migrat
 		return nil, err
 	}
 	if still := shared(gives, m.OldGiven); len(still) > 0 {
-		why = append(why, fmt.Sprintf("%s is active, and gives %s to %s: deploy a release whose SELECT leaves it out: drawbridge deploy %s@VERSION --to %s",
-			active.Release, strings.Join(still, ", "), m.Table, m.Pipeline, environment))
+		when := ""
+		if len(shared(m.Gives, still)) > 0 { // until then no such release is let in
+			when = "once contract is approved, "
+		}
+		why = append(why, fmt.Sprintf("%s is active, and gives %s to %s: %sdeploy a release whose SELECT leaves it out: drawbridge deploy %s@VERSION --to %s",
+			active.Release, strings.Join(still, ", "), m.Table, when, m.Pipeline, environment))
 	}
 	kept, err := t.ledger.Kept(ctx, q, m.Table)
 	if err != nil {

@@ -14,6 +14,9 @@ import (
 	"drawbridge/internal/effect"
 	"drawbridge/internal/fault"
 	"drawbridge/internal/migrate"
+	"drawbridge/internal/postgres"
+	"drawbridge/internal/testdb"
+	"drawbridge/internal/warehouse/alter"
 )
 
 // world is everything that is in the test's schema, and the functions beside the ledger: what it is like, and the rows, whatever the order of
@@ -25,17 +28,18 @@ func (b *bundle) world(t *testing.T) string {
 		FROM (
 			SELECT concat_ws(' ', 'relation', relname, relkind, relpersistence, relispartition, reltablespace, reloptions, relowner::regrole, obj_description(c.oid, 'pg_class'),
 				(SELECT array_agg(r::text ORDER BY r::text) FROM aclexplode(relacl) r), CASE WHEN relkind IN ('v', 'm') THEN pg_get_viewdef(c.oid) END) AS line
-			FROM pg_class c WHERE relnamespace = $1::regnamespace AND relkind <> 'i'
+			FROM pg_class c WHERE relnamespace = $1::regnamespace AND relkind NOT IN ('i', 'I')
 			UNION ALL
 			SELECT concat_ws(' ', 'column', relname, attname, format_type(atttypid, atttypmod), attnotnull, attidentity, attgenerated, attcollation::regcollation, attstorage, attcompression, nullif(attstattarget, -1),
 				attoptions, (SELECT array_agg(r::text ORDER BY r::text) FROM aclexplode(attacl) r), col_description(attrelid, attnum), pg_get_expr(adbin, adrelid))
 			FROM pg_attribute JOIN pg_class c ON c.oid = attrelid LEFT JOIN pg_attrdef ON adrelid = attrelid AND adnum = attnum
-			WHERE relnamespace = $1::regnamespace AND relkind <> 'i' AND attnum > 0 AND NOT attisdropped
+			WHERE relnamespace = $1::regnamespace AND relkind NOT IN ('i', 'I') AND attnum > 0 AND NOT attisdropped
 			UNION ALL
 			SELECT concat_ws(' ', 'constraint', relname, conname, pg_get_constraintdef(k.oid), convalidated, connoinherit, condeferrable, obj_description(k.oid, 'pg_constraint'))
 			FROM pg_constraint k JOIN pg_class c ON c.oid = conrelid WHERE relnamespace = $1::regnamespace AND contype <> 'n'
 			UNION ALL
-			SELECT concat_ws(' ', 'index', pg_get_indexdef(indexrelid), indisvalid, indisready, indoption, indclass, indcollation, indisreplident, indisclustered, c.reltablespace, c.reloptions, obj_description(indexrelid, 'pg_class'))
+			SELECT concat_ws(' ', 'index', -- the server, too, names the parts of an index
+				CASE WHEN c.relispartition THEN replace(pg_get_indexdef(indexrelid), quote_ident(c.relname), '') ELSE pg_get_indexdef(indexrelid) END, indisvalid, indisready, indoption, indclass, indcollation, indisreplident, indisclustered, c.reltablespace, c.reloptions, obj_description(indexrelid, 'pg_class'))
 			FROM pg_index JOIN pg_class c ON c.oid = indexrelid WHERE relnamespace = $1::regnamespace
 			UNION ALL
 			SELECT concat_ws(' ', 'statistics', pg_get_statisticsobjdef(oid), stxstattarget, stxowner, obj_description(oid, 'pg_statistic_ext')) FROM pg_statistic_ext WHERE stxnamespace = $1::regnamespace
@@ -157,6 +161,18 @@ func (b *bundle) once(t *testing.T, spec migrate.StepSpec) {
 	require.True(t, r.Done, "%s is blocked: %+v", spec.Step.ID, r)
 }
 
+// over are the tables of the bundle, as a worker has them whose line is cut.
+func (b *bundle) over(t *testing.T, at testdb.Cut, act string) (l *testdb.Line, tables *alter.Tables, leave func()) {
+	t.Helper()
+	l, url := testdb.Over(t, b.db.URL, at, act)
+	pool, err := postgres.Open(t.Context(), postgres.Options{URL: url, Object: "warehouse", Application: "drawbridge/test", MaxConns: 6})
+	require.NoError(t, err)
+	return l, alter.On(pool, b.db.Schema), func() {
+		pool.Close()
+		l.Close()
+	}
+}
+
 // crashing does a step, or undoes it, where the worker's line is cut in each of the places where that can be.
 func (b *bundle) crashing(t *testing.T, spec migrate.StepSpec) {
 	t.Helper()
@@ -172,25 +188,24 @@ func (b *bundle) crashing(t *testing.T, spec migrate.StepSpec) {
 		}
 		needed = !b.says(t, gone)
 	}
-	for _, at := range cuts() {
+	for _, at := range testdb.Cuts() {
 		if !needed {
 			break
 		}
 		act, _, _ := strings.Cut(statements[0], "\n")
-		l := &line{at: at, act: act}
-		tables, leave := b.over(t, l)
+		l, tables, leave := b.over(t, at, act)
 		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 		r, err := tables.DoStep(ctx, spec, beat)
 		cancel()
 		leave()
 		require.Empty(t, fault.ClassOf(err), "%s %s: what may pass is tried again: %v", spec.Step.ID, at, err)
-		if spec.Step.Class == migrate.Concurrent && !l.wasCut() && err == nil { // no transaction takes back what it did when it was cut before
-			require.Equal(t, afterTheAct, at, spec.Step.ID)
+		if spec.Step.Class == migrate.Concurrent && !l.WasCut() && err == nil { // no transaction takes back what it did when it was cut before
+			require.Equal(t, testdb.AfterTheAct, at, spec.Step.ID)
 			spec.Key.Step += " once more"
 			continue
 		}
-		require.True(t, l.wasCut(), "%s is not cut %s", spec.Step.ID, at)
-		if at == afterTheCommit {
+		require.True(t, l.WasCut(), "%s is not cut %s", spec.Step.ID, at)
+		if at == testdb.AfterTheCommit {
 			require.NoError(t, err, spec.Step.ID)
 			require.True(t, r.Done, "%s is blocked: %+v", spec.Step.ID, r)
 		}

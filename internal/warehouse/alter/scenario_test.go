@@ -21,6 +21,7 @@ type scenario struct {
 	table     string // that it is about; empty: {customers}
 	plain     []string
 	fixture   []string      // what is there besides the table
+	parted    bool          // that the rows of the table lie in partitions, at two levels
 	refuses   migrate.Phase // from which on others get errors, as they were told; empty: nobody does
 	stays     []string      // plain SQL for what is left of it once it is taken back: none, but for what the registry says. Twice is once.
 }
@@ -144,12 +145,24 @@ func columnScenarios() map[migrate.Kind]map[string]scenario {
 }
 
 // proven is the table that the scenarios change, and one that nobody touches.
-func proven() []string {
-	return []string{
+func proven(parted bool) []string {
+	placed := ")"
+	var partitions []string
+	if parted {
+		placed = `) PARTITION BY RANGE ("{id}")`
+		partitions = []string{
+			`CREATE TABLE "{low}" PARTITION OF "{customers}" FOR VALUES FROM (MINVALUE) TO (20)`,
+			`CREATE TABLE "{high}" PARTITION OF "{customers}" FOR VALUES FROM (20) TO (MAXVALUE) PARTITION BY RANGE ("{id}")`,
+			`CREATE TABLE "{middle}" PARTITION OF "{high}" FOR VALUES FROM (20) TO (40)`,
+			`CREATE TABLE "{rest}" PARTITION OF "{high}" DEFAULT`,
+		}
+	}
+	return slices.Concat([]string{
 		`CREATE TABLE kept (id int)`,
 		`CREATE TABLE "{customers}" (
 			"{id}" bigint CONSTRAINT "{customers_pk}" PRIMARY KEY, "{web}" boolean NOT NULL, "{amount}" numeric(12,2) NOT NULL DEFAULT 0, "{qty}" integer, "{note}" text, "{code}" varchar(10),
-			"{created}" timestamptz DEFAULT '2026-01-01 00:00:00+00', CONSTRAINT "{late}" CHECK ("{created}" > '2000-01-01 00:00:00+00'))`,
+			"{created}" timestamptz DEFAULT '2026-01-01 00:00:00+00', CONSTRAINT "{late}" CHECK ("{created}" > '2000-01-01 00:00:00+00')` + placed,
+	}, partitions, []string{
 		`INSERT INTO "{customers}" SELECT i, i % 2 = 0, i / 7.0, nullif(i % 9, 0), CASE WHEN i % 3 > 0 THEN 'note ' || i END, i, '2026-01-01 00:00:00+00'::timestamptz + i * interval '1 hour' FROM generate_series(1, 60) i`,
 		`CREATE INDEX "{by_created}" ON "{customers}" ("{created}" DESC)`,
 		`COMMENT ON COLUMN "{customers}"."{amount}" IS 'in euros; it''s net'`,
@@ -157,7 +170,7 @@ func proven() []string {
 		`ALTER TABLE "{customers}" ALTER "{created}" SET STATISTICS 300`,
 		`GRANT SELECT ("{amount}", "{created}") ON "{customers}" TO PUBLIC`,
 		`ANALYZE "{customers}"`,
-	}
+	})
 }
 
 // naming writes the names of a scenario.
@@ -213,7 +226,7 @@ func (n naming) migration(s scenario) migrate.Migration {
 // make builds what a scenario begins with.
 func (b *bundle) make(t *testing.T, s scenario, n naming) {
 	t.Helper()
-	for _, sql := range slices.Concat(proven(), s.fixture) {
+	for _, sql := range slices.Concat(proven(s.parted), s.fixture) {
 		b.db.Exec(t, n.in(sql))
 	}
 }

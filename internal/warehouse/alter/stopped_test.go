@@ -11,6 +11,7 @@ import (
 	"drawbridge/internal/fault"
 	"drawbridge/internal/generation"
 	"drawbridge/internal/migrate"
+	"drawbridge/internal/testdb"
 	"drawbridge/internal/warehouse/alter"
 )
 
@@ -180,22 +181,21 @@ func TestABudgetOfLocksThatIsSpentStopsAMigrationBeforeItChangesAnything(t *test
 func TestAConnectionThatIsLostInABatchLosesNoRow(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
-		at  cut
+		at  testdb.Cut
 		act string
-	}{{beforeTheAct, "UPDATE ONLY"}, {duringTheAct, "UPDATE ONLY"}, {afterTheAct, "UPDATE ONLY"}, {afterTheAct, "count(*) FILTER"}} {
+	}{{testdb.BeforeTheAct, "UPDATE ONLY"}, {testdb.DuringTheAct, "UPDATE ONLY"}, {testdb.AfterTheAct, "UPDATE ONLY"}, {testdb.AfterTheAct, "count(*) FILTER"}} {
 		t.Run(string(c.at)+" "+c.act, func(t *testing.T) {
 			t.Parallel()
 			b := setup(t)
 			b.db.Exec(t, stopped)
 			b.db.Exec(t, `INSERT INTO orders SELECT i, i, i FROM generate_series(1, 8000) i`)
 			p := b.planned(t, migrate.Migration{Name: "0001_channel", Table: "orders", Why: "It is cut.", Operations: []migrate.Operation{{Kind: migrate.RenameColumn, Column: "channel", To: "source"}}})
-			l := &line{at: c.at, act: c.act}
-			tables, leave := b.over(t, l)
+			l, tables, leave := b.over(t, c.at, c.act)
 			defer leave()
 			err := b.onward(t, tables, p, 20*time.Second)
 			require.Error(t, err)
 			require.Empty(t, fault.ClassOf(err), "it may be tried again: %v", err)
-			require.True(t, l.wasCut())
+			require.True(t, l.WasCut())
 			require.NoError(t, b.onward(t, tables, p, 20*time.Second))
 			require.Equal(t, "8000", b.one(t, `SELECT count(source) FROM orders WHERE source = 'web'`))
 		})

@@ -45,7 +45,11 @@ func (t *Tables) unready(ctx context.Context, owner effect.Owner, p migrate.Plan
 	checked, mark, err := t.count(ctx, owner, p, s.Proofs, beat)
 	for _, c := range checked {
 		if c.Broken > 0 {
-			why = append(why, fmt.Sprintf("that %s does not hold of %s; keys of some: %s", c.Proof, rowsOf(c.Broken), c.Samples))
+			one := fmt.Sprintf("that %s does not hold of %s; keys of some: %s", c.Proof, rowsOf(c.Broken), c.Samples)
+			if c.Again != "" {
+				one += "; build their partitions again: " + c.Again
+			}
+			why = append(why, one)
 		}
 	}
 	return why, mark, err
@@ -133,8 +137,10 @@ const countedAtMost = 3
 // ready refuses a step of the contract by which something written would be lost.
 func (s *step) ready(ctx context.Context) error {
 	s.mark, s.kept = "", nil
-	if s.takesGiven() {
-		return s.recount(ctx)
+	if s.takesGiven() { // what is proved then is of the generations that are summed up here
+		if err := s.recount(ctx); err != nil {
+			return err
+		}
 	}
 	if s.spec.Undo || len(s.step.Proofs) == 0 {
 		return nil

@@ -1,4 +1,4 @@
-package alter_test
+package testdb
 
 import (
 	"encoding/binary"
@@ -11,64 +11,61 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
-
-	"drawbridge/internal/postgres"
-	"drawbridge/internal/warehouse/alter"
 )
 
-// cut is where a worker's connection to the server ends, as it does when one of the two is killed.
-type cut string
+// Cut is where a worker's connection to the server ends, as it does when one of the two is killed.
+type Cut string
 
 // The cuts of a step.
 const (
-	beforeTheAct    cut = "before it acts"
-	duringTheAct    cut = "while it acts"
-	afterTheAct     cut = "after it has acted, before it has looked"
-	beforeTheRecord cut = "after it has looked, before that is recorded"
-	afterTheCommit  cut = "after the commit, before its answer"
+	BeforeTheAct    Cut = "before it acts"
+	DuringTheAct    Cut = "while it acts"
+	AfterTheAct     Cut = "after it has acted, before it has looked"
+	BeforeTheRecord Cut = "after it has looked, before that is recorded"
+	AfterTheCommit  Cut = "after the commit, before its answer"
 )
 
-func cuts() []cut {
-	return []cut{beforeTheAct, duringTheAct, afterTheAct, beforeTheRecord, afterTheCommit}
+// Cuts are all of them, in order.
+func Cuts() []Cut {
+	return []Cut{BeforeTheAct, DuringTheAct, AfterTheAct, BeforeTheRecord, AfterTheCommit}
 }
 
-// line is what a worker talks to the server by. It is cut once, and carries whatever comes after that.
-type line struct {
-	server string // its address
-	at     cut
-	act    string // what the statement of the act begins with
-	mu     sync.Mutex
-	is     bool // cut
+// Line is what a worker talks to the server by. It is cut once, and carries whatever comes after that.
+type Line struct {
+	server   string // its address
+	listener net.Listener
+	at       Cut
+	act      string // what the statement of the act begins with
+	mu       sync.Mutex
+	is       bool // cut
 }
 
-// over are the tables of the bundle, as a worker has them whose line is cut.
-func (b *bundle) over(t *testing.T, l *line) (tables *alter.Tables, leave func()) {
-	t.Helper()
-	server, err := url.Parse(b.db.URL)
-	require.NoError(t, err)
-	l.server = server.Host
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
+// Over is a line to a server, and the URL by which the server is reached over it. It is cut where a statement that begins with act is at a place.
+func Over(tb testing.TB, to string, at Cut, act string) (l *Line, over string) {
+	tb.Helper()
+	server, err := url.Parse(to)
+	require.NoError(tb, err)
+	l = &Line{server: server.Host, at: at, act: act}
+	l.listener, err = net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(tb, err)
 	go func() {
 		for {
-			client, err := listener.Accept()
+			client, err := l.listener.Accept()
 			if err != nil {
 				return
 			}
 			go l.carry(client)
 		}
 	}()
-	server.Host = listener.Addr().String()
-	pool, err := postgres.Open(t.Context(), postgres.Options{URL: server.String(), Object: "warehouse", Application: "drawbridge/test", MaxConns: 6})
-	require.NoError(t, err)
-	return alter.On(pool, b.db.Schema), func() {
-		pool.Close()
-		_ = listener.Close()
-	}
+	server.Host = l.listener.Addr().String()
+	return l, server.String()
 }
 
+// Close lets nobody talk by it any more.
+func (l *Line) Close() { _ = l.listener.Close() }
+
 // carry brings what one session says to the server, and back.
-func (l *line) carry(client net.Conn) {
+func (l *Line) carry(client net.Conn) {
 	server, err := net.Dial("tcp", l.server)
 	if err != nil {
 		_ = client.Close()
@@ -115,9 +112,9 @@ func (l *line) carry(client net.Conn) {
 		commits := recording && kind == 'Q' && strings.HasPrefix(strings.ToLower(text[5:]), "commit")
 		recording = recording || records
 		switch {
-		case acts && l.ends(beforeTheAct), records && l.ends(beforeTheRecord):
+		case acts && l.ends(BeforeTheAct), records && l.ends(BeforeTheRecord):
 			return
-		case acts && l.ends(duringTheAct):
+		case acts && l.ends(DuringTheAct):
 			_, _ = server.Write(message)
 			if kind == 'P' { // what it is run with comes after it
 				for kind != 'S' && err == nil {
@@ -127,7 +124,7 @@ func (l *line) carry(client net.Conn) {
 				}
 			}
 			return
-		case acts && l.ends(afterTheAct), commits && l.ends(afterTheCommit):
+		case acts && l.ends(AfterTheAct), commits && l.ends(AfterTheCommit):
 			mu.Lock()
 			withheld = true
 			mu.Unlock()
@@ -139,7 +136,7 @@ func (l *line) carry(client net.Conn) {
 }
 
 // ends says whether the line is cut here and now.
-func (l *line) ends(here cut) bool {
+func (l *Line) ends(here Cut) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.is || l.at != here {
@@ -149,8 +146,8 @@ func (l *line) ends(here cut) bool {
 	return true
 }
 
-// wasCut says whether that has happened.
-func (l *line) wasCut() bool {
+// WasCut says whether that has happened.
+func (l *Line) WasCut() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.is
