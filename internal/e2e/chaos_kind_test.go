@@ -21,12 +21,11 @@ func chaosKinds() []string { return []string{plainFares, tried, keyed, partition
 
 // chaosKind is a table and its migrations: one after the other they change it, and the last one brings it back to where it was.
 type chaosKind struct {
-	name    string
-	rows    int
-	every   time.Duration // a writer writes
-	release string        // that has the files
-	flags   []string      // with which one is begun
-	turns   []chaosTurn
+	name  string
+	rows  int
+	every time.Duration // a writer writes
+	flags []string      // with which one is begun
+	turns []chaosTurn
 }
 
 // chaosTurn is one of the migrations, and what the table is before it.

@@ -16,7 +16,7 @@ import (
 
 // taxiKind renames a column of an output, whose releases give one of both, or both.
 func taxiKind() chaosKind {
-	return chaosKind{name: ofOutput, release: "taxis@2.0.0", flags: []string{"--give-up-rollback"}, turns: []chaosTurn{
+	return chaosKind{name: ofOutput, flags: []string{"--give-up-rollback"}, turns: []chaosTurn{
 		{way: "taxis_there", table: "y1", amount: "v", deprecate: soonGone, operations: []string{`rename_column: {column: v, to: w}`}},
 		{way: "taxis_back", table: "y1", amount: "w", deprecate: soonGone, operations: []string{`rename_column: {column: w, to: v}`}},
 	}}

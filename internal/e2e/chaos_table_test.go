@@ -38,8 +38,10 @@ type chaosTable struct {
 	traffic chaosTraffic
 	models  [][]string // what the catalog has to say of it before each turn; none: a pipeline makes it
 	names   []string   // of the migrations, in order
-	at      int        // how many are known to be done
-	seen    int        // rows of the ledger whose end was looked at
+	// versions are those of the releases that have them.
+	versions []string
+	at       int // how many are known to be done
+	seen     int // rows of the ledger whose end was looked at
 }
 
 // chaosTraffic is who reads and writes a table that is migrated.
@@ -54,45 +56,44 @@ type chaosTraffic interface {
 	summary() (text string, enough bool)
 }
 
+// packed is how many migrations a release has at most: whoever begins one reads all of them.
+const packed = 8
+
 // newTables are a table of each kind, and the releases that have their migrations: so many of the plain one, and half of the others.
 func (c *chaos) newTables(migrations int) {
 	c.t.Helper()
 	c.roles = c.newRoles()
-	lab, taxis := c.labs[0], c.labs[len(c.labs)-1]
-	r := tbFirst(lab.tables...)
-	r.version, r.schema = "2.0.0", "rides_dev"
-	folder := lab.folder(r)
-	for _, kind := range []chaosKind{fareKind(), triedKind(c.roles), keyedKind(), partitionedKind(), renamedKind()} {
-		n := migrations
-		if kind.name != plainFares {
-			n = migrations / 2
+	taxis := c.labs[len(c.labs)-1]
+	for i, kind := range []chaosKind{fareKind(), triedKind(c.roles), keyedKind(), partitionedKind(), renamedKind(), taxiKind()} {
+		t := &chaosTable{c: c, kind: kind, lab: c.labs[0]}
+		n := migrations / 2
+		switch kind.name {
+		case plainFares:
+			n = migrations
+		case ofOutput:
+			t.lab, taxis.choose = taxis, t.choose
 		}
-		kind.release = lab.name + "@" + r.version
-		t := &chaosTable{c: c, kind: kind, lab: lab}
-		t.writes(folder, n)
+		for len(t.names) < n {
+			t.releases(fmt.Sprintf("2.%d.%d", i, len(t.names)/packed))
+		}
 		c.tables = append(c.tables, t)
 	}
-	c.cli(0, "build", folder)
-	t := &chaosTable{c: c, kind: taxiKind(), lab: taxis}
-	r = tbFirst(taxis.tables...)
-	r.version, r.schema = "2.0.0", "rides_dev"
-	folder = taxis.folder(r)
-	t.writes(folder, migrations/2)
-	c.cli(0, "build", folder)
-	taxis.choose = t.choose
-	c.tables = append(c.tables, t)
 }
 
-// writes writes the files of so many migrations.
-func (t *chaosTable) writes(folder string, migrations int) {
+// releases builds a release with the next migrations.
+func (t *chaosTable) releases(version string) {
 	t.c.t.Helper()
-	for i := range migrations {
-		turn := t.kind.turn(i)
+	r := tbFirst(t.lab.tables...)
+	r.version, r.schema = version, "rides_dev"
+	folder := t.lab.folder(r)
+	for range packed {
+		turn := t.kind.turn(len(t.names))
 		t.c.numbered++
 		name := fmt.Sprintf("%04d_%s", t.c.numbered, turn.way)
-		t.names = append(t.names, name)
+		t.names, t.versions = append(t.names, name), append(t.versions, version)
 		t.c.write(folder+"/migrations/"+name+".yaml", turn.file())
 	}
+	t.c.cli(0, "build", folder)
 }
 
 // made makes the tables, and lets others read and write them.
@@ -139,15 +140,17 @@ func (t *chaosTable) made(seed uint64) {
 	}
 }
 
-// name is the migration whose turn it is; once all are done, the last.
-func (t *chaosTable) name() string { return t.names[min(t.at, len(t.names)-1)] }
+// next is the place of the migration whose turn it is; once all are done, of the last.
+func (t *chaosTable) next() int { return min(t.at, len(t.names)-1) }
+
+func (t *chaosTable) name() string { return t.names[t.next()] }
 
 func (t *chaosTable) id() string { return workflows.MigrationID(t.lab.name, "dev", t.name()) }
 
 // starts is the command that begins the migration whose turn it is, or goes on with it.
 func (t *chaosTable) starts() {
 	t.c.t.Helper()
-	t.c.starts(append([]string{"migrate", "start", t.kind.release, t.name(), "--env", "dev", "--reason", "chaos", "--detach"}, t.kind.flags...)...)
+	t.c.starts(append([]string{"migrate", "start", t.lab.name + "@" + t.versions[t.next()], t.name(), "--env", "dev", "--reason", "chaos", "--detach"}, t.kind.flags...)...)
 }
 
 // chaosPhase is where the ledger has the open migration of a table.

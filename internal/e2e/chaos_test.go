@@ -93,7 +93,7 @@ func TestChaos(t *testing.T) { //nolint:paralleltest // it kills the servers tha
 	t.Logf("seed %d: replay it with SEED=%d", seed, seed)
 	c := newChaos(t, seed)
 	c.minutes = minutes
-	c.newTables(40 + int(6*minutes))
+	c.newTables(16 + int(6*minutes))
 	c.first()
 	c.made(seed)
 	stop := c.read()
