@@ -228,14 +228,18 @@ func (c *chaos) whole() {
 			c.violated("%s, and no turn-back names it", slot)
 		}
 	}
+	var outputs []string
+	for _, l := range c.labs {
+		outputs = append(outputs, l.tables...)
+	}
 	for _, line := range c.texts(`
 		(SELECT 'live and not attached: g' || generation FROM rides_dev__ledger.live WHERE generation IS NOT NULL
 		 EXCEPT SELECT 'live and not attached: ' || c.relname FROM pg_class c JOIN pg_class p ON p.oid = pg_partition_root(c.oid)
-		 WHERE p.relnamespace = to_regnamespace('rides_dev') AND c.relispartition AND c.relkind = 'r')
+		 WHERE p.relnamespace = to_regnamespace('rides_dev') AND p.relname = ANY($1) AND c.relispartition AND c.relkind = 'r')
 		UNION ALL
 		(SELECT 'attached and not live: ' || c.relname FROM pg_class c JOIN pg_class p ON p.oid = pg_partition_root(c.oid)
-		 WHERE p.relnamespace = to_regnamespace('rides_dev') AND c.relispartition AND c.relkind = 'r'
-		 EXCEPT SELECT 'attached and not live: g' || generation FROM rides_dev__ledger.live WHERE generation IS NOT NULL)`) {
+		 WHERE p.relnamespace = to_regnamespace('rides_dev') AND p.relname = ANY($1) AND c.relispartition AND c.relkind = 'r'
+		 EXCEPT SELECT 'attached and not live: g' || generation FROM rides_dev__ledger.live WHERE generation IS NOT NULL)`, outputs) {
 		c.violated("%s", line)
 	}
 }

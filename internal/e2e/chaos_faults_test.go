@@ -74,16 +74,20 @@ func (c *chaos) fault() {
 		under = c.underway()
 	}
 	kind := c.kind()
+	var told []string
 	for _, what := range under {
 		if slices.Contains(interrupted(), what) {
 			c.during[what]++
 		} else {
 			c.met[what]++
 		}
+		if !strings.HasPrefix(what, "migration") { // a kind's phase says both
+			told = append(told, what)
+		}
 	}
 	c.count++
 	c.kinds[kind]++
-	c.tell("%s, during %v", kind, under)
+	c.tell("%s, during %s", kind, strings.Join(told, ", "))
 	c.does(kind)
 }
 

@@ -57,13 +57,13 @@ func (c *chaos) newTaxis() {
 // wants is the release that the open migration of the output waits for; empty: for none.
 func (t *chaosTable) wants() string {
 	at, _ := t.phase()
-	switch at.phase {
-	case "", undoing:
+	switch {
+	case at.phase == "" || at.phase == undoing:
 		return ""
-	case migrate.Deprecating, migrate.Contract:
-		return map[string]string{"v": givesOther, "w": givesOne}[t.kind.turn(t.at).amount]
+	case at.phase.Before(migrate.Deprecating):
+		return givesBoth
 	}
-	return givesBoth
+	return map[string]string{"v": givesOther, "w": givesOne}[t.kind.turn(t.at).amount]
 }
 
 // choose is the release that the open migration waits for, and one that somebody may bring, or go back to, beside it. Whether that is let in
@@ -71,14 +71,13 @@ func (t *chaosTable) wants() string {
 func (t *chaosTable) choose(draw *rand.Rand) (wanted string, r tbRelease) {
 	wanted = t.wants()
 	all := t.lab.releases // one, both, the other
-	switch at, _ := t.phase(); at.phase {
-	case migrate.Expand, migrate.DualWrite, migrate.Backfill, migrate.Verify, migrate.Switch:
-		return wanted, all[draw.IntN(len(all))]
-	case "":
-		if t.kind.turn(t.at).amount == "v" {
-			return wanted, all[draw.IntN(2)]
-		}
+	switch at, _ := t.phase(); {
+	case at.phase == "" && t.kind.turn(t.at).amount == "v":
+		return wanted, all[draw.IntN(2)]
+	case at.phase == "":
 		return wanted, all[1+draw.IntN(2)]
+	case at.phase != undoing && at.phase.Before(migrate.Deprecating):
+		return wanted, all[draw.IntN(len(all))]
 	}
 	return wanted, all[1]
 }
@@ -130,7 +129,9 @@ func (x *taxiTraffic) goes(ctx context.Context, seed uint64) {
 }
 
 // know leaves them ready for either shape of a migration that is begun anew: the release without the old one may be there already.
-func (x *taxiTraffic) know(at int, ready bool) { x.fareTraffic.know(at, ready || at == x.at && x.ready) }
+func (x *taxiTraffic) know(at int, ready bool) {
+	x.fareTraffic.know(at, ready || at == x.at && x.ready)
+}
 
 // looks reads by the name that is known, which every row has a value under; for who is ready it has one under either. Where a row has both they
 // are the same.

@@ -105,7 +105,7 @@ func (r *fareRights) uses(ctx context.Context, pool *pgxpool.Pool, reads bool) e
 	switch {
 	case darkErr != nil:
 		return darkErr
-	case err == nil && before == after && !before.IsZero():
+	case err == nil && before.Equal(after) && !before.IsZero():
 		r.wrong(fmt.Sprintf("%s is to be had while the brownout is on", is.amount))
 		return nil
 	case toldThat(err, pgerrcode.InsufficientPrivilege) && (!before.IsZero() || !after.IsZero()):

@@ -6,6 +6,9 @@ import (
 	"strings"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"drawbridge/internal/catalog"
 )
 
 // shapeSQL is all that the catalog says of the relations of a schema whose names match: columns, constraints, indexes, triggers, views, and
@@ -42,9 +45,7 @@ const shapeSQL = `
 func (k chaosKind) names() string { return "^(" + strings.Join(k.tables(), "|") + ")" }
 
 // shape is what the catalog says of a kind's table in a schema.
-func (k chaosKind) shape(ctx context.Context, q interface {
-	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
-}, schema string) ([]string, error) {
+func (k chaosKind) shape(ctx context.Context, q catalog.Querier, schema string) ([]string, error) {
 	rows, err := q.Query(ctx, shapeSQL, schema, k.names())
 	if err != nil {
 		return nil, err
@@ -53,9 +54,7 @@ func (k chaosKind) shape(ctx context.Context, q interface {
 }
 
 // model is what Postgres itself makes of a turn's SQL, in a schema that nobody sees.
-func (k chaosKind) model(ctx context.Context, db interface {
-	Begin(ctx context.Context) (pgx.Tx, error)
-}, turn chaosTurn) ([]string, error) {
+func (k chaosKind) model(ctx context.Context, db *pgxpool.Pool, turn chaosTurn) ([]string, error) {
 	const schema = "as_it_has_to_be"
 	tx, err := db.Begin(ctx)
 	if err != nil {

@@ -14,6 +14,8 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"drawbridge/internal/catalog"
 )
 
 // fareWriters is how many write; the keys of each are its own.
@@ -197,9 +199,7 @@ func (f *fareTraffic) write(ctx context.Context, draw *rand.Rand, writer int) {
 // if both are written.
 func (f *fareTraffic) put(ctx context.Context, id int, row fare, insert, newer bool) error {
 	is, comes := f.shapes()
-	by := func(q interface {
-		Exec(ctx context.Context, sql string, args ...any) (pgconn.CommandTag, error)
-	}, table, column string) error {
+	by := func(q catalog.Querier, table, column string) error {
 		_, err := q.Exec(ctx, putting(table, column, insert), id, row.amount, row.qty)
 		return err
 	}
