@@ -54,16 +54,28 @@ func (c *chaos) newTaxis() {
 	c.labs = append(c.labs, l)
 }
 
-// wants is the release that the open migration of the output waits for; empty: for none.
-func (t *chaosTable) wants() string {
+// wants is the release that the open migration of the output waits for; empty: for none, or it is active.
+func (t *chaosTable) wants() (version string) {
 	at, _ := t.phase()
 	switch {
 	case at.phase == "" || at.phase == undoing:
 		return ""
 	case at.phase.Before(migrate.Deprecating):
-		return givesBoth
+		version = givesBoth
+	default:
+		version = map[string]string{"v": givesOther, "w": givesOne}[t.kind.turn(t.at).amount]
 	}
-	return map[string]string{"v": givesOther, "w": givesOne}[t.kind.turn(t.at).amount]
+	ctx, cancel := context.WithTimeout(t.c.t.Context(), 3*time.Second)
+	defer cancel()
+	var active string
+	if err := t.c.db.QueryRow(ctx, `
+		SELECT t.version
+		FROM rides_dev__ledger.active a
+		JOIN rides_dev__ledger.tenure t ON t.number = a.tenure
+		WHERE a.pipeline = $1`, t.lab.name).Scan(&active); err != nil || active == version {
+		return ""
+	}
+	return version
 }
 
 // choose is the release that the open migration waits for, and one that somebody may bring, or go back to, beside it. Whether that is let in
@@ -100,8 +112,7 @@ func (t *chaosTable) gives() {
 	}
 	why := strings.Join(s.Migration.Blocked, "; ")
 	switch version := t.wants(); {
-	case version == "":
-	case strings.Contains(why, " is active"):
+	case version != "":
 		t.c.starts("deploy", t.lab.name+"-"+version, "--to", "dev", "--rebuild", "all", "--detach")
 	case strings.Contains(why, "drawbridge backfill"):
 		t.c.starts("backfill", t.lab.name, "--env", "dev", "--from", t.lab.days[0], "--to", t.lab.days[len(t.lab.days)-1], "--force", "--reason", "chaos", "--detach")
