@@ -40,7 +40,11 @@ func (a *Migrating) Brownout(ctx context.Context, in BrownoutInput) (BrownoutOut
 			return BrownoutOutput{Blocked: why}, err
 		}
 	}
-	tried, err := o.brownout(ctx, in.Target.Effect(onOff(in.On), "", in.Round), in.On)
+	key := in.Target.Effect(onOff(in.On), "", in.Round)
+	if !in.On {
+		key = o.endOfBrownout(in.Target.Environment)
+	}
+	tried, err := o.brownout(ctx, key, in.On)
 	if held, ok := errors.AsType[admission.HeldError](err); ok {
 		return BrownoutOutput{Held: held.Reason}, nil
 	}
@@ -52,6 +56,12 @@ func onOff(on bool) string {
 		return "brownout-on"
 	}
 	return "brownout-off"
+}
+
+// endOfBrownout is the effect that ends the brownout that began last, whoever has it ended. An end that was asked for before that one began says
+// nothing of it.
+func (o opened) endOfBrownout(environment string) effect.Key {
+	return effect.Key{Owner: o.standing.Owner, Environment: environment, Step: onOff(false) + "-" + o.standing.Brownout.Since.UTC().Format(time.RFC3339Nano)}
 }
 
 func (o opened) brownout(ctx context.Context, key effect.Key, on bool) (migrate.Tried, error) {
@@ -109,8 +119,7 @@ func (a *Keeping) keepBrownouts(ctx context.Context, in HousekeepInput, w Wareho
 		p, err := m.read(ctx, at.Plan)
 		if err == nil && p.Environment == in.Environment && p.Brownout != nil && time.Since(at.Brownout.Since) > p.Brownout.For+overdue {
 			o := opened{Migrating: m, w: w, plan: p, standing: at}
-			key := effect.Key{Owner: at.Owner, Environment: in.Environment, Step: "brownout-overdue-" + at.Brownout.Since.UTC().Format(time.RFC3339)}
-			_, err = o.brownout(ctx, key, false)
+			_, err = o.brownout(ctx, o.endOfBrownout(in.Environment), false)
 		}
 		if err != nil {
 			lost = append(lost, fmt.Sprintf("%s: %s", at.Owner.Workflow(), err.Error()))

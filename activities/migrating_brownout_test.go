@@ -66,6 +66,29 @@ func TestABrownoutBeginsInTheLastStretchOfTheWindowWhileNobodyIsInTheWay(t *test
 	}
 }
 
+// Whoever has a brownout ended before it begins has not ended it: what a worker does at its end is another effect, and the same one twice is once.
+func TestAnEndThatWasAskedForBeforeABrownoutBeganDoesNotStandForItsEnd(t *testing.T) {
+	t.Parallel()
+	a, m, b, _ := migrating(t)
+	m.brownsOut(b)
+	m.standing.Phase = migrate.Deprecating
+	ends := func() string {
+		m.dark = nil
+		_, err := call(t, a.Brownout, activities.BrownoutInput{Target: target("prod"), Round: 1})
+		require.Nil(t, err)
+		require.Len(t, m.dark, 1)
+		return m.dark[0].Key.String()
+	}
+	early := ends()
+	m.standing.Brownout = migrate.Tried{Since: opened()}
+	first := ends()
+	require.NotEqual(t, early, first)
+	m.standing.Brownout.Until = opened().Add(time.Minute)
+	require.Equal(t, first, ends(), "the answer was lost, and it is asked for again")
+	m.standing.Brownout = migrate.Tried{Since: opened().Add(time.Millisecond)}
+	require.NotEqual(t, first, ends())
+}
+
 // Somebody has terminated its workflow: nobody is refused for longer than was planned, and a minute.
 func TestHousekeepingEndsABrownoutThatIsOverdue(t *testing.T) {
 	t.Parallel()

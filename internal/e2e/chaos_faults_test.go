@@ -41,9 +41,19 @@ func (c *chaos) underway() (all []string) {
 	if err == nil && fills {
 		all = append(all, backfilling)
 	}
-	if phase, known := c.fares.phase(); known && phase != "" {
-		all = append(all, duringPhase(phase))
+	open, _ := c.phases()
+	for _, t := range c.tables {
+		at := t.of(open)
+		if at.phase == "" {
+			continue
+		}
+		all = append(all, duringPhase(at.phase), duringKind(t.kind.name), t.kind.name+": "+string(at.phase))
+		if at.dark {
+			all = append(all, duringBrownout)
+		}
 	}
+	slices.Sort(all)
+	all = slices.Compact(all)
 	for _, l := range c.labs {
 		if slices.ContainsFunc(l.runs(), c.runs) {
 			return append(all, running)
@@ -64,17 +74,28 @@ func (c *chaos) fault() {
 		under = c.underway()
 	}
 	kind := c.kind()
+	var told []string
 	for _, what := range under {
-		c.during[what]++
+		if slices.Contains(interrupted(), what) {
+			c.during[what]++
+		} else {
+			c.met[what]++
+		}
+		if !strings.HasPrefix(what, "migration") { // a kind's phase says both
+			told = append(told, what)
+		}
 	}
 	c.count++
 	c.kinds[kind]++
-	c.tell("%s, during %v", kind, under)
+	c.tell("%s, during %s", kind, strings.Join(told, ", "))
 	c.does(kind)
 }
 
-// scarce says that something has to meet more faults yet, or nothing has.
+// scarce says that something has to meet more faults yet, or nothing has. What a kind of migrations has met in none of its phases comes first.
 func (c *chaos) scarce(what string) bool {
+	if !slices.Contains(interrupted(), what) {
+		return c.met[what] == 0
+	}
 	return c.lacks(what) || !slices.ContainsFunc(interrupted(), c.lacks)
 }
 
@@ -88,7 +109,7 @@ func (c *chaos) kind() string {
 		return killWorker
 	case n < 75:
 		return freezeWorker
-	case n < 84:
+	case n < 81:
 		return cancelOne
 	case n < 88:
 		return terminateOne
@@ -116,16 +137,16 @@ func (c *chaos) does(kind string) {
 		for _, l := range c.labs {
 			alive = append(alive, slices.DeleteFunc(l.ids(), func(id string) bool { return !c.runs(id) })...)
 		}
-		if c.runs(c.fares.id()) {
-			alive = append(alive, c.fares.id())
+		for _, t := range c.tables {
+			if c.runs(t.id()) {
+				alive = append(alive, t.id())
+			}
 		}
 		if len(alive) > 0 {
 			c.starts("cancel", alive[c.draw.IntN(len(alive))])
 		}
 	case terminateOne:
-		ctx, cancel := context.WithTimeout(c.t.Context(), 3*time.Second)
-		defer cancel()
-		_ = c.temporal.TerminateWorkflow(ctx, c.fares.id(), "", "chaos") // it may not run
+		c.terminates()
 	case restart:
 		devstack(c.t.Context(), c.t, "restart-postgres", "--dir", c.stack)
 		c.db.Reset()
@@ -147,6 +168,19 @@ func (c *chaos) does(kind string) {
 		require.NoError(c.t, syscall.Kill(its.PID, syscall.SIGKILL))
 		c.again()
 	}
+}
+
+// terminates terminates a migration, if one runs.
+func (c *chaos) terminates() {
+	c.t.Helper()
+	alive := slices.DeleteFunc(slices.Clone(c.tables), func(t *chaosTable) bool { return !c.runs(t.id()) })
+	if len(alive) == 0 {
+		return
+	}
+	id := alive[c.draw.IntN(len(alive))].id()
+	ctx, cancel := context.WithTimeout(c.t.Context(), 3*time.Second)
+	defer cancel()
+	c.tell("terminates %s: %v", id, c.temporal.TerminateWorkflow(ctx, id, "", "chaos")) // it may have ended
 }
 
 // again starts the stack once what is left of it has ended.

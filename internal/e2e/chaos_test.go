@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -52,10 +53,13 @@ func interrupted() []string {
 	for _, phase := range append(migrate.Phases(), undoing) {
 		all = append(all, duringPhase(phase))
 	}
-	return all
+	for _, kind := range chaosKinds() {
+		all = append(all, duringKind(kind))
+	}
+	return append(all, duringBrownout)
 }
 
-// faultsPerMinute, and faultsEach a minute during each of what is interrupted, or faultsPhase during a phase of a migration, are what a
+// faultsPerMinute, and faultsEach a minute during each of what is interrupted, or faultsPhase during a phase or a kind of migrations, are what a
 // run has to reach. It goes on beyond its minutes until it has, for so long at most.
 const (
 	faultsPerMinute = 10
@@ -66,15 +70,15 @@ const (
 
 // least is how many faults something has to meet in so many minutes.
 func least(what string, minutes float64) int {
-	if strings.HasPrefix(what, duringPhase("")) {
+	if strings.HasPrefix(what, "migration") {
 		return max(1, int(minutes*faultsPhase))
 	}
 	return max(1, int(minutes*faultsEach))
 }
 
-// TestChaos lets two pipelines of one schema be deployed, run, backfilled and rolled back, and backfills rolled back, and a table beside
-// theirs be migrated there and back, while workers, Postgres and the whole stack are killed, stopped and restarted under them, and others
-// read, and write that table. The seed, which it prints, draws what happens. In the end nothing may be torn, unnamed, lost or without an
+// TestChaos lets pipelines of one schema be deployed, run, backfilled and rolled back, and backfills rolled back, and an output, and tables
+// beside theirs, be migrated there and back, while workers, Postgres and the whole stack are killed, stopped and restarted under them, and others
+// read, and write those tables. The seed, which it prints, draws what happens. In the end nothing may be torn, unnamed, lost or without an
 // end. It needs a stack of its own: .ci/chaos starts one.
 func TestChaos(t *testing.T) { //nolint:paralleltest // it kills the servers that others would use
 	minutes, err := strconv.ParseFloat(os.Getenv(chaosMinutes), 64)
@@ -89,17 +93,19 @@ func TestChaos(t *testing.T) { //nolint:paralleltest // it kills the servers tha
 	t.Logf("seed %d: replay it with SEED=%d", seed, seed)
 	c := newChaos(t, seed)
 	c.minutes = minutes
-	c.fares = c.newFares(40 + int(6*minutes))
+	c.newTables(16 + int(6*minutes))
 	c.first()
-	c.fares.made(seed)
+	c.made(seed)
 	stop := c.read()
 	c.storm(time.Duration(minutes * float64(time.Minute)))
 	c.calm()
 	stop()
 	c.settles()
-	c.fares.stops()
+	for _, table := range c.tables {
+		table.traffic.stops()
+	}
 	c.whole()
-	t.Logf("seed %d: %d faults, %v; during %v", seed, c.count, c.kinds, c.during)
+	t.Logf("seed %d: %d faults, %v; during %v; of migrations %v", seed, c.count, c.kinds, c.during, c.met)
 	require.Empty(t, c.violations, "seed %d", seed)
 	for _, what := range interrupted() {
 		require.GreaterOrEqual(t, c.during[what], least(what, minutes), "too few faults during a %s", what)
@@ -113,7 +119,9 @@ type chaos struct {
 	draw       *rand.Rand
 	stack      string
 	labs       []*chaosLab
-	fares      *chaosTable
+	roles      chaosRoles
+	tables     []*chaosTable
+	numbered   int // files of migrations
 	minutes    float64
 	workers    [2]*worker
 	thaw       [2]time.Time // of a frozen one
@@ -121,7 +129,9 @@ type chaos struct {
 	count      int
 	kinds      map[string]int
 	during     map[string]int
+	met        map[string]int // faults, by a migration's kind and phase
 	began      time.Time
+	lock       sync.Mutex // of what is said and seen, by several at a time
 	violations []string
 }
 
@@ -130,6 +140,8 @@ type chaosLab struct {
 	*tbLab
 	tables   []string
 	releases []tbRelease
+	// choose is the version that a migration waits for, if one does, and a release that people may choose beside it; nil: any.
+	choose func(*rand.Rand) (wanted string, r tbRelease)
 }
 
 func newChaos(t *testing.T, seed uint64) *chaos {
@@ -138,7 +150,8 @@ func newChaos(t *testing.T, seed uint64) *chaos {
 	stack := os.Getenv(stackDir)
 	require.NotEmpty(t, stack, "the servers are not ours to kill")
 	c := &chaos{
-		world: w, stack: stack, draw: rand.New(rand.NewPCG(seed, seed)), kinds: map[string]int{}, during: map[string]int{}, began: time.Now(),
+		world: w, stack: stack, draw: rand.New(rand.NewPCG(seed, seed)), kinds: map[string]int{}, during: map[string]int{}, met: map[string]int{},
+		began: time.Now(),
 	}
 	for i, name := range []string{"rides", "trips"} {
 		l := &chaosLab{tbLab: w.tbNewLab(name, 4), tables: []string{string(rune('a'+i)) + "1", string(rune('a'+i)) + "2"}}
@@ -149,6 +162,7 @@ func newChaos(t *testing.T, seed uint64) *chaos {
 		}
 		c.labs = append(c.labs, l)
 	}
+	c.newTaxis()
 	return c
 }
 
@@ -174,6 +188,8 @@ func (c *chaos) tell(format string, args ...any) {
 }
 
 func (c *chaos) violated(format string, args ...any) {
+	c.lock.Lock()
+	defer c.lock.Unlock()
 	c.violations = append(c.violations, fmt.Sprintf(format, args...))
 	c.tell("VIOLATION: "+format, args...)
 }
@@ -187,15 +203,25 @@ func (c *chaos) storm(length time.Duration) {
 	}
 	for began := time.Now(); time.Since(began) < length || !enough() && time.Since(began) < length+extension; {
 		c.tend()
-		for _, l := range c.labs {
-			c.busy(l)
-		}
+		c.together(len(c.labs), func(i int, draw *rand.Rand) { c.busy(c.labs[i], draw) })
 		pause := time.Duration(c.draw.IntN(1500)) * time.Millisecond
-		if !c.fares.busy() {
+		contracts := make([]bool, len(c.tables))
+		c.together(len(c.tables), func(i int, draw *rand.Rand) { contracts[i] = c.tables[i].busy(draw) })
+		if !slices.Contains(contracts, true) {
 			c.pause(pause)
 		}
 		c.fault()
 	}
+}
+
+// together does so many things at the same time, each with draws of its own.
+func (c *chaos) together(n int, do func(i int, draw *rand.Rand)) {
+	var group sync.WaitGroup
+	for i := range n {
+		draw := rand.New(rand.NewPCG(c.draw.Uint64(), uint64(i)))
+		group.Go(func() { do(i, draw) })
+	}
+	group.Wait()
 }
 
 // pause lets time pass.
@@ -218,41 +244,51 @@ func (c *chaos) attempt(args ...string) answer {
 	var errOut strings.Builder
 	cmd.Stderr = &errOut
 	out, _ := cmd.Output() // how it ended is in its code
+	c.lock.Lock()
+	defer c.lock.Unlock()
 	c.said = append(c.said, string(out), errOut.String())
 	return answer{code: cmd.ProcessState.ExitCode(), out: string(out), err: errOut.String()}
 }
 
 // busy starts something for a pipeline about which nothing is under way, and answers, as a person would, what waits.
-func (c *chaos) busy(l *chaosLab) {
+func (c *chaos) busy(l *chaosLab, draw *rand.Rand) {
 	c.t.Helper()
 	idle := true
 	for _, id := range l.ids() {
 		if c.runs(id) {
 			idle = false
-			if c.draw.IntN(4) == 0 {
+			if draw.IntN(4) == 0 {
 				c.answers(id)
 			}
 		}
 	}
-	what := c.draw.IntN(15)
+	what := draw.IntN(15)
 	if !idle && what < 7 { // a turn-back, a run or a backfill may come upon a deployment
 		return
 	}
-	r := l.releases[c.draw.IntN(len(l.releases))]
+	r := l.releases[draw.IntN(len(l.releases))]
+	if l.choose != nil {
+		wanted, let := l.choose(draw)
+		r = let
+		if wanted != "" && idle && draw.IntN(2) == 0 {
+			c.starts("deploy", l.name+"-"+wanted, "--to", "dev", "--rebuild", "all", "--detach")
+			return
+		}
+	}
 	switch {
 	case what < 4:
 		c.starts("deploy", l.name+"-"+r.version, "--to", "dev", "--rebuild", "all", "--detach")
 	case what < 8:
 		c.starts("rollback", l.name, "--env", "dev", "--to", r.version, "--reason", "chaos", "--detach")
 	case what < 12:
-		cutover := []string{"each", "one"}[c.draw.IntN(2)]
+		cutover := []string{"each", "one"}[draw.IntN(2)]
 		c.starts("backfill", l.name, "--env", "dev", "--from", l.days[0], "--to", l.days[len(l.days)-1], "--force", "--lanes", "2",
 			"--cutover", cutover, "--reason", "chaos", "--detach")
 	case what < 13:
 		c.starts("backfill", "rollback", l.backfillID(), "--reason", "chaos", "--detach")
 	default:
 		for range 2 {
-			c.starts("run", l.name, "--env", "dev", "--partition", l.days[c.draw.IntN(len(l.days))], "--detach")
+			c.starts("run", l.name, "--env", "dev", "--partition", l.days[draw.IntN(len(l.days))], "--detach")
 		}
 	}
 }

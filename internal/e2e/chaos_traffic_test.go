@@ -10,9 +10,12 @@ import (
 	"sync"
 	"time"
 
+	"github.com/jackc/pgerrcode"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"drawbridge/internal/catalog"
 )
 
 // fareWriters is how many write; the keys of each are its own.
@@ -23,6 +26,7 @@ type fare struct{ amount, qty int }
 
 // fareTraffic is who reads and writes a table that is migrated, and what it has to hold.
 type fareTraffic struct {
+	kind chaosKind
 	pool *pgxpool.Pool
 	// knows is held for reading by every write and read, and for writing where at and ready change: at is how many migrations they know
 	// to be done, ready that they take either shape of the next one.
@@ -43,24 +47,29 @@ type fareTraffic struct {
 	group  sync.WaitGroup
 }
 
-func newFareTraffic(pool *pgxpool.Pool, rows int) *fareTraffic {
-	f := &fareTraffic{pool: pool, rows: map[int]fare{}, wrongs: map[string]int{}, enough: make(chan struct{})}
-	for i := range rows {
+func newFareTraffic(pool *pgxpool.Pool, kind chaosKind) *fareTraffic {
+	f := &fareTraffic{kind: kind, pool: pool, rows: map[int]fare{}, wrongs: map[string]int{}, enough: make(chan struct{})}
+	for i := range kind.rows {
 		f.rows[i] = fare{amount: i % 1000, qty: i % 7}
 	}
 	for w := range f.next {
-		f.next[w] = rows + w
+		f.next[w] = kind.rows + w
 	}
 	return f
 }
 
-// fareColumns are the names of what is renamed, and the one that it gets, after so many migrations.
-func fareColumns(after int) (column, to string) {
-	if after%2 == 1 {
-		return "fare", "amount"
-	}
-	return "amount", "fare"
+// fills writes the rows that are there from the beginning.
+func (f *fareTraffic) fills(ctx context.Context) error {
+	t := f.kind.turn(0)
+	_, err := f.pool.CopyFrom(ctx, pgx.Identifier{"rides_dev", t.table}, []string{"id", t.amount, "qty", "note"},
+		pgx.CopyFromSlice(len(f.rows), func(i int) ([]any, error) {
+			return []any{i, f.rows[i].amount, f.rows[i].qty, "there from the beginning"}, nil
+		}))
+	return err
 }
+
+// shapes are what is known to be there, and what comes in its place.
+func (f *fareTraffic) shapes() (is, comes chaosTurn) { return f.kind.turn(f.at), f.kind.turn(f.at + 1) }
 
 // know tells all who read and write what they may rely on, once none of them does what it did before.
 func (f *fareTraffic) know(at int, ready bool) {
@@ -72,7 +81,7 @@ func (f *fareTraffic) know(at int, ready bool) {
 // goes lets them read and write until stops.
 func (f *fareTraffic) goes(ctx context.Context, seed uint64) {
 	for w := range fareWriters {
-		f.over(10*time.Millisecond, func(draw *rand.Rand) { f.write(ctx, draw, w) }, seed+uint64(w)+1)
+		f.over(f.kind.every, func(draw *rand.Rand) { f.write(ctx, draw, w) }, seed+uint64(w)+1)
 	}
 	f.over(50*time.Millisecond, func(draw *rand.Rand) {
 		f.told("a reader", f.knowing(func() error {
@@ -121,7 +130,7 @@ func (f *fareTraffic) told(who string, err error) (lost bool) {
 	if !answered || strings.HasPrefix(pg.Code, "57") || strings.HasPrefix(pg.Code, "08") {
 		return true
 	}
-	f.wrong(fmt.Sprintf("%s was told %s %s", who, pg.Code, pg.Message))
+	f.wrong(fmt.Sprintf("%s of %s was told %s %s", who, f.kind.tables()[0], pg.Code, pg.Message))
 	return false
 }
 
@@ -186,48 +195,82 @@ func (f *fareTraffic) write(ctx context.Context, draw *rand.Rand, writer int) {
 	}
 }
 
-// put writes a row by the name that is known. Who is ready for either looks first which there is, and takes the newer one where wanted,
+// put writes a row by the names that are known. Who is ready for either looks first which there is, and takes the newer one where wanted,
 // if both are written.
 func (f *fareTraffic) put(ctx context.Context, id int, row fare, insert, newer bool) error {
-	column, to := fareColumns(f.at)
-	if !f.ready {
-		_, err := f.pool.Exec(ctx, putting(column, insert), id, row.amount, row.qty)
+	is, comes := f.shapes()
+	by := func(q catalog.Querier, table, column string) error {
+		_, err := q.Exec(ctx, putting(table, column, insert), id, row.amount, row.qty)
 		return err
 	}
+	switch {
+	case !f.ready:
+		return by(f.pool, is.table, is.amount)
+	case is.table != comes.table:
+		return either(is, comes, newer, func(t chaosTurn) error { return by(f.pool, t.table, t.amount) })
+	case is.amount == comes.amount:
+		return by(f.pool, is.table, is.amount)
+	}
 	return pgx.BeginFunc(ctx, f.pool, func(tx pgx.Tx) error {
-		if _, err := tx.Exec(ctx, `LOCK TABLE rides_dev.fares IN ROW EXCLUSIVE MODE`); err != nil {
+		if _, err := tx.Exec(ctx, `LOCK TABLE rides_dev.`+is.table+` IN ROW EXCLUSIVE MODE`); err != nil {
 			return err
 		}
 		var old, both bool
 		if err := tx.QueryRow(ctx, `
-			SELECT EXISTS (SELECT FROM pg_attribute WHERE attrelid = 'rides_dev.fares'::regclass AND attname = $1 AND NOT attisdropped),
-			       EXISTS (SELECT FROM pg_trigger WHERE tgrelid = 'rides_dev.fares'::regclass)`, column).Scan(&old, &both); err != nil {
+			SELECT EXISTS (SELECT FROM pg_attribute WHERE attrelid = to_regclass('rides_dev.' || $1::text) AND attname = $2 AND NOT attisdropped),
+			       EXISTS (SELECT FROM pg_trigger WHERE tgrelid = to_regclass('rides_dev.' || $1::text))`, is.table, is.amount).Scan(&old, &both); err != nil {
 			return err
 		}
+		column := is.amount
 		if !old || both && newer {
-			column = to
+			column = comes.amount
 		}
-		_, err := tx.Exec(ctx, putting(column, insert), id, row.amount, row.qty)
-		return err
+		return by(tx, is.table, column)
 	})
 }
 
-// putting is the statement that writes a row. The values are numbers, whatever the columns are.
-func putting(column string, insert bool) string {
-	if insert {
-		return `INSERT INTO rides_dev.fares (id, ` + column + `, qty, note) VALUES ($1, $2::int, $3::int, 'written meanwhile') ON CONFLICT (id) DO NOTHING`
+// either does something by one of two names of a table, and by the other one where there is none of that name.
+func either(is, comes chaosTurn, newer bool, do func(chaosTurn) error) error {
+	if newer {
+		is, comes = comes, is
 	}
-	return `UPDATE rides_dev.fares SET ` + column + ` = $2::int, qty = $3::int WHERE id = $1`
+	err := do(is)
+	if toldThat(err, pgerrcode.UndefinedTable) {
+		return do(comes)
+	}
+	return err
 }
 
-// naive reads by the name that is known, unless it may go at any time.
-func (f *fareTraffic) naive(ctx context.Context) error {
-	if f.ready {
-		return nil
+// toldThat says that the server has answered so.
+func toldThat(err error, code string) bool {
+	pg, answered := errors.AsType[*pgconn.PgError](err)
+	return answered && pg.Code == code
+}
+
+// putting is the statement that writes a row. The values are numbers, whatever the columns are.
+func putting(table, column string, insert bool) string {
+	if insert {
+		return `INSERT INTO rides_dev.` + table + ` (id, ` + column + `, qty, note) VALUES ($1, $2::int, $3::int, 'written meanwhile') ON CONFLICT (id) DO NOTHING`
 	}
-	column, _ := fareColumns(f.at)
-	var n, sum int
-	err := f.pool.QueryRow(ctx, `SELECT count(*), sum(`+column+`::int + qty::int) FROM rides_dev.fares`).Scan(&n, &sum)
+	return `UPDATE rides_dev.` + table + ` SET ` + column + ` = $2::int, qty = $3::int WHERE id = $1`
+}
+
+// naive reads by the names that are known, unless a column may go at any time.
+func (f *fareTraffic) naive(ctx context.Context) error {
+	is, comes := f.shapes()
+	by := func(t chaosTurn) error {
+		var n, sum int
+		return f.pool.QueryRow(ctx, `SELECT count(*), sum(`+t.amount+`::int + qty::int) FROM rides_dev.`+t.table).Scan(&n, &sum)
+	}
+	var err error
+	switch {
+	case !f.ready:
+		err = by(is)
+	case is.amount != comes.amount:
+		return nil
+	default:
+		err = either(is, comes, true, by)
+	}
 	f.read(err)
 	return err
 }
@@ -235,19 +278,22 @@ func (f *fareTraffic) naive(ctx context.Context) error {
 // holds holds every row to the rule: while a column is there in both shapes, the new one has no value yet, or that which up gives of the old
 // one; after they were verified each has. It stays in its transaction for so many seconds, and has whoever wants to alter the table wait.
 func (f *fareTraffic) holds(ctx context.Context, stays float64) error {
+	is, comes := f.shapes()
+	if f.ready && is.table != comes.table { // either name may go
+		return nil
+	}
 	err := pgx.BeginFunc(ctx, f.pool, func(tx pgx.Tx) error {
-		if _, err := tx.Exec(ctx, `LOCK TABLE rides_dev.fares IN ACCESS SHARE MODE`); err != nil {
+		if _, err := tx.Exec(ctx, `LOCK TABLE rides_dev.`+is.table+` IN ACCESS SHARE MODE`); err != nil {
 			return err
 		}
 		var phase string
 		var there []string
 		if err := tx.QueryRow(ctx, `
-			SELECT coalesce((SELECT phase FROM rides_dev__ledger.migration WHERE ended_at IS NULL AND NOT back), ''),
-			       array(SELECT attname::text FROM pg_attribute WHERE attrelid = 'rides_dev.fares'::regclass AND attnum > 0 AND NOT attisdropped)`).Scan(&phase, &there); err != nil {
+			SELECT coalesce((SELECT phase FROM rides_dev__ledger.migration WHERE table_name = $1 AND ended_at IS NULL AND NOT back), ''),
+			       array(SELECT attname::text FROM pg_attribute WHERE attrelid = to_regclass('rides_dev.' || $1) AND attnum > 0 AND NOT attisdropped)`, is.table).Scan(&phase, &there); err != nil {
 			return err
 		}
-		column, to := fareColumns(f.at)
-		for _, pair := range [][2]string{{column, to}, {"qty", "qty__new"}, {"qty__old", "qty"}} {
+		for _, pair := range [][2]string{{is.amount, comes.amount}, {"qty", "qty__new"}, {"qty__old", "qty"}} {
 			if phase == "" || !slices.Contains(there, pair[0]) || !slices.Contains(there, pair[1]) {
 				continue
 			}
@@ -258,11 +304,11 @@ func (f *fareTraffic) holds(ctx context.Context, stays float64) error {
 				condition += ` AND ` + pair[1] + ` IS NOT NULL`
 			}
 			var broken int
-			if err := tx.QueryRow(ctx, `SELECT count(*) FROM rides_dev.fares WHERE `+condition).Scan(&broken); err != nil {
+			if err := tx.QueryRow(ctx, `SELECT count(*) FROM rides_dev.`+is.table+` WHERE `+condition).Scan(&broken); err != nil {
 				return err
 			}
 			if broken > 0 {
-				f.wrong(fmt.Sprintf("in the phase %s, %s is not as %s wants it in %d rows", phase, pair[1], pair[0], broken))
+				f.wrong(fmt.Sprintf("in the phase %s, %s of %s is not as %s wants it in %d rows", phase, pair[1], is.table, pair[0], broken))
 			}
 		}
 		_, err := tx.Exec(ctx, `SELECT pg_sleep($1)`, stays)
@@ -280,12 +326,17 @@ func (f *fareTraffic) read(err error) {
 	}
 }
 
+// summary says how much was read and written.
+func (f *fareTraffic) summary() (text string, enough bool) {
+	return fmt.Sprintf("%d writes, %d reads; the slowest write took %.1f s", f.writes, f.reads, f.slowest.Seconds()), f.writes > 0 && f.reads > 0
+}
+
 // differs says which rows are not as they have to be after so many migrations. Nobody writes while it looks.
 func (f *fareTraffic) differs(ctx context.Context, after int) (wrong []string, err error) {
 	f.knows.Lock()
 	defer f.knows.Unlock()
-	column, _ := fareColumns(after)
-	found, err := f.pool.Query(ctx, `SELECT id, `+column+`::int, qty::int FROM rides_dev.fares`)
+	t := f.kind.turn(after)
+	found, err := f.pool.Query(ctx, `SELECT id, `+t.amount+`::int, qty::int FROM rides_dev.`+t.table)
 	if err != nil {
 		return nil, err
 	}
@@ -300,7 +351,7 @@ func (f *fareTraffic) differs(ctx context.Context, after int) (wrong []string, e
 		if written, open := f.doubt[id%fareWriters][id]; open && row == written || known && row == want {
 			return nil
 		}
-		wrong = append(wrong, fmt.Sprintf("row %d holds %v, and %v was written", id, row, want))
+		wrong = append(wrong, fmt.Sprintf("row %d of %s holds %v, and %v was written", id, t.table, row, want))
 		return nil
 	})
 	if err != nil {
@@ -308,7 +359,7 @@ func (f *fareTraffic) differs(ctx context.Context, after int) (wrong []string, e
 	}
 	for id, want := range f.rows {
 		if !there[id] {
-			wrong = append(wrong, fmt.Sprintf("row %d is gone, and %v was written", id, want))
+			wrong = append(wrong, fmt.Sprintf("row %d of %s is gone, and %v was written", id, t.table, want))
 		}
 	}
 	if len(wrong) > 5 {
