@@ -194,7 +194,7 @@ func (a *Migrating) EnterPhase(ctx context.Context, in EnterPhaseInput) (Entered
 			return EnteredPhase{Blocked: blocked.Why}, err
 		}
 		name := gate.ContractOf(a.Site.Environment)
-		said, ok, err := o.approved(ctx, name, false)
+		said, ok, err := o.approved(ctx, name, o.standing.Phase == migrate.Contract)
 		if err != nil {
 			return EnteredPhase{}, err
 		}

@@ -34,8 +34,10 @@ type MigrationPlan struct {
 	Rule    gate.Approval   `json:"rule"` // of every gate there
 	// Tells says that the environment's policy has somebody told what happens there.
 	Tells bool `json:"tells,omitempty"`
-	// Open is how it stands, where it has begun already: then the plan is the one by which it has.
-	Open migrate.Standing `json:"open,omitzero"`
+	// Open is how it stands, where it has begun already: then the plan is the one by which it has. Approved is by whom, by gate, as far as what
+	// people have answered about that plan counts: whichever start of its workflow they answered, they are not asked again.
+	Open     migrate.Standing  `json:"open,omitzero"`
+	Approved map[string]string `json:"approved,omitempty"`
 	// Lacks is why it could not begin now, where another environment has to come first; empty: nothing is in its way.
 	Lacks string `json:"lacks,omitempty"`
 	// Nothing says that every migration of the release is done there.
@@ -69,9 +71,57 @@ func (a *Migrating) planned(ctx context.Context, c computedMigration) (Migration
 	if digest != migrate.Digest(c.plan) {
 		return MigrationPlan{}, fault.Newf(fault.Invalid, "keep plan", migrate.Digest(c.plan), "report this", "the store knows it by another digest: "+digest)
 	}
-	return MigrationPlan{
+	out := MigrationPlan{
 		Target: c.target, Summary: migrate.Summarize(c.plan, c.estimate), Rule: a.Site.Policy.Approval, Tells: a.Site.Policy.Notify.Tells(), Open: c.open,
-	}, nil
+	}
+	if c.open.Owner == "" {
+		return out, nil
+	}
+	_, out.Approved, err = a.approvals(ctx, c.w, c.open)
+	return out, err
+}
+
+// approvals are the gates of an open migration at which people have answered what counts, and by whom each is approved. That it begins is
+// approved for good; that it takes the old shape away for as long as the answers count, or for good once it does.
+func (a *Migrating) approvals(ctx context.Context, w Warehouse, at migrate.Standing) (yes []gate.Gate, by map[string]string, err error) {
+	by = map[string]string{}
+	for _, name := range []string{gate.ApprovalOf(a.Site.Environment), gate.ContractOf(a.Site.Environment)} {
+		begun := name == gate.ApprovalOf(a.Site.Environment) || at.Phase == migrate.Contract
+		about, ok, err := a.approved(ctx, w, at.Owner, at.Plan, name, begun)
+		if err != nil {
+			return nil, nil, err
+		}
+		var people []string
+		for _, g := range about {
+			if !ok || !gate.Is(g.Name, name) {
+				continue
+			}
+			yes = append(yes, g)
+			for _, said := range g.Answers {
+				if !slices.Contains(people, said.By) {
+					people = append(people, said.By)
+				}
+			}
+		}
+		if ok {
+			by[name] = strings.Join(people, ", ")
+		}
+	}
+	return yes, by, nil
+}
+
+// inherit lets what people have answered to an earlier start of a migration's workflow count for the one that goes on with it.
+func (a *Migrating) inherit(ctx context.Context, c computedMigration, t Target) error {
+	if c.open.Owner == t.Owner || c.open.Owner.Workflow() != t.Owner.Workflow() {
+		return nil
+	}
+	yes, _, err := a.approvals(ctx, c.w, c.open)
+	for _, g := range yes {
+		if err := c.w.RecordAnswers(ctx, t.Owner, c.target.Release, g); err != nil {
+			return err
+		}
+	}
+	return err
 }
 
 // computedMigration is a plan, and what it was computed from.
@@ -278,6 +328,9 @@ func (a *Migrating) Begin(ctx context.Context, in BeginMigrationInput) (Migratio
 		return MigrationPlan{}, fault.Newf(fault.Conflict, "begin", in.Name, "start it again: drawbridge migrate start "+in.Target.Release.String()+" "+in.Name+" --env "+in.Target.Environment+" --reason TEXT",
 			"the table is not as it was when this was planned")
 	}
+	if err := a.inherit(ctx, c, in.Target); err != nil {
+		return MigrationPlan{}, err
+	}
 	if err := a.mayBegin(ctx, c, in); err != nil {
 		return MigrationPlan{}, err
 	}
@@ -309,7 +362,7 @@ func (a *Migrating) mayBegin(ctx context.Context, c computedMigration, in BeginM
 	}
 	if a.Site.Policy.Approval.Required {
 		name := gate.ApprovalOf(a.Site.Environment)
-		if _, ok, err := a.approved(ctx, c.w, in.Target.Owner, in.Plan, name, false); err != nil || !ok {
+		if _, ok, err := a.approved(ctx, c.w, in.Target.Owner, in.Plan, name, c.open.Owner != ""); err != nil || !ok {
 			return cmp.Or(err, error(fault.Newf(fault.Refused, "begin", in.Name, "start it again, and approve its plan", "no approval of its plan is recorded")))
 		}
 	}

@@ -174,7 +174,7 @@ func (m *migrating) begin(ctx workflow.Context) (over bool, err error) {
 		m.Finish(ctx, StageDone, m.at(""), fmt.Sprintf("dry run: %s would change %s in %s", s.Plan.Name, s.Plan.Table, count(len(s.Plan.Steps), "step")))
 		return true, nil
 	}
-	if s.Rule.Required && !m.in.Rollback && !planned.Open.Back {
+	if s.Rule.Required && !m.in.Rollback && !planned.Open.Back && planned.Approved[gate.ApprovalOf(m.in.Environment)] == "" {
 		if err := m.approve(ctx); err != nil {
 			return false, err
 		}
@@ -250,6 +250,7 @@ func (m *migrating) entered(p activities.MigrationPlan) {
 	s := m.state
 	s.Open, s.Phase, s.Since = true, p.Open.Phase, p.Open.PhaseSince
 	s.Brownout, s.Dark = p.Open.Brownout, p.Open.Brownout.Since
+	s.Approved = p.Approved[gate.ContractOf(m.in.Environment)]
 	if m.resumed { // it has done some of its steps: which, their probes say
 		s.Begun = s.Plan.Until(s.Phase)
 	}
