@@ -170,6 +170,9 @@ func (m *migrating) begin(ctx workflow.Context) (over bool, err error) {
 		return false, conduct.Refused("migrate", planned.Lacks)
 	}
 	m.planned = planned
+	if m.in.DryRun && m.in.Rollback && planned.Open.Phase == migrate.Contract {
+		return false, fault.Newf(fault.Refused, "roll back", s.Plan.Name, "let it go on to its end: "+m.onward(), "it is past its point of no return, and nothing of it is undone")
+	}
 	if m.in.DryRun {
 		m.Finish(ctx, StageDone, m.at(""), fmt.Sprintf("dry run: %s would change %s in %s", s.Plan.Name, s.Plan.Table, count(len(s.Plan.Steps), "step")))
 		return true, nil
@@ -182,10 +185,18 @@ func (m *migrating) begin(ctx workflow.Context) (over bool, err error) {
 	if err := m.enter(ctx); err != nil {
 		return false, err
 	}
-	if m.in.Rollback {
+	switch {
+	case m.in.Rollback && s.committed():
+		return false, conduct.Refused("migrate", "not rolled back, as "+m.in.By+" wanted: "+m.in.Reason)
+	case m.in.Rollback:
 		return false, conduct.Refused("migrate", "rolled back by "+m.in.By+": "+m.in.Reason)
 	}
 	return false, nil
+}
+
+// onward is the command that goes on with it when its workflow has ended.
+func (m *migrating) onward() string {
+	return fmt.Sprintf("drawbridge migrate start %s %s --env %s --reason TEXT", m.state.Plan.Release, m.state.Plan.Name, m.in.Environment)
 }
 
 // by goes on by a plan.
@@ -434,7 +445,7 @@ func (m *migrating) back(ctx workflow.Context, _ error) (conduct.Outcome, error)
 	case !s.Open || m.over:
 		return conduct.Outcome{}, nil
 	case s.committed():
-		return conduct.Outcome{Left: []string{fmt.Sprintf("the rest of contract: it is past its point of no return, and goes on by: drawbridge migrate start %s %s --env %s --reason TEXT", s.Plan.Release, s.Plan.Name, m.in.Environment)}}, nil
+		return conduct.Outcome{Onward: "it is past its point of no return, and nothing of it is undone; it goes on to its end by: " + m.onward()}, nil
 	}
 	changed := s.Begun > 0
 	m.undoing = true

@@ -684,6 +684,13 @@ func TestAMigrationThatWasTerminatedInContractOnlyGoesForward(t *testing.T) {
 			if c.stage == workflows.StageStuck {
 				require.Contains(t, s.Sentence, "point of no return")
 				require.Contains(t, s.Sentence, "drawbridge migrate start shop@")
+				require.Contains(t, s.Sentence, "not rolled back")
+				require.NotContains(t, s.Sentence, "left as they are")
+				in.DryRun = true
+				s = e.migrateOn(t, in)
+				require.Equal(t, workflows.StageRefused, s.Stage, "whoever asks first is told before anything is started: %s", s.Sentence)
+				require.Contains(t, s.Sentence, "past its point of no return")
+				require.Contains(t, s.Hint, "drawbridge migrate start shop@")
 				return
 			}
 			require.Equal(t, append(before, contract...), x.left())
