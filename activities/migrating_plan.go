@@ -25,6 +25,8 @@ type PlanMigrationInput struct {
 	Rollback bool `json:"rollback,omitempty"`
 	// GiveUp gives up the way back to generations that lack what is new.
 	GiveUp bool `json:"give_up,omitempty"`
+	// Begins says that it is to begin, as soon as people have approved it.
+	Begins bool `json:"begins,omitempty"`
 }
 
 // MigrationPlan is a plan, as workflows carry it, and where it is to be done.
@@ -44,7 +46,8 @@ type MigrationPlan struct {
 	Nothing bool `json:"nothing,omitempty"`
 }
 
-// Plan computes a plan, and keeps it in the store. It changes nothing else, and may be repeated.
+// Plan computes a plan, and keeps it in the store. It changes nothing else, and may be repeated. The ledger of one that is to begin joins the
+// environment, so that a hold which is set while people are asked finds it.
 func (a *Migrating) Plan(ctx context.Context, in PlanMigrationInput) (MigrationPlan, error) {
 	c, err := a.compute(ctx, in)
 	if err != nil || c.nothing {
@@ -53,6 +56,11 @@ func (a *Migrating) Plan(ctx context.Context, in PlanMigrationInput) (MigrationP
 	out, err := a.planned(ctx, c)
 	if err != nil || c.open.Owner != "" {
 		return out, err
+	}
+	if in.Begins {
+		if err := (&Admitting{Site: a.Site}).settle(ctx, c.target, c.p, c.w); err != nil {
+			return MigrationPlan{}, err
+		}
 	}
 	lacks := a.Site.migrates(ctx, c.target.Release, c.plan.Migration.Name)
 	if fault.ClassOf(lacks) == fault.Refused { // nobody is asked about what cannot begin
@@ -256,11 +264,14 @@ func openOf(there []migrate.Standing, name string) (migrate.Standing, bool) {
 	return there[at], true
 }
 
+// doneIn says whether the one of a name is done.
+func doneIn(there []migrate.Standing, name string) bool {
+	return slices.ContainsFunc(there, func(s migrate.Standing) bool { return s.Name == name && s.Ended == migrate.Done })
+}
+
 // choose is the migration that is meant; of no name: all are done there.
 func (a *Migrating) choose(p *pipeline.Pipeline, name string, there []migrate.Standing) (migrate.Migration, error) {
-	done := func(name string) bool {
-		return slices.ContainsFunc(there, func(s migrate.Standing) bool { return s.Name == name && s.Ended == migrate.Done })
-	}
+	done := func(name string) bool { return doneIn(there, name) }
 	var names []string
 	for i, m := range p.Migrations {
 		names = append(names, m.Name)

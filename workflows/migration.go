@@ -91,6 +91,8 @@ type migrating struct {
 	asked, resumed, over, heard bool
 	// planned is what planning found, in the run that planned.
 	planned activities.MigrationPlan
+	// next is the migration of the release that is to be done after it.
+	next string
 	// undoing says that what was done is being undone, or has been.
 	undoing bool
 }
@@ -151,7 +153,7 @@ func (m *migrating) begin(ctx workflow.Context) (over bool, err error) {
 		}
 	}
 	target.Release.Pipeline = m.in.Pipeline
-	planned, err := PlanMigration.Do(ctx, m.Conductor, at, "plan migration", activities.PlanMigrationInput{Target: target, Name: m.in.Name, Rollback: m.in.Rollback, GiveUp: m.in.GiveUp})
+	planned, err := PlanMigration.Do(ctx, m.Conductor, at, "plan migration", activities.PlanMigrationInput{Target: target, Name: m.in.Name, Rollback: m.in.Rollback, GiveUp: m.in.GiveUp, Begins: !m.in.DryRun && !m.in.Rollback})
 	if err != nil {
 		return false, err
 	}
@@ -405,10 +407,11 @@ func (m *migrating) end(ctx workflow.Context) error {
 	if err := workflow.Await(calm, func() bool { return len(m.Untaken()) == 0 }); err != nil {
 		return err
 	}
-	if _, err := EndMigration.Do(calm, m.Conductor, at, "end migration", activities.EndMigrationInput{Target: s.Target, How: migrate.Done}); err != nil {
+	ended, err := EndMigration.Do(calm, m.Conductor, at, "end migration", activities.EndMigrationInput{Target: s.Target, How: migrate.Done})
+	if err != nil {
 		return err
 	}
-	m.over = true
+	m.over, m.next = true, ended.Next
 	if err := m.attest(calm); err != nil {
 		return err
 	}

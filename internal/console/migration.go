@@ -224,8 +224,10 @@ func nextOfMigration(v view.View) []string {
 		return []string{"drawbridge migrate start " + word(v.Release.String()) + " " + word(m.Name) + " --env " + word(v.Environment) + " --reason TEXT"}
 	case v.Stage.Finished() && (v.Environment == "" || v.Release.Version == ""):
 		return []string{"drawbridge migrate status"}
+	case v.Stage == workflows.StageDone && m.Next == "":
+		return []string{"drawbridge status"}
 	case v.Stage == workflows.StageDone:
-		return []string{"drawbridge migrate plan " + word(v.Release.String()) + " --env " + word(v.Environment)}
+		return []string{"drawbridge migrate plan " + word(v.Release.String()) + " " + word(m.Next) + " --env " + word(v.Environment)}
 	case v.Stage.Finished():
 		return []string{"drawbridge migrate plan " + word(v.Release.String()) + " " + word(m.Name) + " --env " + word(v.Environment)}
 	case v.Stage == workflows.StagePaused && m.Committed:

@@ -159,6 +159,8 @@ func TestAMigrationThatEndedShowsHow(t *testing.T) {
 	}
 	s.Stage, s.Step, s.Sentence = workflows.StageDone, "", "0003_channel is done: shop.sales is changed in prod"
 	golden(t, "status-migration-done.txt", shownMigration(s))
+	s.Migration.Next = "0004_note"
+	require.Contains(t, shownMigration(s), "drawbridge migrate plan shop@1.2.0 0004_note --env prod", "as long as there is one that is not done")
 	s = migrated(migrate.Switch)
 	s.Stage, s.Sentence = workflows.StageStuck, "cancelled; left as they are: Switch: a view depends on it"
 	require.Contains(t, shownMigration(s), "drawbridge migrate rollback "+migrationID)
