@@ -172,7 +172,7 @@ func (m *migrating) Details() []string {
 		lines = append(lines, "**Throttled:** "+conduct.Cell(s.Throttled), "")
 	}
 	if s.Until != nil {
-		lines = append(lines, "Both shapes are kept until "+s.Until.UTC().Format("2006-01-02 15:04 MST")+".", "")
+		lines = append(lines, "Both shapes are kept until "+s.Until.UTC().Format("2006-01-02 15:04:05 MST")+", at the least.", "")
 	}
 	if s.Brownout != nil && s.Brownout.On() {
 		lines = append(lines, "**Brownout** since "+s.Brownout.Since.UTC().Format("2006-01-02 15:04:05 MST")+": "+conduct.Cell(s.Refuses), "")

@@ -81,7 +81,11 @@ func (p *page) phaseText(m workflows.MigrationStatus, x workflows.PhaseStatus) i
 		if m.Until == nil {
 			return ""
 		}
-		until := p.clock(*m.Until, "2006-01-02 15:04")
+		layout := "2006-01-02 15:04"
+		if near := p.Now.Sub(*m.Until); near < time.Hour && near > -time.Hour {
+			layout = "2006-01-02 15:04:05"
+		}
+		until := p.clock(*m.Until, layout)
 		b := m.Brownout
 		if b == nil {
 			b = &migrate.Tried{}

@@ -92,6 +92,7 @@ func TestABrownoutShowsWhatItRefusesAndThatItWasHeld(t *testing.T) {
 	m.Until, m.Brownout = new(noon().Add(-time.Minute)), &migrate.Tried{Since: noon().Add(-time.Hour), Until: noon(), Held: true}
 
 	require.Contains(t, shownMigration(s), "the brownout was held for 1h0m0s")
+	require.Contains(t, shownMigration(s), "the window was over at "+paper().clock(*m.Until, "2006-01-02 15:04:05"), "a minute ago is said to the second")
 }
 
 // Its gate says who is in the way, and what to type: nothing of it is said a second time above it.

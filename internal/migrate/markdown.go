@@ -3,6 +3,7 @@ package migrate
 import (
 	"fmt"
 	"strings"
+	"time"
 
 	"drawbridge/internal/markup"
 )
@@ -24,6 +25,7 @@ func Markdown(p Plan, e Estimate) string {
 type document struct {
 	strings.Builder
 	plan Plan
+	now  time.Time
 }
 
 func (d *document) line(format string, args ...any) { fmt.Fprintf(d, format+"\n", args...) }
