@@ -48,6 +48,11 @@ func TestATableIsKeptUnderAnotherNameUntilItGoes(t *testing.T) {
 	for _, phase := range []migrate.Phase{migrate.Switch, migrate.Deprecating} {
 		b.phase(t, p, phase)
 	}
+	later := changing("0002_later", migrate.Operation{Kind: migrate.DropColumn, Column: "note"})
+	later.Table = "customers__dropped_0001"
+	_, err = b.computed(t, later)
+	require.Equal(t, fault.Refused, fault.ClassOf(err), "what is hidden is changed by nobody else: %v", err)
+	require.ErrorContains(t, err, "customers__dropped_0001 is being migrated by "+b.owner.Workflow())
 	b.db.Exec(t, `CREATE TABLE customers (id int)`) // the name is free for another one
 	b.db.Exec(t, `CREATE VIEW late AS SELECT count(*) FROM customers__dropped_0001`)
 	require.NoError(t, b.EnterPhase(t.Context(), b.owner, migrate.Contract))
