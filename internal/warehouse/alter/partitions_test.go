@@ -297,6 +297,27 @@ func TestAReaderOfAPartitionIsInTheWayOfItsTable(t *testing.T) {
 	b.step(t, p, p.Steps[0].ID)
 }
 
+// A rule does not go with the column that it names, so the drop at contract would fail: it is refused where it is planned.
+func TestAColumnThatARuleNamesIsNotDropped(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.parted(t, 10)
+	b.customers(t, 10)
+	b.db.Exec(t, `CREATE RULE kept AS ON UPDATE TO sales_rest WHERE NEW.amount < 0 DO INSTEAD NOTHING`)
+	b.db.Exec(t, `CREATE RULE noted AS ON UPDATE TO customers WHERE NEW.note = '' DO INSTEAD NOTHING`)
+	for table, c := range map[string]struct{ column, rule string }{
+		"sales": {"amount", "the rule kept of the partition sales_rest"}, "customers": {"note", "the rule noted"},
+	} {
+		m := changing("0001_channel", migrate.Operation{Kind: migrate.DropColumn, Column: c.column})
+		m.Table = table
+		_, err := b.computed(t, m)
+		require.Equal(t, fault.Refused, fault.ClassOf(err), "%v", err)
+		require.ErrorContains(t, err, "drop_column takes "+c.column+" away, and "+c.rule+" needs it")
+		_, err = b.db.Pool.Exec(t.Context(), `ALTER TABLE `+table+` DROP COLUMN `+c.column+` RESTRICT`)
+		require.ErrorContains(t, err, "depend", "it would not have gone")
+	}
+}
+
 func TestWhatPartitionsHaveOfTheirOwnIsDescribed(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
