@@ -140,6 +140,9 @@ func (p *planner) carryIndex(i Index) {
 		})
 	}
 	h := heir{made: p.last(), act: []string{fmt.Sprintf("ALTER INDEX %s RENAME TO %s", qualified(t.Schema, name), quote(i.Name))}}
+	if p.partitioned() {
+		h.act = append(h.act, p.renameParts(name, i.Name)...)
+	}
 	conditions := []string{}
 	if i.Replica {
 		conditions = append(conditions, "i.indisreplident")

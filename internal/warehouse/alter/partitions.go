@@ -120,6 +120,13 @@ func (t *Tables) apart(ctx context.Context, tx pgx.Tx, d *migrate.Table) error {
 		  SELECT a.name, a.place, false, false, format('the replica identity of the partition %s', a.called) -- it names the index of the partition, which goes
 		  FROM a
 		  JOIN pg_index x ON x.indrelid = a.part AND x.indisreplident AND a.attnum = ANY(x.indkey::int2[])
+		  UNION ALL
+		  SELECT a.name, a.place, false, false, format('the order by which the partition %s is clustered', a.called) -- so does this
+		  FROM a
+		  JOIN pg_index x ON x.indrelid = a.part AND x.indisclustered
+		  WHERE a.attnum = ANY(x.indkey::int2[]) OR EXISTS (
+		    SELECT FROM pg_depend dep
+		    WHERE dep.classid = 'pg_class'::regclass AND dep.objid = x.indexrelid AND dep.refclassid = 'pg_class'::regclass AND dep.refobjid = a.part AND dep.refobjsubid = a.attnum)
 		)
 		SELECT name, unlike, stays, what
 		FROM found
