@@ -54,28 +54,3 @@ func constraintKeys(kind migrate.Kind) []strictyaml.Key {
 	}
 	return nil
 }
-
-// readKey reads what constraintKeys are about.
-func readKey(o *migrate.Operation, key string, v strictyaml.Value) {
-	text := strictyaml.As[string](v)
-	switch key {
-	case "references":
-		o.References = text
-	case "on_delete":
-		o.OnDelete = text
-	case "on_update":
-		o.OnUpdate = text
-	case "match":
-		o.Match = text
-	case "deferrable":
-		o.Deferrable = text
-	case "nulls_equal":
-		o.NullsEqual = strictyaml.As[bool](v)
-	case "value":
-		o.Value = text
-	case "before":
-		o.Before = text
-	case "after":
-		o.After = text
-	}
-}
