@@ -56,6 +56,7 @@ func TestIsFree(t *testing.T) {
 }
 
 func closedPort(t *testing.T) int {
+	t.Helper()
 	listener, err := net.Listen("tcp", host+":0")
 	require.NoError(t, err)
 	require.NoError(t, listener.Close())
