@@ -218,8 +218,8 @@ func (a *Keeping) Hold(ctx context.Context, in HoldInput) ([]Held, error) {
 		}
 	}
 	if len(done) == 0 && !in.Release {
-		return nil, fault.Newf(fault.Refused, "hold", in.Environment, "deploy something first; until then nothing is published there that could be held",
-			"no schema there has a ledger yet that could keep it")
+		return nil, fault.Newf(fault.Refused, "hold", in.Environment, "deploy something, or start a migration, first; until then nothing is published there that could be held",
+			"no schema there has a ledger yet that belongs to it, and could keep it")
 	}
 	held := []Held{}
 	told := in.Release || !a.Site.Policy.Notify.Tells()

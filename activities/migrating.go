@@ -195,7 +195,7 @@ func (a *Migrating) EnterPhase(ctx context.Context, in EnterPhaseInput) (Entered
 			return EnteredPhase{Blocked: blocked.Why}, err
 		}
 		name := gate.ContractOf(a.Site.Environment)
-		said, ok, err := o.approved(ctx, name, false)
+		said, ok, err := o.approved(ctx, name, o.standing.Phase == migrate.Contract)
 		if err != nil {
 			return EnteredPhase{}, err
 		}
@@ -386,13 +386,35 @@ type EndMigrationInput struct {
 	How    string `json:"how"`
 }
 
+// EndedMigration is what there is to do after a migration.
+type EndedMigration struct {
+	// Next is the first migration of the release that is not done there; empty: all are.
+	Next string `json:"next,omitempty"`
+}
+
 // End ends a migration: its table is free for others. One that was never begun here has ended. Twice is once. It is done when all that its
 // plan says is.
-func (a *Migrating) End(ctx context.Context, in EndMigrationInput) error {
-	_, w, err := a.Site.open(ctx, in.Target)
+func (a *Migrating) End(ctx context.Context, in EndMigrationInput) (EndedMigration, error) {
+	p, w, err := a.Site.open(ctx, in.Target)
 	if err != nil {
-		return err
+		return EndedMigration{}, err
 	}
+	if err := a.end(ctx, w, in); err != nil || in.How != migrate.Done {
+		return EndedMigration{}, err
+	}
+	there, err := w.Migrations(ctx, p.Name)
+	if err != nil {
+		return EndedMigration{}, err
+	}
+	for _, m := range p.Migrations {
+		if !doneIn(there, m.Name) {
+			return EndedMigration{Next: m.Name}, nil
+		}
+	}
+	return EndedMigration{}, nil
+}
+
+func (a *Migrating) end(ctx context.Context, w Warehouse, in EndMigrationInput) error {
 	at, err := w.Migration(ctx, in.Target.Owner)
 	if err != nil || at.Owner == "" || at.Ended == in.How {
 		return err

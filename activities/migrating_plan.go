@@ -25,6 +25,8 @@ type PlanMigrationInput struct {
 	Rollback bool `json:"rollback,omitempty"`
 	// GiveUp gives up the way back to generations that lack what is new.
 	GiveUp bool `json:"give_up,omitempty"`
+	// Begins says that it is to begin, as soon as people have approved it.
+	Begins bool `json:"begins,omitempty"`
 }
 
 // MigrationPlan is a plan, as workflows carry it, and where it is to be done.
@@ -34,15 +36,18 @@ type MigrationPlan struct {
 	Rule    gate.Approval   `json:"rule"` // of every gate there
 	// Tells says that the environment's policy has somebody told what happens there.
 	Tells bool `json:"tells,omitempty"`
-	// Open is how it stands, where it has begun already: then the plan is the one by which it has.
-	Open migrate.Standing `json:"open,omitzero"`
+	// Open is how it stands, where it has begun already: then the plan is the one by which it has. Approved is by whom, by gate, as far as what
+	// people have answered about that plan counts: whichever start of its workflow they answered, they are not asked again.
+	Open     migrate.Standing  `json:"open,omitzero"`
+	Approved map[string]string `json:"approved,omitempty"`
 	// Lacks is why it could not begin now, where another environment has to come first; empty: nothing is in its way.
 	Lacks string `json:"lacks,omitempty"`
 	// Nothing says that every migration of the release is done there.
 	Nothing bool `json:"nothing,omitempty"`
 }
 
-// Plan computes a plan, and keeps it in the store. It changes nothing else, and may be repeated.
+// Plan computes a plan, and keeps it in the store. It changes nothing else, and may be repeated. The ledger of one that is to begin joins the
+// environment, so that a hold which is set while people are asked finds it.
 func (a *Migrating) Plan(ctx context.Context, in PlanMigrationInput) (MigrationPlan, error) {
 	c, err := a.compute(ctx, in)
 	if err != nil || c.nothing {
@@ -51,6 +56,11 @@ func (a *Migrating) Plan(ctx context.Context, in PlanMigrationInput) (MigrationP
 	out, err := a.planned(ctx, c)
 	if err != nil || c.open.Owner != "" {
 		return out, err
+	}
+	if in.Begins {
+		if err := (&Admitting{Site: a.Site}).settle(ctx, c.target, c.p, c.w); err != nil {
+			return MigrationPlan{}, err
+		}
 	}
 	lacks := a.Site.migrates(ctx, c.target.Release, c.plan.Migration.Name)
 	if fault.ClassOf(lacks) == fault.Refused { // nobody is asked about what cannot begin
@@ -73,9 +83,57 @@ func (a *Migrating) planned(ctx context.Context, c computedMigration) (Migration
 	if summary.Fills {
 		summary.Lanes = a.Site.Policy.Publish.Lanes
 	}
-	return MigrationPlan{
+	out := MigrationPlan{
 		Target: c.target, Summary: summary, Rule: a.Site.Policy.Approval, Tells: a.Site.Policy.Notify.Tells(), Open: c.open,
-	}, nil
+	}
+	if c.open.Owner == "" {
+		return out, nil
+	}
+	_, out.Approved, err = a.approvals(ctx, c.w, c.open)
+	return out, err
+}
+
+// approvals are the gates of an open migration at which people have answered what counts, and by whom each is approved. That it begins is
+// approved for good; that it takes the old shape away for as long as the answers count, or for good once it does.
+func (a *Migrating) approvals(ctx context.Context, w Warehouse, at migrate.Standing) (yes []gate.Gate, by map[string]string, err error) {
+	by = map[string]string{}
+	for _, name := range []string{gate.ApprovalOf(a.Site.Environment), gate.ContractOf(a.Site.Environment)} {
+		begun := name == gate.ApprovalOf(a.Site.Environment) || at.Phase == migrate.Contract
+		about, ok, err := a.approved(ctx, w, at.Owner, at.Plan, name, begun)
+		if err != nil {
+			return nil, nil, err
+		}
+		var people []string
+		for _, g := range about {
+			if !ok || !gate.Is(g.Name, name) {
+				continue
+			}
+			yes = append(yes, g)
+			for _, said := range g.Answers {
+				if !slices.Contains(people, said.By) {
+					people = append(people, said.By)
+				}
+			}
+		}
+		if ok {
+			by[name] = strings.Join(people, ", ")
+		}
+	}
+	return yes, by, nil
+}
+
+// inherit lets what people have answered to an earlier start of a migration's workflow count for the one that goes on with it.
+func (a *Migrating) inherit(ctx context.Context, c computedMigration, t Target) error {
+	if c.open.Owner == t.Owner || c.open.Owner.Workflow() != t.Owner.Workflow() {
+		return nil
+	}
+	yes, _, err := a.approvals(ctx, c.w, c.open)
+	for _, g := range yes {
+		if err := c.w.RecordAnswers(ctx, t.Owner, c.target.Release, g); err != nil {
+			return err
+		}
+	}
+	return err
 }
 
 // computedMigration is a plan, and what it was computed from.
@@ -210,11 +268,14 @@ func openOf(there []migrate.Standing, name string) (migrate.Standing, bool) {
 	return there[at], true
 }
 
+// doneIn says whether the one of a name is done.
+func doneIn(there []migrate.Standing, name string) bool {
+	return slices.ContainsFunc(there, func(s migrate.Standing) bool { return s.Name == name && s.Ended == migrate.Done })
+}
+
 // choose is the migration that is meant; of no name: all are done there.
 func (a *Migrating) choose(p *pipeline.Pipeline, name string, there []migrate.Standing) (migrate.Migration, error) {
-	done := func(name string) bool {
-		return slices.ContainsFunc(there, func(s migrate.Standing) bool { return s.Name == name && s.Ended == migrate.Done })
-	}
+	done := func(name string) bool { return doneIn(there, name) }
 	var names []string
 	for i, m := range p.Migrations {
 		names = append(names, m.Name)
@@ -282,6 +343,9 @@ func (a *Migrating) Begin(ctx context.Context, in BeginMigrationInput) (Migratio
 		return MigrationPlan{}, fault.Newf(fault.Conflict, "begin", in.Name, "start it again: drawbridge migrate start "+in.Target.Release.String()+" "+in.Name+" --env "+in.Target.Environment+" --reason TEXT",
 			"the table is not as it was when this was planned")
 	}
+	if err := a.inherit(ctx, c, in.Target); err != nil {
+		return MigrationPlan{}, err
+	}
 	if err := a.mayBegin(ctx, c, in); err != nil {
 		return MigrationPlan{}, err
 	}
@@ -313,7 +377,7 @@ func (a *Migrating) mayBegin(ctx context.Context, c computedMigration, in BeginM
 	}
 	if a.Site.Policy.Approval.Required {
 		name := gate.ApprovalOf(a.Site.Environment)
-		if _, ok, err := a.approved(ctx, c.w, in.Target.Owner, in.Plan, name, false); err != nil || !ok {
+		if _, ok, err := a.approved(ctx, c.w, in.Target.Owner, in.Plan, name, c.open.Owner != ""); err != nil || !ok {
 			return cmp.Or(err, error(fault.Newf(fault.Refused, "begin", in.Name, "start it again, and approve its plan", "no approval of its plan is recorded")))
 		}
 	}

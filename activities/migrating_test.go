@@ -486,11 +486,6 @@ func TestOnlyAnOpenMigrationIsTakenBack(t *testing.T) {
 // Whoever says that a migration is switched, or done, is held to the table: nobody signs what nobody did.
 func TestAMigrationIsSwitchedAndDoneWhenItsTableIs(t *testing.T) {
 	t.Parallel()
-	end := func(a *activities.Migrating) func(context.Context, activities.EndMigrationInput) (struct{}, error) {
-		return func(ctx context.Context, in activities.EndMigrationInput) (struct{}, error) {
-			return struct{}{}, a.End(ctx, in)
-		}
-	}
 	attest := func(a *activities.Migrating) func(context.Context, activities.Target) (struct{}, error) {
 		return func(ctx context.Context, in activities.Target) (struct{}, error) {
 			return struct{}{}, a.AttestMigration(ctx, in)
@@ -510,7 +505,7 @@ func TestAMigrationIsSwitchedAndDoneWhenItsTableIs(t *testing.T) {
 		require.Nil(t, err)
 		require.Len(t, b.shelf.statements, 1)
 
-		_, err = call(t, end(a), activities.EndMigrationInput{Target: target("prod"), How: migrate.Done})
+		_, err = call(t, a.End, activities.EndMigrationInput{Target: target("prod"), How: migrate.Done})
 		require.NotNil(t, err)
 		require.Contains(t, err.Message(), "its contract has not begun")
 		require.Empty(t, m.ended)
@@ -518,11 +513,11 @@ func TestAMigrationIsSwitchedAndDoneWhenItsTableIs(t *testing.T) {
 	a, m, _, p := migrating(t)
 	m.standing.Phase = migrate.Contract
 	m.undone = map[string]bool{p.Of(migrate.Contract)[0].ID: true}
-	_, err := call(t, end(a), activities.EndMigrationInput{Target: target("prod"), How: migrate.Done})
+	_, err := call(t, a.End, activities.EndMigrationInput{Target: target("prod"), How: migrate.Done})
 	require.NotNil(t, err)
 	require.Empty(t, m.ended)
 	m.undone = nil
-	_, err = call(t, end(a), activities.EndMigrationInput{Target: target("prod"), How: migrate.Done})
+	_, err = call(t, a.End, activities.EndMigrationInput{Target: target("prod"), How: migrate.Done})
 	require.Nil(t, err)
 	require.Equal(t, migrate.Done, m.ended)
 }
@@ -590,5 +585,48 @@ func TestATableIsHiddenOnlyWhenNobodyNeedsIt(t *testing.T) {
 			require.Equal(t, c.held == "", done.Done)
 			require.Len(t, m.done, map[bool]int{true: 1, false: 0}[c.held == ""])
 		})
+	}
+}
+
+// joining is a warehouse in whose ledger nothing stands yet.
+type joining struct {
+	*migrated
+	joined int
+}
+
+func (j *joining) Standing(context.Context) (release.Standing, error) {
+	return release.Standing{}, nil
+}
+
+func (j *joining) Join(context.Context, effect.Key, func(context.Context) (*release.Hold, error)) error {
+	j.joined++
+	return nil
+}
+
+// A hold that is set while people are asked finds the ledger of what is to begin; only to look binds nothing.
+func TestTheLedgerOfAMigrationThatIsToBeginJoinsItsEnvironment(t *testing.T) {
+	t.Parallel()
+	a, m, b, _ := migrating(t)
+	m.standing = migrate.Standing{}
+	j := &joining{migrated: m}
+	b.Policy.Connections = (&street{}).site().Policy.Connections
+	b.Warehouse = func(context.Context, pipeline.Config) (activities.Warehouse, error) { return j, nil }
+	_, err := call(t, a.Plan, activities.PlanMigrationInput{Target: target("prod")})
+	require.Nil(t, err)
+	require.Zero(t, j.joined)
+	_, err = call(t, a.Plan, activities.PlanMigrationInput{Target: target("prod"), Begins: true})
+	require.Nil(t, err)
+	require.Equal(t, 1, j.joined)
+}
+
+// When one is done, what comes next is the first of the release that is not.
+func TestAMigrationThatIsDoneSaysWhichIsNext(t *testing.T) {
+	t.Parallel()
+	for name, next := range map[string]string{"0001_channel": "", "0000_before": "0001_channel"} {
+		a, m, _, _ := migrating(t)
+		m.standing.Name, m.standing.Phase, m.standing.Ended = name, migrate.Contract, migrate.Done
+		ended, err := call(t, a.End, activities.EndMigrationInput{Target: target("prod"), How: migrate.Done})
+		require.Nil(t, err)
+		require.Equal(t, next, ended.Next)
 	}
 }

@@ -57,7 +57,7 @@ func consumerEvents(p migrate.Plan, at migrate.Standing, of notice.Event) []noti
 	for _, c := range m.Consumers {
 		e := notice.Event{
 			Kind: notice.ConsumerInformed, At: of.At, By: at.By, Plan: at.Plan, Release: p.Release.String(), Workflow: id, Consumer: c.Name,
-			Why: m.Why, Notice: migrate.Notice(p, c, at),
+			Why: m.Why, Notice: migrate.Notice(p, c, at, of.At),
 		}
 		missing := len(migrate.Missing([]string{c.Name}, at.Acks)) > 0
 		if missing && at.Ended == "" {

@@ -175,7 +175,7 @@ func (a *app) backfillStatusCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "status [PIPELINE|ID]",
 		Short: "Show how far a backfill is",
-		Long: `Shows how far a backfill is: the last one, the last of a pipeline, or the one that is named; what is open comes first. A strip shows its
+		Long: `Shows how far a backfill is: all that are open, or those of a pipeline, else the last one; or the one that is named. A strip shows its
 partitions in the order in which they are built: done, begun, failed (✘), left out (–) or waiting (·).
 
 Exit codes: those of drawbridge status.`,
@@ -186,44 +186,70 @@ Exit codes: those of drawbridge status.`,
 			if len(args) > 0 {
 				arg = args[0]
 			}
-			id := arg
-			if _, _, ok := workflows.Backfilled(arg); !ok {
-				var err error
-				if id, err = a.latestOf(cmd.Context(), "backfill/", arg); err != nil {
-					return err
-				}
+			if _, _, ok := workflows.Backfilled(arg); ok {
+				return a.status(cmd.Context(), arg, watch)
 			}
-			return a.status(cmd.Context(), id, watch)
+			return a.statusOfLatest(cmd.Context(), "backfill/", arg, watch)
 		},
 	}
 	cmd.Flags().BoolVar(&watch, "watch", false, "follow until it ends")
 	return cmd
 }
 
-// latestOf is the ID of the workflow whose ID begins so, of a pipeline or of all, that is open, else of the last.
-func (a *app) latestOf(ctx context.Context, prefix, pipeline string) (string, error) {
+// latestOf are the IDs of the workflows whose ID begins so, of a pipeline or of all, that are open, else that of the last.
+func (a *app) latestOf(ctx context.Context, prefix, pipeline string) ([]string, error) {
 	d, err := a.desk(ctx)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	views, err := d.Overview(ctx)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
+	var open []string
 	last := ""
 	for _, v := range views {
 		if !strings.HasPrefix(v.ID, prefix) || pipeline != "" && v.Pipeline != pipeline {
 			continue
 		}
 		if v.Ended == nil {
-			return v.ID, nil
+			open = append(open, v.ID)
 		}
 		last = cmp.Or(last, v.ID)
 	}
-	if last == "" {
-		return "", fault.Newf(fault.Invalid, "find", prefix+pipeline, "see what there is: drawbridge status", "there was none lately")
+	switch {
+	case last == "":
+		return nil, fault.Newf(fault.Invalid, "find", prefix+pipeline, "see what there is: drawbridge status", "there was none lately")
+	case open == nil:
+		return []string{last}, nil
 	}
-	return last, nil
+	return open, nil
+}
+
+// apart is the line between two answers of one command. JSON needs none.
+func (a *app) apart() {
+	if !a.json {
+		a.write(a.Stdout, func(console.Screen) string { return "\n" })
+	}
+}
+
+// statusOfLatest shows what latestOf finds, each as drawbridge status does; one only can be followed.
+func (a *app) statusOfLatest(ctx context.Context, prefix, pipeline string, watch bool) error {
+	ids, err := a.latestOf(ctx, prefix, pipeline)
+	if err != nil {
+		return err
+	}
+	if watch && len(ids) > 1 {
+		return fault.Newf(fault.Invalid, "follow", prefix+pipeline, "name one of them: drawbridge status "+ids[0]+" --watch", fmt.Sprintf("%d are open: %s", len(ids), strings.Join(ids, ", ")))
+	}
+	var worst error
+	for i, id := range ids {
+		if i > 0 {
+			a.apart()
+		}
+		worst = cmp.Or(worst, a.status(ctx, id, watch))
+	}
+	return worst
 }
 
 func (a *app) backfillRollbackCommand() *cobra.Command {

@@ -217,3 +217,33 @@ func TestAnEnvironmentThatThePipelineDoesNotKnowIsSaid(t *testing.T) {
 		require.NotContains(t, x.errOut.String(), "drawbridge-worker")
 	}
 }
+
+// Without an ID all that are open are shown, each as by its ID; one of them only can be followed.
+func TestTheStatusOfMigrationsShowsAllThatAreOpen(t *testing.T) {
+	t.Parallel()
+	s := staffed("prod")
+	s.status = func() (workflows.Status, error) {
+		return workflows.Status{Header: conduct.Header{Pipeline: "shop", Stage: workflows.StageWatching, Environment: "prod"}}, nil
+	}
+	first, second, ended := "migrate/shop/prod/0001_channel", "migrate/shop/prod/0002_note", "migrate/shop/prod/0000_old"
+	s.is = listed(first, enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING)[0]
+	open := append(listed(first, enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING), listed(second, enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING)...)
+	v := &visibility{server: s, answers: func(query string) ([]*workflowpb.WorkflowExecutionInfo, error) {
+		if strings.Contains(query, "ExecutionStatus = 'Running'") {
+			return open, nil
+		}
+		before := listed(ended, enumspb.WORKFLOW_EXECUTION_STATUS_TERMINATED)
+		before[0].CloseTime = timestamppb.New(noon())
+		return before, nil
+	}}
+	x := newTerminal(t).with(v)
+	require.Zero(t, x.run(t, "migrate", "status"), x.errOut.String())
+	require.Equal(t, 2, strings.Count(x.out.String(), "watching"), x.out.String())
+	require.NotContains(t, x.out.String(), ended)
+	require.Zero(t, x.run(t, "migrate", "status", "--json"), x.errOut.String())
+	require.Equal(t, 2, strings.Count(x.out.String(), `"stage": "watching"`), "each is an answer like that of its ID")
+
+	require.Equal(t, int(exitInvalid), x.run(t, "migrate", "status", "--watch"))
+	require.Contains(t, x.errOut.String(), "2 are open: "+first+", "+second)
+	require.Contains(t, x.errOut.String(), "drawbridge status "+first+" --watch")
+}

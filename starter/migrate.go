@@ -317,8 +317,8 @@ func (a *app) migrateStatusCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "status [PIPELINE|ID]",
 		Short: "Show in which phase a migration is, and what it waits for",
-		Long: `Shows in which phase a migration is, how far its backfill, and who or what keeps the old shape from being taken away: of the last one, the
-last of a pipeline, or the one that is named; what is open comes first.
+		Long: `Shows in which phase a migration is, how far its backfill, and who or what keeps the old shape from being taken away: of all that are
+open, or of those of a pipeline, else of the last one; or of the one that is named.
 
 Exit codes: those of drawbridge status.`,
 		Example: "  drawbridge migrate status --watch\n  drawbridge migrate status migrate/shop/prod/0003_channel --json",
@@ -328,14 +328,10 @@ Exit codes: those of drawbridge status.`,
 			if len(args) > 0 {
 				arg = args[0]
 			}
-			id := arg
-			if _, _, _, ok := workflows.Migrated(arg); !ok {
-				var err error
-				if id, err = a.latestOf(cmd.Context(), "migrate/", arg); err != nil {
-					return err
-				}
+			if _, _, _, ok := workflows.Migrated(arg); ok {
+				return a.status(cmd.Context(), arg, watch)
 			}
-			return a.status(cmd.Context(), id, watch)
+			return a.statusOfLatest(cmd.Context(), "migrate/", arg, watch)
 		},
 	}
 	cmd.Flags().BoolVar(&watch, "watch", false, "follow until it ends")

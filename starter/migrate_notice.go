@@ -77,7 +77,7 @@ func (a *app) migrateNotice(ctx context.Context, arg, number, consumer string, m
 	if s.Migration.Open != nil {
 		at = *s.Migration.Open
 	}
-	notices, err := noticesOf(p.Plan, at, consumer)
+	notices, err := noticesOf(p.Plan, at, consumer, a.Now())
 	if err != nil {
 		return err
 	}
@@ -111,7 +111,7 @@ func (a *app) askNotice(ctx context.Context, arg, number string, m migration) (w
 }
 
 // noticesOf are those of every consumer of a plan, or of one.
-func noticesOf(p migrate.Plan, at migrate.Standing, consumer string) ([]consumerNotice, error) {
+func noticesOf(p migrate.Plan, at migrate.Standing, consumer string, now time.Time) ([]consumerNotice, error) {
 	notices, names := []consumerNotice{}, []string{}
 	for _, c := range p.Migration.Consumers {
 		names = append(names, c.Name)
@@ -119,7 +119,7 @@ func noticesOf(p migrate.Plan, at migrate.Standing, consumer string) ([]consumer
 			continue
 		}
 		n := consumerNotice{
-			Migration: p.Migration.Name, Consumer: c.Name, Contact: c.Contact, MustAck: c.MustAck, Notice: migrate.Notice(p, c, at),
+			Migration: p.Migration.Name, Consumer: c.Name, Contact: c.Contact, MustAck: c.MustAck, Notice: migrate.Notice(p, c, at, now),
 			Ready: slices.ContainsFunc(at.Acks, func(a migrate.Ack) bool { return a.Consumer == c.Name }),
 		}
 		if until := at.Until(p.Migration.Deprecate.Window); !until.IsZero() {

@@ -57,6 +57,9 @@ func TestAMigrationWithoutAPlanSaysWhatToDo(t *testing.T) {
 	require.Equal(t, exitRefused, exitOf(s))
 }
 
+// switchedAt is when a migration was switched.
+func switchedAt() time.Time { return time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC) }
+
 func TestANoticeIsWrittenForEachConsumerOrForOne(t *testing.T) {
 	t.Parallel()
 	p := migrate.Plan{
@@ -67,32 +70,32 @@ func TestANoticeIsWrittenForEachConsumerOrForOne(t *testing.T) {
 		},
 		Old: []string{"chan"},
 	}
-	all, err := noticesOf(p, migrate.Standing{}, "")
+	all, err := noticesOf(p, migrate.Standing{}, "", switchedAt())
 	require.NoError(t, err)
 	require.Len(t, all, 2)
 	require.Empty(t, all[0].Ack, "before it has begun nobody can say that they are ready")
 	require.Nil(t, all[0].Until)
 
-	switched := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	switched := switchedAt()
 	at := migrate.Standing{
 		Owner: effect.OwnerOf("migrate/shop/prod/0003_channel", "run"), Phase: migrate.Deprecating, Since: switched, PhaseSince: switched, By: "ann",
 		Acks: []migrate.Ack{{Consumer: "ops", By: "olga", At: switched}},
 	}
-	one, err := noticesOf(p, at, "bi")
+	one, err := noticesOf(p, at, "bi", switchedAt())
 	require.NoError(t, err)
 	require.Len(t, one, 1)
 	require.Equal(t, switched.Add(24*time.Hour), *one[0].Until)
 	require.Equal(t, "drawbridge migrate ack migrate/shop/prod/0003_channel --consumer bi --as NAME --reason TEXT", one[0].Ack)
 	require.False(t, one[0].Ready)
 
-	one, err = noticesOf(p, at, "ops")
+	one, err = noticesOf(p, at, "ops", switchedAt())
 	require.NoError(t, err)
 	require.True(t, one[0].Ready)
 	require.Empty(t, one[0].Ack)
 
-	_, err = noticesOf(p, at, "finance")
+	_, err = noticesOf(p, at, "finance", switchedAt())
 	require.Equal(t, "choose one of bi, ops", fault.HintOf(err))
 	p.Migration.Consumers = nil
-	_, err = noticesOf(p, at, "")
+	_, err = noticesOf(p, at, "", switchedAt())
 	require.Equal(t, fault.Invalid, fault.ClassOf(err))
 }

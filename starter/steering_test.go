@@ -42,6 +42,7 @@ func TestACommandReachesItsWorkflow(t *testing.T) {
 	}{
 		"pause":     {[]string{"pause", "shop@1.1.0", "--reason", "too slow"}, conduct.Command{Kind: conduct.Pause, By: "ana", Reason: "too slow"}},
 		"resume":    {[]string{"resume", "shop@1.1.0", "--as", "ben"}, conduct.Command{Kind: conduct.Resume, By: "ben"}},
+		"cancel":    {[]string{"cancel", "shop@1.1.0", "--reason", "it doubles amounts"}, conduct.Command{Kind: conduct.Cancel, By: "ana", Reason: "it doubles amounts"}},
 		"set-lanes": {[]string{"set-lanes", "shop@1.1.0", "4", "--reason", "more"}, conduct.Command{Kind: conduct.SetLanes, By: "ana", Reason: "more", Lanes: 4}},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -63,7 +63,7 @@ func controlActivities(site *activities.Site) []conduct.Bound {
 		conduct.Effect(workflows.AckMigration, migrating.Ack),
 		conduct.Effect(workflows.WithdrawAck, migrating.WithdrawAck),
 		conduct.Effect(workflows.AttestMigration, migrating.AttestMigration),
-		conduct.Effect(workflows.EndMigration, migrating.End),
+		workflows.EndMigration.Bind(migrating.End),
 		workflows.Due.Bind(scheduling.Due),
 		workflows.MissingFiles.Bind(scheduling.Missing),
 		workflows.Inspect.Bind(inspecting.Inspect),

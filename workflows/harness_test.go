@@ -594,9 +594,10 @@ func (e *effects) bound() (control, build []conduct.Bound) {
 		conduct.Effect(workflows.AttestMigration, func(ctx context.Context, in activities.Target) error {
 			return activities.ApplicationError(e.migrating(in).AttestMigration(ctx, in))
 		}),
-		conduct.Effect(workflows.EndMigration, func(ctx context.Context, in activities.EndMigrationInput) error {
+		workflows.EndMigration.Bind(func(ctx context.Context, in activities.EndMigrationInput) (activities.EndedMigration, error) {
 			e.called("EndMigration " + in.How)
-			return activities.ApplicationError(e.migrating(in.Target).End(ctx, in))
+			ended, err := e.migrating(in.Target).End(ctx, in)
+			return ended, activities.ApplicationError(err)
 		}),
 		workflows.Due.Bind(func(_ context.Context, in activities.DueInput) (activities.Due, error) {
 			e.called("Due " + in.Target.Environment)

@@ -91,6 +91,8 @@ type migrating struct {
 	asked, resumed, over, heard bool
 	// planned is what planning found, in the run that planned.
 	planned activities.MigrationPlan
+	// next is the migration of the release that is to be done after it.
+	next string
 	// undoing says that what was done is being undone, or has been.
 	undoing bool
 }
@@ -151,7 +153,7 @@ func (m *migrating) begin(ctx workflow.Context) (over bool, err error) {
 		}
 	}
 	target.Release.Pipeline = m.in.Pipeline
-	planned, err := PlanMigration.Do(ctx, m.Conductor, at, "plan migration", activities.PlanMigrationInput{Target: target, Name: m.in.Name, Rollback: m.in.Rollback, GiveUp: m.in.GiveUp})
+	planned, err := PlanMigration.Do(ctx, m.Conductor, at, "plan migration", activities.PlanMigrationInput{Target: target, Name: m.in.Name, Rollback: m.in.Rollback, GiveUp: m.in.GiveUp, Begins: !m.in.DryRun && !m.in.Rollback})
 	if err != nil {
 		return false, err
 	}
@@ -170,11 +172,14 @@ func (m *migrating) begin(ctx workflow.Context) (over bool, err error) {
 		return false, conduct.Refused("migrate", planned.Lacks)
 	}
 	m.planned = planned
+	if m.in.DryRun && m.in.Rollback && planned.Open.Phase == migrate.Contract {
+		return false, fault.Newf(fault.Refused, "roll back", s.Plan.Name, "let it go on to its end: "+m.onward(), "it is past its point of no return, and nothing of it is undone")
+	}
 	if m.in.DryRun {
 		m.Finish(ctx, StageDone, m.at(""), fmt.Sprintf("dry run: %s would change %s in %s", s.Plan.Name, s.Plan.Table, count(len(s.Plan.Steps), "step")))
 		return true, nil
 	}
-	if s.Rule.Required && !m.in.Rollback && !planned.Open.Back {
+	if s.Rule.Required && !m.in.Rollback && !planned.Open.Back && planned.Approved[gate.ApprovalOf(m.in.Environment)] == "" {
 		if err := m.approve(ctx); err != nil {
 			return false, err
 		}
@@ -182,10 +187,18 @@ func (m *migrating) begin(ctx workflow.Context) (over bool, err error) {
 	if err := m.enter(ctx); err != nil {
 		return false, err
 	}
-	if m.in.Rollback {
+	switch {
+	case m.in.Rollback && s.committed():
+		return false, conduct.Refused("migrate", "not rolled back, as "+m.in.By+" wanted: "+m.in.Reason)
+	case m.in.Rollback:
 		return false, conduct.Refused("migrate", "rolled back by "+m.in.By+": "+m.in.Reason)
 	}
 	return false, nil
+}
+
+// onward is the command that goes on with it when its workflow has ended.
+func (m *migrating) onward() string {
+	return fmt.Sprintf("drawbridge migrate start %s %s --env %s --reason TEXT", m.state.Plan.Release, m.state.Plan.Name, m.in.Environment)
 }
 
 // by goes on by a plan.
@@ -250,6 +263,7 @@ func (m *migrating) entered(p activities.MigrationPlan) {
 	s := m.state
 	s.Open, s.Phase, s.Since = true, p.Open.Phase, p.Open.PhaseSince
 	s.Brownout, s.Dark = p.Open.Brownout, p.Open.Brownout.Since
+	s.Approved = p.Approved[gate.ContractOf(m.in.Environment)]
 	if m.resumed { // it has done some of its steps: which, their probes say
 		s.Begun = s.Plan.Until(s.Phase)
 	}
@@ -393,10 +407,11 @@ func (m *migrating) end(ctx workflow.Context) error {
 	if err := workflow.Await(calm, func() bool { return len(m.Untaken()) == 0 }); err != nil {
 		return err
 	}
-	if _, err := EndMigration.Do(calm, m.Conductor, at, "end migration", activities.EndMigrationInput{Target: s.Target, How: migrate.Done}); err != nil {
+	ended, err := EndMigration.Do(calm, m.Conductor, at, "end migration", activities.EndMigrationInput{Target: s.Target, How: migrate.Done})
+	if err != nil {
 		return err
 	}
-	m.over = true
+	m.over, m.next = true, ended.Next
 	if err := m.attest(calm); err != nil {
 		return err
 	}
@@ -433,7 +448,7 @@ func (m *migrating) back(ctx workflow.Context, _ error) (conduct.Outcome, error)
 	case !s.Open || m.over:
 		return conduct.Outcome{}, nil
 	case s.committed():
-		return conduct.Outcome{Left: []string{fmt.Sprintf("the rest of contract: it is past its point of no return, and goes on by: drawbridge migrate start %s %s --env %s --reason TEXT", s.Plan.Release, s.Plan.Name, m.in.Environment)}}, nil
+		return conduct.Outcome{Onward: "it is past its point of no return, and nothing of it is undone; it goes on to its end by: " + m.onward()}, nil
 	}
 	changed := s.Begun > 0
 	m.undoing = true

@@ -45,6 +45,8 @@ type MigrationStatus struct {
 	Looks    *time.Time `json:"looks,omitempty"`
 	// Committed says that it is past its point of no return.
 	Committed bool `json:"committed,omitempty"`
+	// Next is the first migration of the release that is not done there, when this one is; empty: all are.
+	Next string `json:"next,omitempty"`
 	// Plan is that of a dry run. Open is how it stands where it has begun already, Lacks why it could not begin now.
 	Plan  *migrate.Summary  `json:"plan,omitempty"`
 	Open  *migrate.Standing `json:"open,omitempty"`
@@ -76,7 +78,7 @@ func (m *migrating) shown() *MigrationStatus {
 	out := &MigrationStatus{
 		Name: s.Plan.Name, Table: s.Plan.Table, Why: s.Plan.Why, Phases: s.phases(m.over && m.Header().Stage == StageDone, m.undoing),
 		Rows: s.Filled.Rows, Total: s.Filled.Total, Batch: s.Filled.Batch, RowSpeed: s.RowSpeed, Throttled: s.Load.Why, Proved: s.Proved,
-		Blocked: s.Blocked.Why, Consumers: s.Plan.Consumers, MustAck: s.Plan.MustAck, Acks: m.acks(), Committed: s.committed(),
+		Blocked: s.Blocked.Why, Consumers: s.Plan.Consumers, MustAck: s.Plan.MustAck, Acks: m.acks(), Committed: s.committed(), Next: m.next,
 	}
 	if left := s.Filled.Total - s.Filled.Rows; s.Phase == migrate.Backfill && left > 0 && s.RowSpeed > 0 && !s.Filled.Done && !m.held() {
 		out.Left = max(time.Second, time.Duration(float64(left)/s.RowSpeed*float64(time.Second)).Round(time.Second)).String()
@@ -175,7 +177,7 @@ func (m *migrating) Details() []string {
 		lines = append(lines, "**Throttled:** "+conduct.Cell(s.Throttled), "")
 	}
 	if s.Until != nil {
-		lines = append(lines, "Both shapes are kept until "+s.Until.UTC().Format("2006-01-02 15:04 MST")+".", "")
+		lines = append(lines, "Both shapes are kept until "+s.Until.UTC().Format("2006-01-02 15:04:05 MST")+", at the least.", "")
 	}
 	if s.Brownout != nil && s.Brownout.On() {
 		lines = append(lines, "**Brownout** since "+s.Brownout.Since.UTC().Format("2006-01-02 15:04:05 MST")+": "+conduct.Cell(s.Refuses), "")

@@ -684,9 +684,71 @@ func TestAMigrationThatWasTerminatedInContractOnlyGoesForward(t *testing.T) {
 			if c.stage == workflows.StageStuck {
 				require.Contains(t, s.Sentence, "point of no return")
 				require.Contains(t, s.Sentence, "drawbridge migrate start shop@")
+				require.Contains(t, s.Sentence, "not rolled back")
+				require.NotContains(t, s.Sentence, "left as they are")
+				in.DryRun = true
+				s = e.migrateOn(t, in)
+				require.Equal(t, workflows.StageRefused, s.Stage, "whoever asks first is told before anything is started: %s", s.Sentence)
+				require.Contains(t, s.Sentence, "past its point of no return")
+				require.Contains(t, s.Hint, "drawbridge migrate start shop@")
 				return
 			}
 			require.Equal(t, append(before, contract...), x.left())
+		})
+	}
+}
+
+// What people have answered about the plan to an earlier start counts for the one that goes on: nobody is asked again, unless it has lapsed.
+func TestAnAnswerCountsForTheStartThatTakesAMigrationOver(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		phase migrate.Phase
+		ago   time.Duration // since it was approved that the old shape goes; 0: it was not
+		asked []string
+	}{
+		"that it begins":                            {migrate.Backfill, 0, []string{"contract-prod"}},
+		"that it takes the old shape away":          {migrate.Deprecating, time.Hour, nil},
+		"that it took the old shape away, long ago": {migrate.Contract, 100 * time.Hour, nil},
+		"what has lapsed is asked again":            {migrate.Deprecating, 100 * time.Hour, []string{"contract-prod"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			e, x := migrates(t)
+			before, contract := x.planned(t, e)
+			p := e.dryRun(t)
+			e.rule(gate.Approval{Required: true, FourEyes: true})
+			old := effect.OwnerOf(migrationID, "00000000-0000-4000-8000-000000000009")
+			s := e.migrateOn(t, migrationInput(), func(env *testsuite.TestWorkflowEnvironment) {
+				said := func(name string, ago time.Duration) gate.Gate {
+					return gate.Gate{Name: name, Plan: p.Digest, Requester: "ann", Answers: []gate.Answer{{
+						Decision: gate.Decision{Gate: name, Plan: p.Digest, Choice: gate.Approve, By: "bob", Reason: "it is right"}, At: env.Now().Add(-ago),
+					}}}
+				}
+				l := e.ledgers["prod"]
+				l.said[old] = []gate.Gate{said("approval-prod", 1000*time.Hour)}
+				if c.ago > 0 {
+					l.said[old] = append(l.said[old], said("contract-prod", c.ago))
+				}
+				x.standings = []migrate.Standing{{
+					Owner: old, Pipeline: "shop", Name: "0001_channel", Table: "sales", Plan: p.Digest,
+					Phase: c.phase, PhaseSince: env.Now().Add(-2 * window), Acks: []migrate.Ack{{Consumer: "bi", By: "bob"}},
+				}}
+				for _, b := range p.Steps {
+					if b.Phase.Before(c.phase) {
+						x.done = append(x.done, b.ID)
+					}
+				}
+				if c.asked != nil {
+					answers(t, window+time.Hour, gate.Approve)(env)
+				}
+			})
+			require.Equal(t, workflows.StageDone, s.Stage, s.Sentence)
+			require.Equal(t, append(before, contract...), x.left())
+			var asked []string
+			for _, g := range s.Gates {
+				asked = append(asked, g.Name)
+			}
+			require.Equal(t, c.asked, asked)
 		})
 	}
 }

@@ -84,7 +84,7 @@ const (
 	AckMigration      conduct.Call[control, activities.AckInput, conduct.None]                         = "AckMigration"
 	WithdrawAck       conduct.Call[control, activities.AckInput, conduct.None]                         = "WithdrawAck"
 	AttestMigration   conduct.Call[control, activities.Target, conduct.None]                           = "AttestMigration"
-	EndMigration      conduct.Call[settling, activities.EndMigrationInput, conduct.None]               = "EndMigration"
+	EndMigration      conduct.Call[settling, activities.EndMigrationInput, activities.EndedMigration]  = "EndMigration"
 
 	Expand       conduct.Call[swapping, activities.ExpandInput, generation.ExpandResult]   = "Expand"
 	Publish      conduct.Call[swapping, activities.PublishInput, generation.PublishResult] = "Publish"

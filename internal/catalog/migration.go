@@ -58,6 +58,11 @@ func (l Ledger) OpenMigration(ctx context.Context, q Querier, table string) (Mig
 	return first(l.migrations(ctx, q, `SELECT`+migrationColumns+`FROM ledger.migration WHERE table_name = $1 AND ended_at IS NULL`, table))
 }
 
+// OpenMigrations lists those that have not ended.
+func (l Ledger) OpenMigrations(ctx context.Context, q Querier) ([]Migration, error) {
+	return l.migrations(ctx, q, `SELECT`+migrationColumns+`FROM ledger.migration WHERE ended_at IS NULL ORDER BY owner`)
+}
+
 // MigrationDone reads the migration of a pipeline that was done under a name; its owner is empty where there is none.
 func (l Ledger) MigrationDone(ctx context.Context, q Querier, pipeline, name string) (Migration, error) {
 	return first(l.migrations(ctx, q, `SELECT`+migrationColumns+`FROM ledger.migration WHERE pipeline = $1 AND name = $2 AND outcome = 'done'`, pipeline, name))

@@ -81,7 +81,11 @@ func (p *page) phaseText(m workflows.MigrationStatus, x workflows.PhaseStatus) i
 		if m.Until == nil {
 			return ""
 		}
-		until := p.clock(*m.Until, "2006-01-02 15:04")
+		layout := "2006-01-02 15:04"
+		if near := p.Now.Sub(*m.Until); near < time.Hour && near > -time.Hour {
+			layout = "2006-01-02 15:04:05"
+		}
+		until := p.clock(*m.Until, layout)
 		b := m.Brownout
 		if b == nil {
 			b = &migrate.Tried{}
@@ -240,8 +244,10 @@ func nextOfMigration(v view.View) []string {
 		return []string{"drawbridge migrate start " + word(v.Release.String()) + " " + word(m.Name) + " --env " + word(v.Environment) + " --reason TEXT"}
 	case v.Stage.Finished() && (v.Environment == "" || v.Release.Version == ""):
 		return []string{"drawbridge migrate status"}
+	case v.Stage == workflows.StageDone && m.Next == "":
+		return []string{"drawbridge status"}
 	case v.Stage == workflows.StageDone:
-		return []string{"drawbridge migrate plan " + word(v.Release.String()) + " --env " + word(v.Environment)}
+		return []string{"drawbridge migrate plan " + word(v.Release.String()) + " " + word(m.Next) + " --env " + word(v.Environment)}
 	case v.Stage.Finished():
 		return []string{"drawbridge migrate plan " + word(v.Release.String()) + " " + word(m.Name) + " --env " + word(v.Environment)}
 	case v.Stage == workflows.StagePaused && m.Committed:

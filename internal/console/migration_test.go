@@ -107,6 +107,7 @@ func TestABrownoutShowsWhatItRefusesAndThatItWasHeld(t *testing.T) {
 	m.Until, m.Brownout = new(noon().Add(-time.Minute)), &migrate.Tried{Since: noon().Add(-time.Hour), Until: noon(), Held: true}
 
 	require.Contains(t, shownMigration(s), "the brownout was held for 1h0m0s")
+	require.Contains(t, shownMigration(s), "the window was over at "+paper().clock(*m.Until, "2006-01-02 15:04:05"), "a minute ago is said to the second")
 }
 
 // Its gate says who is in the way, and what to type: nothing of it is said a second time above it.
@@ -174,6 +175,8 @@ func TestAMigrationThatEndedShowsHow(t *testing.T) {
 	}
 	s.Stage, s.Step, s.Sentence = workflows.StageDone, "", "0003_channel is done: shop.sales is changed in prod"
 	golden(t, "status-migration-done.txt", shownMigration(s))
+	s.Migration.Next = "0004_note"
+	require.Contains(t, shownMigration(s), "drawbridge migrate plan shop@1.2.0 0004_note --env prod", "as long as there is one that is not done")
 	s = migrated(migrate.Switch)
 	s.Stage, s.Sentence = workflows.StageStuck, "cancelled; left as they are: Switch: a view depends on it"
 	require.Contains(t, shownMigration(s), "drawbridge migrate rollback "+migrationID)

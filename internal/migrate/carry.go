@@ -123,10 +123,11 @@ func (p *planner) carryIndex(i Index) {
 	if i.Unique {
 		p.warn("Until contract %s is there twice: where sessions insert the same new key at the same moment with ON CONFLICT, one of them may fail with a unique violation.", shown(i.Name))
 	}
+	number, _, _ := strings.Cut(p.in.Migration.Name, "_") // what an earlier one has made may stay in a partition
+	part := i.Name + "_" + number
 	if p.partitioned() {
-		number, _, _ := strings.Cut(p.in.Migration.Name, "_") // what an earlier one has made stays in the partitions
 		p.divide(division{
-			phase: Switch, name: name, of: i.Name, part: i.Name + "_" + number, begin: strings.TrimSpace("CREATE " + unique), rest: text, risk: risk,
+			phase: Switch, name: name, of: i.Name, part: part, begin: strings.TrimSpace("CREATE " + unique), rest: text, risk: risk,
 			like: func(on string, rows bool) []string { return []string{tablespace, either(says(on, rows)...)} },
 		})
 	} else {
@@ -141,6 +142,9 @@ func (p *planner) carryIndex(i Index) {
 		})
 	}
 	h := heir{made: p.last(), act: []string{fmt.Sprintf("ALTER INDEX %s RENAME TO %s", qualified(t.Schema, name), quote(i.Name))}}
+	if p.partitioned() {
+		h.act = append(h.act, p.renameParts(part, i.Name)...)
+	}
 	conditions := []string{}
 	if i.Replica {
 		conditions = append(conditions, "i.indisreplident")

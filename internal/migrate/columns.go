@@ -122,6 +122,10 @@ func (p *planner) dropColumn(o Operation) {
 		p.warn("The sequence %s goes with %s.", shown(s.Name), shown(o.Column))
 	}
 	for _, held := range c.Holds {
+		if slices.Contains(c.Stays, held) {
+			p.refuse("drop it first, by name", "%s takes %s away, and %s needs it", o.Kind, shown(o.Column), held)
+			continue
+		}
 		p.warn("With %s goes %s.", shown(o.Column), held)
 	}
 	if c.NotNull && c.Default == "" {

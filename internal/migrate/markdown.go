@@ -3,6 +3,7 @@ package migrate
 import (
 	"fmt"
 	"strings"
+	"time"
 
 	"drawbridge/internal/markup"
 )
@@ -24,6 +25,7 @@ func Markdown(p Plan, e Estimate) string {
 type document struct {
 	strings.Builder
 	plan Plan
+	now  time.Time
 }
 
 func (d *document) line(format string, args ...any) { fmt.Fprintf(d, format+"\n", args...) }
@@ -74,21 +76,19 @@ func (d *document) sequence() {
 	d.line("## Sequence\n")
 	d.line("Each step is looked for, done, and looked for again. One that waits for a lock gives up after a moment and tries again, so that nobody waits behind it.\n")
 	for _, phase := range Phases() {
-		lines := d.plan.phaseLines(phase)
-		if len(lines) == 0 {
+		if d.plan.nothing(phase) {
 			continue
 		}
 		d.line("### %s\n", phaseTitle(phase))
 		d.line("%s\n", d.plan.phaseWords(phase))
-		steps := d.plan.Of(phase)
-		for _, s := range steps {
+		for _, s := range d.plan.Of(phase) {
 			d.line("**%s** %s\n", markup.Text(s.ID), markup.Text(oneLine(s.Title)))
 			d.line("%s\n", markup.Text(s.lockText()))
 			if len(s.Act) > 0 {
 				d.line("%s", markup.Block("sql", strings.Join(s.Act, ";\n")+";"))
 			}
 		}
-		if rest := lines[len(steps):]; len(rest) > 0 {
+		if rest := d.plan.otherLines(phase); len(rest) > 0 {
 			d.list(rest, "")
 		}
 	}
@@ -145,7 +145,7 @@ func (d *document) rollback() {
 			break
 		}
 		undone = append(undone, d.plan.Of(phase)...)
-		if len(d.plan.phaseLines(phase)) == 0 {
+		if d.plan.nothing(phase) {
 			continue
 		}
 		last := "nothing was changed"

@@ -10,9 +10,9 @@ import (
 )
 
 // Notice is what a consumer is told, in Markdown: what changes for it, from when on, what it does instead, what happens if it does
-// nothing, and how it says that it is ready. Its dates are those of how the migration stands; of the zero Standing it has not begun.
-func Notice(p Plan, c Consumer, at Standing) string {
-	d := &document{plan: p}
+// nothing, and how it says that it is ready. Its dates are those of how the migration stands now; of the zero Standing it has not begun.
+func Notice(p Plan, c Consumer, at Standing, now time.Time) string {
+	d := &document{plan: p, now: now}
 	d.notice(c, at)
 	return d.String()
 }
@@ -99,11 +99,13 @@ func (d *document) dates(c Consumer, at Standing) {
 	case !takes:
 		d.line("Nothing is taken away.\n")
 		return
+	case !until.IsZero() && !until.After(d.now):
+		d.line("The new shape counts since %s. The time for which the old one is kept at the least was over at %s: it goes as soon as nobody is in the way, and people have approved it.\n", d.day(at.PhaseSince), d.day(until))
 	case !until.IsZero():
-		d.line("The new shape counts since %s. The old one is kept until %s, at the least.\n", day(at.PhaseSince), day(until))
+		d.line("The new shape counts since %s. The old one is kept until %s, at the least.\n", d.day(at.PhaseSince), d.day(until))
 	default:
 		if !at.Since.IsZero() {
-			d.line("It has begun at %s, and nothing has changed for you yet: you are told when the new shape counts.\n", day(at.Since))
+			d.line("It has begun at %s. %s. You are told when the new shape counts.\n", d.day(at.Since), markup.Text(d.beside(at.Phase)))
 		}
 		d.line("The old shape is kept for %s after the switch, at the least.\n", windowText(m.Deprecate))
 	}
@@ -119,10 +121,34 @@ func (d *document) dates(c Consumer, at Standing) {
 	d.ready(c, at)
 }
 
+// beside says what is different for readers and writers before the new shape counts.
+func (d *document) beside(phase Phase) string {
+	var added []string
+	for _, o := range d.plan.Migration.Operations {
+		if o.Kind == AddColumn {
+			added = append(added, o.Column)
+		}
+	}
+	for _, r := range Replacements(d.plan.Migration) {
+		added = append(added, r.Added)
+	}
+	text := "What you read and write is as it was"
+	switch {
+	case len(added) > 0 && phase == Expand:
+		text = "Added now beside what is there: " + listed(added) + ". Queries of all columns (SELECT *) see that"
+	case len(added) > 0:
+		text = "Beside what is there is now: " + listed(added) + ". Queries of all columns (SELECT *) see that"
+	}
+	if Expand.Before(phase) && len(d.plan.Of(DualWrite)) > 0 {
+		text += ". Every write is kept in both shapes"
+	}
+	return text
+}
+
 // ready says how a consumer says that it is ready.
 func (d *document) ready(c Consumer, at Standing) {
 	if said := slices.IndexFunc(at.Acks, func(a Ack) bool { return a.Consumer == c.Name }); said >= 0 {
-		d.line("%s said at %s that you are ready: there is nothing left for you to do.\n", markup.Text(oneLine(at.Acks[said].By)), day(at.Acks[said].At))
+		d.line("%s said at %s that you are ready: there is nothing left for you to do.\n", markup.Text(oneLine(at.Acks[said].By)), d.day(at.Acks[said].At))
 		return
 	}
 	if c.MustAck {
@@ -134,7 +160,14 @@ func (d *document) ready(c Consumer, at Standing) {
 	}
 }
 
-func day(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 MST") }
+// day is a time to the minute, or to the second where both shapes are kept for less than an hour.
+func (d *document) day(t time.Time) string {
+	layout := "2006-01-02 15:04 MST"
+	if d.plan.Migration.Deprecate.Window < time.Hour {
+		layout = "2006-01-02 15:04:05 MST"
+	}
+	return t.UTC().Format(layout)
+}
 
 func windowText(d Deprecate) string {
 	if d.Window == 0 {

@@ -245,6 +245,19 @@ func (p *planner) above(partition string) []string {
 	return append(p.above(of), of)
 }
 
+// renameParts gives the parts of an index the names that they have by that of the table's. One whose name somebody else has keeps its own: it
+// serves as well.
+func (p *planner) renameParts(from, to string) []string {
+	var act []string
+	for _, part := range p.in.Table.Partitions {
+		was, named := partIndex(from, part.Name), partIndex(to, part.Name)
+		act = append(act, where(
+			all(p.partOf(part), hasIndexOn(relation(part.Schema, part.Name), was), relation(part.Schema, named)+" IS NULL"),
+			fmt.Sprintf("ALTER INDEX %s RENAME TO %s", qualified(part.Schema, was), quote(named))))
+	}
+	return act
+}
+
 // partIndex names the index of a partition that is a part of a table's.
 func partIndex(index, partition string) string {
 	name := partition + "_" + index

@@ -1,6 +1,7 @@
 package migrate_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -50,6 +51,30 @@ func TestWhatIsOverAReplacedColumnIsMadeInEachPartition(t *testing.T) {
 	p, err := migrate.Compute(in)
 	require.NoError(t, err)
 	golden(t, "partitioned_laden.golden", script(p))
+}
+
+// What is done to one partition after the other is one line of the text, however many there are; the steps are all in the plan.
+func TestTheTextOfAPlanIsAsLongForManyPartitionsAsForFew(t *testing.T) {
+	t.Parallel()
+	lines := func(name string, partitions int) (string, int) {
+		in := parted(cases()[name])
+		for i := range partitions {
+			in.Table.Partitions = append(in.Table.Partitions, migrate.Partition{
+				Schema: "shop", Name: fmt.Sprintf("customers_2027_%d", i), Of: "customers", Kind: migrate.Plain, Owned: true,
+			})
+		}
+		p, err := migrate.Compute(in)
+		require.NoError(t, err)
+		text := migrate.Text(p, migrate.Measure(p, in.Table))
+		return text, len(p.Steps)
+	}
+	for _, name := range []string{"create_index", "add_check"} {
+		few, steps := lines(name, 1)
+		many, all := lines(name, 400)
+		require.Equal(t, strings.Count(few, "\n"), strings.Count(many, "\n"), name)
+		require.Greater(t, all, steps+300)
+		require.Contains(t, many, "; and so for 401 more partitions", many)
+	}
 }
 
 // A day's partition comes every day: that alone makes no other plan, and asks for no other approval, where nothing is made in each partition.

@@ -406,7 +406,14 @@ func TestAConsumerIsToldWhatChangesForIt(t *testing.T) {
 		"before it begins": {migrate.Standing{}, []string{
 			"bi@example.com", "channel is new", "amount is called amount_eur", "kept for 7d", "10m", "acknowledged", "web goes at contract", `SELECT "amount_eur" FROM`,
 		}, []string{"migrate ack", "who has begun it"}},
-		"while it is prepared": {at(func(*migrate.Standing) {}), []string{"It has begun at 2026-03-01 12:00 UTC", "kept for 7d", ack, "ann, who has begun it"}, []string{"counts since"}},
+		"while it is prepared": {at(func(*migrate.Standing) {}), []string{
+			"It has begun at 2026-03-01 12:00 UTC", "kept for 7d", ack, "ann, who has begun it",
+			"Beside what is there is now: channel, ", "amount_eur", "Every write is kept in both shapes",
+		}, []string{"counts since", "nothing has changed"}},
+		"while what is new is added": {at(func(s *migrate.Standing) { s.Phase = migrate.Expand }), []string{"Added now beside what is there: channel, "}, []string{"both shapes. You"}},
+		"when its window is over": {at(func(s *migrate.Standing) { s.Phase, s.PhaseSince = migrate.Deprecating, begun.Add(-6*24*time.Hour) }), []string{
+			"was over at 2026-03-02 12:00 UTC", "people have approved it", ack,
+		}, []string{"is kept until"}},
 		"in its window": {at(func(s *migrate.Standing) { s.Phase, s.PhaseSince = migrate.Deprecating, begun.Add(24*time.Hour) }), []string{
 			"counts since 2026-03-02 12:00 UTC", "kept until 2026-03-09 12:00 UTC", ack, "gets an error, and nothing brings it back",
 		}, []string{"for 7d after the switch"}},
@@ -418,7 +425,7 @@ func TestAConsumerIsToldWhatChangesForIt(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			notice := migrate.Notice(p, p.Migration.Consumers[0], tc.at)
+			notice := migrate.Notice(p, p.Migration.Consumers[0], tc.at, begun.Add(48*time.Hour))
 			for _, words := range tc.says {
 				require.Contains(t, notice, words)
 			}

@@ -217,8 +217,8 @@ func (p *planner) renameTable(o Operation) {
 	})
 }
 
-// droppedName is what a table is called that is kept for a while before it goes.
-func droppedName(table, migration string) string {
+// DroppedName is what a table is called that a migration keeps for a while before it goes.
+func DroppedName(table, migration string) string {
 	number, _, _ := strings.Cut(migration, "_")
 	after := "__dropped_" + number
 	return cut(table, maxName-len(after)) + after
@@ -235,7 +235,7 @@ func (p *planner) dropTable(Operation) {
 			held[what] = true
 		}
 	}
-	name := droppedName(t.Name, p.in.Migration.Name)
+	name := DroppedName(t.Name, p.in.Migration.Name)
 	p.plan.Renamed, p.plan.Drops = name, true
 	p.step(Switch, "hide", t.Name, Step{
 		Title: "Call " + shown(t.Name) + " " + shown(name),

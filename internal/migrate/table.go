@@ -75,6 +75,8 @@ type Column struct {
 	Sequences []Sequence `json:"sequences,omitempty"`
 	// Holds are what of it cannot be carried over to another column, in words: "the foreign key orders_channel_fkey", "an identity".
 	Holds []string `json:"holds,omitempty"`
+	// Stays are those of them that do not go with the column, and keep it from being dropped: "the rule kept".
+	Stays []string `json:"stays,omitempty"`
 	// Unlike are partitions in which the column is not as in the table, in words: "the partition sales_2026 has another default".
 	Unlike []string `json:"unlike,omitempty"`
 }

@@ -31,7 +31,7 @@ func Text(p Plan, e Estimate) string {
 	field("CHANGES", changes...)
 	field("SIZE", sizeText(e)+"; "+tookText(e.Took)+" of work")
 	for _, phase := range Phases() {
-		lines := p.phaseLines(phase)
+		lines := append(p.stepLines(phase), p.otherLines(phase)...)
 		if len(lines) == 0 {
 			continue
 		}
@@ -71,13 +71,41 @@ func (p Plan) riskLines() []string {
 	return lines
 }
 
-// phaseLines are what is done in a phase, in order.
-func (p Plan) phaseLines(phase Phase) []string {
+// stepLines are the steps of a phase, in order. What is done to one partition after the other is one line.
+func (p Plan) stepLines(phase Phase) []string {
 	var lines []string
+	line := map[string]int{} // of the first of those that do the same
+	more := map[int]int{}
 	for _, s := range p.Of(phase) {
+		if s.Only != "" && s.Only != p.Migration.Table {
+			same := strings.TrimSuffix(s.ID, slug(s.Only)) + " " + s.lockText()
+			if first, again := line[same]; again {
+				more[first]++
+				continue
+			}
+			line[same] = len(lines)
+		}
 		lines = append(lines, fmt.Sprintf("%-34s %s [%s]", s.ID, s.Title, s.lockText()))
 	}
-	lines = append(lines, p.releaseLines(phase)...)
+	for i, n := range more {
+		lines[i] += fmt.Sprintf("; and so for %s", countText(n, "more partition"))
+	}
+	return lines
+}
+
+func countText(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
+
+// nothing says that there is nothing to do in a phase.
+func (p Plan) nothing(phase Phase) bool { return len(p.Of(phase))+len(p.otherLines(phase)) == 0 }
+
+// otherLines are what is done in a phase beside its steps.
+func (p Plan) otherLines(phase Phase) []string {
+	lines := p.releaseLines(phase)
 	switch phase {
 	case Backfill:
 		if p.Filling != nil {

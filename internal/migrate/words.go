@@ -244,13 +244,13 @@ func lockText(lock Lock) string {
 	return string(lock)
 }
 
-// sizeText is how large the table is.
+// sizeText is how large the table is: what is read and brought over.
 func sizeText(e Estimate) string {
 	rows := "an unknown number of rows"
 	if e.Rows >= 0 {
 		rows = "about " + check.FormatCount(e.Rows) + " rows"
 	}
-	return fmt.Sprintf("%s, %s MB", rows, check.FormatCount(e.Bytes/1_000_000))
+	return fmt.Sprintf("%s, %s MB without its indexes", rows, check.FormatCount(e.Bytes/1_000_000))
 }
 
 // tookText is a time that is estimated.

@@ -54,7 +54,7 @@ func TestAnOutputSaysWhyItNeedNotBeRepeatable(t *testing.T) {
 	require.Equal(t, "ids are drawn anew", p.Outputs[0].NotRepeatable)
 	require.Empty(t, p.Outputs[1].NotRepeatable)
 	for text, says := range map[string]string{
-		"{is: false}":                       "because is missing",
+		"{is: false}":                       `the key "because" is missing`,
 		"{is: true, because: it always is}": "leave repeatable out",
 		"false":                             "repeatable",
 	} {

@@ -150,8 +150,24 @@ func operationOf(item strictyaml.Value) (migrate.Operation, bool) {
 			o.Probe = text
 		case "locks":
 			o.Locks = text
-		default:
-			readKey(&o, key.Name, v.Get(key.Name))
+		case "references":
+			o.References = text
+		case "on_delete":
+			o.OnDelete = text
+		case "on_update":
+			o.OnUpdate = text
+		case "match":
+			o.Match = text
+		case "deferrable":
+			o.Deferrable = text
+		case "nulls_equal":
+			o.NullsEqual = strictyaml.As[bool](v.Get(key.Name))
+		case "value":
+			o.Value = text
+		case "before":
+			o.Before = text
+		case "after":
+			o.After = text
 		}
 	}
 	return o, ok

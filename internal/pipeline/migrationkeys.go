@@ -8,7 +8,7 @@ import (
 // constraintKeys are those of the operations that are about keys and enums.
 func constraintKeys(kind migrate.Kind) []strictyaml.Key {
 	name := func(examples ...string) strictyaml.Key {
-		return strictyaml.Key{Name: "name", Required: true, Shape: columnShape(), Doc: "Its name.", Examples: examples}
+		return strictyaml.Key{Name: "name", Required: true, Shape: nameShape("a name"), Doc: "Its name.", Examples: examples}
 	}
 	columns := func(key, doc string, examples ...string) strictyaml.Key {
 		return strictyaml.Key{Name: key, Required: true, Shape: strictyaml.ListOf(columnShape()), Doc: doc, Examples: examples}
@@ -24,7 +24,7 @@ func constraintKeys(kind migrate.Kind) []strictyaml.Key {
 	case migrate.AddForeignKey:
 		return []strictyaml.Key{
 			name("orders_customer", "orders_customer_fkey"), columns("columns", "The columns that name a row.", "[customer]", "[client]"),
-			{Name: "references", Required: true, Shape: columnShape(), Doc: "The table that they lead to, of the same schema, or the table itself.", Examples: []string{"customers", "clients"}},
+			{Name: "references", Required: true, Shape: nameShape("a table name"), Doc: "The table that they lead to, of the same schema, or the table itself.", Examples: []string{"customers", "clients"}},
 			columns("key", "Its columns, one for each: its primary key, or those of a unique constraint.", "[id]", "[number]"),
 			word("on_delete", "What becomes of rows when the one that they name goes; left out: no action, it fails.", migrate.Actions(), "restrict", "cascade"),
 			word("on_update", "What becomes of rows when the one that they name gets another key; left out: no action, it fails.", migrate.Actions(), "cascade", "restrict"),
@@ -45,7 +45,7 @@ func constraintKeys(kind migrate.Kind) []strictyaml.Key {
 		return []strictyaml.Key{name("customers_fax", "customers_fax_key")}
 	case migrate.AddEnumValue:
 		return []strictyaml.Key{
-			{Name: "type", Required: true, Shape: columnShape(), Doc: "An enum of the environment's schema, which a column of the table has.", Examples: []string{"channel_kind", "state"}},
+			{Name: "type", Required: true, Shape: nameShape("a type name"), Doc: "An enum of the environment's schema, which a column of the table has.", Examples: []string{"channel_kind", "state"}},
 			{Name: "value", Required: true, Shape: strictyaml.Sentence(), Doc: "The new value.", Examples: []string{"phone", "mail"}},
 			value("before", "The value that it comes before; left out: it is the last.", "store", "web"),
 			value("after", "The value that it comes after.", "web", "store"),
@@ -53,29 +53,4 @@ func constraintKeys(kind migrate.Kind) []strictyaml.Key {
 	default: // is about columns, checks or indexes
 	}
 	return nil
-}
-
-// readKey reads what constraintKeys are about.
-func readKey(o *migrate.Operation, key string, v strictyaml.Value) {
-	text := strictyaml.As[string](v)
-	switch key {
-	case "references":
-		o.References = text
-	case "on_delete":
-		o.OnDelete = text
-	case "on_update":
-		o.OnUpdate = text
-	case "match":
-		o.Match = text
-	case "deferrable":
-		o.Deferrable = text
-	case "nulls_equal":
-		o.NullsEqual = strictyaml.As[bool](v)
-	case "value":
-		o.Value = text
-	case "before":
-		o.Before = text
-	case "after":
-		o.After = text
-	}
 }

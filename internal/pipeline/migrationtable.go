@@ -7,14 +7,14 @@ import (
 
 func migrationShape() strictyaml.Shape {
 	return strictyaml.ObjectOf(
-		strictyaml.Key{Name: "table", Required: true, Shape: columnShape(), Doc: "The table in the environment's schema: one that no pipeline makes.", Examples: []string{"customers", "orders"}},
+		strictyaml.Key{Name: "table", Required: true, Shape: nameShape("a table name"), Doc: "The table in the environment's schema: one that no pipeline makes.", Examples: []string{"customers", "orders"}},
 		strictyaml.Key{Name: "why", Required: true, Shape: strictyaml.Sentence(), Doc: "Why, for those who approve it and for consumers.", Examples: []string{"Reports need it.", "Other words."}},
 		strictyaml.Key{Name: "operations", Required: true, Shape: strictyaml.ListOf(operationShape()), Doc: "What is to change, each about another column or name."},
 		strictyaml.Key{Name: "consumers", Doc: "Who reads or writes the table, and is told.", Shape: strictyaml.ListOf(strictyaml.ObjectOf(
 			strictyaml.Key{Name: "name", Required: true, Shape: strictyaml.Sentence(), Doc: "How people call the team.", Examples: []string{"bi", "finance"}},
 			strictyaml.Key{Name: "contact", Shape: strictyaml.Sentence(), Doc: "Where it is reached.", Examples: []string{"bi@example.com", "data@example.com"}},
 			strictyaml.Key{Name: "must_ack", Shape: strictyaml.Shape{Kind: strictyaml.Boolean}, Preset: "false", Doc: "Nothing is taken away before the team has said that it is ready.", Examples: []string{"true", "false"}},
-			strictyaml.Key{Name: "roles", Shape: strictyaml.ListOf(columnShape()), Doc: "The logins under which it reads.", Examples: []string{"[bi_reader]", "[bi_reader, bi_nightly]"}},
+			strictyaml.Key{Name: "roles", Shape: strictyaml.ListOf(nameShape("a role name")), Doc: "The logins under which it reads.", Examples: []string{"[bi_reader]", "[bi_reader, bi_nightly]"}},
 		))},
 		strictyaml.Key{Name: "deprecate", Preset: "{}", Doc: "How the old shape is taken away.", Shape: strictyaml.ObjectOf(
 			strictyaml.Key{Name: "window", Shape: strictyaml.Shape{Kind: strictyaml.Duration, Zero: true}, Preset: "0s", Doc: "How long both shapes are kept after the switch, at the least.", Examples: []string{"168h", "35d"}},
@@ -34,7 +34,7 @@ func operationShape() strictyaml.Shape {
 
 func operationKeys(kind migrate.Kind) []strictyaml.Key {
 	column := strictyaml.Key{Name: "column", Required: true, Shape: columnShape(), Doc: "The column."}
-	name := strictyaml.Key{Name: "name", Required: true, Shape: columnShape(), Doc: "Its name."}
+	name := strictyaml.Key{Name: "name", Required: true, Shape: nameShape("a name"), Doc: "Its name."}
 	expression := func(key, doc string, examples ...string) strictyaml.Key {
 		return strictyaml.Key{Name: key, Shape: strictyaml.Sentence(), Doc: doc, Examples: examples}
 	}
@@ -109,7 +109,7 @@ func operationKeys(kind migrate.Kind) []strictyaml.Key {
 			{Name: "key", Shape: strictyaml.ListOf(columnShape()), Doc: "The columns of its primary key, in order; without it, it has none.", Examples: []string{"[id]", "[id, day]"}},
 		}
 	case migrate.RenameTable:
-		return []strictyaml.Key{{Name: "to", Required: true, Shape: columnShape(), Doc: "Its new name.", Examples: []string{"clients", "buyers"}}}
+		return []strictyaml.Key{{Name: "to", Required: true, Shape: nameShape("a table name"), Doc: "Its new name.", Examples: []string{"clients", "buyers"}}}
 	case migrate.DropTable:
 		return nil
 	case migrate.SQL:

@@ -127,9 +127,9 @@ outputs:
 		lines = append(lines, p.String())
 	}
 	require.Equal(t, []string{
-		"config.dev.yaml:2:19: warehouse_schema: must be a lower-case identifier of at most 40 letters, digits and underscores",
+		"config.dev.yaml:2:19: warehouse_schema: must be a lower-case identifier of at most 40 letters, digits and underscores; as in warehouse_schema: shop_dev",
 		"fct_orders.sql:2:8: unknown placeholder @partition_stat; did you mean partition_start?",
-		"pipeline.yaml:1:1: the key version is missing; The semantic version of the next release: MAJOR.MINOR.PATCH.",
+		"pipeline.yaml:1:1: the key \"version\" is missing; The semantic version of the next release: MAJOR.MINOR.PATCH, as in version: 1.0.0",
 		"pipeline.yaml:2:1: verison: unknown key; did you mean version?",
 		"pipeline.yaml:9:20: outputs[0].checks[0].row_count: without a limit the check can never fail; give min, max or vs_history",
 		"pipeline.yaml:9:21: outputs[0].checks[0].row_count.mim: unknown key; did you mean min?",
@@ -213,7 +213,7 @@ func TestParseRefuses(t *testing.T) {
 		"an all output with a bound":          {"dim_channel.sql", "raw_channels", "raw_channels WHERE d < @partition_end", "@partition has no value in dim_channel.sql"},
 		"an all output with partitioned load": {"pipeline.yaml", "file: channels.csv", "file: channels_@partition.csv", "raw_channels that it reads has a file per partition"},
 		"an all pipeline with a placeholder":  {"pipeline.yaml", "{by: day, column: order_date}", "all", "the pipeline is one partition, so @partition has no value"},
-		"an output without checks":            {"pipeline.yaml", "    checks:\n      - unique: [channel]\n", "", "the key checks is missing"},
+		"an output without checks":            {"pipeline.yaml", "    checks:\n      - unique: [channel]\n", "", "the key \"checks\" is missing"},
 		"a check that is no list":             {"pipeline.yaml", "unique: [channel]", "unique: channel", "must be a list, or a mapping"},
 		"min above max":                       {"pipeline.yaml", "{min: 1}", "{min: 2, max: 1}", "min is greater than max"},
 		"two checks of one name":              {"pipeline.yaml", "- not_null: [order_id]", "- not_null: [order_id]\n      - not_null: [order_id]", "another check is named not_null(order_id)"},
@@ -247,7 +247,7 @@ func TestParseRefuses(t *testing.T) {
 
 		"a test of no output":         {"tests/orders.yaml", "fct_orders", "fct_order", "tests/orders.yaml:7:3: expect.fct_order: no output is named fct_order; did you mean fct_orders?"},
 		"a test that gives nothing":   {"tests/orders.yaml", "raw_orders", "raw_order", "no tested output reads raw_order; did you mean raw_orders?"},
-		"a test without partition":    {"tests/orders.yaml", "partition: \"2026-01-01\"\n", "", "the key partition is missing"},
+		"a test without partition":    {"tests/orders.yaml", "partition: \"2026-01-01\"\n", "", "the key \"partition\" is missing"},
 		"a test of no partition":      {"tests/orders.yaml", "2026-01-01", "2026-13-01", "not a key of grain day; Write the day as 2026-01-31."},
 		"a test that expects nothing": {"tests/orders.yaml", "expect:\n  fct_orders:\n    - {order_id: 1}\n", "expect: {}\n", "expect: must not be empty"},
 		"rows with different columns": {"tests/orders.yaml", "- {order_id: 1}", "- {order_id: 1}\n    - {amount: 1}", "expect.fct_orders[1]: the row has other columns than the first one: order_id"},

@@ -85,7 +85,12 @@ func identifierShape() strictyaml.Shape {
 }
 
 func columnShape() strictyaml.Shape {
-	return strictyaml.Matching(columnPattern, "a column name of at most 63 characters")
+	return nameShape("a column name")
+}
+
+// nameShape is the name of something in the server; what says in words of what.
+func nameShape(what string) strictyaml.Shape {
+	return strictyaml.Matching(columnPattern, what+" of at most 63 characters")
 }
 
 func fileShape() strictyaml.Shape {

@@ -79,7 +79,7 @@ func (b *builder) testPartition(root strictyaml.Value, p *Pipeline) partition.Ke
 		return partition.AllKey
 	case !ok:
 		if root.OK() && !slices.Contains(root.Names(), "partition") {
-			b.problems.Add(root.At, "the key partition is missing", "name the partition that is built")
+			b.problems.Add(root.At, `the key "partition" is missing`, "name the partition that is built")
 		}
 		return ""
 	}

@@ -15,26 +15,38 @@ const queued = `'ShareUpdateExclusiveLock', 'ShareLock', 'ShareRowExclusiveLock'
 // Holders lists who else holds a lock on one of the relations: sessions, and prepared transactions, which have none and
 // are known by their gid. It reads no query text.
 func (p *Pool) Holders(ctx context.Context, relations []uint32) ([]generation.Session, error) {
-	return p.holders(ctx, relations, AccessExclusive, 0, false)
+	return p.holders(ctx, holding{relations: relations, mode: AccessExclusive})
+}
+
+// holding are the locks by which others stand in the way.
+type holding struct {
+	relations []uint32
+	mode      Mode // that is wanted of them
+	// read are relations that are only to be read: who keeps readers with FOR KEY SHARE out is in the way there.
+	read []uint32
+	// age is how old a transaction has to be, and passed leaves those out whom SHARE UPDATE EXCLUSIVE waits for.
+	age    time.Duration
+	passed bool
 }
 
 // stalling lists those whom no rung would outlast, while readers queued behind us: transactions older than longHolder.
 // Who holds a mode that SHARE UPDATE EXCLUSIVE waits for keeps nobody from trying: a vacuum, an ANALYZE or an index build
 // is met before readers are held up, and an autovacuum only yields to somebody who waits for it.
-func (p *Pool) stalling(ctx context.Context, relations []uint32, mode Mode) ([]generation.Session, error) {
-	return p.holders(ctx, relations, mode, longHolder, true)
+func (p *Pool) stalling(ctx context.Context, h holding) ([]generation.Session, error) {
+	h.age, h.passed = longHolder, true
+	return p.holders(ctx, h)
 }
 
-func (p *Pool) holders(ctx context.Context, relations []uint32, mode Mode, age time.Duration, readers bool) ([]generation.Session, error) {
+func (p *Pool) holders(ctx context.Context, h holding) ([]generation.Session, error) {
 	return p.sessions(ctx, `
 		WITH held AS (
 		  SELECT coalesce(l.pid, 0) AS pid, l.virtualtransaction, min(l.relation::oid) AS relation, bool_or(l.mode IN (`+queued+`)) AS queued
 		  FROM pg_locks l
 		  WHERE l.locktype = 'relation'
 		    AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
-		    AND l.relation = ANY($1)
+		    AND (l.relation = ANY($1) AND l.mode IN (`+h.mode.conflicting()+`)
+		         OR l.relation = ANY($4) AND l.mode IN ('ExclusiveLock', 'AccessExclusiveLock'))
 		    AND l.granted
-		    AND l.mode IN (`+mode.conflicting()+`)
 		    AND l.pid IS DISTINCT FROM pg_backend_pid()
 		  GROUP BY l.pid, l.virtualtransaction),
 		prepared AS (
@@ -50,7 +62,7 @@ func (p *Pool) holders(ctx context.Context, relations []uint32, mode Mode, age t
 		WHERE (a.pid IS NOT NULL OR x.gid IS NOT NULL)
 		  AND coalesce(a.xact_start, x.prepared, '-infinity') <= now() - make_interval(secs => $2)
 		  AND NOT ($3 AND h.queued)
-		ORDER BY h.pid, 8`, relations, age.Seconds(), readers)
+		ORDER BY h.pid, 8`, h.relations, h.age.Seconds(), h.passed, h.read)
 }
 
 // LockSlots is the size of the server's lock table.

@@ -43,9 +43,11 @@ func only(relations []Relation) string {
 // Ladder tries a change that takes locks.
 type Ladder struct {
 	Pool      *Pool
-	Relations []uint32      // whose holders stand in the way
-	Mode      Mode          // that is wanted of them: who holds what it goes along with stands in nobody's way
-	Budget    time.Duration // of all rungs and the pauses between them
+	Relations []uint32 // whose holders stand in the way
+	Mode      Mode     // that is wanted of them: who holds what it goes along with stands in nobody's way
+	// Read are tables that are only read beside them, as rows that foreign keys name are.
+	Read   []uint32
+	Budget time.Duration // of all rungs and the pauses between them
 	// Beat is told how long the ladder has waited, every second, also within a rung.
 	Beat func(waited time.Duration)
 	// Longest is how long one attempt may take and still be alive: a server that says nothing for longer is lost. 0 is a minute.
@@ -75,7 +77,7 @@ func (l Ladder) Climb(ctx context.Context, attempt func(ctx context.Context, run
 	}
 	for wait := firstRung; ; wait = min(2*wait, TopRung) {
 		beat()
-		if blocked, err = l.Pool.stalling(ctx, l.Relations, l.Mode); err != nil {
+		if blocked, err = l.Pool.stalling(ctx, l.inTheWay()); err != nil {
 			return false, nil, err
 		}
 		if len(blocked) == 0 {
@@ -90,14 +92,18 @@ func (l Ladder) Climb(ctx context.Context, attempt func(ctx context.Context, run
 			return false, nil, err
 		}
 	}
-	if blocked, err = l.Pool.holders(ctx, l.Relations, l.Mode, 0, false); err != nil || len(blocked) > 0 {
+	if blocked, err = l.Pool.holders(ctx, l.inTheWay()); err != nil || len(blocked) > 0 {
 		return false, blocked, err
 	}
 	if settled, err := try(TopRung); settled {
 		return err == nil, nil, err
 	}
-	blocked, err = l.Pool.holders(ctx, l.Relations, l.Mode, 0, false)
+	blocked, err = l.Pool.holders(ctx, l.inTheWay())
 	return false, blocked, err
+}
+
+func (l Ladder) inTheWay() holding {
+	return holding{relations: l.Relations, mode: l.Mode, read: l.Read}
 }
 
 const (

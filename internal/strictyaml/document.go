@@ -233,6 +233,32 @@ func (f *Findings) entries(node *ast.MappingNode, at Place, each func(name strin
 	return m
 }
 
+// exemplify adds to what was just said of a key's value, and is no help by itself, how the value is written.
+func (f *Findings) exemplify(k Key, at Place, said int) {
+	for i := said; i < len(f.problems); i++ {
+		if p := &f.problems[i]; p.Path == at.Path && p.Hint == "" {
+			p.Hint = k.example()
+		}
+	}
+}
+
+// missing says what is to be written where a key is missing.
+func (k Key) missing() string {
+	doc, example := strings.TrimSpace(k.Doc), k.example()
+	if doc == "" || example == "" {
+		return doc + example
+	}
+	return strings.TrimSuffix(doc, ".") + ", " + example
+}
+
+// example is a line as it may be written; empty: none is known.
+func (k Key) example() string {
+	if len(k.Examples) == 0 {
+		return ""
+	}
+	return "as in " + k.Name + ": " + k.Examples[0]
+}
+
 func (f *Findings) holdObject(node *ast.MappingNode, s Shape, at Place) Value {
 	known := map[string]Value{}
 	m := f.entries(node, at, func(name string, keyAt Place, n ast.Node) {
@@ -243,7 +269,9 @@ func (f *Findings) holdObject(node *ast.MappingNode, s Shape, at Place) Value {
 		case k.Later:
 			f.Add(keyAt, unsupported(name, k.Doc), "remove the key")
 		default:
+			before := len(f.problems)
 			known[name] = f.hold(n, k.Shape, keyAt)
+			f.exemplify(k, keyAt, before)
 		}
 	})
 	m.values = known
@@ -259,7 +287,7 @@ func (f *Findings) holdObject(node *ast.MappingNode, s Shape, at Place) Value {
 		}
 		switch {
 		case k.Required:
-			f.Add(at, "the key "+k.Name+" is missing", strings.TrimSpace(k.Doc))
+			f.Add(at, "the key "+strconv.Quote(k.Name)+" is missing", k.missing())
 		case k.Preset != "":
 			m.names = append(m.names, k.Name)
 			m.values[k.Name] = f.preset(k, Place{File: at.File, Line: at.Line, Column: at.Column, Path: join(at.Path, k.Name)})

@@ -61,7 +61,7 @@ func TestAllProblemsComeAtOnceInTheOrderOfTheFile(t *testing.T) {
 	problems, ok := strictyaml.ProblemsOf(err)
 	require.True(t, ok)
 	require.Equal(t, []string{
-		"ticket.yaml:1:1: the key title is missing; What it is about.",
+		"ticket.yaml:1:1: the key \"title\" is missing; What it is about.",
 		"ticket.yaml:1:7: code: must be three capitals",
 		"ticket.yaml:2:1: siz: unknown key; did you mean size?",
 		"ticket.yaml:3:7: size: not supported yet: huge; use small or large",

@@ -13,7 +13,7 @@ import (
 	"drawbridge/internal/release"
 )
 
-// migrated refuses a release whose SELECT does not give what an open migration of an output needs.
+// migrated refuses a release whose SELECT does not give what an open migration of an output needs, or gives what a migration has taken away.
 func migrated(ctx context.Context, in inspection) ([]plan.Problem, error) {
 	version, err := in.w.ledger.Version(ctx, in.w.pool)
 	if err != nil || version == 0 {
@@ -23,18 +23,45 @@ func migrated(ctx context.Context, in inspection) ([]plan.Problem, error) {
 	if err != nil {
 		return nil, err
 	}
+	taken, err := in.w.ledger.Taken(ctx, in.w.pool, in.pipeline.Name)
+	if err != nil {
+		return nil, err
+	}
 	var problems []plan.Problem
-	for _, g := range open {
-		for _, out := range in.observed.Outputs {
-			if out.Table != g.Output || len(out.Candidate) == 0 { // of none it is said already why
+	for _, out := range in.observed.Outputs {
+		refuse := func(text, remedy string) {
+			problems = append(problems, plan.Problem{Rule: "migration", Object: out.Table, Blocking: true, Text: "its SELECT " + text, Remedy: remedy})
+		}
+		gives := columnNames(out.Candidate)
+		if len(gives) == 0 { // it is said already why
+			continue
+		}
+		for _, g := range open {
+			if g.Output != out.Table {
 				continue
 			}
-			if why := g.Lacks(columnNames(out.Candidate)); why != "" {
-				problems = append(problems, plan.Problem{Rule: "migration", Object: out.Table, Blocking: true, Text: "its SELECT " + why, Remedy: g.Way()})
+			if why := g.Lacks(gives); why != "" {
+				refuse(why, g.Way())
 			}
+		}
+		if why := givesTaken(out.Table, taken[out.Table], gives, out.Columns); why != "" {
+			refuse(why, "leave it out of the SELECT; or bring it back by a migration of its own (add_column), and deploy this then")
 		}
 	}
 	return problems, nil
+}
+
+// givesTaken says which columns a SELECT gives to an output, of which table has those that are said, although migrations have taken them
+// away; empty: none. One that the table has again was brought back, and of a table that is gone there is nothing to hold it to.
+func givesTaken(output string, taken, gives []string, table []generation.Column) string {
+	has := columnNames(table)
+	gone := slices.DeleteFunc(slices.Clone(taken), func(name string) bool {
+		return !slices.Contains(gives, name) || slices.Contains(has, name)
+	})
+	if len(gone) == 0 || len(has) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("gives %s to %s, which a migration has taken away", strings.Join(gone, ", "), output)
 }
 
 func columnNames(columns []generation.Column) []string {
@@ -82,18 +109,15 @@ func (w *Warehouse) givesBack(ctx context.Context, q catalog.Querier, pipeline s
 				return refuse(fmt.Sprintf("its SELECT for %s %s: what is new counts since its switch", output, why), g.Way())
 			}
 		}
-		gone := slices.DeleteFunc(slices.Clone(taken[output]), func(name string) bool { return !slices.Contains(gives, name) })
-		if len(gone) == 0 {
+		if len(taken[output]) == 0 {
 			continue
 		}
 		found, err := w.findParent(ctx, q, output)
 		if err != nil {
 			return err
 		}
-		gone = slices.DeleteFunc(gone, func(name string) bool { return slices.Contains(columnNames(found.Columns), name) })
-		if len(gone) > 0 && found.OID != 0 {
-			return refuse(fmt.Sprintf("its SELECT gives %s to %s, which a migration has taken away", strings.Join(gone, ", "), output),
-				"go to a release that does not give it: drawbridge history "+pipeline+" --env ENV; or deploy one")
+		if why := givesTaken(output, taken[output], gives, found.Columns); why != "" {
+			return refuse("its SELECT "+why, "go to a release that does not give it: drawbridge history "+pipeline+" --env ENV; or deploy one")
 		}
 	}
 	return nil

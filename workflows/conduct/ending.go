@@ -18,6 +18,8 @@ type Outcome struct {
 	What    string
 	// Left is what was left as it is, by rule or by a person's word.
 	Left []string
+	// Onward says why nothing goes back any more, and how it goes on: there is more to do, and none of it is undone.
+	Onward string
 }
 
 // leftLimit bounds how much of what was left a sentence names.
@@ -102,6 +104,10 @@ func (c *Conductor) turn(calm workflow.Context, cause error, back func(workflow.
 	if len(out.Left) > 0 {
 		stage = StageStuck
 		why += "; left as they are: " + listed(out.Left)
+	}
+	if out.Onward != "" {
+		stage = StageStuck
+		why += "; " + out.Onward
 	}
 	c.head.Hint = detail.Hint
 	c.Finish(calm, stage, Scope{Environment: c.head.Environment}, why)

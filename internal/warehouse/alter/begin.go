@@ -101,11 +101,20 @@ func fresh(ctx context.Context, tx pgx.Tx, p migrate.Plan) error {
 }
 
 // openMigration is the one of a table that has not ended, also of one that has the name since that migration has begun, and of which the name before is a
-// view; its owner is empty where there is none.
+// view, or of one that it keeps hidden under it; its owner is empty where there is none.
 func (t *Tables) openMigration(ctx context.Context, q catalog.Querier, table string) (catalog.Migration, error) {
 	open, err := t.ledger.OpenMigration(ctx, q, table)
 	if err != nil || open.Owner != "" {
 		return open, err
+	}
+	all, err := t.ledger.OpenMigrations(ctx, q)
+	if err != nil {
+		return open, err
+	}
+	for _, m := range all {
+		if migrate.DroppedName(m.Table, m.Name) == table {
+			return m, nil
+		}
 	}
 	rows, err := q.Query(ctx, `
 		SELECT DISTINCT v.relname::text

@@ -102,6 +102,9 @@ func (t *Tables) darken(ctx context.Context, tx pgx.Tx, facts catalog.MigrationF
 	if _, err := tx.Exec(ctx, `LOCK TABLE `+table.Name+` IN ACCESS SHARE MODE`); err != nil {
 		return err
 	}
+	if err := still(ctx, tx, table); err != nil {
+		return err
+	}
 	rights, err := t.rights(ctx, tx, table, p)
 	if err != nil {
 		return err
@@ -145,6 +148,9 @@ func (t *Tables) lighten(ctx context.Context, tx pgx.Tx, m catalog.Migration, p 
 	if err != nil {
 		return err
 	}
+	if err := still(ctx, tx, table); err != nil {
+		return err
+	}
 	taken, err := t.ledger.TakenRights(ctx, tx, m.Owner, table.OID)
 	if err != nil {
 		return err
@@ -171,6 +177,30 @@ func (t *Tables) lighten(ctx context.Context, tx pgx.Tx, m catalog.Migration, p 
 		return err
 	}
 	return t.ledger.EndBrownout(ctx, tx, m.Owner, p.Brownout.For)
+}
+
+// still keeps the rights that were given on a table and its columns as they are until the transaction ends: whoever gives or takes one waits, and
+// so what is read now is what is taken. No lock does that but that of the rows in the catalog, which a change of rights writes; this one takes
+// from everybody what nobody but a role can have.
+func still(ctx context.Context, tx pgx.Tx, table postgres.Relation) error {
+	var whole bool
+	var columns []string
+	if err := tx.QueryRow(ctx, `
+		SELECT c.relacl IS NOT NULL, ARRAY(
+		         SELECT a.attname::text FROM pg_attribute a
+		         WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attacl IS NOT NULL
+		         ORDER BY a.attnum)
+		FROM pg_class c
+		WHERE c.oid = $1`, table.OID).Scan(&whole, &columns); err != nil {
+		return fmt.Errorf("look for rights: %w", err)
+	}
+	switch {
+	case whole: // with the columns
+		return run(ctx, tx, []string{"REVOKE GRANT OPTION FOR SELECT ON " + table.Name + " FROM PUBLIC"})
+	case len(columns) > 0:
+		return run(ctx, tx, []string{fmt.Sprintf("REVOKE GRANT OPTION FOR SELECT (%s) ON %s FROM PUBLIC", postgres.Idents(columns), table.Name)})
+	}
+	return nil
 }
 
 // rights are those that a brownout takes from others than the owner, and those that go with them: on the whole table, and on columns of

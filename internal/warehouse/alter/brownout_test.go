@@ -1,6 +1,7 @@
 package alter_test
 
 import (
+	"sync"
 	"testing"
 	"time"
 
@@ -342,4 +343,49 @@ func TestARoleThatGetsAnotherNameInABrownoutHasItsRightsAfterwards(t *testing.T)
 	_, err = b.Brownout(t.Context(), b.brownout(p, false))
 	require.NoError(t, err)
 	require.Equal(t, before, b.acl(t), "rights are a role's, whatever it is called")
+}
+
+// What somebody grants while a brownout takes rights, or gives them back, is there in the end, whichever comes first.
+func TestAGrantThatABrownoutMeetsIsNotLost(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.db.Exec(t, `CREATE TABLE customers (id bigint PRIMARY KEY, note text)`)
+	who := b.people(t, "bi")
+	b.db.Exec(t, `GRANT SELECT ON customers TO `+who.role("bi"))
+	p := b.browned(t, time.Minute, remarked())
+	persistent := func(do func() error) { // two who change the same rights at the same moment: one of them is told, and tries again
+		for {
+			err := do()
+			if err == nil {
+				return
+			}
+			require.Empty(t, fault.ClassOf(err), "%v", err)
+			require.ErrorContains(t, err, "tuple concurrently updated")
+		}
+	}
+	const grantable = `SELECT is_grantable FROM pg_class CROSS JOIN aclexplode(relacl) WHERE oid = 'customers'::regclass AND privilege_type = 'SELECT' AND grantee <> relowner`
+	for i := range 200 {
+		require.Equal(t, "false", b.one(t, grantable))
+		for _, on := range []bool{true, false} {
+			meets := on == (i%2 == 0)
+			var granting sync.WaitGroup
+			if meets {
+				granting.Go(func() {
+					_, err := b.db.Pool.Exec(t.Context(), `SELECT pg_sleep($1)`, float64(i%20)/2000)
+					require.NoError(t, err)
+					persistent(func() error {
+						_, err := b.db.Pool.Exec(t.Context(), `GRANT SELECT ON customers TO `+who.role("bi")+` WITH GRANT OPTION`)
+						return err
+					})
+				})
+			}
+			persistent(func() error {
+				_, err := b.Brownout(t.Context(), b.brownout(p, on))
+				return err
+			})
+			granting.Wait()
+		}
+		require.Equal(t, "true", b.one(t, grantable), "round %d", i)
+		b.db.Exec(t, `REVOKE GRANT OPTION FOR SELECT ON customers FROM `+who.role("bi"))
+	}
 }

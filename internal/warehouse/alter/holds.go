@@ -9,7 +9,7 @@ import (
 	"drawbridge/internal/migrate"
 )
 
-// holds reads what of each column cannot be carried over to another one, in words.
+// holds reads what of each column cannot be carried over to another one, in words, and what of that does not go with it.
 func (t *Tables) holds(ctx context.Context, tx pgx.Tx, d *migrate.Table) error {
 	rows, err := tx.Query(ctx, `
 		WITH a AS (
@@ -58,23 +58,27 @@ func (t *Tables) holds(ctx context.Context, tx pgx.Tx, d *migrate.Table) error {
 		  FROM a
 		  JOIN pg_seclabel l ON l.classoid = 'pg_class'::regclass AND l.objoid = $1 AND l.objsubid = a.attnum
 		)
-		SELECT a.attname, h.what
+		SELECT a.attname, h.what, h.rank IN (3, 15)
 		FROM held h
 		JOIN pg_attribute a ON a.attrelid = $1 AND a.attnum = h.attnum
 		ORDER BY a.attnum, h.rank, h.what`, d.OID)
 	if err != nil {
 		return fmt.Errorf("read what holds columns: %w", err)
 	}
-	held := map[string][]string{}
+	held, staying := map[string][]string{}, map[string][]string{}
 	var column, what string
-	if _, err := pgx.ForEachRow(rows, []any{&column, &what}, func() error {
+	var stays bool
+	if _, err := pgx.ForEachRow(rows, []any{&column, &what, &stays}, func() error {
 		held[column] = append(held[column], what)
+		if stays {
+			staying[column] = append(staying[column], what)
+		}
 		return nil
 	}); err != nil {
 		return fmt.Errorf("read what holds columns: %w", err)
 	}
 	for i := range d.Columns {
-		d.Columns[i].Holds = held[d.Columns[i].Name]
+		d.Columns[i].Holds, d.Columns[i].Stays = held[d.Columns[i].Name], staying[d.Columns[i].Name]
 	}
 	return nil
 }

@@ -150,7 +150,19 @@ func TestWhoHoldsTheOtherTableIsNamed(t *testing.T) {
 	require.Len(t, r.Blocked, 1)
 	require.Contains(t, r.Blocked[0].Holds, "customers")
 	leave()
+	b.step(t, p, "switch-foreign-key-orders_customer")
+	leave = b.holder(t, `LOCK TABLE customers IN EXCLUSIVE MODE`) // rows of it are looked up, and kept from going
+	spec = b.spec(p, "switch-validate-orders_customer")
+	spec.LockBudget = 2500 * time.Millisecond
+	r, err = b.DoStep(t.Context(), spec, beat)
+	require.NoError(t, err)
+	require.False(t, r.Done)
+	require.Len(t, r.Blocked, 1, "the session of the other table is named there too")
+	require.Contains(t, r.Blocked[0].Holds, "customers")
+	leave()
+	leave = b.holder(t, `UPDATE customers SET email = 'x' WHERE id = 1`) // who writes it is in nobody's way
 	b.phase(t, p, migrate.Switch)
+	leave()
 
 	leave = b.holder(t, `SELECT FROM customers LIMIT 1`) // to take it back is to lock out readers too
 	undo := b.spec(p, "switch-foreign-key-orders_customer")

@@ -35,21 +35,21 @@ func modeOf(l migrate.Lock) string {
 }
 
 // measured refuses what an author's statements have locked beyond what they may, so that the transaction takes them back: a stronger lock on the
-// table than the plan says, or anything but the table, its indexes and the catalog.
+// table, or on an index of it, than the plan says, or anything but these and the catalog.
 func (s *step) measured(ctx context.Context, tx pgx.Tx) error {
 	table, err := s.t.tableOf(ctx, tx, s.spec.Plan)
 	if err != nil {
 		return err
 	}
 	rows, err := tx.Query(ctx, `
-		SELECT DISTINCT c.oid = $1, c.oid::regclass::text, l.mode
+		SELECT DISTINCT c.oid = $1 OR x.indexrelid IS NOT NULL, CASE WHEN c.oid = $1 THEN 'the table' ELSE c.oid::regclass::text END, l.mode
 		FROM pg_locks l
 		JOIN pg_class c ON c.oid = l.relation
 		JOIN pg_namespace n ON n.oid = c.relnamespace
+		LEFT JOIN pg_index x ON x.indrelid = $1 AND x.indexrelid = c.oid
 		WHERE l.pid = pg_backend_pid() AND l.granted AND l.locktype = 'relation' AND l.mode <> 'AccessShareLock'
 		  AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
 		  AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast', $2)
-		  AND NOT EXISTS (SELECT FROM pg_index x WHERE x.indrelid = $1 AND x.indexrelid = c.oid)
 		ORDER BY 2, 3`, table.OID, s.t.ledger.Schema())
 	if err != nil {
 		return fmt.Errorf("look what is locked: %w", err)
@@ -66,7 +66,7 @@ func (s *step) measured(ctx context.Context, tx pgx.Tx) error {
 		case !own:
 			reason = fmt.Sprintf("its statements lock %s (%s), and a migration is about its own table", name, mode)
 		case slices.Index(modes(), mode) > allowed && reason == "":
-			reason = fmt.Sprintf("its statements take a stronger lock on the table (%s) than it says (%s)", mode, s.step.Lock)
+			reason = fmt.Sprintf("its statements take a stronger lock on %s (%s) than it says (%s)", name, mode, s.step.Lock)
 		}
 		return nil
 	}); err != nil {

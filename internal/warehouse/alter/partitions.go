@@ -80,17 +80,17 @@ func (t *Tables) apart(ctx context.Context, tx pgx.Tx, d *migrate.Table) error {
 		  LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
 		),
 		found AS (
-		  SELECT name, place, true AS unlike, format('the partition %s has another default', called) AS what FROM a WHERE other_default
+		  SELECT name, place, true AS unlike, false AS stays, format('the partition %s has another default', called) AS what FROM a WHERE other_default
 		  UNION ALL
-		  SELECT name, place, true, format('in the partition %s it is %s', called, CASE WHEN attnotnull THEN 'NOT NULL' ELSE 'nullable' END) FROM a WHERE attnotnull <> top_not_null
+		  SELECT name, place, true, false, format('in the partition %s it is %s', called, CASE WHEN attnotnull THEN 'NOT NULL' ELSE 'nullable' END) FROM a WHERE attnotnull <> top_not_null
 		  UNION ALL
-		  SELECT name, place, false, format('its storage, compression or statistics target in the partition %s', called) FROM a WHERE other_settings
+		  SELECT name, place, false, false, format('its storage, compression or statistics target in the partition %s', called) FROM a WHERE other_settings
 		  UNION ALL
-		  SELECT name, place, false, format('a right on the column of the partition %s alone', called) FROM a WHERE granted
+		  SELECT name, place, false, false, format('a right on the column of the partition %s alone', called) FROM a WHERE granted
 		  UNION ALL
-		  SELECT name, place, false, format('its comment in the partition %s', called) FROM a WHERE commented
+		  SELECT name, place, false, false, format('its comment in the partition %s', called) FROM a WHERE commented
 		  UNION ALL
-		  SELECT a.name, a.place, false, format('the index %I of the partition %s', c.relname, a.called)
+		  SELECT a.name, a.place, false, false, format('the index %I of the partition %s', c.relname, a.called)
 		  FROM a
 		  JOIN pg_index x ON x.indrelid = a.part
 		  JOIN pg_class c ON c.oid = x.indexrelid AND NOT c.relispartition
@@ -98,38 +98,45 @@ func (t *Tables) apart(ctx context.Context, tx pgx.Tx, d *migrate.Table) error {
 		    SELECT FROM pg_depend dep
 		    WHERE dep.classid = 'pg_class'::regclass AND dep.objid = x.indexrelid AND dep.refclassid = 'pg_class'::regclass AND dep.refobjid = a.part AND dep.refobjsubid = a.attnum)
 		  UNION ALL
-		  SELECT a.name, a.place, false, format('the constraint %I of the partition %s', o.conname, a.called)
+		  SELECT a.name, a.place, false, false, format('the constraint %I of the partition %s', o.conname, a.called)
 		  FROM a
 		  JOIN pg_constraint o ON o.conrelid = a.part AND a.attnum = ANY(o.conkey) AND o.coninhcount = 0 AND o.conparentid = 0
 		  WHERE o.contype IN ('c', 'f', 'x')
 		  UNION ALL
-		  SELECT a.name, a.place, false, format('the foreign key %I of %s to the partition %s', o.conname, o.conrelid::regclass, a.called)
+		  SELECT a.name, a.place, false, true, format('the foreign key %I of %s to the partition %s', o.conname, o.conrelid::regclass, a.called)
 		  FROM a
 		  JOIN pg_constraint o ON o.confrelid = a.part AND o.contype = 'f' AND a.attnum = ANY(o.confkey) AND o.conparentid = 0
 		  UNION ALL
-		  SELECT a.name, a.place, false, format('the statistics %I of the partition %s', e.stxname, a.called)
+		  SELECT a.name, a.place, false, false, format('the statistics %I of the partition %s', e.stxname, a.called)
 		  FROM a
 		  JOIN pg_statistic_ext e ON e.stxrelid = a.part AND a.attnum = ANY(e.stxkeys::int2[])
 		  UNION ALL
-		  SELECT DISTINCT a.name, a.place, false, format('the rule %I of the partition %s', r.rulename, a.called)
+		  SELECT DISTINCT a.name, a.place, false, true, format('the rule %I of the partition %s', r.rulename, a.called)
 		  FROM a
 		  JOIN pg_depend dep ON dep.refclassid = 'pg_class'::regclass AND dep.refobjid = a.part AND dep.refobjsubid = a.attnum
 		    AND dep.classid = 'pg_rewrite'::regclass
 		  JOIN pg_rewrite r ON r.oid = dep.objid AND r.ev_class = a.part
 		  UNION ALL
-		  SELECT a.name, a.place, false, format('the replica identity of the partition %s', a.called) -- it names the index of the partition, which goes
+		  SELECT a.name, a.place, false, false, format('the replica identity of the partition %s', a.called) -- it names the index of the partition, which goes
 		  FROM a
 		  JOIN pg_index x ON x.indrelid = a.part AND x.indisreplident AND a.attnum = ANY(x.indkey::int2[])
+		  UNION ALL
+		  SELECT a.name, a.place, false, false, format('the order by which the partition %s is clustered', a.called) -- so does this
+		  FROM a
+		  JOIN pg_index x ON x.indrelid = a.part AND x.indisclustered
+		  WHERE a.attnum = ANY(x.indkey::int2[]) OR EXISTS (
+		    SELECT FROM pg_depend dep
+		    WHERE dep.classid = 'pg_class'::regclass AND dep.objid = x.indexrelid AND dep.refclassid = 'pg_class'::regclass AND dep.refobjid = a.part AND dep.refobjsubid = a.attnum)
 		)
-		SELECT name, unlike, what
+		SELECT name, unlike, stays, what
 		FROM found
 		ORDER BY place, what`, d.OID)
 	if err != nil {
 		return fmt.Errorf("read what partitions have of their own: %w", err)
 	}
 	var column, what string
-	var unlike bool
-	if _, err := pgx.ForEachRow(rows, []any{&column, &unlike, &what}, func() error {
+	var unlike, stays bool
+	if _, err := pgx.ForEachRow(rows, []any{&column, &unlike, &stays, &what}, func() error {
 		for i := range d.Columns {
 			switch c := &d.Columns[i]; {
 			case c.Name != column:
@@ -137,6 +144,9 @@ func (t *Tables) apart(ctx context.Context, tx pgx.Tx, d *migrate.Table) error {
 				c.Unlike = append(c.Unlike, what)
 			default:
 				c.Holds = append(c.Holds, what)
+				if stays {
+					c.Stays = append(c.Stays, what)
+				}
 			}
 		}
 		return nil

@@ -95,6 +95,8 @@ func TestAPartitionedTableEndsAsPlainSQLWouldHaveLeftIt(t *testing.T) {
 	b.begin(t, p)
 	b.through(t, p, migrate.Contract)
 	require.NoError(t, b.EndMigration(t.Context(), b.owner, migrate.Done))
+	require.Empty(t, b.one(t, `SELECT coalesce(string_agg(relname, ', '), '') FROM pg_class WHERE relnamespace = $1::regnamespace AND relname LIKE '%!_!_new%' ESCAPE '!'`, b.db.Schema), "what takes a place has its name, in each partition too")
+	require.Equal(t, "true", b.one(t, `SELECT to_regclass('sales_feb_eu_sales_amount') IS NOT NULL`))
 	after := b.tree(t)
 	const all = `SELECT md5(string_agg(concat_ws('|', tableoid::regclass, id, at, region, web, amount_eur, qty, channel, code, score), ',' ORDER BY id)) FROM sales`
 	rows := b.one(t, all)
@@ -297,6 +299,27 @@ func TestAReaderOfAPartitionIsInTheWayOfItsTable(t *testing.T) {
 	b.step(t, p, p.Steps[0].ID)
 }
 
+// A rule does not go with the column that it names, so the drop at contract would fail: it is refused where it is planned.
+func TestAColumnThatARuleNamesIsNotDropped(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.parted(t, 10)
+	b.customers(t, 10)
+	b.db.Exec(t, `CREATE RULE kept AS ON UPDATE TO sales_rest WHERE NEW.amount < 0 DO INSTEAD NOTHING`)
+	b.db.Exec(t, `CREATE RULE noted AS ON UPDATE TO customers WHERE NEW.note = '' DO INSTEAD NOTHING`)
+	for table, c := range map[string]struct{ column, rule string }{
+		"sales": {"amount", "the rule kept of the partition sales_rest"}, "customers": {"note", "the rule noted"},
+	} {
+		m := changing("0001_channel", migrate.Operation{Kind: migrate.DropColumn, Column: c.column})
+		m.Table = table
+		_, err := b.computed(t, m)
+		require.Equal(t, fault.Refused, fault.ClassOf(err), "%v", err)
+		require.ErrorContains(t, err, "drop_column takes "+c.column+" away, and "+c.rule+" needs it")
+		_, err = b.db.Pool.Exec(t.Context(), `ALTER TABLE `+table+` DROP COLUMN `+c.column+` RESTRICT`)
+		require.ErrorContains(t, err, "depend", "it would not have gone")
+	}
+}
+
 func TestWhatPartitionsHaveOfTheirOwnIsDescribed(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
@@ -310,6 +333,7 @@ func TestWhatPartitionsHaveOfTheirOwnIsDescribed(t *testing.T) {
 		`CREATE RULE kept AS ON UPDATE TO sales_rest WHERE NEW.amount < 0 DO INSTEAD NOTHING`,
 		`CREATE UNIQUE INDEX sales_web ON sales (id, at, region, web)`,
 		`ALTER TABLE sales_rest REPLICA IDENTITY USING INDEX sales_rest_id_at_region_web_idx`,
+		`ALTER TABLE sales_jan CLUSTER ON sales_jan_pkey`,
 		`CREATE FUNCTION passed() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NEW; END $$`,
 		`CREATE TRIGGER zzz BEFORE INSERT OR UPDATE ON sales_feb_eu FOR EACH ROW EXECUTE FUNCTION passed()`,
 		`CREATE TRIGGER counted BEFORE INSERT ON sales FOR EACH ROW EXECUTE FUNCTION passed()`,
@@ -344,6 +368,7 @@ func TestWhatPartitionsHaveOfTheirOwnIsDescribed(t *testing.T) {
 	require.Equal(t, []string{"the constraint noted of the partition sales_feb_eu", "the index jan_note of the partition sales_jan"}, column("note").Holds)
 	require.Equal(t, []string{"the rule kept of the partition sales_rest"}, column("amount").Holds)
 	require.Contains(t, column("web").Holds, "the replica identity of the partition sales_rest")
+	require.Contains(t, column("id").Holds, "the order by which the partition sales_jan is clustered")
 	require.Empty(t, column("qty").Holds)
 	require.Equal(t, []migrate.Trigger{{Name: "counted", Of: []string{}}, {Name: "zzz", Update: true, Of: []string{}}}, d.Triggers)
 	require.Len(t, d.Readers, 1)

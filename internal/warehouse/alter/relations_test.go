@@ -48,6 +48,11 @@ func TestATableIsKeptUnderAnotherNameUntilItGoes(t *testing.T) {
 	for _, phase := range []migrate.Phase{migrate.Switch, migrate.Deprecating} {
 		b.phase(t, p, phase)
 	}
+	later := changing("0002_later", migrate.Operation{Kind: migrate.DropColumn, Column: "note"})
+	later.Table = "customers__dropped_0001"
+	_, err = b.computed(t, later)
+	require.Equal(t, fault.Refused, fault.ClassOf(err), "what is hidden is changed by nobody else: %v", err)
+	require.ErrorContains(t, err, "customers__dropped_0001 is being migrated by "+b.owner.Workflow())
 	b.db.Exec(t, `CREATE TABLE customers (id int)`) // the name is free for another one
 	b.db.Exec(t, `CREATE VIEW late AS SELECT count(*) FROM customers__dropped_0001`)
 	require.NoError(t, b.EnterPhase(t.Context(), b.owner, migrate.Contract))
@@ -216,12 +221,14 @@ func TestWhatSQLOfOnesOwnMayNotLockIsTakenBack(t *testing.T) {
 	b := setup(t)
 	b.customers(t, 10)
 	b.db.Exec(t, `CREATE TABLE other (id int PRIMARY KEY)`)
+	b.db.Exec(t, `CREATE INDEX words ON customers USING gin (to_tsvector('simple', note))`)
 	for act, want := range map[string]string{
-		"ALTER TABLE @table ALTER COLUMN note SET STORAGE EXTERNAL, ALTER COLUMN code SET STATISTICS 500":          "a stronger lock on the table (AccessExclusiveLock) than it says (SHARE UPDATE EXCLUSIVE); they were taken back",
-		"ALTER TABLE @schema.other SET (fillfactor = 70); ALTER TABLE @table ALTER COLUMN code SET STATISTICS 500": "its statements lock " + b.db.Schema + ".other",
-		"ALTER INDEX @schema.other_pkey RENAME TO taken; ALTER TABLE @table ALTER COLUMN code SET STATISTICS 500":  "its statements lock " + b.db.Schema + ".taken",
-		"DELETE FROM @schema.other; ALTER TABLE @table ALTER COLUMN code SET STATISTICS 500":                       "its statements lock " + b.db.Schema + ".other",
-		"ALTER TABLE @table ALTER COLUMN code SET STATISTICS 400":                                                  "what is looked for is not as it has to be",
+		"ALTER TABLE @table ALTER COLUMN note SET STORAGE EXTERNAL, ALTER COLUMN code SET STATISTICS 500":           "a stronger lock on the table (AccessExclusiveLock) than it says (SHARE UPDATE EXCLUSIVE); they were taken back",
+		"ALTER INDEX @schema.words SET (fastupdate = off); ALTER TABLE @table ALTER COLUMN code SET STATISTICS 500": "a stronger lock on " + b.db.Schema + ".words (AccessExclusiveLock) than it says (SHARE UPDATE EXCLUSIVE)",
+		"ALTER TABLE @schema.other SET (fillfactor = 70); ALTER TABLE @table ALTER COLUMN code SET STATISTICS 500":  "its statements lock " + b.db.Schema + ".other",
+		"ALTER INDEX @schema.other_pkey RENAME TO taken; ALTER TABLE @table ALTER COLUMN code SET STATISTICS 500":   "its statements lock " + b.db.Schema + ".taken",
+		"DELETE FROM @schema.other; ALTER TABLE @table ALTER COLUMN code SET STATISTICS 500":                        "its statements lock " + b.db.Schema + ".other",
+		"ALTER TABLE @table ALTER COLUMN code SET STATISTICS 400":                                                   "what is looked for is not as it has to be",
 	} {
 		b.owner = start()
 		before := b.like(t, "customers")

@@ -107,6 +107,9 @@ func (s *step) do(ctx context.Context) (migrate.StepResult, error) {
 	ladder := postgres.Ladder{Pool: s.t.pool, Mode: levels.Mode, Budget: s.spec.LockBudget - s.spec.WaitedLocks, Beat: s.beat}
 	if s.scans() {
 		ladder.Longest = longestScan
+		if ladder.Read, err = s.read(ctx); err != nil {
+			return result, err
+		}
 	}
 	var blocked []generation.Session
 	for range countedAtMost {
@@ -186,6 +189,19 @@ func (s *step) levels(ctx context.Context, q catalog.Querier) (l postgres.Levels
 	also, err := s.also(ctx, q)
 	l.Parents = slices.Concat(also, []postgres.Relation{table})
 	return l, err
+}
+
+// read are the other tables that the step reads while it scans its own.
+func (s *step) read(ctx context.Context) ([]uint32, error) {
+	var tables []uint32
+	for _, name := range s.step.Also {
+		other, err := s.t.relation(ctx, s.t.pool, name)
+		if err != nil {
+			return nil, err
+		}
+		tables = append(tables, other.OID)
+	}
+	return tables, nil
 }
 
 // also are the other tables that the step locks as it does its own. One that has gone took with it what led there.
