@@ -10,7 +10,7 @@ import (
 	"drawbridge/internal/gate"
 )
 
-// Giving is what an open migration of an output needs of whatever is published for it.
+// Giving is what a migration of an output needs of whatever is published for it: while it is open, and once it is done.
 type Giving struct {
 	Output    string
 	Migration string // its name
@@ -18,6 +18,8 @@ type Giving struct {
 	Columns   []string
 	// Switched says that what is new counts: no turn-back goes to what lacks it any more.
 	Switched bool
+	// Done says that it has ended so: its columns are promised to readers.
+	Done bool
 }
 
 // Lacks says why something that gives some columns may not be published; empty: it may.
@@ -31,11 +33,17 @@ func (g Giving) Lacks(gives []string) string {
 	if len(lacking) == 0 {
 		return ""
 	}
+	if g.Done {
+		return fmt.Sprintf("does not give %s, which the migration %s has brought", strings.Join(lacking, ", "), g.Migration)
+	}
 	return fmt.Sprintf("does not give %s, and while the migration %s is open whatever is published gives %s", strings.Join(lacking, ", "), g.Migration, strings.Join(g.Columns, ", "))
 }
 
 // Way is what is done about a release that lacks what a migration needs.
 func (g Giving) Way() string {
+	if g.Done {
+		return "let its SELECT give " + strings.Join(g.Columns, ", ") + ", or take it away by a migration of its own (drop_column)"
+	}
 	return "let its SELECT give " + strings.Join(g.Columns, ", ") + ", or end the migration first: drawbridge migrate rollback " + effect.Owner(g.Owner).Workflow() + " --reason TEXT"
 }
 

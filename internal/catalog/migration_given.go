@@ -24,15 +24,26 @@ const notReattachable = `
 const gives = `
 	ARRAY(SELECT name FROM unnest(g.returned) AS name WHERE g.columns @> jsonb_build_array(jsonb_build_object('name', name)))`
 
-// readGiving reads what whatever is published for outputs has to give, by the migrations of them that are open.
+// readGiving reads what whatever is published for outputs has to give, by the migrations of them that are open, and by those that are done: what
+// they brought is given until a later one takes it away, which decides itself from when on nobody has to.
 func readGiving(outputs []string, found *[]admission.Giving) statement {
 	var g admission.Giving
 	return statement{
 		what: "look for open migrations", sql: `
-			SELECT table_name, name, owner, gives, phase IN ('switch', 'deprecate', 'contract')
+			SELECT table_name, name, owner, gives, phase IN ('switch', 'deprecate', 'contract'), false
 			FROM ledger.migration
-			WHERE table_name = ANY($1) AND ended_at IS NULL AND cardinality(gives) > 0`, args: []any{outputs},
-		into: []any{&g.Output, &g.Migration, &g.Owner, &g.Columns, &g.Switched}, each: func() error {
+			WHERE table_name = ANY($1) AND ended_at IS NULL AND cardinality(gives) > 0
+			UNION ALL
+			SELECT m.table_name, m.name, m.owner, brought.columns, true, true
+			FROM ledger.migration m
+			CROSS JOIN LATERAL (
+			  SELECT array_agg(new.name ORDER BY new.name) AS columns
+			  FROM unnest(m.new_given) AS new (name)
+			  WHERE NOT EXISTS (
+			    SELECT FROM ledger.migration later
+			    WHERE later.table_name = m.table_name AND later.since > m.since AND (later.ended_at IS NULL OR later.outcome = 'done') AND new.name = ANY(later.old_given))) AS brought
+			WHERE m.table_name = ANY($1) AND m.outcome = 'done' AND brought.columns IS NOT NULL`, args: []any{outputs},
+		into: []any{&g.Output, &g.Migration, &g.Owner, &g.Columns, &g.Switched, &g.Done}, each: func() error {
 			*found = append(*found, g)
 			g = admission.Giving{}
 			return nil
@@ -40,7 +51,7 @@ func readGiving(outputs []string, found *[]admission.Giving) statement {
 	}
 }
 
-// Giving reads what whatever is published for outputs has to give, by the migrations of them that are open.
+// Giving reads what whatever is published for outputs has to give, by their migrations.
 func (l Ledger) Giving(ctx context.Context, q Querier, outputs []string) (found []admission.Giving, err error) {
 	err = l.together(ctx, q, readGiving(outputs, &found))
 	return found, err

@@ -13,7 +13,7 @@ import (
 	"drawbridge/internal/release"
 )
 
-// migrated refuses a release whose SELECT does not give what an open migration of an output needs, or gives what a migration has taken away.
+// migrated refuses a release whose SELECT does not give what a migration of an output needs or has brought, or gives what one has taken away.
 func migrated(ctx context.Context, in inspection) ([]plan.Problem, error) {
 	version, err := in.w.ledger.Version(ctx, in.w.pool)
 	if err != nil || version == 0 {
@@ -72,8 +72,8 @@ func columnNames(columns []generation.Column) []string {
 	return names
 }
 
-// givesBack refuses to turn back to a release that does not give what a switched migration needs, or that gives what a migration took away:
-// its next run would fail.
+// givesBack refuses to turn back to a release that does not give what a switched migration needs or has brought, or that gives what one took
+// away: its next run would fail, or leave readers without it.
 func (w *Warehouse) givesBack(ctx context.Context, q catalog.Querier, pipeline string, to release.Tenure) error {
 	if to.None() {
 		return nil
@@ -101,23 +101,27 @@ func (w *Warehouse) givesBack(ctx context.Context, q catalog.Querier, pipeline s
 		if len(gives) == 0 {
 			continue // it does not have the output
 		}
+		if len(taken[output]) > 0 {
+			found, err := w.findParent(ctx, q, output)
+			if err != nil {
+				return err
+			}
+			if why := givesTaken(output, taken[output], gives, found.Columns); why != "" {
+				return refuse("its SELECT "+why, "go to a release that does not give it: drawbridge history "+pipeline+" --env ENV; or deploy one")
+			}
+		}
 		for _, g := range open {
 			if g.Output != output || !g.Switched {
 				continue
 			}
-			if why := g.Lacks(gives); why != "" {
-				return refuse(fmt.Sprintf("its SELECT for %s %s: what is new counts since its switch", output, why), g.Way())
+			why := g.Lacks(gives)
+			if why == "" {
+				continue
 			}
-		}
-		if len(taken[output]) == 0 {
-			continue
-		}
-		found, err := w.findParent(ctx, q, output)
-		if err != nil {
-			return err
-		}
-		if why := givesTaken(output, taken[output], gives, found.Columns); why != "" {
-			return refuse("its SELECT "+why, "go to a release that does not give it: drawbridge history "+pipeline+" --env ENV; or deploy one")
+			if !g.Done {
+				why += ": what is new counts since its switch"
+			}
+			return refuse("its SELECT for "+output+" "+why, g.Way())
 		}
 	}
 	return nil

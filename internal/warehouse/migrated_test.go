@@ -27,6 +27,7 @@ func euros(version string) *pipeline.Pipeline {
 	p.Version = version
 	p.Outputs[0].SQL = map[string]string{
 		"1.0.0": "SELECT order_id, ordered_at::date AS order_date, channel, amount FROM raw_orders",
+		"1.0.1": "SELECT order_id, ordered_at::date AS order_date, channel, amount FROM raw_orders",
 		"2.0.0": "SELECT order_id, ordered_at::date AS order_date, channel, amount, amount AS amount_eur FROM raw_orders",
 		"2.0.1": "SELECT order_id, ordered_at::date AS order_date, channel, amount, (amount + 1)::numeric(12,2) AS amount_eur FROM raw_orders",
 		"4.0.0": "SELECT order_id, ordered_at::date AS order_date, channel, amount, (amount * 100)::bigint AS cents FROM raw_orders",
@@ -148,8 +149,8 @@ func (b *bundle) refuses(t *testing.T, version string) string {
 	for _, p := range observed.Problems {
 		if p.Rule == "migration" {
 			require.True(t, p.Blocking)
-			if !strings.Contains(p.Text, "has taken away") { // then none is open that could be ended
-				require.Contains(t, p.Remedy, "drawbridge migrate rollback migrate/shop/prod/0001_euros --reason TEXT")
+			if !strings.Contains(p.Text, "has taken away") && !strings.Contains(p.Text, "has brought") { // then none is open that could be ended
+				require.Regexp(t, "drawbridge migrate rollback migrate/shop/prod/000[0-9a-z_]+ --reason TEXT", p.Remedy)
 			}
 			said = append(said, p.Text)
 		}
@@ -428,6 +429,43 @@ func TestAColumnOfAnOutputGetsAnotherTypeByWayOfAnotherName(t *testing.T) {
 	require.NoError(t, b.db.Pool.QueryRow(t.Context(), `SELECT sum(amount) || ' ' || min(pg_typeof(amount)::text) FROM fct_orders`).Scan(&like))
 	require.Equal(t, "4000 bigint", like)
 	require.Empty(t, b.having(t, "cents"))
+}
+
+// What a migration has brought is promised to readers from then on: until another one takes it away.
+func TestWhatAMigrationHasBroughtIsGivenUntilAnotherOneTakesItAway(t *testing.T) {
+	t.Parallel()
+	b, _ := begun(t)
+	added := renaming()
+	added.Name, added.Operations = "0001_cents", []migrate.Operation{
+		{Kind: migrate.AddColumn, Column: "cents", Type: "bigint", Required: true, Up: "(amount * 100)::bigint"},
+	}
+	v := b.migrating(t, added, false)
+	v.does(t, false, migrate.Expand)
+	both := b.released(t, "4.0.0", first, second)
+	v.enters(t, migrate.DualWrite, migrate.Backfill, migrate.Verify, migrate.Switch, migrate.Deprecating)
+	require.NoError(t, v.EndMigration(t.Context(), v.owner, migrate.Done))
+
+	require.Equal(t, "its SELECT does not give cents, which the migration 0001_cents has brought", b.refuses(t, "1.0.0"))
+	require.Empty(t, b.refuses(t, "4.1.0"))
+	_, _, err := b.BeginTurnBack(t.Context(), rollback("1.0.0"), anew(workflow("rollback/shop/late")))
+	require.Equal(t, fault.Refused, fault.ClassOf(err), "%v", err)
+	require.ErrorContains(t, err, "its SELECT for fct_orders does not give cents, which the migration 0001_cents has brought")
+	require.Contains(t, fault.HintOf(err), "take it away by a migration of its own (drop_column)")
+	b.cross(t, "1.0.1")
+	built := b.build(t, euros("1.0.1"), first).Generation
+	_, err = b.attempt(t.Context(), b.patient(swap(built, both[0].ID)), beat)
+	require.Equal(t, fault.Refused, fault.ClassOf(err), "%v", err)
+	require.ErrorContains(t, err, "does not give cents, which the migration 0001_cents has brought")
+	require.NoError(t, b.Leave(t.Context(), "shop", string(b.owner)))
+
+	dropped := renaming()
+	dropped.Name, dropped.Operations = "0002_no_cents", []migrate.Operation{{Kind: migrate.DropColumn, Column: "cents"}}
+	v = b.migrating(t, dropped, false)
+	require.Contains(t, b.refuses(t, "1.0.0"), "its SELECT does not give cents, and while the migration 0002_no_cents is open")
+	v.enters(t, migrate.DualWrite, migrate.Backfill, migrate.Verify, migrate.Switch, migrate.Deprecating)
+	v.free(t, v.FreeOld)
+	require.Empty(t, b.refuses(t, "1.0.0"))
+	b.released(t, "1.0.0", first)
 }
 
 // What is published is held to the migration once more, in its own transaction: it may have been planned before.
