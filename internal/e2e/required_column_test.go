@@ -156,7 +156,7 @@ func TestARequiredColumnComesToATableThatOthersReadAndWrite(t *testing.T) {
 		_, open := w.status(id).Open()
 		return open
 	})
-	require.Contains(t, w.cli(4, "status", id).out, "brownout was held for 1s")
+	require.Regexp(t, `brownout was held for [1-9][0-9]*s`, w.cli(4, "status", id).out)
 	tried := w.status(id).Migration.Brownout
 	require.True(t, tried.Held)
 	require.GreaterOrEqual(t, tried.Until.Sub(tried.Since), time.Second)

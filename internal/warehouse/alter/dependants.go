@@ -60,9 +60,12 @@ func (s *step) dependedOn(reason string) error {
 	return fault.Newf(fault.Conflict, s.verb(), s.step.ID, way, reason)
 }
 
-// made are the columns that the migration has made, as they are called now.
+// made are the columns that the migration has made, as they are called now. Of a table that was dropped there are none.
 func (s *step) made(ctx context.Context, tx pgx.Tx) ([]string, error) {
 	table, err := s.t.tableOf(ctx, tx, s.spec.Plan)
+	if fault.ClassOf(err) == fault.Conflict {
+		return nil, nil
+	}
 	if err != nil {
 		return nil, err
 	}

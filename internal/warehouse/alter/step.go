@@ -87,6 +87,11 @@ func (s *step) do(ctx context.Context) (migrate.StepResult, error) {
 	if _, err := s.admit(facts); err != nil {
 		return result, err
 	}
+	if s.spec.Undo {
+		if _, err := s.t.tableOf(ctx, s.t.pool, s.spec.Plan); fault.ClassOf(err) == fault.Conflict {
+			return s.undoWithout(ctx)
+		}
+	}
 	if s.spec.Undo && !facts.Migration.Back {
 		if err := s.t.readOnly(ctx, func(tx pgx.Tx) error { return s.mayTurn(ctx, tx) }); err != nil {
 			return result, err

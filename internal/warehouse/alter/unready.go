@@ -65,6 +65,9 @@ func rowsOf(n int64) string {
 // lacking is what a look at the catalog says against a step: relatives of the table, and steps on which it rests that are not done any more.
 func (t *Tables) lacking(ctx context.Context, q catalog.Querier, p migrate.Plan, s migrate.Step) ([]string, error) {
 	table, err := t.tableOf(ctx, q, p)
+	if p.Drops && fault.ClassOf(err) == fault.Conflict {
+		return nil, nil // it has gone already: nothing is taken from anybody
+	}
 	if err != nil {
 		return nil, err
 	}
