@@ -26,6 +26,14 @@ func (b *bundle) filling(t *testing.T, p migrate.Plan) {
 	}
 }
 
+// noted has the table orders note each update of a row, and by which session, in the table written.
+func (b *bundle) noted(t *testing.T) {
+	t.Helper()
+	b.db.Exec(t, `CREATE TABLE written (id bigint, by int)`)
+	b.db.Exec(t, `CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN INSERT INTO `+b.db.Schema+`.written VALUES (NEW.id, pg_backend_pid()); RETURN NULL; END'`)
+	b.db.Exec(t, `CREATE TRIGGER noted AFTER UPDATE ON orders FOR EACH ROW EXECUTE FUNCTION note()`)
+}
+
 // wrong counts the rows in which the two sides differ.
 const wrong = `SELECT count(*) FROM orders WHERE source IS DISTINCT FROM upper(channel)`
 
@@ -132,9 +140,7 @@ func TestABackfillThatIsKilledAtAnyBatchLooksAtEachRowOnce(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	b.orders(t, 30_000)
-	b.db.Exec(t, `CREATE TABLE written (id bigint)`)
-	b.db.Exec(t, `CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN INSERT INTO `+b.db.Schema+`.written VALUES (NEW.id); RETURN NULL; END'`)
-	b.db.Exec(t, `CREATE TRIGGER noted AFTER UPDATE ON orders FOR EACH ROW EXECUTE FUNCTION note()`)
+	b.noted(t)
 	p := b.replacement()
 	b.filling(t, p)
 	random := rand.New(rand.NewPCG(1, 2))
@@ -300,9 +306,7 @@ func TestWhatOthersHaveWrittenIsLeftWhereThePlanSaysSo(t *testing.T) {
 	p.Filling.Set = []migrate.Assignment{{Column: "source", Expression: "CASE WHEN id > 8 THEN NULL ELSE upper(channel) END", Keep: true}}
 	b.filling(t, p)
 	b.db.Exec(t, `UPDATE orders SET source = 'theirs' WHERE id = 3`)
-	b.db.Exec(t, `CREATE TABLE written (id bigint)`)
-	b.db.Exec(t, `CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN INSERT INTO `+b.db.Schema+`.written VALUES (NEW.id); RETURN NULL; END'`)
-	b.db.Exec(t, `CREATE TRIGGER noted AFTER UPDATE ON orders FOR EACH ROW EXECUTE FUNCTION note()`)
+	b.noted(t)
 	_, err := b.fill(t.Context(), p)
 	require.NoError(t, err)
 	require.Equal(t, "theirs", b.one(t, `SELECT source FROM orders WHERE id = 3`))
@@ -410,117 +414,4 @@ func TestRowsThatAreHiddenFromTheLoginAreNotTakenForAll(t *testing.T) {
 	d, err := b.DescribeTable(t.Context(), "orders", nil)
 	require.NoError(t, err)
 	require.Contains(t, d.Kind, "hidden from the login")
-}
-
-// wide makes a table of so many rows that there are several portions of it, and tells which values are its keys.
-func (b *bundle) wide(t *testing.T, rows int) {
-	t.Helper()
-	b.db.Exec(t, `CREATE TABLE orders (id bigint PRIMARY KEY, channel text NOT NULL, amount int) WITH (fillfactor = 10)`)
-	b.db.Exec(t, `INSERT INTO orders SELECT i * 7, 'Ch' || i % 7, i FROM generate_series(1, `+fmt.Sprint(rows)+`) i ORDER BY i % 100`)
-	b.db.Exec(t, `ANALYZE orders`)
-}
-
-func TestALargeTableIsBroughtOverBySeveralLanesEachRowOnce(t *testing.T) {
-	t.Parallel()
-	b := setup(t)
-	b.wide(t, 40_000)
-	b.db.Exec(t, `CREATE TABLE written (id bigint, by int)`)
-	b.db.Exec(t, `CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN INSERT INTO `+b.db.Schema+`.written VALUES (NEW.id, pg_backend_pid()); RETURN NULL; END'`)
-	b.db.Exec(t, `CREATE TRIGGER noted AFTER UPDATE ON orders FOR EACH ROW EXECUTE FUNCTION note()`)
-	p := b.replacement()
-	b.filling(t, p)
-	most := int64(0)
-	filled, err := b.FillTable(t.Context(), b.owner, p, migrate.Pace{For: time.Minute, Lanes: 3, Beat: func(f migrate.Filled) {
-		require.GreaterOrEqual(t, f.Rows, most, "what is said of it never goes back")
-		most = f.Rows
-	}})
-	require.NoError(t, err)
-	require.Equal(t, migrate.Filled{Rows: 40_000, Total: filled.Total, Done: true, Batch: filled.Batch}, filled)
-	require.InDelta(t, 40_000, filled.Total, 100)
-	require.Equal(t, "0", b.one(t, wrong))
-	require.Equal(t, "40000 40000", b.one(t, `SELECT count(*) || ' ' || count(DISTINCT id) FROM written`))
-	require.Equal(t, "3", b.one(t, `SELECT count(DISTINCT by) FROM written`))
-	require.Equal(t, "4 4 0", b.one(t, `SELECT count(*) || ' ' || count(*) FILTER (WHERE done) || ' ' || count(*) FILTER (WHERE rows NOT BETWEEN 6000 AND 14000) FROM `+b.ledger.Schema()+`.migration_cursor`),
-		"portions are of about the same size")
-}
-
-func TestLanesThatAreKilledAtAnyBatchLookAtEachRowOnce(t *testing.T) {
-	t.Parallel()
-	b := setup(t)
-	b.wide(t, 40_000)
-	b.db.Exec(t, `CREATE TABLE written (id bigint)`)
-	b.db.Exec(t, `CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN INSERT INTO `+b.db.Schema+`.written VALUES (NEW.id); RETURN NULL; END'`)
-	b.db.Exec(t, `CREATE TRIGGER noted AFTER UPDATE ON orders FOR EACH ROW EXECUTE FUNCTION note()`)
-	p := b.replacement()
-	b.filling(t, p)
-	random := rand.New(rand.NewPCG(3, 4))
-	for range 30 {
-		ctx, cancel := context.WithCancel(t.Context())
-		timer := time.AfterFunc(time.Duration(random.IntN(80))*time.Millisecond, cancel)
-		batches := random.IntN(5)
-		_, err := b.FillTable(ctx, b.owner, p, migrate.Pace{For: time.Minute, Lanes: 1 + random.IntN(4), Stop: func() bool { batches--; return batches < 0 }})
-		timer.Stop()
-		cancel()
-		require.Empty(t, fault.ClassOf(err), "%v", err)
-	}
-	// Two attempts at once: one of them overtakes the other wherever they meet.
-	ended := make(chan error, 2)
-	for range 2 {
-		go func() {
-			_, err := b.FillTable(t.Context(), b.owner, p, migrate.Pace{For: time.Minute, Lanes: 3})
-			ended <- err
-		}()
-	}
-	for range 2 {
-		require.Empty(t, fault.ClassOf(<-ended))
-	}
-	var filled migrate.Filled
-	require.Eventually(t, func() bool {
-		var err error
-		filled, err = b.FillTable(t.Context(), b.owner, p, migrate.Pace{For: time.Minute, Lanes: 2})
-		return err == nil && filled.Done
-	}, time.Minute, time.Millisecond)
-	require.EqualValues(t, 40_000, filled.Rows)
-	require.Equal(t, "0", b.one(t, wrong))
-	require.Equal(t, "40000 40000", b.one(t, `SELECT count(*) || ' ' || count(DISTINCT id) FROM written`))
-}
-
-func TestAllPortionsAreLookedAtOnceMoreWhereThatIsWanted(t *testing.T) {
-	t.Parallel()
-	b := setup(t)
-	b.wide(t, 20_000)
-	p := b.replacement()
-	b.filling(t, p)
-	var again sync.Once
-	_, err := b.FillTable(t.Context(), b.owner, p, migrate.Pace{For: time.Minute, Beat: func(migrate.Filled) {
-		again.Do(func() {
-			b.db.Exec(t, `ALTER TABLE orders DISABLE TRIGGER m0001_channel`)
-			b.db.Exec(t, `UPDATE orders SET source = NULL`)
-			filled, err := b.FillAgain(t.Context(), b.owner, p)
-			require.NoError(t, err)
-			require.False(t, filled.Done)
-			require.Zero(t, filled.Rows)
-		})
-	}})
-	require.ErrorContains(t, err, "another attempt goes on with it")
-	filled, err := b.FillTable(t.Context(), b.owner, p, migrate.Pace{For: time.Minute, Lanes: 2})
-	require.NoError(t, err)
-	require.True(t, filled.Done)
-	require.EqualValues(t, 20_000, filled.Rows)
-	require.Equal(t, "0", b.one(t, wrong))
-}
-
-func TestWhereALaneFailsTheOthersEndAtTheirNextEdge(t *testing.T) {
-	t.Parallel()
-	b := setup(t)
-	b.wide(t, 40_000)
-	b.db.Exec(t, `UPDATE orders SET amount = 0 WHERE id = 7`)
-	p := b.replacement()
-	p.Filling.Set[0].Expression = "(1000 / amount)::text"
-	p.Migration.Operations[0].Up = p.Filling.Set[0].Expression
-	b.filling(t, p)
-	_, err := b.FillTable(t.Context(), b.owner, p, migrate.Pace{For: time.Minute, Lanes: 2})
-	require.Equal(t, fault.Refused, fault.ClassOf(err))
-	require.Equal(t, "rename_column channel 7", b.one(t, `SELECT string_agg(subject || ' ' || key, ', ') FROM (`+b.ledger.MigrationSamplesQuery("orders")+`) AS s`))
-	require.NotEqual(t, "40000", b.one(t, `SELECT count(source) FROM orders`))
 }
