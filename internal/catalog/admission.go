@@ -42,7 +42,7 @@ func (l Ledger) facts(ctx context.Context, q Querier, question admission.Questio
 			args: []any{pipeline}, into: []any{&f.TurnBack},
 		},
 		readOwners(question.Tables(), f.Owners),
-		readGiving(question.Tables(), &f.Giving),
+		l.readGiving(question.Tables(), &f.Giving),
 		readCandidates(question, f.Generations),
 		readLiveTenures(question, f.Live),
 		readAnswers(question.Tenure, &f.Answers),

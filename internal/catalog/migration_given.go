@@ -25,8 +25,8 @@ const gives = `
 	ARRAY(SELECT name FROM unnest(g.returned) AS name WHERE g.columns @> jsonb_build_array(jsonb_build_object('name', name)))`
 
 // readGiving reads what whatever is published for outputs has to give, by the migrations of them that are open, and by those that are done: what
-// they brought is given until a later one takes it away, which decides itself from when on nobody has to.
-func readGiving(outputs []string, found *[]admission.Giving) statement {
+// they brought is given until a later one takes it away, which decides itself from when on nobody has to, or until the table is gone.
+func (l Ledger) readGiving(outputs []string, found *[]admission.Giving) statement {
 	var g admission.Giving
 	return statement{
 		what: "look for open migrations", sql: `
@@ -42,7 +42,8 @@ func readGiving(outputs []string, found *[]admission.Giving) statement {
 			  WHERE NOT EXISTS (
 			    SELECT FROM ledger.migration later
 			    WHERE later.table_name = m.table_name AND later.since > m.since AND (later.ended_at IS NULL OR later.outcome = 'done') AND new.name = ANY(later.old_given))) AS brought
-			WHERE m.table_name = ANY($1) AND m.outcome = 'done' AND brought.columns IS NOT NULL`, args: []any{outputs},
+			WHERE m.table_name = ANY($1) AND m.outcome = 'done' AND brought.columns IS NOT NULL
+			  AND EXISTS (SELECT FROM pg_class c WHERE c.relnamespace = to_regnamespace(quote_ident($2)) AND c.relname = m.table_name)`, args: []any{outputs, l.of()},
 		into: []any{&g.Output, &g.Migration, &g.Owner, &g.Columns, &g.Switched, &g.Done}, each: func() error {
 			*found = append(*found, g)
 			g = admission.Giving{}
@@ -53,7 +54,7 @@ func readGiving(outputs []string, found *[]admission.Giving) statement {
 
 // Giving reads what whatever is published for outputs has to give, by their migrations.
 func (l Ledger) Giving(ctx context.Context, q Querier, outputs []string) (found []admission.Giving, err error) {
-	err = l.together(ctx, q, readGiving(outputs, &found))
+	err = l.together(ctx, q, l.readGiving(outputs, &found))
 	return found, err
 }
 

@@ -193,14 +193,22 @@ func (p *planner) divide(d division) {
 			all("i.indrelid = "+on, "h.inhparent = "+relation(t.Schema, names[part.Of])))
 		lost := no(p.partOf(part))
 		hang := fmt.Sprintf("ALTER INDEX %s ATTACH PARTITION %s", qualified(t.Schema, names[part.Of]), qualified(part.Schema, name))
+		// With the last one Postgres makes the index above valid too, and locks the tables above that, while it has those of the partition:
+		// readers, who lock from the top down, would wait for it, and it for them. So the top comes first.
+		hanging := func(s Step) Step {
+			if above := p.above(part.Of); len(above) > 0 {
+				s.Only, s.Also, s.Lock = t.Name, slices.Concat(above[1:], []string{part.Name}), AccessExclusive
+			}
+			return s
+		}
 		if part.Kind == Partitioned {
-			step(Expand, "index", object, Step{
+			step(Expand, "index", object, hanging(Step{
 				Title: fmt.Sprintf("Make the index of %s, of no partition yet", shown(part.Name)),
 				Act:   []string{fmt.Sprintf("%s INDEX %s ON ONLY %s %s", d.begin, quote(name), qualified(part.Schema, part.Name), d.rest), hang},
 				Probe: probe(either(lost, hung)),
 				Gone:  probe(no(hung)),
 				Only:  part.Name, Lock: ShareRowExclusive,
-			})
+			}))
 			continue
 		}
 		clean := []string{"DROP INDEX CONCURRENTLY IF EXISTS " + qualified(part.Schema, name)}
@@ -213,19 +221,13 @@ func (p *planner) divide(d division) {
 			Clean: clean, Undo: clean,
 			Only: part.Name, Lock: ShareUpdateExclusive, Class: Concurrent,
 		})
-		into := Step{
+		step(d.phase, "hang", object, hanging(Step{
 			Title: "Hang it into that of " + shown(part.Of),
 			Act:   []string{where(p.partOf(part), hang)},
 			Probe: probe(either(lost, hung)),
 			Gone:  probe(no(hung)),
 			Only:  part.Name, Lock: ShareUpdateExclusive,
-		}
-		// With the last one Postgres makes the index above valid too, and locks the tables above that, while it has those of the partition:
-		// readers, who lock from the top down, would wait for it, and it for them. So the top comes first.
-		if above := p.above(part.Of); len(above) > 0 {
-			into.Only, into.Also, into.Lock = t.Name, slices.Concat(above[1:], []string{part.Name}), AccessExclusive
-		}
-		step(d.phase, "hang", object, into)
+		}))
 	}
 	step(d.phase, "whole", d.of, Step{
 		Title: "See that every partition has its part of " + shown(d.name),

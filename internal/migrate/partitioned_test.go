@@ -53,6 +53,26 @@ func TestWhatIsOverAReplacedColumnIsMadeInEachPartition(t *testing.T) {
 	golden(t, "partitioned_laden.golden", script(p))
 }
 
+// Postgres makes the indexes above valid with the last one, and locks the tables above those: who reads from the top down waits for nobody then.
+func TestTheIndexOfANestedPartitionIsHungInFromTheTop(t *testing.T) {
+	t.Parallel()
+	in := parted(cases()["create_index"])
+	in.Table.Partitions = append(in.Table.Partitions,
+		migrate.Partition{Schema: "shop", Name: "customers_2026_2", Of: "customers_2026", Kind: migrate.Partitioned, Owned: true},
+		migrate.Partition{Schema: "shop", Name: "customers_2026_2_1", Of: "customers_2026_2", Kind: migrate.Plain, Owned: true})
+	p, err := migrate.Compute(in)
+	require.NoError(t, err)
+	locked := map[string]string{}
+	for _, s := range p.Steps {
+		locked[s.ID] = strings.Join(append([]string{string(s.Lock), s.Only}, s.Also...), " ")
+	}
+	require.Equal(t, "SHARE UPDATE EXCLUSIVE customers_2025", locked["expand-hang-customers_code_customers_2025"])
+	require.Equal(t, "SHARE ROW EXCLUSIVE customers_2026", locked["expand-index-customers_code_customers_2026"])
+	require.Equal(t, "ACCESS EXCLUSIVE customers customers_2026_1", locked["expand-hang-customers_code_customers_2026_1"])
+	require.Equal(t, "ACCESS EXCLUSIVE customers customers_2026_2", locked["expand-index-customers_code_customers_2026_2"])
+	require.Equal(t, "ACCESS EXCLUSIVE customers customers_2026 customers_2026_2_1", locked["expand-hang-customers_code_customers_2026_2_1"])
+}
+
 // What is done to one partition after the other is one line of the text, however many there are; the steps are all in the plan.
 func TestTheTextOfAPlanIsAsLongForManyPartitionsAsForFew(t *testing.T) {
 	t.Parallel()

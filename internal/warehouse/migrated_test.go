@@ -466,6 +466,10 @@ func TestWhatAMigrationHasBroughtIsGivenUntilAnotherOneTakesItAway(t *testing.T)
 	v.free(t, v.FreeOld)
 	require.Empty(t, b.refuses(t, "1.0.0"))
 	b.released(t, "1.0.0", first)
+	require.NoError(t, v.EndMigration(t.Context(), v.owner, migrate.RolledBack))
+	require.Contains(t, b.refuses(t, "1.0.0"), "which the migration 0001_cents has brought", "what was not taken away is promised still")
+	b.db.Exec(t, `DROP TABLE fct_orders CASCADE`)
+	require.Empty(t, b.refuses(t, "1.0.0"), "of a table that is gone nothing is promised")
 }
 
 // What is published is held to the migration once more, in its own transaction: it may have been planned before.

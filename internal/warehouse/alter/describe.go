@@ -210,7 +210,13 @@ func (t *Tables) indexes(ctx context.Context, tx pgx.Tx, d *migrate.Table) error
 		           AND dep.refclassid = 'pg_class'::regclass AND dep.refobjid = x.indrelid AND dep.refobjsubid = a.attnum))),
 		       x.indisunique AND x.indisvalid AND x.indimmediate AND x.indpred IS NULL AND x.indexprs IS NULL AND NOT EXISTS (
 		         SELECT FROM pg_attribute a
-		         WHERE a.attrelid = x.indrelid AND a.attnum = ANY((x.indkey::int2[])[0:x.indnkeyatts - 1]) AND NOT a.attnotnull),
+		         WHERE a.attrelid = x.indrelid AND a.attnum = ANY((x.indkey::int2[])[0:x.indnkeyatts - 1]) AND NOT a.attnotnull) AND NOT EXISTS (
+		         SELECT -- an extension's order, such as citext's: batches compare by what Postgres itself has, and would leave rows out
+		         FROM unnest(x.indclass::oid[]) AS k (class)
+		         JOIN pg_opclass o ON o.oid = k.class
+		         JOIN pg_amop m ON m.amopfamily = o.opcfamily AND m.amoplefttype = o.opcintype AND m.amoprighttype = o.opcintype
+		         JOIN pg_operator c ON c.oid = m.amopopr
+		         WHERE c.oprnamespace <> 'pg_catalog'::regnamespace),
 		       coalesce((SELECT spcname::text FROM pg_tablespace WHERE oid = i.reltablespace), ''), coalesce(obj_description(i.oid, 'pg_class'), ''),
 		       ARRAY(
 		         SELECT a.attname::text

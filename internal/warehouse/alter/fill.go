@@ -40,6 +40,9 @@ func (t *Tables) FillTable(ctx context.Context, owner effect.Owner, p migrate.Pl
 	}
 	err := lanes.Wait()
 	filled := f.filled()
+	if errors.Is(err, errHeldUp) && f.written {
+		err = nil // the others got on: the next call meets who holds it up, or finds it gone
+	}
 	if held, ok := errors.AsType[admission.HeldError](err); ok {
 		filled.Held = held.Reason
 		return filled, nil
@@ -61,6 +64,9 @@ func (t *Tables) FillAgain(ctx context.Context, owner effect.Owner, p migrate.Pl
 	return f.filled(), postgres.Classify("fill", object(p), err)
 }
 
+// errHeldUp says that a lane has come to the end of its time at rows that somebody else holds.
+var errHeldUp = errors.New("somebody else holds rows")
+
 // fill is one FillTable.
 type fill struct {
 	t       *Tables
@@ -75,6 +81,7 @@ type fill struct {
 	portions []*portion       // all there are, in the order in which they are taken
 	since    map[uint32]int64 // rows since a leaf was vacuumed
 	ended    bool
+	written  bool // a batch was
 }
 
 // lanes is how many work: some sessions are left for whoever looks, and steers.

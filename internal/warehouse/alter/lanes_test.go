@@ -122,3 +122,39 @@ func TestWhereALaneFailsTheOthersEndAtTheirNextEdge(t *testing.T) {
 	require.Equal(t, "rename_column channel 7", b.one(t, `SELECT string_agg(subject || ' ' || key, ', ') FROM (`+b.ledger.MigrationSamplesQuery("orders")+`) AS s`))
 	require.NotEqual(t, "40000", b.one(t, `SELECT count(source) FROM orders`))
 }
+
+// The order of an extension's type is not what Postgres compares by where no schema of the extension is searched.
+func TestAKeyOfAnExtensionsOrderLeavesNoRowOut(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.db.Exec(t, `CREATE EXTENSION IF NOT EXISTS citext SCHEMA public`)
+	b.db.Exec(t, `CREATE TABLE customers (code public.citext PRIMARY KEY, note text NOT NULL)`)
+	b.db.Exec(t, `INSERT INTO customers SELECT CASE WHEN i % 2 = 0 THEN 'aB' ELSE 'Ab' END || i, 'note ' || i FROM generate_series(1, 9000) i`)
+	b.db.Exec(t, `ANALYZE customers`)
+	p := b.planned(t, changing("0001_remark", migrate.Operation{Kind: migrate.RenameColumn, Column: "note", To: "remark"}))
+	require.Empty(t, p.Filling.Key, "it goes by the places of the rows")
+	b.filling(t, p)
+	filled, err := b.FillTable(t.Context(), b.owner, p, migrate.Pace{For: time.Minute, Lanes: 3})
+	require.NoError(t, err)
+	require.True(t, filled.Done)
+	require.Equal(t, "0", b.one(t, `SELECT count(*) FROM customers WHERE remark IS DISTINCT FROM note`))
+}
+
+func TestWhatLanesBringOverIsSaidWhileOneOfThemWaitsForARow(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.wide(t, 40_000)
+	p := b.replacement()
+	b.filling(t, p)
+	leave := b.holder(t, `SELECT FROM orders WHERE id = 7 FOR UPDATE`)
+	filled, err := b.FillTable(t.Context(), b.owner, p, migrate.Pace{For: 3 * time.Second, Lanes: 2})
+	require.NoError(t, err)
+	require.False(t, filled.Done)
+	require.Positive(t, filled.Rows)
+	require.Equal(t, fmt.Sprint(filled.Rows), b.one(t, `SELECT count(source) FROM orders`))
+	leave()
+	filled, err = b.FillTable(t.Context(), b.owner, p, migrate.Pace{For: time.Minute, Lanes: 2})
+	require.NoError(t, err)
+	require.True(t, filled.Done)
+	require.Equal(t, "0", b.one(t, wrong))
+}

@@ -63,7 +63,7 @@ func (p *portion) bring(ctx context.Context) error {
 		case postgres.Contended(err) && ctx.Err() == nil:
 			p.shrink()
 			if p.enough() {
-				return err
+				return errors.Join(errHeldUp, err)
 			}
 			if err := postgres.Pause(ctx, inTurn); err != nil {
 				return err
@@ -92,6 +92,7 @@ func (p *portion) bring(ctx context.Context) error {
 func (p *portion) dead(rows int64) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.written = true
 	p.since[p.leaf.OID] += rows
 	if p.since[p.leaf.OID] < max(vacuumEvery, p.leaf.rows/vacuumPart) {
 		return false
