@@ -89,7 +89,30 @@ func (w *world) truWithin(limit time.Duration, args ...string) (a answer, ended 
 	_ = cmd.Wait() // how it ends is the answer
 	w.said = append(w.said, out.String(), errOut.String())
 	w.t.Logf("drawbridge %s: %d\n%.700s%.700s", strings.Join(args, " "), cmd.ProcessState.ExitCode(), out.String(), errOut.String())
-	return answer{code: cmd.ProcessState.ExitCode(), out: out.String(), err: errOut.String()}, ctx.Err() == nil
+	ended = ctx.Err() == nil
+	if !ended {
+		w.stalled()
+	}
+	return answer{code: cmd.ProcessState.ExitCode(), out: out.String(), err: errOut.String()}, ended
+}
+
+// stalled shows what is waited for, by sessions of the warehouse and by workflows, when a command did not end.
+func (w *world) stalled() {
+	w.t.Helper()
+	for _, s := range w.texts(`
+		SELECT concat_ws(' | ', pid, application_name, state, wait_event_type, wait_event, age(clock_timestamp(), query_start), pg_blocking_pids(pid)::text, left(query, 200))
+		FROM pg_stat_activity
+		WHERE datname = current_database() AND pid <> pg_backend_pid()`) {
+		w.t.Log("session:", s)
+	}
+	for _, e := range w.executions() {
+		d, err := w.temporal.DescribeWorkflowExecution(w.t.Context(), e.GetWorkflowId(), e.GetRunId())
+		if err != nil {
+			w.t.Log("workflow:", e.GetWorkflowId(), err)
+			continue
+		}
+		w.t.Log("workflow:", e.GetWorkflowId(), d.GetPendingWorkflowTask(), d.GetPendingActivities())
+	}
 }
 
 // truWorld is a world in which something is live in dev, so that there is a history to look into whatever is refused.
