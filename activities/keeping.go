@@ -308,11 +308,13 @@ func (s *Site) changed() {
 	}
 }
 
-// connections are the houses of which only the connection is known.
+// connections are the houses of which only the connection is known: those that may be warehouses.
 func (s *Site) connections() []House {
 	var all []House
 	for _, name := range slices.Sorted(maps.Keys(s.Policy.Connections)) {
-		all = append(all, House{Connection: name})
+		if s.Policy.Connections[name].For(pipeline.ForWarehouse) {
+			all = append(all, House{Connection: name})
+		}
 	}
 	return all
 }

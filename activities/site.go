@@ -351,7 +351,11 @@ func (s *Site) atOnce(err error) error {
 	if !ok || fault.ClassOf(err) != "" {
 		return err
 	}
-	return fault.New(fault.Refused, "reach", "the warehouse of "+s.Environment,
+	server := "the warehouse of " + s.Environment
+	if other, ok := errors.AsType[*fault.Away](err); ok {
+		server = other.Server
+	}
+	return fault.New(fault.Refused, "reach", server,
 		"is it up, and reachable from the worker? Look again: drawbridge doctor --env "+s.Environment, away)
 }
 

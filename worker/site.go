@@ -16,8 +16,9 @@ import (
 // site joins the activities to a warehouse and to the files that it is loaded from.
 type site struct {
 	*warehouse.Warehouse
-	files source.Files
-	cfg   pipeline.Config
+	files   source.Files
+	connect source.Connect
+	cfg     pipeline.Config
 }
 
 var _ activities.Warehouse = (*site)(nil)
@@ -28,12 +29,29 @@ func (s *site) Observe(ctx context.Context, p *pipeline.Pipeline) (plan.Observed
 	if err != nil {
 		return plan.Observed{}, err
 	}
-	return s.Warehouse.Observe(ctx, p, headers)
+	known, err := s.known(ctx, p)
+	if err != nil {
+		return plan.Observed{}, err
+	}
+	return s.Warehouse.Observe(ctx, known, headers)
+}
+
+// known is a pipeline with the columns of its extracts, as their sources say them.
+func (s *site) known(ctx context.Context, p *pipeline.Pipeline) (*pipeline.Pipeline, error) {
+	columns := map[string][]pipeline.Column{}
+	for _, load := range p.Extracts() {
+		said, err := s.connect.Describe(ctx, load, s.Warehouse.Application())
+		if err != nil {
+			return nil, err
+		}
+		columns[load.Name] = said
+	}
+	return p.With(columns), nil
 }
 
 // Discover implements activities.Observer.
 func (s *site) Discover(ctx context.Context, p *pipeline.Pipeline) ([]partition.Key, error) {
-	return s.Warehouse.Discover(ctx, p, s.open)
+	return s.Warehouse.Discover(ctx, p, s.open, s.connect)
 }
 
 func (s *site) open(_ context.Context, load pipeline.Load, key partition.Key) (io.ReadCloser, error) {
@@ -43,6 +61,10 @@ func (s *site) open(_ context.Context, load pipeline.Load, key partition.Key) (i
 // Validate implements activities.Builder.
 func (s *site) Validate(ctx context.Context, p *pipeline.Pipeline) ([]activities.Validation, error) {
 	headers, err := s.files.Headers(s.cfg, p)
+	if err != nil {
+		return nil, err
+	}
+	p, err = s.known(ctx, p)
 	if err != nil {
 		return nil, err
 	}
@@ -69,7 +91,7 @@ func (s *site) BuildBatch(ctx context.Context, spec activities.BuildSpec, keys [
 func (s *site) spec(spec activities.BuildSpec, progress func(activities.Progress)) warehouse.BuildSpec {
 	return warehouse.BuildSpec{
 		Key: spec.Key, Config: spec.Config, Tenure: spec.Tenure, Pipeline: spec.Pipeline, Release: spec.Release, Partition: spec.Partition, Outputs: spec.Outputs,
-		Control: spec.Control, Twice: spec.Twice, Open: s.open, Application: spec.Application, Moment: spec.Moment,
+		Control: spec.Control, Twice: spec.Twice, Open: s.open, Connect: s.connect, Application: spec.Application, Moment: spec.Moment,
 		Progress: func(p warehouse.Progress) { progress(told(p)) },
 	}
 }

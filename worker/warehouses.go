@@ -2,12 +2,14 @@ package main
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"sync"
 
 	"golang.org/x/sync/singleflight"
 
 	"drawbridge/activities"
+	"drawbridge/internal/fault"
 	"drawbridge/internal/pipeline"
 	"drawbridge/internal/postgres"
 	"drawbridge/internal/secret"
@@ -60,7 +62,26 @@ func (w *warehouses) opener(policy pipeline.Policy, files source.Files) func(con
 		if err != nil {
 			return nil, err
 		}
-		return &site{Warehouse: on, files: files, cfg: cfg}, nil
+		return &site{Warehouse: on, files: files, connect: w.sources(policy, cfg), cfg: cfg}, nil
+	}
+}
+
+// sources opens sessions at the databases that extracts of a config may read by the environment's policy, with those connections'
+// credentials.
+func (w *warehouses) sources(policy pipeline.Policy, cfg pipeline.Config) source.Connect {
+	return func(ctx context.Context, from, application string, f func(*postgres.Session) error) error {
+		name, err := policy.SourceName(cfg, from)
+		if err != nil {
+			return err
+		}
+		pool, err := w.get(ctx, policy, name)
+		if err == nil {
+			return pool.In("source "+name, policy.Connections[name].Schemas.Read...).Apart(ctx, application, f)
+		}
+		if reason, ok := errors.AsType[fault.Unreachable](err); ok && fault.ClassOf(err) == "" {
+			return &fault.Away{Server: "the source " + name, Reason: reason}
+		}
+		return err
 	}
 }
 

@@ -91,5 +91,19 @@ func HintOf(err error) string {
 // it to come back; what has not begun says so at once.
 type Unreachable string //nolint:errname // read as fault.Unreachable
 
+// Away is Unreachable of a server that is not the environment's warehouse.
+//
+//nolint:errname // read as fault.Away
+type Away struct {
+	Server string // what people call it
+	Reason Unreachable
+}
+
+// Error says which server, and why.
+func (a *Away) Error() string { return a.Server + ": " + string(a.Reason) }
+
+// Unwrap is the reason.
+func (a *Away) Unwrap() error { return a.Reason }
+
 // Error is the sentence.
 func (u Unreachable) Error() string { return string(u) }

@@ -19,7 +19,11 @@ func (b *builder) batch(v strictyaml.Value, p *Pipeline) {
 	}
 	for _, l := range p.Loads {
 		if l.Partitioned() {
-			b.problems.Add(v.At, "a batch is built from files of many partitions, and "+l.Name+" has a file per partition", "leave batch out")
+			what := "has a file per partition"
+			if l.Extract != nil {
+				what = "is read partition by partition"
+			}
+			b.problems.Add(v.At, "a batch is built from files of many partitions, and "+l.Name+" "+what, "leave batch out")
 			return
 		}
 	}

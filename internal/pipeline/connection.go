@@ -1,7 +1,6 @@
 package pipeline
 
 import (
-	"maps"
 	"net/url"
 	"regexp"
 	"slices"
@@ -15,14 +14,33 @@ import (
 // DefaultConnection is the name of the connection that a config means which names none.
 const DefaultConnection = "warehouse"
 
-// Connection is a warehouse as a policy knows it. Values of secrets are not in it, only references.
+// Use is what pipelines may use a connection for.
+type Use string
+
+// The uses of a connection: as the warehouse that a config names, and as a source that extracts read.
+const (
+	ForWarehouse Use = "warehouse"
+	ForSource    Use = "source"
+)
+
+// Connection is a database as a policy knows it. Values of secrets are not in it, only references.
 type Connection struct {
 	URL      string `json:"url"`
 	Password string `json:"password,omitempty"` // a reference
 	// Author is the login under which authors' SQL runs; nil: the URL's own.
-	Author  *Login  `json:"author,omitempty"`
+	Author *Login `json:"author,omitempty"`
+	// Use is what it may be used for; none: as a warehouse.
+	Use     []Use   `json:"use,omitempty"`
 	Schemas Schemas `json:"schemas,omitzero"`
 	TLS     TLS     `json:"tls,omitzero"`
+}
+
+// For says whether a connection may be used for something.
+func (c Connection) For(use Use) bool {
+	if len(c.Use) == 0 {
+		return use == ForWarehouse
+	}
+	return slices.Contains(c.Use, use)
 }
 
 // Login is a user of a database.
@@ -48,17 +66,15 @@ type TLS struct {
 // ConnectionName is the connection that a config means: it has the name, or the URL, that the config says, and may write the
 // config's schema. Any other is fault.Refused.
 func (p Policy) ConnectionName(c Config) (string, error) {
-	names := slices.Sorted(maps.Keys(p.Connections))
-	name, found := "", false
-	for _, n := range names {
-		if found = n == c.Warehouse || sameDatabase(p.Connections[n].URL, c.Warehouse); found {
-			name = n
-			break
-		}
+	name, found := p.connectionOf(c.Warehouse)
+	names := strings.Join(p.connectionsFor(ForWarehouse), " or ")
+	if found && !p.Connections[name].For(ForWarehouse) {
+		return "", fault.Newf(fault.Refused, "connect to", name, "write warehouse: "+names,
+			"the environment's policy has the connection for extracts to read, and not as a warehouse")
 	}
 	if !found {
 		return "", fault.Newf(fault.Refused, "connect to", "the warehouse of config."+c.Environment+".yaml",
-			"write warehouse: "+strings.Join(names, " or ")+", or ask who keeps the policy of "+c.Environment+" to add a connection",
+			"write warehouse: "+names+", or ask who keeps the policy of "+c.Environment+" to add a connection",
 			"the environment's policy has no such connection")
 	}
 	connection := p.Connections[name]
@@ -151,6 +167,13 @@ func (b *builder) connection(v strictyaml.Value) Connection {
 			Mode: strictyaml.As[string](tls.Get("mode")), Root: strictyaml.As[string](tls.Get("root")),
 			Certificate: strictyaml.As[string](tls.Get("certificate")), Key: strictyaml.As[string](tls.Get("key")),
 		}
+	}
+	for _, use := range v.Get("use").Strings() {
+		c.Use = append(c.Use, Use(use))
+	}
+	b.distinct(v.Get("use"), "use")
+	if !c.For(ForWarehouse) && len(c.Schemas.Write) > 0 {
+		b.problems.Add(v.Get("schemas").Get("write").At, "nothing is written over a connection that is no warehouse", "remove it, or add warehouse to use")
 	}
 	if c.URL == "" {
 		return c

@@ -59,8 +59,10 @@ func (b *builder) config(file string, content []byte, p *Pipeline) Config {
 		WarehouseSchema: strictyaml.As[string](root.Get("warehouse_schema")),
 		WriteMode:       strictyaml.As[string](root.Get("write_mode")),
 		SourceFiles:     strictyaml.As[string](root.Get("source_files")),
+		SourceDB:        strictyaml.As[string](root.Get("source_db")),
 	}
 	b.warehouse(root.Get("warehouse"))
+	b.warehouse(root.Get("source_db"))
 	if whose := TakenSchema(c.WarehouseSchema); whose != "" {
 		b.problems.Add(root.Get("warehouse_schema").At, c.WarehouseSchema+" "+whose, "name a schema of its own, without such an end")
 	}

@@ -74,6 +74,9 @@ func (b *builder) pipeline(root strictyaml.Value) *Pipeline {
 		if load := step.Get("load"); load.OK() {
 			p.Loads = append(p.Loads, b.load(load, p))
 		}
+		if extract := step.Get("extract"); extract.OK() {
+			p.Loads = append(p.Loads, b.extract(extract, p))
+		}
 	}
 	for _, output := range root.Get("outputs").Items() {
 		p.Outputs = append(p.Outputs, b.output(output, p))
@@ -139,15 +142,8 @@ func (b *builder) load(v strictyaml.Value, p *Pipeline) Load {
 		Delimiter: strictyaml.As[string](v.Get("delimiter")),
 		Encoding:  strictyaml.As[string](v.Get("encoding")),
 	}
-	for _, name := range v.Get("columns").Names() {
-		l.Columns = append(l.Columns, Column{Name: name, Type: strictyaml.As[string](v.Get("columns").Get(name))})
-	}
-	if slices.ContainsFunc(p.Loads, func(other Load) bool { return other.Name == l.Name && l.Name != "" }) {
-		b.problems.Add(v.Get("name").At, "another load is named "+l.Name, "give one of them another name")
-	}
-	if strings.HasPrefix(l.Name, "pg_") || l.Name == "information_schema" {
-		b.problems.Add(v.Get("name").At, l.Name+" is a name of the server's own", "give the load another, for example raw_"+strings.TrimPrefix(l.Name, "pg_"))
-	}
+	l.Columns = columnsOf(v.Get("columns"))
+	b.relationName(v.Get("name"), l.Name, p)
 	b.inside(v.Get("file"))
 	for _, m := range fileParamPattern.FindAllString(l.File, -1) {
 		if m != "@"+PartitionParam {
@@ -163,6 +159,25 @@ func (b *builder) load(v strictyaml.Value, p *Pipeline) Load {
 	return l
 }
 
+// columnsOf are the declared columns of a relation.
+func columnsOf(v strictyaml.Value) []Column {
+	var columns []Column
+	for _, name := range v.Names() {
+		columns = append(columns, Column{Name: name, Type: strictyaml.As[string](v.Get(name))})
+	}
+	return columns
+}
+
+// relationName refuses a name that another relation of the run has.
+func (b *builder) relationName(v strictyaml.Value, name string, p *Pipeline) {
+	if slices.ContainsFunc(p.Loads, func(other Load) bool { return other.Name == name && name != "" }) {
+		b.problems.Add(v.At, "another load is named "+name, "give one of them another name")
+	}
+	if strings.HasPrefix(name, "pg_") || name == "information_schema" {
+		b.problems.Add(v.At, name+" is a name of the server's own", "give the load another, for example raw_"+strings.TrimPrefix(name, "pg_"))
+	}
+}
+
 var fileParamPattern = regexp.MustCompile(`@[A-Za-z_]*`)
 
 const filePlaceholder = "@" + PartitionParam
@@ -172,8 +187,13 @@ func (l Load) Path(key partition.Key) string {
 	return strings.ReplaceAll(l.File, filePlaceholder, string(key))
 }
 
-// Partitioned says whether the load has a file per partition.
-func (l Load) Partitioned() bool { return strings.Contains(l.File, filePlaceholder) }
+// Partitioned says whether the load is another one for each partition: it has a file of each, or a SELECT with bounds.
+func (l Load) Partitioned() bool {
+	if l.Extract != nil {
+		return usesPlaceholder(l.Extract.SQL)
+	}
+	return strings.Contains(l.File, filePlaceholder)
+}
 
 // Pattern is how the files of a partitioned load are called: their folder, and what stands before and after the key.
 func (l Load) Pattern() (folder, before, after string) {
@@ -237,11 +257,15 @@ func (b *builder) outputName(v strictyaml.Value, p *Pipeline) {
 }
 
 func (b *builder) outputSQL(v strictyaml.Value, o *Output) {
-	file := v.Get("sql")
-	if !file.OK() || !b.inside(file) {
-		return
+	o.SQL = b.sqlFile(v.Get("sql"), o.SQLFile)
+}
+
+// sqlFile is the one SELECT in a file of the folder.
+func (b *builder) sqlFile(at strictyaml.Value, name string) string {
+	if !at.OK() || !b.inside(at) {
+		return ""
 	}
-	content, ok := b.files[o.SQLFile]
+	content, ok := b.files[name]
 	if !ok {
 		var others []string
 		for name := range b.files {
@@ -250,11 +274,11 @@ func (b *builder) outputSQL(v strictyaml.Value, o *Output) {
 			}
 		}
 		slices.Sort(others)
-		b.problems.Add(file.At, "there is no file "+o.SQLFile, strictyaml.DidYouMean(o.SQLFile, others))
-		return
+		b.problems.Add(at.At, "there is no file "+name, strictyaml.DidYouMean(name, others))
+		return ""
 	}
-	o.SQL = string(content)
-	b.selectStatement(o.SQLFile, o.SQL)
+	b.selectStatement(name, string(content))
+	return string(content)
 }
 
 func (b *builder) outputPartition(v strictyaml.Value, o Output, p *Pipeline) {
@@ -269,8 +293,11 @@ func (b *builder) outputPartition(v strictyaml.Value, o Output, p *Pipeline) {
 	}
 	for _, l := range o.Loads(p.Loads) {
 		if l.Partitioned() && p.Partition.By != partition.All {
-			b.problems.Add(v.Get("sql").At, "the output is one partition, but "+l.Name+" that it reads has a file per partition",
-				"read a load whose file has no @partition")
+			what, instead := "has a file per partition", "read a load whose file has no @partition"
+			if l.Extract != nil {
+				what, instead = "is read partition by partition", "read an extract whose SELECT has no @partition"
+			}
+			b.problems.Add(v.Get("sql").At, "the output is one partition, but "+l.Name+" that it reads "+what, instead)
 		}
 	}
 }
@@ -285,9 +312,11 @@ func (b *builder) unusedLoads(root strictyaml.Value, p *Pipeline) {
 		all = append(all, sqltext.Identifiers(o.SQL))
 	}
 	for _, step := range root.Get("steps").Items() {
-		name := step.Get("load").Get("name")
-		if n, ok := name.Data.(string); ok && !slices.ContainsFunc(all, func(ids map[string]bool) bool { return ids[n] }) {
-			b.problems.Add(name.At, "no output reads "+n, "remove the load, or name it in an output's SQL")
+		for _, kind := range []string{"load", "extract"} {
+			name := step.Get(kind).Get("name")
+			if n, ok := name.Data.(string); ok && !slices.ContainsFunc(all, func(ids map[string]bool) bool { return ids[n] }) {
+				b.problems.Add(name.At, "no output reads "+n, "remove the "+kind+", or name it in an output's SQL")
+			}
 		}
 	}
 }

@@ -143,7 +143,6 @@ func TestKeysOfTheDesignThatAreNotCarriedOutAreRefusedByName(t *testing.T) {
 	step := "  - load: {name: raw_channels, file: channels.csv}\n"
 	load, output := "file: channels.csv", "    sql: fct_orders.sql\n"
 	for name, tc := range map[string]struct{ file, from, to string }{
-		"extract":     {"pipeline.yaml", step, step + "  - extract: {name: customers, from: source_db}\n"},
 		"command":     {"pipeline.yaml", step, step + "  - command: {run: [python, etl.py]}\n"},
 		"on_bad_row":  {"pipeline.yaml", load, load + ", on_bad_row: reject"},
 		"max_rejects": {"pipeline.yaml", load, load + ", max_rejects: 0.1%"},
@@ -153,7 +152,6 @@ func TestKeysOfTheDesignThatAreNotCarriedOutAreRefusedByName(t *testing.T) {
 		"schedule":    {"pipeline.yaml", "owner: sales", "owner: sales\nschedule: '@daily'"},
 		"merge":       {"config.dev.yaml", "warehouse_schema", "write_mode: merge\nwarehouse_schema"},
 		"append":      {"config.dev.yaml", "warehouse_schema", "write_mode: append\nwarehouse_schema"},
-		"source_db":   {"config.dev.yaml", "warehouse_schema", "source_db: postgres://x\nwarehouse_schema"},
 		"flags":       {"config.dev.yaml", "warehouse_schema", "flags: {a: b}\nwarehouse_schema"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -236,14 +234,14 @@ func TestParseRefuses(t *testing.T) {
 		"a glob that is none":                 {"pipeline.yaml", "watch:", "pack: {allow: ['a[']}\nwatch:", `"a[" is no glob`},
 
 		"no SQL":                    {"dim_channel.sql", "SELECT DISTINCT channel FROM raw_channels", "-- raw_channels", "the file holds no SQL"},
-		"another statement":         {"dim_channel.sql", "SELECT DISTINCT", "DELETE", "dim_channel.sql:1:1: an output is one SELECT"},
+		"another statement":         {"dim_channel.sql", "SELECT DISTINCT", "DELETE", "dim_channel.sql:1:1: the file is one SELECT"},
 		"two statements":            {"dim_channel.sql", "raw_channels", "raw_channels;\nSELECT 2", "dim_channel.sql:2:1: a second statement begins"},
 		"a parenthesis that closes": {"dim_channel.sql", "raw_channels", "raw_channels) x", "the parenthesis closes nothing"},
 		"a parenthesis left open":   {"dim_channel.sql", "raw_channels", "(raw_channels", "the parenthesis is not closed"},
 		"a string left open":        {"dim_channel.sql", "raw_channels", "raw_channels WHERE a = 'x", "the string does not end"},
 		"a numbered parameter":      {"dim_channel.sql", "raw_channels", "raw_channels WHERE a = $1", "$1 is numbered by Drawbridge"},
-		"a change inside WITH":      {"dim_channel.sql", "SELECT", "WITH x AS MATERIALIZED (DELETE FROM y RETURNING *) SELECT", "an output's SQL only reads"},
-		"a change after WITH":       {"dim_channel.sql", "SELECT", "WITH x AS (SELECT 1) INSERT INTO y SELECT", "an output's SQL only reads"},
+		"a change inside WITH":      {"dim_channel.sql", "SELECT", "WITH x AS MATERIALIZED (DELETE FROM y RETURNING *) SELECT", "the SQL only reads"},
+		"a change after WITH":       {"dim_channel.sql", "SELECT", "WITH x AS (SELECT 1) INSERT INTO y SELECT", "the SQL only reads"},
 
 		"a test of no output":         {"tests/orders.yaml", "fct_orders", "fct_order", "tests/orders.yaml:7:3: expect.fct_order: no output is named fct_order; did you mean fct_orders?"},
 		"a test that gives nothing":   {"tests/orders.yaml", "raw_orders", "raw_order", "no tested output reads raw_order; did you mean raw_orders?"},

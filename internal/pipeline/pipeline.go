@@ -38,10 +38,11 @@ type Pipeline struct {
 	Config Config `json:"-"`
 }
 
-// Load is a step that copies one CSV file into a relation that only the run sees.
+// Load is a step that copies one CSV file, or what a SELECT returns in another database, into a relation that only the run sees.
 type Load struct {
 	Name string `json:"name"`
-	// File is relative to the config's source_files; "@partition" in it is replaced by the partition key.
+	// File is relative to the config's source_files; "@partition" in it is replaced by the partition key. Of an extract it is what
+	// people are told: the SQL's file, and where it is run.
 	File   string `json:"file"`
 	Format string `json:"format"` // csv
 	// Columns give the types of the file's columns by header name; a column that is not listed is text.
@@ -49,6 +50,8 @@ type Load struct {
 	Columns   []Column `json:"columns,omitempty"`
 	Delimiter string   `json:"delimiter,omitempty"` // default ","
 	Encoding  string   `json:"encoding,omitempty"`  // default UTF8, a Postgres encoding name
+	// Extract says that the rows come from another database; nil: from File. Its columns that are declared are held to their types.
+	Extract *Extract `json:"extract,omitempty"`
 }
 
 // Column is a name and a Postgres type.

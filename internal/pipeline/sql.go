@@ -24,14 +24,19 @@ func placeholders() []string { return []string{PartitionParam, PartitionStartPar
 // own number, because Postgres gives a parameter one type for the whole statement: shared by a date and a timestamptz
 // column, a bound would silently lose its hours. A closing semicolon is cut off.
 func Bind(sql string) (text string, params []string) {
+	return Fill(sql, func(i int) string { return fmt.Sprintf("$%d", i+1) })
+}
+
+// Fill is Bind with other text in the place of the i-th placeholder, counted from 0.
+func Fill(sql string, with func(i int) string) (text string, params []string) {
 	tokens, _ := sqltext.Scan(sql)
 	var b strings.Builder
 	from := 0
 	for _, t := range tokens {
 		switch {
 		case t.Kind == sqltext.Placeholder:
+			b.WriteString(sql[from:t.Start] + with(len(params)))
 			params = append(params, t.Text)
-			fmt.Fprintf(&b, "%s$%d", sql[from:t.Start], len(params))
 			from = t.End
 		case t.Kind == sqltext.Punctuation && t.Text == ";":
 			return b.String() + sql[from:t.Start], params
@@ -142,7 +147,7 @@ func (o Output) Loads(loads []Load) []Load {
 // says that the first line of its file is a header, and the names of columns, which plans and histories hold, might be a row.
 // line is where in the SQL; ok is false where there is no such load.
 func (o Output) Undeclared(loads []Load) (load string, line int, ok bool) {
-	at := slices.IndexFunc(o.Loads(loads), func(l Load) bool { return len(l.Columns) == 0 })
+	at := slices.IndexFunc(o.Loads(loads), func(l Load) bool { return l.Extract == nil && len(l.Columns) == 0 })
 	if at < 0 {
 		return "", 0, false
 	}
@@ -222,7 +227,7 @@ func (b *builder) selectStatement(file, sql string) {
 		return
 	}
 	if first := tokens[0]; first.Kind != sqltext.Word || first.Text != "select" && first.Text != "with" {
-		say(first.Start, "an output is one SELECT", "begin with SELECT or WITH")
+		say(first.Start, "the file is one SELECT", "begin with SELECT or WITH")
 	}
 	for i, t := range tokens {
 		if t.Kind == sqltext.Punctuation && t.Text == ";" && i+1 < len(tokens) {
@@ -314,7 +319,7 @@ func onlyReads(tokens []sqltext.Token, say func(offset int, message, hint string
 		}
 		switch t.Text {
 		case "insert", "update", "delete", "merge":
-			say(t.Start, "an output's SQL only reads", "use SELECT")
+			say(t.Start, "the SQL only reads", "use SELECT")
 		}
 	}
 }

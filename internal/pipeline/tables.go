@@ -173,7 +173,16 @@ func stepShape() strictyaml.Shape {
 			strictyaml.Key{Name: "on_bad_row", Later: true},
 			strictyaml.Key{Name: "max_rejects", Later: true},
 		)},
-		{Name: "extract", Later: true},
+		{Name: "extract", Doc: "Copies what a SELECT returns in another Postgres into a relation of the run.", Shape: strictyaml.ObjectOf(
+			strictyaml.Key{Name: "name", Required: true, Shape: identifierShape(), Doc: "The relation's name, for the SQL of outputs.", Examples: []string{"customers", "other_customers"}},
+			strictyaml.Key{Name: "from", Shape: identifierShape(), Preset: SourceDB, Doc: "Where the SELECT is run: source_db, which each config names, or the name of a connection of each environment's policy. The policy has to allow it: use: [source].", Examples: []string{"source_db", "crm"}},
+			strictyaml.Key{Name: "sql", Required: true, Shape: fileShape(), Doc: "The file with the one SELECT. With @partition, @partition_start or @partition_end in it, it is read for each partition; without them, once for all partitions that are built from it.", Examples: []string{"sql/customers.sql", "sql/customers_v2.sql"}},
+			strictyaml.Key{
+				Name: "columns", Shape: strictyaml.DictOf(strictyaml.Matching(typePattern, "a Postgres type such as numeric(12,2)")),
+				Doc: "Columns of the SELECT with the Postgres types that they are to have; where the source has others, nothing is read. A column that is not listed has the type that it has there.", Examples: []string{"{customer_id: bigint}", "{customer_id: integer}"},
+			},
+			strictyaml.Key{Name: "timeout", Shape: strictyaml.Shape{Kind: strictyaml.Duration}, Preset: "10m", Doc: "How long one reading may take.", Examples: []string{"30m", "2h"}},
+		)},
 		{Name: "command", Later: true},
 	}}
 }
@@ -260,7 +269,7 @@ func configShape() strictyaml.Shape {
 		strictyaml.Key{Name: "smoke", Shape: smokeShape().Overrides(), Doc: "Overrides of the pipeline's smoke."},
 		strictyaml.Key{Name: "watch", Shape: watchShape().Overrides().Without("checks").With("for", strictyaml.Shape{Kind: strictyaml.Duration, Zero: true}), Doc: "Overrides of the pipeline's watch; for: 0s turns it off here."},
 		strictyaml.Key{Name: "schedule", Shape: scheduleShape(), Doc: "When the pipeline runs here by itself, with the release that is active. Without it nothing runs by itself."},
-		strictyaml.Key{Name: "source_db", Later: true},
+		strictyaml.Key{Name: "source_db", Shape: strictyaml.Sentence(), Doc: "The connection of the environment's policy that extracts from source_db read: its name, or its URL, without password or options.", Examples: []string{"crm", "postgres://reader@crm/shop"}},
 		strictyaml.Key{Name: "flags", Later: true},
 	)
 }
@@ -288,7 +297,7 @@ func policyShape() strictyaml.Shape {
 			strictyaml.Key{Name: "expires", Shape: strictyaml.Shape{Kind: strictyaml.Duration}, Doc: "After how long an open gate rejects, and an approval under which nothing was published yet is asked for again; 72h by default.", Examples: []string{"24h", "48h"}},
 		)},
 		strictyaml.Key{Name: "requires", Shape: strictyaml.ListOf(environment), Doc: "Environments that a release must have passed before it is published here.", Examples: []string{"[staging]", "[dev, staging]"}},
-		strictyaml.Key{Name: "connections", Shape: strictyaml.DictOf(connectionShape()).AtLeastOne(), Preset: defaultConnections, Doc: "The warehouses that a config may name, by name. By default one, made of the worker's DRAWBRIDGE_WAREHOUSE."},
+		strictyaml.Key{Name: "connections", Shape: strictyaml.DictOf(connectionShape()).AtLeastOne(), Preset: defaultConnections, Doc: "The databases that a config may name, by name. By default one, made of the worker's DRAWBRIDGE_WAREHOUSE."},
 		strictyaml.Key{Name: "publish", Preset: "{}", Doc: "How long a publish waits for others, and how much is built for it at the same time.", Shape: strictyaml.ObjectOf(
 			strictyaml.Key{Name: "lock_budget", Shape: strictyaml.Shape{Kind: strictyaml.Duration}, Preset: "30s", Doc: "The total time that the lock attempts of one publish may take before it parks.", Examples: []string{"10s", "20s"}},
 			strictyaml.Key{Name: "snapshot_wait", Shape: strictyaml.Shape{Kind: strictyaml.Duration}, Preset: "10m", Doc: "How long a publish waits for snapshots that are older than the build.", Examples: []string{"5m", "6m"}},
@@ -377,6 +386,7 @@ func connectionShape() strictyaml.Shape {
 			strictyaml.Key{Name: "user", Required: true, Shape: strictyaml.Sentence(), Doc: "Its name.", Examples: []string{"shop_author", "authors"}},
 			strictyaml.Key{Name: "password", Shape: reference, Doc: "Its password.", Examples: []string{"${file:/run/secrets/shop_author}", "${env:SHOP_AUTHOR}"}},
 		)},
+		strictyaml.Key{Name: "use", Shape: strictyaml.ListOf(strictyaml.OneOf(string(ForWarehouse), string(ForSource))), Doc: "What pipelines may use the connection for: warehouse (they build there), source (extracts read there, in transactions that only read). By default as a warehouse only.", Examples: []string{"[source]", "[warehouse, source]"}},
 		strictyaml.Key{Name: "schemas", Doc: "The schemas that pipelines may touch.", Shape: strictyaml.ObjectOf(
 			strictyaml.Key{Name: "write", Shape: schemas, Doc: "The values that warehouse_schema of a config may have; any by default.", Examples: []string{"[shop]", "[shop, finance]"}},
 			strictyaml.Key{Name: "read", Shape: schemas, Doc: "Schemas whose tables SQL of pipelines finds by their plain names, after its own.", Examples: []string{"[reference]", "[reference, crm]"}},

@@ -20,7 +20,7 @@ func (f Files) Changed(cfg pipeline.Config, p *pipeline.Pipeline, keys []partiti
 			changed[key] = at
 		}
 	}
-	for _, load := range p.Loads {
+	for _, load := range p.FileLoads() {
 		if load.Partitioned() {
 			times, err := f.written(cfg, load)
 			if err != nil {

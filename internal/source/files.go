@@ -34,7 +34,7 @@ func (f Files) Partitions(cfg pipeline.Config, p *pipeline.Pipeline) (plan.Sourc
 	loads := 0
 	having := map[partition.Key]int{} // how many loads have a file of the partition
 	read, alike := map[string]bool{}, map[string]bool{}
-	for _, load := range p.Loads {
+	for _, load := range p.FileLoads() {
 		if !load.Partitioned() {
 			read[path.Clean(load.File)] = true
 			continue
@@ -185,7 +185,7 @@ func (f Files) Headers(cfg pipeline.Config, p *pipeline.Pipeline) (map[string][]
 		newest = sources.Keys[len(sources.Keys)-1]
 	}
 	found := map[string][]string{}
-	for _, load := range p.Loads {
+	for _, load := range p.FileLoads() {
 		file, err := f.Open(cfg, load, newest)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue

@@ -21,6 +21,7 @@ import (
 	"drawbridge/internal/pipeline"
 	"drawbridge/internal/postgres"
 	"drawbridge/internal/release"
+	"drawbridge/internal/source"
 	"drawbridge/internal/sqltext"
 )
 
@@ -36,6 +37,7 @@ type BuildSpec struct {
 	Control     bool          // the generations are only for a comparison, and never published
 	Twice       bool          // every output that says nothing else is built a second time, to be compared
 	Open        Opener
+	Connect     source.Connect // to the databases that extracts read
 	Application string         // application_name of the session
 	Moment      time.Time      // what @now stands for in its checks
 	Progress    func(Progress) // called from the goroutine of Build; nil: nobody listens

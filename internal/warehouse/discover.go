@@ -16,17 +16,18 @@ import (
 	"drawbridge/internal/partition"
 	"drawbridge/internal/pipeline"
 	"drawbridge/internal/postgres"
+	"drawbridge/internal/source"
 )
 
 // Discover finds the partitions for which there is data, in order, where the names of files do not tell: it loads the
 // files and asks the outputs' SELECTs, with bounds that leave nothing out. It writes nothing but temporary tables.
-func (w *Warehouse) Discover(ctx context.Context, p *pipeline.Pipeline, open Opener) ([]partition.Key, error) {
+func (w *Warehouse) Discover(ctx context.Context, p *pipeline.Pipeline, open Opener, connect source.Connect) ([]partition.Key, error) {
 	found := map[partition.Key]bool{}
 	err := w.pool.Apart(ctx, w.pool.Application(), func(author *postgres.Session) error {
 		if err := author.Aside(ctx); err != nil {
 			return err
 		}
-		b := &build{w: w, author: author, spec: BuildSpec{Pipeline: p, Open: open}, staged: map[string]staged{}}
+		b := &build{w: w, author: author, spec: BuildSpec{Pipeline: p, Open: open, Connect: connect, Application: w.pool.Application()}, staged: map[string]staged{}}
 		for _, load := range b.loads(p.Outputs) {
 			if _, err := b.stage(ctx, load, partition.AllKey); err != nil {
 				return err

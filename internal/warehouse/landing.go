@@ -75,9 +75,10 @@ func (b *build) land(ctx context.Context, load pipeline.Load) (staged, error) {
 // share a landing only where they read it alike.
 func (b *build) shape(load pipeline.Load) (string, error) {
 	text, err := json.Marshal(struct {
-		Load   pipeline.Load `json:"load"`
-		Folder string        `json:"folder"`
-	}{load, b.spec.Pipeline.Config.SourceFiles})
+		Load     pipeline.Load `json:"load"`
+		Folder   string        `json:"folder"`
+		SourceDB string        `json:"source_db,omitempty"`
+	}{load, b.spec.Pipeline.Config.SourceFiles, b.spec.Pipeline.Config.SourceDB})
 	if err != nil {
 		return "", fmt.Errorf("describe load %s: %w", load.Name, err)
 	}
@@ -90,11 +91,11 @@ func (b *build) shape(load pipeline.Load) (string, error) {
 func (b *build) fillLanding(ctx context.Context, load pipeline.Load, l *catalog.Landing) error {
 	table := b.w.names.landing(l.ID)
 	defer b.keepLanding(ctx, l.ID)()
-	done, err := b.read(ctx, load, partition.AllKey, func(head []string, columns []pipeline.Column, rows io.Reader) (tag pgconn.CommandTag, err error) {
+	done, err := b.read(ctx, load, partition.AllKey, func(columns []pipeline.Column, rows io.Reader, copy func(table, more string) string) (tag pgconn.CommandTag, err error) {
 		if err := b.createLanding(ctx, load, columns, table); err != nil {
 			return tag, err
 		}
-		return b.author.PgConn().CopyFrom(ctx, rows, copyInto(table, load, head, ""))
+		return b.author.PgConn().CopyFrom(ctx, rows, copy(table, ""))
 	})
 	if err != nil {
 		return err
@@ -117,8 +118,12 @@ func (b *build) fillLanding(ctx context.Context, load pipeline.Load, l *catalog.
 		return postgres.Classify("load", load.File, err)
 	}
 	if before != "" {
-		return fault.Newf(fault.Conflict, "load", load.File, "start a new deployment or run: it reads the file as it is now",
-			"the file has changed since this one first loaded it, and what was loaded then is gone")
+		what := "file has"
+		if load.Extract != nil {
+			what = "rows at the source have"
+		}
+		return fault.Newf(fault.Conflict, "load", load.File, "start a new deployment or run: it reads what is there now",
+			"the "+what+" changed since this one first loaded them, and what was loaded then is gone")
 	}
 	return nil
 }

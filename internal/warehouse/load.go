@@ -42,13 +42,13 @@ type staged struct {
 // stage copies a load's file into a temporary table of its name, which the session's SQL sees before any table of the
 // same name.
 func (b *build) stage(ctx context.Context, load pipeline.Load, key partition.Key) (staged, error) {
-	return b.read(ctx, load, key, func(head []string, columns []pipeline.Column, rows io.Reader) (tag pgconn.CommandTag, err error) {
+	return b.read(ctx, load, key, func(columns []pipeline.Column, rows io.Reader, copy func(table, more string) string) (tag pgconn.CommandTag, err error) {
 		err = pgx.BeginTxFunc(ctx, b.author, provisional(), func(tx pgx.Tx) error {
 			// Created in the COPY's own transaction, so that FREEZE saves the later reads from setting hint bits.
 			if _, err := tx.Exec(ctx, createTemp(load.Name, columns)); err != nil {
 				return postgres.Classify("load", load.Path(key), err)
 			}
-			tag, err = tx.Conn().PgConn().CopyFrom(ctx, rows, copyInto("pg_temp."+postgres.Ident(load.Name), load, head, "FREEZE true, "))
+			tag, err = tx.Conn().PgConn().CopyFrom(ctx, rows, copy("pg_temp."+postgres.Ident(load.Name), "FREEZE true, "))
 			return err
 		})
 		return tag, err
@@ -57,10 +57,10 @@ func (b *build) stage(ctx context.Context, load pipeline.Load, key partition.Key
 
 // read opens a load's file and lets fill take its rows, which follow the header. It streams: memory does not grow with the
 // file.
-func (b *build) read(
-	ctx context.Context, load pipeline.Load, key partition.Key,
-	fill func(head []string, columns []pipeline.Column, rows io.Reader) (pgconn.CommandTag, error),
-) (staged, error) {
+func (b *build) read(ctx context.Context, load pipeline.Load, key partition.Key, fill filler) (staged, error) {
+	if load.Extract != nil {
+		return b.extract(ctx, load, key, fill)
+	}
 	started := time.Now()
 	b.progress(Progress{Stage: StageLoad, Load: load.Name})
 	file, err := b.spec.Open(ctx, load, key)
@@ -86,7 +86,7 @@ func (b *build) read(
 	if err != nil {
 		return staged{}, err
 	}
-	tag, err := fill(head, columns, rest)
+	tag, err := fill(columns, rest, func(table, more string) string { return copyInto(table, load, head, more) })
 	if err != nil {
 		return staged{}, copyFault(err, counted.err, load, key, columns)
 	}

@@ -131,7 +131,7 @@ func TestWhatAuthorsRaiseIsNotTold(t *testing.T) {
 		p = shop()
 		p.Outputs[0].SQL = strings.Replace(p.Outputs[0].SQL, "SELECT order_id", "SELECT order_id + "+call+" AS order_id", 1)
 		p.Loads[0].File = "orders_2026-01-01.csv"
-		_, err = b.Discover(t.Context(), p, b.open)
+		_, err = b.Discover(t.Context(), p, b.open, nil)
 		said(t, state, err)
 	}
 }

@@ -182,7 +182,7 @@ func TestDiscoverFindsThePartitionsOfTheData(t *testing.T) {
 			c.scheme.Column = "at"
 			p.Partition, p.Outputs[0].Partition = c.scheme, c.scheme
 			p.Outputs[0].SQL = "SELECT " + c.column + " AS at, order_id, amount FROM raw_orders WHERE " + c.column + " >= @partition_start AND " + c.column + " < @partition_end"
-			keys, err := b.Discover(t.Context(), p, b.open)
+			keys, err := b.Discover(t.Context(), p, b.open, nil)
 			if c.want == nil {
 				require.Equal(t, fault.Invalid, fault.ClassOf(err), "%v: rows that have no partition are lost without a word", err)
 				return
@@ -244,7 +244,7 @@ func TestDiscoverRefusesRowsThatAreInNoPartition(t *testing.T) {
 			p := shop()
 			p.Loads = []pipeline.Load{{Name: "raw", File: "all.csv", Columns: []pipeline.Column{{Name: "id", Type: "int"}, {Name: "v", Type: c.kind}}}}
 			p.Partition, p.Outputs[0].Partition, p.Outputs[0].SQL = c.scheme, c.scheme, c.sql
-			keys, err := b.Discover(t.Context(), p, b.open)
+			keys, err := b.Discover(t.Context(), p, b.open, nil)
 			if c.says == "" {
 				require.NoError(t, err)
 				require.Equal(t, []partition.Key{c.good}, keys)

@@ -67,5 +67,8 @@ func Ledgers(ctx context.Context, pool *postgres.Pool, environment string) (sche
 // Close waits for the sessions in use, and closes all, also those that other schemas share.
 func (w *Warehouse) Close() { w.pool.Close() }
 
+// Application is the application_name of sessions that no run owns.
+func (w *Warehouse) Application() string { return w.pool.Application() }
+
 // Schema is what readers see.
 func (w *Warehouse) Schema() string { return w.names.schema }

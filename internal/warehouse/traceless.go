@@ -26,6 +26,9 @@ func (w *Warehouse) traceless(ctx context.Context, p *pipeline.Pipeline, outputs
 			texts = append(texts, c.SQL)
 		}
 		for _, load := range o.Loads(p.Loads) {
+			if load.Extract != nil {
+				return false, nil // its source says what its types are
+			}
 			for _, c := range load.Columns {
 				texts = append(texts, c.Type)
 			}

@@ -1,0 +1,101 @@
+package warehouse
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"drawbridge/internal/fault"
+	"drawbridge/internal/partition"
+	"drawbridge/internal/pipeline"
+	"drawbridge/internal/postgres"
+	"drawbridge/internal/source"
+)
+
+// filler takes rows with these columns, as copy says by which statement a table of them does: more are options of it.
+type filler func(columns []pipeline.Column, rows io.Reader, copy func(table, more string) string) (pgconn.CommandTag, error)
+
+// errFilled ends the copying at a source whose rows are not taken any more.
+var errFilled = errors.New("nobody takes the rows any more")
+
+// extract lets fill take what an extract's SELECT returns at its source, for a partition; for partition.AllKey, where the pipeline has
+// others, all there is. The rows go from one server to the other as they are: memory does not grow with them.
+func (b *build) extract(ctx context.Context, load pipeline.Load, key partition.Key, fill filler) (done staged, err error) {
+	started := time.Now()
+	b.progress(Progress{Stage: StageLoad, Load: load.Name})
+	value, err := b.valuesAtSource(key)
+	if err != nil {
+		return staged{}, err
+	}
+	var bytes int64
+	err = b.spec.Connect.Extract(ctx, load, b.spec.Application, func(ctx context.Context, e *source.Extract) error {
+		reader, writer := io.Pipe()
+		copying, stop := context.WithCancel(ctx)
+		defer stop()
+		var copied source.Copied
+		ended := make(chan error, 1)
+		go func() {
+			var err error
+			copied, err = e.Copy(copying, writer, value)
+			_ = writer.CloseWithError(err)
+			ended <- err
+		}()
+		counted := &tellingReader{source: reader, tick: func(bytes int64) {
+			b.progress(Progress{Stage: StageLoad, Load: load.Name, Bytes: bytes})
+		}}
+		tag, err := fill(e.Columns, counted, func(table, more string) string {
+			return fmt.Sprintf("COPY %s FROM STDIN (%sFORMAT %s)", table, more, e.Format())
+		})
+		if err != nil {
+			stop() // the source may not have given a row yet
+		}
+		_ = reader.CloseWithError(errFilled)
+		switch there := <-ended; {
+		case there != nil && (err == nil || !errors.Is(there, errFilled) && copying.Err() == nil || fault.ClassOf(there) != ""):
+			return there
+		case err != nil:
+			return postgres.ClassifyRun("load", load.File, err)
+		case tag.RowsAffected() != copied.Rows:
+			return fmt.Errorf("load %s: the source has given %d rows, and %d were taken", load.File, copied.Rows, tag.RowsAffected())
+		}
+		done, bytes = staged{rows: copied.Rows, digest: copied.Digest}, counted.bytes
+		return nil
+	})
+	if err != nil {
+		return staged{}, err
+	}
+	b.progress(Progress{Stage: StageLoad, Done: true, Load: load.Name, RowsOut: done.rows, Bytes: bytes, Elapsed: time.Since(started)})
+	return done, nil
+}
+
+// valuesAtSource are the values of placeholders at a source.
+func (b *build) valuesAtSource(key partition.Key) (func(param string, oid uint32) []byte, error) {
+	scheme := b.spec.Pipeline.Partition
+	if key == partition.AllKey && scheme.By != partition.All {
+		return unbounded, nil
+	}
+	bounds, err := scheme.Bounds(key)
+	return func(param string, _ uint32) []byte { return arguments([]string{param}, key, bounds)[0] }, err
+}
+
+// tellingReader counts what passes, and tells every few megabytes.
+type tellingReader struct {
+	source io.Reader
+	tick   func(bytes int64)
+	bytes  int64
+	told   int64
+}
+
+func (r *tellingReader) Read(p []byte) (int, error) {
+	n, err := r.source.Read(p)
+	r.bytes += int64(n)
+	if r.bytes-r.told >= tellEvery {
+		r.told = r.bytes
+		r.tick(r.bytes)
+	}
+	return n, err
+}
