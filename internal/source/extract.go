@@ -66,10 +66,17 @@ func (c Connect) Extract(ctx context.Context, load pipeline.Load, application st
 			return f(ctx, e)
 		})
 	})
-	if err != nil && fault.ClassOf(err) == "" && errors.Is(context.Cause(ctx), errLate) {
+	switch {
+	case err == nil || fault.ClassOf(err) != "":
+		return err
+	case errors.Is(context.Cause(ctx), errLate):
 		return e.tooLate()
+	case ctx.Err() != nil: // whatever was said of the end of the statement
+		return fmt.Errorf("extract %s: %w", load.File, ctx.Err())
+	case postgres.SQLState(err) != "":
+		return postgres.ClassifyRun("extract", load.File, err)
 	}
-	return postgres.ClassifyRun("extract", load.File, err)
+	return err
 }
 
 // Describe says which columns the SELECT of a load returns at its source, within seconds. It reads no row.
@@ -150,16 +157,16 @@ var plainType = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_ .]*(\([0-9]+(,-?[0-9]+
 func (e *Extract) typeNames(ctx context.Context, tx pgx.Tx, oids []uint32, modifiers []int32) ([]string, error) {
 	rows, err := tx.Query(ctx, `
 		SELECT pg_catalog.format_type(t.oid, t.modifier)
-		FROM pg_catalog.unnest($1::pg_catalog.oid[], $2::pg_catalog.int4[]) WITH ORDINALITY AS t (oid, modifier, position)
+		FROM unnest($1::pg_catalog.oid[], $2::pg_catalog.int4[]) WITH ORDINALITY AS t (oid, modifier, position)
 		ORDER BY t.position`, oids, modifiers)
 	if err != nil {
-		return nil, e.fault(err)
+		return nil, postgres.Classify("extract", e.load.File, err)
 	}
 	names, err := pgx.CollectRows(rows, pgx.RowTo[string])
 	if err == nil && len(names) != len(oids) {
 		err = errors.New("the source does not say what its types are called")
 	}
-	return names, e.fault(err)
+	return names, postgres.Classify("extract", e.load.File, err)
 }
 
 // holdToColumns refuses a source that does not have what the load declares.
@@ -251,8 +258,8 @@ func (e *Extract) fault(err error) error {
 		return away(e.load, "somebody there holds a lock on what "+e.load.Extract.SQLFile+" reads")
 	case pg.Code == pgerrcode.InsufficientPrivilege:
 		return fault.Newf(fault.Refused, "extract", object, "ask who keeps "+e.load.Extract.From+" to grant the connection's login SELECT on it", postgres.Describe(pg))
-	case pg.Code == pgerrcode.ReadOnlySQLTransaction:
-		return fault.Newf(fault.Invalid, "extract", object, "an extract only reads: leave out what writes", postgres.DescribeRun(pg))
+	case pg.Code[:2] == "25": // it writes, or begins or ends transactions
+		return fault.Newf(fault.Invalid, "extract", object, "an extract only reads: leave out what does more", postgres.DescribeRun(pg))
 	case pg.Code[:2] == "42" || pg.Code == pgerrcode.FeatureNotSupported:
 		return postgres.Classify("extract", object, err)
 	}

@@ -1,0 +1,210 @@
+package warehouse_test
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/stretchr/testify/require"
+
+	"drawbridge/internal/fault"
+	"drawbridge/internal/partition"
+	"drawbridge/internal/pipeline"
+	"drawbridge/internal/postgres"
+	"drawbridge/internal/source"
+	"drawbridge/internal/testdb"
+	"drawbridge/internal/warehouse"
+)
+
+// crm is a database beside the warehouse, with orders of every day of January.
+type crm struct {
+	connect source.Connect
+	pool    *pgxpool.Pool
+}
+
+func newCRM(t *testing.T) *crm {
+	t.Helper()
+	at, pool := testdb.Database(t)
+	opened, err := postgres.Open(t.Context(), postgres.Options{URL: at, Object: "source crm", Application: "drawbridge/test"})
+	require.NoError(t, err)
+	t.Cleanup(opened.Close)
+	c := &crm{pool: pool, connect: func(ctx context.Context, _, application string, f func(*postgres.Session) error) error {
+		return opened.In("source crm", "public").Apart(ctx, application, f)
+	}}
+	c.exec(t, `CREATE TABLE orders (order_id bigint, ordered_at timestamptz, channel text, amount numeric(12,2))`)
+	c.exec(t, `INSERT INTO orders
+		SELECT d * 100 + i, '2026-01-01 10:00Z'::timestamptz + d * interval '1 day', 'web', 1.50
+		FROM generate_series(0, 30) d, generate_series(1, 10) i`)
+	return c
+}
+
+func (c *crm) exec(t *testing.T, sql string) {
+	t.Helper()
+	_, err := c.pool.Exec(t.Context(), sql)
+	require.NoError(t, err)
+}
+
+// extracted is the shop whose orders are read from another database.
+func extracted(sql string) *pipeline.Pipeline {
+	p := shop()
+	p.Loads = []pipeline.Load{{Name: "raw_orders", File: "sql/raw_orders.sql at crm", Extract: &pipeline.Extract{From: "crm", SQLFile: "sql/raw_orders.sql", SQL: sql, Timeout: time.Minute}}}
+	return p
+}
+
+const (
+	ordersOfADay = "SELECT * FROM orders WHERE ordered_at >= @partition_start AND ordered_at < @partition_end"
+	allOrders    = "SELECT * FROM orders"
+)
+
+func (b *bundle) extractSpec(c *crm, p *pipeline.Pipeline, key partition.Key) warehouse.BuildSpec {
+	spec := b.spec(p, key)
+	spec.Connect = c.connect
+	return spec
+}
+
+// rowsOf are the rows that readers see, or those of a source, in a form that compares.
+func rowsOf(t *testing.T, pool *pgxpool.Pool, from string) (rows string) {
+	t.Helper()
+	require.NoError(t, pool.QueryRow(t.Context(), fmt.Sprintf(
+		"SELECT string_agg(order_id || ' ' || amount || ' ' || channel, ',' ORDER BY order_id) FROM %s", from)).Scan(&rows))
+	return rows
+}
+
+func TestAnOutputIsBuiltFromAnotherDatabase(t *testing.T) {
+	t.Parallel()
+	for name, sql := range map[string]string{
+		"of its partition":      ordersOfADay,
+		"of all partitions":     allOrders,
+		"as text":               "SELECT *, 1::money AS price FROM orders",
+		"of a partition, as so": "SELECT *, 1::money AS price FROM orders WHERE ordered_at::date = @partition",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b, c := setup(t), newCRM(t)
+			p := extracted(sql)
+			built, err := b.Build(t.Context(), b.extractSpec(c, p, "2026-01-02"))
+			require.NoError(t, err)
+			require.EqualValues(t, 10, built[0].Generation.Rows)
+			loaded := int64(10)
+			if !p.Loads[0].Partitioned() {
+				loaded = 310
+			}
+			require.Equal(t, loaded, built[0].LoadedRows)
+			b.expand(t, p)
+			b.publish(t, swap(built[0].Generation, 0))
+			require.Equal(t, rowsOf(t, c.pool, "orders WHERE ordered_at::date = '2026-01-02'"), rowsOf(t, b.db.Pool, "fct_orders"))
+		})
+	}
+}
+
+// What is read without bounds is read once for all builds of a workflow, whatever becomes of the source meanwhile.
+func TestARelationWithoutBoundsIsReadOnce(t *testing.T) {
+	t.Parallel()
+	b, c := setup(t), newCRM(t)
+	p := extracted(allOrders)
+	first, err := b.Build(t.Context(), b.extractSpec(c, p, "2026-01-02"))
+	require.NoError(t, err)
+	c.exec(t, "DELETE FROM orders")
+	second, err := b.Build(t.Context(), b.extractSpec(c, p, "2026-01-03"))
+	require.NoError(t, err)
+	require.EqualValues(t, 10, second[0].Generation.Rows)
+	require.Equal(t, first[0].Generation.Inputs, second[0].Generation.Inputs)
+	require.NotEmpty(t, first[0].Generation.Inputs)
+}
+
+// The digest of inputs says whether a later build would read the same.
+func TestRowsThatAreTheSameAtTheSourceAreTheSameInputs(t *testing.T) {
+	t.Parallel()
+	b, c := setup(t), newCRM(t)
+	p := extracted(ordersOfADay)
+	inputs := func() string {
+		built, err := b.Build(t.Context(), b.extractSpec(c, p, "2026-01-02"))
+		require.NoError(t, err)
+		return built[0].Generation.Inputs
+	}
+	first := inputs()
+	require.NotEmpty(t, first)
+	c.exec(t, "UPDATE orders SET amount = 2 WHERE ordered_at::date = '2026-01-03'")
+	require.Equal(t, first, inputs(), "what is in another partition is another's")
+	c.exec(t, "CREATE TABLE turned AS SELECT * FROM orders ORDER BY order_id DESC; DROP TABLE orders; ALTER TABLE turned RENAME TO orders")
+	c.exec(t, "ALTER TABLE orders ALTER amount TYPE numeric(12,2)")
+	require.Equal(t, first, inputs(), "their order is no part of it")
+	c.exec(t, "UPDATE orders SET amount = 2 WHERE order_id = 101")
+	require.NotEqual(t, first, inputs())
+}
+
+func TestNeighboursAreBuiltInABatchFromAnotherDatabase(t *testing.T) {
+	t.Parallel()
+	b, c := setup(t), newCRM(t)
+	p := extracted(allOrders)
+	p.Batch = 3
+	built, err := b.BuildBatch(t.Context(), b.extractSpec(c, p, "2026-01-02"), []partition.Key{"2026-01-02", "2026-01-03", "2026-01-04"})
+	require.NoError(t, err)
+	require.Len(t, built, 3)
+	for _, one := range built {
+		require.EqualValues(t, 10, one.Generation.Rows)
+	}
+}
+
+// Which partitions there are, the data says: nothing is named by a file.
+func TestPartitionsAreFoundInAnotherDatabase(t *testing.T) {
+	t.Parallel()
+	b, c := setup(t), newCRM(t)
+	c.exec(t, "DELETE FROM orders WHERE ordered_at::date NOT IN ('2026-01-05', '2026-01-09')")
+	for _, sql := range []string{ordersOfADay, allOrders} {
+		keys, err := b.Discover(t.Context(), extracted(sql), b.open, c.connect)
+		require.NoError(t, err)
+		require.Equal(t, []partition.Key{"2026-01-05", "2026-01-09"}, keys)
+	}
+}
+
+// A table that a type or a value does not fit is never half filled, and nothing of a row is said.
+func TestWhatDoesNotComeOverIsAClearError(t *testing.T) {
+	t.Parallel()
+	b, c := setup(t), newCRM(t)
+	c.exec(t, "CREATE TYPE mood AS ENUM ('hunter2'); ALTER TABLE orders ADD mood mood DEFAULT 'hunter2'")
+	_, err := b.Build(t.Context(), b.extractSpec(c, extracted(allOrders), "2026-01-02"))
+	require.Equal(t, fault.Invalid, fault.ClassOf(err), "%v", err)
+	require.ErrorContains(t, err, `type "mood" does not exist`)
+	require.NotContains(t, err.Error(), "hunter2")
+
+	b.db.Exec(t, "CREATE TYPE mood AS ENUM ('other')")
+	_, err = b.Build(t.Context(), b.extractSpec(c, extracted(allOrders), "2026-01-02"))
+	require.Equal(t, fault.Invalid, fault.ClassOf(err), "%v", err)
+	require.ErrorContains(t, err, "sql/raw_orders.sql at crm")
+	require.NotContains(t, err.Error(), "hunter2")
+
+	b.db.Exec(t, "ALTER TYPE mood ADD VALUE 'hunter2'")
+	built, err := b.Build(t.Context(), b.extractSpec(c, extracted(allOrders), "2026-01-02"))
+	require.NoError(t, err)
+	require.EqualValues(t, 10, built[0].Generation.Rows)
+
+	_, err = b.Build(t.Context(), b.extractSpec(c, extracted("SELECT *, 1 / (order_id - 101) AS n FROM orders"), "2026-01-02"))
+	require.Equal(t, fault.Invalid, fault.ClassOf(err), "%v", err)
+	require.ErrorContains(t, err, "extract sql/raw_orders.sql at crm: division by zero")
+}
+
+// The columns of an extract are known before a row of it is read: that is what SELECTs are held against, and unit tests run on.
+func TestUnitTestsGiveRowsInThePlaceOfAnExtract(t *testing.T) {
+	t.Parallel()
+	b, c := setup(t), newCRM(t)
+	p := extracted(ordersOfADay)
+	p.Tests = []pipeline.UnitTest{{
+		File: "tests/orders.yaml", Name: "orders come over", Partition: "2026-01-02",
+		Given:  map[string][]pipeline.Row{"raw_orders": {{"order_id": int64(1), "ordered_at": "2026-01-02 10:00Z", "channel": "web", "amount": 1.5}}},
+		Expect: map[string][]pipeline.Row{"fct_orders": {{"order_id": int64(1), "amount": "1.50"}}},
+	}}
+	columns, err := c.connect.Describe(t.Context(), p.Loads[0], "drawbridge/test")
+	require.NoError(t, err)
+	findings, err := b.Validate(t.Context(), p.With(map[string][]pipeline.Column{"raw_orders": columns}), nil)
+	require.NoError(t, err)
+	require.NotEmpty(t, findings)
+	for _, f := range findings {
+		require.True(t, f.OK, "%s: %s", f.Subject, f.Text)
+	}
+	described, err := b.Describe(t.Context(), p.With(map[string][]pipeline.Column{"raw_orders": columns}), p.Outputs[0], nil)
+	require.NoError(t, err)
+	require.Equal(t, "numeric(12,2)", described[3].Type)
+}
