@@ -39,7 +39,7 @@ func figures() []figure {
 		loadFigure(), rollbackFigure(), pauseFigure(), cutoverFigure(), chunksFigure(), checksFigure(), memoryFigure(), wholeFileFigure(),
 		smallPartitionsFigure(), backfillFigure(), backfillOverheadFigure(), backfillManyFigure(),
 		notNullFigure(), migrateFillFigure(), pgrollFigure(),
-		dualWriteFigure(),
+		dualWriteFigure(), extractFigure(),
 	}
 }
 
