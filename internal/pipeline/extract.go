@@ -22,6 +22,8 @@ type Extract struct {
 	From    string `json:"from"`
 	SQLFile string `json:"sql_file"`
 	SQL     string `json:"sql"` // as written
+	// Column says in which partition a row is; empty: only the outputs' SELECTs do.
+	Column string `json:"column,omitempty"`
 	// Timeout is how long one reading may take. Default 10m.
 	Timeout time.Duration `json:"timeout"`
 }
@@ -52,6 +54,7 @@ func (b *builder) extract(v strictyaml.Value, p *Pipeline) Load {
 	e := &Extract{
 		From:    strictyaml.As[string](v.Get("from")),
 		SQLFile: path.Clean(strictyaml.As[string](v.Get("sql"))),
+		Column:  strictyaml.As[string](v.Get("column")),
 		Timeout: strictyaml.As[time.Duration](v.Get("timeout")),
 	}
 	e.SQL = b.sqlFile(v.Get("sql"), e.SQLFile)
@@ -62,6 +65,9 @@ func (b *builder) extract(v strictyaml.Value, p *Pipeline) Load {
 	}
 	if l.Partitioned() && p.Partition.By == partition.All {
 		b.problems.Add(v.Get("sql").At, "the pipeline is one partition, so @partition has no value in "+e.SQLFile, "read all rows")
+	}
+	if e.Column != "" && p.Partition.By == partition.All {
+		b.problems.Add(v.Get("column").At, "the pipeline is one partition, so no column says in which one a row is", "leave column out")
 	}
 	return l
 }

@@ -181,6 +181,7 @@ func stepShape() strictyaml.Shape {
 				Name: "columns", Shape: strictyaml.DictOf(strictyaml.Matching(typePattern, "a Postgres type such as numeric(12,2)")),
 				Doc: "Columns of the SELECT with the Postgres types that they are to have; where the source has others, nothing is read. A column that is not listed has the type that it has there.", Examples: []string{"{customer_id: bigint}", "{customer_id: integer}"},
 			},
+			strictyaml.Key{Name: "column", Shape: columnShape(), Doc: "The column of the SELECT that says in which partition a row is. With it the source is asked which partitions there are; without it all rows are read to find that out.", Examples: []string{"changed_on", "booked_on"}},
 			strictyaml.Key{Name: "timeout", Shape: strictyaml.Shape{Kind: strictyaml.Duration}, Preset: "10m", Doc: "How long one reading may take.", Examples: []string{"30m", "2h"}},
 		)},
 		{Name: "command", Later: true},

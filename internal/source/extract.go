@@ -227,6 +227,23 @@ func (e *Extract) Copy(ctx context.Context, to io.Writer, value func(param strin
 	return Copied{Rows: tag.RowsAffected(), Digest: rows.digest(e.Format(), e.Columns)}, rows.to.Flush()
 }
 
+// Counts says how many rows there are of each value of an expression over the SELECT's columns, which is text; of NULL, under "".
+func (e *Extract) Counts(ctx context.Context, expression string, value func(param string, oid uint32) []byte) (map[string]int64, error) {
+	sql := fmt.Sprintf("SELECT coalesce(%s, ''), count(*) FROM (\n%s\n) AS output GROUP BY 1", expression, e.bound(value))
+	rows, err := e.conn.Query(ctx, sql)
+	if err != nil {
+		return nil, e.fault(err)
+	}
+	counts := map[string]int64{}
+	var of string
+	var n int64
+	_, err = pgx.ForEachRow(rows, []any{&of, &n}, func() error {
+		counts[of] = n
+		return nil
+	})
+	return counts, e.fault(err)
+}
+
 // bound is the SELECT with values in the place of its parameters, which COPY does not take. They are literals of their types, as the
 // server would have read them.
 func (e *Extract) bound(value func(param string, oid uint32) []byte) string {

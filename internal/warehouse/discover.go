@@ -19,9 +19,13 @@ import (
 	"drawbridge/internal/source"
 )
 
-// Discover finds the partitions for which there is data, in order, where the names of files do not tell: it loads the
-// files and asks the outputs' SELECTs, with bounds that leave nothing out. It writes nothing but temporary tables.
+// Discover finds the partitions for which there is data, in order, where the names of files do not tell: it asks the sources of extracts
+// that say by which column; where there are none it loads the files and asks the outputs' SELECTs, with bounds that leave nothing out. It
+// writes nothing but temporary tables.
 func (w *Warehouse) Discover(ctx context.Context, p *pipeline.Pipeline, open Opener, connect source.Connect) ([]partition.Key, error) {
+	if keys, asked, err := atSources(ctx, p, connect, w.pool.Application()); asked || err != nil {
+		return keys, err
+	}
 	found := map[partition.Key]bool{}
 	err := w.pool.Apart(ctx, w.pool.Application(), func(author *postgres.Session) error {
 		if err := author.Aside(ctx); err != nil {

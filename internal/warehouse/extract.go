@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -80,6 +82,50 @@ func (b *build) valuesAtSource(key partition.Key) (func(param string, oid uint32
 	}
 	bounds, err := scheme.Bounds(key)
 	return func(param string, _ uint32) []byte { return arguments([]string{param}, key, bounds)[0] }, err
+}
+
+// atSources finds the partitions in which extracts have rows, in order; asked is false where no extract says by which column.
+func atSources(ctx context.Context, p *pipeline.Pipeline, connect source.Connect, application string) (keys []partition.Key, asked bool, err error) {
+	found := map[partition.Key]bool{}
+	for _, load := range p.Extracts() {
+		if load.Extract.Column == "" {
+			continue
+		}
+		asked = true
+		err := connect.Extract(ctx, load, application, func(ctx context.Context, e *source.Extract) error {
+			return partitionsAt(ctx, p.Partition, load, e, found)
+		})
+		if err != nil {
+			return nil, true, err
+		}
+	}
+	keys = slices.Collect(maps.Keys(found))
+	p.Partition.Sort(keys)
+	return keys, asked, nil
+}
+
+// partitionsAt adds the partitions in which an extract has rows. Rows that are in none of them are refused, as those of outputs are.
+func partitionsAt(ctx context.Context, scheme partition.Scheme, load pipeline.Load, e *source.Extract, found map[partition.Key]bool) error {
+	scheme.Column = load.Extract.Column
+	at := slices.IndexFunc(e.Columns, func(c pipeline.Column) bool { return c.Name == scheme.Column })
+	if at < 0 {
+		return fault.Newf(fault.Invalid, "find partitions of", load.File, "select it, or correct column: of the extract", "the SELECT does not return column "+scheme.Column)
+	}
+	counts, err := e.Counts(ctx, keyOf(scheme, e.Columns[at].Type), unbounded)
+	if err != nil {
+		return err
+	}
+	var all, placed int64
+	for text, n := range counts {
+		all += n
+		if key, err := scheme.Parse(text); err == nil {
+			found[key], placed = true, placed+n
+		}
+	}
+	if all > placed {
+		return unplaced(pipeline.Output{Table: load.Name, SQLFile: load.File, Partition: scheme}, all-placed, all)
+	}
+	return nil
 }
 
 // tellingReader counts what passes, and tells every few megabytes.

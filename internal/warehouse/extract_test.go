@@ -160,6 +160,31 @@ func TestPartitionsAreFoundInAnotherDatabase(t *testing.T) {
 	}
 }
 
+// Where an extract says by which column, the source is asked, and gives counts and no rows.
+func TestASourceIsAskedWhichPartitionsThereAre(t *testing.T) {
+	t.Parallel()
+	b, c := setup(t), newCRM(t)
+	c.exec(t, "DELETE FROM orders WHERE ordered_at::date NOT IN ('2026-01-05', '2026-01-09'); INSERT INTO orders VALUES (9000, '2026-01-09 23:30Z', 'web', 1)")
+	p := extracted(ordersOfADay + " AND (SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'COPY%' AND pid = pg_backend_pid()) = 0")
+	p.Loads[0].Extract.Column = "ordered_at"
+	keys, err := b.Discover(t.Context(), p, b.open, c.connect)
+	require.NoError(t, err)
+	require.Equal(t, []partition.Key{"2026-01-05", "2026-01-09"}, keys)
+	p.Partition.Timezone = "Europe/Berlin"
+	keys, err = b.Discover(t.Context(), p, b.open, c.connect)
+	require.NoError(t, err)
+	require.Equal(t, []partition.Key{"2026-01-05", "2026-01-09", "2026-01-10"}, keys)
+
+	c.exec(t, "INSERT INTO orders VALUES (9001, NULL, 'web', 1), (9002, 'infinity', 'web', 1)")
+	p.Loads[0].Extract.SQL = allOrders
+	_, err = b.Discover(t.Context(), p, b.open, c.connect)
+	require.Equal(t, fault.Invalid, fault.ClassOf(err), "%v", err)
+	require.ErrorContains(t, err, "2 of 23 rows are in no partition")
+	p.Loads[0].Extract.Column = "orderd_at"
+	_, err = b.Discover(t.Context(), p, b.open, c.connect)
+	require.ErrorContains(t, err, "the SELECT does not return column orderd_at")
+}
+
 // A table that a type or a value does not fit is never half filled, and nothing of a row is said.
 func TestWhatDoesNotComeOverIsAClearError(t *testing.T) {
 	t.Parallel()
