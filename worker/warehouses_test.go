@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -14,6 +15,7 @@ import (
 
 	"drawbridge/internal/fault"
 	"drawbridge/internal/pipeline"
+	"drawbridge/internal/postgres"
 	"drawbridge/internal/secret"
 	"drawbridge/internal/source"
 	"drawbridge/internal/testdb"
@@ -141,6 +143,43 @@ func TestACredentialIsBoundToItsConnection(t *testing.T) {
 	require.ErrorContains(t, err, "shop_prod")
 	require.False(t, asked, "a secret was resolved for a config that is refused")
 	require.Empty(t, accepted)
+}
+
+// An extract reaches what the policy lets it read, over that connection's own login, and nothing else; a source that hangs is said.
+func TestASourceIsOpenedAsThePolicySays(t *testing.T) {
+	t.Parallel()
+	db := testdb.New(t)
+	address, accepted := mute(t)
+	resolver := secret.Resolver{Getenv: func(string) string { return db.URL }, ReadFile: os.ReadFile}
+	policy := pipeline.Policy{Environment: "dev", Connections: map[string]pipeline.Connection{
+		"warehouse": {URL: "${env:WAREHOUSE}"},
+		"crm":       {URL: "${env:CRM}", Use: []pipeline.Use{pipeline.ForSource}, Schemas: pipeline.Schemas{Read: []string{db.Schema}}},
+		"hung":      {URL: "postgres://u@" + address + "/d?sslmode=disable", Use: []pipeline.Use{pipeline.ForSource}},
+	}}
+	w := newWarehouses(2, resolver)
+	t.Cleanup(w.close)
+	db.Exec(t, "CREATE TABLE only_here AS SELECT 7 AS n")
+	ask := func(sourceDB, from string) (n int, err error) {
+		err = w.sources(policy, pipeline.Config{Environment: "dev", SourceDB: sourceDB})(t.Context(), from, "drawbridge/asks", func(s *postgres.Session) error {
+			return s.QueryRow(t.Context(), "SELECT n FROM only_here WHERE current_setting('application_name') = 'drawbridge/asks'").Scan(&n)
+		})
+		return n, err
+	}
+	for _, c := range [][2]string{{"crm", "source_db"}, {"", "crm"}} {
+		n, err := ask(c[0], c[1])
+		require.NoError(t, err)
+		require.Equal(t, 7, n)
+	}
+	for _, c := range [][2]string{{"warehouse", "source_db"}, {"crm", "warehouse"}, {"crm", "prod"}, {"postgres://u@" + address + "/other", "source_db"}} {
+		_, err := ask(c[0], c[1])
+		require.Equal(t, fault.Refused, fault.ClassOf(err), "%v", err)
+	}
+	require.Empty(t, accepted)
+	_, err := ask("hung", "source_db")
+	away, ok := errors.AsType[*fault.Away](err)
+	require.True(t, ok, "%v", err)
+	require.Equal(t, "the source hung", away.Server)
+	require.Empty(t, fault.ClassOf(err), "it may come back")
 }
 
 func TestLoginsArePutIntoTheirOwnURL(t *testing.T) {

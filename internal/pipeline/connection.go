@@ -66,7 +66,7 @@ type TLS struct {
 // ConnectionName is the connection that a config means: it has the name, or the URL, that the config says, and may write the
 // config's schema. Any other is fault.Refused.
 func (p Policy) ConnectionName(c Config) (string, error) {
-	name, found := p.connectionOf(c.Warehouse)
+	name, found := p.connectionOf(c.Warehouse, ForWarehouse)
 	names := strings.Join(p.connectionsFor(ForWarehouse), " or ")
 	if found && !p.Connections[name].For(ForWarehouse) {
 		return "", fault.Newf(fault.Refused, "connect to", name, "write warehouse: "+names,

@@ -82,7 +82,7 @@ func (p Policy) SourceName(c Config, from string) (string, error) {
 	if want == "" {
 		return "", fault.Newf(fault.Invalid, "read from", from, "add source_db to config."+c.Environment+".yaml: the name of a connection of the policy", "the config has no source_db")
 	}
-	name, found := p.connectionOf(want)
+	name, found := p.connectionOf(want, ForSource)
 	switch {
 	case !found:
 		return "", fault.Newf(fault.Refused, "read from", says, fmt.Sprintf("name %s, or ask who keeps the policy of %s to add a connection with use: [source]",
@@ -94,14 +94,17 @@ func (p Policy) SourceName(c Config, from string) (string, error) {
 	return name, nil
 }
 
-// connectionOf finds the connection that has a name or a URL.
-func (p Policy) connectionOf(nameOrURL string) (string, bool) {
-	for _, name := range slices.Sorted(maps.Keys(p.Connections)) {
-		if name == nameOrURL || sameDatabase(p.Connections[name].URL, nameOrURL) {
-			return name, true
+// connectionOf finds the connection that has a name or a URL; of several to one database, one that is for the use.
+func (p Policy) connectionOf(nameOrURL string, use Use) (name string, found bool) {
+	if _, ok := p.Connections[nameOrURL]; ok {
+		return nameOrURL, true
+	}
+	for _, n := range slices.Backward(slices.Sorted(maps.Keys(p.Connections))) {
+		if sameDatabase(p.Connections[n].URL, nameOrURL) && (!found || p.Connections[n].For(use) || !p.Connections[name].For(use)) {
+			name, found = n, true
 		}
 	}
-	return "", false
+	return name, found
 }
 
 // connectionsFor are the names of the connections that may be used for something.

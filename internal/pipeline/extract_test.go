@@ -122,6 +122,27 @@ func TestAnExtractReadsOnlyWhatThePolicyAllows(t *testing.T) {
 	require.ErrorContains(t, err, "nothing is written over a connection that is no warehouse")
 }
 
+// One database may have a login that builds there, and another one that only reads.
+func TestAURLMeansTheConnectionThatIsForTheUse(t *testing.T) {
+	t.Parallel()
+	policy, err := pipeline.ParsePolicy("policy.dev.yaml", []byte(`connections:
+  a_reader: {url: "postgres://reader@db/shop", use: [source]}
+  b_runner: {url: "postgres://runner@db/shop"}
+  c_reader: {url: "postgres://second@db/shop", use: [source]}
+`))
+	require.NoError(t, err)
+	config := pipeline.Config{Environment: "dev", Warehouse: "postgres://db/shop", WarehouseSchema: "shop", SourceDB: "postgres://db:5432/shop"}
+	name, err := policy.ConnectionName(config)
+	require.NoError(t, err)
+	require.Equal(t, "b_runner", name)
+	name, err = policy.SourceName(config, pipeline.SourceDB)
+	require.NoError(t, err)
+	require.Equal(t, "a_reader", name)
+	config.SourceDB = "postgres://runner@db/shop"
+	_, err = policy.SourceName(config, pipeline.SourceDB)
+	require.ErrorContains(t, err, "lets no extract read over this connection")
+}
+
 // A config says where its source is as it says where its warehouse is, and holds no credential.
 func TestSourceDBHoldsNoCredential(t *testing.T) {
 	t.Parallel()

@@ -114,6 +114,45 @@ func TestARelationWithoutBoundsIsReadOnce(t *testing.T) {
 	require.NotEmpty(t, first[0].Generation.Inputs)
 }
 
+// A candidate and the active release may say different things in a file of the same name, and read different sources.
+func TestReleasesThatReadDifferentlyShareNoRelation(t *testing.T) {
+	t.Parallel()
+	b, c := setup(t), newCRM(t)
+	for i, p := range []*pipeline.Pipeline{extracted(allOrders), extracted(allOrders + " WHERE order_id <> 101"), extracted(allOrders)} {
+		if i == 2 {
+			p.Config.SourceDB = "other"
+			c.exec(t, "DELETE FROM orders WHERE order_id IN (101, 102)")
+		}
+		built, err := b.Build(t.Context(), b.extractSpec(c, p, "2026-01-02"))
+		require.NoError(t, err)
+		require.EqualValues(t, 10-i, built[0].Generation.Rows)
+	}
+}
+
+// A crash of the server empties what was read once. It is read again, and where the source gives other rows by then that is said: half of
+// a deployment from each would be neither.
+func TestARelationThatIsLostIsReadAgainOrRefused(t *testing.T) {
+	t.Parallel()
+	b, c := setup(t), newCRM(t)
+	p := extracted(allOrders)
+	_, err := b.Build(t.Context(), b.extractSpec(c, p, "2026-01-02"))
+	require.NoError(t, err)
+	lose := func() {
+		var landing string
+		require.NoError(t, b.db.Pool.QueryRow(t.Context(), fmt.Sprintf("SELECT relid::regclass::text FROM (SELECT oid AS relid FROM pg_class WHERE relpersistence = 'u' AND relkind = 'r' AND relnamespace = '%s__data'::regnamespace ORDER BY oid DESC LIMIT 1) AS l", b.db.Schema)).Scan(&landing))
+		b.db.Exec(t, "TRUNCATE "+landing)
+	}
+	lose()
+	built, err := b.Build(t.Context(), b.extractSpec(c, p, "2026-01-03"))
+	require.NoError(t, err)
+	require.EqualValues(t, 10, built[0].Generation.Rows)
+	lose()
+	c.exec(t, "DELETE FROM orders WHERE order_id = 101")
+	_, err = b.Build(t.Context(), b.extractSpec(c, p, "2026-01-04"))
+	require.Equal(t, fault.Conflict, fault.ClassOf(err), "%v", err)
+	require.ErrorContains(t, err, "sql/raw_orders.sql at crm: the rows at the source have changed")
+}
+
 // The digest of inputs says whether a later build would read the same.
 func TestRowsThatAreTheSameAtTheSourceAreTheSameInputs(t *testing.T) {
 	t.Parallel()

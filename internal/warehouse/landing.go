@@ -35,8 +35,12 @@ func (b *build) land(ctx context.Context, load pipeline.Load) (staged, error) {
 	if err != nil {
 		return staged{}, err
 	}
+	file := load.File
+	if load.Extract != nil {
+		file += " " + shape // another SELECT in a file of the same name is another source
+	}
 	l := catalog.Landing{
-		Owner: string(b.spec.Key.Owner), Round: b.spec.Key.Round, Name: load.Name, File: load.File, Shape: shape,
+		Owner: string(b.spec.Key.Owner), Round: b.spec.Key.Round, Name: load.Name, File: file, Shape: shape,
 		Session: b.author.PID, SessionStart: b.author.Started,
 	}
 	for {
