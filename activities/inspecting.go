@@ -33,6 +33,8 @@ type Inspector interface {
 	// Checksum is the row count and the order-independent checksum of a whole published table.
 	Checksum(ctx context.Context, table string) (rows int64, sum string, err error)
 	Rights(ctx context.Context) ([]Checked, error)
+	// ColumnsAt are those of an extract's SELECT, as its source says them.
+	ColumnsAt(ctx context.Context, extract pipeline.Load) ([]pipeline.Column, error)
 	// Sizes are those of tables of the schema that have one of the names, and the schema.
 	Sizes(ctx context.Context, names []string) (schema string, sizes []migrate.Size, err error)
 }
@@ -305,7 +307,22 @@ func (a *Inspecting) doctor(ctx context.Context, t Target) []Checked {
 	lines = append(lines, rights...)
 	lines = append(lines, a.boundLines(ctx, p.Name, w)...)
 	lines = append(lines, a.notifyLines(ctx, w)...)
+	lines = append(lines, extractLines(ctx, p, w)...)
 	return append(lines, a.sourceLines(p)...)
+}
+
+// extractLines ask each extract's source what its SELECT returns.
+func extractLines(ctx context.Context, p *pipeline.Pipeline, w Warehouse) []Checked {
+	var lines []Checked
+	for _, load := range p.Extracts() {
+		columns, err := w.ColumnsAt(ctx, load)
+		if err != nil {
+			lines = append(lines, unwell("extract "+load.Name, err))
+			continue
+		}
+		lines = append(lines, Checked{Subject: "extract " + load.Name, OK: true, Text: fmt.Sprintf("%s returns %d columns", load.File, len(columns))})
+	}
+	return lines
 }
 
 func (a *Inspecting) sourceLines(p *pipeline.Pipeline) []Checked {

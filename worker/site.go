@@ -40,13 +40,18 @@ func (s *site) Observe(ctx context.Context, p *pipeline.Pipeline) (plan.Observed
 func (s *site) known(ctx context.Context, p *pipeline.Pipeline) (*pipeline.Pipeline, error) {
 	columns := map[string][]pipeline.Column{}
 	for _, load := range p.Extracts() {
-		said, err := s.connect.Describe(ctx, load, s.Warehouse.Application())
+		said, err := s.ColumnsAt(ctx, load)
 		if err != nil {
 			return nil, err
 		}
 		columns[load.Name] = said
 	}
 	return p.With(columns), nil
+}
+
+// ColumnsAt implements activities.Inspector.
+func (s *site) ColumnsAt(ctx context.Context, extract pipeline.Load) ([]pipeline.Column, error) {
+	return s.connect.Describe(ctx, extract, s.Application())
 }
 
 // Discover implements activities.Observer.

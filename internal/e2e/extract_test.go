@@ -77,6 +77,8 @@ func TestAPipelineReadsAnotherDatabase(t *testing.T) {
 	require.Equal(t, 6, w.number(`SELECT count(DISTINCT ordered_on) FROM turnover_dev.fct_turnover`))
 	require.Equal(t, 1, w.number(`SELECT count(*) FROM turnover_dev__ledger.landing WHERE name = 'customers' AND digest <> ''`), "it is read once for all days")
 
+	require.Contains(t, w.cli(0, "doctor", "turnover", "--env", "dev").out, "sql/raw_orders.sql at source_db returns 4 columns")
+
 	w.crm(at, `UPDATE crm.orders SET amount = 1000 WHERE ordered_at::date = '2026-01-02'; INSERT INTO crm.orders VALUES (9000, NULL, '2026-01-09 12:00Z', 7)`)
 	w.cli(0, "run", "turnover", "--env", "dev", "--partition", "2026-01-02")
 	w.cli(0, "backfill", "turnover", "--env", "dev", "--from", "2026-01-09", "--to", "2026-01-09")
@@ -116,6 +118,7 @@ func TestASourceThatHasChangedOrIsAwayIsNamed(t *testing.T) {
 		require.NotZero(t, a.code)
 		require.Contains(t, a.out+a.err, "the source crm: the server cannot be reached: nothing listens at its address")
 	}
+	require.Contains(t, w.try("doctor", "turnover", "--env", "dev").out, "extract customers")
 	require.Equal(t, 1800, w.number(`SELECT count(*) FROM turnover_dev.fct_turnover`))
 }
 

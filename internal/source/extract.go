@@ -132,7 +132,7 @@ func (e *Extract) prepare(ctx context.Context, tx pgx.Tx) error {
 				fmt.Sprintf("column %d has no name of its own (%s)", i+1, f.Name))
 		}
 		seen[f.Name] = true
-		e.binary = e.binary && binaryTypes[f.DataTypeOID]
+		e.binary = e.binary && travelsInBinary(f.DataTypeOID)
 		e.Columns = append(e.Columns, pipeline.Column{Name: f.Name})
 		oids, modifiers = append(oids, f.DataTypeOID), append(modifiers, f.TypeModifier)
 	}

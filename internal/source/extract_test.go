@@ -74,8 +74,13 @@ func TestASourceSaysWhatASELECTReturns(t *testing.T) {
 	columns, err := c.connect.Describe(t.Context(), extract("SELECT c.*, id + 1 AS next, @partition_start AS said FROM customer c WHERE since < @partition_end;"), "drawbridge/test")
 	require.NoError(t, err)
 	require.Equal(t, []pipeline.Column{
-		{Name: "id", Type: "bigint"}, {Name: "name", Type: "character varying(20)"}, {Name: "credit", Type: "numeric(12,2)"},
-		{Name: "since", Type: "timestamp with time zone"}, {Name: "day", Type: "date"}, {Name: "next", Type: "bigint"}, {Name: "said", Type: "text"},
+		{Name: "id", Type: "bigint"},
+		{Name: "name", Type: "character varying(20)"},
+		{Name: "credit", Type: "numeric(12,2)"},
+		{Name: "since", Type: "timestamp with time zone"},
+		{Name: "day", Type: "date"},
+		{Name: "next", Type: "bigint"},
+		{Name: "said", Type: "text"},
 	}, columns)
 }
 
@@ -120,6 +125,25 @@ func TestAValueStaysAValue(t *testing.T) {
 	require.EqualValues(t, 1, done.Rows)
 	require.Contains(t, text, `'); DROP TABLE customer; --\\' `)
 	c.exec(t, "SELECT FROM customer")
+}
+
+// Whatever a type is, the rows come over in a form that every server reads alike.
+func TestTheFormOfCOPYFollowsFromTheTypes(t *testing.T) {
+	t.Parallel()
+	c := newCRM(t)
+	c.exec(t, `CREATE TYPE mood AS ENUM ('a'); CREATE DOMAIN email AS text; CREATE TYPE pair AS (a int, b int)`)
+	for columns, want := range map[string]string{
+		"1 AS a, 2::numeric AS b, 'x'::varchar(3) AS c, now() AS d, '{1}'::int[] AS e, '{}'::jsonb AS f": "binary",
+		"'x'::email AS a": "binary", // a domain is read as what it is made of
+		"'a'::mood AS a":  "text", "ARRAY['a'::mood] AS a": "text", "ROW(1, 2)::pair AS a": "text",
+		"1::money AS a": "text", "'pg_class'::regclass AS a": "text", "'[1,2)'::int4range AS a": "text",
+		"1 AS a, 'a'::mood AS b": "text",
+	} {
+		require.NoError(t, c.connect.Extract(t.Context(), extract("SELECT "+columns), "drawbridge/test", func(_ context.Context, e *source.Extract) error {
+			require.Equal(t, want, e.Format(), columns)
+			return nil
+		}))
+	}
 }
 
 // Whatever stands there, it is one SELECT in a transaction that only reads, or nothing is done.

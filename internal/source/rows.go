@@ -29,20 +29,20 @@ func newRows(to io.Writer) *rows { return &rows{to: bufio.NewWriterSize(to, rowB
 
 // The parts of binary COPY that are no rows: what it begins with, before 4 bytes of flags and 4 that say how long more of a header is;
 // and its end.
-var (
-	binaryBegin = []byte("PGCOPY\n\xff\r\n\x00")
-	binaryEnd   = []byte{0xff, 0xff}
+const (
+	binaryBegin = "PGCOPY\n\xff\r\n\x00"
+	binaryEnd   = "\xff\xff"
 )
 
 // Write takes one message of the server: a row, behind the header where it is the first.
 func (r *rows) Write(message []byte) (int, error) {
 	row := message
-	if r.rows == 0 && bytes.HasPrefix(row, binaryBegin) && len(row) >= len(binaryBegin)+8 {
+	if r.rows == 0 && bytes.HasPrefix(row, []byte(binaryBegin)) && len(row) >= len(binaryBegin)+8 {
 		row = row[len(binaryBegin)+4:]
 		more := int64(binary.BigEndian.Uint32(row))
 		row = row[min(int64(len(row)), 4+more):]
 	}
-	if len(row) > 0 && !bytes.Equal(row, binaryEnd) {
+	if len(row) > 0 && string(row) != binaryEnd {
 		r.add(sha256.Sum256(row))
 	}
 	n, err := r.to.Write(message)

@@ -3,6 +3,7 @@ package warehouse_test
 import (
 	"context"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -95,6 +96,41 @@ func TestAnOutputIsBuiltFromAnotherDatabase(t *testing.T) {
 			b.expand(t, p)
 			b.publish(t, swap(built[0].Generation, 0))
 			require.Equal(t, rowsOf(t, c.pool, "orders WHERE ordered_at::date = '2026-01-02'"), rowsOf(t, b.db.Pool, "fct_orders"))
+		})
+	}
+}
+
+// Values of all types are at the warehouse what they are at the source: in the binary form, and in that of text.
+func TestValuesComeOverAsTheyAre(t *testing.T) {
+	t.Parallel()
+	const every = `
+		SELECT 1::bigint AS order_id, '2026-01-02 10:00Z'::timestamptz AS ordered_at, 'web' AS channel, 1::numeric AS amount,
+		       true AS c1, (-32768)::smallint AS c2, 16777217::int AS c3, 'NaN'::float4 AS c4, 0.1::float8 AS c5, 'Infinity'::numeric AS c6,
+		       12345678901234567890.0123456789::numeric AS c7, E'a\tb\n\\.\n"ö"'::text AS c8, 'x'::varchar(5) AS c9, 'y'::char(5) AS c10, '\x00ff'::bytea AS c11,
+		       '4713-01-01 BC'::date AS c12, 'infinity'::date AS c13, '24:00'::time AS c14, '10:00+05:30'::timetz AS c15, '2026-03-29 02:30'::timestamp(0) AS c16,
+		       '0044-03-15 12:00:00.000001Z BC'::timestamptz AS c17, '1 mon -2 days 03:04:05.6'::interval AS c18, 'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11'::uuid AS c19,
+		       '{"b": 1, "a": null}'::json AS c20, '{"b": 1, "a": null}'::jsonb AS c21, '10.0.0.1/8'::inet AS c22, '10.0.0.0/8'::cidr AS c23,
+		       '08:00:2b:01:02:03'::macaddr AS c24, B'101'::bit(3) AS c25, B'1011'::varbit AS c26, '{{1,NULL},{3,4}}'::numeric(4,1)[] AS c27,
+		       '{"a,b",NULL,""}'::text[] AS c28, NULL::int AS c29, ''::text AS c30, '\N'::text AS c31`
+	for name, more := range map[string]string{"in binary": "", "in text": ", '[1,2)'::int4range AS c32"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b, c := setup(t), newCRM(t)
+			c.exec(t, "CREATE TABLE every AS "+every+more)
+			p := extracted("SELECT * FROM every")
+			p.Outputs[0].SQL = "SELECT raw_orders.*, ordered_at::date AS order_date FROM raw_orders WHERE ordered_at >= @partition_start AND ordered_at < @partition_end"
+			built, err := b.Build(t.Context(), b.extractSpec(c, p, "2026-01-02"))
+			require.NoError(t, err)
+			b.expand(t, p)
+			b.publish(t, swap(built[0].Generation, 0))
+			var want, got, types, have string
+			require.NoError(t, c.pool.QueryRow(t.Context(), "SELECT e::text FROM every e").Scan(&want))
+			require.NoError(t, b.db.Pool.QueryRow(t.Context(), "SELECT o::text FROM (SELECT o.* FROM fct_orders o) o").Scan(&got))
+			require.Equal(t, strings.TrimSuffix(want, ")")+",2026-01-02)", got)
+			list := "SELECT string_agg(attname || ' ' || format_type(atttypid, atttypmod), ', ' ORDER BY attnum) FROM pg_attribute WHERE attrelid = $1::regclass AND attnum > 0 AND attname <> 'order_date'"
+			require.NoError(t, c.pool.QueryRow(t.Context(), list, "every").Scan(&types))
+			require.NoError(t, b.db.Pool.QueryRow(t.Context(), list, "fct_orders").Scan(&have))
+			require.Equal(t, types, have)
 		})
 	}
 }
