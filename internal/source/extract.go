@@ -216,7 +216,7 @@ type Copied struct {
 // Copy writes the rows to a writer as COPY has them; values are those of the placeholders, each for the type that it has in the SELECT.
 // It decodes none, and holds one at a time. Where ctx ends, the source's statement does too.
 func (e *Extract) Copy(ctx context.Context, to io.Writer, value func(param string, oid uint32) []byte) (Copied, error) {
-	rows := newRows(to)
+	rows := newCopiedRows(to)
 	tag, err := e.conn.PgConn().CopyTo(ctx, rows, fmt.Sprintf("COPY (\n%s\n) TO STDOUT (FORMAT %s)", e.bound(value), e.Format()))
 	if err != nil {
 		if rows.err != nil {

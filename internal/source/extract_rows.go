@@ -13,19 +13,19 @@ import (
 	"drawbridge/internal/pipeline"
 )
 
-// rowBuffer is how much of what COPY gives is handed on at once.
-const rowBuffer = 64 << 10
+// copyBuffer is how much of what COPY gives is handed on at once.
+const copyBuffer = 64 << 10
 
-// rows hands on what COPY gives, and sums up the rows in a way that does not depend on their order: a SELECT without ORDER BY may give
+// copiedRows hands on what COPY gives, and sums up the rows in a way that does not depend on their order: a SELECT without ORDER BY may give
 // the same rows in another one.
-type rows struct {
+type copiedRows struct {
 	to   *bufio.Writer
 	err  error // of the writer
 	sum  [4]uint64
 	rows int64
 }
 
-func newRows(to io.Writer) *rows { return &rows{to: bufio.NewWriterSize(to, rowBuffer)} }
+func newCopiedRows(to io.Writer) *copiedRows { return &copiedRows{to: bufio.NewWriterSize(to, copyBuffer)} }
 
 // The parts of binary COPY that are no rows: what it begins with, before 4 bytes of flags and 4 that say how long more of a header is;
 // and its end.
@@ -35,7 +35,7 @@ const (
 )
 
 // Write takes one message of the server: a row, behind the header where it is the first.
-func (r *rows) Write(message []byte) (int, error) {
+func (r *copiedRows) Write(message []byte) (int, error) {
 	row := message
 	if r.rows == 0 && bytes.HasPrefix(row, []byte(binaryBegin)) && len(row) >= len(binaryBegin)+8 {
 		row = row[len(binaryBegin)+4:]
@@ -53,7 +53,7 @@ func (r *rows) Write(message []byte) (int, error) {
 }
 
 // add adds a number of 256 bits.
-func (r *rows) add(row [sha256.Size]byte) {
+func (r *copiedRows) add(row [sha256.Size]byte) {
 	r.rows++
 	var carry uint64
 	for i := range r.sum {
@@ -62,7 +62,7 @@ func (r *rows) add(row [sha256.Size]byte) {
 }
 
 // digest names the rows and the columns that they have.
-func (r *rows) digest(format string, columns []pipeline.Column) string {
+func (r *copiedRows) digest(format string, columns []pipeline.Column) string {
 	all := sha256.New()
 	fmt.Fprintf(all, "%s %d %x\n", format, r.rows, r.sum)
 	for _, c := range columns {
