@@ -6,7 +6,6 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"io"
 	"strings"
 	"sync"
 	"time"
@@ -19,6 +18,7 @@ import (
 	"drawbridge/internal/partition"
 	"drawbridge/internal/pipeline"
 	"drawbridge/internal/postgres"
+	"drawbridge/internal/source"
 )
 
 const (
@@ -77,7 +77,8 @@ func (b *build) shape(load pipeline.Load) (string, error) {
 	text, err := json.Marshal(struct {
 		Load   pipeline.Load `json:"load"`
 		Folder string        `json:"folder"`
-	}{load, b.spec.Pipeline.Config.SourceFiles})
+		Zone   string        `json:"zone"`
+	}{load, b.spec.Pipeline.Config.SourceFiles, load.Zone(b.spec.Pipeline.Partition)})
 	if err != nil {
 		return "", fmt.Errorf("describe load %s: %w", load.Name, err)
 	}
@@ -90,11 +91,11 @@ func (b *build) shape(load pipeline.Load) (string, error) {
 func (b *build) fillLanding(ctx context.Context, load pipeline.Load, l *catalog.Landing) error {
 	table := b.w.names.landing(l.ID)
 	defer b.keepLanding(ctx, l.ID)()
-	done, err := b.read(ctx, load, partition.AllKey, func(head []string, columns []pipeline.Column, rows io.Reader) (tag pgconn.CommandTag, err error) {
-		if err := b.createLanding(ctx, load, columns, table); err != nil {
+	done, err := b.read(ctx, load, partition.AllKey, func(rows *source.Rows) (tag pgconn.CommandTag, err error) {
+		if err := b.createLanding(ctx, load, rows.Columns(), table); err != nil {
 			return tag, err
 		}
-		return b.author.PgConn().CopyFrom(ctx, rows, copyInto(table, load, head, ""))
+		return b.author.PgConn().CopyFrom(ctx, rows, copyInto(table, rows))
 	})
 	if err != nil {
 		return err

@@ -25,10 +25,10 @@ func TestBadInputIsAClearErrorAndNothingIsLost(t *testing.T) {
 		class  fault.Class
 		says   []string
 	}{
-		"a short row":             {file: new(head + good + "2,2026-01-01\n"), says: []string{"orders_2026-01-01.csv, line 3", "too few or too many columns"}},
+		"a short row":             {file: new(head + good + "2,2026-01-01\n"), says: []string{"orders_2026-01-01.csv, line 3", "the row has 2 values where the file has 4 columns"}},
 		"a value of another type": {file: new(head + good + row(2, "2026-01-01", "sEcret")), says: []string{"line 3, column amount", "no numeric(12,2)"}},
 		"a date that is none":     {file: new(head + row(2, "sEcret", "1")), says: []string{"line 2, column ordered_at", "date or time"}},
-		"another encoding":        {file: new(head + "1,2026-01-01,caf\xe9 sEcret,1\n"), says: []string{"line 2", "encoding"}},
+		"another encoding":        {file: new(head + "1,2026-01-01,caf\xe9 sEcret,1\n"), says: []string{"line 2", "no UTF-8"}},
 		"a missing column":        {file: new("order_id,ordered_at,channel\n1,2026-01-01,web\n"), says: []string{"lacks amount", "orders_2026-01-01.csv"}},
 		"a column twice":          {file: new("order_id,ordered_at,amount,amount\n1,2026-01-01,1,1\n"), says: []string{"amount twice"}},
 		"an empty file":           {file: new(""), says: []string{"no header line"}},
