@@ -185,3 +185,11 @@ func (l Load) Names() []string {
 	}
 	return names
 }
+
+// String reads as on screens.
+func (l Limit) String() string {
+	if l.Share > 0 {
+		return strconv.FormatFloat(l.Share*100, 'f', -1, 64) + " % of rows"
+	}
+	return strconv.FormatInt(l.Count, 10)
+}

@@ -16,12 +16,16 @@ import (
 	"drawbridge/internal/fault"
 	"drawbridge/internal/partition"
 	"drawbridge/internal/pipeline"
+	"drawbridge/internal/reject"
 )
 
 // Rows are the rows of one file, proven record by record while they stream, as the text of a COPY with the options of CopyOptions.
 // Nothing is lost, merged, cut or rounded without a word: what cannot be read as it stands ends the rows with an error, or where
 // the load says so is rejected.
 type Rows struct {
+	// Keep stores rows that are left out.
+	Keep func([]reject.Row) error
+
 	load    pipeline.Load
 	object  string // the file, for people
 	csv     *csvReader
@@ -33,30 +37,27 @@ type Rows struct {
 	decoded bool // it was converted to UTF-8: bytes that are no character have become noCharacter
 
 	out     []byte // what is not given yet
+	room    []byte // in which out is
+	sure    bool
+	index   []Given
+	indexed bool // index is kept
 	scratch []byte
 	records int64
-	lines   int // line feeds in what was given
+	left    int64 // rows that were left out
+	lines   int   // line feeds in what was given
 	shifts  []shift
-	rejects []Reject
+	rejects []reject.Row
 	err     error
 }
 
 // shift says that from a line of what was given on, lines of the file have a number that is higher by more.
 type shift struct{ line, by int }
 
-// Reject is a row that was left out: where it stood, what was wrong with it, and what it was.
-type Reject struct {
-	Line   int
-	Column string // empty: the row as a whole
-	Reason string
-	Row    string // as the file has it, cut after 1,000 bytes
-}
-
 const (
 	// mostShifts bounds what is remembered of lines: an error is never far from what was sent last.
 	mostShifts = 10_000
-	// longestReject bounds what is kept of a row.
-	longestReject = 1000
+	// keptAtOnce is how many rows that are left out are kept in memory.
+	keptAtOnce = 500
 	// blockSize is how much is rendered before it is given.
 	blockSize = 64 << 10
 )
@@ -217,8 +218,9 @@ func (r *Rows) types(scheme partition.Scheme) error {
 	if err != nil {
 		return fault.New(fault.Invalid, "load", r.load.Name, "use an IANA name such as Europe/Berlin", err)
 	}
-	r.readers = make([]reader, len(r.columns))
+	r.readers, r.sure = make([]reader, len(r.columns)), true
 	for i, c := range r.columns {
+		r.sure = r.sure && wholly(c.Type)
 		r.readers[i] = readerOf(c.Type, r.load, zone)
 		r.typed = r.typed || r.readers[i] != nil
 	}
@@ -244,10 +246,8 @@ func (r *Rows) Read(p []byte) (int, error) {
 
 // fill renders a block of rows.
 func (r *Rows) fill() {
-	out := r.out[:0:cap(r.out)]
-	if cap(out) < 2*blockSize {
-		out = make([]byte, 0, 2*blockSize)
-	}
+	out := r.room[:0]
+	r.index = r.index[:0]
 	for len(out) < blockSize && r.err == nil {
 		record, fields, err := r.csv.record()
 		if err != nil {
@@ -261,8 +261,54 @@ func (r *Rows) fill() {
 			r.err = r.explain(err)
 		}
 	}
-	r.out = out
+	r.out, r.room = out, out
 }
+
+// Block is some rows, one by one.
+type Block struct {
+	Text []byte
+	Rows []Given
+}
+
+// Given is a row in a block: where it begins, its line in the file, and how many lines it has.
+type Given struct{ At, Line, Feeds int }
+
+// Part is the text of some rows of a block.
+func (b Block) Part(from, to int) []byte {
+	if to == len(b.Rows) {
+		return b.Text[b.Rows[from].At:]
+	}
+	return b.Text[b.Rows[from].At:b.Rows[to].At]
+}
+
+// Find is the row in which a line is that is counted from row from on, from 1; -1 where there is none.
+func (b Block) Find(from, line int) int {
+	for i := from; i < len(b.Rows); i++ {
+		if line -= b.Rows[i].Feeds; line <= 0 {
+			return i
+		}
+	}
+	return -1
+}
+
+// Block gives the next rows at once, in place of Read. It ends with io.EOF.
+func (r *Rows) Block() (Block, error) {
+	r.indexed = true
+	r.fill()
+	if len(r.index) > 0 {
+		return Block{Text: r.out, Rows: r.index}, nil
+	}
+	return Block{}, r.err
+}
+
+// LeaveOut notes that the server has refused a row that was given.
+func (r *Rows) LeaveOut(line int, column, reason string, text []byte) error {
+	r.records--
+	return r.leaveOut(reject.Row{Line: line, Column: column, Reason: reason, Text: reject.Cut(bytes.TrimRight(text, "\n"))})
+}
+
+// Sure says that the server takes every row that is given: the values of all columns are read here.
+func (r *Rows) Sure() bool { return r.sure }
 
 // render adds a record to what is given.
 func (r *Rows) render(out, record []byte, fields []field) ([]byte, error) {
@@ -278,16 +324,38 @@ func (r *Rows) render(out, record []byte, fields []field) ([]byte, error) {
 		if r.load.OnBadRow != pipeline.RejectRow {
 			return out, &columnFlaw{flaw: why, column: column}
 		}
-		r.rejects = append(r.rejects, Reject{Line: line, Column: column, Reason: bad, Row: cut(record)})
 		r.shift(r.csv.next - line)
-		return out, nil
+		return out, r.leaveOut(reject.Row{Line: line, Column: column, Reason: bad, Text: reject.Cut(record)})
 	}
 	r.records++
-	r.lines += r.csv.next - line
-	if r.csv.next == line { // the last line has no end
-		r.lines++
+	feeds := max(1, r.csv.next-line) // the last line may have no end
+	r.lines += feeds
+	if r.indexed {
+		r.index = append(r.index, Given{At: begin, Line: line, Feeds: feeds})
 	}
 	return append(out, '\n'), nil
+}
+
+// leaveOut notes a row that is not given.
+func (r *Rows) leaveOut(row reject.Row) error {
+	row.File = r.object
+	r.rejects = append(r.rejects, row)
+	if r.left++; len(r.rejects) == keptAtOnce {
+		if err := r.Flush(); err != nil {
+			return err
+		}
+	}
+	if most := r.load.MaxRejects; most.Share == 0 && r.left > most.Count {
+		return r.TooMany(r.left, r.records+r.left)
+	}
+	return nil
+}
+
+// TooMany says that more rows cannot be read than the load allows.
+func (r *Rows) TooMany(left, rows int64) error {
+	most := r.load.MaxRejects
+	return fault.Newf(fault.Invalid, "load", r.object, "correct the file; or allow more, with max_rejects of the load",
+		fmt.Sprintf("%d of the %d rows that were read cannot be loaded, and max_rejects is %s", left, rows, most))
 }
 
 // check proves a record and adds it to out, values as the server is to read them. It says what is wrong with it.
@@ -380,13 +448,6 @@ func counted(n int, what string) string {
 	return fmt.Sprintf("%d %ss", n, what)
 }
 
-func cut(record []byte) string {
-	if len(record) > longestReject {
-		record = record[:longestReject]
-	}
-	return strings.ToValidUTF8(string(record), "\ufffd")
-}
-
 // shift notes that lines of the file have passed of which nothing is given.
 func (r *Rows) shift(lines int) {
 	if lines == 0 {
@@ -412,16 +473,24 @@ func (r *Rows) Line(given int) int {
 	return given
 }
 
-// Rejects takes the rows that were left out since it was asked last.
-func (r *Rows) Rejects() []Reject {
-	taken := r.rejects
-	r.rejects = nil
-	return taken
+// Left is how many rows were left out.
+func (r *Rows) Left() int64 { return r.left }
+
+// Flush gives the rows that were left out to Keep, which has them sometimes before.
+func (r *Rows) Flush() error {
+	rows := r.rejects
+	r.rejects = r.rejects[:0]
+	if len(rows) == 0 || r.Keep == nil {
+		return nil
+	}
+	return r.Keep(rows)
 }
 
 // CopyOptions are those of the COPY that takes the text of the rows.
 func (r *Rows) CopyOptions() (options []string) {
-	option := func(name, value string) { options = append(options, name+" '"+strings.ReplaceAll(value, "'", "''")+"'") }
+	option := func(name, value string) {
+		options = append(options, name+" '"+strings.ReplaceAll(value, "'", "''")+"'")
+	}
 	options = append(options, "FORMAT csv")
 	option("DELIMITER", string(r.csv.delimiter))
 	option("ENCODING", "UTF8")

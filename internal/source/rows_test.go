@@ -10,6 +10,7 @@ import (
 	"drawbridge/internal/fault"
 	"drawbridge/internal/partition"
 	"drawbridge/internal/pipeline"
+	"drawbridge/internal/reject"
 	"drawbridge/internal/source"
 )
 
@@ -192,17 +193,24 @@ func TestValuesAreISOAndNothingIsDroppedOrRounded(t *testing.T) {
 func TestRowsThatCannotBeReadAreRejectedAndTheOthersAreGiven(t *testing.T) {
 	t.Parallel()
 	load := pipeline.Load{Columns: cols("id", "int", "d", "date"), OnBadRow: pipeline.RejectRow, MaxRejects: pipeline.Limit{Count: 10}}
-	rows, given, err := text(t, load, utc, "id,d,v\n1,2026-01-01,\"a\nb\"\nx,2026-01-01,c\n2,01.01.2026,\"d\ne\"\n3,2026-01-03\n4,2026-01-04,f\n")
+	rows, err := source.Read(strings.NewReader("id,d,v\n1,2026-01-01,\"a\nb\"\nx,2026-01-01,c\n2,01.01.2026,\"d\ne\"\n3,2026-01-03\n4,2026-01-04,f\n"), load, "in.csv", utc)
 	require.NoError(t, err)
-	require.Equal(t, "1,2026-01-01,\"a\nb\"\n4,2026-01-04,f\n", given)
+	var rejects []reject.Row
+	rows.Keep = func(some []reject.Row) error {
+		rejects = append(rejects, some...)
+		return nil
+	}
+	given, err := io.ReadAll(rows)
+	require.NoError(t, err)
+	require.Equal(t, "1,2026-01-01,\"a\nb\"\n4,2026-01-04,f\n", string(given))
 	require.EqualValues(t, 2, rows.Records())
-	rejects := rows.Rejects()
+	require.EqualValues(t, 3, rows.Left())
+	require.NoError(t, rows.Flush())
 	require.Len(t, rejects, 3)
-	require.Equal(t, source.Reject{Line: 4, Column: "id", Reason: "the value is no int", Row: "x,2026-01-01,c"}, rejects[0])
+	require.Equal(t, reject.Row{File: "in.csv", Line: 4, Column: "id", Reason: "the value is no int", Text: "x,2026-01-01,c"}, rejects[0])
 	require.Equal(t, 5, rejects[1].Line)
 	require.Equal(t, "d", rejects[1].Column)
 	require.Equal(t, 7, rejects[2].Line)
-	require.Empty(t, rows.Rejects(), "they are taken once")
 	require.Equal(t, 2, rows.Line(1))
 	require.Equal(t, 3, rows.Line(2), "lines within a value count")
 	require.Equal(t, 8, rows.Line(3))
@@ -214,4 +222,12 @@ func TestABrokenFormIsNeverARejectedRow(t *testing.T) {
 	load := pipeline.Load{OnBadRow: pipeline.RejectRow, MaxRejects: pipeline.Limit{Count: 10}}
 	_, _, err := text(t, load, utc, "id,v\n1,a\"b\n2,c\n")
 	require.ErrorContains(t, err, "line 2")
+}
+
+func TestMoreRejectsThanAllowedEndTheFile(t *testing.T) {
+	t.Parallel()
+	load := pipeline.Load{Columns: cols("id", "int"), OnBadRow: pipeline.RejectRow, MaxRejects: pipeline.Limit{Count: 2}}
+	_, _, err := text(t, load, utc, "id\na\n1\nb\n2\nc\n3\n")
+	require.Equal(t, fault.Invalid, fault.ClassOf(err))
+	require.ErrorContains(t, err, "3 of the 5 rows that were read cannot be loaded, and max_rejects is 2")
 }

@@ -62,6 +62,17 @@ func readerOf(typ string, load pipeline.Load, zone *time.Location) reader {
 	return nil
 }
 
+// wholly says that what readerOf lets pass is a value of the type: the server has nothing to refuse.
+func wholly(typ string) bool {
+	switch name, _, _ := typeParts(typ); name {
+	case "text", "character varying", "varchar", "bpchar":
+		return true
+	case "timetz", "time with time zone", "interval", "tsrange", "tstzrange", "daterange":
+		return false
+	}
+	return readerOf(typ, pipeline.Load{}, nil) != nil
+}
+
 // typeForm is a type as people write it: words, and numbers in parentheses after the first one or the last.
 var typeForm = regexp.MustCompile(`^([a-z_0-9]+(?: [a-z]+)*?) ?(?:\( ?(\d+) ?(?:, ?(\d+) ?)?\))?((?: [a-z]+)*)$`)
 

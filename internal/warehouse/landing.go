@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 
 	"drawbridge/internal/catalog"
 	"drawbridge/internal/fault"
@@ -66,7 +65,7 @@ func (b *build) land(ctx context.Context, load pipeline.Load) (staged, error) {
 			return staged{}, postgres.Classify("read what was loaded of", load.File, err)
 		}
 		if there {
-			return staged{rows: l.Rows, digest: l.Digest}, nil
+			return staged{rows: l.Rows, rejected: l.Rejected, source: landingName(l.ID), digest: l.Digest}, nil
 		}
 	}
 }
@@ -91,11 +90,15 @@ func (b *build) shape(load pipeline.Load) (string, error) {
 func (b *build) fillLanding(ctx context.Context, load pipeline.Load, l *catalog.Landing) error {
 	table := b.w.names.landing(l.ID)
 	defer b.keepLanding(ctx, l.ID)()
-	done, err := b.read(ctx, load, partition.AllKey, func(rows *source.Rows) (tag pgconn.CommandTag, err error) {
+	done, err := b.read(ctx, load, partition.AllKey, landingName(l.ID), func(rows *source.Rows) (taken int64, err error) {
 		if err := b.createLanding(ctx, load, rows.Columns(), table); err != nil {
-			return tag, err
+			return 0, err
 		}
-		return b.author.PgConn().CopyFrom(ctx, rows, copyInto(table, rows))
+		err = pgx.BeginTxFunc(ctx, b.author, provisional(), func(tx pgx.Tx) error {
+			taken, err = b.take(ctx, tx, table, load, rows)
+			return err
+		})
+		return taken, err
 	})
 	if err != nil {
 		return err
@@ -108,7 +111,7 @@ func (b *build) fillLanding(ctx context.Context, load pipeline.Load, l *catalog.
 	if _, err := b.conn.Exec(ctx, "VACUUM (ANALYZE) "+table); err != nil {
 		return postgres.Classify("load", load.File, err)
 	}
-	l.Loaded, l.Digest, l.Rows = true, done.digest, done.rows
+	l.Loaded, l.Digest, l.Rows, l.Rejected = true, done.digest, done.rows, done.rejected
 	var before string
 	err = pgx.BeginFunc(ctx, b.conn, func(tx pgx.Tx) (err error) {
 		before, err = b.w.ledger.FinishLanding(ctx, tx, *l)

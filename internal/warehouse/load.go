@@ -23,6 +23,7 @@ import (
 	"drawbridge/internal/partition"
 	"drawbridge/internal/pipeline"
 	"drawbridge/internal/postgres"
+	"drawbridge/internal/reject"
 	"drawbridge/internal/source"
 )
 
@@ -35,29 +36,31 @@ const stagedTarget = 30
 
 // staged is a file that a run has copied into a temporary table.
 type staged struct {
-	rows   int64
-	digest string // sha256 of its bytes
+	rows     int64
+	rejected int64  // rows that were left out
+	source   string // under which they are in the ledger
+	digest   string // sha256 of its bytes
 }
 
 // stage copies a load's file into a temporary table of its name, which the session's SQL sees before any table of the
 // same name.
 func (b *build) stage(ctx context.Context, load pipeline.Load, key partition.Key) (staged, error) {
-	return b.read(ctx, load, key, func(rows *source.Rows) (tag pgconn.CommandTag, err error) {
+	return b.read(ctx, load, key, b.spec.Key.String(), func(rows *source.Rows) (taken int64, err error) {
 		err = pgx.BeginTxFunc(ctx, b.author, provisional(), func(tx pgx.Tx) error {
-			// Created in the COPY's own transaction, so that FREEZE saves the later reads from setting hint bits.
 			if _, err := tx.Exec(ctx, createTemp(load.Name, rows.Columns())); err != nil {
 				return postgres.Classify("load", load.Path(key), err)
 			}
-			tag, err = tx.Conn().PgConn().CopyFrom(ctx, rows, copyInto("pg_temp."+postgres.Ident(load.Name), rows, "FREEZE true"))
+			// Created in the COPY's own transaction, so that FREEZE saves the later reads from setting hint bits.
+			taken, err = b.take(ctx, tx, "pg_temp."+postgres.Ident(load.Name), load, rows, "FREEZE true")
 			return err
 		})
-		return tag, err
+		return taken, err
 	})
 }
 
 // read opens a load's file and lets fill take its rows. It streams: memory does not grow with the file. Every row that was read has
-// to be one that the server took.
-func (b *build) read(ctx context.Context, load pipeline.Load, key partition.Key, fill func(*source.Rows) (pgconn.CommandTag, error)) (staged, error) {
+// to be one that the server took, or one that is in the ledger as left out.
+func (b *build) read(ctx context.Context, load pipeline.Load, key partition.Key, under string, fill func(*source.Rows) (taken int64, err error)) (staged, error) {
 	started := time.Now()
 	b.progress(Progress{Stage: StageLoad, Load: load.Name})
 	file, err := b.spec.Open(ctx, load, key)
@@ -79,16 +82,32 @@ func (b *build) read(ctx context.Context, load pipeline.Load, key partition.Key,
 	if err != nil {
 		return staged{}, err
 	}
-	tag, err := fill(rows)
+	if load.OnBadRow == pipeline.RejectRow {
+		if err := b.w.ledger.ForgetRejects(ctx, b.w.pool, under, load.Name); err != nil {
+			return staged{}, postgres.Classify("load", load.Path(key), err)
+		}
+		rows.Keep = func(rejects []reject.Row) error {
+			return postgres.Classify("load", load.Path(key), b.w.ledger.RecordRejects(ctx, b.w.pool, under, load.Name, rejects))
+		}
+	}
+	done := staged{source: under}
+	if done.rows, err = fill(rows); err == nil {
+		err = rows.Flush()
+	}
 	if err != nil {
+		_ = rows.Flush() // what is wrong with the rows before helps to see why
 		return staged{}, copyFault(err, load, key, rows)
 	}
-	if tag.RowsAffected() != rows.Records() {
-		return staged{}, fault.Newf(fault.Ambiguous, "load", load.Path(key), "tell who keeps Drawbridge, with the version of the server",
-			fmt.Sprintf("the file has %d rows and the server took %d", rows.Records(), tag.RowsAffected()))
+	if most := load.MaxRejects; most.Share > 0 && float64(rows.Left()) > most.Share*float64(rows.Left()+rows.Records()) {
+		return staged{}, rows.TooMany(rows.Left(), rows.Left()+rows.Records())
 	}
-	b.progress(Progress{Stage: StageLoad, Done: true, Load: load.Name, RowsOut: rows.Records(), Bytes: counted.bytes, Elapsed: time.Since(started)})
-	return staged{rows: rows.Records(), digest: hex.EncodeToString(counted.digest.Sum(nil))}, nil
+	done.rejected, done.digest = rows.Left(), hex.EncodeToString(counted.digest.Sum(nil))
+	if done.rows != rows.Records() {
+		return staged{}, fault.Newf(fault.Ambiguous, "load", load.Path(key), "tell who keeps Drawbridge, with the version of the server",
+			fmt.Sprintf("the file has %d rows and the server took %d", rows.Records(), done.rows))
+	}
+	b.progress(Progress{Stage: StageLoad, Done: true, Load: load.Name, RowsOut: done.rows, Bytes: counted.bytes, Elapsed: time.Since(started)})
+	return done, nil
 }
 
 // analyze lets the planner know what is staged, which autovacuum never does: it would guess at joins. One relation alone
@@ -147,33 +166,52 @@ func copyFault(err error, load pipeline.Load, key partition.Key, rows *source.Ro
 	if fault.ClassOf(err) != "" {
 		return err
 	}
-	pg, ok := errors.AsType[*pgconn.PgError](err)
+	object := load.Path(key)
+	said, ok := refusalOf(err, load, rows)
 	if !ok {
-		return postgres.ClassifyRun("load", load.Path(key), err)
-	}
-	object, hint := load.Path(key), "correct the file, or the load's columns, delimiter or encoding"
-	place := copyPlace.FindStringSubmatch(pg.Where)
-	if place == nil || pg.Code[:2] != "22" {
 		return postgres.ClassifyRun("load", object, err)
 	}
-	if line, err := strconv.Atoi(place[1]); err == nil {
-		object += fmt.Sprintf(", line %d", rows.Line(line))
+	object += fmt.Sprintf(", line %d", rows.Line(said.line))
+	if said.column != "" {
+		object += ", column " + said.column
 	}
-	reason := postgres.DescribeRun(pg)
+	return fault.Newf(fault.Invalid, "load", object, "correct the file, or the load's columns, delimiter or encoding", said.reason)
+}
+
+// refusal is what a server says of a row that it does not take.
+type refusal struct {
+	line           int // of what it was given
+	column, reason string
+}
+
+// refusalOf takes a server's error apart; ok is false where it is not about a row.
+func refusalOf(err error, load pipeline.Load, rows *source.Rows) (said refusal, ok bool) {
+	pg, ok := errors.AsType[*pgconn.PgError](err)
+	if !ok || pg.Code[:2] != "22" && pg.Code[:2] != "23" {
+		return said, false
+	}
+	place := copyPlace.FindStringSubmatch(pg.Where)
+	if place == nil {
+		return said, false
+	}
+	if said.line, err = strconv.Atoi(place[1]); err != nil {
+		return said, false
+	}
+	said.reason = postgres.DescribeRun(pg)
 	name := strings.Trim(place[2], `"`)
 	for i, c := range rows.Columns() {
 		switch {
 		case c.Name != name:
 		case slices.ContainsFunc(load.Columns, func(d pipeline.Column) bool { return d.Name == name }):
-			object += ", column " + name
+			said.column = name
 			if pg.Code == pgerrcode.InvalidTextRepresentation {
-				reason = fmt.Sprintf("the value is no %s (SQLSTATE %s)", c.Type, pg.Code)
+				said.reason = fmt.Sprintf("the value is no %s (SQLSTATE %s)", c.Type, pg.Code)
 			}
 		default:
-			object += fmt.Sprintf(", column %d", i+1) // of a header that is none, the name is a value
+			said.column = strconv.Itoa(i + 1) // of a header that is none, the name is a value
 		}
 	}
-	return fault.Newf(fault.Invalid, "load", object, hint, reason)
+	return said, true
 }
 
 // countingReader hashes and counts what passes, and tells every few megabytes.
