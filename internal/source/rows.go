@@ -29,6 +29,7 @@ type Rows struct {
 	load    pipeline.Load
 	object  string // the file, for people
 	csv     *csvReader
+	json    *jsonReader // nil: the file is CSV
 	columns []pipeline.Column
 	readers []reader // by column; nil: the server reads it alone
 	typed   bool     // any column has a reader
@@ -69,7 +70,7 @@ func Read(file io.Reader, load pipeline.Load, object string, scheme partition.Sc
 		return nil, r.explain(err)
 	}
 	names := load.Names()
-	if !load.NoHeader {
+	if load.Format != pipeline.JSONLines && !load.NoHeader {
 		var err error
 		if names, err = r.header(); err != nil {
 			return nil, r.explain(err)
@@ -80,6 +81,12 @@ func Read(file io.Reader, load pipeline.Load, object string, scheme partition.Sc
 		return nil, err
 	}
 	r.columns = columns
+	if r.json != nil {
+		r.json.values, r.json.columns = make([][]byte, len(columns)), make(map[string]int, len(columns))
+		for i, c := range columns {
+			r.json.columns[c.Name] = i
+		}
+	}
 	return r, r.types(scheme)
 }
 
@@ -126,6 +133,9 @@ func (r *Rows) open(file io.Reader) error {
 	quote := mark(r.load.Quote, '"')
 	if r.load.Quote == pipeline.QuoteNone {
 		quote = 0
+	}
+	if r.load.Format == pipeline.JSONLines {
+		r.json = newJSONReader(text)
 	}
 	r.csv = newCSVReader(text, mark(r.load.Delimiter, ','), quote, mark(r.load.Escape, quote))
 	return nil
@@ -249,15 +259,13 @@ func (r *Rows) fill() {
 	out := r.room[:0]
 	r.index = r.index[:0]
 	for len(out) < blockSize && r.err == nil {
-		record, fields, err := r.csv.record()
-		if err != nil {
-			r.err = err
-			if !errors.Is(err, io.EOF) {
-				r.err = r.explain(err)
-			}
-			break
+		var err error
+		if r.json != nil {
+			out, err = r.renderJSON(out)
+		} else {
+			out, err = r.render(out)
 		}
-		if out, err = r.render(out, record, fields); err != nil {
+		if r.err = err; err != nil && !errors.Is(err, io.EOF) {
 			r.err = r.explain(err)
 		}
 	}
@@ -310,8 +318,12 @@ func (r *Rows) LeaveOut(line int, column, reason string, text []byte) error {
 // Sure says that the server takes every row that is given: the values of all columns are read here.
 func (r *Rows) Sure() bool { return r.sure }
 
-// render adds a record to what is given.
-func (r *Rows) render(out, record []byte, fields []field) ([]byte, error) {
+// render adds the next record to what is given.
+func (r *Rows) render(out []byte) ([]byte, error) {
+	record, fields, err := r.csv.record()
+	if err != nil {
+		return out, err
+	}
 	if len(record) == 0 && r.load.SkipBlankLines {
 		r.shift(1)
 		return out, nil
@@ -320,20 +332,31 @@ func (r *Rows) render(out, record []byte, fields []field) ([]byte, error) {
 	begin := len(out)
 	if bad, column := r.check(&out, record, fields); bad != "" {
 		out = out[:begin]
-		why := &flaw{line: line, reason: bad, hint: "correct the file, or the load's columns, delimiter or encoding"}
-		if r.load.OnBadRow != pipeline.RejectRow {
-			return out, &columnFlaw{flaw: why, column: column}
+		if err := r.bad(&flaw{line: line, reason: bad, hint: "correct the file, or the load's columns, delimiter or encoding"}, column); err != nil {
+			return out, err
 		}
 		r.shift(r.csv.next - line)
 		return out, r.leaveOut(reject.Row{Line: line, Column: column, Reason: bad, Text: reject.Cut(record)})
 	}
+	return r.given(out, begin, line, max(1, r.csv.next-line)), nil // the last line may have no end
+}
+
+// bad is what is wrong with a row, where it may not be left out.
+func (r *Rows) bad(why *flaw, column string) error {
+	if r.load.OnBadRow == pipeline.RejectRow {
+		return nil
+	}
+	return &columnFlaw{flaw: why, column: column}
+}
+
+// given ends a row of so many lines that has been rendered.
+func (r *Rows) given(out []byte, begin, line, feeds int) []byte {
 	r.records++
-	feeds := max(1, r.csv.next-line) // the last line may have no end
 	r.lines += feeds
 	if r.indexed {
 		r.index = append(r.index, Given{At: begin, Line: line, Feeds: feeds})
 	}
-	return append(out, '\n'), nil
+	return append(out, '\n')
 }
 
 // leaveOut notes a row that is not given.

@@ -231,3 +231,28 @@ func TestMoreRejectsThanAllowedEndTheFile(t *testing.T) {
 	require.Equal(t, fault.Invalid, fault.ClassOf(err))
 	require.ErrorContains(t, err, "3 of the 5 rows that were read cannot be loaded, and max_rejects is 2")
 }
+
+func TestJSONLinesAreReadByTheirMembers(t *testing.T) {
+	t.Parallel()
+	load := pipeline.Load{Format: pipeline.JSONLines, Columns: cols("id", "bigint", "at", "timestamptz", "name", "text", "tags", "jsonb", "ok", "bool")}
+	rows, given, err := text(t, load, utc, `{"id": 9007199254740993, "at": "2026-01-31T00:00:00Z", "name": "a \"b\"\nc", "tags": ["x", {"y": null}], "ok": true, "more": [1]}`+"\r\n"+
+		`{"name": null, "ok": "no", "id": -1}`)
+	require.NoError(t, err)
+	require.Equal(t, `"9007199254740993","2026-01-31T00:00:00Z","a ""b""`+"\n"+`c","[""x"", {""y"": null}]","true"`+"\n"+`"-1",,,,"no"`+"\n", given)
+	require.EqualValues(t, 2, rows.Records())
+	require.Equal(t, 2, rows.Line(3), "the line that the server counts as its third")
+	for body, says := range map[string]string{
+		`{"id": 1.5}`:          "line 1, column id: the value is no bigint",
+		`{"id": 1} {"id": 2}`:  "something follows the object",
+		`{"id": 1, "id": 2}`:   "names a member twice",
+		`[1]`:                  "no JSON object",
+		`{"id": 1`:             "no JSON",
+		`{"name": "\u0000"}`:   "column name: the value holds a character of code 0",
+		"{\"id\": 1}\n\n":      "line 2: the line is blank",
+		"{\"name\": \"\xff\"}": "no UTF-8",
+	} {
+		_, _, err := text(t, load, utc, body)
+		require.Equal(t, fault.Invalid, fault.ClassOf(err), body)
+		require.ErrorContains(t, err, says)
+	}
+}
