@@ -58,6 +58,7 @@ func (m moments) read(dst, text []byte) ([]byte, string) {
 	if why != "" {
 		return nil, why
 	}
+	at.timed = true // of a day it is the beginning
 	return append(at.appendISO(dst[:0]), offset...), ""
 }
 

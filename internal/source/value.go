@@ -104,7 +104,12 @@ func fraction(declared int) int {
 }
 
 // trimmed is a number without the blanks around it, which mean nothing.
-func trimmed(text []byte) []byte { return bytes.Trim(text, " \t") }
+func trimmed(text []byte) []byte {
+	if n := len(text); n > 0 && text[0] > ' ' && text[n-1] > ' ' {
+		return text
+	}
+	return bytes.Trim(text, " \t")
+}
 
 func integer(bits int, typ string) reader {
 	return func(_, text []byte) ([]byte, string) {

@@ -123,6 +123,46 @@ func TestAFileIsReadAsItIs(t *testing.T) {
 	}
 }
 
+// Numbers and times of another country are the same numbers and times in the table.
+func TestValuesMeanInTheTableWhatTheyMeanInTheFile(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		load              pipeline.Load
+		content           string
+		day               partition.Key
+		at, channel, paid string
+	}{
+		"a decimal comma, days first, times of a zone, a text for NULL": {
+			load:    pipeline.Load{Delimiter: ";", Decimal: ",", Dates: "dmy", Timezone: "Europe/Berlin", Null: []string{"NA"}},
+			content: "order_id;ordered_at;channel;amount\n1;01.07.2026 00:30;NA;1,50\n", day: "2026-06-30", at: "2026-06-30 22:30:00+00", paid: "1.50",
+		},
+		"a day without a time is its beginning in the zone": {
+			load:    pipeline.Load{Timezone: "America/New_York"},
+			content: "order_id,ordered_at,channel,amount\n1,2026-01-31,\"\",2\n", day: "2026-01-31", at: "2026-01-31 05:00:00+00", paid: "2.00",
+		},
+		"no header, other quotes": {
+			load:    pipeline.Load{NoHeader: true, Quote: "'"},
+			content: "1,20260131T10:00:00Z,'it''s',3\n", day: "2026-01-31", at: "2026-01-31 10:00:00+00", channel: "it's", paid: "3.00",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := setup(t)
+			p := shop()
+			c.load.Name, c.load.File, c.load.Format = p.Loads[0].Name, p.Loads[0].File, pipeline.CSV
+			c.load.Columns = []pipeline.Column{{Name: "order_id", Type: "bigint"}, {Name: "ordered_at", Type: "timestamptz"}, {Name: "channel", Type: "text"}, {Name: "amount", Type: "numeric(12,2)"}}
+			p.Loads[0] = c.load
+			p.Outputs[0].SQL = "SELECT order_id, ordered_at::date AS order_date, coalesce(channel, '') AS channel, amount, ordered_at::text AS at FROM raw_orders"
+			b.files["orders_"+string(c.day)+".csv"] = c.content
+			built := b.build(t, p, c.day)
+			b.publish(t, swap(built.Generation, 0))
+			var at, channel, paid string
+			require.NoError(t, b.db.Pool.QueryRow(t.Context(), "SELECT at, channel, amount::text FROM "+b.db.Schema+".fct_orders").Scan(&at, &channel, &paid))
+			require.Equal(t, []string{c.at, c.channel, c.paid}, []string{at, channel, paid})
+		})
+	}
+}
+
 // Postgres before 18 takes such a line for the end of the data, and drops what follows. It is found wherever the reads are cut.
 func TestALineThatEndsTheDataForTheServerIsRefused(t *testing.T) {
 	t.Parallel()
