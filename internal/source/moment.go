@@ -36,6 +36,9 @@ type moment struct {
 
 func (m moments) read(dst, text []byte) ([]byte, string) {
 	s := string(trimmed(text))
+	if s == "infinity" || s == "-infinity" { // as the server writes it
+		return text, ""
+	}
 	at, ok := m.parse(s)
 	if !ok {
 		return nil, m.none(s)

@@ -223,7 +223,10 @@ type numeric struct {
 func (n numeric) read(dst, text []byte) ([]byte, string) {
 	text = trimmed(text)
 	d, ok := parseDecimal(text, n.comma)
-	if !ok {
+	switch {
+	case !ok && endless(text) && (n.precision < 0 || text[0] == 'N'):
+		return text, ""
+	case !ok:
 		return nil, noNumber(n.typ, text, n.comma)
 	}
 	if n.precision >= 0 && (d.exponent != 0 || len(d.after) > n.scale || len(d.whole) > n.precision-n.scale) {
@@ -236,6 +239,15 @@ func (n numeric) read(dst, text []byte) ([]byte, string) {
 		}
 	}
 	return d.dotted(dst, text, n.comma), ""
+}
+
+// endless says that a text is a number that the server writes in words, as it writes it.
+func endless(text []byte) bool {
+	switch string(text) {
+	case "NaN", "Infinity", "-Infinity":
+		return true
+	}
+	return false
 }
 
 // noNumber tells a number of another way of writing from what is none.
@@ -259,7 +271,10 @@ type float struct {
 func (f float) read(dst, text []byte) ([]byte, string) {
 	text = trimmed(text)
 	d, ok := parseDecimal(text, f.comma)
-	if !ok {
+	switch {
+	case !ok && endless(text):
+		return text, ""
+	case !ok:
 		return nil, noNumber(f.typ, text, f.comma)
 	}
 	text = d.dotted(dst, text, f.comma)
