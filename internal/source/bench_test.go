@@ -20,12 +20,19 @@ func BenchmarkRows(b *testing.B) {
 		fmt.Fprintf(&file, "%d,2026-01-01 10:%02d:%02d+00,store,%d,%d.%02d,EUR\n", i, i/60%60, i%60, i%9999, i%500, i%100)
 	}
 	load := pipeline.Load{Columns: cols("order_id", "bigint", "ordered_at", "timestamptz", "customer_id", "bigint", "amount", "numeric(12,2)")}
-	b.SetBytes(int64(file.Len()))
-	for b.Loop() {
-		rows, err := source.Read(bytes.NewReader(file.Bytes()), load, "in.csv", utc)
-		require.NoError(b, err)
-		_, err = io.Copy(io.Discard, rows)
-		require.NoError(b, err)
-		require.EqualValues(b, 100_000, rows.Records())
+	for name, binary := range map[string]bool{"text": false, "binary": true} {
+		b.Run(name, func(b *testing.B) {
+			b.SetBytes(int64(file.Len()))
+			for b.Loop() {
+				rows, err := source.Read(bytes.NewReader(file.Bytes()), load, "in.csv", utc)
+				require.NoError(b, err)
+				if binary {
+					rows.UseBinary()
+				}
+				_, err = io.Copy(io.Discard, rows)
+				require.NoError(b, err)
+				require.EqualValues(b, 100_000, rows.Records())
+			}
+		})
 	}
 }

@@ -1,6 +1,7 @@
 package warehouse_test
 
 import (
+	"encoding/csv"
 	"fmt"
 	"math/big"
 	"strings"
@@ -135,4 +136,58 @@ func TestTheBinaryFormOfAFileIsWhatItsTextSays(t *testing.T) {
 		_, err = conn.Exec(t.Context(), "DROP TABLE as_text, as_binary")
 		require.NoError(t, err)
 	}
+}
+
+// A file that is let pass is in the table what another reader of RFC 4180 makes of it, in either form.
+func TestAFileThatIsLetPassIsInTheTableWhatAnotherReaderMakesOfIt(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	conn, err := b.db.Pool.Acquire(t.Context())
+	require.NoError(t, err)
+	defer conn.Release()
+	_, err = conn.Exec(t.Context(), "CREATE TEMP TABLE taken (n int GENERATED ALWAYS AS IDENTITY, a text, b text)")
+	require.NoError(t, err)
+	load := pipeline.Load{Name: "raw", File: "in.csv"}
+	pieces := []string{"a", "x", ",", ",", "\n", "\n", "\r\n", "\"", "\"\"", "\\", "\\.", " ", "é", ";", "\",\"", "\"\n\"", "NULL", "\t"}
+	passed := 0
+	rapid.Check(t, func(r *rapid.T) {
+		body := "a,b\n"
+		if rapid.Bool().Draw(r, "carriage returns") {
+			body = "a,b\r\n"
+		}
+		body += strings.Join(rapid.SliceOfN(rapid.SampledFrom(pieces), 0, 14).Draw(r, "pieces"), "")
+		for _, binary := range []bool{false, true} {
+			rows, err := source.Read(strings.NewReader(body), load, "in.csv", partition.Scheme{By: partition.All})
+			require.NoError(r, err)
+			if binary {
+				rows.UseBinary()
+			}
+			_, err = conn.Exec(t.Context(), "TRUNCATE taken")
+			require.NoError(r, err)
+			tag, err := conn.Conn().PgConn().CopyFrom(t.Context(), rows, fmt.Sprintf("COPY taken (a, b) FROM STDIN (%s)", strings.Join(rows.CopyOptions(), ", ")))
+			if rows.Err() != nil {
+				continue
+			}
+			require.NoError(r, err, "the server refused what was let pass")
+			require.Equal(r, rows.Records(), tag.RowsAffected())
+			reader := csv.NewReader(strings.NewReader(body))
+			reader.FieldsPerRecord = 2
+			want, err := reader.ReadAll()
+			require.NoError(r, err)
+			found, err := conn.Query(t.Context(), "SELECT coalesce(a, ''), coalesce(b, '') FROM taken ORDER BY n")
+			require.NoError(r, err)
+			taken, err := pgx.CollectRows(found, func(row pgx.CollectableRow) ([]string, error) {
+				both := make([]string, 2)
+				err := row.Scan(&both[0], &both[1])
+				for i := range both { // as that reader does
+					both[i] = strings.ReplaceAll(both[i], "\r\n", "\n")
+				}
+				return both, err
+			})
+			require.NoError(r, err)
+			require.Equal(r, append([][]string{}, want[1:]...), append([][]string{}, taken...), "%q", body)
+			passed++
+		}
+	})
+	require.NotZero(t, passed)
 }
