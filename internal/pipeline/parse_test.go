@@ -149,7 +149,6 @@ func TestKeysOfTheDesignThatAreNotCarriedOutAreRefusedByName(t *testing.T) {
 		"max_rejects": {"pipeline.yaml", load, load + ", max_rejects: 0.1%"},
 		"key_scope":   {"pipeline.yaml", output, output + "    key_scope: output\n"},
 		"publish":     {"pipeline.yaml", output, output + "    publish: in_place\n"},
-		"list":        {"pipeline.yaml", "by: day", "by: list"},
 		"schedule":    {"pipeline.yaml", "owner: sales", "owner: sales\nschedule: '@daily'"},
 		"merge":       {"config.dev.yaml", "warehouse_schema", "write_mode: merge\nwarehouse_schema"},
 		"append":      {"config.dev.yaml", "warehouse_schema", "write_mode: append\nwarehouse_schema"},

@@ -82,6 +82,9 @@ func (b *build) createChildren(ctx context.Context, tx pgx.Tx, o pipeline.Output
 	}
 	for i, g := range generations {
 		g.Child, g.Columns, g.Returned = children[i], shape, returned
+		if err := reachable(o, *g); err != nil {
+			return err
+		}
 	}
 	return b.w.ledger.SetChildren(ctx, tx, generations)
 }
@@ -215,7 +218,11 @@ func (b *build) insert(
 	list := postgres.Idents(names)
 	sql := fmt.Sprintf("INSERT INTO %s (%s)\nSELECT %s FROM (\n%s\n) AS output", into, list, list, text)
 	err = pgx.BeginTxFunc(ctx, b.author, provisional(), func(tx pgx.Tx) error {
-		result := tx.Conn().PgConn().ExecParams(ctx, sql, arguments(params, key, bounds), nil, nil, nil).Read()
+		args, types, err := b.w.bound(ctx, tx, o, sql, params, key, bounds)
+		if err != nil {
+			return err
+		}
+		result := tx.Conn().PgConn().ExecParams(ctx, sql, args, types, nil, nil).Read()
 		if result.Err != nil {
 			return postgres.ClassifyRun("run", o.SQLFile, result.Err, names...)
 		}
@@ -237,13 +244,13 @@ func (b *build) insert(
 func (w *Warehouse) prove(ctx context.Context, tx pgx.Tx, o pipeline.Output, g catalog.Generation) error {
 	var broken []string
 	var reasons []string
-	for _, name := range keyColumns(o) {
+	for _, name := range keyColumns(o, g) {
 		broken = append(broken, postgres.Ident(name)+" IS NULL")
 		reasons = append(reasons, "column "+name+" is NULL")
 	}
 	if column := o.Partition.Column; column != "" {
-		broken = append(broken, "NOT ("+inside(o, g)+")")
-		reasons = append(reasons, fmt.Sprintf("column %s lies outside the partition, from %s to before %s", column, g.Lower, g.Upper))
+		broken = append(broken, outside(o, g))
+		reasons = append(reasons, fmt.Sprintf("column %s lies outside the partition%s", column, extent(g)))
 	}
 	if len(broken) == 0 {
 		return nil
@@ -274,25 +281,19 @@ func (w *Warehouse) prove(ctx context.Context, tx pgx.Tx, o pipeline.Output, g c
 // proof is the ALTER TABLE that proves a child's bounds, and that no key is NULL.
 func (w *Warehouse) proof(o pipeline.Output, g catalog.Generation) string {
 	var actions []string
-	for _, name := range keyColumns(o) {
+	for _, name := range keyColumns(o, g) {
 		actions = append(actions, "ALTER COLUMN "+postgres.Ident(name)+" SET NOT NULL")
 	}
 	if column := o.Partition.Column; column != "" {
-		actions = append(actions, fmt.Sprintf("ADD CONSTRAINT %s CHECK (%s IS NOT NULL AND %s)",
-			postgres.Ident(childName(g.ID)+"_bounds"), postgres.Ident(column), inside(o, g)))
+		actions = append(actions, fmt.Sprintf("ADD CONSTRAINT %s CHECK (%s)", postgres.Ident(childName(g.ID)+"_bounds"), inside(o, g)))
 	}
 	return "ALTER TABLE " + w.names.child(g.ID) + " " + strings.Join(actions, ", ")
 }
 
-// inside is the condition of rows that lie within a generation's bounds.
-func inside(o pipeline.Output, g catalog.Generation) string {
-	return fmt.Sprintf("%[1]s >= %[2]s AND %[1]s < %[3]s", postgres.Ident(o.Partition.Column), postgres.Literal(g.Lower), postgres.Literal(g.Upper))
-}
-
-// keyColumns are the columns that must not be NULL.
-func keyColumns(o pipeline.Output) []string {
+// keyColumns are the columns that must not be NULL in a partition. In that of a list which is of NULL, its column is not one of them.
+func keyColumns(o pipeline.Output, g catalog.Generation) []string {
 	columns := slices.Clone(o.Key)
-	if c := o.Partition.Column; c != "" && !slices.Contains(columns, c) {
+	if c := o.Partition.Column; c != "" && !slices.Contains(columns, c) && !ofNull(o.Partition, g.Partition) {
 		columns = append(columns, c)
 	}
 	return columns
@@ -445,14 +446,6 @@ func (w *Warehouse) leaveBatch(ctx context.Context, tx pgx.Tx, g catalog.Generat
 	}
 	_, err := tx.Exec(ctx, fmt.Sprintf("ALTER TABLE %s DETACH PARTITION %s", pgx.Identifier{w.names.data(), batch}.Sanitize(), w.names.child(g.ID)))
 	return err
-}
-
-// forValues renders the partition bound of a generation.
-func forValues(g catalog.Generation) string {
-	if g.Partition == partition.AllKey {
-		return "DEFAULT"
-	}
-	return fmt.Sprintf("FOR VALUES FROM (%s) TO (%s)", postgres.Literal(g.Lower), postgres.Literal(g.Upper))
 }
 
 // savepoint runs f so that its failure leaves the transaction usable.

@@ -12,7 +12,6 @@ import (
 	"drawbridge/internal/admission"
 	"drawbridge/internal/fault"
 	"drawbridge/internal/generation"
-	"drawbridge/internal/partition"
 	"drawbridge/internal/pipeline"
 	"drawbridge/internal/postgres"
 )
@@ -177,17 +176,4 @@ func columnList(columns []generation.Column) string {
 		list[i] = postgres.Ident(c.Name) + " " + c.Type
 	}
 	return strings.Join(list, ", ")
-}
-
-// partitionBy renders how a parent is cut: by range of the partition column; or, for an output that is one partition,
-// by list with a single DEFAULT partition, on the first key column, so that a primary key stays possible.
-func partitionBy(o pipeline.Output, columns []generation.Column) string {
-	if o.Partition.By != partition.All {
-		return "PARTITION BY RANGE (" + postgres.Ident(o.Partition.Column) + ")"
-	}
-	first := columns[0].Name
-	if len(o.Key) > 0 {
-		first = o.Key[0]
-	}
-	return "PARTITION BY LIST (" + postgres.Ident(first) + ")"
 }
