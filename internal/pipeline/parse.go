@@ -236,6 +236,7 @@ func (b *builder) output(v strictyaml.Value, p *Pipeline) Output {
 	b.distinct(v.Get("key"), "the key")
 	b.outputName(v.Get("table"), p)
 	b.outputSQL(v, &o)
+	b.keyScope(v.Get("key_scope"), &o)
 	b.outputPartition(v, o, p)
 	b.unbound(v.Get("key").At, o)
 	o.Checks = b.checks(v.Get("checks"))
@@ -293,6 +294,20 @@ func (b *builder) outputSQL(v strictyaml.Value, o *Output) {
 	}
 	o.SQL = string(content)
 	b.selectStatement(o.SQLFile, o.SQL)
+}
+
+// keyScope reads where the key is unique. What is the default stays empty, as it was before there was another.
+func (b *builder) keyScope(v strictyaml.Value, o *Output) {
+	if strictyaml.As[string](v) != string(KeyOfOutput) {
+		return
+	}
+	o.KeyScope = KeyOfOutput
+	switch {
+	case len(o.Key) == 0:
+		b.problems.Add(v.At, "the output has no key", "name the columns that tell its rows apart under key")
+	case o.Partition.By == partition.All:
+		b.problems.Add(v.At, "the output is one partition, in which its key is unique", "leave key_scope out")
+	}
 }
 
 func (b *builder) outputPartition(v strictyaml.Value, o Output, p *Pipeline) {

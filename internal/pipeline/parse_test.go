@@ -147,7 +147,6 @@ func TestKeysOfTheDesignThatAreNotCarriedOutAreRefusedByName(t *testing.T) {
 		"command":     {"pipeline.yaml", step, step + "  - command: {run: [python, etl.py]}\n"},
 		"on_bad_row":  {"pipeline.yaml", load, load + ", on_bad_row: reject"},
 		"max_rejects": {"pipeline.yaml", load, load + ", max_rejects: 0.1%"},
-		"key_scope":   {"pipeline.yaml", output, output + "    key_scope: output\n"},
 		"publish":     {"pipeline.yaml", output, output + "    publish: in_place\n"},
 		"schedule":    {"pipeline.yaml", "owner: sales", "owner: sales\nschedule: '@daily'"},
 		"merge":       {"config.dev.yaml", "warehouse_schema", "write_mode: merge\nwarehouse_schema"},

@@ -197,7 +197,7 @@ func outputShape() strictyaml.Shape {
 		)},
 		strictyaml.Key{Name: "lint", Doc: "Silences rules that look at the SELECT, each with the reason why it is right here.", Shape: strictyaml.ObjectOf(lintKeys()...)},
 		strictyaml.Key{Name: "contract", Shape: fileShape(), Doc: "A file of the Open Data Contract Standard, version 3: its columns are rules of the plan, what it says of rows joins the checks, and its readers are named where it is broken.", Examples: []string{"contracts/orders.odcs.yaml", "contracts/orders_v2.odcs.yaml"}},
-		strictyaml.Key{Name: "key_scope", Later: true},
+		strictyaml.Key{Name: "key_scope", Shape: strictyaml.OneOf(string(KeyOfPartition), string(KeyOfOutput)), Preset: string(KeyOfPartition), Doc: "Where the key is unique: within each partition, or over all partitions of the output. The latter is held against what else is live when a partition is published.", Examples: []string{"output", "partition"}},
 		strictyaml.Key{Name: "publish", Later: true},
 	)
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"drawbridge/internal/catalog"
+	"drawbridge/internal/check"
 	"drawbridge/internal/fault"
 	"drawbridge/internal/generation"
 	"drawbridge/internal/partition"
@@ -176,6 +177,7 @@ func (b *build) fill(ctx context.Context, o pipeline.Output, g *catalog.Generati
 		return err
 	}
 	b.progress(Progress{Stage: StageTransform, Done: true, Output: o.Table, Partition: g.Partition, RowsIn: g.Loaded, RowsOut: g.Rows, Elapsed: time.Since(started)})
+	proved := false
 	err = pgx.BeginTxFunc(ctx, b.conn, provisional(), func(tx pgx.Tx) error {
 		b.progress(Progress{Stage: StageIndex, Output: o.Table, Partition: g.Partition, RowsIn: g.Rows})
 		started = time.Now()
@@ -187,6 +189,7 @@ func (b *build) fill(ctx context.Context, o pipeline.Output, g *catalog.Generati
 		if err := b.w.prove(ctx, tx, o, *g); err != nil {
 			return err
 		}
+		proved = true
 		if err := b.w.index(ctx, tx, o, *g); err != nil {
 			return err
 		}
@@ -196,6 +199,11 @@ func (b *build) fill(ctx context.Context, o pipeline.Output, g *catalog.Generati
 		b.progress(Progress{Stage: StageIndex, Done: true, Output: o.Table, Partition: g.Partition, RowsIn: g.Rows, RowsOut: g.Rows, Elapsed: time.Since(started)})
 		return nil
 	})
+	if err != nil && !proved && fault.ClassOf(err) == fault.Invalid {
+		if err := b.astray(ctx, o, *g); err != nil {
+			return postgres.Classify("build", object, err)
+		}
+	}
 	if err != nil {
 		return postgres.Classify("build", object, err)
 	}
@@ -274,9 +282,35 @@ func (w *Warehouse) prove(ctx context.Context, tx pgx.Tx, o pipeline.Output, g c
 		}
 	}
 	return fault.Newf(fault.Invalid, "build", o.Table+" "+string(g.Partition),
-		o.SQLFile+" must leave such rows out (it may filter by @partition_start and @partition_end), or the source is to be corrected",
+		fmt.Sprintf("%s must leave such rows out (it may filter by %s), or the source is to be corrected; keys of them: %s", o.SQLFile, limits(o.Partition), w.ledger.SamplesQuery(g.ID)),
 		strings.Join(found, "; "))
 }
+
+// astray keeps keys of rows that do not belong to the partition, for who corrects the source. They are read in the author's session:
+// how a value becomes text may be the author's doing.
+func (b *build) astray(ctx context.Context, o pipeline.Output, g catalog.Generation) error {
+	belongs := check.Check{Kind: check.Expression, SQL: "true"}
+	for _, name := range keyColumns(o, g) {
+		belongs.SQL += " AND " + postgres.Ident(name) + " IS NOT NULL"
+	}
+	if column := o.Partition.Column; column != "" {
+		belongs.SQL += " AND " + inside(o, g)
+		belongs.Columns = []string{column}
+	}
+	s, _ := check.Samples(b.w.names.child(g.ID), checkColumns(g.Columns), belongs, o.Key)
+	var keys []string
+	err := pgx.BeginTxFunc(ctx, b.author, postgres.ReadOnly(), func(tx pgx.Tx) (err error) {
+		keys, err = sampleRows(ctx, tx, s)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return b.w.ledger.RecordSamples(ctx, b.w.pool, g.ID, outsideSubject, keys)
+}
+
+// outsideSubject is what keys of rows that do not belong to their partition are kept under.
+const outsideSubject = "outside the partition"
 
 // proof is the ALTER TABLE that proves a child's bounds, and that no key is NULL.
 func (w *Warehouse) proof(o pipeline.Output, g catalog.Generation) string {

@@ -166,6 +166,14 @@ func outside(o pipeline.Output, g catalog.Generation) string {
 	return fmt.Sprintf("%s IS NOT NULL AND NOT (%s)", postgres.Ident(o.Partition.Column), inside(o, g))
 }
 
+// limits are the placeholders by which a SELECT leaves out what is not in its partition.
+func limits(s partition.Scheme) string {
+	if s.By == partition.List {
+		return "@" + pipeline.PartitionValueParam
+	}
+	return "@" + pipeline.PartitionStartParam + " and @" + pipeline.PartitionEndParam
+}
+
 // extent says in words which values a partition has.
 func extent(g catalog.Generation) string {
 	switch g.Scheme.By {

@@ -2,6 +2,7 @@ package warehouse_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
@@ -287,7 +288,21 @@ func TestRowsOutsideTheirPartitionFailTheRunOfEveryGrain(t *testing.T) {
 			_, err := b.Build(t.Context(), b.spec(p, c.key))
 			require.Equal(t, fault.Invalid, fault.ClassOf(err), "%v", err)
 			require.ErrorContains(t, err, c.says)
-			require.NotContains(t, err.Error(), "pigeon")
+			require.NotContains(t, err.Error()+fault.HintOf(err), "pigeon")
+			_, query, ok := strings.Cut(fault.HintOf(err), "keys of them: ")
+			require.True(t, ok, fault.HintOf(err))
+			rows, err := b.db.Pool.Query(t.Context(), query)
+			require.NoError(t, err)
+			var subject, key string
+			var kept []string
+			_, err = pgx.ForEachRow(rows, []any{&subject, &key}, func() error {
+				require.Equal(t, "outside the partition", subject)
+				kept = append(kept, key)
+				return nil
+			})
+			require.NoError(t, err)
+			require.Len(t, kept, len(c.outside), "each with its key, and the column: %v", kept)
+			require.Contains(t, strings.Join(kept, " "), `"amount": 2`)
 			p.Version = "2.0.0" // another release reads the file as it is then
 			b.cross(t, p.Version)
 			b.visited(c.inside)
