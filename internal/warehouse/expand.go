@@ -165,8 +165,12 @@ func (w *Warehouse) createParent(ctx context.Context, o pipeline.Output, columns
 	if _, err := newColumns(o, nil, columns); err != nil {
 		return err
 	}
+	first := columns[0].Name
+	if len(o.Key) > 0 { // so that a primary key stays possible
+		first = o.Key[0]
+	}
 	_, err := w.pool.Exec(ctx, fmt.Sprintf("CREATE TABLE IF NOT EXISTS %s (%s) %s",
-		w.names.parent(o.Table), columnList(columns), partitionBy(o, columns)))
+		w.names.parent(o.Table), columnList(columns), partitionBy(o.Partition, first)))
 	return err
 }
 

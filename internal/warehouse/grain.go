@@ -63,20 +63,16 @@ func ofNull(s partition.Scheme, key partition.Key) bool {
 	return err == nil && v.Null
 }
 
-// partitionBy renders how a parent is cut: by range of the partition column, or by list; or, for an output that is one partition,
-// by list with a single DEFAULT partition, on the first key column, so that a primary key stays possible.
-func partitionBy(o pipeline.Output, columns []generation.Column) string {
-	switch o.Partition.By {
+// partitionBy renders how a parent is cut: by range of the partition column, or by list; or, for an output that is one partition, by list
+// of its first column, with a single DEFAULT partition.
+func partitionBy(s partition.Scheme, first string) string {
+	switch s.By {
 	case partition.All:
-		first := columns[0].Name
-		if len(o.Key) > 0 {
-			first = o.Key[0]
-		}
 		return "PARTITION BY LIST (" + postgres.Ident(first) + ")"
 	case partition.List:
-		return "PARTITION BY LIST (" + postgres.Ident(o.Partition.Column) + ")"
+		return "PARTITION BY LIST (" + postgres.Ident(s.Column) + ")"
 	default:
-		return "PARTITION BY RANGE (" + postgres.Ident(o.Partition.Column) + ")"
+		return "PARTITION BY RANGE (" + postgres.Ident(s.Column) + ")"
 	}
 }
 
