@@ -311,6 +311,25 @@ func TestRowsOutsideTheirPartitionFailTheRunOfEveryGrain(t *testing.T) {
 	}
 }
 
+// A canary of several partitions of a list hangs in one shadow, that of NULL too.
+func TestAListHangsInAShadow(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	p := visits(partition.Scheme{By: partition.List, Values: partition.NewValues(
+		partition.Value{Key: "web", Text: "web"}, partition.Value{Key: "none", Null: true}, partition.Value{Key: "store", Text: "store"})}, "text", same)
+	b.visited("web", "", "store")
+	var ids []int64
+	var swaps []generation.Swap
+	for _, key := range []partition.Key{"web", "none", "store"} {
+		g := b.build(t, p, key).Generation
+		ids, swaps = append(ids, g.ID), append(swaps, swap(g, 0))
+	}
+	require.NoError(t, b.AttachShadow(t.Context(), "deploy/1", ids))
+	require.Empty(t, b.parts(t))
+	b.publish(t, swaps...)
+	require.Equal(t, "1 2 3", b.parts(t))
+}
+
 func TestNULLFailsTheRunWhereNoListHasIt(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
@@ -353,7 +372,7 @@ func TestAnAuthorsSQLRunsInTheTimezoneOfThePipeline(t *testing.T) {
 	b := setup(t)
 	b.Warehouse = b.Zoned("America/New_York")
 	p := visits(partition.Scheme{By: partition.Day, Timezone: "America/New_York"}, "timestamptz", " WHERE v >= @partition_start AND v < @partition_end")
-	p.Outputs[0].SQL = "SELECT amount, v::date AS at, extract(hour FROM v)::int AS hour, current_setting('timezone') AS zone FROM raw WHERE v >= @partition_start AND v < @partition_end"
+	p.Outputs[0].SQL = "SELECT amount, v, ARRAY[v] AS all_of_them, v::date AS at, extract(hour FROM v)::int AS hour, current_setting('timezone') AS zone FROM raw WHERE v >= @partition_start AND v < @partition_end"
 	one := 1.0
 	p.Outputs[0].Checks = []check.Check{{Name: "zone", Kind: check.Expression, Severity: check.Fail, SQL: "current_setting('timezone') = 'America/New_York' AND zone = 'America/New_York'"}}
 	p.Tests = []pipeline.UnitTest{{
@@ -372,6 +391,9 @@ func TestAnAuthorsSQLRunsInTheTimezoneOfThePipeline(t *testing.T) {
 	require.Equal(t, []partition.Key{"2026-01-31"}, keys)
 	b.goLive(t, p, keys...)
 	require.Equal(t, "1,2,3", b.parts(t))
+	live, _, err := b.Live(t.Context(), "fct_orders", "2026-01-31")
+	require.NoError(t, err)
+	require.NoError(t, open(t, b.db).Verify(t.Context(), []int64{live}, func() {}), "who counts again has another timezone")
 	measured, err := b.Measure(t.Context(), check.Metric{Name: "zone", Severity: check.Fail, Min: &one, SQL: "SELECT (current_setting('timezone') = 'America/New_York')::int FROM fct_orders LIMIT 1"})
 	require.NoError(t, err)
 	require.InDelta(t, 1, measured.Value, 0)

@@ -76,8 +76,11 @@ func (w *Warehouse) keysIn(key []string, generations []int64) string {
 }
 
 // keysAcross refuses what goes live where the key is unique over all partitions of an output, and is in two of them afterwards. It may be
-// called again: then it looks only at what has become live since.
+// called again: then it looks only at what has become live since. Nobody is kept from turning back by it.
 func (p *publication) keysAcross(ctx context.Context, q catalog.Querier) error {
+	if p.ticket.Question.TurnBack {
+		return nil
+	}
 	var to []int64
 	leaving := map[int64]bool{}
 	for _, s := range p.swaps() {

@@ -77,7 +77,9 @@ func (b *build) shape(load pipeline.Load) (string, error) {
 	text, err := json.Marshal(struct {
 		Load   pipeline.Load `json:"load"`
 		Folder string        `json:"folder"`
-	}{load, b.spec.Pipeline.Config.SourceFiles})
+		// Timezone is that in which times without an offset are read.
+		Timezone string `json:"timezone,omitempty"`
+	}{load, b.spec.Pipeline.Config.SourceFiles, b.spec.Pipeline.Partition.Timezone})
 	if err != nil {
 		return "", fmt.Errorf("describe load %s: %w", load.Name, err)
 	}
