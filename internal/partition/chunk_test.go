@@ -52,15 +52,18 @@ func TestAPartitionStandsInAChunk(t *testing.T) {
 		"where a bigint begins":     {ranges(3 << 60), "-10376293541461622784", "-1", partition.Bounds{Lower: "-110680464442257309696", Upper: "0"}},
 		"a year in its decade": {
 			partition.Scheme{By: partition.Year, Column: "at"},
-			"2026", "2020s", partition.Bounds{Lower: "2020-01-01 00:00:00+00:00", Upper: "2030-01-01 00:00:00+00:00"},
+			"2026", "2020s",
+			partition.Bounds{Lower: "2020-01-01 00:00:00+00:00", Upper: "2030-01-01 00:00:00+00:00"},
 		},
 		"the first decade has no year 0": {
 			partition.Scheme{By: partition.Year, Column: "at"},
-			"0009", "0000s", partition.Bounds{Lower: "0001-01-01 00:00:00+00:00", Upper: "0010-01-01 00:00:00+00:00"},
+			"0009", "0000s",
+			partition.Bounds{Lower: "0001-01-01 00:00:00+00:00", Upper: "0010-01-01 00:00:00+00:00"},
 		},
 		"the last decade ends with the last year": {
 			partition.Scheme{By: partition.Year, Column: "at"},
-			"9998", "9990s", partition.Bounds{Lower: "9990-01-01 00:00:00+00:00", Upper: "9999-01-01 00:00:00+00:00"},
+			"9998", "9990s",
+			partition.Bounds{Lower: "9990-01-01 00:00:00+00:00", Upper: "9999-01-01 00:00:00+00:00"},
 		},
 		"a list has none": {listOf("web", "store"), "web", "", partition.Bounds{}},
 		"one partition":   {partition.Scheme{By: partition.All}, partition.AllKey, "", partition.Bounds{}},

@@ -190,10 +190,10 @@ func (s Scheme) Range(from, to Key) ([]Key, error) {
 // Compare orders two valid keys of the scheme by where they begin, and those of a list as they are declared; what is not declared comes
 // before.
 func (s Scheme) Compare(a, b Key) int {
-	switch s.By {
-	case Range:
+	if s.By == Range {
 		return compareIntegers(string(a), string(b))
-	case List:
+	}
+	if s.By == List {
 		return cmp.Or(cmp.Compare(s.Values.at(a), s.Values.at(b)), strings.Compare(string(a), string(b)))
 	}
 	// Fixed-width calendar keys sort as text.

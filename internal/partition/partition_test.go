@@ -1,7 +1,6 @@
 package partition_test
 
 import (
-	"encoding/json"
 	"fmt"
 	"math"
 	"math/big"
@@ -217,12 +216,12 @@ func anyScheme(t *rapid.T) (partition.Scheme, partition.Key) {
 	grain := rapid.SampledFrom([]partition.By{
 		partition.Hour, partition.Day, partition.Week, partition.Month, partition.Year, partition.Range, partition.List,
 	}).Draw(t, "by")
-	switch grain {
-	case partition.Range:
+	if grain == partition.Range {
 		size := rapid.Int64Range(1, math.MaxInt64).Draw(t, "size")
 		n := rapid.Int64().Draw(t, "n")
 		return ranged(size), partition.Key(strconv.FormatInt(n-n%size, 10))
-	case partition.List:
+	}
+	if grain == partition.List {
 		names := rapid.SliceOfNDistinct(rapid.StringMatching(`[a-z][a-z0-9_-]{0,11}`).Filter(func(s string) bool { return s != "all" }), 1, 40, rapid.ID[string]).Draw(t, "names")
 		values := make([]partition.Value, len(names))
 		for i, name := range names {
@@ -416,122 +415,4 @@ func TestAMomentLiesInItsYear(t *testing.T) {
 	require.Equal(t, partition.Key("2026"), k)
 	_, err = listOf("web").Of(at, 0)
 	require.ErrorContains(t, err, "have no time")
-}
-
-// A list may gain values and lose values, and be declared in another order. What is live under a name stays what it says.
-func TestListsCutAlikeWhereNothingChangesItsName(t *testing.T) {
-	t.Parallel()
-	is := valued(partition.Value{Key: "web", Text: "1"}, partition.Value{Key: "none", Null: true})
-	for name, tc := range map[string]struct {
-		other partition.Scheme
-		same  bool
-	}{
-		"itself":             {is, true},
-		"another order":      {valued(partition.Value{Key: "none", Null: true}, partition.Value{Key: "web", Text: "1"}), true},
-		"one more":           {valued(partition.Value{Key: "web", Text: "1"}, partition.Value{Key: "store", Text: "2"}, partition.Value{Key: "none", Null: true}), true},
-		"one less":           {valued(partition.Value{Key: "web", Text: "1"}), true},
-		"a name for another": {valued(partition.Value{Key: "web", Text: "2"}), false},
-		"another name":       {valued(partition.Value{Key: "net", Text: "1"}), false},
-		"NULL under another": {valued(partition.Value{Key: "rest", Null: true}), false},
-		"a value for NULL":   {valued(partition.Value{Key: "none", Text: ""}), false},
-		"another column":     {partition.Scheme{By: partition.List, Column: "other", Values: is.Values}, false},
-		"another grain":      {by(partition.Day, ""), false},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			require.Equal(t, tc.same, is.Same(tc.other))
-			require.Equal(t, tc.same, tc.other.Same(is))
-		})
-	}
-}
-
-func TestAListIsKeptAsItIsDeclared(t *testing.T) {
-	t.Parallel()
-	rapid.Check(t, func(t *rapid.T) {
-		var all []partition.Value
-		for i, text := range rapid.SliceOfDistinct(rapid.String(), rapid.ID[string]).Draw(t, "values") {
-			all = append(all, partition.Value{Key: partition.Key("v" + strconv.Itoa(i)), Text: text})
-		}
-		all = append(all, partition.Value{Key: partition.NullKey, Null: true})
-		s := valued(all...)
-		require.Equal(t, all, s.Values.All())
-		text, err := json.Marshal(s)
-		require.NoError(t, err)
-		var read partition.Scheme
-		require.NoError(t, json.Unmarshal(text, &read))
-		require.True(t, s == read, "two that are read are the same")
-		for _, v := range all {
-			found, err := read.Value(v.Key)
-			require.NoError(t, err)
-			require.Equal(t, v, found)
-		}
-	})
-}
-
-func TestAColumnThatCannotBeCutIsRefusedWithItsCast(t *testing.T) {
-	t.Parallel()
-	for _, tc := range []struct {
-		scheme partition.Scheme
-		column string
-		cast   string // empty: it can be cut
-	}{
-		{by(partition.Day, ""), "date", ""},
-		{by(partition.Day, ""), "timestamp without time zone", ""},
-		{by(partition.Month, ""), "timestamp(3) with time zone", ""},
-		{by(partition.Day, ""), "text", "at::date"},
-		{by(partition.Day, ""), "character varying(10)", "at::date"},
-		{by(partition.Year, ""), "integer", "at::date"},
-		{by(partition.Week, ""), "time without time zone", "at::date"},
-		{by(partition.Hour, ""), "timestamp with time zone", ""},
-		{by(partition.Hour, ""), "date", "at::timestamptz"},
-		{by(partition.Hour, ""), "text", "at::timestamptz"},
-		{ranged(10), "smallint", ""},
-		{ranged(10), "numeric(12,2)", ""},
-		{ranged(10), "text", "id::bigint"},
-		{ranged(10), "double precision", "id::bigint"},
-		{listOf("web"), "text", ""},
-		{listOf("web"), "character(4)", ""},
-		{listOf("web"), "uuid", ""},
-		{listOf("web"), "boolean", ""},
-		{listOf("web"), "jsonb", "channel::text"},
-		{listOf("web"), "real", "channel::text"},
-		{partition.Scheme{By: partition.All}, "jsonb", ""},
-	} {
-		why, cast := tc.scheme.Unfit(tc.column)
-		require.Equal(t, tc.cast, cast, "%s of %s", tc.scheme.By, tc.column)
-		require.Equal(t, tc.cast == "", why == "", "%s of %s", tc.scheme.By, tc.column)
-	}
-}
-
-func TestWhatAColumnCannotHoldIsNoLimit(t *testing.T) {
-	t.Parallel()
-	for name, tc := range map[string]struct {
-		column              string
-		size                int64
-		key                 partition.Key
-		lower, upper, empty bool
-	}{
-		"inside":                    {"integer", 100000, "100000", true, true, false},
-		"to the end of integer":     {"integer", 100000, "2147400000", true, false, false},
-		"from the start of integer": {"integer", 100000, "-2147500000", false, true, false},
-		"beyond integer":            {"integer", 100000, "2147500000", true, false, true},
-		"all of smallint":           {"smallint", 1 << 40, "0", true, false, false},
-		"below smallint":            {"smallint", 100, "-32900", false, true, true},
-		"to the end of bigint":      {"bigint", 100000, "9223372036854700000", true, false, false},
-		"numeric has no end":        {"numeric", 100000, "9223372036854700000", true, true, false},
-		"to the end of its digits":  {"numeric(5,2)", 100, "900", true, false, false},
-		"beyond its digits":         {"numeric(5,2)", 100, "1000", false, false, true},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			s := ranged(tc.size)
-			b, err := s.Bounds(tc.key)
-			require.NoError(t, err)
-			lower, upper, empty := s.Reach(tc.column, b)
-			require.Equal(t, tc.empty, empty)
-			if !empty {
-				require.Equal(t, [2]bool{tc.lower, tc.upper}, [2]bool{lower, upper})
-			}
-		})
-	}
 }

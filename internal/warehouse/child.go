@@ -11,7 +11,6 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"drawbridge/internal/catalog"
-	"drawbridge/internal/check"
 	"drawbridge/internal/fault"
 	"drawbridge/internal/generation"
 	"drawbridge/internal/partition"
@@ -285,32 +284,6 @@ func (w *Warehouse) prove(ctx context.Context, tx pgx.Tx, o pipeline.Output, g c
 		fmt.Sprintf("%s must leave such rows out (it may filter by %s), or the source is to be corrected; keys of them: %s", o.SQLFile, limits(o.Partition), w.ledger.SamplesQuery(g.ID)),
 		strings.Join(found, "; "))
 }
-
-// astray keeps keys of rows that do not belong to the partition, for who corrects the source. They are read in the author's session:
-// how a value becomes text may be the author's doing.
-func (b *build) astray(ctx context.Context, o pipeline.Output, g catalog.Generation) error {
-	belongs := check.Check{Kind: check.Expression, SQL: "true"}
-	for _, name := range keyColumns(o, g) {
-		belongs.SQL += " AND " + postgres.Ident(name) + " IS NOT NULL"
-	}
-	if column := o.Partition.Column; column != "" {
-		belongs.SQL += " AND " + inside(o, g)
-		belongs.Columns = []string{column}
-	}
-	s, _ := check.Samples(b.w.names.child(g.ID), checkColumns(g.Columns), belongs, o.Key)
-	var keys []string
-	err := pgx.BeginTxFunc(ctx, b.author, postgres.ReadOnly(), func(tx pgx.Tx) (err error) {
-		keys, err = sampleRows(ctx, tx, s)
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	return b.w.ledger.RecordSamples(ctx, b.w.pool, g.ID, outsideSubject, keys)
-}
-
-// outsideSubject is what keys of rows that do not belong to their partition are kept under.
-const outsideSubject = "outside the partition"
 
 // proof is the ALTER TABLE that proves a child's bounds, and that no key is NULL.
 func (w *Warehouse) proof(o pipeline.Output, g catalog.Generation) string {

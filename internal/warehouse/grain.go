@@ -13,6 +13,7 @@ import (
 	"github.com/jackc/pgx/v5/pgtype"
 
 	"drawbridge/internal/catalog"
+	"drawbridge/internal/check"
 	"drawbridge/internal/fault"
 	"drawbridge/internal/generation"
 	"drawbridge/internal/partition"
@@ -32,12 +33,22 @@ func (w *Warehouse) cuttable(ctx context.Context, o pipeline.Output, columns []g
 	if o.Partition.By != partition.List {
 		return nil
 	}
-	for _, v := range o.Partition.Values.All() {
-		if v.Null {
-			continue
-		}
+	values := slices.DeleteFunc(o.Partition.Values.All(), func(v partition.Value) bool { return v.Null })
+	texts := make([]string, len(values))
+	for i, v := range values {
+		texts[i] = v.Text
+	}
+	// What the type reads in one way and writes in another could be in the list twice, or be cut to what fits.
+	var alike bool
+	err := w.pool.QueryRow(ctx, fmt.Sprintf("SELECT coalesce(bool_and((v::%s)::text = v), true) FROM unnest($1::text[]) AS v", columns[at].Type), texts).Scan(&alike)
+	if err == nil && alike {
+		return nil
+	}
+	if state := postgres.SQLState(err); err != nil && !pgerrcode.IsDataException(state) {
+		return err
+	}
+	for _, v := range values { // which one it is
 		var read string
-		// What the type reads in one way and writes in another could be in the list twice, and be cut to what fits.
 		err := w.pool.QueryRow(ctx, fmt.Sprintf("SELECT (%s::%s)::text", postgres.Literal(v.Text), columns[at].Type)).Scan(&read)
 		if state := postgres.SQLState(err); pgerrcode.IsDataException(state) {
 			return fault.Newf(fault.Invalid, "describe", o.Table, "correct it under partition in pipeline.yaml, or cast the column in "+o.SQLFile,
@@ -162,6 +173,32 @@ func outside(o pipeline.Output, g catalog.Generation) string {
 	return fmt.Sprintf("%s IS NOT NULL AND NOT (%s)", postgres.Ident(o.Partition.Column), inside(o, g))
 }
 
+// astray keeps keys of rows that do not belong to the partition, for who corrects the source. They are read in the author's session:
+// how a value becomes text may be the author's doing.
+func (b *build) astray(ctx context.Context, o pipeline.Output, g catalog.Generation) error {
+	belongs := check.Check{Kind: check.Expression, SQL: "true"}
+	for _, name := range keyColumns(o, g) {
+		belongs.SQL += " AND " + postgres.Ident(name) + " IS NOT NULL"
+	}
+	if column := o.Partition.Column; column != "" {
+		belongs.SQL += " AND " + inside(o, g)
+		belongs.Columns = []string{column}
+	}
+	s, _ := check.Samples(b.w.names.child(g.ID), checkColumns(g.Columns), belongs, o.Key)
+	var keys []string
+	err := pgx.BeginTxFunc(ctx, b.author, postgres.ReadOnly(), func(tx pgx.Tx) (err error) {
+		keys, err = sampleRows(ctx, tx, s)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return b.w.ledger.RecordSamples(ctx, b.w.pool, g.ID, outsideSubject, keys)
+}
+
+// outsideSubject is what keys of rows that do not belong to their partition are kept under.
+const outsideSubject = "outside the partition"
+
 // limits are the placeholders by which a SELECT leaves out what is not in its partition.
 func limits(s partition.Scheme) string {
 	if s.By == partition.List {
@@ -186,12 +223,12 @@ func extent(g catalog.Generation) string {
 // read in the pipeline's zone. What is in no partition of a list has none.
 func keyOf(s partition.Scheme, columnType string) string {
 	column := postgres.Ident(s.Column)
-	switch s.By {
-	case partition.Range:
+	if s.By == partition.Range {
 		size := strconv.FormatInt(s.Size, 10)
 		// div is exact, and cuts towards 0; a division would round numbers of more than 16 digits into another partition.
 		return fmt.Sprintf("((div(floor(%[1]s::numeric), %[2]s) - (mod(floor(%[1]s::numeric), %[2]s) < 0)::int) * %[2]s)::text", column, size)
-	case partition.List:
+	}
+	if s.By == partition.List {
 		var b strings.Builder
 		b.WriteString("CASE")
 		for _, v := range s.Values.All() {

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"drawbridge/internal/catalog"
 	"drawbridge/internal/check"
@@ -13,6 +14,9 @@ import (
 	"drawbridge/internal/pipeline"
 	"drawbridge/internal/postgres"
 )
+
+// longestKeys is how long the keys of a table may be read before a publish and it still be alive: they are as many as its rows.
+const longestKeys = time.Hour
 
 // mostSearched bounds how many tables a statement names that a person is shown.
 const mostSearched = 8

@@ -178,11 +178,13 @@ func TestDiscoverFindsThePartitionsOfTheData(t *testing.T) {
 		},
 		"by range, to both ends of integer": {
 			partition.Scheme{By: partition.Range, Size: 100000},
-			"(CASE order_id WHEN -3 THEN -2147483648 WHEN 20 THEN 2147483647 ELSE 0 END)::int", []partition.Key{"-2147500000", "0", "2147400000"},
+			"(CASE order_id WHEN -3 THEN -2147483648 WHEN 20 THEN 2147483647 ELSE 0 END)::int",
+			[]partition.Key{"-2147500000", "0", "2147400000"},
 		},
 		"by range, to both ends of smallint": {
 			partition.Scheme{By: partition.Range, Size: 1000},
-			"(CASE order_id WHEN -3 THEN -32768 WHEN 20 THEN 32767 ELSE 0 END)::smallint", []partition.Key{"-33000", "0", "32000"},
+			"(CASE order_id WHEN -3 THEN -32768 WHEN 20 THEN 32767 ELSE 0 END)::smallint",
+			[]partition.Key{"-33000", "0", "32000"},
 		},
 		"by year in a zone": {
 			partition.Scheme{By: partition.Year, Timezone: "Europe/Berlin"}, "ordered_at", []partition.Key{"2026"},

@@ -53,7 +53,10 @@ func (p *publication) publish(ctx context.Context, beat func(snapshots, locks ti
 	if err := p.listen(ctx); err != nil {
 		return none, err
 	}
-	if err := p.keysAcross(ctx, p.w.pool); err != nil {
+	stop := postgres.Beating(func() { beat(p.spec.WaitedSnapshots, p.spec.WaitedLocks) }, longestKeys)
+	err = p.keysAcross(ctx, p.w.pool)
+	stop()
+	if err != nil {
 		return none, err
 	}
 	snapshots := p.spec.WaitedSnapshots
