@@ -3,6 +3,7 @@ package source
 import (
 	"bufio"
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"io"
 	"unicode/utf8"
@@ -126,7 +127,10 @@ func (r *Rows) renderJSON(out []byte) ([]byte, error) {
 		}
 	}
 	if why == "" {
-		feeds := 1 + bytes.Count(out[begin:], []byte{'\n'}) // what is escaped in the file ends lines for the server
+		feeds := 1
+		if r.encoders == nil { // what is escaped in the file ends lines for the server
+			feeds += bytes.Count(out[begin:], []byte{'\n'})
+		}
 		out = r.given(out, begin, r.json.line, feeds)
 		r.shift(1 - feeds)
 		return out, nil
@@ -140,6 +144,9 @@ func (r *Rows) renderJSON(out []byte) ([]byte, error) {
 
 // renderValues adds what has been read of an object.
 func (r *Rows) renderValues(out []byte) (rendered []byte, why, column string) {
+	if r.encoders != nil {
+		return r.encodeValues(out)
+	}
 	for i, value := range r.json.values {
 		if i > 0 {
 			out = append(out, ',')
@@ -148,10 +155,10 @@ func (r *Rows) renderValues(out []byte) (rendered []byte, why, column string) {
 			continue
 		}
 		if bytes.IndexByte(value, 0) >= 0 {
-			return out, "the value holds a character of code 0, which no text may", r.shown(i)
+			return out, noZero, r.shown(i)
 		}
 		if read := r.readers[i]; read != nil {
-			if value, why = read(r.scratch, value); why != "" {
+			if value, why = read(r.written, value); why != "" {
 				return out, why, r.shown(i)
 			}
 		}
@@ -166,3 +173,24 @@ func (r *Rows) renderValues(out []byte) (rendered []byte, why, column string) {
 	}
 	return out, "", ""
 }
+
+// encodeValues is renderValues in binary.
+func (r *Rows) encodeValues(out []byte) (rendered []byte, why, column string) {
+	out = binary.BigEndian.AppendUint16(out, uint16(len(r.json.values))) //nolint:gosec // UseBinary looked
+	for i, value := range r.json.values {
+		switch {
+		case value == nil:
+			out = append(out, 0xff, 0xff, 0xff, 0xff)
+			continue
+		case bytes.IndexByte(value, 0) >= 0:
+			return out, noZero, r.shown(i)
+		}
+		if why = r.encodeValue(&out, i, value); why != "" {
+			return out, why, r.shown(i)
+		}
+	}
+	return out, "", ""
+}
+
+// noZero is what is wrong with a text that the server cannot keep.
+const noZero = "the value holds a character of code 0, which no text may"

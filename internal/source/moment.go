@@ -35,34 +35,42 @@ type moment struct {
 }
 
 func (m moments) read(dst, text []byte) ([]byte, string) {
-	s := string(trimmed(text))
-	if s == "infinity" || s == "-infinity" { // as the server writes it
-		return text, ""
+	if s := trimmed(text); string(s) == "infinity" || string(s) == "-infinity" { // as the server writes it
+		return s, ""
 	}
-	at, ok := m.parse(s)
-	if !ok {
-		return nil, m.none(s)
-	}
+	at, seconds, why := m.moment(text)
 	switch {
-	case m.want == dateOnly && at.timed:
-		return nil, "the value has a time, which " + m.typ + " does not keep"
-	case m.want == localTime && at.offset:
-		return nil, "the value has an offset from UTC, which " + m.typ + " does not keep"
-	case len(at.nano) > m.digits && !zeros(at.nano[m.digits:]):
-		return nil, "the value has more digits of a second than " + m.typ + " keeps: it would be rounded"
-	}
-	if m.want != instant || at.offset {
-		if at.plain {
-			return trimmed(text), ""
-		}
-		return append(at.appendISO(dst[:0]), s[at.rest:]...), ""
-	}
-	offset, why := m.offset(at)
-	if why != "" {
+	case why != "":
 		return nil, why
+	case m.want == instant && !at.offset:
+		at.timed = true // of a day it is the beginning
+		return append(at.appendISO(dst[:0]), formatOffset(seconds)...), ""
+	case at.plain:
+		return trimmed(text), ""
 	}
-	at.timed = true // of a day it is the beginning
-	return append(at.appendISO(dst[:0]), offset...), ""
+	return append(at.appendISO(dst[:0]), trimmed(text)[at.rest:]...), ""
+}
+
+// moment reads a text, and how many seconds its time is ahead of UTC.
+func (m moments) moment(text []byte) (at moment, seconds int, why string) {
+	s := string(trimmed(text))
+	at, ok := m.parse(s)
+	switch {
+	case !ok:
+		return at, 0, m.none(s)
+	case m.want == dateOnly && at.timed:
+		return at, 0, "the value has a time, which " + m.typ + " does not keep"
+	case m.want == localTime && at.offset:
+		return at, 0, "the value has an offset from UTC, which " + m.typ + " does not keep"
+	case len(at.nano) > m.digits && !zeros(at.nano[m.digits:]):
+		return at, 0, "the value has more digits of a second than " + m.typ + " keeps: it would be rounded"
+	case m.want != instant:
+		return at, 0, ""
+	case at.offset:
+		return at, offsetSeconds(s[at.rest:]), ""
+	}
+	seconds, why = m.offset(at)
+	return at, seconds, why
 }
 
 // none says what a text that is no moment looks like.
@@ -88,13 +96,12 @@ func (m moments) example() string {
 	return "2026-01-31 23:59:59+00:00"
 }
 
-// offset is that of an instant's zone at a time that is written without one.
-func (m moments) offset(at moment) (string, string) {
+// offset is that of an instant's zone at a time that is written without one, in seconds.
+func (m moments) offset(at moment) (seconds int, why string) {
 	if m.zone == nil || m.zone == time.UTC {
-		return "+00", ""
+		return 0, ""
 	}
-	day, hour, minute, second := at.day, at.hour, at.minute, at.second
-	wall := time.Date(at.year, time.Month(at.month), day, hour, minute, second, 0, time.UTC)
+	wall := time.Date(at.year, time.Month(at.month), at.day, at.hour, at.minute, at.second, 0, time.UTC)
 	// Whatever the zone's offset is at that time, it is one of those that it has a day before and a day after.
 	var found []int
 	for _, near := range []time.Duration{-26 * time.Hour, 26 * time.Hour} {
@@ -105,14 +112,17 @@ func (m moments) offset(at moment) (string, string) {
 	}
 	switch len(found) {
 	case 0:
-		return "", "there is no such time in " + m.zone.String() + ": the clocks skip it"
+		return 0, "there is no such time in " + m.zone.String() + ": the clocks skip it"
 	case 2:
-		return "", "there are two such times in " + m.zone.String() + ": the clocks are put back; write the offset from UTC"
+		return 0, "there are two such times in " + m.zone.String() + ": the clocks are put back; write the offset from UTC"
 	}
-	return formatOffset(found[0]), ""
+	return found[0], ""
 }
 
 func formatOffset(seconds int) string {
+	if seconds == 0 {
+		return "+00"
+	}
 	sign := "+"
 	if seconds < 0 {
 		sign, seconds = "-", -seconds

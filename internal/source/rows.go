@@ -3,11 +3,14 @@ package source
 import (
 	"bytes"
 	"cmp"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"slices"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"golang.org/x/text/transform"
@@ -31,18 +34,23 @@ type Rows struct {
 	csv     *csvReader
 	json    *jsonReader // nil: the file is CSV
 	columns []pipeline.Column
+	zone    *time.Location // of times that are written without an offset
 	readers []reader // by column; nil: the server reads it alone
 	typed   bool     // any column has a reader
 	nulls   [][]byte
 	plain   bool // the empty text, and no other, is NULL
 	decoded bool // it was converted to UTF-8: bytes that are no character have become noCharacter
 
+	encoders []encoder // by column; nil: what is given is text
+	begun    bool
+
 	out     []byte // what is not given yet
 	room    []byte // in which out is
 	sure    bool
 	index   []Given
 	indexed bool // index is kept
-	scratch []byte
+	scratch []byte // a value without its escapes
+	written []byte // room for a value in other words
 	records int64
 	left    int64 // rows that were left out
 	lines   int   // line feeds in what was given
@@ -65,7 +73,7 @@ const (
 
 // Read opens the rows of a load's file, of which object is the name for people, and reads its header.
 func Read(file io.Reader, load pipeline.Load, object string, scheme partition.Scheme) (*Rows, error) {
-	r := &Rows{load: load, object: object}
+	r := &Rows{load: load, object: object, written: make([]byte, 0, 64)}
 	if err := r.open(file); err != nil {
 		return nil, r.explain(err)
 	}
@@ -88,6 +96,21 @@ func Read(file io.Reader, load pipeline.Load, object string, scheme partition.Sc
 		}
 	}
 	return r, r.types(scheme)
+}
+
+// UseBinary gives the rows in the server's binary form, which it reads in half the time, where that of all columns is known. It is
+// called before the first row is read.
+func (r *Rows) UseBinary() {
+	if len(r.columns) > math.MaxInt16 {
+		return
+	}
+	encoders := make([]encoder, len(r.columns))
+	for i, c := range r.columns {
+		if encoders[i] = encoderOf(c.Type, r.load, r.zone); encoders[i] == nil {
+			return
+		}
+	}
+	r.encoders = encoders
 }
 
 // Columns are the file's, in its order.
@@ -224,14 +247,14 @@ func (r *Rows) value(record []byte, f field) []byte {
 
 // types finds how the values of each column are read.
 func (r *Rows) types(scheme partition.Scheme) error {
-	zone, err := partition.Zone(cmp.Or(r.load.Zone(scheme), "UTC"))
-	if err != nil {
+	var err error
+	if r.zone, err = partition.Zone(cmp.Or(r.load.Zone(scheme), "UTC")); err != nil {
 		return fault.New(fault.Invalid, "load", r.load.Name, "use an IANA name such as Europe/Berlin", err)
 	}
 	r.readers, r.sure = make([]reader, len(r.columns)), true
 	for i, c := range r.columns {
 		r.sure = r.sure && wholly(c.Type)
-		r.readers[i] = readerOf(c.Type, r.load, zone)
+		r.readers[i] = readerOf(c.Type, r.load, r.zone)
 		r.typed = r.typed || r.readers[i] != nil
 	}
 	r.plain = len(r.load.Null) == 0 || len(r.load.Null) == 1 && r.load.Null[0] == ""
@@ -258,6 +281,10 @@ func (r *Rows) Read(p []byte) (int, error) {
 func (r *Rows) fill() {
 	out := r.room[:0]
 	r.index = r.index[:0]
+	if r.encoders != nil && !r.begun {
+		r.begun = true
+		out = append(out, binaryHeader...)
+	}
 	for len(out) < blockSize && r.err == nil {
 		var err error
 		if r.json != nil {
@@ -265,8 +292,12 @@ func (r *Rows) fill() {
 		} else {
 			out, err = r.render(out)
 		}
-		if r.err = err; err != nil && !errors.Is(err, io.EOF) {
+		switch r.err = err; {
+		case err == nil:
+		case !errors.Is(err, io.EOF):
 			r.err = r.explain(err)
+		case r.encoders != nil:
+			out = append(out, binaryEnd...)
 		}
 	}
 	r.out, r.room = out, out
@@ -352,6 +383,11 @@ func (r *Rows) bad(why *flaw, column string) error {
 // given ends a row of so many lines that has been rendered.
 func (r *Rows) given(out []byte, begin, line, feeds int) []byte {
 	r.records++
+	if r.encoders != nil { // the server counts rows
+		r.lines++
+		r.shift(feeds - 1)
+		return out
+	}
 	r.lines += feeds
 	if r.indexed {
 		r.index = append(r.index, Given{At: begin, Line: line, Feeds: feeds})
@@ -393,6 +429,9 @@ func (r *Rows) check(out *[]byte, record []byte, fields []field) (why, column st
 	case !utf8.Valid(record), r.decoded && bytes.Contains(record, noCharacter):
 		return r.noText(), ""
 	}
+	if r.encoders != nil {
+		return r.encode(out, record, fields)
+	}
 	if !r.typed && r.plain && r.csv.quote != 0 {
 		*out = append(*out, record...)
 		return "", ""
@@ -411,7 +450,7 @@ func (r *Rows) check(out *[]byte, record []byte, fields []field) (why, column st
 		switch {
 		case read != nil:
 			text := r.value(record, f)
-			value, bad := read(r.scratch, text)
+			value, bad := read(r.written[:0:cap(r.written)], text)
 			if bad != "" {
 				return bad, r.shown(i)
 			}
@@ -421,9 +460,6 @@ func (r *Rows) check(out *[]byte, record []byte, fields []field) (why, column st
 			*out = append(append(*out, record[done:f.from]...), r.quoteMark())
 			*out = append(append(*out, value...), r.quoteMark())
 			done = f.to
-			if cap(value) > cap(r.scratch) {
-				r.scratch = value[:0]
-			}
 		case len(raw) == 0, r.csv.quote == 0 && bytes.IndexByte(raw, '"') >= 0:
 			*out = append(append(*out, record[done:f.from]...), r.quoteMark())
 			for _, c := range raw {
@@ -438,6 +474,38 @@ func (r *Rows) check(out *[]byte, record []byte, fields []field) (why, column st
 	}
 	*out = append(*out, record[done:]...)
 	return "", ""
+}
+
+// What stands before the rows in the server's binary form, and after them.
+var (
+	binaryHeader = []byte("PGCOPY\n\xff\r\n\x00\x00\x00\x00\x00\x00\x00\x00\x00")
+	binaryEnd    = []byte{0xff, 0xff}
+)
+
+// encode adds a record in binary.
+func (r *Rows) encode(out *[]byte, record []byte, fields []field) (why, column string) {
+	*out = binary.BigEndian.AppendUint16(*out, uint16(len(fields))) //nolint:gosec // UseBinary looked
+	for i, f := range fields {
+		if !f.quoted && r.null(record[f.from:f.to]) {
+			*out = append(*out, 0xff, 0xff, 0xff, 0xff)
+			continue
+		}
+		if why = r.encodeValue(out, i, r.value(record, f)); why != "" {
+			return why, r.shown(i)
+		}
+	}
+	return "", ""
+}
+
+// encodeValue adds a value in binary, after its length.
+func (r *Rows) encodeValue(out *[]byte, column int, text []byte) (why string) {
+	at := len(*out)
+	*out = append(*out, 0, 0, 0, 0)
+	if *out, why = r.encoders[column](*out, text); why != "" {
+		return why
+	}
+	binary.BigEndian.PutUint32((*out)[at:], uint32(len(*out)-at-4)) //nolint:gosec // a record has a bound
+	return ""
 }
 
 // quoteMark is what quotes in the text that is given.
@@ -511,6 +579,9 @@ func (r *Rows) Flush() error {
 
 // CopyOptions are those of the COPY that takes the text of the rows.
 func (r *Rows) CopyOptions() (options []string) {
+	if r.encoders != nil {
+		return []string{"FORMAT binary"}
+	}
 	option := func(name, value string) {
 		options = append(options, name+" '"+strings.ReplaceAll(value, "'", "''")+"'")
 	}

@@ -21,6 +21,7 @@ const afterRefusal = 500
 // rows may be left out that only the server can judge, it gets them in blocks, each of which it can refuse by itself.
 func (b *build) take(ctx context.Context, tx pgx.Tx, table string, load pipeline.Load, rows *source.Rows, fast ...string) (taken int64, err error) {
 	if load.OnBadRow != pipeline.RejectRow || rows.Sure() {
+		rows.UseBinary()
 		tag, err := tx.Conn().PgConn().CopyFrom(ctx, rows, copyInto(table, rows, fast...))
 		return tag.RowsAffected(), err
 	}
