@@ -16,14 +16,14 @@ import (
 	"drawbridge/internal/pipeline"
 )
 
-// visits is a pipeline of one file for all partitions, cut by column at, which is v of the file.
+// visits is a pipeline of one file for all partitions, cut by column at, which is v of the file as a type: files hold less than types do.
 func visits(s partition.Scheme, columnType, where string) *pipeline.Pipeline {
 	s.Column = "at"
 	return &pipeline.Pipeline{
 		Name: "shop", Version: "1.0.0", Partition: s, Config: pipeline.Config{Environment: prod},
-		Loads: []pipeline.Load{{Name: "raw", File: "all.csv", Format: "csv", Columns: []pipeline.Column{{Name: "amount", Type: "int"}, {Name: "v", Type: columnType}}}},
+		Loads: []pipeline.Load{{Name: "raw", File: "all.csv", Format: "csv", Columns: []pipeline.Column{{Name: "amount", Type: "int"}, {Name: "v", Type: "text"}}}},
 		Outputs: []pipeline.Output{{
-			Table: "fct_orders", Partition: s, SQLFile: "sql/fct_orders.sql", SQL: "SELECT amount, v AS at FROM raw" + where, Key: []string{"amount"},
+			Table: "fct_orders", Partition: s, SQLFile: "sql/fct_orders.sql", SQL: "SELECT amount, v AS at FROM (SELECT amount, v::" + columnType + " AS v FROM raw) AS typed" + where, Key: []string{"amount"},
 			Checks: []check.Check{{Name: "row_count", Kind: check.RowCount, Severity: check.Fail, Min: new(float64)}},
 		}},
 	}
@@ -372,7 +372,7 @@ func TestAnAuthorsSQLRunsInTheTimezoneOfThePipeline(t *testing.T) {
 	b := setup(t)
 	b.Warehouse = b.Zoned("America/New_York")
 	p := visits(partition.Scheme{By: partition.Day, Timezone: "America/New_York"}, "timestamptz", " WHERE v >= @partition_start AND v < @partition_end")
-	p.Outputs[0].SQL = "SELECT amount, v, ARRAY[v] AS all_of_them, v::date AS at, extract(hour FROM v)::int AS hour, current_setting('timezone') AS zone FROM raw WHERE v >= @partition_start AND v < @partition_end"
+	p.Outputs[0].SQL = "SELECT amount, v, ARRAY[v] AS all_of_them, v::date AS at, extract(hour FROM v)::int AS hour, current_setting('timezone') AS zone FROM (SELECT amount, v::timestamptz AS v FROM raw) AS typed WHERE v >= @partition_start AND v < @partition_end"
 	one := 1.0
 	p.Outputs[0].Checks = []check.Check{{Name: "zone", Kind: check.Expression, Severity: check.Fail, SQL: "current_setting('timezone') = 'America/New_York' AND zone = 'America/New_York'"}}
 	p.Tests = []pipeline.UnitTest{{
