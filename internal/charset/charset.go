@@ -15,7 +15,7 @@ import (
 )
 
 // postgres are the encodings by the names of the server, as far as another name does not stand for them.
-var postgres = map[string]encoding.Encoding{
+var postgres = map[string]encoding.Encoding{ //nolint:gochecknoglobals // a table, which nobody writes
 	"latin1": charmap.ISO8859_1, "latin2": charmap.ISO8859_2, "latin3": charmap.ISO8859_3, "latin4": charmap.ISO8859_4,
 	"latin5": charmap.ISO8859_9, "latin6": charmap.ISO8859_10, "latin7": charmap.ISO8859_13, "latin8": charmap.ISO8859_14,
 	"latin9": charmap.ISO8859_15, "latin10": charmap.ISO8859_16,

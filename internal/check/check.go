@@ -26,9 +26,10 @@ const (
 	AcceptedValues Kind = "accepted_values"
 	Expression     Kind = "expression"
 	MetricKind     Kind = "metric"
-	// Rejects counts the rows that a load left out. No author writes it.
-	Rejects Kind = "rejects"
 )
+
+// Rejects is the kind of a result that counts the rows which a load left out. It is no check: no author writes it.
+const Rejects = "rejects"
 
 // Severity says what a failed check does: fail blocks, warn is reported.
 type Severity string

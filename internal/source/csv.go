@@ -62,6 +62,7 @@ func newCSVReader(source io.Reader, delimiter, quote, escape byte) *csvReader {
 // flaw is what is wrong with a record. It holds no text of the file.
 type flaw struct {
 	line   int
+	column string // empty: the record as a whole
 	reason string
 	hint   string
 	form   bool // where the record ends is not known: nothing that follows can be read

@@ -98,6 +98,7 @@ func (m moments) example() string {
 		return "2026-01-31"
 	case localTime:
 		return "2026-01-31 23:59:59"
+	case instant:
 	}
 	return "2026-01-31 23:59:59+00:00"
 }

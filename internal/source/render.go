@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"slices"
+	"strings"
 	"unicode/utf8"
 
 	"drawbridge/internal/pipeline"
@@ -65,7 +66,8 @@ func (r *Rows) bad(why *flaw, column string) error {
 	if r.load.OnBadRow == pipeline.RejectRow {
 		return nil
 	}
-	return &columnFlaw{flaw: why, column: column}
+	why.column = column
+	return why
 }
 
 // given ends a row of so many lines that has been rendered.
@@ -92,7 +94,7 @@ func (r *Rows) check(out *[]byte, record []byte, fields []field) (why, column st
 		return `the line is \. alone, which ends the data for some servers: put it into quotes if it is a value`, ""
 	case len(fields) != len(r.columns):
 		return fmt.Sprintf("the row has %s where the file has %s", counted(len(fields), "value"), counted(len(r.columns), "column")), ""
-	case !utf8.Valid(record), r.decoded && bytes.Contains(record, noCharacter):
+	case !utf8.Valid(record), r.decoded && strings.Contains(string(record), noCharacter):
 		return r.noText(), ""
 	}
 	if r.encoders != nil {
@@ -142,11 +144,8 @@ func (r *Rows) check(out *[]byte, record []byte, fields []field) (why, column st
 	return "", ""
 }
 
-// What stands before the rows in the server's binary form, and after them.
-var (
-	binaryHeader = []byte("PGCOPY\n\xff\r\n\x00\x00\x00\x00\x00\x00\x00\x00\x00")
-	binaryEnd    = []byte{0xff, 0xff}
-)
+// binaryHeader stands before the rows in the server's binary form: its mark, and no options.
+const binaryHeader = "PGCOPY\n\xff\r\n\x00\x00\x00\x00\x00\x00\x00\x00\x00"
 
 // encode adds a record in binary.
 func (r *Rows) encode(out *[]byte, record []byte, fields []field) (why, column string) {

@@ -198,7 +198,7 @@ func (r *Rows) header() ([]string, error) {
 				line: r.csv.line, reason: "the line is blank, where the header is to be", form: true,
 				hint: "take the line away, or say blank_lines: skip at the load",
 			}
-		case !utf8.Valid(record), r.decoded && bytes.Contains(record, noCharacter):
+		case !utf8.Valid(record), r.decoded && strings.Contains(string(record), noCharacter):
 			return nil, &flaw{line: r.csv.line, reason: r.noText(), hint: encodingHint, form: true}
 		}
 		r.shift(r.csv.next - 1)
@@ -211,7 +211,7 @@ func (r *Rows) header() ([]string, error) {
 }
 
 // noCharacter is what bytes become that are none in a file's encoding.
-var noCharacter = []byte("\ufffd")
+const noCharacter = "\ufffd"
 
 const encodingHint = "is it written in another encoding? Then say which at the load: encoding: WIN1252"
 
@@ -267,7 +267,7 @@ func (r *Rows) fill() {
 		case !errors.Is(err, io.EOF):
 			r.err = r.explain(err)
 		case r.encoders != nil:
-			out = append(out, binaryEnd...)
+			out = append(out, 0xff, 0xff) // what the server takes for the end
 		}
 	}
 	r.out, r.room = out, out
@@ -294,26 +294,17 @@ func (r *Rows) CopyOptions() (options []string) {
 	return options
 }
 
-// columnFlaw is a flaw of one column's value.
-type columnFlaw struct {
-	*flaw
-	column string
-}
-
 // explain turns what is wrong with a file into a fault that names the file, the line and the column.
 func (r *Rows) explain(err error) error {
 	if fault.ClassOf(err) != "" {
 		return err
 	}
-	if bad, ok := errors.AsType[*columnFlaw](err); ok {
+	if bad, ok := errors.AsType[*flaw](err); ok {
 		object := fmt.Sprintf("%s, line %d", r.object, bad.line)
 		if bad.column != "" {
 			object += ", column " + bad.column
 		}
 		return fault.Newf(fault.Invalid, "load", object, bad.hint, bad.reason)
-	}
-	if bad, ok := errors.AsType[*flaw](err); ok {
-		return fault.Newf(fault.Invalid, "load", fmt.Sprintf("%s, line %d", r.object, bad.line), bad.hint, bad.reason)
 	}
 	if errors.Is(err, errNoHeader) {
 		return fault.New(fault.Invalid, "load", r.object, "the first line names the columns; an empty partition is a header and no rows", err)

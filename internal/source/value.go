@@ -297,16 +297,15 @@ func (f float) read(dst, text []byte) ([]byte, string) {
 	return text, ""
 }
 
-// truths are the ways to write a truth that need no guessing.
-var truths = map[string]bool{
-	"t": true, "f": true, "true": true, "false": true, "y": true, "n": true, "yes": true, "no": true, "on": true, "off": true, "1": true, "0": true,
-}
-
+// boolean reads the ways to write a truth that need no guessing.
 func boolean(_, text []byte) ([]byte, string) {
-	if len(text) > 5 || !truths[strings.ToLower(string(text))] {
-		return nil, "the value is no boolean: true or false, t or f, yes or no, y or n, on or off, 1 or 0"
+	if len(text) <= 5 {
+		switch strings.ToLower(string(text)) {
+		case "t", "f", "true", "false", "y", "n", "yes", "no", "on", "off", "1", "0":
+			return text, ""
+		}
 	}
-	return text, ""
+	return nil, "the value is no boolean: true or false, t or f, yes or no, y or n, on or off, 1 or 0"
 }
 
 // atMost refuses a text that the server would cut: of blanks at the end it says nothing.
