@@ -338,7 +338,7 @@ func (a *TurningBack) outputs(ctx context.Context, t Target, b turnback.TurnBack
 	}
 	has := make([]turnback.Output, len(p.Outputs))
 	for i, o := range p.Outputs {
-		has[i] = turnback.Output{Table: o.Table, All: o.Partition.By == partition.All}
+		has[i] = turnback.Output{Table: o.Table, All: o.Partition.By == partition.All, Keeps: p.Config.WriteMode.Keeps()}
 	}
 	return has, p, nil
 }

@@ -2,6 +2,7 @@ package workflows
 
 import (
 	"fmt"
+	"strings"
 
 	"go.temporal.io/sdk/workflow"
 
@@ -35,6 +36,8 @@ type run struct {
 	*conduct.Conductor
 	in     RunInput
 	target activities.Target // once it has entered the environment
+	// standing says that there was nothing to publish, as the end of a sentence; empty: there was.
+	standing string
 }
 
 func (r *run) at(step string) conduct.Scope {
@@ -78,7 +81,7 @@ func (r *run) run(ctx workflow.Context) error {
 			return err
 		}
 		if len(moved) == 0 {
-			r.Finish(ctx, StageDone, r.at(""), fmt.Sprintf("%s is live in %s", in.Partition, in.Environment))
+			r.Finish(ctx, StageDone, r.at(""), fmt.Sprintf("%s is live in %s%s", in.Partition, in.Environment, r.standing))
 			return nil
 		}
 		r.Tell(ctx, r.at("publish"), fmt.Sprintf("another run was faster in %s %s: building it again", moved[0].Output, moved[0].Partition))
@@ -97,9 +100,14 @@ const runRounds = 10
 func (r *run) once(ctx workflow.Context, target activities.Target, round int, first bool) ([]generation.Swap, error) {
 	in := r.in
 	r.At(ctx, StageCrossing, r.at("build"), fmt.Sprintf("building %s with %s", in.Partition, target.Release.Version))
-	built, err := BuildSlice.Do(ctx, r.Conductor, r.at("run"), "build run", activities.SliceInput{Target: target, Step: "run", Round: round, Partition: in.Partition})
+	built, err := BuildSlice.Do(ctx, r.Conductor, r.at("run"), "build run", activities.SliceInput{
+		Target: target, Step: "run", Round: round, Partition: in.Partition, Batch: in.Batch, Once: true,
+	})
 	if err != nil {
 		return nil, err
+	}
+	if r.standing = appended(built.Pieces); r.standing != "" {
+		return nil, nil
 	}
 	if err := r.pass(ctx, target, built.Pieces); err != nil {
 		return nil, err
@@ -116,6 +124,21 @@ func (r *run) once(ctx workflow.Context, target activities.Target, round int, fi
 		return nil, nil
 	}
 	return res.Moved, err
+}
+
+// appended says that all that a run would append is live already; empty where something is not.
+func appended(pieces []activities.Piece) string {
+	var of []string
+	for _, p := range pieces {
+		if p.Standing == "" {
+			return ""
+		}
+		of = append(of, fmt.Sprintf("%s of %s, generation %d", p.Standing, p.Swap.Output, p.Swap.To))
+	}
+	if len(of) == 0 {
+		return ""
+	}
+	return " as it was: nothing is appended twice, and its batches are live already: " + strings.Join(of, "; ")
 }
 
 // happened says whether a publish is done of which the answer was lost, before somebody stopped the run or gave it up.

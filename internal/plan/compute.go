@@ -165,7 +165,7 @@ func (c crossing) plan() Environment {
 		Aside:        w.aside,
 		Slices:       w.slices,
 		Lanes:        c.policy.Publish.Lanes,
-		Batch:        c.pipeline.Batch,
+		Batch:        c.pipeline.BatchIn(c.config),
 		Cutover:      over,
 		Budgets:      budgetTexts(c.pipeline.Canary.Expect),
 		Approval:     c.policy.Approval,
