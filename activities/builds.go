@@ -72,6 +72,8 @@ type Built struct {
 	Results []check.Result `json:"results"`
 	// Samples is the statement with which a person reads keys of failing rows, in the warehouse.
 	Samples string `json:"samples,omitempty"`
+	// Rewritten is how many bytes of what is live were written again, because their rows stay.
+	Rewritten int64 `json:"rewritten,omitempty"`
 	// Standing is the batch that is live already: nothing was built, and Generation is the one that is live.
 	Standing string `json:"standing,omitempty"`
 }
@@ -139,6 +141,8 @@ type Piece struct {
 	Why    string       `json:"why"`
 	// Samples is the statement with which a person reads keys of failing rows, in the warehouse.
 	Samples string `json:"samples,omitempty"`
+	// Rewritten is how many bytes of what is live were written again, because their rows stay.
+	Rewritten int64 `json:"rewritten,omitempty"`
 	// Standing is the batch that is live already: nothing was built, and there is nothing to swap.
 	Standing string `json:"standing,omitempty"`
 }
@@ -396,7 +400,7 @@ func piece(b Built) Piece {
 	out := Piece{
 		Swap: generation.Swap{Output: b.Generation.Output, Partition: b.Generation.Partition, From: b.From, To: b.Generation.ID},
 		Rows: b.Generation.Rows, Inputs: b.Generation.Inputs, Audit: verdict.Outcome, Why: verdict.Reason, Samples: b.Samples,
-		Standing: b.Standing,
+		Standing: b.Standing, Rewritten: b.Rewritten,
 	}
 	for _, r := range b.Results {
 		if r.Outcome != check.Skipped {

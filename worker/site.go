@@ -78,7 +78,7 @@ func (s *site) spec(spec activities.BuildSpec, progress func(activities.Progress
 func builtOf(outputs []warehouse.BuiltOutput) []activities.Built {
 	built := make([]activities.Built, len(outputs))
 	for i, o := range outputs {
-		built[i] = activities.Built{Generation: o.Generation, From: o.From, Loaded: o.LoadedRows, Results: o.Results, Samples: o.Samples, Standing: o.Standing}
+		built[i] = activities.Built{Generation: o.Generation, From: o.From, Loaded: o.LoadedRows, Results: o.Results, Samples: o.Samples, Standing: o.Standing, Rewritten: o.Rewritten}
 	}
 	return built
 }

@@ -7,6 +7,7 @@ import (
 	"go.temporal.io/sdk/workflow"
 
 	"drawbridge/activities"
+	"drawbridge/internal/check"
 	"drawbridge/internal/fault"
 	"drawbridge/internal/gate"
 	"drawbridge/internal/generation"
@@ -109,6 +110,9 @@ func (r *run) once(ctx workflow.Context, target activities.Target, round int, fi
 	if r.standing = appended(built.Pieces); r.standing != "" {
 		return nil, nil
 	}
+	if again := rewritten(built.Pieces); again > 0 {
+		r.Tell(ctx, r.at("build"), check.FormatBytes(again)+" of what is live were written again: their rows stay")
+	}
 	if err := r.pass(ctx, target, built.Pieces); err != nil {
 		return nil, err
 	}
@@ -124,6 +128,14 @@ func (r *run) once(ctx workflow.Context, target activities.Target, round int, fi
 		return nil, nil
 	}
 	return res.Moved, err
+}
+
+// rewritten is how many bytes of what is live pieces hold again.
+func rewritten(pieces []activities.Piece) (bytes int64) {
+	for _, p := range pieces {
+		bytes += p.Rewritten
+	}
+	return bytes
 }
 
 // appended says that all that a run would append is live already; empty where something is not.

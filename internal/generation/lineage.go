@@ -3,7 +3,6 @@ package generation
 import (
 	"fmt"
 
-	"drawbridge/internal/fault"
 	"drawbridge/internal/partition"
 )
 
@@ -15,12 +14,15 @@ type Batch struct {
 	Generation int64         `json:"generation"`
 }
 
-// Rewrite refuses to write a live partition of an output again that is larger than an environment allows, in bytes; 0 is no bound.
-func Rewrite(output string, key partition.Key, size, most int64) error {
+// TooLarge says why a live partition of so many bytes is not written again where an environment allows fewer, and what is done about
+// it; empty: it is. 0 is no bound.
+func TooLarge(size, most int64) (why, remedy string) {
 	if most == 0 || size <= most {
-		return nil
+		return "", ""
 	}
-	return fault.Newf(fault.Refused, "build", output+" "+string(key),
-		"cut the output into finer partitions, or let the policy of the environment raise publish.max_rewrite_bytes",
-		fmt.Sprintf("it keeps what is live, and would write %d bytes of it again: max_rewrite_bytes is %d", size, most))
+	return fmt.Sprintf("rows that are live stay, and %d bytes of them would be written again: max_rewrite_bytes is %d", size, most),
+		"cut the output into finer partitions, or let the policy of the environment raise publish.max_rewrite_bytes"
 }
+
+// String says which it is.
+func (b Batch) String() string { return fmt.Sprintf("%s of %s[%s]", b.Name, b.Output, b.Partition) }

@@ -166,6 +166,7 @@ func (c crossing) plan() Environment {
 		Slices:       w.slices,
 		Lanes:        c.policy.Publish.Lanes,
 		Batch:        c.pipeline.BatchIn(c.config),
+		WriteMode:    c.keeps(),
 		Cutover:      over,
 		Budgets:      budgetTexts(c.pipeline.Canary.Expect),
 		Approval:     c.policy.Approval,
@@ -196,6 +197,9 @@ func (c crossing) plan() Environment {
 		}
 	}
 	e.Shown.Pause = cut.Hold
+	var tooLarge []Problem
+	e.Shown.Rewrite, tooLarge = c.rewrite(w)
+	e.Problems = append(e.Problems, tooLarge...)
 	e.Problems = append(e.Problems, c.limits(w)...)
 	e.Rollback = c.rollback(e.Changes)
 	e.Steps = steps(e)

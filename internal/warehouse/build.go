@@ -81,6 +81,8 @@ type BuiltOutput struct {
 	Seconds    float64        `json:"seconds"`
 	// Samples is the statement with which a person reads keys of failing rows, in the warehouse.
 	Samples string `json:"samples,omitempty"`
+	// Rewritten is how many bytes of what is live this attempt has written again, because their rows stay.
+	Rewritten int64 `json:"rewritten,omitempty"`
 	// Standing is the batch that is live already: nothing was built, and Generation is the one that is live.
 	Standing string `json:"standing,omitempty"`
 }
@@ -188,7 +190,7 @@ func (w *Warehouse) alreadyBuilt(ctx context.Context, spec BuildSpec, outputs []
 }
 
 func (w *Warehouse) builtOutput(g catalog.Generation, results []check.Result) BuiltOutput {
-	out := BuiltOutput{Generation: g.Plan(), From: g.Baseline, Results: results, Verdict: check.Verdict(results), LoadedRows: g.Loaded, Seconds: g.Seconds}
+	out := BuiltOutput{Generation: g.Plan(), From: g.Baseline, Results: results, Verdict: check.Verdict(results), LoadedRows: g.Loaded, Seconds: g.Seconds, Rewritten: g.Rewritten}
 	if out.Verdict.Outcome != gate.Pass {
 		out.Samples = w.ledger.SamplesQuery(g.ID)
 	}

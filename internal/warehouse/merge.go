@@ -113,7 +113,7 @@ func (b *build) write(ctx context.Context, o pipeline.Output, g *catalog.Generat
 	if !b.mode().Keeps() {
 		return b.insert(ctx, o, child, "", g.Partition, g.Bounds(), candidate)
 	}
-	live, err := b.live(ctx, o, *g)
+	live, err := b.live(ctx, o, g)
 	if err != nil {
 		return 0, err
 	}
@@ -144,8 +144,9 @@ func (b *build) write(ctx context.Context, o pipeline.Output, g *catalog.Generat
 	return rows, postgres.Classify("keep the rows of", childName(g.Kept), err)
 }
 
-// live are the columns that rows of the live generation bring along: those that the child has too.
-func (b *build) live(ctx context.Context, o pipeline.Output, g catalog.Generation) ([]string, error) {
+// live are the columns that rows of the live generation bring along: those that the child has too. It notes how many bytes that is, and
+// refuses more than the environment allows.
+func (b *build) live(ctx context.Context, o pipeline.Output, g *catalog.Generation) ([]string, error) {
 	if g.Kept == 0 {
 		return nil, nil
 	}
@@ -165,9 +166,10 @@ func (b *build) live(ctx context.Context, o pipeline.Output, g catalog.Generatio
 	if err != nil {
 		return nil, postgres.Classify("look at", childName(g.Kept), err)
 	}
-	if err := generation.Rewrite(o.Table, g.Partition, size, b.spec.MaxRewrite); err != nil {
-		return nil, err
+	if why, remedy := generation.TooLarge(size, b.spec.MaxRewrite); why != "" {
+		return nil, fault.Newf(fault.Refused, string(b.mode()), o.Table+" "+string(g.Partition), remedy, why)
 	}
+	g.Rewritten = size
 	var shared []string
 	for _, c := range columns {
 		if slices.ContainsFunc(g.Columns, func(has generation.Column) bool { return has.Name == c.Name }) {

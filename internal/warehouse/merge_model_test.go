@@ -34,7 +34,9 @@ func TestAnySequenceLeavesTheTableEqualToAMap(t *testing.T) {
 			w := wanted{bundle: setup(t), story: s, table: map[int]line{}, batches: map[string]bool{}}
 			for _, step := range s.Steps {
 				w.step(t, step)
-				require.ElementsMatch(t, w.lines(), w.rows(t), "after %+v", step)
+				if len(w.past) > 0 { // there is a table
+					require.ElementsMatch(t, w.lines(), w.rows(t), "after %+v", step)
+				}
 			}
 		})
 	}
