@@ -189,6 +189,9 @@ func (c crossing) plan() Environment {
 		if len(o.Key) > 0 {
 			e.Checks = append(e.Checks, fmt.Sprintf("%s: key(%s), unique and not null in a partition", o.Table, strings.Join(o.Key, ", ")))
 		}
+		if text := mergedText(o); text != "" {
+			e.Checks = append(e.Checks, o.Table+": "+text)
+		}
 		for _, k := range o.Checks {
 			e.Checks = append(e.Checks, o.Table+": "+checkText(k))
 		}

@@ -2,6 +2,7 @@ package plan
 
 import (
 	"fmt"
+	"strings"
 
 	"drawbridge/internal/check"
 	"drawbridge/internal/generation"
@@ -55,4 +56,19 @@ func writeText(e Environment) string {
 	case pipeline.Replace:
 	}
 	return ""
+}
+
+// mergedText says which row of a key counts where an environment merges; empty: the one that comes last.
+func mergedText(o pipeline.Output) string {
+	var says []string
+	if o.VersionColumn != "" {
+		says = append(says, "the row with the greatest "+o.VersionColumn+" counts")
+	}
+	if o.DeleteWhen != "" {
+		says = append(says, "a row takes its key away when "+oneLine(o.DeleteWhen))
+	}
+	if len(says) == 0 {
+		return ""
+	}
+	return "where rows are merged, " + strings.Join(says, ", and ")
 }
