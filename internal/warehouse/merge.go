@@ -48,12 +48,13 @@ func (b *build) keeps(ctx context.Context, o pipeline.Output, g *catalog.Generat
 	return err
 }
 
-// batch names what a build adds to an output: as was asked, or after the files that it is made of.
+// batch names what a build adds to an output: as was asked for its partition, or after the files that it is made of. An output that is
+// one partition beside others is made of all of its files with each of them.
 func (b *build) batch(o pipeline.Output) (string, error) {
-	if b.spec.Batch != "" {
+	loads := o.Loads(b.spec.Pipeline.Loads)
+	if b.spec.Batch != "" && (o.Partition.By == b.spec.Pipeline.Partition.By || len(loads) == 0) {
 		return b.spec.Batch, nil
 	}
-	loads := o.Loads(b.spec.Pipeline.Loads)
 	if len(loads) == 0 {
 		if b.mode() == pipeline.Merge {
 			return "", nil // the same rows twice are the same rows
