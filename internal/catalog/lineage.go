@@ -41,6 +41,23 @@ func (l Ledger) Added(ctx context.Context, q Querier, id int64, batch string) (a
 	return added, nil
 }
 
+// BuiltOver is whose rows stay in generations that were built where rows stay; 0: in that one none do. The others are left out.
+func (l Ledger) BuiltOver(ctx context.Context, q Querier, ids ...int64) (map[int64]int64, error) {
+	rows, err := q.Query(ctx, l.sql(`SELECT generation, coalesce(kept, 0) FROM ledger.batch WHERE generation = ANY($1)`), ids)
+	if err != nil {
+		return nil, fmt.Errorf("read whose rows stay: %w", err)
+	}
+	of := map[int64]int64{}
+	var id, kept int64
+	if _, err := pgx.ForEachRow(rows, []any{&id, &kept}, func() error {
+		of[id] = kept
+		return nil
+	}); err != nil {
+		return nil, fmt.Errorf("read whose rows stay: %w", err)
+	}
+	return of, nil
+}
+
 // Pending are the batches of some outputs that were live and were taken away by turning back or detaching, and are not live again: by
 // output, partition, and the order in which they were added.
 func (l Ledger) Pending(ctx context.Context, q Querier, outputs []string) ([]generation.Batch, error) {

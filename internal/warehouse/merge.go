@@ -289,7 +289,7 @@ func (b *build) merging(o pipeline.Output, g catalog.Generation, live []string, 
 	}
 	older := "false" // a row of the batch is older than the live one
 	if slices.Contains(live, o.VersionColumn) {
-		older = fmt.Sprintf("(l.%[1]s > b.%[1]s OR b.%[1]s IS NULL AND l.%[1]s IS NOT NULL)", version)
+		older = fmt.Sprintf("((l.%[1]s > b.%[1]s) IS TRUE OR b.%[1]s IS NULL AND l.%[1]s IS NOT NULL)", version)
 		statement += fmt.Sprintf("\n  AND NOT EXISTS (SELECT FROM %s l WHERE %s AND %s)", b.w.names.child(g.Kept), sameKey(o), older)
 	}
 	return statement + fmt.Sprintf("\nUNION ALL\nSELECT %s\nFROM %s l\nWHERE NOT EXISTS (SELECT FROM newest b WHERE %s AND NOT %s)",

@@ -11,11 +11,13 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
+	"drawbridge/internal/canary"
 	"drawbridge/internal/check"
 	"drawbridge/internal/fault"
 	"drawbridge/internal/generation"
 	"drawbridge/internal/partition"
 	"drawbridge/internal/pipeline"
+	"drawbridge/internal/warehouse"
 )
 
 // newYear is the day of which most tests here write.
@@ -94,16 +96,16 @@ func TestAMergeIntoAnOutputThatIsOnePartition(t *testing.T) {
 	p.Partition, p.Outputs[0].Partition = all, all
 	p.Loads[0].File = "orders.csv"
 	p.Outputs[0].SQL = "SELECT order_id, ordered_at::date AS order_date, channel, amount FROM raw_orders"
-	for _, tc := range []struct{ file, want []string }{
-		{[]string{"1,web,1", "2,web,2"}, []string{"1,web,1", "2,web,2"}},
-		{[]string{"2,shop,1", "3,web,3"}, []string{"1,web,1", "2,shop,1", "3,web,3"}},
-	} {
-		b.owner = workflow(fmt.Sprintf("run/shop/%d", b.keys.Add(1))) // what one has loaded is the same for all of it
-		b.files["orders.csv"] = fileOf(newYear, tc.file...)
-		built := b.build(t, p, partition.AllKey)
-		b.publish(t, swap(built.Generation, built.From))
-		require.Equal(t, tc.want, b.rows(t))
-	}
+	b.files["orders.csv"] = fileOf(newYear, "1,web,1", "2,web,2")
+	built := b.build(t, p, partition.AllKey)
+	b.publish(t, swap(built.Generation, built.From))
+
+	b.owner = workflow("run/shop") // what one workflow has loaded is the same for all of it
+	b.files["orders.csv"] = fileOf(newYear, "2,shop,1", "3,web,3")
+	next, err := b.Build(t.Context(), b.spec(p, partition.AllKey))
+	require.NoError(t, err)
+	b.publish(t, swap(next[0].Generation, next[0].From))
+	require.Equal(t, []string{"1,web,1", "2,shop,1", "3,web,3"}, b.rows(t))
 }
 
 func TestAnOlderVersionNeverReplacesANewerOne(t *testing.T) {
@@ -318,6 +320,60 @@ func TestWhatIsBuiltTwiceIsTheSameInEveryMode(t *testing.T) {
 			require.Equal(t, built[0].Generation.Checksum, again.Checksum)
 			require.EqualValues(t, 2, again.Rows)
 		})
+	}
+}
+
+// A turn-back builds only what was not there before: nothing of what is live is right then.
+func TestWhatIsBuiltAnewKeepsNothing(t *testing.T) {
+	t.Parallel()
+	for _, mode := range []pipeline.WriteMode{pipeline.Merge, pipeline.Append} {
+		t.Run(string(mode), func(t *testing.T) {
+			t.Parallel()
+			b := setup(t)
+			b.file(newYear, "1,web,1")
+			b.writes(t, writing(mode), "1,web,1")
+			b.file(newYear, "2,web,2")
+			b.writes(t, writing(mode), "1,web,1", "2,web,2")
+			spec := b.spec(writing(mode), newYear)
+			spec.Anew = true
+			built, err := b.Build(t.Context(), spec)
+			require.NoError(t, err)
+			b.publish(t, swap(built[0].Generation, built[0].From))
+			require.Equal(t, []string{"2,web,2"}, b.rows(t))
+		})
+	}
+}
+
+// Another run's rows in one of two generations say nothing about the release that built the other.
+func TestGenerationsThatKeepOtherRowsAreNotCompared(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	p := writing(pipeline.Merge)
+	b.file(newYear, "1,web,1")
+	live := b.writes(t, p, "1,web,1")
+	b.file(newYear, "2,web,2")
+	candidate := b.build(t, p, newYear)
+	against := func(baseline int64, origin canary.Origin) error {
+		_, err := b.Compare(t.Context(), warehouse.Comparison{
+			Output: "fct_orders", Key: []string{"order_id"}, Baseline: baseline, Candidate: candidate.Generation.ID, Origin: origin, Active: "sha256:1.0.0",
+		})
+		return err
+	}
+	control := func() int64 {
+		spec := b.spec(p, newYear)
+		spec.Control = true
+		built, err := b.Build(t.Context(), spec)
+		require.NoError(t, err)
+		return built[0].Generation.ID
+	}
+	require.NoError(t, against(live.ID, canary.Live))
+	require.NoError(t, against(control(), canary.Control))
+	b.file(newYear, "3,web,3")
+	other := b.writes(t, p, "1,web,1", "3,web,3")
+	for origin, baseline := range map[canary.Origin]int64{canary.Live: other.ID, canary.Control: control()} {
+		err := against(baseline, origin)
+		require.Equal(t, fault.Conflict, fault.ClassOf(err), "%s: %v", origin, err)
+		require.ErrorContains(t, err, "another run has published in between")
 	}
 }
 
