@@ -58,8 +58,8 @@ func (l Ledger) BuiltOver(ctx context.Context, q Querier, ids ...int64) (map[int
 	return of, nil
 }
 
-// Pending are the batches of some outputs that were live and were taken away by turning back or detaching, and are not live again: by
-// output, partition, and the order in which they were added.
+// Pending are the batches of some outputs that were live and were taken away by turning back or detaching, and are not live again, nor
+// replaced by a run that keeps nothing: by output, partition, and the order in which they were added.
 func (l Ledger) Pending(ctx context.Context, q Querier, outputs []string) ([]generation.Batch, error) {
 	rows, err := q.Query(ctx, l.sql(`
 		WITH RECURSIVE gone AS (
@@ -90,6 +90,11 @@ func (l Ledger) Pending(ctx context.Context, q Querier, outputs []string) ([]gen
 		        FROM stands s
 		        JOIN ledger.generation h ON h.id = s.generation
 		        WHERE h.output = g.output AND h.partition = g.partition AND s.name = gone.name)
+		  AND NOT EXISTS (
+		        SELECT
+		        FROM ledger.live l
+		        WHERE l.output = g.output AND l.partition = g.partition AND l.generation > gone.generation
+		          AND NOT EXISTS (SELECT FROM ledger.batch b WHERE b.generation = l.generation))
 		GROUP BY g.output, g.partition, gone.name
 		ORDER BY g.output, g.partition, generation`), outputs)
 	if err != nil {

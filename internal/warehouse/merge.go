@@ -111,6 +111,7 @@ func (b *build) standing(ctx context.Context, outputs []pipeline.Output, generat
 // write brings the rows of an output into its child, and those that are live and stay. It returns how many there are.
 func (b *build) write(ctx context.Context, o pipeline.Output, g *catalog.Generation, candidate []generation.Column) (int64, error) {
 	child := b.w.names.child(g.ID)
+	b.reads = nil // of the output before
 	if !b.mode().Keeps() {
 		return b.insert(ctx, o, child, "", g.Partition, g.Bounds(), candidate)
 	}

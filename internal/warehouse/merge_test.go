@@ -470,3 +470,32 @@ func TestReadersOfTwoOutputsNeverSeeAMixWhileBothAreMerged(t *testing.T) {
 	readers.Wait()
 	require.Equal(t, []int{0, 0}, mixes)
 }
+
+// What an author writes runs under the author's login in every mode, also the condition of a delete.
+func TestAMergeRunsUnderTheLoginOfItsAuthor(t *testing.T) {
+	t.Parallel()
+	b, _ := authored(t)
+	p := deleting(versioned(writing(pipeline.Merge)))
+	b.file(newYear, "1,web,1", "2,web,1")
+	live := b.writes(t, p, "1,web,1", "2,web,1")
+	b.file(newYear, "2,cancelled,2", "3,web,3")
+	for _, statement := range []string{
+		"DELETE FROM " + b.child(live.ID), "INSERT INTO " + b.child(live.ID) + " SELECT * FROM " + b.child(live.ID),
+		"UPDATE " + b.db.Schema + "__ledger.generation SET audit = ''pass''",
+	} {
+		hostile := versioned(writing(pipeline.Merge))
+		hostile.Outputs[0].DeleteWhen = fmt.Sprintf("run('%s') > 0", statement)
+		_, err := b.Build(t.Context(), b.spec(hostile, newYear))
+		require.ErrorContains(t, err, "42501", statement)
+	}
+	for _, mode := range []pipeline.WriteMode{pipeline.Merge, pipeline.Append} {
+		built, err := b.Build(t.Context(), b.spec(writing(mode), newYear))
+		if mode == pipeline.Append {
+			require.ErrorContains(t, err, "repeats")
+			continue
+		}
+		require.NoError(t, err)
+		require.EqualValues(t, 3, built[0].Generation.Rows)
+	}
+	b.writes(t, p, "1,web,1", "3,web,3")
+}
