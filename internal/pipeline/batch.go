@@ -36,3 +36,12 @@ func (b *builder) batch(v strictyaml.Value, p *Pipeline) {
 		}
 	}
 }
+
+// BatchIn is how many neighbouring partitions one statement may build under a config; 0: one. Where rows that are live stay, each
+// partition is built over its own.
+func (p *Pipeline) BatchIn(c Config) int {
+	if c.WriteMode.Keeps() {
+		return 0
+	}
+	return p.Batch
+}

@@ -12,9 +12,9 @@ type Config struct {
 	Environment     string         `json:"environment"`      // from the file name: config.prod.yaml is prod
 	Warehouse       string         `json:"warehouse"`        // a connection of the policy: its name, or its URL
 	WarehouseSchema string         `json:"warehouse_schema"` // readers see only this schema
-	WriteMode       string         `json:"write_mode"`       // replace
-	SourceFiles     string         `json:"source_files"`     // folder below a root of the worker
-	Smoke           *Smoke         `json:"smoke,omitempty"`  // overrides
+	WriteMode       WriteMode      `json:"write_mode"`
+	SourceFiles     string         `json:"source_files"`    // folder below a root of the worker
+	Smoke           *Smoke         `json:"smoke,omitempty"` // overrides
 	Watch           *WatchOverride `json:"watch,omitempty"`
 	// Schedule is when the pipeline runs here by itself; nil: never.
 	Schedule *schedule.Schedule `json:"schedule,omitempty"`

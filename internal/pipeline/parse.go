@@ -237,6 +237,7 @@ func (b *builder) output(v strictyaml.Value, p *Pipeline) Output {
 	o.Checks = b.checks(v.Get("checks"))
 	b.contract(v.Get("contract"), &o)
 	o.NotRepeatable = b.repeatable(v.Get("repeatable"))
+	b.merged(v, &o)
 	for _, rule := range v.Get("lint").Names() {
 		if o.Lint == nil {
 			o.Lint = map[string]string{}

@@ -147,8 +147,6 @@ func TestKeysOfTheDesignThatAreNotCarriedOutAreRefusedByName(t *testing.T) {
 		"command":   {"pipeline.yaml", step, step + "  - command: {run: [python, etl.py]}\n"},
 		"publish":   {"pipeline.yaml", output, output + "    publish: in_place\n"},
 		"schedule":  {"pipeline.yaml", "owner: sales", "owner: sales\nschedule: '@daily'"},
-		"merge":     {"config.dev.yaml", "warehouse_schema", "write_mode: merge\nwarehouse_schema"},
-		"append":    {"config.dev.yaml", "warehouse_schema", "write_mode: append\nwarehouse_schema"},
 		"source_db": {"config.dev.yaml", "warehouse_schema", "source_db: postgres://x\nwarehouse_schema"},
 		"flags":     {"config.dev.yaml", "warehouse_schema", "flags: {a: b}\nwarehouse_schema"},
 	} {

@@ -113,6 +113,11 @@ type Output struct {
 	KeyScope  KeyScope         `json:"key_scope,omitempty"`
 	Indexes   [][]string       `json:"indexes,omitempty"`
 	Checks    []check.Check    `json:"checks"`
+	// VersionColumn says which of two rows of a key is newer, where an environment merges; empty: the one that came last.
+	VersionColumn string `json:"version_column,omitempty"`
+	// DeleteWhen is a boolean expression over the SELECT's columns: a row for which it is true takes its key away where an environment
+	// merges.
+	DeleteWhen string `json:"delete_when,omitempty"`
 	// NotRepeatable is why the SELECT need not give the same rows twice; empty: it has to.
 	NotRepeatable string `json:"not_repeatable,omitempty"`
 	// Lint are rules that are silent about the SELECT, with the reasons.

@@ -181,6 +181,8 @@ func outputShape() strictyaml.Shape {
 		strictyaml.Key{Name: "key", Shape: strictyaml.ListOf(columnShape()), Doc: "The columns that name a row, unique within a partition.", Examples: []string{"[order_id]", "[order_id, channel]"}},
 		strictyaml.Key{Name: "indexes", Shape: strictyaml.ListOf(strictyaml.ListOf(columnShape())), Doc: "Indexes, each a list of columns.", Examples: []string{"[[channel]]", "[[channel], [order_date, channel]]"}},
 		strictyaml.Key{Name: "checks", Required: true, Shape: strictyaml.ListOf(checkShape()), Doc: "What is audited on every generation before it is published."},
+		strictyaml.Key{Name: "version_column", Shape: columnShape(), Doc: "Where an environment merges: the column that says which of two rows of a key is newer; an older one never replaces a newer one. By default the one that comes last is.", Examples: []string{"ordered_at", "order_date"}},
+		strictyaml.Key{Name: "delete_when", Shape: strictyaml.Sentence(), Doc: "Where an environment merges: a boolean expression over the columns of the SELECT; a row for which it is true takes its key out of the table.", Examples: []string{`"amount IS NULL"`, `"channel = 'cancelled'"`}},
 		strictyaml.Key{Name: "repeatable", Doc: "Turns off that the newest partition of a deployment's smoke is built twice from the same inputs, and must be the same.", Shape: strictyaml.ObjectOf(
 			strictyaml.Key{Name: "is", Required: true, Shape: strictyaml.Shape{Kind: strictyaml.Boolean}, Doc: "false: the SELECT gives other rows each time, and is right all the same.", Examples: []string{"false"}},
 			strictyaml.Key{Name: "because", Required: true, Shape: strictyaml.Sentence(), Doc: "Why; plans show it.", Examples: []string{"ids are drawn anew", "it samples rows"}},
@@ -250,7 +252,7 @@ func configShape() strictyaml.Shape {
 	return strictyaml.ObjectOf(
 		strictyaml.Key{Name: "warehouse", Shape: strictyaml.Sentence(), Preset: DefaultConnection, Doc: "A connection of the environment's policy: its name, or its URL, without password or options.", Examples: []string{"warehouse", "postgres://etl@db/warehouse"}},
 		strictyaml.Key{Name: "warehouse_schema", Required: true, Shape: identifierShape(), Doc: "The schema that readers see.", Examples: []string{"shop_dev", "shop_test"}},
-		strictyaml.Key{Name: "write_mode", Shape: strictyaml.OneOf("replace").Except("merge", "append"), Preset: "replace", Doc: "How a run's rows meet the live ones: they replace the partition.", Examples: []string{"replace"}},
+		strictyaml.Key{Name: "write_mode", Shape: strictyaml.OneOf(string(Replace), string(Merge), string(Append)), Preset: string(Replace), Doc: "How a run's rows meet those that are live in its partition: replace (they take the place of all of them), merge (of those with their key), or append (they are added, once for each batch).", Examples: []string{"merge", "append"}},
 		strictyaml.Key{Name: "source_files", Shape: strictyaml.Matching(filePattern, "a folder below the worker's source root, with slashes"), Preset: ".", Doc: "The folder of the load files, below the worker's source root.", Examples: []string{"shop", "shop/daily"}},
 		strictyaml.Key{Name: "smoke", Shape: smokeShape().Overrides(), Doc: "Overrides of the pipeline's smoke."},
 		strictyaml.Key{Name: "watch", Shape: watchShape().Overrides().Without("checks").With("for", strictyaml.Shape{Kind: strictyaml.Duration, Zero: true}), Doc: "Overrides of the pipeline's watch; for: 0s turns it off here."},
@@ -290,6 +292,7 @@ func policyShape() strictyaml.Shape {
 			strictyaml.Key{Name: "on_snapshot_timeout", Shape: strictyaml.OneOf("ask", "proceed"), Preset: "ask", Doc: "What follows a wait that ran out.", Examples: []string{"ask", "proceed"}},
 			strictyaml.Key{Name: "lanes", Shape: strictyaml.Shape{Kind: strictyaml.Integer, Min: 1}, Preset: "2", Doc: "How many slices of a deployment are built at the same time.", Examples: []string{"2", "4"}},
 			strictyaml.Key{Name: "cutover", Shape: strictyaml.OneOf(string(cutover.One), string(cutover.Steps)), Preset: string(cutover.One), Doc: "How a deployment, and a turn-back, become visible: one (all of it in one transaction, within max_pause) or steps (at most eight partitions at a time, in order).", Examples: []string{"one", "steps"}},
+			strictyaml.Key{Name: "max_rewrite_bytes", Shape: strictyaml.Shape{Kind: strictyaml.Integer, Min: 1}, Doc: "How many bytes of one live partition of an output a run may write again to merge into it or to append to it; no bound by default.", Examples: []string{"10000000000", "50000000000"}},
 			strictyaml.Key{Name: "max_pause", Shape: strictyaml.Shape{Kind: strictyaml.Duration}, Preset: "500ms", Doc: "How long readers may have to wait for one transaction. Where one is expected to take longer, it is cut into as few as do not, and people are asked.", Examples: []string{"500ms", "2s"}},
 		)},
 		strictyaml.Key{Name: "sources", Doc: "Where load files may be.", Shape: strictyaml.ObjectOf(

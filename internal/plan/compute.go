@@ -165,7 +165,8 @@ func (c crossing) plan() Environment {
 		Aside:        w.aside,
 		Slices:       w.slices,
 		Lanes:        c.policy.Publish.Lanes,
-		Batch:        c.pipeline.Batch,
+		Batch:        c.pipeline.BatchIn(c.config),
+		WriteMode:    c.keeps(),
 		Cutover:      over,
 		Budgets:      budgetTexts(c.pipeline.Canary.Expect),
 		Approval:     c.policy.Approval,
@@ -192,6 +193,9 @@ func (c crossing) plan() Environment {
 			}
 			e.Checks = append(e.Checks, fmt.Sprintf("%s: key(%s), unique and not null %s", o.Table, strings.Join(o.Key, ", "), where))
 		}
+		if text := mergedText(o); text != "" {
+			e.Checks = append(e.Checks, o.Table+": "+text)
+		}
 		for _, k := range o.Checks {
 			e.Checks = append(e.Checks, o.Table+": "+checkText(k))
 		}
@@ -200,6 +204,9 @@ func (c crossing) plan() Environment {
 		}
 	}
 	e.Shown.Pause = cut.Hold
+	var tooLarge []Problem
+	e.Shown.Rewrite, tooLarge = c.rewrite(w)
+	e.Problems = append(e.Problems, tooLarge...)
 	e.Problems = append(e.Problems, c.limits(w)...)
 	e.Rollback = c.rollback(e.Changes)
 	e.Steps = steps(e)

@@ -149,6 +149,9 @@ func newColumns(o pipeline.Output, parent, candidate []generation.Column) ([]gen
 		}
 	}
 	needed := slices.Clone(o.Key)
+	if o.VersionColumn != "" {
+		needed = append(needed, o.VersionColumn)
+	}
 	if o.Partition.Column != "" {
 		needed = append(needed, o.Partition.Column)
 	}
@@ -158,7 +161,7 @@ func newColumns(o pipeline.Output, parent, candidate []generation.Column) ([]gen
 	for _, name := range needed {
 		if !slices.ContainsFunc(candidate, func(c generation.Column) bool { return c.Name == name }) {
 			return nil, fault.Newf(fault.Invalid, "build", o.Table, "select it in "+o.SQLFile,
-				"the SELECT does not return column "+name+", which the key, the partition or an index names")
+				"the SELECT does not return column "+name+", which the key, the partition, the version or an index names")
 		}
 	}
 	return fresh, nil
@@ -172,7 +175,7 @@ func (b *build) fill(ctx context.Context, o pipeline.Output, g *catalog.Generati
 	b.progress(Progress{Stage: StageTransform, Output: o.Table, Partition: g.Partition, RowsIn: g.Loaded})
 	started := time.Now()
 	var err error
-	if g.Rows, err = b.insert(ctx, o, child, g.Partition, g.Bounds(), candidate); err != nil {
+	if g.Rows, err = b.write(ctx, o, g, candidate); err != nil {
 		return err
 	}
 	b.progress(Progress{Stage: StageTransform, Done: true, Output: o.Table, Partition: g.Partition, RowsIn: g.Loaded, RowsOut: g.Rows, Elapsed: time.Since(started)})
@@ -199,7 +202,7 @@ func (b *build) fill(ctx context.Context, o pipeline.Output, g *catalog.Generati
 		return nil
 	})
 	if err != nil && !proved && fault.ClassOf(err) == fault.Invalid {
-		if err := b.astray(ctx, o, *g); err != nil {
+		if err := b.astray(ctx, o, *g, b.w.names.child(g.ID)); err != nil {
 			return postgres.Classify("build", object, err)
 		}
 	}
@@ -213,9 +216,10 @@ func (b *build) fill(ctx context.Context, o pipeline.Output, g *catalog.Generati
 	return postgres.Classify("vacuum", object, err)
 }
 
-// insert runs the SELECT into a table with a partition's values bound, and notes what it reads. It returns how many rows it gave.
+// insert runs the SELECT into a table with a partition's values bound, and notes what it reads. Where deletes is an expression, the
+// table has a column for whether it is true of a row. It returns how many rows the SELECT gave.
 func (b *build) insert(
-	ctx context.Context, o pipeline.Output, into string, key partition.Key, bounds partition.Bounds, candidate []generation.Column,
+	ctx context.Context, o pipeline.Output, into, deletes string, key partition.Key, bounds partition.Bounds, candidate []generation.Column,
 ) (rows int64, err error) {
 	names := make([]string, len(candidate))
 	for i, c := range candidate {
@@ -223,7 +227,11 @@ func (b *build) insert(
 	}
 	text, params := pipeline.Bind(o.SQL)
 	list := postgres.Idents(names)
-	sql := fmt.Sprintf("INSERT INTO %s (%s)\nSELECT %s FROM (\n%s\n) AS output", into, list, list, text)
+	columns, values := list, list
+	if deletes != "" {
+		columns, values = list+", "+postgres.Ident(batchDeletes), list+", coalesce(("+deletes+"\n), false)"
+	}
+	sql := fmt.Sprintf("INSERT INTO %s (%s)\nSELECT %s FROM (\n%s\n) AS output", into, columns, values, text)
 	err = pgx.BeginTxFunc(ctx, b.author, provisional(), func(tx pgx.Tx) error {
 		args, types, err := b.w.bound(ctx, tx, o, sql, params, key, bounds)
 		if err != nil {
@@ -249,8 +257,25 @@ func (b *build) insert(
 // prove adds what ATTACH then takes for granted without a scan: the bounds, and that no key is NULL. One ALTER TABLE
 // scans once. Where rows break it, the fault says how many, and of which column.
 func (w *Warehouse) prove(ctx context.Context, tx pgx.Tx, o pipeline.Output, g catalog.Generation) error {
-	var broken []string
-	var reasons []string
+	if len(keyColumns(o, g)) == 0 && o.Partition.Column == "" {
+		return nil
+	}
+	err := savepoint(ctx, tx, func(tx pgx.Tx) error {
+		_, err := tx.Exec(ctx, w.proof(o, g))
+		return err
+	})
+	if state := postgres.SQLState(err); state != pgerrcode.NotNullViolation && state != pgerrcode.CheckViolation {
+		return err
+	}
+	if unfit := w.unfit(ctx, tx, o, g, w.names.child(g.ID)); unfit != nil {
+		return unfit
+	}
+	return err
+}
+
+// unfit refuses rows of a table that have no key, or are of another partition: it says how many, and of which column.
+func (w *Warehouse) unfit(ctx context.Context, tx pgx.Tx, o pipeline.Output, g catalog.Generation, table string) error {
+	var broken, reasons []string
 	for _, name := range keyColumns(o, g) {
 		broken = append(broken, postgres.Ident(name)+" IS NULL")
 		reasons = append(reasons, "column "+name+" is NULL")
@@ -259,26 +284,18 @@ func (w *Warehouse) prove(ctx context.Context, tx pgx.Tx, o pipeline.Output, g c
 		broken = append(broken, outside(o, g))
 		reasons = append(reasons, fmt.Sprintf("column %s lies outside the partition%s", column, extent(g)))
 	}
-	if len(broken) == 0 {
-		return nil
-	}
-	child := w.names.child(g.ID)
-	err := savepoint(ctx, tx, func(tx pgx.Tx) error {
-		_, err := tx.Exec(ctx, w.proof(o, g))
-		return err
-	})
-	if state := postgres.SQLState(err); state != pgerrcode.NotNullViolation && state != pgerrcode.CheckViolation {
-		return err
-	}
 	found := make([]string, 0, len(broken))
 	for i, condition := range broken {
 		var rows int64
-		if err := tx.QueryRow(ctx, fmt.Sprintf("SELECT count(*) FROM %s WHERE %s", child, condition)).Scan(&rows); err != nil {
+		if err := tx.QueryRow(ctx, fmt.Sprintf("SELECT count(*) FROM %s WHERE %s", table, condition)).Scan(&rows); err != nil {
 			return err
 		}
 		if rows > 0 {
 			found = append(found, fmt.Sprintf("%d of %d rows: %s", rows, g.Rows, reasons[i]))
 		}
+	}
+	if len(found) == 0 {
+		return nil
 	}
 	return fault.Newf(fault.Invalid, "build", o.Table+" "+string(g.Partition),
 		fmt.Sprintf("%s must leave such rows out (it may filter by %s), or the source is to be corrected; keys of them: %s", o.SQLFile, limits(o.Partition), w.ledger.SamplesQuery(g.ID)),

@@ -8,6 +8,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgtype"
 
 	"drawbridge/internal/catalog"
 	"drawbridge/internal/fault"
@@ -89,6 +90,9 @@ func (w *Warehouse) describeOutput(ctx context.Context, conn *pgx.Conn, loads []
 		seen[f.Name] = true
 		columns[i].Name, oids[i], modifiers[i] = f.Name, f.DataTypeOID, f.TypeModifier
 	}
+	if err := deletable(ctx, conn, o, text); err != nil {
+		return nil, err
+	}
 	rows, err := w.pool.Query(ctx, `
 		SELECT format_type(t.OID, t.modifier)
 		FROM unnest($1::oid[], $2::int[]) WITH ORDINALITY AS t (oid, modifier, position)
@@ -104,6 +108,22 @@ func (w *Warehouse) describeOutput(ctx context.Context, conn *pgx.Conn, loads []
 		columns[i].Type = types[i]
 	}
 	return columns, w.cuttable(ctx, o, columns)
+}
+
+// deletable refuses a delete_when that is no condition on what the SELECT returns.
+func deletable(ctx context.Context, conn *pgx.Conn, o pipeline.Output, text string) error {
+	if o.DeleteWhen == "" {
+		return nil
+	}
+	object := "delete_when of " + o.Table
+	prepared, err := conn.PgConn().Prepare(ctx, "", "SELECT ("+o.DeleteWhen+"\n) FROM (\n"+text+"\n) AS output", nil)
+	if err != nil {
+		return postgres.Classify("prepare", object, err)
+	}
+	if len(prepared.Fields) != 1 || prepared.Fields[0].DataTypeOID != pgtype.BoolOID {
+		return fault.Newf(fault.Invalid, "describe", object, "write a condition on columns of the SELECT, such as amount IS NULL", "it is no boolean")
+	}
+	return nil
 }
 
 // sqlFault adds to a server's complaint the line of the author's file.

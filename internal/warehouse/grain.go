@@ -173,9 +173,9 @@ func outside(o pipeline.Output, g catalog.Generation) string {
 	return fmt.Sprintf("%s IS NOT NULL AND NOT (%s)", postgres.Ident(o.Partition.Column), inside(o, g))
 }
 
-// astray keeps keys of rows that do not belong to the partition, for who corrects the source. They are read in the author's session:
+// astray keeps keys of rows of a table that do not belong to the partition, for who corrects the source. They are read in the author's session:
 // how a value becomes text may be the author's doing.
-func (b *build) astray(ctx context.Context, o pipeline.Output, g catalog.Generation) error {
+func (b *build) astray(ctx context.Context, o pipeline.Output, g catalog.Generation, table string) error {
 	belongs := check.Check{Kind: check.Expression, SQL: "true"}
 	for _, name := range keyColumns(o, g) {
 		belongs.SQL += " AND " + postgres.Ident(name) + " IS NOT NULL"
@@ -184,7 +184,7 @@ func (b *build) astray(ctx context.Context, o pipeline.Output, g catalog.Generat
 		belongs.SQL += " AND " + inside(o, g)
 		belongs.Columns = []string{column}
 	}
-	s, _ := check.Samples(b.w.names.child(g.ID), checkColumns(g.Columns), belongs, o.Key)
+	s, _ := check.Samples(table, checkColumns(g.Columns), belongs, o.Key)
 	var keys []string
 	err := pgx.BeginTxFunc(ctx, b.author, postgres.ReadOnly(), func(tx pgx.Tx) (err error) {
 		keys, err = sampleRows(ctx, tx, s)
