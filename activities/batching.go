@@ -17,11 +17,11 @@ import (
 // batchSize is how many partitions of a target's release one statement may build, where some lanes build at the same time. What was
 // not seen to give the same for a range as one by one is built one by one.
 func (s *Site) batchSize(ctx context.Context, w Warehouse, p *pipeline.Pipeline, t Target, lanes int) (int, error) {
-	if p.Batch == 0 {
+	if p.BatchIn(p.Config) == 0 {
 		return 1, nil
 	}
 	proof, err := w.BatchProof(ctx, t.Release.Digest, t.Config)
-	return proof.Batch(p.Batch, lanes), err
+	return proof.Batch(p.BatchIn(p.Config), lanes), err
 }
 
 // neighbours are the first of some batches that one statement may build: partitions next to each other, of the same outputs, all of
@@ -94,7 +94,7 @@ const (
 // happens once for a release and its config. A difference is a refusal that names it; where there are too few partitions to see
 // one, nothing is recorded, and no batch is built.
 func (s *Site) proveBatch(ctx context.Context, w Warehouse, p *pipeline.Pipeline, in SliceInput) error {
-	if p.Batch == 0 {
+	if p.BatchIn(p.Config) == 0 {
 		return nil
 	}
 	env, _, err := s.planned(ctx, in.Target, in.Plan)

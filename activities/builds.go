@@ -33,7 +33,14 @@ type BuildSpec struct {
 	// Control says that the generations are only for a comparison and are never published.
 	Control bool
 	// Twice asks for a second build of each output from the same inputs, under the key's Again, to be compared with the first.
-	Twice       bool
+	Twice bool
+	// Batch is what an append adds by name; empty: it is named after its files. Once says that nothing is built where all of it is live
+	// already, and Anew that no row that is live is kept.
+	Batch string
+	Once  bool
+	Anew  bool
+	// MaxRewrite is how many bytes of a live generation may be written again; 0: no bound.
+	MaxRewrite  int64
 	Application string
 	Moment      time.Time // what @now stands for
 }
@@ -65,6 +72,10 @@ type Built struct {
 	Results []check.Result `json:"results"`
 	// Samples is the statement with which a person reads keys of failing rows, in the warehouse.
 	Samples string `json:"samples,omitempty"`
+	// Rewritten is how many bytes of what is live were written again, because their rows stay.
+	Rewritten int64 `json:"rewritten,omitempty"`
+	// Standing is the batch that is live already: nothing was built, and Generation is the one that is live.
+	Standing string `json:"standing,omitempty"`
 }
 
 // Builder builds and audits generations.
@@ -106,6 +117,9 @@ type SliceInput struct {
 	Waited bool `json:"waited,omitempty"`
 	// Control is a release that is built in the target's place, only to be compared with.
 	Control *release.Release `json:"control,omitempty"`
+	// Batch names what the partition appends, where a person has; Once says that what is live already is not appended again.
+	Batch string `json:"batch,omitempty"`
+	Once  bool   `json:"once,omitempty"`
 }
 
 // of is the release that a slice is built with.
@@ -127,6 +141,10 @@ type Piece struct {
 	Why    string       `json:"why"`
 	// Samples is the statement with which a person reads keys of failing rows, in the warehouse.
 	Samples string `json:"samples,omitempty"`
+	// Rewritten is how many bytes of what is live were written again, because their rows stay.
+	Rewritten int64 `json:"rewritten,omitempty"`
+	// Standing is the batch that is live already: nothing was built, and there is nothing to swap.
+	Standing string `json:"standing,omitempty"`
 }
 
 // SliceResult is what a slice built, or what a call built of it.
@@ -175,6 +193,10 @@ func (a *Builds) BuildSlice(ctx context.Context, in SliceInput) (SliceResult, er
 		if items, err = a.Site.planItems(ctx, in); err != nil {
 			return SliceResult{}, err
 		}
+	}
+	if in.Batch != "" && p.Config.WriteMode != pipeline.Append {
+		return SliceResult{}, fault.Newf(fault.Invalid, "run", in.Target.Release.String(), "leave --batch out, or write append where the config of the environment has write_mode",
+			"a batch has a name where runs append, and write_mode of "+in.Target.Environment+" is "+string(p.Config.WriteMode))
 	}
 	started := a.Now()
 	var result SliceResult
@@ -238,7 +260,7 @@ func (a *Builds) runTogether(ctx context.Context, w Warehouse, p *pipeline.Pipel
 
 // run builds one partition, all its outputs, and logs its start and its end.
 func (a *Builds) run(ctx context.Context, w Warehouse, p *pipeline.Pipeline, in SliceInput, batch batch) ([]Piece, error) {
-	spec := in.spec(ctx, p, batch)
+	spec := a.spec(ctx, in, p, batch)
 	return a.told(ctx, batch.key, func(report func(Progress)) ([]Built, error) { return w.Build(ctx, spec, report) })
 }
 
@@ -248,12 +270,12 @@ func (a *Builds) runBatch(ctx context.Context, w Warehouse, p *pipeline.Pipeline
 	for i, one := range group {
 		keys[i] = one.key
 	}
-	spec := in.spec(ctx, p, group[0])
+	spec := a.spec(ctx, in, p, group[0])
 	return a.told(ctx, spanOf(keys), func(report func(Progress)) ([]Built, error) { return w.BuildBatch(ctx, spec, keys, report) })
 }
 
 // spec asks for what a batch is of.
-func (in SliceInput) spec(ctx context.Context, p *pipeline.Pipeline, batch batch) BuildSpec {
+func (a *Builds) spec(ctx context.Context, in SliceInput, p *pipeline.Pipeline, batch batch) BuildSpec {
 	return BuildSpec{
 		Key:         in.Target.Effect(in.Step, batch.key, in.Round),
 		Config:      in.Target.Config,
@@ -264,6 +286,9 @@ func (in SliceInput) spec(ctx context.Context, p *pipeline.Pipeline, batch batch
 		Outputs:     batch.outputs,
 		Control:     in.Control != nil,
 		Twice:       batch.twice,
+		Batch:       in.Batch,
+		Once:        in.Once,
+		MaxRewrite:  a.Site.Policy.Publish.MaxRewriteBytes,
 		Application: application(ctx, in.Step),
 		Moment:      in.Target.Now,
 	}
@@ -375,6 +400,7 @@ func piece(b Built) Piece {
 	out := Piece{
 		Swap: generation.Swap{Output: b.Generation.Output, Partition: b.Generation.Partition, From: b.From, To: b.Generation.ID},
 		Rows: b.Generation.Rows, Inputs: b.Generation.Inputs, Audit: verdict.Outcome, Why: verdict.Reason, Samples: b.Samples,
+		Standing: b.Standing, Rewritten: b.Rewritten,
 	}
 	for _, r := range b.Results {
 		if r.Outcome != check.Skipped {

@@ -271,6 +271,7 @@ func (f filling) spec(ctx context.Context, it backfill.Item, round int) BuildSpe
 	spec := BuildSpec{
 		Key: f.in.Target.Effect("backfill", it.Partition, round), Config: f.in.Target.Config, Tenure: f.in.Target.Tenure, Pipeline: f.p,
 		Release: f.in.Target.Release, Partition: it.Partition, Outputs: f.outputs(it), Application: application(ctx, "backfill"), Moment: f.in.Target.Now,
+		MaxRewrite: f.Site.Policy.Publish.MaxRewriteBytes,
 	}
 	if it.Whole {
 		spec.Partition = f.plan.Last

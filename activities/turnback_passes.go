@@ -354,6 +354,7 @@ func (a *TurningBack) build(ctx context.Context, t turning, key partition.Key, o
 	return w.Build(ctx, BuildSpec{
 		Key: target.Effect(step, key, t.in.Round), Config: target.Config, Tenure: target.Tenure, Pipeline: t.p, Release: target.Release,
 		Partition: from, Outputs: outputs, Application: application(ctx, step), Moment: target.Now,
+		Anew: true, // nothing was live here: see turnback.Facts.Keeps
 	}, report)
 }
 

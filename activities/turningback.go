@@ -29,6 +29,8 @@ const (
 
 // TurnBacker turns an environment back, as far as it is the ledger's.
 type TurnBacker interface {
+	// Pending are the batches of a pipeline that were appended, and were taken away by turning back since.
+	Pending(ctx context.Context, pipeline string) ([]generation.Batch, error)
 	// BeginTurnBack opens a turn-back or finds the one that the same request opened; ok is false where there is nothing. It
 	// happens once under its key, whose owner goes on with it.
 	BeginTurnBack(ctx context.Context, req turnback.Request, key effect.Key) (b turnback.TurnBack, ok bool, err error)
@@ -338,7 +340,7 @@ func (a *TurningBack) outputs(ctx context.Context, t Target, b turnback.TurnBack
 	}
 	has := make([]turnback.Output, len(p.Outputs))
 	for i, o := range p.Outputs {
-		has[i] = turnback.Output{Table: o.Table, All: o.Partition.By == partition.All}
+		has[i] = turnback.Output{Table: o.Table, All: o.Partition.By == partition.All, Keeps: p.Config.WriteMode.Keeps()}
 	}
 	return has, p, nil
 }
@@ -358,6 +360,9 @@ type Ended struct {
 	Lines []string       `json:"lines,omitempty"`
 	// Schedule is what became of the pipeline's schedule.
 	Schedule string `json:"schedule,omitempty"`
+	// Pending names the first batches that were appended, and are not live any more; More is how many others there are.
+	Pending []string `json:"pending,omitempty"`
+	More    int      `json:"more,omitempty"`
 }
 
 // endLines bounds how many partitions an end names; the others are rows of the ledger.
@@ -405,6 +410,16 @@ func (a *TurningBack) End(ctx context.Context, in EndInput) (Ended, error) {
 		return out, err
 	}
 	sweep(ctx, w)
+	if t.p != nil && t.p.Config.WriteMode == pipeline.Append {
+		pending, err := w.Pending(ctx, t.p.Name)
+		if err != nil {
+			return out, err
+		}
+		for _, b := range pending[:min(len(pending), endLines)] {
+			out.Pending = append(out.Pending, b.String())
+		}
+		out.More = len(pending) - len(out.Pending)
+	}
 	out.Schedule, err = a.Site.reschedule(ctx, w, in.Target.Release.Pipeline)
 	return out, err
 }

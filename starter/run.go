@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"strconv"
 
 	"github.com/spf13/cobra"
 
@@ -10,17 +11,19 @@ import (
 	"drawbridge/internal/dispatch"
 	"drawbridge/internal/fault"
 	"drawbridge/internal/partition"
+	"drawbridge/internal/pipeline"
 	"drawbridge/workflows"
 )
 
 func (a *app) runCommand() *cobra.Command {
-	var env, key string
+	var env, key, batch string
 	var configs []string
 	var detach bool
 	cmd := &cobra.Command{
 		Use:   "run DIR|PIPELINE[@VERSION] --partition P",
 		Short: "Build, audit and publish one partition",
 		Long: `Builds one partition of all outputs, audits it and publishes it in one transaction. Running it again gives the same rows.
+Where the environment appends, a batch that is live already is not appended again, and nothing changes.
 A pipeline without a version runs with the release that is active in the environment. CONFIG=config.dev.yaml selects the
 environment as --env dev does.`,
 		Example: "  drawbridge run shop --env prod --partition 2026-01-31\n  CONFIG=config.dev.yaml drawbridge run ./shop --partition 2026-01-31",
@@ -38,19 +41,23 @@ environment as --env dev does.`,
 			if err != nil {
 				return err
 			}
-			return a.runPartition(cmd.Context(), args[0], chosen, typed, configs, detach)
+			if batch != "" && !pipeline.BatchName(batch) {
+				return fault.Newf(fault.Invalid, "run", args[0], "call it by letters, digits, dots, dashes, colons and underscores, such as 2026-01-31.late; "+pipeline.FileBatch+"… are the names of files", "--batch "+strconv.Quote(batch)+" is no name of a batch")
+			}
+			return a.runPartition(cmd.Context(), args[0], chosen, typed, batch, configs, detach)
 		},
 	}
 	a.asFlag(cmd)
 	f := cmd.Flags()
 	f.StringVar(&env, "env", "", "environment (default dev)")
 	f.StringVar(&key, "partition", "", "partition, such as 2026-01-31")
+	f.StringVar(&batch, "batch", "", "where runs append: the name of what is appended; by default that of its files")
 	f.StringArrayVar(&configs, "config", nil, "ENV=FILE: a config that replaces the packed one")
 	f.BoolVar(&detach, "detach", false, "return when it has started")
 	return cmd
 }
 
-func (a *app) runPartition(ctx context.Context, arg, env string, key partition.Key, configs []string, detach bool) error {
+func (a *app) runPartition(ctx context.Context, arg, env string, key partition.Key, batch string, configs []string, detach bool) error {
 	by, err := a.by()
 	if err != nil {
 		return err
@@ -87,7 +94,7 @@ func (a *app) runPartition(ctx context.Context, arg, env string, key partition.K
 		Summary: fmt.Sprintf("run %s of %s in %s", key, s.title, env),
 		Input: workflows.RunInput{
 			Pipeline: s.pipeline, Source: s.source, Release: s.release, Environment: env, Config: replaced[env],
-			Partition: key, By: by,
+			Partition: key, Batch: batch, By: by,
 		},
 	})
 	if err != nil {

@@ -97,6 +97,7 @@ func (s *site) spec(spec activities.BuildSpec, progress func(activities.Progress
 	return warehouse.BuildSpec{
 		Key: spec.Key, Config: spec.Config, Tenure: spec.Tenure, Pipeline: spec.Pipeline, Release: spec.Release, Partition: spec.Partition, Outputs: spec.Outputs,
 		Control: spec.Control, Twice: spec.Twice, Open: s.open, Connect: s.connect, Application: spec.Application, Moment: spec.Moment,
+		Batch: spec.Batch, Once: spec.Once, Anew: spec.Anew, MaxRewrite: spec.MaxRewrite,
 		Progress: func(p warehouse.Progress) { progress(told(p)) },
 	}
 }
@@ -104,7 +105,7 @@ func (s *site) spec(spec activities.BuildSpec, progress func(activities.Progress
 func builtOf(outputs []warehouse.BuiltOutput) []activities.Built {
 	built := make([]activities.Built, len(outputs))
 	for i, o := range outputs {
-		built[i] = activities.Built{Generation: o.Generation, From: o.From, Loaded: o.LoadedRows, Results: o.Results, Samples: o.Samples}
+		built[i] = activities.Built{Generation: o.Generation, From: o.From, Loaded: o.LoadedRows, Results: o.Results, Samples: o.Samples, Standing: o.Standing, Rewritten: o.Rewritten}
 	}
 	return built
 }

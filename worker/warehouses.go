@@ -62,7 +62,7 @@ func (w *warehouses) opener(policy pipeline.Policy, files source.Files) func(con
 		if err != nil {
 			return nil, err
 		}
-		return &site{Warehouse: on, files: files, connect: w.sources(policy, cfg), cfg: cfg}, nil
+		return &site{Warehouse: on.Zoned(cfg.Timezone), files: files, connect: w.sources(policy, cfg), cfg: cfg}, nil
 	}
 }
 
@@ -76,7 +76,7 @@ func (w *warehouses) sources(policy pipeline.Policy, cfg pipeline.Config) source
 		}
 		pool, err := w.get(ctx, policy, name)
 		if err == nil {
-			return pool.In("source "+name, policy.Connections[name].Schemas.Read...).Apart(ctx, application, f)
+			return pool.In("source "+name, policy.Connections[name].Schemas.Read...).Zoned(cfg.Timezone).Apart(ctx, application, f)
 		}
 		if reason, ok := errors.AsType[fault.Unreachable](err); ok && fault.ClassOf(err) == "" {
 			return &fault.Away{Server: "the source " + name, Reason: reason}

@@ -34,7 +34,9 @@ type RunInput struct {
 	Environment string          `json:"environment"`
 	Config      string          `json:"config,omitempty"`
 	Partition   partition.Key   `json:"partition"`
-	By          string          `json:"by"`
+	// Batch names what is appended; empty: it is named after its files.
+	Batch string `json:"batch,omitempty"`
+	By    string `json:"by"`
 }
 
 // BackfillInput starts a Backfill: a span of partitions, in one environment, with the release that is active there.

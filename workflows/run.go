@@ -2,10 +2,12 @@ package workflows
 
 import (
 	"fmt"
+	"strings"
 
 	"go.temporal.io/sdk/workflow"
 
 	"drawbridge/activities"
+	"drawbridge/internal/check"
 	"drawbridge/internal/fault"
 	"drawbridge/internal/gate"
 	"drawbridge/internal/generation"
@@ -35,6 +37,8 @@ type run struct {
 	*conduct.Conductor
 	in     RunInput
 	target activities.Target // once it has entered the environment
+	// standing says that there was nothing to publish, as the end of a sentence; empty: there was.
+	standing string
 }
 
 func (r *run) at(step string) conduct.Scope {
@@ -78,7 +82,7 @@ func (r *run) run(ctx workflow.Context) error {
 			return err
 		}
 		if len(moved) == 0 {
-			r.Finish(ctx, StageDone, r.at(""), fmt.Sprintf("%s is live in %s", in.Partition, in.Environment))
+			r.Finish(ctx, StageDone, r.at(""), fmt.Sprintf("%s is live in %s%s", in.Partition, in.Environment, r.standing))
 			return nil
 		}
 		r.Tell(ctx, r.at("publish"), fmt.Sprintf("another run was faster in %s %s: building it again", moved[0].Output, moved[0].Partition))
@@ -97,9 +101,17 @@ const runRounds = 10
 func (r *run) once(ctx workflow.Context, target activities.Target, round int, first bool) ([]generation.Swap, error) {
 	in := r.in
 	r.At(ctx, StageCrossing, r.at("build"), fmt.Sprintf("building %s with %s", in.Partition, target.Release.Version))
-	built, err := BuildSlice.Do(ctx, r.Conductor, r.at("run"), "build run", activities.SliceInput{Target: target, Step: "run", Round: round, Partition: in.Partition})
+	built, err := BuildSlice.Do(ctx, r.Conductor, r.at("run"), "build run", activities.SliceInput{
+		Target: target, Step: "run", Round: round, Partition: in.Partition, Batch: in.Batch, Once: true,
+	})
 	if err != nil {
 		return nil, err
+	}
+	if r.standing = appended(built.Pieces); r.standing != "" {
+		return nil, nil
+	}
+	if again := rewritten(built.Pieces); again > 0 {
+		r.Tell(ctx, r.at("build"), check.FormatBytes(again)+" of what is live were written again: their rows stay")
 	}
 	if err := r.pass(ctx, target, built.Pieces); err != nil {
 		return nil, err
@@ -116,6 +128,29 @@ func (r *run) once(ctx workflow.Context, target activities.Target, round int, fi
 		return nil, nil
 	}
 	return res.Moved, err
+}
+
+// rewritten is how many bytes of what is live pieces hold again.
+func rewritten(pieces []activities.Piece) (bytes int64) {
+	for _, p := range pieces {
+		bytes += p.Rewritten
+	}
+	return bytes
+}
+
+// appended says that all that a run would append is live already; empty where something is not.
+func appended(pieces []activities.Piece) string {
+	var of []string
+	for _, p := range pieces {
+		if p.Standing == "" {
+			return ""
+		}
+		of = append(of, fmt.Sprintf("%s of %s, generation %d", p.Standing, p.Swap.Output, p.Swap.To))
+	}
+	if len(of) == 0 {
+		return ""
+	}
+	return " as it was: nothing is appended twice, and its batches are live already: " + strings.Join(of, "; ")
 }
 
 // happened says whether a publish is done of which the answer was lost, before somebody stopped the run or gave it up.

@@ -3,6 +3,7 @@ package workflows
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
@@ -140,6 +141,13 @@ func (t turnBack) end(ctx workflow.Context) (activities.Ended, error) {
 	ended, err := EndTurnBack.Do(ctx, t.Conductor, t.at("end"), "end turn-back",
 		activities.EndInput{Target: target, Tenure: t.state.Began.TurnBack.Tenure.Number, Round: t.state.Round})
 	tellSchedule(ctx, t.Conductor, t.at("end"), ended.Schedule)
+	if len(ended.Pending) > 0 {
+		more := ""
+		if ended.More > 0 {
+			more = fmt.Sprintf("; and %d more", ended.More)
+		}
+		t.Tell(ctx, t.at("end"), "pending again, run them again to append them: batch "+strings.Join(ended.Pending, "; batch ")+more)
+	}
 	return ended, err
 }
 

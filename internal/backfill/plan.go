@@ -186,7 +186,7 @@ func Compute(in Input) (Plan, error) {
 		}
 	}
 	p.estimate(in)
-	p.share(max(1, in.Pipeline.Batch))
+	p.share(max(1, in.Pipeline.BatchIn(in.Pipeline.Config)))
 	if len(p.Partitions) > 0 {
 		p.Downstream = p.affected(scheme, in.Readers)
 	}

@@ -167,7 +167,7 @@ func TestWhatIsNotJudgedIsOfTheMachineOrAnExpectationOrOfOneRead(t *testing.T) {
 		}
 	}
 	require.Equal(t, []string{
-		"load_vs_copy_psql", "copy_mrows_s", "publish_pause_max_ms", "publish_pause_500_max_ms", "publish_hold_60_expected_ms", "mixed_reads_of",
+		"load_vs_copy_psql", "copy_mrows_s", "merge_sql_s", "publish_pause_max_ms", "publish_pause_500_max_ms", "publish_hold_60_expected_ms", "mixed_reads_of",
 		"publish_hold_730_expected_ms", "publish_hold_5000_expected_ms", "checks_apart_ms", "whole_file_sql_s", "backfill_sql_mrows_s",
 		"not_null_native_ms", "migrate_update_rows_s", "migrate_pgroll_s", "dual_write_none_krows_s", "extract_vs_copy_pipe_psql", "copy_pipe_mrows_s",
 	}, got)

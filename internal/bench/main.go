@@ -36,7 +36,7 @@ type figure struct {
 
 func figures() []figure {
 	return []figure{
-		loadFigure(), rollbackFigure(), pauseFigure(), cutoverFigure(), chunksFigure(), checksFigure(), memoryFigure(), wholeFileFigure(),
+		loadFigure(), mergeFigure(), rollbackFigure(), pauseFigure(), cutoverFigure(), chunksFigure(), checksFigure(), memoryFigure(), wholeFileFigure(),
 		smallPartitionsFigure(), backfillFigure(), backfillOverheadFigure(), backfillManyFigure(),
 		notNullFigure(), migrateFillFigure(), pgrollFigure(),
 		dualWriteFigure(), extractFigure(),

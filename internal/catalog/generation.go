@@ -55,9 +55,16 @@ type Generation struct {
 	Shadow          string              `db:"shadow"`
 	Reason          string              `db:"reason"`
 	NotReattachable string              `db:"not_reattachable"`
-	Seconds         float64             `db:"seconds"`
-	StartedAt       time.Time           `db:"started_at"`
-	At              time.Time           `db:"at"`
+	// Mode is how a build keeps rows that are live, Kept whose rows they are (0: none), and Batch what it adds to them (empty: nothing
+	// by a name). The ledger has them apart.
+	Mode  string `db:"-"`
+	Kept  int64  `db:"-"`
+	Batch string `db:"-"`
+	// Rewritten is how many bytes of what was live the build has written again.
+	Rewritten int64     `db:"-"`
+	Seconds   float64   `db:"seconds"`
+	StartedAt time.Time `db:"started_at"`
+	At        time.Time `db:"at"`
 	// Session and SessionStart name the session in which an attempt's SQL runs, when it is entered: a later attempt ends it.
 	Session      int32     `db:"-"`
 	SessionStart time.Time `db:"-"`

@@ -28,6 +28,9 @@ const (
 	MetricKind     Kind = "metric"
 )
 
+// Rejects is the kind of a result that counts the rows which a load left out. It is no check: no author writes it.
+const Rejects = "rejects"
+
 // Severity says what a failed check does: fail blocks, warn is reported.
 type Severity string
 

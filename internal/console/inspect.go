@@ -46,6 +46,9 @@ func (s Screen) History(at Place, h generation.History) string {
 		rows[i] = []any{s.clock(x.At, "2006-01-02 15:04:05"), x.Kind, x.Release.Version, x.Text, x.Workflow, x.By}
 	}
 	p.table("", rows...)
+	for _, b := range h.Pending {
+		p.line("pending: batch %s was taken away with generation %d; run it again to append it", b, b.Generation)
+	}
 	p.blank()
 	p.next("drawbridge rollback " + at.flags() + " --dry-run --reason TEXT")
 	return p.String()

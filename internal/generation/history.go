@@ -26,4 +26,6 @@ type History struct {
 	Oldest *time.Time `json:"oldest,omitempty"`
 	// Horizon is until when that one is kept.
 	Horizon *time.Time `json:"horizon,omitempty"`
+	// Pending are batches that were appended and then taken away by turning back: to be live again they have to be run again.
+	Pending []Batch `json:"pending,omitempty"`
 }

@@ -17,6 +17,10 @@ func (b *builder) batch(v strictyaml.Value, p *Pipeline) {
 	if p.Partition.By == partition.All {
 		b.problems.Add(v.At, "the pipeline is one partition", "leave batch out")
 	}
+	if p.Partition.By == partition.List {
+		b.problems.Add(v.At, "a batch is of a range, and the partitions of a list are none", "leave batch out")
+		return
+	}
 	for _, l := range p.Loads {
 		if l.Partitioned() {
 			what := "has a file per partition"
@@ -35,4 +39,13 @@ func (b *builder) batch(v strictyaml.Value, p *Pipeline) {
 			b.problems.Add(v.At, "a batch is of a range, and "+o.SQLFile+" asks for @partition, which is one key", "compare with @partition_start and @partition_end, or leave batch out")
 		}
 	}
+}
+
+// BatchIn is how many neighbouring partitions one statement may build under a config; 0: one. Where rows that are live stay, each
+// partition is built over its own.
+func (p *Pipeline) BatchIn(c Config) int {
+	if c.WriteMode.Keeps() {
+		return 0
+	}
+	return p.Batch
 }

@@ -57,7 +57,7 @@ func (b *builder) config(file string, content []byte, p *Pipeline) Config {
 		Environment:     environment,
 		Warehouse:       strictyaml.As[string](root.Get("warehouse")),
 		WarehouseSchema: strictyaml.As[string](root.Get("warehouse_schema")),
-		WriteMode:       strictyaml.As[string](root.Get("write_mode")),
+		WriteMode:       b.writeMode(root.Get("write_mode"), p),
 		SourceFiles:     strictyaml.As[string](root.Get("source_files")),
 		SourceDB:        strictyaml.As[string](root.Get("source_db")),
 	}
@@ -129,6 +129,7 @@ func (b *builder) policy(file string, content []byte) Policy {
 			Lanes:             int(strictyaml.As[int64](publish.Get("lanes"))),
 			Cutover:           cutover.Mode(strictyaml.As[string](publish.Get("cutover"))),
 			MaxPause:          strictyaml.As[time.Duration](publish.Get("max_pause")),
+			MaxRewriteBytes:   strictyaml.As[int64](publish.Get("max_rewrite_bytes")),
 		},
 		Sources:       Sources{Roots: root.Get("sources").Get("roots").Strings()},
 		KeepRetired:   strictyaml.As[time.Duration](root.Get("keep_retired")),

@@ -66,6 +66,7 @@ func (b *builder) extract(v strictyaml.Value, p *Pipeline) Load {
 	if l.Partitioned() && p.Partition.By == partition.All {
 		b.problems.Add(v.Get("sql").At, "the pipeline is one partition, so @partition has no value in "+e.SQLFile, "read all rows")
 	}
+	b.valueless(e.SQLFile, e.SQL, p.Partition)
 	if e.Column != "" && p.Partition.By == partition.All {
 		b.problems.Add(v.Get("column").At, "the pipeline is one partition, so no column says in which one a row is", "leave column out")
 	}

@@ -65,6 +65,9 @@ type Publish struct {
 	Cutover cutover.Mode `json:"cutover"`
 	// MaxPause is how long readers may wait for one transaction: what is expected to take longer is cut, and asks. Default 500ms.
 	MaxPause time.Duration `json:"max_pause"`
+	// MaxRewriteBytes is how large a live partition of an output may be that a run writes again to merge into it or to append to it; 0 is
+	// no bound.
+	MaxRewriteBytes int64 `json:"max_rewrite_bytes,omitempty"`
 }
 
 // Compensate says which environments of a deployment are taken back.

@@ -111,7 +111,7 @@ func TestTheSchemasRefuseWhatTheParserRefusesForItsShape(t *testing.T) {
 		"a bare 5 for 5%":             {"pipeline.yaml", "{min: 1}", "{vs_history: 5}"},
 		"a duration without unit":     {"pipeline.yaml", "for: 24h", "for: 24"},
 		"a schema that is none":       {"config.dev.yaml", "shop_dev", "Shop"},
-		"an unknown way to write":     {"config.dev.yaml", "warehouse_schema", "write_mode: merge\nwarehouse_schema"},
+		"an unknown way to write":     {"config.dev.yaml", "warehouse_schema", "write_mode: upsert\nwarehouse_schema"},
 		"a nested cell":               {"tests/orders.yaml", `"007"`, "[7]"},
 		"a test that expects nothing": {"tests/orders.yaml", "expect:\n  fct_orders:\n    - {order_id: 1}\n", "expect: {}\n"},
 	} {

@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"regexp"
+	"slices"
 
 	"drawbridge/internal/cutover"
 	"drawbridge/internal/notice"
@@ -68,8 +69,6 @@ var (
 	columnPattern      = regexp.MustCompile(`^[^\x00]{1,63}$`)
 	typePattern        = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_ .]*(\( *[0-9]+( *, *[0-9]+)? *\))?[A-Za-z ]*(\[\])*$`)
 	latestPattern      = regexp.MustCompile(`^latest [1-9][0-9]{0,5}$`)
-	encodingPattern    = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_-]*$`)
-	delimiterPattern   = regexp.MustCompile(`^[^\n\r"a-zA-Z0-9.\\]$`)
 	absolutePattern    = regexp.MustCompile(`^/.+`)
 	schemaPattern      = regexp.MustCompile(`^[a-z_][a-z0-9_]{0,47}$`)
 	referencePattern   = regexp.MustCompile(`^\$\{(env|file):[^{}]+\}$`)
@@ -141,9 +140,14 @@ func pipelineShape() strictyaml.Shape {
 func partitionShape() strictyaml.Shape {
 	return strictyaml.ObjectOf(
 		strictyaml.Key{
-			Name: "by", Required: true, Shape: strictyaml.OneOf("hour", "day", "week", "month", "all").Except("list").OrElse(strictyaml.ObjectOf(
-				strictyaml.Key{Name: "range", Required: true, Shape: strictyaml.Shape{Kind: strictyaml.Integer, Min: 1}, Doc: "The width of a partition of integers.", Examples: []string{"100000", "5000"}},
-			)),
+			Name: "by", Required: true, Shape: strictyaml.OneOf("hour", "day", "week", "month", "year", "all").OrElse(strictyaml.Shape{Kind: strictyaml.Object, Single: true, Keys: []strictyaml.Key{
+				{Name: "range", Shape: strictyaml.Shape{Kind: strictyaml.Integer, Min: 1}, Doc: "The width of a partition of integers.", Examples: []string{"100000", "5000"}},
+				{
+					Name: "list", Shape: strictyaml.Shape{Kind: strictyaml.List, Elem: new(strictyaml.Shape{Kind: strictyaml.Cell}), Filled: true}.
+						OrElse(strictyaml.DictOf(strictyaml.Shape{Kind: strictyaml.Cell}).AtLeastOne()),
+					Doc: "The values of the column, a partition each, the latest last. Each is the partition's name, or has one: {web: 1, other: null}. null is the rows without a value.", Examples: []string{"[web, store]", "{web: 1, store: 2, unknown: null}"},
+				},
+			}}),
 			Doc: "The grain.", Examples: []string{"day", "month"},
 		},
 		strictyaml.Key{Name: "column", Shape: columnShape(), Doc: "The column that outputs are partitioned by.", Examples: []string{"order_date", "booked_on"}},
@@ -151,28 +155,19 @@ func partitionShape() strictyaml.Shape {
 			Name: "batch", Shape: strictyaml.Shape{Kind: strictyaml.Integer, Min: 2},
 			Doc: "How many neighbouring partitions one statement may build from files without @partition: you say that each SELECT gives for a range what it gives for its partitions one by one. It is tried before it is relied on.", Examples: []string{"31", "7"},
 		},
-		strictyaml.Key{Name: "timezone", Shape: strictyaml.Sentence(), Doc: "The IANA timezone in which hours, days, weeks and months begin; UTC by default.", Examples: []string{"Europe/Berlin", "Asia/Tokyo"}},
+		strictyaml.Key{Name: "timezone", Shape: strictyaml.Sentence(), Doc: "The IANA timezone in which hours, days, weeks, months and years begin, and the timezone of the sessions in which the pipeline's SQL runs; UTC by default.", Examples: []string{"Europe/Berlin", "Asia/Tokyo"}},
 	).OrElse(strictyaml.OneOf("all"))
 }
 
 func stepShape() strictyaml.Shape {
 	return strictyaml.Shape{Kind: strictyaml.Object, Single: true, Keys: []strictyaml.Key{
-		{Name: "load", Doc: "Copies one CSV file into a relation of the run.", Shape: strictyaml.ObjectOf(
-			strictyaml.Key{Name: "name", Required: true, Shape: identifierShape(), Doc: "The relation's name, for the SQL of outputs.", Examples: []string{"raw_orders", "other_orders"}},
-			strictyaml.Key{
+		{Name: "load", Doc: "Copies a file into a relation of the run.", Shape: strictyaml.ObjectOf(slices.Concat([]strictyaml.Key{
+			{Name: "name", Required: true, Shape: identifierShape(), Doc: "The relation's name, for the SQL of outputs.", Examples: []string{"raw_orders", "other_orders"}},
+			{
 				Name: "file", Required: true, Shape: fileShape(),
 				Doc: "The file, relative to source_files of the config; @partition in it is the partition key. Without it the file is loaded once for all partitions that are built from it.", Examples: []string{"data/orders_@partition.csv", "data/sales_@partition.csv"},
 			},
-			strictyaml.Key{Name: "format", Shape: strictyaml.OneOf("csv"), Preset: "csv", Doc: "The file's format.", Examples: []string{"csv"}},
-			strictyaml.Key{
-				Name: "columns", Shape: strictyaml.DictOf(strictyaml.Matching(typePattern, "a Postgres type such as numeric(12,2)")),
-				Doc: "Column names of the file's header with their Postgres types; a column that is not listed is text.", Examples: []string{"{order_id: bigint}", "{order_id: integer}"},
-			},
-			strictyaml.Key{Name: "delimiter", Shape: strictyaml.Matching(delimiterPattern, "one character, no letter, digit, quote or line break"), Doc: `The field separator; "," by default.`, Examples: []string{`";"`, `"|"`}},
-			strictyaml.Key{Name: "encoding", Shape: strictyaml.Matching(encodingPattern, "a Postgres encoding such as LATIN1"), Doc: "The file's encoding by its Postgres name; UTF8 by default.", Examples: []string{"LATIN1", "WIN1252"}},
-			strictyaml.Key{Name: "on_bad_row", Later: true},
-			strictyaml.Key{Name: "max_rejects", Later: true},
-		)},
+		}, formKeys())...)},
 		{Name: "extract", Doc: "Copies what a SELECT returns in another Postgres into a relation of the run.", Shape: strictyaml.ObjectOf(
 			strictyaml.Key{Name: "name", Required: true, Shape: identifierShape(), Doc: "The relation's name, for the SQL of outputs.", Examples: []string{"customers", "other_customers"}},
 			strictyaml.Key{Name: "from", Shape: identifierShape(), Preset: SourceDB, Doc: "Where the SELECT is run: source_db, which each config names, or the name of a connection of each environment's policy. The policy has to allow it: use: [source].", Examples: []string{"source_db", "crm"}},
@@ -191,18 +186,20 @@ func stepShape() strictyaml.Shape {
 func outputShape() strictyaml.Shape {
 	return strictyaml.ObjectOf(
 		strictyaml.Key{Name: "table", Required: true, Shape: identifierShape(), Doc: "The table's name in the environment's schema.", Examples: []string{"fct_orders", "fct_sales"}},
-		strictyaml.Key{Name: "sql", Required: true, Shape: fileShape(), Doc: "The file with the one SELECT that builds a partition; @partition, @partition_start and @partition_end are bound parameters.", Examples: []string{"sql/fct_orders.sql", "sql/fct_orders_v2.sql"}},
+		strictyaml.Key{Name: "sql", Required: true, Shape: fileShape(), Doc: "The file with the one SELECT that builds a partition; @partition, @partition_start and @partition_end are bound parameters, for a list @partition and @partition_value.", Examples: []string{"sql/fct_orders.sql", "sql/fct_orders_v2.sql"}},
 		strictyaml.Key{Name: "partition", Shape: strictyaml.OneOf("all"), Doc: "all: the whole table is one partition and swaps as one. By default the pipeline's partition.", Examples: []string{"all"}},
 		strictyaml.Key{Name: "key", Shape: strictyaml.ListOf(columnShape()), Doc: "The columns that name a row, unique within a partition.", Examples: []string{"[order_id]", "[order_id, channel]"}},
 		strictyaml.Key{Name: "indexes", Shape: strictyaml.ListOf(strictyaml.ListOf(columnShape())), Doc: "Indexes, each a list of columns.", Examples: []string{"[[channel]]", "[[channel], [order_date, channel]]"}},
 		strictyaml.Key{Name: "checks", Required: true, Shape: strictyaml.ListOf(checkShape()), Doc: "What is audited on every generation before it is published."},
+		strictyaml.Key{Name: "version_column", Shape: columnShape(), Doc: "Where an environment merges: the column that says which of two rows of a key is newer; an older one never replaces a newer one. By default the one that comes last is.", Examples: []string{"ordered_at", "order_date"}},
+		strictyaml.Key{Name: "delete_when", Shape: strictyaml.Sentence(), Doc: "Where an environment merges: a boolean expression over the columns of the SELECT; a row for which it is true takes its key out of the table.", Examples: []string{`"amount IS NULL"`, `"channel = 'cancelled'"`}},
 		strictyaml.Key{Name: "repeatable", Doc: "Turns off that the newest partition of a deployment's smoke is built twice from the same inputs, and must be the same.", Shape: strictyaml.ObjectOf(
 			strictyaml.Key{Name: "is", Required: true, Shape: strictyaml.Shape{Kind: strictyaml.Boolean}, Doc: "false: the SELECT gives other rows each time, and is right all the same.", Examples: []string{"false"}},
 			strictyaml.Key{Name: "because", Required: true, Shape: strictyaml.Sentence(), Doc: "Why; plans show it.", Examples: []string{"ids are drawn anew", "it samples rows"}},
 		)},
 		strictyaml.Key{Name: "lint", Doc: "Silences rules that look at the SELECT, each with the reason why it is right here.", Shape: strictyaml.ObjectOf(lintKeys()...)},
 		strictyaml.Key{Name: "contract", Shape: fileShape(), Doc: "A file of the Open Data Contract Standard, version 3: its columns are rules of the plan, what it says of rows joins the checks, and its readers are named where it is broken.", Examples: []string{"contracts/orders.odcs.yaml", "contracts/orders_v2.odcs.yaml"}},
-		strictyaml.Key{Name: "key_scope", Later: true},
+		strictyaml.Key{Name: "key_scope", Shape: strictyaml.OneOf(string(KeyOfPartition), string(KeyOfOutput)), Preset: string(KeyOfPartition), Doc: "Where the key is unique: within each partition, or over all partitions of the output. The latter is held against what else is live when a partition is published.", Examples: []string{"output", "partition"}},
 		strictyaml.Key{Name: "publish", Later: true},
 	)
 }
@@ -265,7 +262,7 @@ func configShape() strictyaml.Shape {
 	return strictyaml.ObjectOf(
 		strictyaml.Key{Name: "warehouse", Shape: strictyaml.Sentence(), Preset: DefaultConnection, Doc: "A connection of the environment's policy: its name, or its URL, without password or options.", Examples: []string{"warehouse", "postgres://etl@db/warehouse"}},
 		strictyaml.Key{Name: "warehouse_schema", Required: true, Shape: identifierShape(), Doc: "The schema that readers see.", Examples: []string{"shop_dev", "shop_test"}},
-		strictyaml.Key{Name: "write_mode", Shape: strictyaml.OneOf("replace").Except("merge", "append"), Preset: "replace", Doc: "How a run's rows meet the live ones: they replace the partition.", Examples: []string{"replace"}},
+		strictyaml.Key{Name: "write_mode", Shape: strictyaml.OneOf(string(Replace), string(Merge), string(Append)), Preset: string(Replace), Doc: "How a run's rows meet those that are live in its partition: replace (they take the place of all of them), merge (of those with their key), or append (they are added, once for each batch).", Examples: []string{"merge", "append"}},
 		strictyaml.Key{Name: "source_files", Shape: strictyaml.Matching(filePattern, "a folder below the worker's source root, with slashes"), Preset: ".", Doc: "The folder of the load files, below the worker's source root.", Examples: []string{"shop", "shop/daily"}},
 		strictyaml.Key{Name: "smoke", Shape: smokeShape().Overrides(), Doc: "Overrides of the pipeline's smoke."},
 		strictyaml.Key{Name: "watch", Shape: watchShape().Overrides().Without("checks").With("for", strictyaml.Shape{Kind: strictyaml.Duration, Zero: true}), Doc: "Overrides of the pipeline's watch; for: 0s turns it off here."},
@@ -283,7 +280,7 @@ func scheduleShape() strictyaml.Shape {
 		strictyaml.Key{Name: "wait_for", Shape: strictyaml.Shape{Kind: strictyaml.Duration, Zero: true}, Preset: "0s", Doc: "How long after its time a run waits for load files that are not there yet; then it fails, and names them. At most 14d.", Examples: []string{"6h", "12h"}},
 		strictyaml.Key{Name: "overlap", Shape: strictyaml.OneOf(string(schedule.Queue), string(schedule.Parallel), string(schedule.Skip)), Preset: string(schedule.Queue), Doc: "What a time does at which an earlier run is open still: queue (it waits for its turn), parallel (it runs beside it), or skip (it is left out).", Examples: []string{"skip", "parallel"}},
 		strictyaml.Key{Name: "catchup", Shape: strictyaml.Shape{Kind: strictyaml.Duration}, Preset: "1d", Doc: "How late a time is made up that passed while Temporal was away, or while a turn-back held the schedule. At least 1m.", Examples: []string{"1h", "7d"}},
-		strictyaml.Key{Name: "lookback", Shape: strictyaml.Shape{Kind: strictyaml.Integer, Min: 0}, Preset: "0", Doc: "How many partitions before the one that is due are run again, oldest first. At most 400.", Examples: []string{"2", "6"}},
+		strictyaml.Key{Name: "lookback", Shape: strictyaml.Shape{Kind: strictyaml.Integer, Min: 0}.OrElse(strictyaml.Shape{Kind: strictyaml.Duration}), Preset: "0", Doc: "How many partitions before the one that is due are run again, oldest first, for data that comes late: a number of them, or the time that they reach back before it. At most 400 partitions.", Examples: []string{"2", "3d"}},
 	)
 }
 
@@ -305,6 +302,7 @@ func policyShape() strictyaml.Shape {
 			strictyaml.Key{Name: "on_snapshot_timeout", Shape: strictyaml.OneOf("ask", "proceed"), Preset: "ask", Doc: "What follows a wait that ran out.", Examples: []string{"ask", "proceed"}},
 			strictyaml.Key{Name: "lanes", Shape: strictyaml.Shape{Kind: strictyaml.Integer, Min: 1}, Preset: "2", Doc: "How many slices of a deployment are built at the same time.", Examples: []string{"2", "4"}},
 			strictyaml.Key{Name: "cutover", Shape: strictyaml.OneOf(string(cutover.One), string(cutover.Steps)), Preset: string(cutover.One), Doc: "How a deployment, and a turn-back, become visible: one (all of it in one transaction, within max_pause) or steps (at most eight partitions at a time, in order).", Examples: []string{"one", "steps"}},
+			strictyaml.Key{Name: "max_rewrite_bytes", Shape: strictyaml.Shape{Kind: strictyaml.Integer, Min: 1}, Doc: "How many bytes of one live partition of an output a run may write again to merge into it or to append to it; no bound by default.", Examples: []string{"10000000000", "50000000000"}},
 			strictyaml.Key{Name: "max_pause", Shape: strictyaml.Shape{Kind: strictyaml.Duration}, Preset: "500ms", Doc: "How long readers may have to wait for one transaction. Where one is expected to take longer, it is cut into as few as do not, and people are asked.", Examples: []string{"500ms", "2s"}},
 		)},
 		strictyaml.Key{Name: "sources", Doc: "Where load files may be.", Shape: strictyaml.ObjectOf(

@@ -165,7 +165,8 @@ func (c crossing) plan() Environment {
 		Aside:        w.aside,
 		Slices:       w.slices,
 		Lanes:        c.policy.Publish.Lanes,
-		Batch:        c.pipeline.Batch,
+		Batch:        c.pipeline.BatchIn(c.config),
+		WriteMode:    c.keeps(),
 		Cutover:      over,
 		Budgets:      budgetTexts(c.pipeline.Canary.Expect),
 		Approval:     c.policy.Approval,
@@ -186,7 +187,14 @@ func (c crossing) plan() Environment {
 			e.Checks = append(e.Checks, o.Table+": "+o.Contract.Text())
 		}
 		if len(o.Key) > 0 {
-			e.Checks = append(e.Checks, fmt.Sprintf("%s: key(%s), unique and not null in a partition", o.Table, strings.Join(o.Key, ", ")))
+			where := "in a partition"
+			if o.KeyScope != "" {
+				where = "over the whole " + string(o.KeyScope)
+			}
+			e.Checks = append(e.Checks, fmt.Sprintf("%s: key(%s), unique and not null %s", o.Table, strings.Join(o.Key, ", "), where))
+		}
+		if text := mergedText(o); text != "" {
+			e.Checks = append(e.Checks, o.Table+": "+text)
 		}
 		for _, k := range o.Checks {
 			e.Checks = append(e.Checks, o.Table+": "+checkText(k))
@@ -196,6 +204,9 @@ func (c crossing) plan() Environment {
 		}
 	}
 	e.Shown.Pause = cut.Hold
+	var tooLarge []Problem
+	e.Shown.Rewrite, tooLarge = c.rewrite(w)
+	e.Problems = append(e.Problems, tooLarge...)
 	e.Problems = append(e.Problems, c.limits(w)...)
 	e.Rollback = c.rollback(e.Changes)
 	e.Steps = steps(e)

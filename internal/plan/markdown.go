@@ -119,6 +119,9 @@ func (d *document) impact() {
 		}
 	})
 	for _, e := range d.plan.Environments {
+		if text := writeText(e); text != "" {
+			d.line("Rows in %s: %s.\n", markup.Text(e.Name), markup.Text(text))
+		}
 		d.line("Schema in %s:\n", markup.Text(e.Name))
 		var texts []string
 		for _, c := range e.Changes {

@@ -28,8 +28,10 @@ type ObservedOutput struct {
 	// Scheme is how a managed parent is cut into partitions, as the ledger records it; nil where there is none.
 	Scheme *partition.Scheme `json:"scheme,omitempty"`
 	// Candidate are the columns that the release's SELECT returns there.
-	Candidate  []generation.Column     `json:"candidate,omitempty"`
-	Live       []generation.Generation `json:"live,omitempty"`       // one per live partition, by partition
+	Candidate []generation.Column     `json:"candidate,omitempty"`
+	Live      []generation.Generation `json:"live,omitempty"` // one per live partition, by partition
+	// Bytes is how large each live partition is, with its indexes, where runs keep what is live.
+	Bytes      map[partition.Key]int64 `json:"bytes,omitempty"`
 	Dependents []string                `json:"dependents,omitempty"` // views and functions that read the parent
 }
 

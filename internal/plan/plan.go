@@ -117,11 +117,13 @@ type Environment struct {
 	Slices []Slice           `json:"slices"` // the first publishes what canary and smoke have built
 	Lanes  int               `json:"lanes"`  // slices that are built at the same time
 	// Batch is how many neighbouring partitions one statement may build; 0: one.
-	Batch    int           `json:"batch,omitempty"`
-	Cutover  Cutover       `json:"cutover,omitzero"`
-	Checks   []string      `json:"checks"` // "fct_orders: unique(order_id)"
-	Budgets  []string      `json:"budgets"`
-	Approval gate.Approval `json:"approval"`
+	Batch int `json:"batch,omitempty"`
+	// WriteMode is how rows that are live stay; empty: they do not.
+	WriteMode pipeline.WriteMode `json:"write_mode,omitempty"`
+	Cutover   Cutover            `json:"cutover,omitzero"`
+	Checks    []string           `json:"checks"` // "fct_orders: unique(order_id)"
+	Budgets   []string           `json:"budgets"`
+	Approval  gate.Approval      `json:"approval"`
 	// Compensate says what is taken back when it is rejected or fails here.
 	Compensate pipeline.Compensate `json:"compensate,omitempty"`
 	Requires   []string            `json:"requires,omitempty"`
@@ -136,11 +138,12 @@ type Environment struct {
 
 // Shown are facts that inform and may move without making the plan stale; the digest leaves them out.
 type Shown struct {
-	Rows       int64          `json:"rows"`            // estimate of the rows to build
-	Duration   time.Duration  `json:"duration"`        // estimate of the build time; 0 is unknown
-	Pause      time.Duration  `json:"pause,omitempty"` // how long readers are expected to wait for a transaction; 0 is unknown
-	Live       map[string]int `json:"live"`            // output -> live generations; nil where nothing is shown
-	Stays      map[string]int `json:"stays,omitempty"` // version of another release -> live generations of it that are not built anew
+	Rows       int64          `json:"rows"`              // estimate of the rows to build
+	Duration   time.Duration  `json:"duration"`          // estimate of the build time; 0 is unknown
+	Rewrite    int64          `json:"rewrite,omitempty"` // bytes of live generations that stay, and are written again
+	Pause      time.Duration  `json:"pause,omitempty"`   // how long readers are expected to wait for a transaction; 0 is unknown
+	Live       map[string]int `json:"live"`              // output -> live generations; nil where nothing is shown
+	Stays      map[string]int `json:"stays,omitempty"`   // version of another release -> live generations of it that are not built anew
 	OpenRuns   []string       `json:"open_runs,omitempty"`
 	Dependents []string       `json:"dependents,omitempty"`
 	Schedule   string         `json:"schedule,omitempty"` // of what is active

@@ -91,7 +91,7 @@ func (c crossing) perPublish() int {
 	if c.observed.Active != nil {
 		return generation.PartitionsPerPublish
 	}
-	return max(generation.PartitionsPerPublish, min(c.pipeline.Batch, generation.PartitionsPerFirstPublish))
+	return max(generation.PartitionsPerPublish, min(c.pipeline.BatchIn(c.config), generation.PartitionsPerFirstPublish))
 }
 
 // CanaryOf are the partitions that a release's canary tries: the newest that can be compared, which are live and can be built again.
@@ -228,8 +228,8 @@ func (c crossing) limits(w work) []Problem {
 // batchProblem says that a batch as large as the author allows would not fit into the server's lock table.
 func (c crossing) batchProblem() []Problem {
 	lanes := c.policy.Publish.Lanes
-	most := generation.BatchProof{Known: true, Most: generation.MostInBatch(c.observed.LockSlots)}.Batch(c.pipeline.Batch, lanes)
-	if c.pipeline.Batch <= most {
+	most := generation.BatchProof{Known: true, Most: generation.MostInBatch(c.observed.LockSlots)}.Batch(c.pipeline.BatchIn(c.config), lanes)
+	if c.pipeline.BatchIn(c.config) <= most {
 		return nil
 	}
 	return []Problem{{
@@ -277,9 +277,11 @@ func coarser(s partition.Scheme) string {
 		return "partition by day"
 	case partition.Day, partition.Week:
 		return "partition by month"
+	case partition.Month:
+		return "partition by year"
 	case partition.Range:
 		return fmt.Sprintf("partition by {range: %d}", s.Size*10)
-	case partition.Month, partition.All:
+	case partition.Year, partition.List, partition.All:
 	}
 	return "partition by fewer, larger partitions"
 }

@@ -125,8 +125,9 @@ func changeText(c SchemaChange) string {
 
 func workTexts(r Rebuild, e Environment) []string {
 	build := fmt.Sprintf("build %s in %s (rebuild %s)", count(Partitions(e.Slices), "partition"), count(transactions(e), "transaction"), rebuildText(r))
+	written := writeText(e)
 	if e.Shown.Live == nil {
-		return []string{build}
+		return slices.DeleteFunc([]string{build, written}, func(line string) bool { return line == "" })
 	}
 	var live []string
 	for _, c := range e.Changes {
@@ -135,6 +136,9 @@ func workTexts(r Rebuild, e Environment) []string {
 	lines := []string{build, fmt.Sprintf("%s%s; live now: %s", estimateText(e.Shown), pauseText(e.Shown), strings.Join(live, ", "))}
 	if stays := staysText(e.Shown); stays != "" {
 		lines = append(lines, stays)
+	}
+	if written != "" {
+		lines = append(lines, written)
 	}
 	return lines
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/jackc/pgerrcode"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgtype"
 
 	"drawbridge/internal/fault"
 	"drawbridge/internal/pipeline"
@@ -207,6 +208,15 @@ func (e *Extract) Format() string {
 	return "text"
 }
 
+// CopyInto is the statement that takes the rows into a table of the same columns, with more options.
+func (e *Extract) CopyInto(table string, more ...string) string {
+	return fmt.Sprintf("COPY %s FROM STDIN (%s)", table, strings.Join(append(more, "FORMAT "+e.Format()), ", "))
+}
+
+// Values are those of placeholders: of one by its name and the number of the type that the source has found for it; given is the type
+// that the value is of, the same or a wider one that compares with it. No value is NULL.
+type Values func(param string, oid uint32) (value []byte, given uint32)
+
 // Copied is what an extract has given.
 type Copied struct {
 	Rows   int64
@@ -215,7 +225,7 @@ type Copied struct {
 
 // Copy writes the rows to a writer as COPY has them; values are those of the placeholders, each for the type that it has in the SELECT.
 // It decodes none, and holds one at a time. Where ctx ends, the source's statement does too.
-func (e *Extract) Copy(ctx context.Context, to io.Writer, value func(param string, oid uint32) []byte) (Copied, error) {
+func (e *Extract) Copy(ctx context.Context, to io.Writer, value Values) (Copied, error) {
 	rows := newCopiedRows(to)
 	tag, err := e.conn.PgConn().CopyTo(ctx, rows, fmt.Sprintf("COPY (\n%s\n) TO STDOUT (FORMAT %s)", e.bound(value), e.Format()))
 	if err != nil {
@@ -228,7 +238,7 @@ func (e *Extract) Copy(ctx context.Context, to io.Writer, value func(param strin
 }
 
 // Counts says how many rows there are of each value of an expression over the SELECT's columns, which is text; of NULL, under "".
-func (e *Extract) Counts(ctx context.Context, expression string, value func(param string, oid uint32) []byte) (map[string]int64, error) {
+func (e *Extract) Counts(ctx context.Context, expression string, value Values) (map[string]int64, error) {
 	sql := fmt.Sprintf("SELECT coalesce(%s, ''), count(*) FROM (\n%s\n) AS output GROUP BY 1", expression, e.bound(value))
 	rows, err := e.conn.Query(ctx, sql)
 	if err != nil {
@@ -246,9 +256,20 @@ func (e *Extract) Counts(ctx context.Context, expression string, value func(para
 
 // bound is the SELECT with values in the place of its parameters, which COPY does not take. They are literals of their types, as the
 // server would have read them.
-func (e *Extract) bound(value func(param string, oid uint32) []byte) string {
+func (e *Extract) bound(value Values) string {
 	sql, _ := pipeline.Fill(e.load.Extract.SQL, func(i int) string {
-		return "(" + postgres.Literal(string(value(e.params[i], e.oids[i]))) + "::" + e.types[i] + ")"
+		literal, of := "NULL", e.types[i]
+		bytes, given := value(e.params[i], e.oids[i])
+		if bytes != nil {
+			literal = postgres.Literal(string(bytes))
+		}
+		if given != e.oids[i] {
+			of = map[uint32]string{pgtype.Int4OID: "int4", pgtype.Int8OID: "int8"}[given]
+			if of == "" {
+				of = "numeric"
+			}
+		}
+		return "(" + literal + "::" + of + ")"
 	})
 	return sql
 }

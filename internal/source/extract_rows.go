@@ -25,7 +25,9 @@ type copiedRows struct {
 	rows int64
 }
 
-func newCopiedRows(to io.Writer) *copiedRows { return &copiedRows{to: bufio.NewWriterSize(to, copyBuffer)} }
+func newCopiedRows(to io.Writer) *copiedRows {
+	return &copiedRows{to: bufio.NewWriterSize(to, copyBuffer)}
+}
 
 // The parts of binary COPY that are no rows: what it begins with, before 4 bytes of flags and 4 that say how long more of a header is;
 // and its end.

@@ -51,7 +51,7 @@ func extract(sql string) pipeline.Load {
 }
 
 // copied is what an extract gives, for a day.
-func (c *crm) copied(t *testing.T, load pipeline.Load, value func(param string, oid uint32) []byte) (text string, done source.Copied, err error) {
+func (c *crm) copied(t *testing.T, load pipeline.Load, value source.Values) (text string, done source.Copied, err error) {
 	t.Helper()
 	var to bytes.Buffer
 	err = c.connect.Extract(t.Context(), load, "drawbridge/test", func(ctx context.Context, e *source.Extract) (err error) {
@@ -62,10 +62,10 @@ func (c *crm) copied(t *testing.T, load pipeline.Load, value func(param string, 
 }
 
 // day is the 2nd of January in Berlin, where it begins an hour before it does in UTC.
-func day(param string, _ uint32) []byte {
+func day(param string, oid uint32) (value []byte, given uint32) {
 	return []byte(map[string]string{
 		pipeline.PartitionParam: "2026-01-02", pipeline.PartitionStartParam: "2026-01-02T00:00:00+01:00", pipeline.PartitionEndParam: "2026-01-03T00:00:00+01:00",
-	}[param])
+	}[param]), oid
 }
 
 func TestASourceSaysWhatASELECTReturns(t *testing.T) {
@@ -120,7 +120,7 @@ func TestAValueStaysAValue(t *testing.T) {
 	t.Parallel()
 	c := newCRM(t)
 	hostile := `'); DROP TABLE customer; --\' ` + "\x01$$"
-	text, done, err := c.copied(t, extract("SELECT @partition || '' AS said, NULL::money AS makes_it_text"), func(string, uint32) []byte { return []byte(hostile) })
+	text, done, err := c.copied(t, extract("SELECT @partition || '' AS said, NULL::money AS makes_it_text"), func(_ string, oid uint32) ([]byte, uint32) { return []byte(hostile), oid })
 	require.NoError(t, err)
 	require.EqualValues(t, 1, done.Rows)
 	require.Contains(t, text, `'); DROP TABLE customer; --\\' `)

@@ -21,7 +21,7 @@ func Decide(f Facts, key partition.Key, slots []Slot) Decision {
 		d.add(it)
 	}
 	d.hold(f.holds)
-	if d.Action != Rebuild {
+	if d.Action != Rebuild || f.Keeps {
 		return d
 	}
 	for i := range d.Items {
@@ -174,6 +174,9 @@ func (v view) toGeneration(e before) Item {
 	if v.Target.Refills() { // the same release would build the same again
 		return Item{Action: Leave, Case: 5, Open: true, Reason: why + "; put its files back as they were, and run it"}
 	}
+	if v.builds(v.Output) && v.Keeps {
+		return Item{Action: Leave, Case: 5, Open: true, Reason: why + "; " + v.kept(gone == "")}
+	}
 	if v.builds(v.Output) {
 		if v.all {
 			why += "; it will be newer than the other partitions"
@@ -199,6 +202,8 @@ func (v view) toNothing(e before) Item {
 		return Item{Action: Detach, Case: 8, Reason: "a person had detached what was there"}
 	case v.builds(v.Output) && v.Snapshot:
 		return Item{Action: Detach, Case: 6, Reason: fmt.Sprintf("nothing was live; the data of generation %d is lost", v.Live)}
+	case v.builds(v.Output) && v.Keeps && v.newer(0) != 0:
+		return Item{Action: Leave, Case: 6, Open: true, Reason: "nothing was live; " + v.kept(true)}
 	case v.builds(v.Output):
 		return Item{Action: Rebuild, Case: 6, Reason: "nothing was live"}
 	case v.DetachNewOutputs:
@@ -290,6 +295,15 @@ func (f Facts) gone(id int64) string {
 		return fmt.Sprintf("generation %d, which was live, is %s", id, g.State)
 	}
 	return ""
+}
+
+// kept says why rows that several runs have brought are not built again, and what is done where they are kept still.
+func (v view) kept(retained bool) string {
+	why := "its runs keep rows that earlier ones brought, and " + v.K.Release.Version + " can build only those of its files again"
+	if retained {
+		why += "; --data snapshot goes back to what was live, and what later runs brought has to be run again"
+	}
+	return why
 }
 
 // cannot says why the target's release does not build the output.

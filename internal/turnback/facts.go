@@ -65,6 +65,9 @@ type Facts struct {
 	K release.Tenure
 	// Outputs are those that K's release has.
 	Outputs map[string]bool
+	// Keeps says that runs of K's release keep rows that are live, in all outputs: what is built again then holds only what its files
+	// hold now. So nothing is built in place of rows that came before them, and a rebuild, of what was not there, keeps none.
+	Keeps bool
 	// Tenures are all of the pipeline and environment, by number, the turn-back's own included. They say who opened
 	// which, and which had been turned back when K began.
 	Tenures map[int64]release.Tenure

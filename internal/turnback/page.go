@@ -9,10 +9,11 @@ type Page struct {
 	Last partition.Key `json:"last,omitempty"`
 }
 
-// Output is one that the release to go back to has; All says that it is one partition.
+// Output is one that the release to go back to has; All says that it is one partition, and Keeps that its runs keep rows that are live.
 type Output struct {
 	Table string `json:"table"`
 	All   bool   `json:"all,omitempty"`
+	Keeps bool   `json:"keeps,omitempty"`
 }
 
 // LeftOver is one output's partition that a turn-back left as it is. Stuck says that it should have gone back.

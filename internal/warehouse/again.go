@@ -32,6 +32,7 @@ func (b *build) again(ctx context.Context, o pipeline.Output, first catalog.Gene
 		}
 	}()
 	g := &one[0]
+	g.Mode, g.Kept, g.Batch = first.Mode, first.Kept, first.Batch
 	if err := b.createChild(ctx, o, g, candidate); err != nil {
 		return err
 	}

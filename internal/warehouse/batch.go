@@ -26,6 +26,9 @@ func (w *Warehouse) BuildBatch(ctx context.Context, spec BuildSpec, keys []parti
 	if err != nil {
 		return nil, err
 	}
+	if mode := spec.Pipeline.Config.WriteMode; mode.Keeps() {
+		return nil, fault.Newf(fault.Invalid, "build", spec.object(), "build them one by one", "each partition keeps its own rows: write_mode is "+string(mode))
+	}
 	of := func(key partition.Key) BuildSpec {
 		one := spec
 		one.Partition, one.Key.Partition = key, key
@@ -149,6 +152,12 @@ func (b *build) outputBatch(ctx context.Context, o pipeline.Output, generations 
 	if err != nil {
 		return nil, err
 	}
+	if err := b.across(ctx, o, generations, results); err != nil {
+		return nil, err
+	}
+	for i := range results {
+		results[i] = append(results[i], b.rejects(o)...)
+	}
 	if err := b.finish(ctx, generations, results); err != nil {
 		return nil, err
 	}
@@ -193,7 +202,7 @@ func (b *build) fillBatch(ctx context.Context, o pipeline.Output, generations []
 	}
 	started := time.Now()
 	tell(StageTransform, false, started)
-	if rows, err = b.insert(ctx, o, parent, "", partition.Bounds{Lower: first.Lower, Upper: last.Upper}, candidate); err != nil {
+	if rows, err = b.insert(ctx, o, parent, "", "", partition.Bounds{Lower: first.Lower, Upper: last.Upper}, candidate); err != nil {
 		return 0, err
 	}
 	tell(StageTransform, true, started)

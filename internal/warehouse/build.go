@@ -36,6 +36,10 @@ type BuildSpec struct {
 	Outputs     []string      // tables
 	Control     bool          // the generations are only for a comparison, and never published
 	Twice       bool          // every output that says nothing else is built a second time, to be compared
+	Batch       string        // what an append adds is called so; empty: after the files that it is made of
+	Once        bool          // nothing is built where all that it would append is live already
+	Anew        bool          // no row that is live is kept, however the environment writes
+	MaxRewrite  int64         // bytes of a live generation that may be written again; 0: no bound
 	Open        Opener
 	Connect     source.Connect // to the databases that extracts read
 	Application string         // application_name of the session
@@ -79,6 +83,10 @@ type BuiltOutput struct {
 	Seconds    float64        `json:"seconds"`
 	// Samples is the statement with which a person reads keys of failing rows, in the warehouse.
 	Samples string `json:"samples,omitempty"`
+	// Rewritten is how many bytes of what is live this attempt has written again, because their rows stay.
+	Rewritten int64 `json:"rewritten,omitempty"`
+	// Standing is the batch that is live already: nothing was built, and Generation is the one that is live.
+	Standing string `json:"standing,omitempty"`
 }
 
 // build is one attempt of a Build. What authors wrote runs in a session of theirs; what the ledger and the child's owner do,
@@ -184,7 +192,7 @@ func (w *Warehouse) alreadyBuilt(ctx context.Context, spec BuildSpec, outputs []
 }
 
 func (w *Warehouse) builtOutput(g catalog.Generation, results []check.Result) BuiltOutput {
-	out := BuiltOutput{Generation: g.Plan(), From: g.Baseline, Results: results, Verdict: check.Verdict(results), LoadedRows: g.Loaded, Seconds: g.Seconds}
+	out := BuiltOutput{Generation: g.Plan(), From: g.Baseline, Results: results, Verdict: check.Verdict(results), LoadedRows: g.Loaded, Seconds: g.Seconds, Rewritten: g.Rewritten}
 	if out.Verdict.Outcome != gate.Pass {
 		out.Samples = w.ledger.SamplesQuery(g.ID)
 	}
@@ -211,6 +219,9 @@ func (b *build) run(ctx context.Context, outputs []pipeline.Output) (built []Bui
 		if err != nil {
 			return nil, err
 		}
+	}
+	if built, err = b.standing(ctx, outputs, generations); err != nil || built != nil {
+		return built, err
 	}
 	if err := b.analyze(ctx, loads); err != nil {
 		return nil, postgres.Classify("analyze what is loaded for", b.spec.object(), err)
@@ -303,6 +314,9 @@ func (b *build) output(ctx context.Context, o pipeline.Output, g *catalog.Genera
 	for _, load := range o.Loads(b.spec.Pipeline.Loads) {
 		g.Loaded += b.staged[load.Name].rows
 	}
+	if err := b.keeps(ctx, o, g); err != nil {
+		return BuiltOutput{}, err
+	}
 	candidate, err := b.w.describeOutput(ctx, b.author.Conn, b.spec.Pipeline.Loads, o)
 	if err != nil {
 		return BuiltOutput{}, postgres.Classify("build", o.Table, err)
@@ -317,11 +331,17 @@ func (b *build) output(ctx context.Context, o pipeline.Output, g *catalog.Genera
 	if err != nil {
 		return BuiltOutput{}, err
 	}
+	audits := [][]check.Result{results}
+	if err := b.across(ctx, o, []*catalog.Generation{g}, audits); err != nil {
+		return BuiltOutput{}, err
+	}
+	results = audits[0]
 	if b.spec.Twice && o.NotRepeatable == "" {
 		if err := b.again(ctx, o, *g, candidate); err != nil {
 			return BuiltOutput{}, err
 		}
 	}
+	results = append(results, b.rejects(o)...)
 	if err := b.finish(ctx, []*catalog.Generation{g}, [][]check.Result{results}); err != nil {
 		return BuiltOutput{}, err
 	}
@@ -381,6 +401,14 @@ func (b *build) finish(ctx context.Context, generations []*catalog.Generation, r
 		}
 		if err := b.w.ledger.RecordResults(ctx, tx, generations, results); err != nil {
 			return err
+		}
+		for _, g := range generations {
+			if g.Mode == "" {
+				continue
+			}
+			if err := b.w.ledger.RecordBatch(ctx, tx, *g); err != nil {
+				return err
+			}
 		}
 		return b.w.ledger.Finish(ctx, tx, generations)
 	})

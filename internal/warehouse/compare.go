@@ -47,6 +47,13 @@ func (w *Warehouse) Compare(ctx context.Context, in Comparison) (canary.Diff, er
 	if why := unpaired(in, both[in.Baseline], both[in.Candidate]); why != "" {
 		return canary.Diff{}, fault.Newf(fault.Conflict, "compare", object, "deploy again: drawbridge deploy PIPELINE@VERSION --to ENV", why)
 	}
+	kept, err := w.ledger.BuiltOver(ctx, w.pool, in.Baseline, in.Candidate)
+	if err != nil {
+		return canary.Diff{}, postgres.Classify("compare", object, err)
+	}
+	if why := overtaken(in, kept); why != "" {
+		return canary.Diff{}, fault.Newf(fault.Conflict, "compare", object, "deploy again: drawbridge deploy PIPELINE@VERSION --to ENV", why)
+	}
 	side := func(g catalog.Generation) canary.Side {
 		return canary.Side{Relation: w.names.child(g.ID), Columns: checkColumns(g.Columns)}
 	}
@@ -178,6 +185,23 @@ func difference(ctx context.Context, conn *pgx.Conn, compiled canary.Plan) (valu
 		return err
 	})
 	return values, samples, err
+}
+
+// overtaken says that a candidate in which rows stay and its baseline were built over different rows, because somebody has published
+// in between: then it is not the release that makes them differ. Empty: they were not.
+func overtaken(in Comparison, kept map[int64]int64) string {
+	over, keeps := kept[in.Candidate]
+	if !keeps || in.Origin == canary.Earlier {
+		return ""
+	}
+	same := in.Baseline
+	if in.Origin != canary.Live {
+		same = kept[in.Baseline]
+	}
+	if over == same {
+		return ""
+	}
+	return fmt.Sprintf("rows of generation %d stay in the candidate, and of generation %d in what it is compared with: another run has published in between", over, same)
 }
 
 // unpaired says why a baseline says nothing about a candidate; empty when it does.

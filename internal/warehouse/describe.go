@@ -8,11 +8,11 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgtype"
 
 	"drawbridge/internal/catalog"
 	"drawbridge/internal/fault"
 	"drawbridge/internal/generation"
-	"drawbridge/internal/partition"
 	"drawbridge/internal/pipeline"
 	"drawbridge/internal/postgres"
 	"drawbridge/internal/source"
@@ -55,7 +55,7 @@ func createLoads(ctx context.Context, tx pgx.Tx, p *pipeline.Pipeline, h Headers
 		columns := load.Columns
 		if head, ok := h[load.Name]; ok {
 			var err error
-			if columns, err = source.Columns(load, "@"+pipeline.PartitionParam, head); err != nil {
+			if columns, err = source.Columns(load, load.File, head); err != nil {
 				return err
 			}
 		}
@@ -90,6 +90,9 @@ func (w *Warehouse) describeOutput(ctx context.Context, conn *pgx.Conn, loads []
 		seen[f.Name] = true
 		columns[i].Name, oids[i], modifiers[i] = f.Name, f.DataTypeOID, f.TypeModifier
 	}
+	if err := deletable(ctx, conn, o, text); err != nil {
+		return nil, err
+	}
 	rows, err := w.pool.Query(ctx, `
 		SELECT format_type(t.OID, t.modifier)
 		FROM unnest($1::oid[], $2::int[]) WITH ORDINALITY AS t (oid, modifier, position)
@@ -104,7 +107,23 @@ func (w *Warehouse) describeOutput(ctx context.Context, conn *pgx.Conn, loads []
 	for i := range columns {
 		columns[i].Type = types[i]
 	}
-	return columns, nil
+	return columns, w.cuttable(ctx, o, columns)
+}
+
+// deletable refuses a delete_when that is no condition on what the SELECT returns.
+func deletable(ctx context.Context, conn *pgx.Conn, o pipeline.Output, text string) error {
+	if o.DeleteWhen == "" {
+		return nil
+	}
+	object := "delete_when of " + o.Table
+	prepared, err := conn.PgConn().Prepare(ctx, "", "SELECT ("+o.DeleteWhen+"\n) FROM (\n"+text+"\n) AS output", nil)
+	if err != nil {
+		return postgres.Classify("prepare", object, err)
+	}
+	if len(prepared.Fields) != 1 || prepared.Fields[0].DataTypeOID != pgtype.BoolOID {
+		return fault.Newf(fault.Invalid, "describe", object, "write a condition on columns of the SELECT, such as amount IS NULL", "it is no boolean")
+	}
+	return nil
 }
 
 // sqlFault adds to a server's complaint the line of the author's file.
@@ -116,19 +135,6 @@ func sqlFault(o pipeline.Output, text string, err error) error {
 		object = fmt.Sprintf("%s:%d", o.SQLFile, 1+strings.Count(string(before), "\n"))
 	}
 	return postgres.Classify("prepare", object, err)
-}
-
-// arguments are the values of bound parameters for a partition. Their types are the server's choice: literals read the
-// same as date, timestamp, timestamptz or integer.
-func arguments(params []string, key partition.Key, bounds partition.Bounds) [][]byte {
-	values := map[string]string{
-		pipeline.PartitionParam: string(key), pipeline.PartitionStartParam: bounds.Lower, pipeline.PartitionEndParam: bounds.Upper,
-	}
-	args := make([][]byte, len(params))
-	for i, name := range params {
-		args[i] = []byte(values[name])
-	}
-	return args
 }
 
 // columnsOf reads the columns of a table in order.

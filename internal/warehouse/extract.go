@@ -18,8 +18,8 @@ import (
 	"drawbridge/internal/source"
 )
 
-// filler takes rows with these columns, as copy says by which statement a table of them does: more are options of it.
-type filler func(columns []pipeline.Column, rows io.Reader, copy func(table, more string) string) (pgconn.CommandTag, error)
+// filler takes the rows of an extract, as its CopyInto says.
+type filler func(e *source.Extract, rows io.Reader) (pgconn.CommandTag, error)
 
 // errFilled ends the copying at a source whose rows are not taken any more.
 var errFilled = errors.New("nobody takes the rows any more")
@@ -49,9 +49,7 @@ func (b *build) extract(ctx context.Context, load pipeline.Load, key partition.K
 		counted := &tellingReader{source: reader, tick: func(bytes int64) {
 			b.progress(Progress{Stage: StageLoad, Load: load.Name, Bytes: bytes})
 		}}
-		tag, err := fill(e.Columns, counted, func(table, more string) string {
-			return fmt.Sprintf("COPY %s FROM STDIN (%sFORMAT %s)", table, more, e.Format())
-		})
+		tag, err := fill(e, counted)
 		if err != nil {
 			stop() // the source may not have given a row yet
 		}
@@ -75,13 +73,16 @@ func (b *build) extract(ctx context.Context, load pipeline.Load, key partition.K
 }
 
 // valuesAtSource are the values of placeholders at a source.
-func (b *build) valuesAtSource(key partition.Key) (func(param string, oid uint32) []byte, error) {
+func (b *build) valuesAtSource(key partition.Key) (source.Values, error) {
 	scheme := b.spec.Pipeline.Partition
 	if key == partition.AllKey && scheme.By != partition.All {
 		return unbounded, nil
 	}
 	bounds, err := scheme.Bounds(key)
-	return func(param string, _ uint32) []byte { return arguments([]string{param}, key, bounds)[0] }, err
+	return func(param string, oid uint32) (value []byte, given uint32) {
+		args, types := arguments(scheme, []string{param}, []uint32{oid}, key, bounds)
+		return args[0], types[0]
+	}, err
 }
 
 // atSources finds the partitions in which extracts have rows, in order; asked is false where no extract says by which column.
@@ -92,7 +93,11 @@ func atSources(ctx context.Context, p *pipeline.Pipeline, connect source.Connect
 			continue
 		}
 		asked = true
-		err := connect.Extract(ctx, load, application, func(ctx context.Context, e *source.Extract) error {
+		load, err := loosened(load, p.Partition)
+		if err != nil {
+			return nil, true, err
+		}
+		err = connect.Extract(ctx, load, application, func(ctx context.Context, e *source.Extract) error {
 			return partitionsAt(ctx, p.Partition, load, e, found)
 		})
 		if err != nil {
@@ -102,6 +107,21 @@ func atSources(ctx context.Context, p *pipeline.Pipeline, connect source.Connect
 	keys = slices.Collect(maps.Keys(found))
 	p.Partition.Sort(keys)
 	return keys, asked, nil
+}
+
+// loosened is an extract whose SELECT leaves nothing out, where no value of a placeholder does that: of a list.
+func loosened(load pipeline.Load, scheme partition.Scheme) (pipeline.Load, error) {
+	if scheme.By != partition.List || !load.Partitioned() {
+		return load, nil
+	}
+	if !pipeline.Unbound(load.Extract.SQL) {
+		return load, fault.Newf(fault.Invalid, "find partitions of", load.File, "write column = @"+pipeline.PartitionValueParam,
+			"a placeholder is compared with nothing by itself, so that what there is data for cannot be asked")
+	}
+	loose := *load.Extract
+	loose.SQL = pipeline.Unbounded(loose.SQL)
+	load.Extract = &loose
+	return load, nil
 }
 
 // partitionsAt adds the partitions in which an extract has rows. Rows that are in none of them are refused, as those of outputs are.

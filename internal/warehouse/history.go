@@ -41,7 +41,13 @@ func (w *Warehouse) History(ctx context.Context, pipeline string, limit int) (ge
 				out.Events = append(out.Events, activation(t))
 			}
 		}
-		out.Oldest, err = w.ledger.Oldest(ctx, tx, pipeline)
+		if out.Oldest, err = w.ledger.Oldest(ctx, tx, pipeline); err != nil {
+			return err
+		}
+		outputs, err := w.ledger.OutputsOf(ctx, tx, pipeline)
+		if err == nil {
+			out.Pending, err = w.ledger.Pending(ctx, tx, outputs)
+		}
 		return err
 	})
 	slices.SortStableFunc(out.Events, func(a, b generation.Event) int { return b.At.Compare(a.At) })

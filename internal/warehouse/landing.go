@@ -19,6 +19,7 @@ import (
 	"drawbridge/internal/partition"
 	"drawbridge/internal/pipeline"
 	"drawbridge/internal/postgres"
+	"drawbridge/internal/source"
 )
 
 const (
@@ -70,7 +71,7 @@ func (b *build) land(ctx context.Context, load pipeline.Load) (staged, error) {
 			return staged{}, postgres.Classify("read what was loaded of", load.File, err)
 		}
 		if there {
-			return staged{rows: l.Rows, digest: l.Digest}, nil
+			return staged{rows: l.Rows, rejected: l.Rejected, source: landingName(l.ID), digest: l.Digest}, nil
 		}
 	}
 }
@@ -81,8 +82,9 @@ func (b *build) shape(load pipeline.Load) (string, error) {
 	text, err := json.Marshal(struct {
 		Load     pipeline.Load `json:"load"`
 		Folder   string        `json:"folder"`
+		Zone     string        `json:"zone"`
 		SourceDB string        `json:"source_db,omitempty"`
-	}{load, b.spec.Pipeline.Config.SourceFiles, b.spec.Pipeline.Config.SourceDB})
+	}{load, b.spec.Pipeline.Config.SourceFiles, load.Zone(b.spec.Pipeline.Partition), b.spec.Pipeline.Config.SourceDB})
 	if err != nil {
 		return "", fmt.Errorf("describe load %s: %w", load.Name, err)
 	}
@@ -95,12 +97,7 @@ func (b *build) shape(load pipeline.Load) (string, error) {
 func (b *build) fillLanding(ctx context.Context, load pipeline.Load, l *catalog.Landing) error {
 	table := b.w.names.landing(l.ID)
 	defer b.keepLanding(ctx, l.ID)()
-	done, err := b.read(ctx, load, partition.AllKey, func(columns []pipeline.Column, rows io.Reader, copy func(table, more string) string) (tag pgconn.CommandTag, err error) {
-		if err := b.createLanding(ctx, load, columns, table); err != nil {
-			return tag, err
-		}
-		return b.author.PgConn().CopyFrom(ctx, rows, copy(table, ""))
-	})
+	done, err := b.readLanding(ctx, load, l.ID)
 	if err != nil {
 		return err
 	}
@@ -112,7 +109,7 @@ func (b *build) fillLanding(ctx context.Context, load pipeline.Load, l *catalog.
 	if _, err := b.conn.Exec(ctx, "VACUUM (ANALYZE) "+table); err != nil {
 		return postgres.Classify("load", load.File, err)
 	}
-	l.Loaded, l.Digest, l.Rows = true, done.digest, done.rows
+	l.Loaded, l.Digest, l.Rows, l.Rejected = true, done.digest, done.rows, done.rejected
 	var before string
 	err = pgx.BeginFunc(ctx, b.conn, func(tx pgx.Tx) (err error) {
 		before, err = b.w.ledger.FinishLanding(ctx, tx, *l)
@@ -130,6 +127,29 @@ func (b *build) fillLanding(ctx context.Context, load pipeline.Load, l *catalog.
 			"the "+what+" changed since this one first loaded them, and what was loaded then is gone")
 	}
 	return nil
+}
+
+// readLanding loads what a load reads into the table of a landing.
+func (b *build) readLanding(ctx context.Context, load pipeline.Load, id int64) (staged, error) {
+	table := b.w.names.landing(id)
+	if load.Extract != nil {
+		return b.extract(ctx, load, partition.AllKey, func(e *source.Extract, rows io.Reader) (tag pgconn.CommandTag, err error) {
+			if err := b.createLanding(ctx, load, e.Columns, table); err != nil {
+				return tag, err
+			}
+			return b.author.PgConn().CopyFrom(ctx, rows, e.CopyInto(table))
+		})
+	}
+	return b.read(ctx, load, partition.AllKey, landingName(id), func(rows *source.Rows) (taken int64, err error) {
+		if err := b.createLanding(ctx, load, rows.Columns(), table); err != nil {
+			return 0, err
+		}
+		err = pgx.BeginTxFunc(ctx, b.author, provisional(), func(tx pgx.Tx) error {
+			taken, err = b.take(ctx, tx, table, load, rows)
+			return err
+		})
+		return taken, err
+	})
 }
 
 // keepLanding says again and again that a landing is being loaded, until stop is called.

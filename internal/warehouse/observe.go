@@ -148,9 +148,21 @@ func (w *Warehouse) observeLedger(ctx context.Context, p *pipeline.Pipeline, tab
 	if err != nil {
 		return err
 	}
+	var sizes map[int64]int64
+	if p.Config.WriteMode.Keeps() {
+		if sizes, err = w.childSizes(ctx, live); err != nil {
+			return err
+		}
+	}
 	for i := range observed.Outputs {
 		for _, g := range live {
 			if g.Output == observed.Outputs[i].Table {
+				if sizes != nil {
+					if observed.Outputs[i].Bytes == nil {
+						observed.Outputs[i].Bytes = map[partition.Key]int64{}
+					}
+					observed.Outputs[i].Bytes[g.Partition] = sizes[g.ID]
+				}
 				observed.Outputs[i].Scheme = &g.Scheme
 				observed.Outputs[i].Live = append(observed.Outputs[i].Live, g.Plan())
 			}
@@ -161,6 +173,27 @@ func (w *Warehouse) observeLedger(ctx context.Context, p *pipeline.Pipeline, tab
 		}
 	}
 	return nil
+}
+
+// childSizes are how large the tables of generations are, with their indexes, in bytes.
+func (w *Warehouse) childSizes(ctx context.Context, of []catalog.Generation) (map[int64]int64, error) {
+	ids, names := make([]int64, len(of)), make([]string, len(of))
+	for i, g := range of {
+		ids[i], names[i] = g.ID, w.names.child(g.ID)
+	}
+	rows, err := w.pool.Query(ctx, `
+		SELECT c.id, coalesce(pg_total_relation_size(to_regclass(c.name)), 0)
+		FROM unnest($1::bigint[], $2::text[]) AS c (id, name)`, ids, names)
+	if err != nil {
+		return nil, err
+	}
+	sizes := map[int64]int64{}
+	var id, size int64
+	_, err = pgx.ForEachRow(rows, []any{&id, &size}, func() error {
+		sizes[id] = size
+		return nil
+	})
+	return sizes, err
 }
 
 // Live is the live generation of a partition and the digest of its inputs; 0 when nothing is live.

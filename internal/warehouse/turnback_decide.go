@@ -84,7 +84,7 @@ func (w *Warehouse) decide(ctx context.Context, q catalog.Querier, b turnback.Tu
 	}
 	facts.Outputs = map[string]bool{}
 	for _, o := range has {
-		facts.Outputs[o.Table] = true
+		facts.Outputs[o.Table], facts.Keeps = true, facts.Keeps || o.Keeps
 		for _, key := range keys {
 			// An output that was never published in a partition is built there with the others, where they are.
 			if o.All == (key == partition.AllKey) && !slices.ContainsFunc(slots[key], func(s turnback.Slot) bool { return s.Output == o.Table }) {
