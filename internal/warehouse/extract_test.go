@@ -308,3 +308,25 @@ func TestUnitTestsGiveRowsInThePlaceOfAnExtract(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "numeric(12,2)", described[3].Type)
 }
+
+// In a list no value of a placeholder leaves nothing out: its comparisons are loosened where the source is asked.
+func TestValuesOfAListAreBoundAndFoundAtTheSource(t *testing.T) {
+	t.Parallel()
+	b, c := setup(t), newCRM(t)
+	c.exec(t, "UPDATE orders SET channel = 'store' WHERE order_id % 2 = 0; UPDATE orders SET channel = NULL WHERE order_id = 1")
+	p := extracted("SELECT * FROM orders WHERE channel IS NOT DISTINCT FROM @partition_value")
+	p.Partition = partition.Scheme{By: partition.List, Column: "channel", Values: partition.NewValues(
+		partition.Value{Text: "web", Key: "web"}, partition.Value{Text: "store", Key: "store"}, partition.Value{Null: true, Key: "null"})}
+	p.Outputs[0].Partition, p.Outputs[0].SQL = p.Partition, "SELECT order_id, ordered_at::date AS order_date, channel, amount FROM raw_orders"
+	for _, column := range []string{"channel", ""} {
+		p.Loads[0].Extract.Column = column
+		keys, err := b.Discover(t.Context(), p, b.open, c.connect)
+		require.NoError(t, err)
+		require.ElementsMatch(t, []partition.Key{"web", "store", "null"}, keys)
+	}
+	for key, rows := range map[partition.Key]int64{"web": 154, "store": 155, "null": 1} {
+		built, err := b.Build(t.Context(), b.extractSpec(c, p, key))
+		require.NoError(t, err)
+		require.Equal(t, rows, built[0].Generation.Rows)
+	}
+}
