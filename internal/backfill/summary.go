@@ -101,13 +101,13 @@ func (e Estimate) String() string {
 		return "unknown: the ledger has no build to go by"
 	}
 	if e.Bytes > 0 {
-		return fmt.Sprintf("about %d rows, %s, %s", e.Rows, bytesText(e.Bytes), max(e.Took, time.Second))
+		return fmt.Sprintf("about %d rows, %s, %s", e.Rows, BytesText(e.Bytes), max(e.Took, time.Second))
 	}
 	return fmt.Sprintf("about %d rows, %s", e.Rows, max(e.Took, time.Second))
 }
 
-// bytesText is a size as people read it.
-func bytesText(n int64) string {
+// BytesText is a size as people read it.
+func BytesText(n int64) string {
 	value, unit := float64(n), 0
 	units := []string{"B", "kB", "MB", "GB", "TB"}
 	for value >= 1000 && unit < len(units)-1 {

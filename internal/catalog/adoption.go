@@ -26,6 +26,14 @@ type Adoption struct {
 	Reason     string           `db:"reason"`
 }
 
+// KnowsAdoptions says that the ledger is there, and young enough to know of adoptions.
+func (l Ledger) KnowsAdoptions(ctx context.Context, q Querier) (knows bool, err error) {
+	if err := q.QueryRow(ctx, `SELECT to_regclass($1) IS NOT NULL`, pgx.Identifier{l.schema, "adoption"}.Sanitize()).Scan(&knows); err != nil {
+		return false, fmt.Errorf("look for the ledger: %w", err)
+	}
+	return knows, nil
+}
+
 // Adoptions lists those of outputs that were adopted, by output.
 func (l Ledger) Adoptions(ctx context.Context, q Querier, outputs []string) (map[string]Adoption, error) {
 	rows, err := q.Query(ctx, l.sql(`

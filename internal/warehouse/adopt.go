@@ -8,8 +8,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"drawbridge/internal/adoption"
 	"drawbridge/internal/admission"
+	"drawbridge/internal/adoption"
 	"drawbridge/internal/catalog"
 	"drawbridge/internal/fault"
 	"drawbridge/internal/gate"
@@ -51,6 +51,21 @@ func (w *Warehouse) PlanAdoption(ctx context.Context, p *pipeline.Pipeline, ask 
 		return err
 	})
 	return plan, postgres.Classify("look at", ask.Output, err)
+}
+
+// FirstBuilt is the first partition of which all outputs can be built: what is before it is in the legacy partition of one. Empty: any.
+func (w *Warehouse) FirstBuilt(ctx context.Context, p *pipeline.Pipeline) (first partition.Key, err error) {
+	knows, err := w.ledger.KnowsAdoptions(ctx, w.pool)
+	if err != nil || !knows {
+		return "", postgres.Classify("look at", w.names.schema, err)
+	}
+	adopted, err := w.ledger.Adoptions(ctx, w.pool, p.Tables())
+	for _, a := range adopted {
+		if a.First != "" && (first == "" || p.Partition.Compare(a.First, first) > 0) {
+			first = a.First
+		}
+	}
+	return first, postgres.Classify("look at", w.names.schema, err)
 }
 
 // lookAdoptable looks at a table and plans its adoption.

@@ -122,7 +122,7 @@ func faceRules() []adoptRule {
 		},
 		{
 			name: "rule",
-			sql: `SELECT rulename FROM pg_rewrite WHERE ev_class = $1`, text: "rule {} does not apply to a swap", remedy: "drop rule {}",
+			sql:  `SELECT rulename FROM pg_rewrite WHERE ev_class = $1`, text: "rule {} does not apply to a swap", remedy: "drop rule {}",
 		},
 		{
 			name: "publication",
