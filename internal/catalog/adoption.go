@@ -26,8 +26,8 @@ type Adoption struct {
 	Reason     string           `db:"reason"`
 }
 
-// KnowsAdoptions says that the ledger is there, and young enough to know of adoptions.
-func (l Ledger) KnowsAdoptions(ctx context.Context, q Querier) (knows bool, err error) {
+// knowsAdoptions says that the ledger is there, and that a program has brought it forward that knows of adoptions.
+func (l Ledger) knowsAdoptions(ctx context.Context, q Querier) (knows bool, err error) {
 	if err := q.QueryRow(ctx, `SELECT to_regclass($1) IS NOT NULL`, pgx.Identifier{l.schema, "adoption"}.Sanitize()).Scan(&knows); err != nil {
 		return false, fmt.Errorf("look for the ledger: %w", err)
 	}
@@ -36,6 +36,9 @@ func (l Ledger) KnowsAdoptions(ctx context.Context, q Querier) (knows bool, err 
 
 // Adoptions lists those of outputs that were adopted, by output.
 func (l Ledger) Adoptions(ctx context.Context, q Querier, outputs []string) (map[string]Adoption, error) {
+	if knows, err := l.knowsAdoptions(ctx, q); err != nil || !knows {
+		return nil, err
+	}
 	rows, err := q.Query(ctx, l.sql(`
 		SELECT output, pipeline, coalesce(generation, 0) AS generation, scheme, first, key_index, owner, asked_by, reason
 		FROM ledger.adoption
@@ -154,7 +157,7 @@ func (l Ledger) SumAdopted(ctx context.Context, q Querier, id, rows int64, check
 }
 
 // LeaveAdoption forgets an adoption whose table is given back. What it became is live no more, and dropped as far as the ledger goes;
-// what was built since and retired cannot go live again.
+// what was built since and retired cannot go live again. Where nothing was, the output is nobody's again.
 func (l Ledger) LeaveAdoption(ctx context.Context, q Querier, a Adoption, key, by, reason string) error {
 	statements := []statement{{
 		what: "forget the adoption of " + a.Output, args: []any{a.Output}, sql: `DELETE FROM ledger.adoption WHERE output = $1`,
@@ -179,7 +182,11 @@ func (l Ledger) LeaveAdoption(ctx context.Context, q Querier, a Adoption, key, b
 				UPDATE ledger.generation SET state = 'dropped', child = NULL, at = clock_timestamp() WHERE id = $1`,
 		})
 	}
-	return l.together(ctx, q, statements...)
+	return l.together(ctx, q, append(statements, statement{
+		what: "give up the claim of " + a.Output, args: []any{a.Output, a.Generation}, sql: `
+			DELETE FROM ledger.output o
+			WHERE output = $1 AND NOT EXISTS (SELECT FROM ledger.generation g WHERE g.output = o.output AND g.id <> $2)`,
+	})...)
 }
 
 // InUse says what of an output is live, or on its way, besides a generation: 0 is none.
@@ -204,7 +211,7 @@ func (l Ledger) Migrates(ctx context.Context, q Querier, table string) (name str
 
 // AdoptedBefore refuses a partition that is in the legacy partition of an output: those are one table, and none of them is built.
 func (a Adoption) AdoptedBefore(op string, key partition.Key) error {
-	if a.First == "" || a.Scheme.Compare(key, a.First) >= 0 {
+	if _, err := a.Scheme.Parse(string(key)); a.First == "" || err != nil || a.Scheme.Compare(key, a.First) >= 0 {
 		return nil
 	}
 	return fault.Newf(fault.Refused, op, a.Output+" "+string(key), "name partitions from "+string(a.First)+" on",

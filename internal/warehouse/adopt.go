@@ -17,6 +17,7 @@ import (
 	"drawbridge/internal/partition"
 	"drawbridge/internal/pipeline"
 	"drawbridge/internal/postgres"
+	"drawbridge/internal/turnback"
 )
 
 const (
@@ -55,10 +56,6 @@ func (w *Warehouse) PlanAdoption(ctx context.Context, p *pipeline.Pipeline, ask 
 
 // FirstBuilt is the first partition of which all outputs can be built: what is before it is in the legacy partition of one. Empty: any.
 func (w *Warehouse) FirstBuilt(ctx context.Context, p *pipeline.Pipeline) (first partition.Key, err error) {
-	knows, err := w.ledger.KnowsAdoptions(ctx, w.pool)
-	if err != nil || !knows {
-		return "", postgres.Classify("look at", w.names.schema, err)
-	}
 	adopted, err := w.ledger.Adoptions(ctx, w.pool, p.Tables())
 	for _, a := range adopted {
 		if a.First != "" && (first == "" || p.Partition.Compare(a.First, first) > 0) {
@@ -66,6 +63,27 @@ func (w *Warehouse) FirstBuilt(ctx context.Context, p *pipeline.Pipeline) (first
 		}
 	}
 	return first, postgres.Classify("look at", w.names.schema, err)
+}
+
+// beforeLegacy refuses to turn back a partition that is in a legacy partition: that has no earlier state.
+func (w *Warehouse) beforeLegacy(ctx context.Context, q catalog.Querier, req turnback.Request) error {
+	if req.Partition == "" {
+		return nil
+	}
+	outputs, err := w.ledger.OutputsOf(ctx, q, req.Pipeline)
+	if err != nil {
+		return err
+	}
+	adopted, err := w.ledger.Adoptions(ctx, q, outputs)
+	if err != nil {
+		return err
+	}
+	for _, output := range outputs {
+		if err := adopted[output].AdoptedBefore("roll back", req.Partition); err != nil && (req.Output == "" || req.Output == output) {
+			return err
+		}
+	}
+	return nil
 }
 
 // lookAdoptable looks at a table and plans its adoption.

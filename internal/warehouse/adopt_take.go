@@ -161,11 +161,11 @@ func (w *Warehouse) unface(ctx context.Context, tx pgx.Tx, a adoptable) error {
 	if err := faceless(ctx, tx, child); err != nil {
 		return err
 	}
-	values := "DEFAULT"
+	attach := fmt.Sprintf("ALTER TABLE %s ATTACH PARTITION %s DEFAULT", a.name, child)
 	if !a.whole() {
-		values = "FOR VALUES FROM (MINVALUE) TO (" + postgres.Literal(a.upper) + ")"
+		attach = w.attachLegacy(a.output.Table, a.upper)
 	}
-	statements := append(w.guard(child), fmt.Sprintf("ALTER TABLE %s ATTACH PARTITION %s %s", a.name, child, values))
+	statements := append(w.guard(child), attach)
 	if author := w.pool.Author; author != "" {
 		statements = append(statements, fmt.Sprintf("GRANT SELECT ON %s TO %s", child, postgres.Ident(author)))
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"drawbridge/internal/adoption"
+	"drawbridge/internal/check"
 	"drawbridge/internal/fault"
 	"drawbridge/internal/generation"
 	"drawbridge/internal/partition"
@@ -496,4 +497,115 @@ func TestReadersOfAViewNeverFailUnderAnAdoption(t *testing.T) {
 	require.Empty(t, failed)
 	require.Less(t, result.HoldMS, 1000.0)
 	t.Logf("held readers for %.1f ms; the slowest read took %s", result.HoldMS, longest)
+}
+
+func TestALegacyPartitionThatWasDetachedByHandIsNamedWithTheStatementThatAttachesIt(t *testing.T) {
+	t.Parallel()
+	b := keeping(t, 100)
+	b.adopt(t, ranged(), "")
+	before := b.seen(t)
+	b.exec(t, fmt.Sprintf(`ALTER TABLE fct_orders DETACH PARTITION %s__data.legacy_fct_orders`, b.db.Schema))
+	unseen, err := b.Unseen(t.Context(), "shop")
+	require.NoError(t, err)
+	require.Len(t, unseen.Lines, 1)
+	_, statement, ok := strings.Cut(unseen.Lines[0].Remedy, ": ")
+	require.True(t, ok, unseen.Lines[0].Remedy)
+	b.exec(t, statement)
+	require.Equal(t, before, b.seen(t))
+	unseen, err = b.Unseen(t.Context(), "shop")
+	require.NoError(t, err)
+	require.Empty(t, unseen.Lines)
+}
+
+func TestATableIsAdoptedOnlyWhereNobodyElseIsInTheWay(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		does func(t *testing.T, b *bundle)
+		says string
+	}{
+		"the environment is on hold": {func(t *testing.T, b *bundle) {
+			t.Helper()
+			_, err := b.Hold(t.Context(), anew("hold/prod/x"), "ann", "quarter end")
+			require.NoError(t, err)
+		}, "quarter end"},
+		"a deployment crosses": {func(t *testing.T, b *bundle) {
+			t.Helper()
+			b.cross(t, "1.0.0")
+		}, "crosses"},
+		"the ledger is another environment's": {func(t *testing.T, b *bundle) {
+			t.Helper()
+			_, err := b.Hold(t.Context(), anew("hold/staging/x", "staging"), "ann", "quarter end")
+			require.NoError(t, err)
+		}, "staging"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := keeping(t, 10)
+			c.does(t, b)
+			before := b.dump(t)
+			_, err := b.ProveAdoption(t.Context(), ranged(), b.adopting(""), patiently)
+			require.NotEmpty(t, fault.ClassOf(err), "%v", err)
+			require.ErrorContains(t, err, c.says)
+			require.Equal(t, before, b.dump(t))
+		})
+	}
+}
+
+func TestATableWithALegacyPartitionIsNotMigrated(t *testing.T) {
+	t.Parallel()
+	b := keeping(t, 10)
+	b.adopt(t, ranged(), "")
+	_, err := b.DescribeTable(t.Context(), "fct_orders", nil)
+	require.Equal(t, fault.Refused, fault.ClassOf(err), "%v", err)
+	require.ErrorContains(t, err, "legacy partition")
+}
+
+// What a check would have found without a workflow counts the legacy partition too.
+func TestACounterfactualHasTheLegacyPartition(t *testing.T) {
+	t.Parallel()
+	b := keeping(t, 100)
+	p := ranged()
+	b.adopt(t, p, "")
+	b.cross(t, "1.0.0")
+	b.orders("2026-02-01", 10, 1)
+	b.publish(t, swap(b.build(t, p, "2026-02-01").Generation, 0))
+	most := 1000.0
+	without, err := b.MeasureWithout(t.Context(), check.Metric{Name: "orders", Severity: check.Fail, Max: &most, SQL: "SELECT count(*) FROM fct_orders"}, string(b.owner), true)
+	require.NoError(t, err)
+	require.Empty(t, without.Why)
+	require.InDelta(t, 100, without.Value, 0)
+}
+
+// Rows are of a size at which a scan would show: what keeps readers out does not grow with them. The strongest lock is held for the last
+// transaction alone, and what proves the rows before lets readers and writers pass.
+func TestAnAdoptionKeepsNobodyOutForItsRows(t *testing.T) {
+	t.Parallel()
+	b := keeping(t, 300_000)
+	b.exec(t, `DROP INDEX fct_orders_date; ALTER TABLE fct_orders DROP CONSTRAINT fct_orders_pkey`)
+	for name, p := range map[string]*pipeline.Pipeline{"whole": whole(), "ranged": ranged()} {
+		spec := b.adopting("")
+		proving := make(chan error, 1)
+		go func() {
+			_, err := b.ProveAdoption(context.WithoutCancel(t.Context()), p, spec, patiently)
+			proving <- err
+		}()
+		wrote := 0
+		for done := false; !done; {
+			select {
+			case err := <-proving:
+				require.NoError(t, err)
+				done = true
+			default:
+				b.exec(t, `SET lock_timeout = '2s'; UPDATE fct_orders SET note = 'touched' WHERE order_id = 7; SELECT count(*) FROM fct_orders WHERE order_id = 7`)
+				wrote++
+			}
+		}
+		require.Positive(t, wrote, name)
+		result, err := b.Adopt(t.Context(), p, spec, patiently)
+		require.NoError(t, err)
+		require.True(t, result.Done)
+		require.Less(t, result.HoldMS, 500.0, "%s held readers for %.1f ms", name, result.HoldMS)
+		t.Logf("%s: held readers for %.1f ms, %d writes while it was proved", name, result.HoldMS, wrote)
+		b.giveBack(t)
+	}
 }

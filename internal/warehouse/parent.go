@@ -65,11 +65,12 @@ func (w *Warehouse) findParent(ctx context.Context, q catalog.Querier, output st
 }
 
 func plainTable(output, schema string) error {
-	return fault.Newf(fault.Refused, "build", output, plainTableHint(output, schema),
+	return fault.Newf(fault.Refused, "build", output, plainTableHint(output, schema, "PIPELINE@VERSION", "ENV"),
 		"a table or view of this name exists that Drawbridge does not manage")
 }
 
-func plainTableHint(output, schema string) string {
-	return fmt.Sprintf("give the output another name, or another warehouse_schema, or rename what is there: ALTER TABLE %s RENAME TO %s",
-		pgx.Identifier{schema, output}.Sanitize(), postgres.Ident(output+"_old"))
+// plainTableHint is what to do about a table that has an output's name.
+func plainTableHint(output, schema, release, environment string) string {
+	return fmt.Sprintf("make it the output as it is: drawbridge adopt %s %s --env %s; or give the output another name, or another warehouse_schema, or rename what is there: ALTER TABLE %s RENAME TO %s",
+		release, output, environment, pgx.Identifier{schema, output}.Sanitize(), postgres.Ident(output+"_old"))
 }
