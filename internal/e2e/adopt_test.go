@@ -101,3 +101,28 @@ func TestTablesThatExistedBeforeAreAdoptedAndGivenBack(t *testing.T) {
 	w.does(`INSERT INTO shop_dev.orders VALUES (-1, '2026-02-01', 'web', 0)`)
 	require.Equal(t, 2, w.number(`SELECT count(*) FROM pg_constraint WHERE connamespace = 'shop_dev'::regnamespace AND contype = 'p'`))
 }
+
+// A pipeline that runs already gets one more output, of a table that was there: it is compared with what was adopted, and goes back to it.
+func TestATableIsAdoptedByAPipelineThatRunsAlready(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.worker("worker", everything()...)
+	w.cli(0, "deploy", w.release("1.0.0",
+		"  - table: channels\n    partition: all\n    sql: sql/channels.sql\n    key: [channel]\n    checks:\n      - row_count: {min: 1}\n      - unique: [channel]\n", "",
+		"  - load:\n      name: raw_channels\n      file: data/channels.csv\n      columns: {channel: text, title: text}\n", ""), "--to", "dev")
+	w.does(`
+		CREATE TABLE shop_dev.channels (channel text PRIMARY KEY, title text);
+		INSERT INTO shop_dev.channels VALUES ('web', 'Web shop'), ('app', 'App'), ('store', 'Store')`)
+	second := w.release("1.1.0")
+	w.cli(0, "adopt", "shop@1.1.0", "channels", "--env", "dev", "--reason", "ours now", "--yes")
+	require.Equal(t, "1.0.0", w.active("dev"), "an adoption activates nothing")
+	adopted := w.number(`SELECT generation FROM shop_dev__ledger.live WHERE output = 'channels'`)
+	w.cli(0, "deploy", second, "--to", "dev")
+	require.Equal(t, "1.1.0", w.active("dev"))
+	require.NotEqual(t, adopted, w.number(`SELECT generation FROM shop_dev__ledger.live WHERE output = 'channels'`))
+	w.cli(0, "rollback", shop, "--env", "dev", "--reason", "back to before channels")
+	require.Equal(t, "1.0.0", w.active("dev"))
+	require.Equal(t, adopted, w.number(`SELECT generation FROM shop_dev__ledger.live WHERE output = 'channels'`), "what was adopted is live again")
+	w.cli(0, "history", shop, "--env", "dev")
+	w.cli(0, "checksum", shop, "--env", "dev", "--output", "channels")
+}

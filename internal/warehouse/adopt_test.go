@@ -3,6 +3,7 @@ package warehouse_test
 import (
 	"context"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -577,10 +578,14 @@ func TestACounterfactualHasTheLegacyPartition(t *testing.T) {
 }
 
 // Rows are of a size at which a scan would show: what keeps readers out does not grow with them. The strongest lock is held for the last
-// transaction alone, and what proves the rows before lets readers and writers pass.
+// transaction alone, and what proves the rows before lets readers and writers pass. DRAWBRIDGE_SOAK=1 has five million rows.
 func TestAnAdoptionKeepsNobodyOutForItsRows(t *testing.T) {
 	t.Parallel()
-	b := keeping(t, 300_000)
+	rows := 300_000
+	if os.Getenv("DRAWBRIDGE_SOAK") == "1" {
+		rows = 5_000_000
+	}
+	b := keeping(t, rows)
 	b.exec(t, `DROP INDEX fct_orders_date; ALTER TABLE fct_orders DROP CONSTRAINT fct_orders_pkey`)
 	for name, p := range map[string]*pipeline.Pipeline{"whole": whole(), "ranged": ranged()} {
 		spec := b.adopting("")
@@ -596,6 +601,12 @@ func TestAnAdoptionKeepsNobodyOutForItsRows(t *testing.T) {
 				require.NoError(t, err)
 				done = true
 			default:
+				require.Equal(t, "0", b.one(t, `
+					SELECT count(*)::text
+					FROM pg_locks l
+					JOIN pg_stat_activity a ON a.pid = l.pid
+					WHERE l.relation = to_regclass('fct_orders') AND l.granted AND l.mode IN ('AccessExclusiveLock', 'ExclusiveLock', 'ShareRowExclusiveLock', 'ShareLock')
+					  AND a.xact_start < clock_timestamp() - interval '500 ms'`), "while it is proved, no lock that keeps writers out is held for long")
 				b.exec(t, `SET lock_timeout = '2s'; UPDATE fct_orders SET note = 'touched' WHERE order_id = 7; SELECT count(*) FROM fct_orders WHERE order_id = 7`)
 				wrote++
 			}
@@ -608,4 +619,46 @@ func TestAnAdoptionKeepsNobodyOutForItsRows(t *testing.T) {
 		t.Logf("%s: held readers for %.1f ms, %d writes while it was proved", name, result.HoldMS, wrote)
 		b.giveBack(t)
 	}
+}
+
+// A table and its view that belong to other roles stay theirs, and what is published on it belongs to the table's owner.
+func TestAnAdoptedTableStaysItsOwners(t *testing.T) {
+	t.Parallel()
+	b := keeping(t, 100)
+	p := whole()
+	role := b.reader(t)
+	lacks, err := b.PlanAdoption(t.Context(), p, adoption.Ask{Output: "fct_orders"})
+	require.NoError(t, err)
+	require.Empty(t, lacks.Refusals)
+	b.exec(t, fmt.Sprintf(`
+		GRANT CREATE ON SCHEMA %[1]s TO %[2]s;
+		ALTER TABLE fct_orders OWNER TO %[2]s;
+		ALTER VIEW daily OWNER TO %[2]s`, b.db.Schema, role))
+	lacks, err = b.PlanAdoption(t.Context(), p, adoption.Ask{Output: "fct_orders"})
+	require.NoError(t, err)
+	require.Equal(t, fmt.Sprintf("GRANT CREATE ON SCHEMA %s__data TO %s", b.db.Schema, role), lacks.Remedy(), "what is missing is said as it is typed")
+	b.exec(t, lacks.Remedy())
+	before := b.dump(t)
+	b.adopt(t, p, "")
+	b.cross(t, "1.0.0")
+	b.files["orders.csv"] = "order_id,ordered_at,channel,amount\n1,2026-01-05 10:00:00+00,web,7\n"
+	b.publish(t, swap(b.build(t, p, partition.AllKey).Generation, b.adopted(t)))
+	require.Equal(t, role+" "+role+" "+role, b.one(t, `
+		SELECT pg_get_userbyid(p.relowner) || ' ' || pg_get_userbyid(c.relowner) || ' ' || (SELECT pg_get_userbyid(relowner) FROM pg_class WHERE oid = 'daily'::regclass)
+		FROM pg_class p
+		JOIN pg_inherits i ON i.inhparent = p.oid
+		JOIN pg_class c ON c.oid = i.inhrelid
+		WHERE p.oid = 'fct_orders'::regclass`))
+	require.Equal(t, "1", b.one(t, `SELECT orders::text FROM total`))
+	b.begins(t, rollback("nothing")).finish(t)
+	b.giveBack(t)
+	require.Equal(t, before, b.dump(t))
+}
+
+// adopted is the generation that is live of the output that is one partition.
+func (b *bundle) adopted(t *testing.T) int64 {
+	t.Helper()
+	var id int64
+	require.NoError(t, b.db.Pool.QueryRow(t.Context(), fmt.Sprintf(`SELECT generation FROM %s__ledger.live WHERE output = 'fct_orders' AND partition = 'all'`, b.db.Schema)).Scan(&id))
+	return id
 }
