@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -259,7 +260,7 @@ func (a adoptable) steps(n names, views int) []adoption.Step {
 	var steps []adoption.Step
 	if condition := a.condition(); condition != "" && !a.proved {
 		steps = append(steps,
-			adoption.Step{Text: "from now on the table takes no row without " + condition, Lock: "ACCESS EXCLUSIVE, for a moment"},
+			adoption.Step{Text: "from now on the table takes only rows of which it is true that " + condition, Lock: "ACCESS EXCLUSIVE, for a moment"},
 			adoption.Step{Text: "look at all rows, whether they keep to it", Lock: "SHARE UPDATE EXCLUSIVE: readers and writers pass"})
 	}
 	if !a.keyed {
@@ -279,11 +280,13 @@ func (a adoptable) steps(n names, views int) []adoption.Step {
 // promise is what the proof says in its comment: the first partition after the rows, and what they keep to.
 func (a adoptable) promise() string { return string(a.first) + ": " + a.condition() }
 
-// condition is what all rows have to keep to, as SQL; empty: there is nothing to prove.
+// condition is what all rows have to keep to, as SQL, beyond what the table demands already; empty: there is nothing to prove.
 func (a adoptable) condition() string {
 	var parts []string
 	for _, name := range keyColumns(a.output) {
-		parts = append(parts, postgres.Ident(name)+" IS NOT NULL")
+		if i := slices.IndexFunc(a.columns, func(c generation.Column) bool { return c.Name == name }); i < 0 || !a.columns[i].NotNull {
+			parts = append(parts, postgres.Ident(name)+" IS NOT NULL")
+		}
 	}
 	if !a.whole() {
 		parts = append(parts, postgres.Ident(a.output.Partition.Column)+" < "+postgres.Literal(a.upper))

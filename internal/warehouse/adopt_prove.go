@@ -22,6 +22,7 @@ import (
 // said; the proof is taken back then. done is false where others held the table for too long.
 func (w *Warehouse) ProveAdoption(ctx context.Context, p *pipeline.Pipeline, spec adoption.Spec, beat func(locks time.Duration)) (adoption.Result, error) {
 	var result adoption.Result
+	defer postgres.Beating(func() { beat(spec.WaitedLocks) }, scanBudget)() // it may read all rows
 	a, plan, err := w.adoptable(ctx, p, spec.Ask)
 	if err != nil || plan.Adopted {
 		result.Done = err == nil
@@ -34,7 +35,7 @@ func (w *Warehouse) ProveAdoption(ctx context.Context, p *pipeline.Pipeline, spe
 		}
 	}
 	if !a.keyed {
-		if err := w.proveKey(ctx, a, spec, beat); err != nil {
+		if err := w.proveKey(ctx, a, spec); err != nil {
 			return result, postgres.Classify("adopt", spec.Output, err)
 		}
 	}
@@ -77,7 +78,7 @@ func (w *Warehouse) proveBounds(ctx context.Context, a adoptable, spec adoption.
 		result.Blocked, result.More = generation.Named(blocked)
 		return false, err
 	}
-	err = w.unhurried(ctx, spec, beat, fmt.Sprintf("ALTER TABLE %s VALIDATE CONSTRAINT %s", a.name, boundsProof))
+	err = w.unhurried(ctx, spec, fmt.Sprintf("ALTER TABLE %s VALIDATE CONSTRAINT %s", a.name, boundsProof))
 	if postgres.SQLState(err) != pgerrcode.CheckViolation {
 		return err == nil, err
 	}
@@ -100,17 +101,17 @@ func (w *Warehouse) unproved(ctx context.Context, a adoptable, cause error) erro
 }
 
 // proveKey makes the unique index of the key while others read and write. What an attempt that was stopped has left of it is made anew.
-func (w *Warehouse) proveKey(ctx context.Context, a adoptable, spec adoption.Spec, beat func(time.Duration)) error {
+func (w *Warehouse) proveKey(ctx context.Context, a adoptable, spec adoption.Spec) error {
 	index := pgx.Identifier{w.names.schema, a.output.Table + adoptedKey}.Sanitize()
-	if err := w.unhurried(ctx, spec, beat, "DROP INDEX CONCURRENTLY IF EXISTS "+index); err != nil {
+	if err := w.unhurried(ctx, spec, "DROP INDEX CONCURRENTLY IF EXISTS "+index); err != nil {
 		return err
 	}
-	err := w.unhurried(ctx, spec, beat, fmt.Sprintf("CREATE UNIQUE INDEX CONCURRENTLY %s ON %s (%s)",
+	err := w.unhurried(ctx, spec, fmt.Sprintf("CREATE UNIQUE INDEX CONCURRENTLY %s ON %s (%s)",
 		postgres.Ident(a.output.Table+adoptedKey), a.name, postgres.Idents(a.output.Key)))
 	if postgres.SQLState(err) != pgerrcode.UniqueViolation {
 		return err
 	}
-	if err := w.unhurried(ctx, spec, beat, "DROP INDEX CONCURRENTLY IF EXISTS "+index); err != nil {
+	if err := w.unhurried(ctx, spec, "DROP INDEX CONCURRENTLY IF EXISTS "+index); err != nil {
 		return err
 	}
 	var keys, rows int64
@@ -124,9 +125,7 @@ func (w *Warehouse) proveKey(ctx context.Context, a adoptable, spec adoption.Spe
 }
 
 // unhurried runs a statement that reads all rows and keeps nobody out, in a session of its own: it waits for others as long as it takes.
-func (w *Warehouse) unhurried(ctx context.Context, spec adoption.Spec, beat func(time.Duration), sql string) error {
-	stop := postgres.Beating(func() { beat(spec.WaitedLocks) }, scanBudget)
-	defer stop()
+func (w *Warehouse) unhurried(ctx context.Context, spec adoption.Spec, sql string) error {
 	return w.pool.Pinned(ctx, spec.Application, func(conn *pgx.Conn) error {
 		_, err := conn.Exec(ctx, "SET statement_timeout = 0; SET lock_timeout = 0; SET maintenance_work_mem = "+postgres.Literal(buildMemory))
 		if err == nil {
@@ -139,5 +138,5 @@ func (w *Warehouse) unhurried(ctx context.Context, spec adoption.Spec, beat func
 	})
 }
 
-// scanBudget is for how long a statement that reads all rows counts as alive.
+// scanBudget is for how long an attempt that reads all rows counts as alive.
 const scanBudget = 24 * time.Hour

@@ -22,6 +22,7 @@ import (
 // others held the table for too long: nothing has changed then.
 func (w *Warehouse) Adopt(ctx context.Context, p *pipeline.Pipeline, spec adoption.Spec, beat func(locks time.Duration)) (adoption.Result, error) {
 	var result adoption.Result
+	defer postgres.Beating(func() { beat(spec.WaitedLocks) }, scanBudget)() // it looks at the table first
 	a, plan, err := w.adoptable(ctx, p, spec.Ask)
 	if err != nil || plan.Adopted {
 		result.Done = err == nil
