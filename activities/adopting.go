@@ -68,9 +68,11 @@ func (a *Adopting) Plan(ctx context.Context, in AdoptInput) (adoption.Plan, erro
 	case err != nil:
 		return adoption.Plan{}, a.Site.atOnce(err)
 	case in.Back:
-		return w.PlanRelease(ctx, p.Name, in.Ask.Output)
+		plan, err := w.PlanRelease(ctx, p.Name, in.Ask.Output)
+		return plan.Bounded(), err
 	}
-	return w.PlanAdoption(ctx, p, in.Ask)
+	plan, err := w.PlanAdoption(ctx, p, in.Ask)
+	return plan.Bounded(), err
 }
 
 // Prove proves what an adoption relies on. It may be repeated, and goes on where another attempt was stopped.

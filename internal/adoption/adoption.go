@@ -3,6 +3,7 @@
 package adoption
 
 import (
+	"fmt"
 	"strings"
 	"time"
 
@@ -47,6 +48,22 @@ type Plan struct {
 	Adopted bool `json:"adopted,omitempty"`
 	// Released says that a release would give, or has given, the table back.
 	Release bool `json:"release,omitempty"`
+}
+
+// listed bounds what a plan lists of a kind: it travels through histories, and anybody may make as many views as the server lets them.
+const listed = 200
+
+// Bounded is the plan with the first of what it lists, and how many others there are.
+func (p Plan) Bounded() Plan {
+	if more := len(p.Refusals) - listed; more > 0 {
+		p.Refusals = append(p.Refusals[:listed:listed], Refusal{Rule: "more", Text: fmt.Sprintf("%d more things stand in the way", more), Remedy: "mend these first"})
+	}
+	for _, list := range []*[]string{&p.Views, &p.Stays} {
+		if more := len(*list) - listed; more > 0 {
+			*list = append((*list)[:listed:listed], fmt.Sprintf("%d more", more))
+		}
+	}
+	return p
 }
 
 // Step is a part of it, with the strongest lock that it takes on the table.

@@ -211,9 +211,15 @@ func (l Ledger) Migrates(ctx context.Context, q Querier, table string) (name str
 
 // AdoptedBefore refuses a partition that is in the legacy partition of an output: those are one table, and none of them is built.
 func (a Adoption) AdoptedBefore(op string, key partition.Key) error {
-	if _, err := a.Scheme.Parse(string(key)); a.First == "" || err != nil || a.Scheme.Compare(key, a.First) >= 0 {
+	if a.First == "" || !a.has(key) || a.Scheme.Compare(key, a.First) >= 0 {
 		return nil
 	}
 	return fault.Newf(fault.Refused, op, a.Output+" "+string(key), "name partitions from "+string(a.First)+" on",
 		"it is in the legacy partition, as the table was adopted: what is before "+string(a.First)+" stays as it was then")
+}
+
+// has says that a key is one of its scheme.
+func (a Adoption) has(key partition.Key) bool {
+	_, err := a.Scheme.Parse(string(key))
+	return err == nil
 }

@@ -58,7 +58,7 @@ func TestTablesThatExistedBeforeAreAdoptedAndGivenBack(t *testing.T) {
 	plan := w.cli(0, "adopt", "shop@1.0.0", "orders", "--env", "dev")
 	require.Contains(t, plan.out, "built from 2026-01-04 on")
 	require.Contains(t, plan.out, "shop_dev.titled")
-	require.Contains(t, plan.out, "PRIMARY KEY")
+	require.Contains(t, plan.out, "primary key orders_pkey")
 	require.Contains(t, plan.out, "--reason TEXT --yes")
 	require.Equal(t, 1, w.number(`SELECT count(*) FROM pg_class WHERE oid = 'shop_dev.orders'::regclass AND relkind = 'r'`), "a plan changes nothing")
 	w.cli(1, "adopt", "shop@1.0.0", "orders", "--env", "dev", "--yes")

@@ -241,7 +241,7 @@ func refusals(ctx context.Context, q catalog.Querier, rules []adoptRule, table u
 // stays are what the adopted rows keep and nothing has that is built later, and what of a table does not go with its name.
 func stays(ctx context.Context, q catalog.Querier, table uint32) ([]string, error) {
 	rows, err := q.Query(ctx, `
-		SELECT 'constraint ' || quote_ident(conname) || ': ' || pg_get_constraintdef(oid)
+		SELECT CASE contype WHEN 'p' THEN 'primary key ' WHEN 'u' THEN 'unique constraint ' WHEN 'f' THEN 'foreign key ' ELSE 'check ' END || quote_ident(conname)
 		FROM pg_constraint
 		WHERE conrelid = $1 AND contype IN ('p', 'u', 'c', 'f') AND conname <> $2
 		UNION ALL

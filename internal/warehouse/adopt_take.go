@@ -63,6 +63,9 @@ func (w *Warehouse) take(ctx context.Context, tx pgx.Tx, p *pipeline.Pipeline, a
 		if err != nil {
 			return err
 		}
+		if plan.Adopted {
+			return fault.Newf(fault.Conflict, "adopt", spec.Output, "see it: drawbridge history "+p.Name+" --env "+spec.Key.Environment, "somebody else has adopted it meanwhile")
+		}
 		if len(plan.Refusals) > 0 {
 			return fault.Newf(fault.Refused, "adopt", spec.Output, plan.Remedy(), plan.Refused())
 		}
