@@ -3,10 +3,8 @@ package warehouse_test
 import (
 	"context"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -20,7 +18,6 @@ import (
 	"drawbridge/internal/partition"
 	"drawbridge/internal/pipeline"
 	"drawbridge/internal/testdb"
-	"drawbridge/internal/warehouse"
 )
 
 // keeping is a warehouse with a plain table fct_orders of some days, as others made it before there was a Drawbridge.
@@ -285,231 +282,6 @@ func (b *bundle) reader(t *testing.T) string {
 	return role
 }
 
-func TestWhatAnOutputCannotKeepIsRefusedByName(t *testing.T) {
-	t.Parallel()
-	for name, c := range map[string]struct{ sql, named string }{
-		"a foreign key of others":       {`CREATE TABLE lines (o bigint REFERENCES fct_orders)`, "lines_o_fkey of lines"},
-		"a materialized view":           {`CREATE MATERIALIZED VIEW mat AS SELECT count(*) FROM fct_orders`, "materialized view mat"},
-		"a function of BEGIN ATOMIC":    {`CREATE FUNCTION bound() RETURNS bigint BEGIN ATOMIC SELECT count(*) FROM fct_orders; END`, "function bound()"},
-		"an identity column":            {`ALTER TABLE fct_orders ADD COLUMN n int GENERATED ALWAYS AS IDENTITY`, "column n is an identity"},
-		"a generated column":            {`ALTER TABLE fct_orders ADD COLUMN twice numeric GENERATED ALWAYS AS (amount * 2) STORED`, "column twice is generated"},
-		"a trigger for statements":      {`CREATE FUNCTION nothing() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'; CREATE TRIGGER audit AFTER INSERT ON fct_orders EXECUTE FUNCTION nothing()`, "trigger audit"},
-		"a trigger for rows":            {`CREATE FUNCTION nothing() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'; CREATE TRIGGER each AFTER INSERT ON fct_orders FOR EACH ROW EXECUTE FUNCTION nothing()`, `trigger each`},
-		"a rule":                        {`CREATE RULE quiet AS ON DELETE TO fct_orders DO INSTEAD NOTHING`, "rule quiet"},
-		"an exclusion constraint":       {`ALTER TABLE fct_orders ADD CONSTRAINT apart EXCLUDE USING btree (order_id WITH =)`, "exclusion constraint apart"},
-		"inheritance":                   {`CREATE TABLE more () INHERITS (fct_orders)`, "it and more inherit"},
-		"a table without a log":         {`ALTER TABLE fct_orders SET UNLOGGED`, "unlogged"},
-		"row security of its owner":     {`ALTER TABLE fct_orders FORCE ROW LEVEL SECURITY`, "row security is forced"},
-		"a function of its row type":    {`CREATE FUNCTION cheap(o fct_orders) RETURNS boolean LANGUAGE sql AS 'SELECT $1.amount < 1'`, "cheap("},
-		"a view of its row type":        {`CREATE VIEW rows AS SELECT o FROM fct_orders o`, "row type"},
-		"a view that groups by a key":   {`CREATE VIEW keyed AS SELECT order_id, channel FROM fct_orders GROUP BY order_id`, "keyed groups by its primary key"},
-		"a rule of another table":       {`CREATE TABLE other (n int); CREATE RULE also AS ON INSERT TO other DO ALSO SELECT count(*) FROM fct_orders`, "rule also"},
-		"a policy of another table":     {`CREATE TABLE other (n int); CREATE POLICY p ON other USING (n IN (SELECT order_id FROM fct_orders))`, "policy p of other"},
-		"a policy that reads the table": {`CREATE POLICY own ON fct_orders USING (order_id IN (SELECT o.order_id FROM fct_orders o))`, "policy own selects"},
-		"a foreign key that cascades":   {`CREATE TABLE channels (c text PRIMARY KEY); INSERT INTO channels VALUES ('web'); ALTER TABLE fct_orders ADD CONSTRAINT known FOREIGN KEY (channel) REFERENCES channels ON DELETE CASCADE`, "foreign key known"},
-		"a table that was partitioned":  {`DROP TABLE fct_orders CASCADE; CREATE TABLE fct_orders (order_id bigint, order_date date) PARTITION BY RANGE (order_date)`, "partitioned already"},
-		"a view of that name":           {`ALTER TABLE fct_orders RENAME TO t; CREATE VIEW fct_orders AS SELECT * FROM t`, "it is a view"},
-		"a table without the column":    {`ALTER TABLE fct_orders RENAME COLUMN order_date TO day`, `no column "order_date"`},
-		"a column of another type":      {`DROP VIEW total, daily; ALTER TABLE fct_orders ALTER COLUMN order_date TYPE text`, "is text"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			b := keeping(t, 10)
-			b.exec(t, c.sql)
-			before := b.dump(t)
-			plan, err := b.PlanAdoption(t.Context(), ranged(), adoption.Ask{Output: "fct_orders"})
-			require.NoError(t, err)
-			require.Contains(t, strings.ReplaceAll(plan.Refused(), b.db.Schema+".", ""), c.named)
-			require.NotEmpty(t, plan.Remedy())
-			_, err = b.ProveAdoption(t.Context(), ranged(), b.adopting(""), patiently)
-			require.Equal(t, fault.Refused, fault.ClassOf(err), "%v", err)
-			_, err = b.Adopt(t.Context(), ranged(), b.adopting(""), patiently)
-			require.Equal(t, fault.Refused, fault.ClassOf(err), "%v", err)
-			require.Equal(t, before, b.dump(t))
-		})
-	}
-}
-
-func TestRowsThatBreakWhatAnOutputPromisesAreCounted(t *testing.T) {
-	t.Parallel()
-	for name, c := range map[string]struct {
-		sql, says string
-		p         *pipeline.Pipeline
-	}{
-		"without a day":    {`ALTER TABLE fct_orders ALTER COLUMN order_date DROP NOT NULL; UPDATE fct_orders SET order_date = NULL WHERE order_id <= 3`, "3 rows", ranged()},
-		"without a key":    {`ALTER TABLE fct_orders DROP CONSTRAINT fct_orders_pkey, ALTER COLUMN order_id DROP NOT NULL; UPDATE fct_orders SET order_id = NULL WHERE order_id <= 2`, "2 rows", whole()},
-		"with a key twice": {`ALTER TABLE fct_orders DROP CONSTRAINT fct_orders_pkey; UPDATE fct_orders SET order_id = 1 WHERE order_id = 2`, "distinct values 1, rows 2", whole()},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			b := keeping(t, 100)
-			b.exec(t, c.sql)
-			before := b.dump(t)
-			_, err := b.ProveAdoption(t.Context(), c.p, b.adopting(""), patiently)
-			require.Equal(t, fault.Refused, fault.ClassOf(err), "%v", err)
-			require.ErrorContains(t, err, c.says)
-			b.giveBackRest(t)
-			require.Equal(t, before, b.dump(t), "nothing is left of the try")
-		})
-	}
-}
-
-// giveBackRest drops what an adoption that was not done has left, where it has left something.
-func (b *bundle) giveBackRest(t *testing.T) {
-	t.Helper()
-	_, err := b.ReleaseTable(t.Context(), b.adopting(""), patiently)
-	if err != nil {
-		require.Equal(t, fault.Refused, fault.ClassOf(err), "%v", err)
-		require.ErrorContains(t, err, "not adopted")
-	}
-}
-
-// An adoption is cut off in every place: readers see the same, and the same command finishes it. So it is with a release.
-func TestAnAdoptionThatIsCutOffAnywhereIsFinishedByTheSameCommand(t *testing.T) {
-	t.Parallel()
-	b := keeping(t, 100)
-	p := whole()
-	b.exec(t, `ALTER TABLE fct_orders DROP CONSTRAINT fct_orders_pkey`)
-	before, plain := b.seen(t), b.dump(t)
-	proving := func(ctx context.Context, w *warehouse.Warehouse, spec adoption.Spec) (adoption.Result, error) {
-		return w.ProveAdoption(ctx, p, spec, patiently)
-	}
-	adopting := func(ctx context.Context, w *warehouse.Warehouse, spec adoption.Spec) (adoption.Result, error) {
-		return w.Adopt(ctx, p, spec, patiently)
-	}
-	releasing := func(ctx context.Context, w *warehouse.Warehouse, spec adoption.Spec) (adoption.Result, error) {
-		return w.ReleaseTable(ctx, spec, patiently)
-	}
-	effect := testdb.Cuts()
-	statement := []testdb.Cut{testdb.BeforeTheAct, testdb.DuringTheAct, testdb.AfterTheAct}
-	for _, c := range []struct {
-		does func(context.Context, *warehouse.Warehouse, adoption.Spec) (adoption.Result, error)
-		acts []string
-		cuts []testdb.Cut
-	}{
-		{proving, []string{"NOT VALID"}, statement},
-		{proving, []string{"VALIDATE CONSTRAINT"}, statement},
-		{proving, []string{"CREATE UNIQUE INDEX CONCURRENTLY"}, statement},
-		{adopting, []string{"ALTER VIEW", "SET SCHEMA", "PARTITION BY LIST", "ATTACH PARTITION", "CREATE OR REPLACE VIEW"}, effect},
-		{releasing, []string{"DETACH PARTITION", "RENAME TO", "CREATE OR REPLACE VIEW", "DROP TABLE"}, effect},
-	} {
-		spec := b.adopting("")
-		for _, act := range c.acts {
-			for _, at := range c.cuts {
-				l, url := testdb.Over(t, b.db.URL, at, act)
-				w, err := warehouse.Open(t.Context(), warehouse.Options{URL: url, Schema: b.db.Schema, Application: "drawbridge/test", MaxConns: 6})
-				require.NoError(t, err)
-				ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
-				_, err = c.does(ctx, w, spec)
-				cancel()
-				w.Close()
-				l.Close()
-				require.Empty(t, fault.ClassOf(err), "%s %s: what may pass is tried again: %v", act, at, err)
-				require.Equal(t, before, b.seen(t), "%s %s", act, at)
-			}
-		}
-		result, err := c.does(t.Context(), b.Warehouse, spec)
-		require.NoError(t, err)
-		require.True(t, result.Done, "%+v", result)
-		require.Equal(t, before, b.seen(t))
-	}
-	require.Equal(t, plain, b.dump(t))
-}
-
-func TestWhatAnAdoptionThatWasGivenUpHasLeftIsDropped(t *testing.T) {
-	t.Parallel()
-	b := keeping(t, 100)
-	b.exec(t, `ALTER TABLE fct_orders DROP CONSTRAINT fct_orders_pkey`)
-	before := b.dump(t)
-	_, err := b.ProveAdoption(t.Context(), whole(), b.adopting(""), patiently)
-	require.NoError(t, err)
-	require.NotEqual(t, before, b.dump(t))
-	b.giveBack(t)
-	require.Equal(t, before, b.dump(t))
-}
-
-func TestAnAdoptionThatIsHeldUpNamesWhoHoldsTheTable(t *testing.T) {
-	t.Parallel()
-	b := keeping(t, 100)
-	before := b.dump(t)
-	tx, err := b.db.Pool.Begin(t.Context())
-	require.NoError(t, err)
-	defer func() { _ = tx.Rollback(context.Background()) }()
-	var pid int32
-	require.NoError(t, tx.QueryRow(t.Context(), `SELECT pg_backend_pid() FROM fct_orders LIMIT 1`).Scan(&pid))
-	spec := b.adopting("")
-	spec.LockBudget = 300 * time.Millisecond
-	result, err := b.ProveAdoption(t.Context(), ranged(), spec, patiently)
-	require.NoError(t, err)
-	require.False(t, result.Done)
-	require.Len(t, result.Blocked, 1)
-	require.Equal(t, pid, result.Blocked[0].PID)
-	require.Equal(t, before, b.dump(t))
-	require.NoError(t, tx.Commit(t.Context()))
-	b.adopt(t, ranged(), "")
-}
-
-// Another role reads the table, views and functions of each kind while the table is adopted, given back, adopted again and published on.
-func TestReadersNeverFailUnderAnAdoption(t *testing.T) {
-	t.Parallel()
-	b := keeping(t, 200_000)
-	role := b.reader(t)
-	b.exec(t, fmt.Sprintf(`GRANT SELECT ON fct_orders, daily, total TO %s`, role))
-	sees := map[string][]int64{ // what a query may give: before and after the publish
-		`SELECT count(*) FROM fct_orders WHERE order_id < 100000`:      {99_999, 100_009},
-		`SELECT sum(orders) FROM daily`:                                {200_000, 200_010},
-		`SELECT orders FROM total`:                                     {200_000, 200_010},
-		`SELECT count(*) FROM daily WHERE day = latest()`:              {1},
-		`SELECT orders_of('2026-02-01') + orders_of('2026-01-05') * 0`: {0, 10},
-	}
-	ctx, stop := context.WithCancel(t.Context())
-	var wg sync.WaitGroup
-	var mu sync.Mutex
-	longest, reads, failed := time.Duration(0), map[string]int{}, map[string]int{}
-	for query, values := range sees {
-		wg.Go(func() {
-			conn, err := b.db.Pool.Acquire(ctx)
-			if err != nil {
-				return
-			}
-			defer conn.Release()
-			if _, err := conn.Exec(ctx, "SET ROLE "+role); err != nil {
-				return
-			}
-			defer func() { _, _ = conn.Exec(context.Background(), "RESET ROLE") }()
-			for ctx.Err() == nil {
-				began := time.Now()
-				var n int64
-				err := conn.QueryRow(ctx, query).Scan(&n)
-				mu.Lock()
-				longest = max(longest, time.Since(began))
-				reads[query]++
-				switch {
-				case ctx.Err() != nil:
-				case err != nil:
-					failed[query+": "+err.Error()]++
-				case !slices.Contains(values, n):
-					failed[fmt.Sprintf("%s: %d", query, n)]++
-				}
-				mu.Unlock()
-			}
-		})
-	}
-	p := ranged()
-	result := b.adopt(t, whole(), "")
-	b.giveBack(t)
-	b.adopt(t, p, "")
-	b.cross(t, "1.0.0")
-	b.orders("2026-02-01", 10, 1)
-	b.publish(t, swap(b.build(t, p, "2026-02-01").Generation, 0))
-	require.Equal(t, "200010", b.one(t, `SELECT orders::text FROM total`))
-	stop()
-	wg.Wait()
-	require.Empty(t, failed)
-	require.Len(t, reads, len(sees))
-	t.Logf("held readers for %.1f ms; the slowest read took %s; reads: %v", result.HoldMS, longest, reads)
-}
-
 func TestALegacyPartitionThatWasDetachedByHandIsNamedWithTheStatementThatAttachesIt(t *testing.T) {
 	t.Parallel()
 	b := keeping(t, 100)
@@ -528,49 +300,6 @@ func TestALegacyPartitionThatWasDetachedByHandIsNamedWithTheStatementThatAttache
 	require.Empty(t, unseen.Lines)
 }
 
-func TestATableIsAdoptedOnlyWhereNobodyElseIsInTheWay(t *testing.T) {
-	t.Parallel()
-	for name, c := range map[string]struct {
-		does func(t *testing.T, b *bundle)
-		says string
-	}{
-		"the environment is on hold": {func(t *testing.T, b *bundle) {
-			t.Helper()
-			_, err := b.Hold(t.Context(), anew("hold/prod/x"), "ann", "quarter end")
-			require.NoError(t, err)
-		}, "quarter end"},
-		"a deployment crosses": {func(t *testing.T, b *bundle) {
-			t.Helper()
-			b.cross(t, "1.0.0")
-		}, "crosses"},
-		"the ledger is another environment's": {func(t *testing.T, b *bundle) {
-			t.Helper()
-			_, err := b.Hold(t.Context(), anew("hold/staging/x", "staging"), "ann", "quarter end")
-			require.NoError(t, err)
-		}, "staging"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			b := keeping(t, 10)
-			c.does(t, b)
-			before := b.dump(t)
-			_, err := b.ProveAdoption(t.Context(), ranged(), b.adopting(""), patiently)
-			require.NotEmpty(t, fault.ClassOf(err), "%v", err)
-			require.ErrorContains(t, err, c.says)
-			require.Equal(t, before, b.dump(t))
-		})
-	}
-}
-
-func TestATableWithALegacyPartitionIsNotMigrated(t *testing.T) {
-	t.Parallel()
-	b := keeping(t, 10)
-	b.adopt(t, ranged(), "")
-	_, err := b.DescribeTable(t.Context(), "fct_orders", nil)
-	require.Equal(t, fault.Refused, fault.ClassOf(err), "%v", err)
-	require.ErrorContains(t, err, "legacy partition")
-}
-
 // What a check would have found without a workflow counts the legacy partition too.
 func TestACounterfactualHasTheLegacyPartition(t *testing.T) {
 	t.Parallel()
@@ -585,50 +314,6 @@ func TestACounterfactualHasTheLegacyPartition(t *testing.T) {
 	require.NoError(t, err)
 	require.Empty(t, without.Why)
 	require.InDelta(t, 100, without.Value, 0)
-}
-
-// Rows are of a size at which a scan would show: what keeps readers out does not grow with them. The strongest lock is held for the last
-// transaction alone, and what proves the rows before lets readers and writers pass. DRAWBRIDGE_SOAK=1 has five million rows.
-func TestAnAdoptionKeepsNobodyOutForItsRows(t *testing.T) {
-	t.Parallel()
-	rows := 300_000
-	if os.Getenv("DRAWBRIDGE_SOAK") == "1" {
-		rows = 5_000_000
-	}
-	b := keeping(t, rows)
-	b.exec(t, `DROP INDEX fct_orders_date; ALTER TABLE fct_orders DROP CONSTRAINT fct_orders_pkey`)
-	for name, p := range map[string]*pipeline.Pipeline{"whole": whole(), "ranged": ranged()} {
-		spec := b.adopting("")
-		proving := make(chan error, 1)
-		go func() {
-			_, err := b.ProveAdoption(context.WithoutCancel(t.Context()), p, spec, patiently)
-			proving <- err
-		}()
-		wrote := 0
-		for done := false; !done; {
-			select {
-			case err := <-proving:
-				require.NoError(t, err)
-				done = true
-			default:
-				require.Equal(t, "0", b.one(t, `
-					SELECT count(*)::text
-					FROM pg_locks l
-					JOIN pg_stat_activity a ON a.pid = l.pid
-					WHERE l.relation = to_regclass('fct_orders') AND l.granted AND l.mode IN ('AccessExclusiveLock', 'ExclusiveLock', 'ShareRowExclusiveLock', 'ShareLock')
-					  AND a.xact_start < clock_timestamp() - interval '500 ms'`), "while it is proved, no lock that keeps writers out is held for long")
-				b.exec(t, `SET lock_timeout = '2s'; UPDATE fct_orders SET note = 'touched' WHERE order_id = 7; SELECT count(*) FROM fct_orders WHERE order_id = 7`)
-				wrote++
-			}
-		}
-		require.Positive(t, wrote, name)
-		result, err := b.Adopt(t.Context(), p, spec, patiently)
-		require.NoError(t, err)
-		require.True(t, result.Done)
-		require.Less(t, result.HoldMS, 500.0, "%s held readers for %.1f ms", name, result.HoldMS)
-		t.Logf("%s: held readers for %.1f ms, %d writes while it was proved", name, result.HoldMS, wrote)
-		b.giveBack(t)
-	}
 }
 
 // A table and its view that belong to other roles stay theirs, and what is published on it belongs to the table's owner.
