@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"drawbridge/internal/check"
 	"drawbridge/internal/partition"
 	"drawbridge/internal/release"
 )
@@ -101,19 +102,9 @@ func (e Estimate) String() string {
 		return "unknown: the ledger has no build to go by"
 	}
 	if e.Bytes > 0 {
-		return fmt.Sprintf("about %d rows, %s, %s", e.Rows, BytesText(e.Bytes), max(e.Took, time.Second))
+		return fmt.Sprintf("about %d rows, %s, %s", e.Rows, check.FormatBytes(e.Bytes), max(e.Took, time.Second))
 	}
 	return fmt.Sprintf("about %d rows, %s", e.Rows, max(e.Took, time.Second))
-}
-
-// BytesText is a size as people read it.
-func BytesText(n int64) string {
-	value, unit := float64(n), 0
-	units := []string{"B", "kB", "MB", "GB", "TB"}
-	for value >= 1000 && unit < len(units)-1 {
-		value, unit = value/1000, unit+1
-	}
-	return fmt.Sprintf("%.3g %s", value, units[unit])
 }
 
 // shown bounds what a workflow carries of readers.

@@ -118,7 +118,7 @@ func (l Ledger) SamplesQuery(generation int64) string {
 // ForgetSamples deletes samples older than age, and says how many.
 func (l Ledger) ForgetSamples(ctx context.Context, q Querier, age time.Duration) (int64, error) {
 	var n int64
-	for _, table := range []string{"sample", "migration_sample"} {
+	for _, table := range []string{"sample", "migration_sample", "reject"} {
 		tag, err := q.Exec(ctx, l.sql(`DELETE FROM ledger.`+table+` WHERE at < now() - make_interval(secs => $1)`), age.Seconds())
 		if err != nil {
 			return n, fmt.Errorf("forget old samples: %w", err)

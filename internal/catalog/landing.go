@@ -22,6 +22,8 @@ type Landing struct {
 	Loaded bool
 	Digest string
 	Rows   int64
+	// Rejected is how many rows of the file were left out.
+	Rejected int64
 	// Session and SessionStart name the session that loads it.
 	Session      int32
 	SessionStart time.Time
@@ -51,17 +53,17 @@ func (l Ledger) Land(ctx context.Context, tx pgx.Tx, want *Landing) (entered boo
 		return false, fmt.Errorf("give up the landing of %s: %w", want.Name, err)
 	}
 	err = tx.QueryRow(ctx, l.sql(`
-		SELECT id, state = 'loaded', digest, rows
+		SELECT id, state = 'loaded', digest, rows, rejected
 		FROM ledger.landing
 		WHERE owner = @owner AND round = @round AND name = @name AND shape = @shape AND state IN ('loading', 'loaded')`), named).
-		Scan(&want.ID, &want.Loaded, &want.Digest, &want.Rows)
+		Scan(&want.ID, &want.Loaded, &want.Digest, &want.Rows, &want.Rejected)
 	if err == nil {
 		return false, nil
 	}
 	if !errors.Is(err, pgx.ErrNoRows) {
 		return false, fmt.Errorf("find the landing of %s: %w", want.Name, err)
 	}
-	want.Loaded, want.Digest, want.Rows = false, "", 0
+	want.Loaded, want.Digest, want.Rows, want.Rejected = false, "", 0, 0
 	err = tx.QueryRow(ctx, l.sql(`
 		INSERT INTO ledger.landing (owner, round, name, file, shape, state, backend_pid, backend_start)
 		VALUES (@owner, @round, @name, @file, @shape, 'loading', @session, @session_start)
@@ -106,8 +108,8 @@ func (l Ledger) FinishLanding(ctx context.Context, q Querier, landing Landing) (
 	}
 	tag, err := q.Exec(ctx, l.sql(`
 		UPDATE ledger.landing
-		SET state = 'loaded', digest = $2, rows = $3, at = clock_timestamp()
-		WHERE id = $1 AND state = 'loading'`), landing.ID, landing.Digest, landing.Rows)
+		SET state = 'loaded', digest = $2, rows = $3, rejected = $4, at = clock_timestamp()
+		WHERE id = $1 AND state = 'loading'`), landing.ID, landing.Digest, landing.Rows, landing.Rejected)
 	if err != nil {
 		return "", fmt.Errorf("finish the landing of %s: %w", landing.Name, err)
 	}

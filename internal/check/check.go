@@ -26,6 +26,8 @@ const (
 	AcceptedValues Kind = "accepted_values"
 	Expression     Kind = "expression"
 	MetricKind     Kind = "metric"
+	// Rejects counts the rows that a load left out. No author writes it.
+	Rejects Kind = "rejects"
 )
 
 // Severity says what a failed check does: fail blocks, warn is reported.

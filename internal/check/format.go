@@ -1,10 +1,21 @@
 package check
 
 import (
+	"fmt"
 	"math"
 	"strconv"
 	"strings"
 )
+
+// FormatBytes is a size as people read it.
+func FormatBytes(n int64) string {
+	value, unit := float64(n), 0
+	units := []string{"B", "kB", "MB", "GB", "TB"}
+	for value >= 1000 && unit < len(units)-1 {
+		value, unit = value/1000, unit+1
+	}
+	return fmt.Sprintf("%.3g %s", value, units[unit])
+}
 
 // FormatCount groups thousands: 2,031.
 func FormatCount(n int64) string { return group(strconv.FormatInt(n, 10)) }

@@ -5,7 +5,6 @@ import (
 	"strings"
 
 	"drawbridge/activities"
-	"drawbridge/internal/backfill"
 	"drawbridge/internal/check"
 )
 
@@ -68,7 +67,7 @@ func viewsRead(n int) string {
 // headline is what it is about, in a sentence.
 func (a Adopted) headline() string {
 	plan := a.Plan
-	size := fmt.Sprintf("about %s rows, %s", check.FormatCount(plan.Rows), backfill.BytesText(plan.Bytes))
+	size := fmt.Sprintf("about %s rows, %s", check.FormatCount(plan.Rows), check.FormatBytes(plan.Bytes))
 	var is string
 	switch {
 	case len(plan.Refusals) > 0:

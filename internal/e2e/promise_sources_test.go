@@ -23,9 +23,9 @@ func TestNoFileOutsideTheRootIsRead(t *testing.T) {
 	} {
 		table := fmt.Sprintf("out%d", i)
 		folder := w.truFolder(table, "1.0.0", truSpec{file: "data/out_@partition.csv", config: truWarehouse + "source_files: \"" + c.folder + "\"\n"})
-		planned, ended := w.truWithin(truBrief, "plan", folder, "--to", "dev")
+		planned, ended := w.truWithin(patience, "plan", folder, "--to", "dev")
 		require.True(t, ended, c.name)
-		a, ended := w.truWithin(truBrief, "run", folder, "--env", "dev", "--partition", newestDay)
+		a, ended := w.truWithin(patience, "run", folder, "--env", "dev", "--partition", newestDay)
 		require.True(t, ended, c.name)
 		require.NotZero(t, a.code, "%s: a file outside the root was read\n%s", c.name, a.out)
 		require.Zero(t, w.truRows(table), c.name)
@@ -50,7 +50,7 @@ func (w *world) truHeader(name, columns, body string, hidden ...string) {
 			{"run", folder, "--env", "dev", "--partition", newestDay},
 			{"deploy", folder, "--to", "dev"},
 		} {
-			a, ended := w.truWithin(truBrief, args...)
+			a, ended := w.truWithin(patience, args...)
 			require.True(w.t, ended, args)
 			if args[0] == "run" {
 				require.NotZero(w.t, a.code, "%s: a file without its header is no input\n%s", args, a.out)
@@ -59,7 +59,7 @@ func (w *world) truHeader(name, columns, body string, hidden ...string) {
 				require.NotContains(w.t, a.out+a.err, text, args)
 			}
 		}
-		a, _ := w.truWithin(truBrief, "status", "run/"+name+"/dev/"+newestDay, "--json")
+		a, _ := w.truWithin(patience, "status", "run/"+name+"/dev/"+newestDay, "--json")
 		for _, text := range hidden {
 			require.NotContains(w.t, a.out+a.err, text)
 		}
@@ -126,7 +126,7 @@ func TestAFileThatIsNoCSVShowsNothing(t *testing.T) {
 		w.write("source/data/"+name+"_"+newestDay+".csv", body)
 		folder := w.truFolder(name, "1.0.0", truSpec{columns: "{id: int, v: text}", partition: "{by: day, column: pd}", sql: "SELECT @partition_start::date AS pd, id, v FROM raw"})
 		for _, args := range [][]string{{"plan", folder, "--to", "dev"}, {"run", folder, "--env", "dev", "--partition", newestDay}} {
-			a, ended := w.truWithin(truBrief, args...)
+			a, ended := w.truWithin(patience, args...)
 			require.True(t, ended, "%s: %s", name, args)
 			require.True(t, a.code != 0 || args[0] == "plan", "%s is no input\n%s", name, a.out)
 		}
@@ -157,7 +157,7 @@ func TestWhatAnAuditFindsShowsNoValue(t *testing.T) {
 	} {
 		file(c.rows...)
 		folder := w.truFolder("found", fmt.Sprintf("1.0.%d", i), truSpec{output: "    key: " + c.key + "\n    checks:\n      - " + c.checks + "\n"})
-		a, ended := w.truWithin(truBrief, "run", folder, "--env", "dev", "--partition", newestDay)
+		a, ended := w.truWithin(patience, "run", folder, "--env", "dev", "--partition", newestDay)
 		require.True(t, ended, c.checks)
 		require.NotZero(t, a.code, "%s\n%s", c.checks, a.out)
 	}
@@ -183,7 +183,7 @@ func TestAMessageHasABound(t *testing.T) {
 		{"status", "run/wide/dev/" + newestDay},
 		{"status", "run/wide/dev/" + newestDay, "--json"},
 	} {
-		a, ended := w.truWithin(truBrief, args...)
+		a, ended := w.truWithin(patience, args...)
 		require.True(t, ended, args)
 		require.Less(t, len(a.out)+len(a.err), bound, "%s says this many bytes", args)
 		if args[0] == "run" {
@@ -219,7 +219,7 @@ func TestWhatPeopleWriteHasABound(t *testing.T) {
 		{"hold", "--env", "dev", "--reason", long, "--as", long},
 		{"history", "base", "--env", "dev", "--json"},
 	} {
-		a, ended := w.truWithin(truBrief, args...)
+		a, ended := w.truWithin(patience, args...)
 		require.True(t, ended, args[0])
 		require.Less(t, len(a.out)+len(a.err), 16<<10, "%s says this many bytes", args[0])
 	}
@@ -263,7 +263,7 @@ func TestAnErrorOverRowsHoldsNoValue(t *testing.T) {
 		} else {
 			require.NotZero(t, a.code, c.name)
 		}
-		s, _ := w.truWithin(truBrief, "status", "run/rows/dev/"+newestDay, "--json")
+		s, _ := w.truWithin(patience, "status", "run/rows/dev/"+newestDay, "--json")
 		require.NotContains(t, s.out, planted, c.name)
 	}
 	w.truNotInLedger(planted)
@@ -279,7 +279,7 @@ func TestFilesThatNothingReadsAreNamed(t *testing.T) {
 	w.write("source/data/names_\x1b[2J.csv", "id,d,v\n")
 	folder := w.truFolder("names", "1.0.0", truSpec{})
 	for _, args := range [][]string{{"plan", folder, "--to", "dev"}, {"plan", folder, "--to", "dev", "--format", "json"}, {"validate", folder, "--env", "dev"}, {"doctor", folder, "--env", "dev"}} {
-		a, ended := w.truWithin(truBrief, args...)
+		a, ended := w.truWithin(patience, args...)
 		require.True(t, ended, args)
 		for _, text := range []string{"3 files are called", "names_20260106.csv", "names_2026-1-7.csv", "Write the day as 2026-01-31"} {
 			require.Contains(t, strings.Join(strings.Fields(a.out), " "), text, "%s\n%s", args, a.out+a.err)
@@ -302,7 +302,7 @@ func TestRowsInNoPartitionAreCountedAndRefused(t *testing.T) {
 	} {
 		folder := w.truFolder("uncut", fmt.Sprintf("1.0.%d", i), truSpec{file: "data/uncut.csv", columns: "{id: int, d: date}", sql: c.sql})
 		for _, args := range [][]string{{"validate", folder, "--env", "dev"}, {"plan", folder, "--to", "dev"}, {"deploy", folder, "--to", "dev"}} {
-			a, ended := w.truWithin(truBrief, args...)
+			a, ended := w.truWithin(patience, args...)
 			require.True(t, ended, args)
 			require.Equal(t, 1, a.code, "%s\n%s", args, a.out+a.err)
 			said := strings.Join(strings.Fields(a.out+a.err), " ")
@@ -337,7 +337,7 @@ func TestAFileWithoutAHeaderShowsNoRowWhereNothingIsDeclared(t *testing.T) {
 		for _, args := range [][]string{
 			{"validate", folder, "--env", "dev"}, {"plan", folder, "--to", "dev"}, {"run", folder, "--env", "dev", "--partition", newestDay}, {"deploy", folder, "--to", "dev"},
 		} {
-			a, ended := w.truWithin(truBrief, args...)
+			a, ended := w.truWithin(patience, args...)
 			require.True(t, ended, args)
 			require.NotZero(t, a.code, "%s\n%s", args, a.out+a.err)
 			if i < 2 && args[0] != "deploy" {

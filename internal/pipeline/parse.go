@@ -133,15 +133,10 @@ func (b *builder) partition(v strictyaml.Value) partition.Scheme {
 
 func (b *builder) load(v strictyaml.Value, p *Pipeline) Load {
 	l := Load{
-		Name:      strictyaml.As[string](v.Get("name")),
-		File:      strictyaml.As[string](v.Get("file")),
-		Format:    strictyaml.As[string](v.Get("format")),
-		Delimiter: strictyaml.As[string](v.Get("delimiter")),
-		Encoding:  strictyaml.As[string](v.Get("encoding")),
+		Name: strictyaml.As[string](v.Get("name")),
+		File: strictyaml.As[string](v.Get("file")),
 	}
-	for _, name := range v.Get("columns").Names() {
-		l.Columns = append(l.Columns, Column{Name: name, Type: strictyaml.As[string](v.Get("columns").Get(name))})
-	}
+	b.form(v, &l)
 	if slices.ContainsFunc(p.Loads, func(other Load) bool { return other.Name == l.Name && l.Name != "" }) {
 		b.problems.Add(v.Get("name").At, "another load is named "+l.Name, "give one of them another name")
 	}

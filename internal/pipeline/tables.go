@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"regexp"
+	"slices"
 
 	"drawbridge/internal/cutover"
 	"drawbridge/internal/notice"
@@ -68,8 +69,6 @@ var (
 	columnPattern      = regexp.MustCompile(`^[^\x00]{1,63}$`)
 	typePattern        = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_ .]*(\( *[0-9]+( *, *[0-9]+)? *\))?[A-Za-z ]*(\[\])*$`)
 	latestPattern      = regexp.MustCompile(`^latest [1-9][0-9]{0,5}$`)
-	encodingPattern    = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_-]*$`)
-	delimiterPattern   = regexp.MustCompile(`^[^\n\r"a-zA-Z0-9.\\]$`)
 	absolutePattern    = regexp.MustCompile(`^/.+`)
 	schemaPattern      = regexp.MustCompile(`^[a-z_][a-z0-9_]{0,47}$`)
 	referencePattern   = regexp.MustCompile(`^\$\{(env|file):[^{}]+\}$`)
@@ -157,22 +156,13 @@ func partitionShape() strictyaml.Shape {
 
 func stepShape() strictyaml.Shape {
 	return strictyaml.Shape{Kind: strictyaml.Object, Single: true, Keys: []strictyaml.Key{
-		{Name: "load", Doc: "Copies one CSV file into a relation of the run.", Shape: strictyaml.ObjectOf(
-			strictyaml.Key{Name: "name", Required: true, Shape: identifierShape(), Doc: "The relation's name, for the SQL of outputs.", Examples: []string{"raw_orders", "other_orders"}},
-			strictyaml.Key{
+		{Name: "load", Doc: "Copies a file into a relation of the run.", Shape: strictyaml.ObjectOf(slices.Concat([]strictyaml.Key{
+			{Name: "name", Required: true, Shape: identifierShape(), Doc: "The relation's name, for the SQL of outputs.", Examples: []string{"raw_orders", "other_orders"}},
+			{
 				Name: "file", Required: true, Shape: fileShape(),
 				Doc: "The file, relative to source_files of the config; @partition in it is the partition key. Without it the file is loaded once for all partitions that are built from it.", Examples: []string{"data/orders_@partition.csv", "data/sales_@partition.csv"},
 			},
-			strictyaml.Key{Name: "format", Shape: strictyaml.OneOf("csv"), Preset: "csv", Doc: "The file's format.", Examples: []string{"csv"}},
-			strictyaml.Key{
-				Name: "columns", Shape: strictyaml.DictOf(strictyaml.Matching(typePattern, "a Postgres type such as numeric(12,2)")),
-				Doc: "Column names of the file's header with their Postgres types; a column that is not listed is text.", Examples: []string{"{order_id: bigint}", "{order_id: integer}"},
-			},
-			strictyaml.Key{Name: "delimiter", Shape: strictyaml.Matching(delimiterPattern, "one character, no letter, digit, quote or line break"), Doc: `The field separator; "," by default.`, Examples: []string{`";"`, `"|"`}},
-			strictyaml.Key{Name: "encoding", Shape: strictyaml.Matching(encodingPattern, "a Postgres encoding such as LATIN1"), Doc: "The file's encoding by its Postgres name; UTF8 by default.", Examples: []string{"LATIN1", "WIN1252"}},
-			strictyaml.Key{Name: "on_bad_row", Later: true},
-			strictyaml.Key{Name: "max_rejects", Later: true},
-		)},
+		}, formKeys())...)},
 		{Name: "extract", Later: true},
 		{Name: "command", Later: true},
 	}}

@@ -193,7 +193,7 @@ func (f Files) Headers(cfg pipeline.Config, p *pipeline.Pipeline) (map[string][]
 		if err != nil {
 			return nil, err
 		}
-		found[load.Name], _, err = Header(file, load, newest)
+		found[load.Name], err = Header(file, load, newest)
 		if closeErr := file.Close(); err == nil && closeErr != nil {
 			err = fmt.Errorf("close %s: %w", load.Path(newest), closeErr)
 		}

@@ -229,16 +229,13 @@ func TestNoTextOfAFileIsInAnError(t *testing.T) {
 	}{
 		"no header":                {"4711,ann." + secret + "@example.com,DE89\n", []string{"lacks id, email", "columns in it: 3", "declared ones among them: 0"}},
 		"a comment":                {"# exported by " + secret + "\nid,email\n", []string{"lacks id, email", "columns in it: 1"}},
-		"rows in one line":         {"id,email,iban\r" + rows, []string{"its first line is longer than"}},
+		"rows in one line":         {"id,email,iban\r" + rows, []string{"carriage return", "no line feed follows"}},
 		"the same value twice":     {secret + ",x," + secret + "\n", []string{"columns 1 and 3"}},
 		"a declared column twice":  {"id,email,id\n", []string{"names column id twice"}},
 		"a value that is too long": {"id,email," + strings.Repeat(secret, 9) + "\n", []string{"column 3 of the header"}},
-		"an open quote":            {"id,\"" + secret + "\n", []string{"no CSV header"}},
+		"an open quote":            {"id,\"" + secret + "\n", []string{"not closed"}},
 	} {
-		head, _, err := source.Header(strings.NewReader(c.body), load, partition.AllKey)
-		if err == nil {
-			_, err = source.Columns(load, partition.AllKey, head)
-		}
+		_, err := source.Read(strings.NewReader(c.body), load, "in.csv", utc)
 		require.Error(t, err, name)
 		require.Equal(t, fault.Invalid, fault.ClassOf(err), name)
 		text := err.Error() + fault.HintOf(err)

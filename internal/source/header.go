@@ -1,10 +1,7 @@
 package source
 
 import (
-	"bufio"
-	"bytes"
 	"cmp"
-	"encoding/csv"
 	"errors"
 	"fmt"
 	"io"
@@ -20,73 +17,30 @@ import (
 // headerMax bounds the header line: a file without line breaks must not be read into memory to find that out.
 const headerMax = 1 << 20
 
-var (
-	errNoHeader   = errors.New("the file is empty: it has no header line")
-	errLongHeader = errors.New("its first line is longer than 1 MiB")
-	errBadHeader  = errors.New("its first line is no CSV header")
-)
+var errNoHeader = errors.New("the file is empty: it has no header line")
 
 // byteOrderMark is what some programs put before UTF-8.
 const byteOrderMark = "\xef\xbb\xbf"
 
-// Header reads the names of the columns of a load's file. rest is the whole file again, header included, so that the
-// server's line numbers are the file's; a UTF-8 byte order mark is gone.
-func Header(file io.Reader, load pipeline.Load, key partition.Key) (names []string, rest io.Reader, err error) {
-	if names, rest, err = readHeader(file, load); err != nil {
-		return nil, nil, headerFault(err, load, key)
+// Header reads the names of the columns of a load's file.
+func Header(file io.Reader, load pipeline.Load, key partition.Key) ([]string, error) {
+	r := &Rows{load: load, object: load.Path(key)}
+	if load.NoHeader || load.Format == pipeline.JSONLines {
+		return load.Names(), nil
 	}
-	return names, rest, nil
-}
-
-func readHeader(file io.Reader, load pipeline.Load) (names []string, rest io.Reader, err error) {
-	r := bufio.NewReaderSize(file, 64<<10)
-	if mark, _ := r.Peek(len(byteOrderMark)); string(mark) == byteOrderMark {
-		_, _ = r.Discard(len(byteOrderMark))
+	if err := r.open(file); err != nil {
+		return nil, r.explain(err)
 	}
-	var line []byte
-	for {
-		part, err := r.ReadSlice('\n')
-		line = append(line, part...)
-		if len(line) > headerMax {
-			return nil, nil, errLongHeader
-		}
-		if errors.Is(err, bufio.ErrBufferFull) {
-			continue
-		}
-		if err != nil && !errors.Is(err, io.EOF) {
-			return nil, nil, err
-		}
-		if err != nil || bytes.Count(line, []byte{'"'})%2 == 0 { // an open quote holds a line break
-			break
-		}
-	}
-	if len(bytes.TrimSpace(line)) == 0 {
-		return nil, nil, errNoHeader
-	}
-	parser := csv.NewReader(bytes.NewReader(line))
-	if load.Delimiter != "" {
-		parser.Comma, _ = utf8.DecodeRuneInString(load.Delimiter)
-	}
-	names, err = parser.Read()
+	names, err := r.header()
 	if err != nil {
-		return nil, nil, errBadHeader
+		return nil, r.explain(err)
 	}
-	return names, io.MultiReader(bytes.NewReader(line), r), nil
-}
-
-func headerFault(err error, load pipeline.Load, key partition.Key) error {
-	if fault.ClassOf(err) != "" {
-		return err
-	}
-	if errors.Is(err, errNoHeader) || errors.Is(err, errLongHeader) || errors.Is(err, errBadHeader) {
-		return fault.New(fault.Invalid, "load", load.Path(key), "the first line names the columns; an empty partition is a header and no rows", err)
-	}
-	return fmt.Errorf("read %s: %w", load.Path(key), err)
+	return names, nil
 }
 
 // Columns gives every column of the file its type: the declared one, or text. What is wrong with a header is said by
 // positions, counts and declared names: a file without a header has a row in its place.
-func Columns(load pipeline.Load, key partition.Key, head []string) ([]pipeline.Column, error) {
+func Columns(load pipeline.Load, object string, head []string) ([]pipeline.Column, error) {
 	invalid := func(hint, reason string) error {
 		for _, usual := range []string{";", "\t", "|", ","} { // what one column holds may be all of them
 			if len(head) == 1 && usual != cmp.Or(load.Delimiter, ",") && strings.Contains(head[0], usual) {
@@ -94,7 +48,7 @@ func Columns(load pipeline.Load, key partition.Key, head []string) ([]pipeline.C
 				break
 			}
 		}
-		return fault.Newf(fault.Invalid, "load", load.Path(key), hint, reason)
+		return fault.Newf(fault.Invalid, "load", object, hint, reason)
 	}
 	declared := func(name string) bool {
 		return slices.ContainsFunc(load.Columns, func(c pipeline.Column) bool { return c.Name == name })

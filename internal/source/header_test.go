@@ -30,9 +30,9 @@ func TestAHeaderOfOneColumnThatHoldsAnotherDelimiterNamesIt(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			load := pipeline.Load{Name: "raw", File: "in.csv", Delimiter: c.delimiter, Columns: []pipeline.Column{{Name: "id", Type: "int"}, {Name: "email", Type: "text"}}}
-			head, _, err := source.Header(strings.NewReader(c.header+"\n"), load, partition.AllKey)
+			head, err := source.Header(strings.NewReader(c.header+"\n"), load, partition.AllKey)
 			require.NoError(t, err)
-			_, err = source.Columns(load, partition.AllKey, head)
+			_, err = source.Columns(load, "in.csv", head)
 			require.Equal(t, fault.Invalid, fault.ClassOf(err))
 			require.Contains(t, fault.HintOf(err), c.says)
 			require.NotContains(t, err.Error()+fault.HintOf(err), secret)

@@ -86,6 +86,8 @@ func (s Shape) jsonText() map[string]any {
 	case s.Pattern == nil || s.Pattern == filledPattern:
 		// Text is read as it is written, so an unquoted number is text too.
 		return map[string]any{"type": []string{"string", "number", "boolean"}}
+	case s.Pattern.MatchString("100"):
+		return map[string]any{"type": []string{"string", "number"}, "pattern": s.Pattern.String()}
 	default:
 		return map[string]any{"type": "string", "pattern": s.Pattern.String()}
 	}

@@ -66,6 +66,17 @@ func (w *Warehouse) FirstBuilt(ctx context.Context, p *pipeline.Pipeline) (first
 	return first, postgres.Classify("look at", w.names.schema, err)
 }
 
+// afterLegacy are the bounds of a chunk, which begins after the legacy partition where that reaches into it.
+func (at *place) afterLegacy(chunk partition.Bounds, err error) (partition.Bounds, error) {
+	first := at.parent.First
+	if err != nil || first == "" || at.scheme.Chunk(first) != at.Chunk {
+		return chunk, err
+	}
+	after, err := at.scheme.Bounds(first)
+	chunk.Lower = after.Lower
+	return chunk, err
+}
+
 // beforeLegacy refuses to turn back a partition that is in a legacy partition: that has no earlier state.
 func (w *Warehouse) beforeLegacy(ctx context.Context, q catalog.Querier, req turnback.Request) error {
 	if req.Partition == "" {

@@ -296,8 +296,12 @@ func unfitColumns(o pipeline.Output, columns []generation.Column) []adoption.Ref
 	return found
 }
 
-// cuttable says whether a column of a type can be the partition column of a scheme.
+// cuttable says whether a column of a type can be the partition column of a scheme whose partitions follow one another: all rows before one of
+// them are the legacy partition.
 func cuttable(s partition.Scheme, columnType string) bool {
+	if s.By == "list" {
+		return false
+	}
 	if s.By == partition.Range {
 		return columnType == "smallint" || columnType == "integer" || columnType == "bigint" || strings.HasPrefix(columnType, "numeric")
 	}

@@ -330,6 +330,7 @@ func (b *build) output(ctx context.Context, o pipeline.Output, g *catalog.Genera
 			return BuiltOutput{}, err
 		}
 	}
+	results = append(results, b.rejects(o)...)
 	if err := b.finish(ctx, []*catalog.Generation{g}, [][]check.Result{results}); err != nil {
 		return BuiltOutput{}, err
 	}

@@ -314,19 +314,11 @@ func (w *Warehouse) createChunk(ctx context.Context, tx pgx.Tx, at *place) (name
 	return name, err
 }
 
-// chunkValues renders the bounds of a chunk. What its column cannot hold is no bound, and where the legacy partition reaches into the chunk, that
-// begins after it.
+// chunkValues renders the bounds of a chunk. What its column cannot hold is no bound.
 func chunkValues(at *place) (string, error) {
-	bounds, err := at.scheme.ChunkBounds(at.key)
+	bounds, err := at.afterLegacy(at.scheme.ChunkBounds(at.key))
 	if err != nil {
 		return "", err
-	}
-	if first := at.parent.First; first != "" && at.scheme.Chunk(first) == at.Chunk {
-		after, err := at.scheme.Bounds(first)
-		if err != nil {
-			return "", err
-		}
-		bounds.Lower = after.Lower
 	}
 	i := slices.IndexFunc(at.parent.Columns, func(c generation.Column) bool { return c.Name == at.scheme.Column })
 	limit := func(bound, none string) string {

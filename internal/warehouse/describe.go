@@ -55,7 +55,7 @@ func createLoads(ctx context.Context, tx pgx.Tx, p *pipeline.Pipeline, h Headers
 		columns := load.Columns
 		if head, ok := h[load.Name]; ok {
 			var err error
-			if columns, err = source.Columns(load, "@"+pipeline.PartitionParam, head); err != nil {
+			if columns, err = source.Columns(load, load.File, head); err != nil {
 				return err
 			}
 		}

@@ -6,19 +6,18 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"io"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 
 	"drawbridge/internal/catalog"
 	"drawbridge/internal/fault"
 	"drawbridge/internal/partition"
 	"drawbridge/internal/pipeline"
 	"drawbridge/internal/postgres"
+	"drawbridge/internal/source"
 )
 
 const (
@@ -66,7 +65,7 @@ func (b *build) land(ctx context.Context, load pipeline.Load) (staged, error) {
 			return staged{}, postgres.Classify("read what was loaded of", load.File, err)
 		}
 		if there {
-			return staged{rows: l.Rows, digest: l.Digest}, nil
+			return staged{rows: l.Rows, rejected: l.Rejected, source: landingName(l.ID), digest: l.Digest}, nil
 		}
 	}
 }
@@ -77,7 +76,8 @@ func (b *build) shape(load pipeline.Load) (string, error) {
 	text, err := json.Marshal(struct {
 		Load   pipeline.Load `json:"load"`
 		Folder string        `json:"folder"`
-	}{load, b.spec.Pipeline.Config.SourceFiles})
+		Zone   string        `json:"zone"`
+	}{load, b.spec.Pipeline.Config.SourceFiles, load.Zone(b.spec.Pipeline.Partition)})
 	if err != nil {
 		return "", fmt.Errorf("describe load %s: %w", load.Name, err)
 	}
@@ -90,11 +90,15 @@ func (b *build) shape(load pipeline.Load) (string, error) {
 func (b *build) fillLanding(ctx context.Context, load pipeline.Load, l *catalog.Landing) error {
 	table := b.w.names.landing(l.ID)
 	defer b.keepLanding(ctx, l.ID)()
-	done, err := b.read(ctx, load, partition.AllKey, func(head []string, columns []pipeline.Column, rows io.Reader) (tag pgconn.CommandTag, err error) {
-		if err := b.createLanding(ctx, load, columns, table); err != nil {
-			return tag, err
+	done, err := b.read(ctx, load, partition.AllKey, landingName(l.ID), func(rows *source.Rows) (taken int64, err error) {
+		if err := b.createLanding(ctx, load, rows.Columns(), table); err != nil {
+			return 0, err
 		}
-		return b.author.PgConn().CopyFrom(ctx, rows, copyInto(table, load, head, ""))
+		err = pgx.BeginTxFunc(ctx, b.author, provisional(), func(tx pgx.Tx) error {
+			taken, err = b.take(ctx, tx, table, load, rows)
+			return err
+		})
+		return taken, err
 	})
 	if err != nil {
 		return err
@@ -107,7 +111,7 @@ func (b *build) fillLanding(ctx context.Context, load pipeline.Load, l *catalog.
 	if _, err := b.conn.Exec(ctx, "VACUUM (ANALYZE) "+table); err != nil {
 		return postgres.Classify("load", load.File, err)
 	}
-	l.Loaded, l.Digest, l.Rows = true, done.digest, done.rows
+	l.Loaded, l.Digest, l.Rows, l.Rejected = true, done.digest, done.rows, done.rejected
 	var before string
 	err = pgx.BeginFunc(ctx, b.conn, func(tx pgx.Tx) (err error) {
 		before, err = b.w.ledger.FinishLanding(ctx, tx, *l)

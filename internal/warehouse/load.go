@@ -1,7 +1,6 @@
 package warehouse
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -12,6 +11,7 @@ import (
 	"io/fs"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -23,6 +23,7 @@ import (
 	"drawbridge/internal/partition"
 	"drawbridge/internal/pipeline"
 	"drawbridge/internal/postgres"
+	"drawbridge/internal/reject"
 	"drawbridge/internal/source"
 )
 
@@ -35,32 +36,31 @@ const stagedTarget = 30
 
 // staged is a file that a run has copied into a temporary table.
 type staged struct {
-	rows   int64
-	digest string // sha256 of its bytes
+	rows     int64
+	rejected int64  // rows that were left out
+	source   string // under which they are in the ledger
+	digest   string // sha256 of its bytes
 }
 
 // stage copies a load's file into a temporary table of its name, which the session's SQL sees before any table of the
 // same name.
 func (b *build) stage(ctx context.Context, load pipeline.Load, key partition.Key) (staged, error) {
-	return b.read(ctx, load, key, func(head []string, columns []pipeline.Column, rows io.Reader) (tag pgconn.CommandTag, err error) {
+	return b.read(ctx, load, key, b.spec.Key.String(), func(rows *source.Rows) (taken int64, err error) {
 		err = pgx.BeginTxFunc(ctx, b.author, provisional(), func(tx pgx.Tx) error {
-			// Created in the COPY's own transaction, so that FREEZE saves the later reads from setting hint bits.
-			if _, err := tx.Exec(ctx, createTemp(load.Name, columns)); err != nil {
+			if _, err := tx.Exec(ctx, createTemp(load.Name, rows.Columns())); err != nil {
 				return postgres.Classify("load", load.Path(key), err)
 			}
-			tag, err = tx.Conn().PgConn().CopyFrom(ctx, rows, copyInto("pg_temp."+postgres.Ident(load.Name), load, head, "FREEZE true, "))
+			// Created in the COPY's own transaction, so that FREEZE saves the later reads from setting hint bits.
+			taken, err = b.take(ctx, tx, "pg_temp."+postgres.Ident(load.Name), load, rows, "FREEZE true")
 			return err
 		})
-		return tag, err
+		return taken, err
 	})
 }
 
-// read opens a load's file and lets fill take its rows, which follow the header. It streams: memory does not grow with the
-// file.
-func (b *build) read(
-	ctx context.Context, load pipeline.Load, key partition.Key,
-	fill func(head []string, columns []pipeline.Column, rows io.Reader) (pgconn.CommandTag, error),
-) (staged, error) {
+// read opens a load's file and lets fill take its rows. It streams: memory does not grow with the file. Every row that was read has
+// to be one that the server took, or one that is in the ledger as left out.
+func (b *build) read(ctx context.Context, load pipeline.Load, key partition.Key, under string, fill func(*source.Rows) (taken int64, err error)) (staged, error) {
 	started := time.Now()
 	b.progress(Progress{Stage: StageLoad, Load: load.Name})
 	file, err := b.spec.Open(ctx, load, key)
@@ -75,24 +75,39 @@ func (b *build) read(
 	}
 	defer func() { _ = file.Close() }()
 	defer context.AfterFunc(ctx, func() { _ = file.Close() })() // a pipe into which nobody writes would be waited for
-	counted := &countingReader{source: file, name: load.Path(key), digest: sha256.New(), tick: func(bytes int64) {
+	counted := &countingReader{source: file, digest: sha256.New(), tick: func(bytes int64) {
 		b.progress(Progress{Stage: StageLoad, Load: load.Name, Bytes: bytes})
 	}}
-	head, rest, err := source.Header(counted, load, key)
+	rows, err := source.Read(counted, load, load.Path(key), b.spec.Pipeline.Partition)
 	if err != nil {
 		return staged{}, err
 	}
-	columns, err := source.Columns(load, key, head)
-	if err != nil {
-		return staged{}, err
+	if load.OnBadRow == pipeline.RejectRow {
+		if err := b.w.ledger.ForgetRejects(ctx, b.w.pool, under, load.Name); err != nil {
+			return staged{}, postgres.Classify("load", load.Path(key), err)
+		}
+		rows.Keep = func(rejects []reject.Row) error {
+			return postgres.Classify("load", load.Path(key), b.w.ledger.RecordRejects(ctx, b.w.pool, under, load.Name, rejects))
+		}
 	}
-	tag, err := fill(head, columns, rest)
-	if err != nil {
-		return staged{}, copyFault(err, counted.err, load, key, columns)
+	done := staged{source: under}
+	if done.rows, err = fill(rows); err == nil {
+		err = rows.Flush()
 	}
-	rows := tag.RowsAffected()
-	b.progress(Progress{Stage: StageLoad, Done: true, Load: load.Name, RowsOut: rows, Bytes: counted.bytes, Elapsed: time.Since(started)})
-	return staged{rows: rows, digest: hex.EncodeToString(counted.digest.Sum(nil))}, nil
+	if err != nil {
+		_ = rows.Flush() // what is wrong with the rows before helps to see why
+		return staged{}, copyFault(err, load, key, rows)
+	}
+	if most := load.MaxRejects; most.Share > 0 && float64(rows.Left()) > most.Share*float64(rows.Left()+rows.Records()) {
+		return staged{}, rows.TooMany(rows.Left(), rows.Left()+rows.Records())
+	}
+	done.rejected, done.digest = rows.Left(), hex.EncodeToString(counted.digest.Sum(nil))
+	if done.rows != rows.Records() {
+		return staged{}, fault.Newf(fault.Ambiguous, "load", load.Path(key), "tell who keeps Drawbridge, with the version of the server",
+			fmt.Sprintf("the file has %d rows and the server took %d", rows.Records(), done.rows))
+	}
+	b.progress(Progress{Stage: StageLoad, Done: true, Load: load.Name, RowsOut: done.rows, Bytes: counted.bytes, Elapsed: time.Since(started)})
+	return done, nil
 }
 
 // analyze lets the planner know what is staged, which autovacuum never does: it would guess at joins. One relation alone
@@ -131,126 +146,93 @@ func createTemp(name string, columns []pipeline.Column) string {
 	return b.String()
 }
 
-// copyInto renders the statement of a load into a table.
-func copyInto(table string, load pipeline.Load, head []string, more string) string {
-	delimiter, encoding := load.Delimiter, load.Encoding
-	if delimiter == "" {
-		delimiter = ","
+// copyInto renders the statement that takes the rows of a file into a table.
+func copyInto(table string, rows *source.Rows, more ...string) string {
+	names := make([]string, len(rows.Columns()))
+	for i, c := range rows.Columns() {
+		names[i] = c.Name
 	}
-	if encoding == "" {
-		encoding = "UTF8"
-	}
-	return fmt.Sprintf("COPY %s (%s) FROM STDIN (FORMAT csv, HEADER true, %sDELIMITER %s, ENCODING %s)",
-		table, postgres.Idents(head), more, postgres.Literal(delimiter), postgres.Literal(encoding))
+	return fmt.Sprintf("COPY %s (%s) FROM STDIN (%s)", table, postgres.Idents(names), strings.Join(append(rows.CopyOptions(), more...), ", "))
 }
 
 // copyPlace is how the server says where a COPY met an error; what follows the column's name is the row's value.
 var copyPlace = regexp.MustCompile(`(?s)^COPY .*?, line (\d+)(?:, column ("[^"]*"|[^:]+?))?(?::.*)?$`)
 
 // copyFault says which line and column of the file are wrong, and never what stands there.
-func copyFault(err, readErr error, load pipeline.Load, key partition.Key, columns []pipeline.Column) error {
-	switch {
-	case fault.ClassOf(readErr) != "":
-		return readErr
-	case readErr != nil:
-		return fmt.Errorf("read %s: %w", load.Path(key), readErr)
-	case fault.ClassOf(err) != "":
+func copyFault(err error, load pipeline.Load, key partition.Key, rows *source.Rows) error {
+	if wrong := rows.Err(); wrong != nil {
+		return wrong
+	}
+	if fault.ClassOf(err) != "" {
 		return err
 	}
-	pg, ok := errors.AsType[*pgconn.PgError](err)
+	object := load.Path(key)
+	said, ok := refusalOf(err, load, rows)
 	if !ok {
-		return postgres.ClassifyRun("load", load.Path(key), err)
-	}
-	object, hint := load.Path(key), "correct the file, or the load's columns, delimiter or encoding"
-	place := copyPlace.FindStringSubmatch(pg.Where)
-	if place == nil || pg.Code[:2] != "22" {
 		return postgres.ClassifyRun("load", object, err)
 	}
-	object += ", line " + place[1]
-	reason := postgres.DescribeRun(pg)
+	object += fmt.Sprintf(", line %d", rows.Line(said.line))
+	if said.column != "" {
+		object += ", column " + said.column
+	}
+	return fault.Newf(fault.Invalid, "load", object, "correct the file, or the load's columns, delimiter or encoding", said.reason)
+}
+
+// refusal is what a server says of a row that it does not take.
+type refusal struct {
+	line           int // of what it was given
+	column, reason string
+}
+
+// refusalOf takes a server's error apart; ok is false where it is not about a row.
+func refusalOf(err error, load pipeline.Load, rows *source.Rows) (said refusal, ok bool) {
+	pg, ok := errors.AsType[*pgconn.PgError](err)
+	if !ok || pg.Code[:2] != "22" && pg.Code[:2] != "23" {
+		return said, false
+	}
+	place := copyPlace.FindStringSubmatch(pg.Where)
+	if place == nil {
+		return said, false
+	}
+	if said.line, err = strconv.Atoi(place[1]); err != nil {
+		return said, false
+	}
+	said.reason = postgres.DescribeRun(pg)
 	name := strings.Trim(place[2], `"`)
-	for i, c := range columns {
+	for i, c := range rows.Columns() {
 		switch {
 		case c.Name != name:
 		case slices.ContainsFunc(load.Columns, func(d pipeline.Column) bool { return d.Name == name }):
-			object += ", column " + name
+			said.column = name
 			if pg.Code == pgerrcode.InvalidTextRepresentation {
-				reason = fmt.Sprintf("the value is no %s (SQLSTATE %s)", c.Type, pg.Code)
+				said.reason = fmt.Sprintf("the value is no %s (SQLSTATE %s)", c.Type, pg.Code)
 			}
 		default:
-			object += fmt.Sprintf(", column %d", i+1) // of a header that is none, the name is a value
+			said.column = strconv.Itoa(i + 1) // of a header that is none, the name is a value
 		}
 	}
-	return fault.Newf(fault.Invalid, "load", object, hint, reason)
+	return said, true
 }
 
-// countingReader hashes and counts what passes, and tells every few megabytes. At a line of `\.` alone it fails: servers take it
-// for the end of the data, and drop what follows without a word.
+// countingReader hashes and counts what passes, and tells every few megabytes.
 type countingReader struct {
 	source io.Reader
-	name   string
 	digest hash.Hash
 	tick   func(bytes int64)
 	bytes  int64
 	told   int64
-	err    error // of the source, but for its end
-	lines  int
-	last   []byte // the last three bytes that have passed
 }
 
 // tellEvery is often enough for a heartbeat on the slowest disk, and rare enough to cost nothing.
 const tellEvery = 4 << 20
 
 func (r *countingReader) Read(p []byte) (int, error) {
-	if r.err != nil {
-		return 0, r.err
-	}
 	n, err := r.source.Read(p)
-	if ended := r.ended(p[:n]); ended != nil {
-		r.err = ended
-		return 0, ended
-	}
 	r.digest.Write(p[:n])
 	r.bytes += int64(n)
 	if r.bytes-r.told >= tellEvery {
 		r.told = r.bytes
 		r.tick(r.bytes)
 	}
-	if err != nil && !errors.Is(err, io.EOF) {
-		r.err = err
-	}
 	return n, err
-}
-
-// ended says where a line is `\.` alone.
-func (r *countingReader) ended(p []byte) error {
-	edge := slices.Concat(r.last, p[:min(3, len(p))])
-	at, lines := end(edge), r.lines-bytes.Count(r.last, []byte("\n"))
-	if at < 0 {
-		edge, lines = p, r.lines
-		at = end(p)
-	}
-	if at >= 0 {
-		lines += bytes.Count(edge[:at+1], []byte("\n")) + 1
-		return fault.Newf(fault.Invalid, "load", fmt.Sprintf("%s, line %d", r.name, lines), `write it as "\." if it is a value, or take the line away`,
-			`the line is \. alone: the server would read no further`)
-	}
-	r.lines += bytes.Count(p, []byte("\n"))
-	tail := slices.Concat(r.last, p[max(0, len(p)-3):])
-	r.last = tail[max(0, len(tail)-3):]
-	return nil
-}
-
-// end finds the line break before a line of `\.` alone; -1 where there is none.
-func end(p []byte) int {
-	for from := 0; ; {
-		i := bytes.Index(p[from:], []byte("\n\\."))
-		if i < 0 || from+i+3 >= len(p) {
-			return -1
-		}
-		if from += i; p[from+3] == '\n' || p[from+3] == '\r' {
-			return from
-		}
-		from++
-	}
 }

@@ -25,10 +25,10 @@ func TestBadInputIsAClearErrorAndNothingIsLost(t *testing.T) {
 		class  fault.Class
 		says   []string
 	}{
-		"a short row":             {file: new(head + good + "2,2026-01-01\n"), says: []string{"orders_2026-01-01.csv, line 3", "too few or too many columns"}},
+		"a short row":             {file: new(head + good + "2,2026-01-01\n"), says: []string{"orders_2026-01-01.csv, line 3", "the row has 2 values where the file has 4 columns"}},
 		"a value of another type": {file: new(head + good + row(2, "2026-01-01", "sEcret")), says: []string{"line 3, column amount", "no numeric(12,2)"}},
 		"a date that is none":     {file: new(head + row(2, "sEcret", "1")), says: []string{"line 2, column ordered_at", "date or time"}},
-		"another encoding":        {file: new(head + "1,2026-01-01,caf\xe9 sEcret,1\n"), says: []string{"line 2", "encoding"}},
+		"another encoding":        {file: new(head + "1,2026-01-01,caf\xe9 sEcret,1\n"), says: []string{"line 2", "no UTF-8"}},
 		"a missing column":        {file: new("order_id,ordered_at,channel\n1,2026-01-01,web\n"), says: []string{"lacks amount", "orders_2026-01-01.csv"}},
 		"a column twice":          {file: new("order_id,ordered_at,amount,amount\n1,2026-01-01,1,1\n"), says: []string{"amount twice"}},
 		"an empty file":           {file: new(""), says: []string{"no header line"}},
@@ -119,6 +119,46 @@ func TestAFileIsReadAsItIs(t *testing.T) {
 			require.EqualValues(t, 1, built.Generation.Rows)
 			b.publish(t, swap(built.Generation, 0))
 			require.Equal(t, "1.50", b.sum(t))
+		})
+	}
+}
+
+// Numbers and times of another country are the same numbers and times in the table.
+func TestValuesMeanInTheTableWhatTheyMeanInTheFile(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		load              pipeline.Load
+		content           string
+		day               partition.Key
+		at, channel, paid string
+	}{
+		"a decimal comma, days first, times of a zone, a text for NULL": {
+			load:    pipeline.Load{Delimiter: ";", Decimal: ",", Dates: "dmy", Timezone: "Europe/Berlin", Null: []string{"NA"}},
+			content: "order_id;ordered_at;channel;amount\n1;01.07.2026 00:30;NA;1,50\n", day: "2026-06-30", at: "2026-06-30 22:30:00+00", paid: "1.50",
+		},
+		"a day without a time is its beginning in the zone": {
+			load:    pipeline.Load{Timezone: "America/New_York"},
+			content: "order_id,ordered_at,channel,amount\n1,2026-01-31,\"\",2\n", day: "2026-01-31", at: "2026-01-31 05:00:00+00", paid: "2.00",
+		},
+		"no header, other quotes": {
+			load:    pipeline.Load{NoHeader: true, Quote: "'"},
+			content: "1,20260131T10:00:00Z,'it''s',3\n", day: "2026-01-31", at: "2026-01-31 10:00:00+00", channel: "it's", paid: "3.00",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := setup(t)
+			p := shop()
+			c.load.Name, c.load.File, c.load.Format = p.Loads[0].Name, p.Loads[0].File, pipeline.CSV
+			c.load.Columns = []pipeline.Column{{Name: "order_id", Type: "bigint"}, {Name: "ordered_at", Type: "timestamptz"}, {Name: "channel", Type: "text"}, {Name: "amount", Type: "numeric(12,2)"}}
+			p.Loads[0] = c.load
+			p.Outputs[0].SQL = "SELECT order_id, ordered_at::date AS order_date, coalesce(channel, '') AS channel, amount, ordered_at::text AS at FROM raw_orders"
+			b.files["orders_"+string(c.day)+".csv"] = c.content
+			built := b.build(t, p, c.day)
+			b.publish(t, swap(built.Generation, 0))
+			var at, channel, paid string
+			require.NoError(t, b.db.Pool.QueryRow(t.Context(), "SELECT at, channel, amount::text FROM "+b.db.Schema+".fct_orders").Scan(&at, &channel, &paid))
+			require.Equal(t, []string{c.at, c.channel, c.paid}, []string{at, channel, paid})
 		})
 	}
 }

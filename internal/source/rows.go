@@ -1,0 +1,623 @@
+package source
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"slices"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"golang.org/x/text/transform"
+
+	"drawbridge/internal/charset"
+	"drawbridge/internal/fault"
+	"drawbridge/internal/partition"
+	"drawbridge/internal/pipeline"
+	"drawbridge/internal/reject"
+)
+
+// Rows are the rows of one file, proven record by record while they stream, as the text of a COPY with the options of CopyOptions.
+// Nothing is lost, merged, cut or rounded without a word: what cannot be read as it stands ends the rows with an error, or where
+// the load says so is rejected.
+type Rows struct {
+	// Keep stores rows that are left out.
+	Keep func([]reject.Row) error
+
+	load    pipeline.Load
+	object  string // the file, for people
+	csv     *csvReader
+	json    *jsonReader // nil: the file is CSV
+	columns []pipeline.Column
+	zone    *time.Location // of times that are written without an offset
+	readers []reader // by column; nil: the server reads it alone
+	typed   bool     // any column has a reader
+	nulls   [][]byte
+	plain   bool // the empty text, and no other, is NULL
+	decoded bool // it was converted to UTF-8: bytes that are no character have become noCharacter
+
+	encoders []encoder // by column; nil: what is given is text
+	begun    bool
+
+	out     []byte // what is not given yet
+	room    []byte // in which out is
+	sure    bool
+	index   []Given
+	indexed bool // index is kept
+	scratch []byte // a value without its escapes
+	written []byte // room for a value in other words
+	records int64
+	left    int64 // rows that were left out
+	lines   int   // line feeds in what was given
+	shifts  []shift
+	rejects []reject.Row
+	err     error
+}
+
+// shift says that from a line of what was given on, lines of the file have a number that is higher by more.
+type shift struct{ line, by int }
+
+const (
+	// mostShifts bounds what is remembered of lines: an error is never far from what was sent last.
+	mostShifts = 10_000
+	// keptAtOnce is how many rows that are left out are kept in memory.
+	keptAtOnce = 500
+	// blockSize is how much is rendered before it is given.
+	blockSize = 64 << 10
+)
+
+// Read opens the rows of a load's file, of which object is the name for people, and reads its header.
+func Read(file io.Reader, load pipeline.Load, object string, scheme partition.Scheme) (*Rows, error) {
+	r := &Rows{load: load, object: object, written: make([]byte, 0, 64)}
+	if err := r.open(file); err != nil {
+		return nil, r.explain(err)
+	}
+	names := load.Names()
+	if load.Format != pipeline.JSONLines && !load.NoHeader {
+		var err error
+		if names, err = r.header(); err != nil {
+			return nil, r.explain(err)
+		}
+	}
+	columns, err := Columns(load, object, names)
+	if err != nil {
+		return nil, err
+	}
+	r.columns = columns
+	if r.json != nil {
+		r.json.values, r.json.columns = make([][]byte, len(columns)), make(map[string]int, len(columns))
+		for i, c := range columns {
+			r.json.columns[c.Name] = i
+		}
+	}
+	return r, r.types(scheme)
+}
+
+// UseBinary gives the rows in the server's binary form, which it reads in half the time, where that of all columns is known. It is
+// called before the first row is read.
+func (r *Rows) UseBinary() {
+	if len(r.columns) > math.MaxInt16 {
+		return
+	}
+	encoders := make([]encoder, len(r.columns))
+	for i, c := range r.columns {
+		if encoders[i] = encoderOf(c.Type, r.load, r.zone); encoders[i] == nil {
+			return
+		}
+	}
+	r.encoders = encoders
+}
+
+// Columns are the file's, in its order.
+func (r *Rows) Columns() []pipeline.Column { return r.columns }
+
+// Err is what ended the rows before the file's end; nil: nothing.
+func (r *Rows) Err() error {
+	if errors.Is(r.err, io.EOF) {
+		return nil
+	}
+	return r.err
+}
+
+// Records is how many rows have been given.
+func (r *Rows) Records() int64 { return r.records }
+
+// open begins to read a file as its encoding has it.
+func (r *Rows) open(file io.Reader) error {
+	start := make([]byte, 512)
+	n, err := io.ReadFull(file, start)
+	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
+		return err
+	}
+	start = start[:n]
+	if why, hint := foreign(start); why != "" {
+		return fault.Newf(fault.Invalid, "load", r.object, hint, why)
+	}
+	start = bytes.TrimPrefix(start, []byte(byteOrderMark))
+	enc, ok := charset.Find(r.load.Encoding)
+	if !ok {
+		return fault.Newf(fault.Invalid, "load", r.load.Name, "use one of "+strings.Join(charset.Names(), ", "), "no encoding is called "+r.load.Encoding)
+	}
+	text := io.MultiReader(bytes.NewReader(start), file)
+	if r.decoded = enc != nil; r.decoded {
+		text = transform.NewReader(text, enc.NewDecoder())
+	}
+	mark := func(text string, usual byte) byte {
+		if text == "" {
+			return usual
+		}
+		return text[0]
+	}
+	quote := mark(r.load.Quote, '"')
+	if r.load.Quote == pipeline.QuoteNone {
+		quote = 0
+	}
+	if r.load.Format == pipeline.JSONLines {
+		r.json = newJSONReader(text)
+	}
+	r.csv = newCSVReader(text, mark(r.load.Delimiter, ','), quote, mark(r.load.Escape, quote))
+	return nil
+}
+
+// foreign says what a file is that is no text with a byte for each ASCII character, and what to do with it.
+func foreign(start []byte) (why, hint string) {
+	const convert = "convert it before, for example with iconv -f UTF-16 -t UTF-8"
+	switch {
+	case bytes.HasPrefix(start, []byte{0xff, 0xfe}), bytes.HasPrefix(start, []byte{0xfe, 0xff}):
+		return "the file is UTF-16, which is not read", convert
+	case len(start) >= 8 && bytes.Count(start, []byte{0})*3 >= len(start):
+		return "the file looks like UTF-16 or UTF-32, which is not read: many of its bytes have the value 0", convert
+	case bytes.HasPrefix(start, []byte{0x1f, 0x8b}):
+		return "the file is compressed by gzip", "decompress it"
+	case bytes.HasPrefix(start, []byte{0x28, 0xb5, 0x2f, 0xfd}):
+		return "the file is compressed by zstd", "decompress it"
+	case bytes.HasPrefix(start, []byte("PK\x03\x04")):
+		return "the file is a ZIP archive, as spreadsheets are", "export it as CSV in UTF-8"
+	case bytes.HasPrefix(start, []byte("PAR1")):
+		return "the file is Parquet, and the load reads text", "export it as CSV in UTF-8"
+	}
+	return "", ""
+}
+
+// header reads the first record as names.
+func (r *Rows) header() ([]string, error) {
+	r.csv.most = headerMax
+	defer func() { r.csv.most = longestRecord }()
+	for {
+		record, fields, err := r.csv.record()
+		switch {
+		case errors.Is(err, io.EOF):
+			return nil, errNoHeader
+		case err != nil:
+			return nil, err
+		case len(bytes.TrimSpace(record)) == 0:
+			if r.load.SkipBlankLines {
+				continue
+			}
+			return nil, &flaw{
+				line: r.csv.line, reason: "the line is blank, where the header is to be", form: true,
+				hint: "take the line away, or say blank_lines: skip at the load",
+			}
+		case !utf8.Valid(record), r.decoded && bytes.Contains(record, noCharacter):
+			return nil, &flaw{line: r.csv.line, reason: r.noText(), hint: encodingHint, form: true}
+		}
+		r.shift(r.csv.next - 1)
+		names := make([]string, len(fields))
+		for i, f := range fields {
+			names[i] = string(r.value(record, f))
+		}
+		return names, nil
+	}
+}
+
+// noCharacter is what bytes become that are none in a file's encoding.
+var noCharacter = []byte("\ufffd")
+
+const encodingHint = "is it written in another encoding? Then say which at the load: encoding: WIN1252"
+
+func (r *Rows) noText() string {
+	return "the line holds bytes that are no " + cmp.Or(r.load.Encoding, "UTF-8")
+}
+
+// value is what a field says, without its quotes.
+func (r *Rows) value(record []byte, f field) []byte {
+	text := record[f.from:f.to]
+	if !f.quoted {
+		return text
+	}
+	text = text[1 : len(text)-1]
+	if bytes.IndexByte(text, r.csv.escape) < 0 {
+		return text
+	}
+	plain := r.scratch[:0]
+	for at := 0; at < len(text); at++ {
+		if text[at] == r.csv.escape && at+1 < len(text) && (text[at+1] == r.csv.quote || text[at+1] == r.csv.escape) {
+			at++
+		}
+		plain = append(plain, text[at])
+	}
+	r.scratch = plain
+	return plain
+}
+
+// types finds how the values of each column are read.
+func (r *Rows) types(scheme partition.Scheme) error {
+	var err error
+	if r.zone, err = partition.Zone(cmp.Or(r.load.Zone(scheme), "UTC")); err != nil {
+		return fault.New(fault.Invalid, "load", r.load.Name, "use an IANA name such as Europe/Berlin", err)
+	}
+	r.readers, r.sure = make([]reader, len(r.columns)), true
+	for i, c := range r.columns {
+		r.sure = r.sure && wholly(c.Type)
+		r.readers[i] = readerOf(c.Type, r.load, r.zone)
+		r.typed = r.typed || r.readers[i] != nil
+	}
+	r.plain = len(r.load.Null) == 0 || len(r.load.Null) == 1 && r.load.Null[0] == ""
+	for _, text := range r.load.Null {
+		r.nulls = append(r.nulls, []byte(text))
+	}
+	return nil
+}
+
+// Read gives the next rows as text. It ends with io.EOF, or with what is wrong with the file.
+func (r *Rows) Read(p []byte) (int, error) {
+	for len(r.out) == 0 {
+		if r.err != nil {
+			return 0, r.err
+		}
+		r.fill()
+	}
+	n := copy(p, r.out)
+	r.out = r.out[n:]
+	return n, nil
+}
+
+// fill renders a block of rows.
+func (r *Rows) fill() {
+	out := r.room[:0]
+	r.index = r.index[:0]
+	if r.encoders != nil && !r.begun {
+		r.begun = true
+		out = append(out, binaryHeader...)
+	}
+	for len(out) < blockSize && r.err == nil {
+		var err error
+		if r.json != nil {
+			out, err = r.renderJSON(out)
+		} else {
+			out, err = r.render(out)
+		}
+		switch r.err = err; {
+		case err == nil:
+		case !errors.Is(err, io.EOF):
+			r.err = r.explain(err)
+		case r.encoders != nil:
+			out = append(out, binaryEnd...)
+		}
+	}
+	r.out, r.room = out, out
+}
+
+// Block is some rows, one by one.
+type Block struct {
+	Text []byte
+	Rows []Given
+}
+
+// Given is a row in a block: where it begins, its line in the file, and how many lines it has.
+type Given struct{ At, Line, Feeds int }
+
+// Part is the text of some rows of a block.
+func (b Block) Part(from, to int) []byte {
+	if to == len(b.Rows) {
+		return b.Text[b.Rows[from].At:]
+	}
+	return b.Text[b.Rows[from].At:b.Rows[to].At]
+}
+
+// Find is the row in which a line is that is counted from row from on, from 1; -1 where there is none.
+func (b Block) Find(from, line int) int {
+	for i := from; i < len(b.Rows); i++ {
+		if line -= b.Rows[i].Feeds; line <= 0 {
+			return i
+		}
+	}
+	return -1
+}
+
+// Block gives the next rows at once, in place of Read. It ends with io.EOF.
+func (r *Rows) Block() (Block, error) {
+	r.indexed = true
+	r.fill()
+	if len(r.index) > 0 {
+		return Block{Text: r.out, Rows: r.index}, nil
+	}
+	return Block{}, r.err
+}
+
+// LeaveOut notes that the server has refused a row that was given.
+func (r *Rows) LeaveOut(line int, column, reason string, text []byte) error {
+	r.records--
+	return r.leaveOut(reject.Row{Line: line, Column: column, Reason: reason, Text: reject.Cut(bytes.TrimRight(text, "\n"))})
+}
+
+// Sure says that the server takes every row that is given: the values of all columns are read here.
+func (r *Rows) Sure() bool { return r.sure }
+
+// render adds the next record to what is given.
+func (r *Rows) render(out []byte) ([]byte, error) {
+	record, fields, err := r.csv.record()
+	if err != nil {
+		return out, err
+	}
+	if len(record) == 0 && r.load.SkipBlankLines {
+		r.shift(1)
+		return out, nil
+	}
+	line := r.csv.line
+	begin := len(out)
+	if bad, column := r.check(&out, record, fields); bad != "" {
+		out = out[:begin]
+		if err := r.bad(&flaw{line: line, reason: bad, hint: "correct the file, or the load's columns, delimiter or encoding"}, column); err != nil {
+			return out, err
+		}
+		r.shift(r.csv.next - line)
+		return out, r.leaveOut(reject.Row{Line: line, Column: column, Reason: bad, Text: reject.Cut(record)})
+	}
+	return r.given(out, begin, line, max(1, r.csv.next-line)), nil // the last line may have no end
+}
+
+// bad is what is wrong with a row, where it may not be left out.
+func (r *Rows) bad(why *flaw, column string) error {
+	if r.load.OnBadRow == pipeline.RejectRow {
+		return nil
+	}
+	return &columnFlaw{flaw: why, column: column}
+}
+
+// given ends a row of so many lines that has been rendered.
+func (r *Rows) given(out []byte, begin, line, feeds int) []byte {
+	r.records++
+	if r.encoders != nil { // the server counts rows
+		r.lines++
+		r.shift(feeds - 1)
+		return out
+	}
+	r.lines += feeds
+	if r.indexed {
+		r.index = append(r.index, Given{At: begin, Line: line, Feeds: feeds})
+	}
+	return append(out, '\n')
+}
+
+// leaveOut notes a row that is not given.
+func (r *Rows) leaveOut(row reject.Row) error {
+	row.File = r.object
+	r.rejects = append(r.rejects, row)
+	if r.left++; len(r.rejects) == keptAtOnce {
+		if err := r.Flush(); err != nil {
+			return err
+		}
+	}
+	if most := r.load.MaxRejects; most.Share == 0 && r.left > most.Count {
+		return r.TooMany(r.left, r.records+r.left)
+	}
+	return nil
+}
+
+// TooMany says that more rows cannot be read than the load allows.
+func (r *Rows) TooMany(left, rows int64) error {
+	most := r.load.MaxRejects
+	return fault.Newf(fault.Invalid, "load", r.object, "correct the file; or allow more, with max_rejects of the load",
+		fmt.Sprintf("%d of the %d rows that were read cannot be loaded, and max_rejects is %s", left, rows, most))
+}
+
+// check proves a record and adds it to out, values as the server is to read them. It says what is wrong with it.
+func (r *Rows) check(out *[]byte, record []byte, fields []field) (why, column string) {
+	switch {
+	case len(record) == 0 && len(r.columns) > 1:
+		return "the line is blank", ""
+	case len(record) == 2 && record[0] == '\\' && record[1] == '.':
+		return `the line is \. alone, which ends the data for some servers: put it into quotes if it is a value`, ""
+	case len(fields) != len(r.columns):
+		return fmt.Sprintf("the row has %s where the file has %s", counted(len(fields), "value"), counted(len(r.columns), "column")), ""
+	case !utf8.Valid(record), r.decoded && bytes.Contains(record, noCharacter):
+		return r.noText(), ""
+	}
+	if r.encoders != nil {
+		return r.encode(out, record, fields)
+	}
+	if !r.typed && r.plain && r.csv.quote != 0 {
+		*out = append(*out, record...)
+		return "", ""
+	}
+	done := 0 // of the record
+	for i, f := range fields {
+		raw := record[f.from:f.to]
+		if !f.quoted && r.null(raw) {
+			if len(raw) > 0 {
+				*out = append(*out, record[done:f.from]...)
+				done = f.to
+			}
+			continue
+		}
+		read := r.readers[i]
+		switch {
+		case read != nil:
+			text := r.value(record, f)
+			value, bad := read(r.written[:0:cap(r.written)], text)
+			if bad != "" {
+				return bad, r.shown(i)
+			}
+			if len(value) > 0 && len(text) > 0 && &value[0] == &text[0] && len(value) == len(text) {
+				continue
+			}
+			*out = append(append(*out, record[done:f.from]...), r.quoteMark())
+			*out = append(append(*out, value...), r.quoteMark())
+			done = f.to
+		case len(raw) == 0, r.csv.quote == 0 && bytes.IndexByte(raw, '"') >= 0:
+			*out = append(append(*out, record[done:f.from]...), r.quoteMark())
+			for _, c := range raw {
+				if c == '"' {
+					*out = append(*out, '"')
+				}
+				*out = append(*out, c)
+			}
+			*out = append(*out, r.quoteMark())
+			done = f.to
+		}
+	}
+	*out = append(*out, record[done:]...)
+	return "", ""
+}
+
+// What stands before the rows in the server's binary form, and after them.
+var (
+	binaryHeader = []byte("PGCOPY\n\xff\r\n\x00\x00\x00\x00\x00\x00\x00\x00\x00")
+	binaryEnd    = []byte{0xff, 0xff}
+)
+
+// encode adds a record in binary.
+func (r *Rows) encode(out *[]byte, record []byte, fields []field) (why, column string) {
+	*out = binary.BigEndian.AppendUint16(*out, uint16(len(fields))) //nolint:gosec // UseBinary looked
+	for i, f := range fields {
+		if !f.quoted && r.null(record[f.from:f.to]) {
+			*out = append(*out, 0xff, 0xff, 0xff, 0xff)
+			continue
+		}
+		if why = r.encodeValue(out, i, r.value(record, f)); why != "" {
+			return why, r.shown(i)
+		}
+	}
+	return "", ""
+}
+
+// encodeValue adds a value in binary, after its length.
+func (r *Rows) encodeValue(out *[]byte, column int, text []byte) (why string) {
+	at := len(*out)
+	*out = append(*out, 0, 0, 0, 0)
+	if *out, why = r.encoders[column](*out, text); why != "" {
+		return why
+	}
+	binary.BigEndian.PutUint32((*out)[at:], uint32(len(*out)-at-4)) //nolint:gosec // a record has a bound
+	return ""
+}
+
+// quoteMark is what quotes in the text that is given.
+func (r *Rows) quoteMark() byte {
+	if r.csv.quote == 0 {
+		return '"'
+	}
+	return r.csv.quote
+}
+
+func (r *Rows) null(text []byte) bool {
+	if r.plain {
+		return len(text) == 0
+	}
+	return slices.ContainsFunc(r.nulls, func(n []byte) bool { return bytes.Equal(n, text) })
+}
+
+// shown names a column to people: by its name where the load declares it, else by its place, as the header may be a row.
+func (r *Rows) shown(i int) string {
+	name := r.columns[i].Name
+	if slices.ContainsFunc(r.load.Columns, func(c pipeline.Column) bool { return c.Name == name }) {
+		return name
+	}
+	return fmt.Sprint(i + 1)
+}
+
+func counted(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
+
+// shift notes that lines of the file have passed of which nothing is given.
+func (r *Rows) shift(lines int) {
+	if lines == 0 {
+		return
+	}
+	by := lines
+	if n := len(r.shifts); n > 0 {
+		by += r.shifts[n-1].by
+		if n == mostShifts {
+			r.shifts = slices.Delete(r.shifts, 0, mostShifts/2)
+		}
+	}
+	r.shifts = append(r.shifts, shift{line: r.lines + 1, by: by})
+}
+
+// Line is the file's line for one of what was given, counted from 1.
+func (r *Rows) Line(given int) int {
+	for _, s := range slices.Backward(r.shifts) {
+		if s.line <= given {
+			return given + s.by
+		}
+	}
+	return given
+}
+
+// Left is how many rows were left out.
+func (r *Rows) Left() int64 { return r.left }
+
+// Flush gives the rows that were left out to Keep, which has them sometimes before.
+func (r *Rows) Flush() error {
+	rows := r.rejects
+	r.rejects = r.rejects[:0]
+	if len(rows) == 0 || r.Keep == nil {
+		return nil
+	}
+	return r.Keep(rows)
+}
+
+// CopyOptions are those of the COPY that takes the text of the rows.
+func (r *Rows) CopyOptions() (options []string) {
+	if r.encoders != nil {
+		return []string{"FORMAT binary"}
+	}
+	option := func(name, value string) {
+		options = append(options, name+" '"+strings.ReplaceAll(value, "'", "''")+"'")
+	}
+	options = append(options, "FORMAT csv")
+	option("DELIMITER", string(r.csv.delimiter))
+	option("ENCODING", "UTF8")
+	option("QUOTE", string(r.quoteMark()))
+	if r.csv.quote != 0 {
+		option("ESCAPE", string(r.csv.escape))
+	}
+	return options
+}
+
+// columnFlaw is a flaw of one column's value.
+type columnFlaw struct {
+	*flaw
+	column string
+}
+
+// explain turns what is wrong with a file into a fault that names the file, the line and the column.
+func (r *Rows) explain(err error) error {
+	if fault.ClassOf(err) != "" {
+		return err
+	}
+	if bad, ok := errors.AsType[*columnFlaw](err); ok {
+		object := fmt.Sprintf("%s, line %d", r.object, bad.line)
+		if bad.column != "" {
+			object += ", column " + bad.column
+		}
+		return fault.Newf(fault.Invalid, "load", object, bad.hint, bad.reason)
+	}
+	if bad, ok := errors.AsType[*flaw](err); ok {
+		return fault.Newf(fault.Invalid, "load", fmt.Sprintf("%s, line %d", r.object, bad.line), bad.hint, bad.reason)
+	}
+	if errors.Is(err, errNoHeader) {
+		return fault.New(fault.Invalid, "load", r.object, "the first line names the columns; an empty partition is a header and no rows", err)
+	}
+	return fmt.Errorf("read %s: %w", r.object, err)
+}
