@@ -192,7 +192,7 @@ func TestValidateWarnsBesideWhatTheWorkerSays(t *testing.T) {
 
 func TestTheExamplesAreClean(t *testing.T) {
 	t.Parallel()
-	for _, dir := range []string{"../examples/shop", "../examples/demo/1.1.0", "../examples/demo/1.2.0", "../examples/demo/1.3.0", "../examples/required-column"} {
+	for _, dir := range []string{"../examples/shop", "../examples/demo/1.1.0", "../examples/demo/1.2.0", "../examples/demo/1.3.0", "../examples/required-column", "../examples/channels"} {
 		x := newTerminal(t)
 		x.run(t, "validate", dir, "--offline", "--json")
 		var r console.Report

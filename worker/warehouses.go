@@ -60,7 +60,7 @@ func (w *warehouses) opener(policy pipeline.Policy, files source.Files) func(con
 		if err != nil {
 			return nil, err
 		}
-		return &site{Warehouse: on, files: files, cfg: cfg}, nil
+		return &site{Warehouse: on.Zoned(cfg.Timezone), files: files, cfg: cfg}, nil
 	}
 }
 

@@ -32,6 +32,18 @@ func (g Gaps) None() bool {
 	return len(g.Holes)+len(g.Late)+len(g.Unbuilt)+len(g.Older)+len(g.Whole) == 0
 }
 
+// between are the partitions that should be live where a first and a last one are: of a list all that it declares.
+func between(scheme partition.Scheme, first, last partition.Key) ([]partition.Key, error) {
+	if scheme.By != partition.List {
+		return scheme.Range(first, last)
+	}
+	var all []partition.Key
+	for _, v := range scheme.Values.All() {
+		all = append(all, v.Key)
+	}
+	return all, nil
+}
+
 // FindGaps compares what is live with what there are files of, and with what was due at last (empty: nothing is, by a schedule).
 func FindGaps(in Input, due partition.Key) (Gaps, error) {
 	var g Gaps
@@ -93,7 +105,7 @@ func FindGaps(in Input, due partition.Key) (Gaps, error) {
 	}
 	if len(there) > 0 {
 		g.First, g.Last = there[0], there[len(there)-1]
-		span, err := scheme.Range(g.First, g.Last)
+		span, err := between(scheme, g.First, g.Last)
 		if err != nil {
 			return g, fmt.Errorf("what is live: %w", err)
 		}

@@ -9,6 +9,8 @@ import (
 	"drawbridge/internal/backfill"
 	"drawbridge/internal/generation"
 	"drawbridge/internal/partition"
+	"drawbridge/internal/pipeline"
+	"drawbridge/internal/plan"
 )
 
 // without takes a day of an output away.
@@ -89,4 +91,21 @@ func TestAnOutputThatIsOnePartitionMayBeOlderThanAFile(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, []string{"dim_store"}, got.Whole)
 	require.Empty(t, got.Fill)
+}
+
+// What a list declares and is not live is missing, wherever it stands in the list. What it declares no more is not.
+func TestAValueOfAListThatIsNotLiveIsMissing(t *testing.T) {
+	t.Parallel()
+	scheme := partition.Scheme{By: partition.List, Column: "channel", Values: partition.NewValues(
+		partition.Value{Key: "phone", Text: "phone"}, partition.Value{Key: "web", Text: "web"}, partition.Value{Key: "store", Text: "store"}, partition.Value{Key: "none", Null: true})}
+	in := backfill.Input{Pipeline: &pipeline.Pipeline{Name: "visits", Partition: scheme, Outputs: []pipeline.Output{{Table: "fct_visits", Partition: scheme}}}}
+	in.Observed.Sources = []partition.Key{"web", "store"}
+	in.Observed.Outputs = []plan.ObservedOutput{{Table: "fct_visits", Live: []generation.Generation{{Partition: "web"}, {Partition: "fax"}}}}
+	got, err := backfill.FindGaps(in, "")
+	require.NoError(t, err)
+	one := func(key partition.Key) []backfill.Span { return []backfill.Span{{First: key, Last: key, Count: 1}} }
+	require.Equal(t, append(one("phone"), one("none")...), got.Holes)
+	require.Equal(t, one("store"), got.Unbuilt)
+	require.Equal(t, one("store"), got.Fill)
+	require.Equal(t, 2, got.Live)
 }

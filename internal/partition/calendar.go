@@ -14,7 +14,7 @@ const (
 	maxYear = 9998
 )
 
-// calendar is the grid of hours, days, weeks and months in one timezone.
+// calendar is the grid of hours, days, weeks, months and years in one timezone.
 type calendar struct {
 	by  By
 	loc *time.Location
@@ -75,6 +75,8 @@ func (g calendar) layout() string {
 		return "2006-01-02T15"
 	case Month:
 		return "2006-01"
+	case Year:
+		return "2006"
 	default:
 		return "2006-01-02"
 	}
@@ -102,6 +104,8 @@ func (g calendar) after(p point, n int) point {
 		return point{wall: p.wall.AddDate(0, 0, 7*n)}
 	case Month:
 		return point{wall: p.wall.AddDate(0, n, 0)}
+	case Year:
+		return point{wall: p.wall.AddDate(n, 0, 0)}
 	default:
 		return point{wall: p.wall.AddDate(0, 0, n)}
 	}
@@ -157,6 +161,8 @@ func (g calendar) of(at time.Time, back time.Duration) (point, error) {
 		wall = time.Date(year, month, day-(int(wall.Weekday())+6)%7, 0, 0, 0, 0, time.UTC)
 	case Month:
 		wall = time.Date(year, month, 1, 0, 0, 0, 0, time.UTC)
+	case Year:
+		wall = time.Date(year, time.January, 1, 0, 0, 0, 0, time.UTC)
 	default:
 		wall = time.Date(year, month, day, 0, 0, 0, 0, time.UTC)
 	}

@@ -1,8 +1,7 @@
 package partition
 
 import (
-	"math"
-	"strconv"
+	"math/big"
 	"time"
 )
 
@@ -10,17 +9,17 @@ import (
 const perChunk = 32
 
 // Chunk names the neighbours among which a partition stands, at most 32 of them: the hours of a day, the days of a month, the
-// weeks of half a year, the months of a year, 32 ranges. It follows from the key alone, so everybody cuts a table alike. It is
-// empty for an output that is one partition, and for what is no key.
+// weeks of half a year, the months of a year, the years of a decade, 32 ranges. It follows from the key alone, so everybody cuts a table
+// alike. It is empty for an output that is one partition or a list, and for what is no key.
 func (s Scheme) Chunk(k Key) string {
-	length := map[By]int{Hour: len("2026-01-31"), Day: len("2026-01"), Week: len("2026"), Month: len("2026")}[s.By]
+	length := map[By]int{Hour: len("2026-01-31"), Day: len("2026-01"), Week: len("2026"), Month: len("2026"), Year: len("202")}[s.By]
 	switch {
 	case s.By == Range:
-		n, err := strconv.ParseInt(string(k), 10, 64)
-		if err != nil || s.Size <= 0 {
+		n, ok := integer(string(k))
+		if !ok || s.Size <= 0 {
 			return ""
 		}
-		return strconv.FormatInt(s.chunkOf(n), 10)
+		return s.chunkOf(n).String()
 	case length == 0 || len(k) < length:
 		return ""
 	case s.By == Week:
@@ -28,21 +27,20 @@ func (s Scheme) Chunk(k Key) string {
 			return string(k[:length]) + "-H1"
 		}
 		return string(k[:length]) + "-H2"
+	case s.By == Year:
+		return string(k[:length]) + "0s"
 	}
 	return string(k[:length])
 }
 
 // chunkOf counts the chunks of ranges from zero on, down to negative ones.
-func (s Scheme) chunkOf(n int64) int64 {
-	at := n / s.Size
-	if at < 0 {
-		return (at+1)/perChunk - 1
-	}
-	return at / perChunk
+func (s Scheme) chunkOf(n *big.Int) *big.Int {
+	width := new(big.Int).Mul(big.NewInt(s.Size), big.NewInt(perChunk))
+	return width.Div(n, width) // of a positive divisor, it is the floor
 }
 
-// ChunkBounds are the limits of the chunk in which a partition stands: an empty one is none, where a bigint ends. All partitions of the
-// chunk lie within them, and no other. Both are empty for an output that is one partition.
+// ChunkBounds are the limits of the chunk in which a partition stands. All partitions of the chunk lie within them, and no other. Those of
+// integers may be beyond bigint. Both are empty for an output that is one partition or a list.
 func (s Scheme) ChunkBounds(k Key) (Bounds, error) {
 	g, err := s.grid()
 	if err != nil {
@@ -63,16 +61,10 @@ func (s Scheme) ChunkBounds(k Key) (Bounds, error) {
 	return Bounds{Lower: literal(days.start(point{wall: first})), Upper: literal(days.start(point{wall: end}))}, nil
 }
 
-func (s Scheme) rangeChunk(n int64) Bounds {
-	var b Bounds
-	first := s.chunkOf(n) * perChunk // in partitions, of which there are fewer than a bigint can count 32 times
-	if first >= math.MinInt64/s.Size {
-		b.Lower = strconv.FormatInt(first*s.Size, 10)
-	}
-	if first <= math.MaxInt64/s.Size-perChunk {
-		b.Upper = strconv.FormatInt((first+perChunk)*s.Size, 10)
-	}
-	return b
+func (s Scheme) rangeChunk(n *big.Int) Bounds {
+	width := new(big.Int).Mul(big.NewInt(s.Size), big.NewInt(perChunk))
+	first := new(big.Int).Mul(s.chunkOf(n), width)
+	return Bounds{Lower: first.String(), Upper: width.Add(first, width).String()}
 }
 
 // chunk is the wall clock at which the chunk of a moment begins, and that at which it ends.
@@ -86,6 +78,9 @@ func (g calendar) chunk(wall time.Time) (first, end time.Time) {
 		return date(year, month, day), date(year, month, day+1)
 	case Month:
 		return date(year, time.January, 1), date(year+1, time.January, 1)
+	case Year:
+		decade := year - year%10
+		return date(max(minYear, decade), time.January, 1), date(min(maxYear+1, decade+10), time.January, 1)
 	case Week:
 		year, week := wall.ISOWeek()
 		if week < 27 {

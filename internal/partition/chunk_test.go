@@ -47,10 +47,26 @@ func TestAPartitionStandsInAChunk(t *testing.T) {
 		"a range":                   {ranges(100), "6300", "1", partition.Bounds{Lower: "3200", Upper: "6400"}},
 		"the range before zero":     {ranges(100), "-100", "-1", partition.Bounds{Lower: "-3200", Upper: "0"}},
 		"a range far below":         {ranges(100), "-3300", "-2", partition.Bounds{Lower: "-6400", Upper: "-3200"}},
-		"where a bigint ends":       {ranges(1), key(math.MaxInt64 - 1), strconv.FormatInt(math.MaxInt64/32, 10), partition.Bounds{Lower: strconv.FormatInt(math.MaxInt64-31, 10)}},
-		"ranges wider than a chunk": {ranges(1 << 61), key(1 << 61), "0", partition.Bounds{Lower: "0"}},
-		"where a bigint begins":     {ranges(3 << 60), key(-2 * (3 << 60)), "-1", partition.Bounds{Upper: "0"}},
-		"one partition":             {partition.Scheme{By: partition.All}, partition.AllKey, "", partition.Bounds{}},
+		"where a bigint ends":       {ranges(1), key(math.MaxInt64), strconv.FormatInt(math.MaxInt64/32, 10), partition.Bounds{Lower: strconv.FormatInt(math.MaxInt64-31, 10), Upper: "9223372036854775808"}},
+		"ranges wider than a chunk": {ranges(1 << 61), key(1 << 61), "0", partition.Bounds{Lower: "0", Upper: "73786976294838206464"}},
+		"where a bigint begins":     {ranges(3 << 60), "-10376293541461622784", "-1", partition.Bounds{Lower: "-110680464442257309696", Upper: "0"}},
+		"a year in its decade": {
+			partition.Scheme{By: partition.Year, Column: "at"},
+			"2026", "2020s",
+			partition.Bounds{Lower: "2020-01-01 00:00:00+00:00", Upper: "2030-01-01 00:00:00+00:00"},
+		},
+		"the first decade has no year 0": {
+			partition.Scheme{By: partition.Year, Column: "at"},
+			"0009", "0000s",
+			partition.Bounds{Lower: "0001-01-01 00:00:00+00:00", Upper: "0010-01-01 00:00:00+00:00"},
+		},
+		"the last decade ends with the last year": {
+			partition.Scheme{By: partition.Year, Column: "at"},
+			"9998", "9990s",
+			partition.Bounds{Lower: "9990-01-01 00:00:00+00:00", Upper: "9999-01-01 00:00:00+00:00"},
+		},
+		"a list has none": {listOf("web", "store"), "web", "", partition.Bounds{}},
+		"one partition":   {partition.Scheme{By: partition.All}, partition.AllKey, "", partition.Bounds{}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -84,7 +100,9 @@ func TestChunksMeetWherePartitionsMeet(t *testing.T) {
 		"days of leap years":               {partition.Scheme{By: partition.Day, Column: "at"}, "1999-12-01", 1500},
 		"weeks":                            {partition.Scheme{By: partition.Week, Column: "at"}, "2019-W50", 700},
 		"months":                           {partition.Scheme{By: partition.Month, Column: "at", Timezone: "America/New_York"}, "1990-01", 500},
+		"years":                            {partition.Scheme{By: partition.Year, Column: "at", Timezone: "Europe/Berlin"}, "0001", 2500},
 		"ranges":                           {ranges(7), "-7000", 2000},
+		"ranges to the end of a bigint":    {ranges(1 << 57), "-9223372036854775808", 127},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

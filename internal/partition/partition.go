@@ -17,18 +17,20 @@ import (
 // By is the grain of a partitioned output.
 type By string
 
-// The grains. A list grain is not supported yet.
+// The grains.
 const (
 	Hour  By = "hour"
 	Day   By = "day"
 	Week  By = "week"
 	Month By = "month"
+	Year  By = "year"
 	Range By = "range"
+	List  By = "list"
 	All   By = "all"
 )
 
 // Key names one partition, in the one canonical spelling of its grain: 2026-01-31T05 (hour), 2026-01-31
-// (day), 2026-W05 (ISO week), 2026-01 (month), 100000 (range: its lower bound), all.
+// (day), 2026-W05 (ISO week), 2026-01 (month), 2026 (year), 100000 (range: its lower bound), the name of a value (list), all.
 // Keys of one scheme sort as strings only through Scheme.Compare.
 type Key string
 
@@ -40,28 +42,34 @@ const maxKeys = 100_000
 
 // Scheme is how an output is cut into partitions.
 //
-// Hours, days, weeks and months follow the wall clock of Timezone. Where clocks are put forward, an hour that the
+// Hours, days, weeks, months and years follow the wall clock of Timezone. Where clocks are put forward, an hour that the
 // wall clock skips has no key, and the day is shorter. Where they are put back, the repeated hour is one partition
 // of two hours (two partitions would have the same bounds in a timestamp column), and the day is longer.
 type Scheme struct {
 	By     By     `json:"by"`
 	Column string `json:"column,omitempty"` // empty for All
 	Size   int64  `json:"size,omitempty"`   // width of a Range partition
-	// Timezone is the IANA zone in which hours, days, weeks and months begin; empty is UTC.
+	// Timezone is the IANA zone in which hours, days, weeks, months and years begin; empty is UTC.
 	Timezone string `json:"timezone,omitempty"`
+	// Values are those of a List.
+	Values Values `json:"values,omitempty"`
 }
 
 // Bounds are the half-open limits [Lower, Upper) of a partition as literals that Postgres reads the same way
 // for date, timestamp and timestamptz columns: local wall clock with an explicit offset
 // ("2026-01-31 00:00:00+01:00"; the offset is ignored by date and timestamp), or integers for Range.
-// Both are empty for All.
+// Both are empty for All and List.
 type Bounds struct {
 	Lower string `json:"lower"`
 	Upper string `json:"upper"`
 }
 
-// Same says that two schemes cut alike: no timezone is UTC.
+// Same says that two schemes cut alike: no timezone is UTC, and of two lists no value has two names and no name two values. Either may
+// have values that the other lacks.
 func (s Scheme) Same(other Scheme) bool {
+	if s.By == List && other.By == List {
+		return s.Column == other.Column && s.Values.agree(other.Values)
+	}
 	for _, each := range []*Scheme{&s, &other} {
 		if each.Timezone == "" {
 			each.Timezone = "UTC"
@@ -75,6 +83,9 @@ func (s Scheme) Text() string {
 	text := string(s.By)
 	if s.By == Range {
 		text = fmt.Sprintf("range of %d", s.Size)
+	}
+	if s.By == List {
+		text = "list (" + s.Values.text() + ")"
 	}
 	if s.Column != "" {
 		text += " of " + s.Column
@@ -125,7 +136,7 @@ func (s Scheme) Next(k Key) (Key, error) { return s.neighbour(k, 1) }
 func (s Scheme) Prev(k Key) (Key, error) { return s.neighbour(k, -1) }
 
 // Of returns the key of the partition in which a moment is, some time back, on the wall clock of the timezone: hours are counted
-// back in real time, longer partitions on the clock. It is Invalid for Range, which has no time.
+// back in real time, longer partitions on the clock. It is Invalid for Range and List, which have no time.
 func (s Scheme) Of(at time.Time, back time.Duration) (Key, error) {
 	g, err := s.grid()
 	if err != nil {
@@ -141,7 +152,7 @@ func (s Scheme) Of(at time.Time, back time.Duration) (Key, error) {
 		}
 		return g.key(p), nil
 	}
-	return "", fault.Newf(fault.Invalid, "find partition of", at.UTC().Format(time.RFC3339), "name the partition", "integers have no time")
+	return "", fault.Newf(fault.Invalid, "find partition of", at.UTC().Format(time.RFC3339), "name the partition", "its partitions have no time")
 }
 
 // Range lists the keys from one to the other, both included. It is Invalid when they are in the wrong order or
@@ -176,14 +187,14 @@ func (s Scheme) Range(from, to Key) ([]Key, error) {
 	return keys, nil
 }
 
-// Compare orders two valid keys of the scheme by where they begin.
+// Compare orders two valid keys of the scheme by where they begin, and those of a list as they are declared; what is not declared comes
+// before.
 func (s Scheme) Compare(a, b Key) int {
 	if s.By == Range {
-		x, errX := strconv.ParseInt(string(a), 10, 64)
-		y, errY := strconv.ParseInt(string(b), 10, 64)
-		if errX == nil && errY == nil {
-			return cmp.Compare(x, y)
-		}
+		return compareIntegers(string(a), string(b))
+	}
+	if s.By == List {
+		return cmp.Or(cmp.Compare(s.Values.at(a), s.Values.at(b)), strings.Compare(string(a), string(b)))
 	}
 	// Fixed-width calendar keys sort as text.
 	return strings.Compare(string(a), string(b))
@@ -220,7 +231,7 @@ func (s Scheme) keyFault(text string, err error) error {
 	return fault.New(fault.Invalid, "read partition", shown(text), s.Spelling(), err)
 }
 
-// longestKey bounds a key: an integer of 20 characters is the longest.
+// longestKey bounds a key: an integer of 21 characters is the longest that is computed.
 const longestKey = 24
 
 // Typed is a key as somebody typed it, for a scheme that is not known yet. What is no key of any scheme is refused and not
@@ -236,7 +247,7 @@ func Typed(text string) (Key, error) {
 // formed says that a text has the form of a key of some scheme.
 func formed(text string) bool {
 	return text != "" && len(text) <= longestKey && !strings.ContainsFunc(text, func(r rune) bool {
-		return r != '-' && (r < '0' || r > '9') && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z')
+		return r != '-' && r != '_' && (r < '0' || r > '9') && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z')
 	})
 }
 
@@ -259,8 +270,12 @@ func (s Scheme) Spelling() string {
 		return "Write the ISO week as 2026-W05."
 	case Month:
 		return "Write the month as 2026-01."
+	case Year:
+		return "Write the year as 2026."
 	case Range:
 		return fmt.Sprintf("Write the lower bound, a multiple of %d.", s.Size)
+	case List:
+		return "Write one of " + s.Values.text() + "."
 	case All:
 		return `The only partition is "all".`
 	default:
@@ -281,6 +296,9 @@ func (s Scheme) grid() (grid, error) {
 	invalid := func(reason, hint string) error {
 		return fault.Newf(fault.Invalid, "read partition scheme", string(s.By), hint, reason)
 	}
+	if s.By != List && s.Values != "" {
+		return nil, invalid("only a list has values", "Leave them out.")
+	}
 	if s.By == All {
 		if s.Column != "" || s.Size != 0 || s.Timezone != "" {
 			return nil, invalid("one partition has no column, size or timezone", "Leave them out.")
@@ -299,7 +317,15 @@ func (s Scheme) grid() (grid, error) {
 			return nil, invalid("integers have no timezone", "Leave timezone out.")
 		}
 		return integers{size: s.Size}, nil
-	case Hour, Day, Week, Month:
+	case List:
+		if s.Size != 0 || s.Timezone != "" {
+			return nil, invalid("a list has no size or timezone", "Leave them out.")
+		}
+		if err := s.Values.valid(); err != nil {
+			return nil, invalid(err.Error(), "Give every partition one value and a name of its own: {list: [web, store]} or {list: {web: 1, store: 2}}.")
+		}
+		return values{s.Values}, nil
+	case Hour, Day, Week, Month, Year:
 		if s.Size != 0 {
 			return nil, invalid("a calendar partition has no size", "Leave it out.")
 		}
@@ -309,7 +335,7 @@ func (s Scheme) grid() (grid, error) {
 		}
 		return calendar{by: s.By, loc: loc}, nil
 	default:
-		return nil, invalid(fmt.Sprintf("unknown grain %q", s.By), "Use hour, day, week, month, {range: N} or all.")
+		return nil, invalid(fmt.Sprintf("unknown grain %q", s.By), "Use hour, day, week, month, year, {range: N}, {list: [...]} or all.")
 	}
 }
 

@@ -1,6 +1,9 @@
 package partition_test
 
 import (
+	"fmt"
+	"math"
+	"math/big"
 	"strconv"
 	"testing"
 	"time"
@@ -42,7 +45,13 @@ func TestBoundsAreLiteralsOfTheTimezone(t *testing.T) {
 		"a month":                       {by(partition.Month, "Asia/Kolkata"), "2026-02", "2026-02-01 00:00:00+05:30", "2026-03-01 00:00:00+05:30"},
 		"the end of a far leap year":    {by(partition.Day, "Europe/Berlin"), "2040-12-31", "2040-12-31 00:00:00+01:00", "2041-01-01 00:00:00+01:00"},
 		"an offset with seconds":        {by(partition.Day, "Europe/Berlin"), "1880-01-01", "1880-01-01 00:00:00+00:53:28", "1880-01-02 00:00:00+00:53:28"},
+		"a year":                        {by(partition.Year, "Europe/Berlin"), "2026", "2026-01-01 00:00:00+01:00", "2027-01-01 00:00:00+01:00"},
+		"the first year":                {by(partition.Year, ""), "0001", "0001-01-01 00:00:00+00:00", "0002-01-01 00:00:00+00:00"},
 		"a range":                       {ranged(100000), "100000", "100000", "200000"},
+		"the range of the last integer": {ranged(100000), "2147400000", "2147400000", "2147500000"},
+		"the range of the last bigint":  {ranged(100000), "9223372036854700000", "9223372036854700000", "9223372036854800000"},
+		"the range of the first bigint": {ranged(100000), "-9223372036854800000", "-9223372036854800000", "-9223372036854700000"},
+		"a list":                        {listOf("web", "store"), "web", "", ""},
 		"a negative range":              {ranged(10), "-10", "-10", "0"},
 		"all":                           {partition.Scheme{By: partition.All}, "all", "", ""},
 	} {
@@ -72,7 +81,14 @@ func TestParseRefusesWhatIsNoKey(t *testing.T) {
 		"a year without its neighbor": {by(partition.Day, ""), "9999-12-31", "out of range"},
 		"inside a range":              {ranged(100), "150", "not the lower bound"},
 		"a signed zero":               {ranged(100), "-0", "not an integer"},
-		"beyond bigint":               {ranged(1), strconv.Itoa(1<<63 - 1), "beyond bigint"},
+		"beyond bigint":               {ranged(1), "9223372036854775808", "beyond bigint"},
+		"before bigint":               {ranged(1), "-9223372036854775809", "beyond bigint"},
+		"a day for a year":            {by(partition.Year, ""), "2026-01-01", "not a key of grain year"},
+		"a year of three digits":      {by(partition.Year, ""), "999", "not a key of grain year"},
+		"year 0":                      {by(partition.Year, ""), "0000", "out of range"},
+		"what no list declares":       {listOf("web", "store"), "phone", "does not declare it"},
+		"a piece of what it declares": {listOf("web", "store"), "we", "does not declare it"},
+		"another case":                {listOf("web", "store"), "Web", "does not declare it"},
 		"a key for all":               {partition.Scheme{By: partition.All}, "2026-01-31", "one partition"},
 		"nothing":                     {by(partition.Month, ""), "", "not a key of grain month"},
 	} {
@@ -100,6 +116,20 @@ func TestValidateRefusesAnImpossibleScheme(t *testing.T) {
 		"the local timezone":    {by(partition.Day, "Local"), "differs between machines"},
 		"all with a column":     {partition.Scheme{By: partition.All, Column: "at"}, "no column"},
 		"a day with a size":     {partition.Scheme{By: partition.Day, Column: "at", Size: 1}, "no size"},
+		"a day with values":     {partition.Scheme{By: partition.Day, Column: "at", Values: listOf("web").Values}, "only a list has values"},
+		"an empty list":         {partition.Scheme{By: partition.List, Column: "channel"}, "the list is empty"},
+		"a list with timezone":  {partition.Scheme{By: partition.List, Column: "channel", Timezone: "UTC", Values: listOf("web").Values}, "no size or timezone"},
+		"a list of two alike":   {listOf("web", "store", "web"), "two partitions of the list are called web"},
+		"names of other case":   {listOf("web", "Web"), "two partitions of the list are called Web"},
+		"a value under two names": {
+			valued(partition.Value{Key: "a", Text: "1"}, partition.Value{Key: "b", Text: "1"}), "the value of b is in the list twice",
+		},
+		"NULL under two names":       {valued(partition.Value{Key: "a", Null: true}, partition.Value{Key: "b", Null: true}), "the value of b is in the list twice"},
+		"a value that is called all": {listOf("web", "ALL"), `called "all"`},
+		"a value that needs a name":  {listOf("web", "north america"), "value 2 of the list needs a name"},
+		"a value with a path":        {listOf("../web"), "value 1 of the list needs a name"},
+		"an empty value":             {listOf(""), "value 1 of the list needs a name"},
+		"a value that is a run ID":   {listOf("0192f0c1-8f6e-7c3a-9a51-0e5d6f7a8b9c"), "value 1 of the list needs a name"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -126,8 +156,12 @@ func TestNeighboursPassOverSkippedPartitions(t *testing.T) {
 	require.ErrorContains(t, err, "out of the calendar")
 	_, err = ranged(1 << 62).Prev("-9223372036854775808")
 	require.ErrorContains(t, err, "beyond bigint")
-	_, err = ranged(1 << 62).Next("0")
+	_, err = ranged(1 << 62).Next("4611686018427387904")
 	require.ErrorContains(t, err, "beyond bigint")
+	_, err = listOf("web", "store").Next("store")
+	require.ErrorContains(t, err, "the list ends there")
+	_, err = listOf("web", "store").Prev("web")
+	require.ErrorContains(t, err, "the list ends there")
 }
 
 func TestRange(t *testing.T) {
@@ -140,6 +174,10 @@ func TestRange(t *testing.T) {
 	keys, err = partition.Scheme{By: partition.All}.Range(partition.AllKey, partition.AllKey)
 	require.NoError(t, err)
 	require.Equal(t, []partition.Key{partition.AllKey}, keys)
+
+	keys, err = listOf("web", "store", "phone").Range("web", "store")
+	require.NoError(t, err)
+	require.Equal(t, []partition.Key{"web", "store"}, keys, "as they are declared")
 
 	_, err = days.Range("2026-02-01", "2026-01-31")
 	require.ErrorContains(t, err, "the first key is after the last")
@@ -156,22 +194,50 @@ func TestLatestSortsByWhereAPartitionBegins(t *testing.T) {
 	require.Equal(t, []partition.Key{"900", "1000"}, ranged(100).Latest(given, 2))
 	require.Equal(t, []partition.Key{"-100", "0", "900", "1000"}, ranged(100).Latest(given, 9))
 	require.Empty(t, ranged(100).Latest(given, 0))
+	require.Equal(t, []partition.Key{"9223372036854700000"}, ranged(100).Latest([]partition.Key{"9223372036854700000", "-9223372036854775900", "0"}, 1))
+	require.Equal(t, []partition.Key{"store", "phone"}, listOf("web", "store", "phone").Latest([]partition.Key{"phone", "gone", "store", "web"}, 2), "the latest is declared last")
 	require.Equal(t, partition.Key("900"), given[0], "the caller's keys keep their order")
 }
 
-// anyScheme draws a scheme and one of its keys.
+func listOf(values ...string) partition.Scheme {
+	all := make([]partition.Value, len(values))
+	for i, v := range values {
+		all[i] = partition.Value{Key: partition.Key(v), Text: v}
+	}
+	return valued(all...)
+}
+
+func valued(all ...partition.Value) partition.Scheme {
+	return partition.Scheme{By: partition.List, Column: "channel", Values: partition.NewValues(all...)}
+}
+
+// anyScheme draws a scheme and one of its keys, of which some have no neighbour.
 func anyScheme(t *rapid.T) (partition.Scheme, partition.Key) {
-	grain := rapid.SampledFrom([]partition.By{partition.Hour, partition.Day, partition.Week, partition.Month, partition.Range}).Draw(t, "by")
+	grain := rapid.SampledFrom([]partition.By{
+		partition.Hour, partition.Day, partition.Week, partition.Month, partition.Year, partition.Range, partition.List,
+	}).Draw(t, "by")
 	if grain == partition.Range {
-		size := rapid.Int64Range(1, 1<<40).Draw(t, "size")
-		n := rapid.Int64Range(-1<<20, 1<<20).Draw(t, "n")
-		return ranged(size), partition.Key(strconv.FormatInt(n*size, 10))
+		size := rapid.Int64Range(1, math.MaxInt64).Draw(t, "size")
+		n := rapid.Int64().Draw(t, "n")
+		return ranged(size), partition.Key(strconv.FormatInt(n-n%size, 10))
+	}
+	if grain == partition.List {
+		names := rapid.SliceOfNDistinct(rapid.StringMatching(`[a-z][a-z0-9_-]{0,11}`).Filter(func(s string) bool { return s != "all" }), 1, 40, rapid.ID[string]).Draw(t, "names")
+		values := make([]partition.Value, len(names))
+		for i, name := range names {
+			values[i] = partition.Value{Key: partition.Key(name), Text: rapid.String().Draw(t, "value") + name, Null: i == 3}
+		}
+		s := valued(values...)
+		return s, partition.Key(rapid.SampledFrom(names).Draw(t, "key"))
 	}
 	s := by(grain, rapid.SampledFrom([]string{
 		"", "Europe/Berlin", "America/Havana", "America/Sao_Paulo", "America/St_Johns", "Australia/Lord_Howe",
 		"Pacific/Apia", "Asia/Kathmandu", "Africa/Monrovia", "Antarctica/Troll",
 	}).Draw(t, "timezone"))
 	hours := rapid.Int64Range(-120*365*24, 80*365*24).Draw(t, "hours since 1970")
+	if rapid.Bool().Draw(t, "any year") {
+		hours = rapid.Int64Range(-17_259_888, 70_373_376).Draw(t, "hours of any year")
+	}
 	wall := time.Unix(hours*3600, 0).UTC()
 	var text string
 	switch grain {
@@ -181,9 +247,11 @@ func anyScheme(t *rapid.T) (partition.Scheme, partition.Key) {
 		text = wall.Format("2006-01-02")
 	case partition.Month:
 		text = wall.Format("2006-01")
+	case partition.Year:
+		text = wall.Format("2006")
 	default:
 		year, week := wall.ISOWeek()
-		text = strconv.Itoa(year) + "-W" + strconv.Itoa(100 + week)[1:]
+		text = fmt.Sprintf("%04d-W%02d", year, week)
 	}
 	k, err := s.Parse(text)
 	if err != nil {
@@ -198,7 +266,10 @@ func TestConsecutiveKeysCoverOnceAndInOrder(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		s, k := anyScheme(t)
 		next, err := s.Next(k)
-		require.NoError(t, err)
+		if err != nil {
+			require.Equal(t, fault.Invalid, fault.ClassOf(err), "it is the last")
+			return
+		}
 		mine, err := s.Bounds(k)
 		require.NoError(t, err)
 		theirs, err := s.Bounds(next)
@@ -206,7 +277,9 @@ func TestConsecutiveKeysCoverOnceAndInOrder(t *testing.T) {
 
 		require.Equal(t, mine.Upper, theirs.Lower, "the bounds of %s and %s are adjacent", k, next)
 		require.Negative(t, s.Compare(k, next))
-		require.True(t, before(t, mine.Lower, mine.Upper), "%s is not empty: %v", k, mine)
+		if s.By != partition.List {
+			require.True(t, before(t, mine.Lower, mine.Upper), "%s is not empty: %v", k, mine)
+		}
 		back, err := s.Prev(next)
 		require.NoError(t, err)
 		require.Equal(t, k, back)
@@ -215,10 +288,10 @@ func TestConsecutiveKeysCoverOnceAndInOrder(t *testing.T) {
 
 // before reads two literals as Postgres does for timestamptz and bigint.
 func before(t *rapid.T, a, b string) bool {
-	if x, err := strconv.ParseInt(a, 10, 64); err == nil {
-		y, err := strconv.ParseInt(b, 10, 64)
-		require.NoError(t, err)
-		return x < y
+	if x, ok := new(big.Int).SetString(a, 10); ok {
+		y, ok := new(big.Int).SetString(b, 10)
+		require.True(t, ok, b)
+		return x.Cmp(y) < 0
 	}
 	return instant(t, a).Before(instant(t, b))
 }
@@ -249,7 +322,9 @@ func TestRangeIsWhatNextWalks(t *testing.T) {
 		want := []partition.Key{from}
 		for range rapid.IntRange(0, 60).Draw(t, "steps") {
 			next, err := s.Next(want[len(want)-1])
-			require.NoError(t, err)
+			if err != nil {
+				break // it is the last
+			}
 			want = append(want, next)
 		}
 		got, err := s.Range(from, want[len(want)-1])
@@ -258,14 +333,20 @@ func TestRangeIsWhatNextWalks(t *testing.T) {
 	})
 }
 
-func FuzzParse(f *testing.F) {
-	for _, seed := range []string{"2026-01-31", "2026-01-31T05", "2026-W05", "2026-01", "100000", "-1", "all", "", "0001-W01", "9998-12-31T23"} {
-		f.Add(seed, int64(100000))
+// Every key that can be written is a partition like any other: it has bounds, it lies in its chunk, and its neighbours meet it.
+func FuzzKey(f *testing.F) {
+	for _, seed := range []string{
+		"2026-01-31", "2026-01-31T05", "2026-W05", "2026-01", "2026", "100000", "-1", "all", "", "0001-W01", "9998-12-31T23", "0001", "9998",
+		"9223372036854775807", "-9223372036854775808", "web", "null",
+	} {
+		f.Add(seed, int64(100000), "Europe/Berlin")
+		f.Add(seed, int64(math.MaxInt64), "Pacific/Apia")
+		f.Add(seed, int64(1), "")
 	}
-	f.Fuzz(func(t *testing.T, text string, size int64) {
+	f.Fuzz(func(t *testing.T, text string, size int64, zone string) {
 		schemes := []partition.Scheme{
-			by(partition.Hour, "Europe/Berlin"), by(partition.Day, "Pacific/Apia"), by(partition.Week, ""),
-			by(partition.Month, "America/St_Johns"), ranged(size),
+			by(partition.Hour, zone), by(partition.Day, zone), by(partition.Week, zone), by(partition.Month, zone), by(partition.Year, zone),
+			ranged(size), valued(partition.Value{Key: "web", Text: "Web"}, partition.Value{Key: partition.Key(text), Text: text}, partition.Value{Key: "null", Null: true}),
 			{By: partition.All},
 		}
 		for _, s := range schemes {
@@ -275,8 +356,63 @@ func FuzzParse(f *testing.F) {
 				continue
 			}
 			require.Equal(t, text, string(k), "a key has one spelling")
-			_, err = s.Bounds(k)
-			require.NoError(t, err, "a key that parses has bounds")
+			typed, err := partition.Typed(text)
+			require.NoError(t, err, "a key can be typed")
+			require.Equal(t, k, typed)
+			held(t, s, k)
 		}
 	})
+}
+
+// held holds one key of a scheme against its neighbours.
+func held(t require.TestingT, s partition.Scheme, k partition.Key) {
+	own, err := s.Bounds(k)
+	require.NoError(t, err)
+	chunk, err := s.ChunkBounds(k)
+	require.NoError(t, err)
+	require.Equal(t, s.Chunk(k) == "", chunk == partition.Bounds{}, "who has no chunk has no bounds of it")
+	require.Equal(t, k, s.Latest([]partition.Key{k}, 1)[0])
+	if next, err := s.Next(k); err == nil {
+		theirs, err := s.Bounds(next)
+		require.NoError(t, err)
+		require.Equal(t, own.Upper, theirs.Lower)
+		require.Negative(t, s.Compare(k, next))
+		back, err := s.Prev(next)
+		require.NoError(t, err)
+		require.Equal(t, k, back)
+		beside, err := s.ChunkBounds(next)
+		require.NoError(t, err)
+		if s.Chunk(next) == s.Chunk(k) {
+			require.Equal(t, chunk, beside)
+		} else {
+			require.Equal(t, own.Upper, chunk.Upper, "a chunk ends with its last partition")
+			require.Equal(t, chunk.Upper, beside.Lower)
+		}
+	}
+	if prev, err := s.Prev(k); err == nil {
+		next, err := s.Next(prev)
+		require.NoError(t, err)
+		require.Equal(t, k, next)
+	}
+}
+
+func TestEveryPartitionMeetsItsNeighboursInItsChunk(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		s, k := anyScheme(t)
+		held(t, s, k)
+	})
+}
+
+func TestAMomentLiesInItsYear(t *testing.T) {
+	t.Parallel()
+	at := time.Date(2026, 12, 31, 23, 30, 0, 0, time.UTC)
+	k, err := by(partition.Year, "Europe/Berlin").Of(at, 0)
+	require.NoError(t, err)
+	require.Equal(t, partition.Key("2027"), k)
+	k, err = by(partition.Year, "").Of(at, 0)
+	require.NoError(t, err)
+	require.Equal(t, partition.Key("2026"), k)
+	_, err = listOf("web").Of(at, 0)
+	require.ErrorContains(t, err, "have no time")
 }

@@ -17,6 +17,10 @@ func (b *builder) batch(v strictyaml.Value, p *Pipeline) {
 	if p.Partition.By == partition.All {
 		b.problems.Add(v.At, "the pipeline is one partition", "leave batch out")
 	}
+	if p.Partition.By == partition.List {
+		b.problems.Add(v.At, "a batch is of a range, and the partitions of a list are none", "leave batch out")
+		return
+	}
 	for _, l := range p.Loads {
 		if l.Partitioned() {
 			b.problems.Add(v.At, "a batch is built from files of many partitions, and "+l.Name+" has a file per partition", "leave batch out")

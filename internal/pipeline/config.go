@@ -18,6 +18,8 @@ type Config struct {
 	Watch           *WatchOverride `json:"watch,omitempty"`
 	// Schedule is when the pipeline runs here by itself; nil: never.
 	Schedule *schedule.Schedule `json:"schedule,omitempty"`
+	// Timezone is that of the pipeline's partitions: the sessions in which its SQL runs have it. Empty is UTC.
+	Timezone string `json:"-"`
 }
 
 // WatchOverride replaces the named parts of a pipeline's watch.

@@ -6,6 +6,7 @@ import (
 	"path"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -122,6 +123,9 @@ func (b *builder) partition(v strictyaml.Value) partition.Scheme {
 	if size := by.Get("range"); size.OK() {
 		s.By, s.Size = partition.Range, strictyaml.As[int64](size)
 	}
+	if list := by.Get("list"); list.OK() {
+		s.By, s.Values = partition.List, listed(list)
+	}
 	if s.By == "" {
 		return s // what by holds was refused
 	}
@@ -129,6 +133,39 @@ func (b *builder) partition(v strictyaml.Value) partition.Scheme {
 		b.problems.Add(v.At, reasonOf(err), fault.HintOf(err))
 	}
 	return s
+}
+
+// listed are the values of a list: each is the name of its partition, or has one.
+func listed(v strictyaml.Value) partition.Values {
+	var all []partition.Value
+	for _, item := range v.Items() {
+		one := valueOf(item)
+		if one.Key = partition.Key(one.Text); one.Null {
+			one.Key = partition.NullKey
+		}
+		all = append(all, one)
+	}
+	for _, name := range v.Names() {
+		one := valueOf(v.Get(name))
+		one.Key = partition.Key(name)
+		all = append(all, one)
+	}
+	return partition.NewValues(all...)
+}
+
+func valueOf(v strictyaml.Value) partition.Value {
+	if v.Data == (strictyaml.Null{}) {
+		return partition.Value{Null: true}
+	}
+	return partition.Value{Text: cell(v.Data)}
+}
+
+// cell is a value of YAML as Postgres reads it.
+func cell(value any) string {
+	if f, ok := value.(float64); ok {
+		return strconv.FormatFloat(f, 'f', -1, 64)
+	}
+	return fmt.Sprint(value)
 }
 
 func (b *builder) load(v strictyaml.Value, p *Pipeline) Load {
@@ -194,7 +231,9 @@ func (b *builder) output(v strictyaml.Value, p *Pipeline) Output {
 	b.distinct(v.Get("key"), "the key")
 	b.outputName(v.Get("table"), p)
 	b.outputSQL(v, &o)
+	b.keyScope(v.Get("key_scope"), &o)
 	b.outputPartition(v, o, p)
+	b.unbound(v.Get("key").At, o)
 	o.Checks = b.checks(v.Get("checks"))
 	b.contract(v.Get("contract"), &o)
 	o.NotRepeatable = b.repeatable(v.Get("repeatable"))
@@ -250,6 +289,20 @@ func (b *builder) outputSQL(v strictyaml.Value, o *Output) {
 	}
 	o.SQL = string(content)
 	b.selectStatement(o.SQLFile, o.SQL)
+}
+
+// keyScope reads where the key is unique. What is the default stays empty, as it was before there was another.
+func (b *builder) keyScope(v strictyaml.Value, o *Output) {
+	if strictyaml.As[string](v) != string(KeyOfOutput) {
+		return
+	}
+	o.KeyScope = KeyOfOutput
+	switch {
+	case len(o.Key) == 0:
+		b.problems.Add(v.At, "the output has no key", "name the columns that tell its rows apart under key")
+	case o.Partition.By == partition.All:
+		b.problems.Add(v.At, "the output is one partition, in which its key is unique", "leave key_scope out")
+	}
 }
 
 func (b *builder) outputPartition(v strictyaml.Value, o Output, p *Pipeline) {
@@ -310,6 +363,7 @@ func (b *builder) configs(p *Pipeline, selected string) {
 		c := b.config(name, b.files[name], p)
 		if name == selected {
 			p.Config = c
+			p.Config.Timezone = p.Partition.Timezone
 		}
 	}
 	if selected != "" && !slices.Contains(names, selected) {

@@ -145,9 +145,7 @@ func TestKeysOfTheDesignThatAreNotCarriedOutAreRefusedByName(t *testing.T) {
 	for name, tc := range map[string]struct{ file, from, to string }{
 		"extract":   {"pipeline.yaml", step, step + "  - extract: {name: customers, from: source_db}\n"},
 		"command":   {"pipeline.yaml", step, step + "  - command: {run: [python, etl.py]}\n"},
-		"key_scope": {"pipeline.yaml", output, output + "    key_scope: output\n"},
 		"publish":   {"pipeline.yaml", output, output + "    publish: in_place\n"},
-		"list":      {"pipeline.yaml", "by: day", "by: list"},
 		"schedule":  {"pipeline.yaml", "owner: sales", "owner: sales\nschedule: '@daily'"},
 		"merge":     {"config.dev.yaml", "warehouse_schema", "write_mode: merge\nwarehouse_schema"},
 		"append":    {"config.dev.yaml", "warehouse_schema", "write_mode: append\nwarehouse_schema"},

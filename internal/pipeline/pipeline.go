@@ -110,6 +110,7 @@ type Output struct {
 	SQLFile   string           `json:"sql_file"`
 	SQL       string           `json:"sql"` // one SELECT, as written
 	Key       []string         `json:"key,omitempty"`
+	KeyScope  KeyScope         `json:"key_scope,omitempty"`
 	Indexes   [][]string       `json:"indexes,omitempty"`
 	Checks    []check.Check    `json:"checks"`
 	// NotRepeatable is why the SELECT need not give the same rows twice; empty: it has to.
@@ -119,6 +120,15 @@ type Output struct {
 	// Contract is what readers were promised; nil: nothing but the columns that are there.
 	Contract *contract.Contract `json:"contract,omitempty"`
 }
+
+// KeyScope is where a key is unique; empty is KeyOfPartition.
+type KeyScope string
+
+// The scopes of a key.
+const (
+	KeyOfPartition KeyScope = "partition"
+	KeyOfOutput    KeyScope = "output"
+)
 
 // Smoke says which partitions are built first, and how long that may take.
 type Smoke struct {

@@ -27,7 +27,7 @@ func (b *builder) schedule(v strictyaml.Value, p *Pipeline) *schedule.Schedule {
 		WaitFor:  strictyaml.As[time.Duration](v.Get("wait_for")),
 		Overlap:  schedule.Overlap(strictyaml.As[string](v.Get("overlap"))),
 		Catchup:  strictyaml.As[time.Duration](v.Get("catchup")),
-		Lookback: int(strictyaml.As[int64](v.Get("lookback"))),
+		Lookback: int(strictyaml.As[int64](v.Get("lookback"))), LookbackFor: strictyaml.As[time.Duration](v.Get("lookback")),
 	}
 	if at := v.Get("cron"); at.OK() {
 		if _, err := schedule.Parse(s.Cron); err != nil {
@@ -45,22 +45,25 @@ func (b *builder) schedule(v strictyaml.Value, p *Pipeline) *schedule.Schedule {
 	if at := v.Get("catchup"); at.OK() && s.Catchup < shortestCatchup {
 		b.problems.Add(at.At, "a time cannot be made up that soon", "give 1m or more")
 	}
-	if at := v.Get("lookback"); s.Lookback > longestLookback {
+	if at := v.Get("lookback"); s.Lookback > longestLookback || p != nil && p.Partition.By == partition.Hour && s.LookbackFor > longestLookback*time.Hour ||
+		s.LookbackFor > longestLookback*24*time.Hour {
 		b.problems.Add(at.At, fmt.Sprintf("a run looks back at most %d partitions", longestLookback), "lower it: more of them are a backfill")
 	}
 	if p == nil {
 		return &s
 	}
 	switch p.Partition.By {
+	case partition.List:
+		b.problems.Add(v.At, "no partition follows from a time: the pipeline is cut by a list of values", "remove it, and call drawbridge run with --partition")
 	case partition.Range:
 		b.problems.Add(v.At, "no partition follows from a time: the pipeline is cut by integers", "remove it, and call drawbridge run with --partition")
 	case partition.All:
-		for name, given := range map[string]bool{"lag": s.Lag > 0, "lookback": s.Lookback > 0} {
+		for name, given := range map[string]bool{"lag": s.Lag > 0, "lookback": s.Lookback > 0 || s.LookbackFor > 0} {
 			if given {
 				b.problems.Add(v.KeyAt(name), "the pipeline is one partition, so "+name+" has no effect", "remove it")
 			}
 		}
-	case partition.Hour, partition.Day, partition.Week, partition.Month:
+	case partition.Hour, partition.Day, partition.Week, partition.Month, partition.Year:
 	}
 	return &s
 }

@@ -21,6 +21,9 @@ func TestAConfigSaysWhenThePipelineRuns(t *testing.T) {
 	require.Equal(t, &schedule.Schedule{
 		Cron: "0 6 * * mon-fri", Timezone: "Europe/Berlin", Lag: 24 * time.Hour, WaitFor: 6 * time.Hour, Overlap: schedule.Skip, Catchup: 2 * time.Hour, Lookback: 3,
 	}, c.Schedule)
+	c, err = pipeline.ParseConfig("config.prod.yaml", []byte("warehouse_schema: shop\nschedule: {cron: '@daily', lookback: 3d}\n"))
+	require.NoError(t, err)
+	require.Equal(t, &schedule.Schedule{Cron: "@daily", Overlap: schedule.Queue, Catchup: 24 * time.Hour, LookbackFor: 72 * time.Hour}, c.Schedule)
 	c, err = pipeline.ParseConfig("config.prod.yaml", []byte("warehouse_schema: shop\n"))
 	require.NoError(t, err)
 	require.Nil(t, c.Schedule)
@@ -38,6 +41,9 @@ func TestAScheduleThatCanNeverWorkIsRefused(t *testing.T) {
 		"schedule: {cron: '0 6 * * *', overlap: maybe}":   "must be queue, parallel or skip",
 		"schedule: {cron: '0 6 * * *', catchup: 5s}":      "cannot be made up that soon",
 		"schedule: {cron: '0 6 * * *', lookback: 500}":    "at most 400",
+		"schedule: {cron: '0 6 * * *', lookback: 401d}":   "at most 400",
+		"schedule: {cron: '0 6 * * *', lookback: 3w}":     "duration",
+		"schedule: {cron: '0 6 * * *', lookback: -1}":     "lookback",
 		"schedule: {cron: '0 6 * * *', wait: 6h}":         "wait",
 		"schedule: '0 6 * * *'":                           "schedule",
 	} {
@@ -52,6 +58,9 @@ func TestAScheduleFitsHowThePipelineIsCut(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct{ partition, schedule, reason string }{
 		"by day":                    {"{by: day, column: order_date}", "{cron: '@daily', lag: 1d, lookback: 1}", ""},
+		"by hour, far back":         {"{by: hour, column: order_date}", "{cron: '@hourly', lookback: 17d}", "at most 400"},
+		"by year":                   {"{by: year, column: order_date}", "{cron: '@daily', lookback: 30d}", ""},
+		"by values":                 {"{by: {list: [web]}, column: channel}", "{cron: '@daily'}", "cut by a list of values"},
 		"by integers":               {"{by: {range: 100}, column: order_id}", "{cron: '@daily'}", "cut by integers"},
 		"one partition":             {"all", "{cron: '@daily', wait_for: 1h}", ""},
 		"one partition with a lag":  {"all", "{cron: '@daily', lag: 1d}", "lag has no effect"},

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"drawbridge/internal/check"
+	"drawbridge/internal/partition"
 	"drawbridge/internal/sqltext"
 	"drawbridge/internal/strictyaml"
 )
@@ -16,9 +17,12 @@ const (
 	PartitionParam      = "partition"       // the key
 	PartitionStartParam = "partition_start" // the lower bound, included
 	PartitionEndParam   = "partition_end"   // the upper bound, excluded
+	PartitionValueParam = "partition_value" // the value of a list
 )
 
-func placeholders() []string { return []string{PartitionParam, PartitionStartParam, PartitionEndParam} }
+func placeholders() []string {
+	return []string{PartitionParam, PartitionStartParam, PartitionEndParam, PartitionValueParam}
+}
 
 // Bind numbers the placeholders of an output's SQL: the i-th of params is the name behind $i. Every occurrence has its
 // own number, because Postgres gives a parameter one type for the whole statement: shared by a date and a timestamptz
@@ -61,6 +65,18 @@ func InPlace(sql string) string {
 // x || ” IS DISTINCT FROM '~' || @partition_start, which always holds, because no x is written like that. Where the SQL
 // compares in another way it is as it was.
 func Unbounded(sql string) string {
+	text, _ := unbounded(sql)
+	return text
+}
+
+// Unbound says whether Unbounded finds every placeholder of an output's SQL in a comparison.
+func Unbound(sql string) bool {
+	_, left := unbounded(sql)
+	return left == 0
+}
+
+// unbounded is Unbounded, and how many placeholders it has left as they were.
+func unbounded(sql string) (text string, left int) {
 	tokens, _ := sqltext.Scan(sql)
 	var b strings.Builder
 	from := 0
@@ -77,9 +93,11 @@ func Unbounded(sql string) string {
 		if end > from {
 			b.WriteString(sql[from:start] + by)
 			from = end
+		} else {
+			left++
 		}
 	}
-	return b.String() + sql[from:]
+	return b.String() + sql[from:], left
 }
 
 // comparisonBefore finds the comparison that ends where a placeholder begins, but for blanks; end is 0 where there is none.
@@ -89,13 +107,28 @@ func comparisonBefore(sql string, tokens []sqltext.Token, place int) (start, end
 		at--
 	}
 	if at == len(tokens) {
-		return 0, 0
+		return notDistinct(tokens)
 	}
 	start, end = tokens[at].Start, tokens[len(tokens)-1].End
 	if !isComparison(sql[start:end]) || strings.TrimSpace(sql[end:place]) != "" {
 		return 0, 0
 	}
 	return start, end
+}
+
+// notDistinct finds IS NOT DISTINCT FROM at the end of tokens.
+func notDistinct(tokens []sqltext.Token) (start, end int) {
+	words := []string{"is", "not", "distinct", "from"}
+	if len(tokens) < len(words) {
+		return 0, 0
+	}
+	last := tokens[len(tokens)-len(words):]
+	for i, t := range last {
+		if t.Kind != sqltext.Word || t.Text != words[i] {
+			return 0, 0
+		}
+	}
+	return last[0].Start, last[len(last)-1].End
 }
 
 // comparisonAfter finds the comparison that begins where a placeholder ends, but for blanks and one cast.
@@ -124,6 +157,26 @@ func isOperator(t sqltext.Token) bool {
 
 func isComparison(operator string) bool {
 	return slices.Contains([]string{"<", "<=", "=", ">=", ">"}, operator)
+}
+
+// unbound refuses placeholders that have no value in partitions of a scheme.
+func (b *builder) unbound(at strictyaml.Place, o Output) {
+	tokens, _ := sqltext.Scan(o.SQL)
+	list := o.Partition.By == partition.List
+	null := slices.ContainsFunc(o.Partition.Values.All(), func(v partition.Value) bool { return v.Null })
+	if null && slices.Contains(o.Key, o.Partition.Column) {
+		b.problems.Add(at, "a column of the key is never NULL, and the list has null for "+o.Partition.Column, "leave the column out of the key, which is unique within each partition")
+	}
+	for _, t := range tokens {
+		switch {
+		case t.Kind != sqltext.Placeholder:
+		case t.Text == PartitionValueParam && !list && o.Partition.By != partition.All:
+			b.problems.Add(placeIn(o.SQLFile, o.SQL, t.Start), "only a list has @"+PartitionValueParam, "compare with @partition_start and @partition_end")
+		case list && (t.Text == PartitionStartParam || t.Text == PartitionEndParam):
+			b.problems.Add(placeIn(o.SQLFile, o.SQL, t.Start), "a partition of a list has no @"+t.Text,
+				fmt.Sprintf("write %s = @%[2]s, or %[1]s IS NOT DISTINCT FROM @%[2]s where the list has null", o.Partition.Column, PartitionValueParam))
+		}
+	}
 }
 
 // Loads returns those of loads that the output's SQL names.
@@ -273,7 +326,7 @@ func scanSQL(sql string, say func(offset int, message, hint string)) ([]sqltext.
 	for _, t := range tokens {
 		switch {
 		case t.Kind == sqltext.Positional:
-			say(t.Start, "$"+t.Text+" is numbered by Drawbridge", "use @partition, @partition_start or @partition_end")
+			say(t.Start, "$"+t.Text+" is numbered by Drawbridge", "use @partition, @partition_start, @partition_end or @partition_value")
 		case t.Kind != sqltext.Punctuation:
 		case t.Text == "(":
 			open = append(open, t.Start)

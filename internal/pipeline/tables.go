@@ -140,9 +140,14 @@ func pipelineShape() strictyaml.Shape {
 func partitionShape() strictyaml.Shape {
 	return strictyaml.ObjectOf(
 		strictyaml.Key{
-			Name: "by", Required: true, Shape: strictyaml.OneOf("hour", "day", "week", "month", "all").Except("list").OrElse(strictyaml.ObjectOf(
-				strictyaml.Key{Name: "range", Required: true, Shape: strictyaml.Shape{Kind: strictyaml.Integer, Min: 1}, Doc: "The width of a partition of integers.", Examples: []string{"100000", "5000"}},
-			)),
+			Name: "by", Required: true, Shape: strictyaml.OneOf("hour", "day", "week", "month", "year", "all").OrElse(strictyaml.Shape{Kind: strictyaml.Object, Single: true, Keys: []strictyaml.Key{
+				{Name: "range", Shape: strictyaml.Shape{Kind: strictyaml.Integer, Min: 1}, Doc: "The width of a partition of integers.", Examples: []string{"100000", "5000"}},
+				{
+					Name: "list", Shape: strictyaml.Shape{Kind: strictyaml.List, Elem: new(strictyaml.Shape{Kind: strictyaml.Cell}), Filled: true}.
+						OrElse(strictyaml.DictOf(strictyaml.Shape{Kind: strictyaml.Cell}).AtLeastOne()),
+					Doc: "The values of the column, a partition each, the latest last. Each is the partition's name, or has one: {web: 1, other: null}. null is the rows without a value.", Examples: []string{"[web, store]", "{web: 1, store: 2, unknown: null}"},
+				},
+			}}),
 			Doc: "The grain.", Examples: []string{"day", "month"},
 		},
 		strictyaml.Key{Name: "column", Shape: columnShape(), Doc: "The column that outputs are partitioned by.", Examples: []string{"order_date", "booked_on"}},
@@ -150,7 +155,7 @@ func partitionShape() strictyaml.Shape {
 			Name: "batch", Shape: strictyaml.Shape{Kind: strictyaml.Integer, Min: 2},
 			Doc: "How many neighbouring partitions one statement may build from files without @partition: you say that each SELECT gives for a range what it gives for its partitions one by one. It is tried before it is relied on.", Examples: []string{"31", "7"},
 		},
-		strictyaml.Key{Name: "timezone", Shape: strictyaml.Sentence(), Doc: "The IANA timezone in which hours, days, weeks and months begin; UTC by default.", Examples: []string{"Europe/Berlin", "Asia/Tokyo"}},
+		strictyaml.Key{Name: "timezone", Shape: strictyaml.Sentence(), Doc: "The IANA timezone in which hours, days, weeks, months and years begin, and the timezone of the sessions in which the pipeline's SQL runs; UTC by default.", Examples: []string{"Europe/Berlin", "Asia/Tokyo"}},
 	).OrElse(strictyaml.OneOf("all"))
 }
 
@@ -171,7 +176,7 @@ func stepShape() strictyaml.Shape {
 func outputShape() strictyaml.Shape {
 	return strictyaml.ObjectOf(
 		strictyaml.Key{Name: "table", Required: true, Shape: identifierShape(), Doc: "The table's name in the environment's schema.", Examples: []string{"fct_orders", "fct_sales"}},
-		strictyaml.Key{Name: "sql", Required: true, Shape: fileShape(), Doc: "The file with the one SELECT that builds a partition; @partition, @partition_start and @partition_end are bound parameters.", Examples: []string{"sql/fct_orders.sql", "sql/fct_orders_v2.sql"}},
+		strictyaml.Key{Name: "sql", Required: true, Shape: fileShape(), Doc: "The file with the one SELECT that builds a partition; @partition, @partition_start and @partition_end are bound parameters, for a list @partition and @partition_value.", Examples: []string{"sql/fct_orders.sql", "sql/fct_orders_v2.sql"}},
 		strictyaml.Key{Name: "partition", Shape: strictyaml.OneOf("all"), Doc: "all: the whole table is one partition and swaps as one. By default the pipeline's partition.", Examples: []string{"all"}},
 		strictyaml.Key{Name: "key", Shape: strictyaml.ListOf(columnShape()), Doc: "The columns that name a row, unique within a partition.", Examples: []string{"[order_id]", "[order_id, channel]"}},
 		strictyaml.Key{Name: "indexes", Shape: strictyaml.ListOf(strictyaml.ListOf(columnShape())), Doc: "Indexes, each a list of columns.", Examples: []string{"[[channel]]", "[[channel], [order_date, channel]]"}},
@@ -182,7 +187,7 @@ func outputShape() strictyaml.Shape {
 		)},
 		strictyaml.Key{Name: "lint", Doc: "Silences rules that look at the SELECT, each with the reason why it is right here.", Shape: strictyaml.ObjectOf(lintKeys()...)},
 		strictyaml.Key{Name: "contract", Shape: fileShape(), Doc: "A file of the Open Data Contract Standard, version 3: its columns are rules of the plan, what it says of rows joins the checks, and its readers are named where it is broken.", Examples: []string{"contracts/orders.odcs.yaml", "contracts/orders_v2.odcs.yaml"}},
-		strictyaml.Key{Name: "key_scope", Later: true},
+		strictyaml.Key{Name: "key_scope", Shape: strictyaml.OneOf(string(KeyOfPartition), string(KeyOfOutput)), Preset: string(KeyOfPartition), Doc: "Where the key is unique: within each partition, or over all partitions of the output. The latter is held against what else is live when a partition is published.", Examples: []string{"output", "partition"}},
 		strictyaml.Key{Name: "publish", Later: true},
 	)
 }
@@ -263,7 +268,7 @@ func scheduleShape() strictyaml.Shape {
 		strictyaml.Key{Name: "wait_for", Shape: strictyaml.Shape{Kind: strictyaml.Duration, Zero: true}, Preset: "0s", Doc: "How long after its time a run waits for load files that are not there yet; then it fails, and names them. At most 14d.", Examples: []string{"6h", "12h"}},
 		strictyaml.Key{Name: "overlap", Shape: strictyaml.OneOf(string(schedule.Queue), string(schedule.Parallel), string(schedule.Skip)), Preset: string(schedule.Queue), Doc: "What a time does at which an earlier run is open still: queue (it waits for its turn), parallel (it runs beside it), or skip (it is left out).", Examples: []string{"skip", "parallel"}},
 		strictyaml.Key{Name: "catchup", Shape: strictyaml.Shape{Kind: strictyaml.Duration}, Preset: "1d", Doc: "How late a time is made up that passed while Temporal was away, or while a turn-back held the schedule. At least 1m.", Examples: []string{"1h", "7d"}},
-		strictyaml.Key{Name: "lookback", Shape: strictyaml.Shape{Kind: strictyaml.Integer, Min: 0}, Preset: "0", Doc: "How many partitions before the one that is due are run again, oldest first. At most 400.", Examples: []string{"2", "6"}},
+		strictyaml.Key{Name: "lookback", Shape: strictyaml.Shape{Kind: strictyaml.Integer, Min: 0}.OrElse(strictyaml.Shape{Kind: strictyaml.Duration}), Preset: "0", Doc: "How many partitions before the one that is due are run again, oldest first, for data that comes late: a number of them, or the time that they reach back before it. At most 400 partitions.", Examples: []string{"2", "3d"}},
 	)
 }
 

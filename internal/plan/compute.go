@@ -186,7 +186,11 @@ func (c crossing) plan() Environment {
 			e.Checks = append(e.Checks, o.Table+": "+o.Contract.Text())
 		}
 		if len(o.Key) > 0 {
-			e.Checks = append(e.Checks, fmt.Sprintf("%s: key(%s), unique and not null in a partition", o.Table, strings.Join(o.Key, ", ")))
+			where := "in a partition"
+			if o.KeyScope != "" {
+				where = "over the whole " + string(o.KeyScope)
+			}
+			e.Checks = append(e.Checks, fmt.Sprintf("%s: key(%s), unique and not null %s", o.Table, strings.Join(o.Key, ", "), where))
 		}
 		for _, k := range o.Checks {
 			e.Checks = append(e.Checks, o.Table+": "+checkText(k))

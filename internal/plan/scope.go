@@ -277,9 +277,11 @@ func coarser(s partition.Scheme) string {
 		return "partition by day"
 	case partition.Day, partition.Week:
 		return "partition by month"
+	case partition.Month:
+		return "partition by year"
 	case partition.Range:
 		return fmt.Sprintf("partition by {range: %d}", s.Size*10)
-	case partition.Month, partition.All:
+	case partition.Year, partition.List, partition.All:
 	}
 	return "partition by fewer, larger partitions"
 }

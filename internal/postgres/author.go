@@ -8,6 +8,8 @@ import (
 
 	"github.com/jackc/pgerrcode"
 	"github.com/jackc/pgx/v5"
+
+	"drawbridge/internal/fault"
 )
 
 const (
@@ -42,7 +44,7 @@ func (p *Pool) Apart(ctx context.Context, application string, f func(*Session) e
 // succeeds, the session is emptied of all that f has left there, and kept a moment for the next who names the same author. That is
 // whoever wrote the SQL, so that nobody meets what another has done to a session; without an author it is closed.
 func (p *Pool) ApartAside(ctx context.Context, application, author string, f func(*Session) error) error {
-	use := keptFor{application: Clip(application), author: author, path: p.author.RuntimeParams["search_path"]}
+	use := keptFor{application: Clip(application), author: author, path: p.author.RuntimeParams["search_path"], zone: p.author.RuntimeParams[zoneParam]}
 	s := p.kept.take(use)
 	if s == nil || s.Aside(ctx) != nil { // the server may have ended it since
 		if s != nil {
@@ -72,6 +74,10 @@ func (p *Pool) openApart(ctx context.Context, application string) (*Session, err
 	conn, err := pgx.ConnectConfig(ctx, config)
 	if SQLState(err) == pgerrcode.TooManyConnections && p.kept.release() { // what is kept for later is in nobody's way
 		conn, err = pgx.ConnectConfig(ctx, config)
+	}
+	if zone := config.RuntimeParams[zoneParam]; SQLState(err) == pgerrcode.InvalidParameterValue && zone != "UTC" {
+		return nil, fault.Newf(fault.Invalid, "open", p.object+" for authors", "name the timezone as this server does: SELECT name FROM pg_timezone_names",
+			"the server takes no session in the timezone "+zone)
 	}
 	if err != nil {
 		return nil, connectFault("open", p.object+" for authors", err)
@@ -121,7 +127,7 @@ func (s *Session) close(ctx context.Context) {
 
 // keptFor says who may use a kept session.
 type keptFor struct {
-	application, author, path string
+	application, author, path, zone string
 }
 
 // keptSessions are sessions that nobody uses at the moment. Each is closed when its time is up.

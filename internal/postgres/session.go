@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
 	"maps"
 	"time"
@@ -18,6 +19,7 @@ const (
 	// deadClient is after how many milliseconds the server notices that the worker of a running statement is gone.
 	deadClient  = "5000"
 	clientCheck = "client_connection_check_interval"
+	zoneParam   = "timezone"
 	// openTimeout bounds what is waited for a database that accepts and does not answer; connectTimeout, for one address.
 	openTimeout    = 10 * time.Second
 	connectTimeout = 8 * time.Second
@@ -118,6 +120,14 @@ func (p *Pool) In(object string, path ...string) *Pool {
 	return &part
 }
 
+// Zoned is the same sessions, but those in which SQL of others runs have another timezone; empty is UTC.
+func (p *Pool) Zoned(zone string) *Pool {
+	part := *p
+	part.author = p.author.Copy()
+	part.author.RuntimeParams[zoneParam] = cmp.Or(zone, "UTC")
+	return &part
+}
+
 // Close waits for the sessions in use, and closes all.
 func (p *Pool) Close() {
 	p.kept.close()
@@ -155,7 +165,7 @@ func configure(c *pgx.ConnConfig, application, path string) {
 	}
 	maps.Copy(c.RuntimeParams, map[string]string{
 		"application_name":                    application,
-		"timezone":                            "UTC",
+		zoneParam:                             "UTC",
 		"datestyle":                           "ISO, YMD",
 		"intervalstyle":                       "postgres",
 		"client_encoding":                     "UTF8",

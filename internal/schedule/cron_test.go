@@ -153,6 +153,11 @@ func TestThePartitionThatIsDueFollowsFromTheTimeThatWasMeant(t *testing.T) {
 		"the days before, oldest first":             {schedule.Schedule{Lookback: 3}, in(""), "2026-02-02T06:00:00Z", "2026-02-02", []partition.Key{"2026-01-30", "2026-01-31", "2026-02-01"}},
 		"the hours before, over a gap":              {schedule.Schedule{Lookback: 2}, hours, "2026-03-29T01:10:00Z", "2026-03-29T03", []partition.Key{"2026-03-29T00", "2026-03-29T01"}},
 		"one partition":                             {schedule.Schedule{}, partition.Scheme{By: partition.All}, "2026-02-02T06:00:00Z", "all", nil},
+		"the days of three days before":             {schedule.Schedule{Lag: day, LookbackFor: 3 * day}, in(""), "2026-02-02T06:00:00Z", "2026-02-01", []partition.Key{"2026-01-29", "2026-01-30", "2026-01-31"}},
+		"a day of 23 hours is one of them":          {schedule.Schedule{LookbackFor: 2 * day}, in("Europe/Berlin"), "2026-03-30T10:00:00Z", "2026-03-30", []partition.Key{"2026-03-28", "2026-03-29"}},
+		"the months of three days before, early":    {schedule.Schedule{LookbackFor: 3 * day}, partition.Scheme{By: partition.Month, Column: "at"}, "2026-02-02T06:00:00Z", "2026-02", []partition.Key{"2026-01"}},
+		"the months of three days before, late":     {schedule.Schedule{LookbackFor: 3 * day}, partition.Scheme{By: partition.Month, Column: "at"}, "2026-02-12T06:00:00Z", "2026-02", nil},
+		"the hours of three hours before":           {schedule.Schedule{LookbackFor: 3 * time.Hour}, partition.Scheme{By: partition.Hour, Column: "at", Timezone: "Europe/Berlin"}, "2026-03-29T02:30:00Z", "2026-03-29T04", []partition.Key{"2026-03-29T00", "2026-03-29T01", "2026-03-29T03"}},
 		"the lag is counted before the days before": {schedule.Schedule{Lag: 2 * day, Lookback: 1}, in(""), "2026-02-02T06:00:00Z", "2026-01-31", []partition.Key{"2026-01-30"}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -165,7 +170,7 @@ func TestThePartitionThatIsDueFollowsFromTheTimeThatWasMeant(t *testing.T) {
 	}
 	_, _, err := schedule.Schedule{}.Keys(partition.Scheme{By: partition.Range, Column: "id", Size: 10}, at(t, "2026-01-31T06:00:00Z"))
 	require.Equal(t, fault.Invalid, fault.ClassOf(err))
-	require.ErrorContains(t, err, "integers have no time")
+	require.ErrorContains(t, err, "have no time")
 }
 
 // A daily run with a lag of a day builds every day once, whatever the clocks do.

@@ -35,8 +35,10 @@ type Schedule struct {
 	Overlap Overlap       `json:"overlap"`
 	// Catchup is how late a time may be made up that passed while Temporal was away.
 	Catchup time.Duration `json:"catchup"`
-	// Lookback is how many partitions before the one that is due are run again.
-	Lookback int `json:"lookback,omitempty"`
+	// Lookback is how many partitions before the one that is due are run again; LookbackFor is, in its place, how far before its time
+	// the first of them is.
+	Lookback    int           `json:"lookback,omitempty"`
+	LookbackFor time.Duration `json:"lookback_for,omitempty"`
 }
 
 // Zone is the name of the zone in which the cron expression is read.
@@ -68,7 +70,13 @@ func (s Schedule) Keys(scheme partition.Scheme, at time.Time) (due partition.Key
 	if due, err = scheme.Of(at, s.Lag); err != nil {
 		return "", nil, err
 	}
-	for key := due; len(before) < s.Lookback; {
+	first := due
+	if s.LookbackFor > 0 {
+		if first, err = scheme.Of(at, s.Lag+s.LookbackFor); err != nil {
+			return "", nil, err
+		}
+	}
+	for key := due; len(before) < s.Lookback || scheme.Compare(first, key) < 0; {
 		if key, err = scheme.Prev(key); err != nil {
 			return "", nil, err
 		}
@@ -90,6 +98,9 @@ func (s Schedule) Words(scheme partition.Scheme) string {
 	}
 	if s.Lookback > 0 {
 		which += fmt.Sprintf(", and the %d before that", s.Lookback)
+	}
+	if s.LookbackFor > 0 {
+		which += ", and those of " + Short(s.LookbackFor) + " before that"
 	}
 	parts = append(parts, which)
 	if s.WaitFor > 0 {

@@ -227,9 +227,9 @@ func (m moments) encode(dst, text []byte) ([]byte, string) {
 	if why != "" {
 		return dst, why
 	}
-	days := int64(daysOf(at.year, at.month, at.day) - epochDays)
+	days := int64(daysOf(at.astronomical(), at.month, at.day) - epochDays)
 	if m.want == dateOnly {
-		return binary.BigEndian.AppendUint32(dst, uint32(days)), "" //nolint:gosec // the years have four digits
+		return binary.BigEndian.AppendUint32(dst, uint32(days)), "" //nolint:gosec // the years have a bound
 	}
 	micros := int64(at.hour*3600+at.minute*60+at.second-seconds) * 1_000_000
 	fraction := at.nano
@@ -250,6 +250,9 @@ func daysOf(year, month, day int) int {
 		month += 12
 	}
 	era := year / 400
+	if year < 0 {
+		era = (year - 399) / 400
+	}
 	ofEra := year - era*400
 	ofYear := (153*(month-3)+2)/5 + day - 1
 	return era*146_097 + ofEra*365 + ofEra/4 - ofEra/100 + ofYear - 719_468

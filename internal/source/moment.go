@@ -2,6 +2,7 @@ package source
 
 import (
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -30,7 +31,8 @@ type moment struct {
 	hour, minute, second int
 	nano                 string // digits of the second
 	timed, offset        bool
-	rest                 int // where the offset begins in the text
+	before               bool // our era, as the server writes such years
+	rest                 int  // where the offset begins in the text
 	plain                bool
 }
 
@@ -44,7 +46,11 @@ func (m moments) read(dst, text []byte) ([]byte, string) {
 		return nil, why
 	case m.want == instant && !at.offset:
 		at.timed = true // of a day it is the beginning
-		return append(at.appendISO(dst[:0]), formatOffset(seconds)...), ""
+		dst = append(at.appendISO(dst[:0]), formatOffset(seconds)...)
+		if at.before {
+			dst = append(dst, beforeOurEra...)
+		}
+		return dst, ""
 	case at.plain:
 		return trimmed(text), ""
 	}
@@ -101,7 +107,7 @@ func (m moments) offset(at moment) (seconds int, why string) {
 	if m.zone == nil || m.zone == time.UTC {
 		return 0, ""
 	}
-	wall := time.Date(at.year, time.Month(at.month), at.day, at.hour, at.minute, at.second, 0, time.UTC)
+	wall := time.Date(at.astronomical(), time.Month(at.month), at.day, at.hour, at.minute, at.second, 0, time.UTC)
 	// Whatever the zone's offset is at that time, it is one of those that it has a day before and a day after.
 	var found []int
 	for _, near := range []time.Duration{-26 * time.Hour, 26 * time.Hour} {
@@ -172,8 +178,9 @@ func (m moment) appendISO(dst []byte) []byte {
 
 // parse reads a day, and a time and an offset where they stand there.
 func (m moments) parse(s string) (at moment, ok bool) {
+	s, at.before = strings.CutSuffix(s, beforeOurEra)
 	rest, ok := m.date(s, &at)
-	if !ok || !realDay(at.year, at.month, at.day) {
+	if !ok || !at.real() || at.before && !at.plain {
 		return at, false
 	}
 	at.rest = len(s) - len(rest)
@@ -199,16 +206,16 @@ func (m moments) parse(s string) (at moment, ok bool) {
 
 // date reads a day, in the order of the load or as ISO 8601 has it.
 func (m moments) date(s string, at *moment) (rest string, ok bool) {
-	if len(s) >= 10 && s[4] == '-' && s[7] == '-' {
-		if at.year, ok = number(s[:4]); !ok {
+	if w := strings.IndexByte(s, '-'); w >= 4 && w <= 6 && len(s) >= w+6 && s[w+3] == '-' {
+		if at.year, ok = number(s[:w]); !ok {
 			return s, false
 		}
-		if at.month, ok = number(s[5:7]); !ok {
+		if at.month, ok = number(s[w+1 : w+3]); !ok {
 			return s, false
 		}
-		at.day, ok = number(s[8:10])
+		at.day, ok = number(s[w+4 : w+6])
 		at.plain = true
-		return s[10:], ok
+		return s[w+6:], ok
 	}
 	if len(s) == 8 || len(s) > 8 && (s[8] == 'T' || s[8] == 't') {
 		if n, ok := number(s[:8]); ok {
@@ -324,11 +331,30 @@ func number(s string) (n int, ok bool) {
 	return n, s != ""
 }
 
-func realDay(year, month, day int) bool {
-	if year < 1 || month < 1 || month > 12 || day < 1 {
+// beforeOurEra is how the server writes that a year is.
+const beforeOurEra = " BC"
+
+// astronomical is the year, where 0 is the one before the year 1.
+func (m moment) astronomical() int {
+	if m.before {
+		return 1 - m.year
+	}
+	return m.year
+}
+
+// The years that the server has, of all types.
+const (
+	firstYear = -4711 // astronomical
+	lastYear  = 294_275
+)
+
+// real says that there is such a day.
+func (m moment) real() bool {
+	year := m.astronomical()
+	if m.year < 1 || year < firstYear || year > lastYear || m.month < 1 || m.month > 12 || m.day < 1 {
 		return false
 	}
-	return day <= 28 || day <= time.Date(year, time.Month(month)+1, 0, 0, 0, 0, 0, time.UTC).Day()
+	return m.day <= 28 || m.day <= time.Date(year, time.Month(m.month)+1, 0, 0, 0, 0, 0, time.UTC).Day()
 }
 
 // clock reads a time of the day.

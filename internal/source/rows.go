@@ -3,12 +3,10 @@ package source
 import (
 	"bytes"
 	"cmp"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 	"math"
-	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -35,8 +33,8 @@ type Rows struct {
 	json    *jsonReader // nil: the file is CSV
 	columns []pipeline.Column
 	zone    *time.Location // of times that are written without an offset
-	readers []reader // by column; nil: the server reads it alone
-	typed   bool     // any column has a reader
+	readers []reader       // by column; nil: the server reads it alone
+	typed   bool           // any column has a reader
 	nulls   [][]byte
 	plain   bool // the empty text, and no other, is NULL
 	decoded bool // it was converted to UTF-8: bytes that are no character have become noCharacter
@@ -48,7 +46,7 @@ type Rows struct {
 	room    []byte // in which out is
 	sure    bool
 	index   []Given
-	indexed bool // index is kept
+	indexed bool   // index is kept
 	scratch []byte // a value without its escapes
 	written []byte // room for a value in other words
 	records int64
@@ -58,9 +56,6 @@ type Rows struct {
 	rejects []reject.Row
 	err     error
 }
-
-// shift says that from a line of what was given on, lines of the file have a number that is higher by more.
-type shift struct{ line, by int }
 
 const (
 	// mostShifts bounds what is remembered of lines: an error is never far from what was sent last.
@@ -220,31 +215,6 @@ var noCharacter = []byte("\ufffd")
 
 const encodingHint = "is it written in another encoding? Then say which at the load: encoding: WIN1252"
 
-func (r *Rows) noText() string {
-	return "the line holds bytes that are no " + cmp.Or(r.load.Encoding, "UTF-8")
-}
-
-// value is what a field says, without its quotes.
-func (r *Rows) value(record []byte, f field) []byte {
-	text := record[f.from:f.to]
-	if !f.quoted {
-		return text
-	}
-	text = text[1 : len(text)-1]
-	if bytes.IndexByte(text, r.csv.escape) < 0 {
-		return text
-	}
-	plain := r.scratch[:0]
-	for at := 0; at < len(text); at++ {
-		if text[at] == r.csv.escape && at+1 < len(text) && (text[at+1] == r.csv.quote || text[at+1] == r.csv.escape) {
-			at++
-		}
-		plain = append(plain, text[at])
-	}
-	r.scratch = plain
-	return plain
-}
-
 // types finds how the values of each column are read.
 func (r *Rows) types(scheme partition.Scheme) error {
 	var err error
@@ -303,279 +273,8 @@ func (r *Rows) fill() {
 	r.out, r.room = out, out
 }
 
-// Block is some rows, one by one.
-type Block struct {
-	Text []byte
-	Rows []Given
-}
-
-// Given is a row in a block: where it begins, its line in the file, and how many lines it has.
-type Given struct{ At, Line, Feeds int }
-
-// Part is the text of some rows of a block.
-func (b Block) Part(from, to int) []byte {
-	if to == len(b.Rows) {
-		return b.Text[b.Rows[from].At:]
-	}
-	return b.Text[b.Rows[from].At:b.Rows[to].At]
-}
-
-// Find is the row in which a line is that is counted from row from on, from 1; -1 where there is none.
-func (b Block) Find(from, line int) int {
-	for i := from; i < len(b.Rows); i++ {
-		if line -= b.Rows[i].Feeds; line <= 0 {
-			return i
-		}
-	}
-	return -1
-}
-
-// Block gives the next rows at once, in place of Read. It ends with io.EOF.
-func (r *Rows) Block() (Block, error) {
-	r.indexed = true
-	r.fill()
-	if len(r.index) > 0 {
-		return Block{Text: r.out, Rows: r.index}, nil
-	}
-	return Block{}, r.err
-}
-
-// LeaveOut notes that the server has refused a row that was given.
-func (r *Rows) LeaveOut(line int, column, reason string, text []byte) error {
-	r.records--
-	return r.leaveOut(reject.Row{Line: line, Column: column, Reason: reason, Text: reject.Cut(bytes.TrimRight(text, "\n"))})
-}
-
 // Sure says that the server takes every row that is given: the values of all columns are read here.
 func (r *Rows) Sure() bool { return r.sure }
-
-// render adds the next record to what is given.
-func (r *Rows) render(out []byte) ([]byte, error) {
-	record, fields, err := r.csv.record()
-	if err != nil {
-		return out, err
-	}
-	if len(record) == 0 && r.load.SkipBlankLines {
-		r.shift(1)
-		return out, nil
-	}
-	line := r.csv.line
-	begin := len(out)
-	if bad, column := r.check(&out, record, fields); bad != "" {
-		out = out[:begin]
-		if err := r.bad(&flaw{line: line, reason: bad, hint: "correct the file, or the load's columns, delimiter or encoding"}, column); err != nil {
-			return out, err
-		}
-		r.shift(r.csv.next - line)
-		return out, r.leaveOut(reject.Row{Line: line, Column: column, Reason: bad, Text: reject.Cut(record)})
-	}
-	return r.given(out, begin, line, max(1, r.csv.next-line)), nil // the last line may have no end
-}
-
-// bad is what is wrong with a row, where it may not be left out.
-func (r *Rows) bad(why *flaw, column string) error {
-	if r.load.OnBadRow == pipeline.RejectRow {
-		return nil
-	}
-	return &columnFlaw{flaw: why, column: column}
-}
-
-// given ends a row of so many lines that has been rendered.
-func (r *Rows) given(out []byte, begin, line, feeds int) []byte {
-	r.records++
-	if r.encoders != nil { // the server counts rows
-		r.lines++
-		r.shift(feeds - 1)
-		return out
-	}
-	r.lines += feeds
-	if r.indexed {
-		r.index = append(r.index, Given{At: begin, Line: line, Feeds: feeds})
-	}
-	return append(out, '\n')
-}
-
-// leaveOut notes a row that is not given.
-func (r *Rows) leaveOut(row reject.Row) error {
-	row.File = r.object
-	r.rejects = append(r.rejects, row)
-	if r.left++; len(r.rejects) == keptAtOnce {
-		if err := r.Flush(); err != nil {
-			return err
-		}
-	}
-	if most := r.load.MaxRejects; most.Share == 0 && r.left > most.Count {
-		return r.TooMany(r.left, r.records+r.left)
-	}
-	return nil
-}
-
-// TooMany says that more rows cannot be read than the load allows.
-func (r *Rows) TooMany(left, rows int64) error {
-	most := r.load.MaxRejects
-	return fault.Newf(fault.Invalid, "load", r.object, "correct the file; or allow more, with max_rejects of the load",
-		fmt.Sprintf("%d of the %d rows that were read cannot be loaded, and max_rejects is %s", left, rows, most))
-}
-
-// check proves a record and adds it to out, values as the server is to read them. It says what is wrong with it.
-func (r *Rows) check(out *[]byte, record []byte, fields []field) (why, column string) {
-	switch {
-	case len(record) == 0 && len(r.columns) > 1:
-		return "the line is blank", ""
-	case len(record) == 2 && record[0] == '\\' && record[1] == '.':
-		return `the line is \. alone, which ends the data for some servers: put it into quotes if it is a value`, ""
-	case len(fields) != len(r.columns):
-		return fmt.Sprintf("the row has %s where the file has %s", counted(len(fields), "value"), counted(len(r.columns), "column")), ""
-	case !utf8.Valid(record), r.decoded && bytes.Contains(record, noCharacter):
-		return r.noText(), ""
-	}
-	if r.encoders != nil {
-		return r.encode(out, record, fields)
-	}
-	if !r.typed && r.plain && r.csv.quote != 0 {
-		*out = append(*out, record...)
-		return "", ""
-	}
-	done := 0 // of the record
-	for i, f := range fields {
-		raw := record[f.from:f.to]
-		if !f.quoted && r.null(raw) {
-			if len(raw) > 0 {
-				*out = append(*out, record[done:f.from]...)
-				done = f.to
-			}
-			continue
-		}
-		read := r.readers[i]
-		switch {
-		case read != nil:
-			text := r.value(record, f)
-			value, bad := read(r.written[:0:cap(r.written)], text)
-			if bad != "" {
-				return bad, r.shown(i)
-			}
-			if len(value) > 0 && len(text) > 0 && &value[0] == &text[0] && len(value) == len(text) {
-				continue
-			}
-			*out = append(append(*out, record[done:f.from]...), r.quoteMark())
-			*out = append(append(*out, value...), r.quoteMark())
-			done = f.to
-		case len(raw) == 0, r.csv.quote == 0 && bytes.IndexByte(raw, '"') >= 0:
-			*out = append(append(*out, record[done:f.from]...), r.quoteMark())
-			for _, c := range raw {
-				if c == '"' {
-					*out = append(*out, '"')
-				}
-				*out = append(*out, c)
-			}
-			*out = append(*out, r.quoteMark())
-			done = f.to
-		}
-	}
-	*out = append(*out, record[done:]...)
-	return "", ""
-}
-
-// What stands before the rows in the server's binary form, and after them.
-var (
-	binaryHeader = []byte("PGCOPY\n\xff\r\n\x00\x00\x00\x00\x00\x00\x00\x00\x00")
-	binaryEnd    = []byte{0xff, 0xff}
-)
-
-// encode adds a record in binary.
-func (r *Rows) encode(out *[]byte, record []byte, fields []field) (why, column string) {
-	*out = binary.BigEndian.AppendUint16(*out, uint16(len(fields))) //nolint:gosec // UseBinary looked
-	for i, f := range fields {
-		if !f.quoted && r.null(record[f.from:f.to]) {
-			*out = append(*out, 0xff, 0xff, 0xff, 0xff)
-			continue
-		}
-		if why = r.encodeValue(out, i, r.value(record, f)); why != "" {
-			return why, r.shown(i)
-		}
-	}
-	return "", ""
-}
-
-// encodeValue adds a value in binary, after its length.
-func (r *Rows) encodeValue(out *[]byte, column int, text []byte) (why string) {
-	at := len(*out)
-	*out = append(*out, 0, 0, 0, 0)
-	if *out, why = r.encoders[column](*out, text); why != "" {
-		return why
-	}
-	binary.BigEndian.PutUint32((*out)[at:], uint32(len(*out)-at-4)) //nolint:gosec // a record has a bound
-	return ""
-}
-
-// quoteMark is what quotes in the text that is given.
-func (r *Rows) quoteMark() byte {
-	if r.csv.quote == 0 {
-		return '"'
-	}
-	return r.csv.quote
-}
-
-func (r *Rows) null(text []byte) bool {
-	if r.plain {
-		return len(text) == 0
-	}
-	return slices.ContainsFunc(r.nulls, func(n []byte) bool { return bytes.Equal(n, text) })
-}
-
-// shown names a column to people: by its name where the load declares it, else by its place, as the header may be a row.
-func (r *Rows) shown(i int) string {
-	name := r.columns[i].Name
-	if slices.ContainsFunc(r.load.Columns, func(c pipeline.Column) bool { return c.Name == name }) {
-		return name
-	}
-	return fmt.Sprint(i + 1)
-}
-
-func counted(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return fmt.Sprintf("%d %ss", n, what)
-}
-
-// shift notes that lines of the file have passed of which nothing is given.
-func (r *Rows) shift(lines int) {
-	if lines == 0 {
-		return
-	}
-	by := lines
-	if n := len(r.shifts); n > 0 {
-		by += r.shifts[n-1].by
-		if n == mostShifts {
-			r.shifts = slices.Delete(r.shifts, 0, mostShifts/2)
-		}
-	}
-	r.shifts = append(r.shifts, shift{line: r.lines + 1, by: by})
-}
-
-// Line is the file's line for one of what was given, counted from 1.
-func (r *Rows) Line(given int) int {
-	for _, s := range slices.Backward(r.shifts) {
-		if s.line <= given {
-			return given + s.by
-		}
-	}
-	return given
-}
-
-// Left is how many rows were left out.
-func (r *Rows) Left() int64 { return r.left }
-
-// Flush gives the rows that were left out to Keep, which has them sometimes before.
-func (r *Rows) Flush() error {
-	rows := r.rejects
-	r.rejects = r.rejects[:0]
-	if len(rows) == 0 || r.Keep == nil {
-		return nil
-	}
-	return r.Keep(rows)
-}
 
 // CopyOptions are those of the COPY that takes the text of the rows.
 func (r *Rows) CopyOptions() (options []string) {

@@ -144,7 +144,7 @@ func (f *Findings) hold(n ast.Node, s Shape, at Place) Value {
 		f.Add(at, "anchors, aliases and tags are not read", "write the value out")
 		return Value{At: at}
 	}
-	if s.Or != nil && form(n) == s.Or.form() && form(n) != s.form() {
+	if _, whole := n.(*ast.IntegerNode); s.Or != nil && form(n) == s.Or.form() && (form(n) != s.form() || s.Kind == Integer && !whole) {
 		s = *s.Or
 	}
 	v := Value{At: at}

@@ -38,7 +38,7 @@ type Shape struct {
 	Single  bool           // an object that has exactly one of its keys
 	Filled  bool           // a list or dict that is not empty
 	Elem    *Shape         // of a list or dict
-	Or      *Shape         // a second form, of another YAML kind
+	Or      *Shape         // a second form, of another YAML kind; of an integer, also of a scalar that is none
 }
 
 // Key is one key of an object.
@@ -73,7 +73,7 @@ func OneOf(values ...string) Shape { return Shape{Kind: Text, Allowed: values} }
 // ObjectOf is a mapping with these keys and no other.
 func ObjectOf(keys ...Key) Shape { return Shape{Kind: Object, Keys: keys} }
 
-// OrElse adds a second form, of another YAML kind.
+// OrElse adds a second form, of another YAML kind; to an integer, also a scalar that is none.
 func (s Shape) OrElse(other Shape) Shape {
 	s.Or = &other
 	return s

@@ -150,7 +150,7 @@ func (w *Warehouse) lookAdoptable(ctx context.Context, tx pgx.Tx, p *pipeline.Pi
 	if len(plan.Refusals) > 0 {
 		return a, plan, nil
 	}
-	if err := w.bound(ctx, tx, &a, ask.Until); err != nil {
+	if err := w.delimit(ctx, tx, &a, ask.Until); err != nil {
 		return a, plan, err
 	}
 	if err := w.proofs(ctx, tx, &a); err != nil {
@@ -168,8 +168,8 @@ func (w *Warehouse) lookAdoptable(ctx context.Context, tx pgx.Tx, p *pipeline.Pi
 	return a, plan, err
 }
 
-// bound finds the first partition that is not in the legacy one: what was asked for, or the one after the newest row.
-func (w *Warehouse) bound(ctx context.Context, q catalog.Querier, a *adoptable, until partition.Key) error {
+// delimit finds the first partition that is not in the legacy one: what was asked for, or the one after the newest row.
+func (w *Warehouse) delimit(ctx context.Context, q catalog.Querier, a *adoptable, until partition.Key) error {
 	s := a.output.Partition
 	if a.whole() {
 		if until != "" {
@@ -294,7 +294,7 @@ func (a adoptable) promise() string { return string(a.first) + ": " + a.conditio
 // condition is what all rows have to keep to, as SQL, beyond what the table demands already; empty: there is nothing to prove.
 func (a adoptable) condition() string {
 	var parts []string
-	for _, name := range keyColumns(a.output) {
+	for _, name := range keyColumns(a.output, catalog.Generation{}) {
 		if i := slices.IndexFunc(a.columns, func(c generation.Column) bool { return c.Name == name }); i < 0 || !a.columns[i].NotNull {
 			parts = append(parts, postgres.Ident(name)+" IS NOT NULL")
 		}

@@ -276,7 +276,7 @@ func stays(ctx context.Context, q catalog.Querier, table uint32) ([]string, erro
 // unfitColumns are columns that the output needs, and the table lacks or has in a way that does not do.
 func unfitColumns(o pipeline.Output, columns []generation.Column) []adoption.Refusal {
 	var found []adoption.Refusal
-	for _, name := range keyColumns(o) {
+	for _, name := range keyColumns(o, catalog.Generation{}) {
 		if !slices.ContainsFunc(columns, func(c generation.Column) bool { return c.Name == name }) {
 			found = append(found, adoption.Refusal{
 				Rule: "column", Text: "it has no column " + postgres.Ident(name) + ", which the key or the partition of the output names",
@@ -299,7 +299,7 @@ func unfitColumns(o pipeline.Output, columns []generation.Column) []adoption.Ref
 // cuttable says whether a column of a type can be the partition column of a scheme whose partitions follow one another: all rows before one of
 // them are the legacy partition.
 func cuttable(s partition.Scheme, columnType string) bool {
-	if s.By == "list" {
+	if s.By == partition.List {
 		return false
 	}
 	if s.By == partition.Range {

@@ -156,7 +156,11 @@ func (w *Warehouse) unface(ctx context.Context, tx pgx.Tx, a adoptable) error {
 	if err := tx.QueryRow(ctx, `SELECT format('%I.%I', n.nspname, c.relname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = $1`, a.oid).Scan(&child); err != nil {
 		return err
 	}
-	if _, err := tx.Exec(ctx, fmt.Sprintf("CREATE TABLE %s (LIKE %s INCLUDING STORAGE INCLUDING COMPRESSION) %s", a.name, child, partitionBy(a.output, a.columns))); err != nil {
+	first := a.columns[0].Name
+	if len(a.output.Key) > 0 {
+		first = a.output.Key[0]
+	}
+	if _, err := tx.Exec(ctx, fmt.Sprintf("CREATE TABLE %s (LIKE %s INCLUDING STORAGE INCLUDING COMPRESSION) %s", a.name, child, partitionBy(a.output.Partition, first))); err != nil {
 		return err
 	}
 	if err := faceAs(ctx, tx, a.oid, a.name); err != nil {

@@ -44,7 +44,7 @@ func (b *build) auditAll(ctx context.Context, o pipeline.Output, generations []*
 	plans := make([]check.Plan, len(generations))
 	for i, g := range generations {
 		b.progress(Progress{Stage: StageAudit, Output: o.Table, Partition: g.Partition, RowsIn: g.Rows})
-		options := check.Options{EstimatedRows: estimate, Proved: proved(o)}
+		options := check.Options{EstimatedRows: estimate, Proved: proved(o, *g)}
 		if plans[i], err = check.Compile(b.w.names.child(g.ID), checkColumns(g.Columns), o.Checks, options); err != nil {
 			return nil, err
 		}
@@ -249,9 +249,9 @@ func sampleRows(ctx context.Context, q catalog.Querier, s check.Statement) ([]st
 }
 
 // proved names the checks that the child's own constraints prove: its unique index, and NOT NULL on key and partition.
-func proved(o pipeline.Output) map[string]bool {
+func proved(o pipeline.Output, g catalog.Generation) map[string]bool {
 	names := map[string]bool{}
-	key, required := slices.Sorted(slices.Values(o.Key)), keyColumns(o)
+	key, required := slices.Sorted(slices.Values(o.Key)), keyColumns(o, g)
 	for _, c := range o.Checks {
 		switch c.Kind {
 		case check.Unique:

@@ -149,6 +149,9 @@ func (b *build) outputBatch(ctx context.Context, o pipeline.Output, generations 
 	if err != nil {
 		return nil, err
 	}
+	if err := b.across(ctx, o, generations, results); err != nil {
+		return nil, err
+	}
 	for i := range results {
 		results[i] = append(results[i], b.rejects(o)...)
 	}

@@ -53,12 +53,12 @@ func values(t *rapid.T, typ string) string {
 	case "boolean":
 		return rapid.SampledFrom([]string{"t", "f", "True", "no", "on", "off", "1", "0", "Y"}).Draw(t, "v")
 	case "date":
-		return rapid.SampledFrom([]string{day(), "infinity", "-infinity", "20260131"}).Draw(t, "v")
+		return rapid.SampledFrom([]string{day(), "infinity", "-infinity", "20260131", "0044-03-15 BC", "0001-12-31 BC", "4712-01-01 BC", "10000-02-29", "294275-12-31"}).Draw(t, "v")
 	case "timestamp":
-		return rapid.SampledFrom([]string{day() + " " + second(), day() + "T" + second(), day(), "infinity"}).Draw(t, "v")
+		return rapid.SampledFrom([]string{day() + " " + second(), day() + "T" + second(), day(), "infinity", "0044-03-15 12:00:00.5 BC", "294275-12-31 23:59:59"}).Draw(t, "v")
 	case "timestamptz":
 		zone := rapid.SampledFrom([]string{"", "Z", "+00", "-05:30", "+0130", " +02:00", "+00:19:32"}).Draw(t, "zone")
-		return rapid.SampledFrom([]string{day() + " " + second() + zone, "infinity", "-infinity", "2026-01-31"}).Draw(t, "v")
+		return rapid.SampledFrom([]string{day() + " " + second() + zone, "infinity", "-infinity", "2026-01-31", "0044-03-15 12:00:00 BC", "0001-01-01 00:30:00+01 BC", "12026-01-31 01:00:00"}).Draw(t, "v")
 	case "varchar(5)":
 		return rapid.StringOfN(rapid.SampledFrom([]rune("aé€ \t")), 0, 5, -1).Draw(t, "v")
 	}

@@ -325,6 +325,11 @@ func (b *build) output(ctx context.Context, o pipeline.Output, g *catalog.Genera
 	if err != nil {
 		return BuiltOutput{}, err
 	}
+	audits := [][]check.Result{results}
+	if err := b.across(ctx, o, []*catalog.Generation{g}, audits); err != nil {
+		return BuiltOutput{}, err
+	}
+	results = audits[0]
 	if b.spec.Twice && o.NotRepeatable == "" {
 		if err := b.again(ctx, o, *g, candidate); err != nil {
 			return BuiltOutput{}, err

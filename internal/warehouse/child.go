@@ -82,6 +82,9 @@ func (b *build) createChildren(ctx context.Context, tx pgx.Tx, o pipeline.Output
 	}
 	for i, g := range generations {
 		g.Child, g.Columns, g.Returned = children[i], shape, returned
+		if err := reachable(o, *g); err != nil {
+			return err
+		}
 	}
 	return b.w.ledger.SetChildren(ctx, tx, generations)
 }
@@ -173,6 +176,7 @@ func (b *build) fill(ctx context.Context, o pipeline.Output, g *catalog.Generati
 		return err
 	}
 	b.progress(Progress{Stage: StageTransform, Done: true, Output: o.Table, Partition: g.Partition, RowsIn: g.Loaded, RowsOut: g.Rows, Elapsed: time.Since(started)})
+	proved := false
 	err = pgx.BeginTxFunc(ctx, b.conn, provisional(), func(tx pgx.Tx) error {
 		b.progress(Progress{Stage: StageIndex, Output: o.Table, Partition: g.Partition, RowsIn: g.Rows})
 		started = time.Now()
@@ -184,6 +188,7 @@ func (b *build) fill(ctx context.Context, o pipeline.Output, g *catalog.Generati
 		if err := b.w.prove(ctx, tx, o, *g); err != nil {
 			return err
 		}
+		proved = true
 		if err := b.w.index(ctx, tx, o, *g); err != nil {
 			return err
 		}
@@ -193,6 +198,11 @@ func (b *build) fill(ctx context.Context, o pipeline.Output, g *catalog.Generati
 		b.progress(Progress{Stage: StageIndex, Done: true, Output: o.Table, Partition: g.Partition, RowsIn: g.Rows, RowsOut: g.Rows, Elapsed: time.Since(started)})
 		return nil
 	})
+	if err != nil && !proved && fault.ClassOf(err) == fault.Invalid {
+		if err := b.astray(ctx, o, *g); err != nil {
+			return postgres.Classify("build", object, err)
+		}
+	}
 	if err != nil {
 		return postgres.Classify("build", object, err)
 	}
@@ -215,7 +225,11 @@ func (b *build) insert(
 	list := postgres.Idents(names)
 	sql := fmt.Sprintf("INSERT INTO %s (%s)\nSELECT %s FROM (\n%s\n) AS output", into, list, list, text)
 	err = pgx.BeginTxFunc(ctx, b.author, provisional(), func(tx pgx.Tx) error {
-		result := tx.Conn().PgConn().ExecParams(ctx, sql, arguments(params, key, bounds), nil, nil, nil).Read()
+		args, types, err := b.w.bound(ctx, tx, o, sql, params, key, bounds)
+		if err != nil {
+			return err
+		}
+		result := tx.Conn().PgConn().ExecParams(ctx, sql, args, types, nil, nil).Read()
 		if result.Err != nil {
 			return postgres.ClassifyRun("run", o.SQLFile, result.Err, names...)
 		}
@@ -237,13 +251,13 @@ func (b *build) insert(
 func (w *Warehouse) prove(ctx context.Context, tx pgx.Tx, o pipeline.Output, g catalog.Generation) error {
 	var broken []string
 	var reasons []string
-	for _, name := range keyColumns(o) {
+	for _, name := range keyColumns(o, g) {
 		broken = append(broken, postgres.Ident(name)+" IS NULL")
 		reasons = append(reasons, "column "+name+" is NULL")
 	}
 	if column := o.Partition.Column; column != "" {
-		broken = append(broken, "NOT ("+inside(o, g)+")")
-		reasons = append(reasons, fmt.Sprintf("column %s lies outside the partition, from %s to before %s", column, g.Lower, g.Upper))
+		broken = append(broken, outside(o, g))
+		reasons = append(reasons, fmt.Sprintf("column %s lies outside the partition%s", column, extent(g)))
 	}
 	if len(broken) == 0 {
 		return nil
@@ -267,32 +281,26 @@ func (w *Warehouse) prove(ctx context.Context, tx pgx.Tx, o pipeline.Output, g c
 		}
 	}
 	return fault.Newf(fault.Invalid, "build", o.Table+" "+string(g.Partition),
-		o.SQLFile+" must leave such rows out (it may filter by @partition_start and @partition_end), or the source is to be corrected",
+		fmt.Sprintf("%s must leave such rows out (it may filter by %s), or the source is to be corrected; keys of them: %s", o.SQLFile, limits(o.Partition), w.ledger.SamplesQuery(g.ID)),
 		strings.Join(found, "; "))
 }
 
 // proof is the ALTER TABLE that proves a child's bounds, and that no key is NULL.
 func (w *Warehouse) proof(o pipeline.Output, g catalog.Generation) string {
 	var actions []string
-	for _, name := range keyColumns(o) {
+	for _, name := range keyColumns(o, g) {
 		actions = append(actions, "ALTER COLUMN "+postgres.Ident(name)+" SET NOT NULL")
 	}
 	if column := o.Partition.Column; column != "" {
-		actions = append(actions, fmt.Sprintf("ADD CONSTRAINT %s CHECK (%s IS NOT NULL AND %s)",
-			postgres.Ident(childName(g.ID)+"_bounds"), postgres.Ident(column), inside(o, g)))
+		actions = append(actions, fmt.Sprintf("ADD CONSTRAINT %s CHECK (%s)", postgres.Ident(childName(g.ID)+"_bounds"), inside(o, g)))
 	}
 	return "ALTER TABLE " + w.names.child(g.ID) + " " + strings.Join(actions, ", ")
 }
 
-// inside is the condition of rows that lie within a generation's bounds.
-func inside(o pipeline.Output, g catalog.Generation) string {
-	return fmt.Sprintf("%[1]s >= %[2]s AND %[1]s < %[3]s", postgres.Ident(o.Partition.Column), postgres.Literal(g.Lower), postgres.Literal(g.Upper))
-}
-
-// keyColumns are the columns that must not be NULL.
-func keyColumns(o pipeline.Output) []string {
+// keyColumns are the columns that must not be NULL in a partition. In that of a list which is of NULL, its column is not one of them.
+func keyColumns(o pipeline.Output, g catalog.Generation) []string {
 	columns := slices.Clone(o.Key)
-	if c := o.Partition.Column; c != "" && !slices.Contains(columns, c) {
+	if c := o.Partition.Column; c != "" && !slices.Contains(columns, c) && !ofNull(o.Partition, g.Partition) {
 		columns = append(columns, c)
 	}
 	return columns
@@ -442,14 +450,6 @@ func (w *Warehouse) leaveBatch(ctx context.Context, tx pgx.Tx, g catalog.Generat
 	}
 	_, err := tx.Exec(ctx, fmt.Sprintf("ALTER TABLE %s DETACH PARTITION %s", pgx.Identifier{w.names.data(), batch}.Sanitize(), w.names.child(g.ID)))
 	return err
-}
-
-// forValues renders the partition bound of a generation.
-func forValues(g catalog.Generation) string {
-	if g.Partition == partition.AllKey {
-		return "DEFAULT"
-	}
-	return fmt.Sprintf("FOR VALUES FROM (%s) TO (%s)", postgres.Literal(g.Lower), postgres.Literal(g.Upper))
 }
 
 // savepoint runs f so that its failure leaves the transaction usable.

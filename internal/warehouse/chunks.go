@@ -3,10 +3,7 @@ package warehouse
 import (
 	"context"
 	"fmt"
-	"math"
-	"math/big"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -312,48 +309,6 @@ func (w *Warehouse) createChunk(ctx context.Context, tx pgx.Tx, at *place) (name
 	}
 	_, err = tx.Conn().PgConn().Exec(ctx, strings.Join(statements, ";\n")).ReadAll()
 	return name, err
-}
-
-// chunkValues renders the bounds of a chunk. What its column cannot hold is no bound.
-func chunkValues(at *place) (string, error) {
-	bounds, err := at.afterLegacy(at.scheme.ChunkBounds(at.key))
-	if err != nil {
-		return "", err
-	}
-	i := slices.IndexFunc(at.parent.Columns, func(c generation.Column) bool { return c.Name == at.scheme.Column })
-	limit := func(bound, none string) string {
-		if at.scheme.By == partition.Range && !holdable(bound, at.parent.Columns[i].Type) {
-			return none
-		}
-		return postgres.Literal(bound)
-	}
-	return fmt.Sprintf("FOR VALUES FROM (%s) TO (%s)", limit(bounds.Lower, "MINVALUE"), limit(bounds.Upper, "MAXVALUE")), nil
-}
-
-// holdable says whether a column of a type holds an integer.
-func holdable(bound, columnType string) bool {
-	n, ok := new(big.Int).SetString(bound, 10)
-	if !ok {
-		return false
-	}
-	most := new(big.Int)
-	switch columnType {
-	case "smallint":
-		most.SetInt64(math.MaxInt16)
-	case "integer":
-		most.SetInt64(math.MaxInt32)
-	default:
-		digits, numeric := strings.CutPrefix(columnType, "numeric(")
-		if !numeric {
-			return n.IsInt64()
-		}
-		whole, scale, _ := strings.Cut(strings.TrimSuffix(digits, ")"), ",")
-		precision, _ := strconv.ParseInt(whole, 10, 64)
-		fraction, _ := strconv.ParseInt(scale, 10, 64)
-		most.Exp(big.NewInt(10), big.NewInt(max(0, precision-fraction)), nil)
-		most.Sub(most, big.NewInt(1))
-	}
-	return n.CmpAbs(most) <= 0
 }
 
 func detach(from, table string) string {

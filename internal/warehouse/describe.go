@@ -12,7 +12,6 @@ import (
 	"drawbridge/internal/catalog"
 	"drawbridge/internal/fault"
 	"drawbridge/internal/generation"
-	"drawbridge/internal/partition"
 	"drawbridge/internal/pipeline"
 	"drawbridge/internal/postgres"
 	"drawbridge/internal/source"
@@ -104,7 +103,7 @@ func (w *Warehouse) describeOutput(ctx context.Context, conn *pgx.Conn, loads []
 	for i := range columns {
 		columns[i].Type = types[i]
 	}
-	return columns, nil
+	return columns, w.cuttable(ctx, o, columns)
 }
 
 // sqlFault adds to a server's complaint the line of the author's file.
@@ -116,19 +115,6 @@ func sqlFault(o pipeline.Output, text string, err error) error {
 		object = fmt.Sprintf("%s:%d", o.SQLFile, 1+strings.Count(string(before), "\n"))
 	}
 	return postgres.Classify("prepare", object, err)
-}
-
-// arguments are the values of bound parameters for a partition. Their types are the server's choice: literals read the
-// same as date, timestamp, timestamptz or integer.
-func arguments(params []string, key partition.Key, bounds partition.Bounds) [][]byte {
-	values := map[string]string{
-		pipeline.PartitionParam: string(key), pipeline.PartitionStartParam: bounds.Lower, pipeline.PartitionEndParam: bounds.Upper,
-	}
-	args := make([][]byte, len(params))
-	for i, name := range params {
-		args[i] = []byte(values[name])
-	}
-	return args
 }
 
 // columnsOf reads the columns of a table in order.

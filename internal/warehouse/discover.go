@@ -3,13 +3,10 @@ package warehouse
 import (
 	"context"
 	"fmt"
-	"math"
 	"slices"
 	"strconv"
-	"strings"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgtype"
 
 	"drawbridge/internal/fault"
 	"drawbridge/internal/generation"
@@ -68,7 +65,15 @@ func (w *Warehouse) discover(ctx context.Context, conn *pgx.Conn, p *pipeline.Pi
 	if at < 0 {
 		return nil, fault.Newf(fault.Invalid, "find partitions of", o.Table, "select it in "+o.SQLFile, "the SELECT does not return the partition column "+o.Partition.Column)
 	}
-	text, params := pipeline.Bind(o.SQL)
+	sql, loose := o.SQL, pipeline.Unbounded(o.SQL)
+	if o.Partition.By == partition.List { // no value leaves nothing out
+		if sql = loose; !pipeline.Unbound(o.SQL) {
+			return nil, fault.Newf(fault.Invalid, "find partitions of", o.Table+" in "+o.SQLFile,
+				fmt.Sprintf("write %s = @%[2]s, or %[1]s IS NOT DISTINCT FROM @%[2]s where the list has null", o.Partition.Column, pipeline.PartitionValueParam),
+				"a placeholder is compared with nothing by itself, so that what there is data for cannot be asked")
+		}
+	}
+	text, params := pipeline.Bind(sql)
 	grouped := fmt.Sprintf("SELECT %s, count(*) FROM (\n%s\n) AS output GROUP BY 1", keyOf(o.Partition, columns[at].Type), text)
 	types, err := prepare(ctx, conn, o, grouped)
 	if err != nil {
@@ -90,7 +95,7 @@ func (w *Warehouse) discover(ctx context.Context, conn *pgx.Conn, p *pipeline.Pi
 			keys, placed = append(keys, key), placed+n
 		}
 	}
-	if loose := pipeline.Unbounded(o.SQL); loose != o.SQL {
+	if loose != sql {
 		n, err := countRows(ctx, conn, o, loose)
 		if err != nil {
 			return nil, err
@@ -109,8 +114,13 @@ func unplaced(o pipeline.Output, rows, all int64) error {
 	if rows == all {
 		hint = "take it from the data: where no file is named by partition, the placeholders say nothing until the partitions are known"
 	}
+	why := "NULL, infinite, or beyond what a partition can be called"
+	if o.Partition.By == partition.List {
+		why = "none of the values of the list"
+		hint = "declare the values under partition in pipeline.yaml, or correct the source, or leave such rows out by a condition of its own"
+	}
 	return fault.Newf(fault.Invalid, "find partitions of", o.Table+" in "+o.SQLFile, hint,
-		fmt.Sprintf("%d of %d rows are in no partition: column %s is NULL, infinite, or beyond what a partition can be called", rows, all, o.Partition.Column))
+		fmt.Sprintf("%d of %d rows are in no partition: column %s is %s", rows, all, o.Partition.Column, why))
 }
 
 // countRows counts the rows of an output's SQL; 0 where the server finds something wrong with it.
@@ -146,57 +156,13 @@ func prepare(ctx context.Context, conn *pgx.Conn, o pipeline.Output, sql string)
 
 // query runs SQL of an author with bounds that leave nothing out.
 func query(ctx context.Context, conn *pgx.Conn, o pipeline.Output, sql string, types []uint32, params []string) ([][][]byte, error) {
-	args := make([][]byte, len(params))
+	args, given := make([][]byte, len(params)), make([]uint32, len(params))
 	for i, name := range params {
-		args[i] = unbounded(name, types[i])
+		args[i], given[i] = unbounded(name, types[i])
 	}
-	result := conn.PgConn().ExecParams(ctx, sql, args, types, nil, nil).Read()
+	result := conn.PgConn().ExecParams(ctx, sql, args, given, nil, nil).Read()
 	if result.Err != nil {
 		return nil, postgres.ClassifyRun("run", o.SQLFile, result.Err)
 	}
 	return result.Rows, nil
-}
-
-// keyOf renders the canonical key of a row's partition: dates and timestamps are wall clock already, a timestamptz is
-// read in the pipeline's zone.
-func keyOf(s partition.Scheme, columnType string) string {
-	column := postgres.Ident(s.Column)
-	if s.By == partition.Range {
-		size := strconv.FormatInt(s.Size, 10)
-		// div is exact, and cuts towards 0; a division would round numbers of more than 16 digits into another partition.
-		return fmt.Sprintf("((div(floor(%[1]s::numeric), %[2]s) - (mod(floor(%[1]s::numeric), %[2]s) < 0)::int) * %[2]s)::text", column, size)
-	}
-	wall := column + "::timestamp"
-	if strings.HasPrefix(columnType, "timestamp") && strings.HasSuffix(columnType, "with time zone") {
-		zone := s.Timezone
-		if zone == "" {
-			zone = "UTC"
-		}
-		wall = column + " AT TIME ZONE " + postgres.Literal(zone)
-	}
-	format := map[partition.By]string{
-		partition.Hour: `YYYY-MM-DD"T"HH24`, partition.Day: "YYYY-MM-DD", partition.Week: `IYYY-"W"IW`, partition.Month: "YYYY-MM",
-	}[s.By]
-	// What lies before our era is no key, and must not become that of a day in it.
-	return fmt.Sprintf("to_char(%[1]s, %[2]s) || CASE WHEN %[1]s < '0001-01-01' THEN ' BC' ELSE '' END", wall, postgres.Literal(format))
-}
-
-// unbounded is a bound that leaves nothing out, for the type that the server found for a parameter.
-func unbounded(param string, oid uint32) []byte {
-	least, greatest := "-infinity", "infinity"
-	switch oid {
-	case pgtype.Int2OID:
-		least, greatest = strconv.Itoa(math.MinInt16), strconv.Itoa(math.MaxInt16)
-	case pgtype.Int4OID:
-		least, greatest = strconv.Itoa(math.MinInt32), strconv.Itoa(math.MaxInt32)
-	case pgtype.Int8OID:
-		least, greatest = strconv.Itoa(math.MinInt64), strconv.Itoa(math.MaxInt64)
-	}
-	switch param {
-	case pipeline.PartitionStartParam:
-		return []byte(least)
-	case pipeline.PartitionEndParam:
-		return []byte(greatest)
-	}
-	return []byte(partition.AllKey)
 }

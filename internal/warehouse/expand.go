@@ -12,7 +12,6 @@ import (
 	"drawbridge/internal/admission"
 	"drawbridge/internal/fault"
 	"drawbridge/internal/generation"
-	"drawbridge/internal/partition"
 	"drawbridge/internal/pipeline"
 	"drawbridge/internal/postgres"
 )
@@ -166,8 +165,12 @@ func (w *Warehouse) createParent(ctx context.Context, o pipeline.Output, columns
 	if _, err := newColumns(o, nil, columns); err != nil {
 		return err
 	}
+	first := columns[0].Name
+	if len(o.Key) > 0 { // so that a primary key stays possible
+		first = o.Key[0]
+	}
 	_, err := w.pool.Exec(ctx, fmt.Sprintf("CREATE TABLE IF NOT EXISTS %s (%s) %s",
-		w.names.parent(o.Table), columnList(columns), partitionBy(o, columns)))
+		w.names.parent(o.Table), columnList(columns), partitionBy(o.Partition, first)))
 	return err
 }
 
@@ -177,17 +180,4 @@ func columnList(columns []generation.Column) string {
 		list[i] = postgres.Ident(c.Name) + " " + c.Type
 	}
 	return strings.Join(list, ", ")
-}
-
-// partitionBy renders how a parent is cut: by range of the partition column; or, for an output that is one partition,
-// by list with a single DEFAULT partition, on the first key column, so that a primary key stays possible.
-func partitionBy(o pipeline.Output, columns []generation.Column) string {
-	if o.Partition.By != partition.All {
-		return "PARTITION BY RANGE (" + postgres.Ident(o.Partition.Column) + ")"
-	}
-	first := columns[0].Name
-	if len(o.Key) > 0 {
-		first = o.Key[0]
-	}
-	return "PARTITION BY LIST (" + postgres.Ident(first) + ")"
 }

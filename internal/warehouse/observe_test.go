@@ -171,6 +171,24 @@ func TestDiscoverFindsThePartitionsOfTheData(t *testing.T) {
 			"order_id * 400000000000000001",
 			[]partition.Key{"-1200000000000000010", "2000000000000000000", "8000000000000000020"},
 		},
+		"by range, to both ends of bigint": {
+			partition.Scheme{By: partition.Range, Size: 100000},
+			"(CASE order_id WHEN -3 THEN -9223372036854775808 WHEN 20 THEN 9223372036854775807 ELSE 0 END)::bigint",
+			[]partition.Key{"-9223372036854800000", "0", "9223372036854700000"},
+		},
+		"by range, to both ends of integer": {
+			partition.Scheme{By: partition.Range, Size: 100000},
+			"(CASE order_id WHEN -3 THEN -2147483648 WHEN 20 THEN 2147483647 ELSE 0 END)::int",
+			[]partition.Key{"-2147500000", "0", "2147400000"},
+		},
+		"by range, to both ends of smallint": {
+			partition.Scheme{By: partition.Range, Size: 1000},
+			"(CASE order_id WHEN -3 THEN -32768 WHEN 20 THEN 32767 ELSE 0 END)::smallint",
+			[]partition.Key{"-33000", "0", "32000"},
+		},
+		"by year in a zone": {
+			partition.Scheme{By: partition.Year, Timezone: "Europe/Berlin"}, "ordered_at", []partition.Key{"2026"},
+		},
 		"by day, before our era": {partition.Scheme{By: partition.Day}, "(ordered_at - interval '4000 years')::date", nil},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -198,6 +216,7 @@ func TestDiscoverRefusesRowsThatAreInNoPartition(t *testing.T) {
 	t.Parallel()
 	day := partition.Scheme{By: partition.Day, Column: "at"}
 	ten := partition.Scheme{By: partition.Range, Size: 10, Column: "at"}
+	channels := partition.Scheme{By: partition.List, Column: "at", Values: partition.NewValues(partition.Value{Key: "store", Text: "store"}, partition.Value{Key: "web", Text: "web"})}
 	const filter = " WHERE v >= @partition_start AND v < @partition_end"
 	for name, c := range map[string]struct {
 		scheme partition.Scheme
@@ -215,14 +234,18 @@ func TestDiscoverRefusesRowsThatAreInNoPartition(t *testing.T) {
 		},
 		"infinity":            {day, "date", []string{"2026-01-31", "infinity"}, "SELECT v AS at FROM raw" + filter, "1 of 2 rows", ""},
 		"minus infinity":      {day, "timestamptz", []string{"2026-01-31", "-infinity"}, "SELECT v AS at FROM raw" + filter, "1 of 2 rows", ""},
-		"before our era":      {day, "date", []string{"2026-01-31", "0044-03-15 BC"}, "SELECT v AS at FROM raw" + filter, "1 of 2 rows", ""},
-		"after the year 9998": {day, "date", []string{"2026-01-31", "12345-01-31"}, "SELECT v AS at FROM raw" + filter, "1 of 2 rows", ""},
+		"before our era":      {day, "text", []string{"2026-01-31", "0044-03-15 BC"}, "SELECT v::date AS at FROM raw WHERE v::date >= @partition_start AND v::date < @partition_end", "1 of 2 rows", ""},
+		"after the year 9998": {day, "text", []string{"2026-01-31", "12345-01-31"}, "SELECT v::date AS at FROM raw WHERE v::date >= @partition_start AND v::date < @partition_end", "1 of 2 rows", ""},
 		"no number":           {ten, "numeric", []string{"31", "NaN"}, "SELECT v AS at FROM raw" + filter, "1 of 2 rows", ""},
 		"endless numbers":     {ten, "numeric", []string{"31", "Infinity", "-Infinity"}, "SELECT v AS at FROM raw" + filter, "2 of 3 rows", ""},
-		"the ends of bigint": {
-			ten, "bigint", []string{"31", "9223372036854775807", "-9223372036854775808"}, "SELECT v AS at FROM raw" + filter, "2 of 3 rows", "",
+		"beyond bigint": {
+			ten, "numeric", []string{"31", "9223372036854775810", "-9223372036854775811"}, "SELECT v AS at FROM raw" + filter, "2 of 3 rows", "",
 		},
-		"made of a placeholder": {day, "date", []string{"2026-01-31"}, "SELECT @partition_start::date AS at FROM raw", "1 of 1 rows", ""},
+		"a value that no list declares":       {channels, "text", []string{"web", "phone"}, "SELECT v AS at FROM raw WHERE v = @partition_value", "1 of 2 rows", ""},
+		"NULL, which no list declares":        {channels, "text", []string{"web", ""}, "SELECT v AS at FROM raw WHERE v IS NOT DISTINCT FROM @partition_value", "1 of 2 rows", ""},
+		"a list of all that there is":         {channels, "text", []string{"web", "web"}, "SELECT v AS at FROM raw", "", "web"},
+		"a value that is left out on purpose": {channels, "text", []string{"web", "phone"}, "SELECT v AS at FROM raw WHERE v = @partition_value AND v <> 'phone'", "", "web"},
+		"made of a placeholder":               {day, "date", []string{"2026-01-31"}, "SELECT @partition_start::date AS at FROM raw", "1 of 1 rows", ""},
 		"equal to a placeholder": {
 			day, "date", []string{"2026-01-31"}, "SELECT v AS at FROM raw WHERE v::text = @partition", "1 of 1 rows", "",
 		},

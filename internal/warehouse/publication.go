@@ -22,6 +22,7 @@ type publication struct {
 	shadows     map[string]postgres.Relation // shadow parents that hold generations, by quoted name
 	written     []postgres.Written           // what no reader may miss
 	word        admission.Word               // what people have said while it was held up
+	besides     map[int64]bool               // generations whose keys were looked at, where one is unique over all partitions
 }
 
 // read looks at everything once, before any lock, so that what can never work fails without one.

@@ -53,6 +53,12 @@ func (p *publication) publish(ctx context.Context, beat func(snapshots, locks ti
 	if err := p.listen(ctx); err != nil {
 		return none, err
 	}
+	stop := postgres.Beating(func() { beat(p.spec.WaitedSnapshots, p.spec.WaitedLocks) }, longestKeys)
+	err = p.keysAcross(ctx, p.w.pool)
+	stop()
+	if err != nil {
+		return none, err
+	}
 	snapshots := p.spec.WaitedSnapshots
 	old, err := p.awaitReaders(ctx, p.spec.SnapshotWait-snapshots, func(waited time.Duration) {
 		snapshots = p.spec.WaitedSnapshots + waited
@@ -205,6 +211,9 @@ func (p *publication) attempt(ctx context.Context, rung postgres.Rung) (generati
 				return err
 			}
 			if err := p.cutAlike(ctx, tx); err != nil {
+				return err
+			}
+			if err := p.keysAcross(ctx, tx); err != nil {
 				return err
 			}
 			err := p.record(ctx, tx)

@@ -51,6 +51,13 @@ func On(pool *postgres.Pool, schema string, read ...string) (*Warehouse, error) 
 	return &Warehouse{Tables: alter.On(pool, schema), pool: pool, names: names{schema: schema}, ledger: catalog.New(schema)}, nil
 }
 
+// Zoned is the same warehouse for a pipeline whose SQL runs in sessions of a timezone; empty is UTC.
+func (w *Warehouse) Zoned(zone string) *Warehouse {
+	zoned := *w
+	zoned.pool = w.pool.Zoned(zone)
+	return &zoned
+}
+
 // object is what errors call a warehouse.
 func object(schema string) string { return "warehouse " + schema }
 

@@ -13,6 +13,7 @@ import (
 	"drawbridge/internal/catalog"
 	"drawbridge/internal/fault"
 	"drawbridge/internal/generation"
+	"drawbridge/internal/partition"
 	"drawbridge/internal/postgres"
 )
 
@@ -65,12 +66,12 @@ func (w *Warehouse) AttachShadow(ctx context.Context, deployment string, ids []i
 
 func (w *Warehouse) attachShadow(ctx context.Context, tx pgx.Tx, g catalog.Generation, deployment string) error {
 	parent, child := w.names.shadowParent(g.Output, deployment), w.names.child(g.ID)
-	by := "RANGE (" + postgres.Ident(g.Scheme.Column) + ")"
-	if g.Scheme.Column == "" {
-		by = "LIST (" + postgres.Ident(g.Columns[0].Name) + ")"
+	shape := "LIKE " + child
+	if g.Scheme.By == partition.List {
+		shape = columnList(g.Columns) // of which none is NOT NULL: another partition may be that of NULL
 	}
 	statements := []string{
-		fmt.Sprintf("CREATE TABLE IF NOT EXISTS %s (LIKE %s) PARTITION BY %s", parent, child, by),
+		fmt.Sprintf("CREATE TABLE IF NOT EXISTS %s (%s) %s", parent, shape, partitionBy(g.Scheme, g.Columns[0].Name)),
 		fmt.Sprintf("COMMENT ON TABLE %s IS %s", parent, postgres.Literal(shadowComment(deployment))),
 		fmt.Sprintf("ALTER TABLE %s ATTACH PARTITION %s %s", parent, child, forValues(g)),
 	}

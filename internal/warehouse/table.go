@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -69,7 +70,7 @@ func (w *Warehouse) Verify(ctx context.Context, generations []int64, beat func()
 // Newest is the greatest value of an output's partition column, as a time in the pipeline's zone. ok is false where there
 // is no such value: an empty or absent table, or an output that is not cut by time.
 func (w *Warehouse) Newest(ctx context.Context, o pipeline.Output) (at time.Time, ok bool, err error) {
-	if o.Partition.By == partition.All || o.Partition.By == partition.Range {
+	if slices.Contains([]partition.By{partition.All, partition.Range, partition.List}, o.Partition.By) {
 		return time.Time{}, false, nil
 	}
 	found, err := w.findParent(ctx, w.pool, o.Table)

@@ -140,7 +140,11 @@ func (v *validation) expect(ctx context.Context, tx pgx.Tx, t pipeline.UnitTest,
 		return "", err
 	}
 	sql := fmt.Sprintf("INSERT INTO pg_temp.%s SELECT * FROM (\n%s\n) AS output", got, text)
-	if result := tx.Conn().PgConn().ExecParams(ctx, sql, arguments(params, key, bounds), nil, nil, nil).Read(); result.Err != nil {
+	args, types, err := v.w.bound(ctx, tx, o, sql, params, key, bounds)
+	if err != nil {
+		return "", err
+	}
+	if result := tx.Conn().PgConn().ExecParams(ctx, sql, args, types, nil, nil).Read(); result.Err != nil {
 		return "", postgres.ClassifyRun("run", o.SQLFile, result.Err)
 	}
 	difference, err := compareFixtures(ctx, tx, o, want, got, names, compared)

@@ -1,0 +1,1 @@
+SELECT visit_id, channel FROM raw_visits WHERE channel = @partition_value
