@@ -85,6 +85,7 @@ type Warehouse interface {
 	Watcher
 	Inspector
 	Rebinder
+	Adopter
 }
 
 // Site is one environment as its worker knows it: the only place where its policy, its secrets and its source files are.

@@ -81,6 +81,7 @@ paused), 5 stuck (turned back in part), 130 interrupted while following (what wa
 	root.AddCommand(
 		a.initCommand(), a.validateCommand(), a.buildCommand(), a.planCommand(), a.deployCommand(), a.runCommand(),
 		a.backfillCommand(), a.retryFailedCommand(), a.skipCommand(), a.migrateCommand(), a.scheduleCommand(),
+		a.adoptCommand(), a.releaseTableCommand(),
 		a.rollbackCommand(), a.recoverCommand(),
 		a.pauseCommand(), a.resumeCommand(), a.setLanesCommand(), a.setWindowCommand(), a.cancelCommand(),
 		a.approveCommand(), a.rejectCommand(), a.decideCommand(), a.inboxCommand(), a.holdCommand(), a.releaseHoldCommand(),

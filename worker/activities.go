@@ -22,6 +22,7 @@ func controlActivities(site *activities.Site) []conduct.Bound {
 	backfilling := &activities.Filling{Site: site, Now: time.Now}
 	migrating := &activities.Migrating{Site: site, Now: time.Now}
 	scheduling := &activities.Scheduling{Site: site}
+	adopting := &activities.Adopting{Site: site}
 	return []conduct.Bound{
 		workflows.BuildRelease.Bind(releases.BuildRelease),
 		conduct.Effect(workflows.Attest, releases.Attest),
@@ -64,6 +65,10 @@ func controlActivities(site *activities.Site) []conduct.Bound {
 		conduct.Effect(workflows.WithdrawAck, migrating.WithdrawAck),
 		conduct.Effect(workflows.AttestMigration, migrating.AttestMigration),
 		workflows.EndMigration.Bind(migrating.End),
+		workflows.PlanAdoption.Bind(adopting.Plan),
+		workflows.ProveAdoption.Bind(adopting.Prove),
+		workflows.AdoptTable.Bind(adopting.Adopt),
+		workflows.ReleaseTable.Bind(adopting.Release),
 		workflows.Due.Bind(scheduling.Due),
 		workflows.MissingFiles.Bind(scheduling.Missing),
 		workflows.Inspect.Bind(inspecting.Inspect),

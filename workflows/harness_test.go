@@ -23,6 +23,7 @@ import (
 	"go.temporal.io/sdk/workflow"
 
 	"drawbridge/activities"
+	"drawbridge/internal/adoption"
 	"drawbridge/internal/fault"
 	"drawbridge/internal/gate"
 	"drawbridge/internal/generation"
@@ -60,6 +61,8 @@ type effects struct {
 	survey    []activities.Surveyed
 	housekeep func(activities.House) error
 	hold      func(activities.HoldInput) ([]activities.Held, error)
+	adoption  adoption.Plan
+	heldBy    map[string]string // who stands in the way of an activity of an adoption
 	due       func(activities.DueInput) (activities.Due, error)
 	missing   func(activities.MissingInput) (activities.Missing, error)
 	announce  func(activities.AnnounceInput) error
@@ -612,6 +615,13 @@ func (e *effects) bound() (control, build []conduct.Bound) {
 			e.called("SetHold " + in.Environment)
 			return e.hold(in)
 		}),
+		workflows.PlanAdoption.Bind(func(_ context.Context, in activities.AdoptInput) (adoption.Plan, error) {
+			e.called("PlanAdoption " + in.Ask.Output)
+			return e.adoption, nil
+		}),
+		workflows.ProveAdoption.Bind(e.adopting("ProveAdoption")),
+		workflows.AdoptTable.Bind(e.adopting("AdoptTable")),
+		workflows.ReleaseTable.Bind(e.adopting("ReleaseTable")),
 	}
 	build = []conduct.Bound{
 		workflows.ValidateRelease.Bind(func(context.Context, activities.Target) (activities.ValidateResult, error) { return e.validate, nil }),
@@ -659,6 +669,17 @@ func (e *effects) bound() (control, build []conduct.Bound) {
 		}),
 	}
 	return control, build
+}
+
+// adopting is an activity of an adoption.
+func (e *effects) adopting(name string) func(context.Context, activities.AdoptInput) (adoption.Result, error) {
+	return func(_ context.Context, in activities.AdoptInput) (adoption.Result, error) {
+		e.called(name + " " + in.Ask.Output)
+		if who := e.heldBy[name]; who != "" {
+			return adoption.Result{Blocked: []generation.Session{{PID: 7, User: who}}}, nil
+		}
+		return adoption.Result{Done: true}, nil
+	}
 }
 
 // deploy runs a deployment to its end and returns its status.

@@ -9,6 +9,7 @@ import (
 	"go.temporal.io/sdk/workflow"
 
 	"drawbridge/activities"
+	"drawbridge/internal/adoption"
 	"drawbridge/internal/effect"
 	"drawbridge/internal/fault"
 	"drawbridge/internal/generation"
@@ -36,6 +37,7 @@ const (
 	EnvironmentName = "drawbridge.Environment"
 	ScheduledName   = "drawbridge.Scheduled"
 	HoldName        = "drawbridge.Hold"
+	AdoptionName    = "drawbridge.Adoption"
 
 	// StatusQuery answers a Status.
 	StatusQuery = conduct.StatusQuery
@@ -104,6 +106,11 @@ const (
 	RebuildPass       conduct.Call[building, activities.PassInput, activities.Pass]        = "RebuildPass"
 	EndTurnBack       conduct.Call[settling, activities.EndInput, activities.Ended]        = "EndTurnBack"
 
+	PlanAdoption  conduct.Call[observing, activities.AdoptInput, adoption.Plan]  = "PlanAdoption"
+	ProveAdoption conduct.Call[altering, activities.AdoptInput, adoption.Result] = "ProveAdoption"
+	AdoptTable    conduct.Call[altering, activities.AdoptInput, adoption.Result] = "AdoptTable"
+	ReleaseTable  conduct.Call[swapping, activities.AdoptInput, adoption.Result] = "ReleaseTable"
+
 	Due          conduct.Call[control, activities.DueInput, activities.Due]         = "Due"
 	MissingFiles conduct.Call[control, activities.MissingInput, activities.Missing] = "MissingFiles"
 
@@ -135,6 +142,7 @@ func Activities() []conduct.Activity {
 		BeginTurnBack.By(RollbackName), BeginCompensation.By(DeploymentName), BeginRecovery.By(RecoveryName),
 		SwapPass.By(DeploymentName, RollbackName, RecoveryName), RebuildPass.By(DeploymentName, RollbackName, RecoveryName),
 		EndTurnBack.By(DeploymentName, RollbackName, RecoveryName), FindRemains.By(RecoveryName),
+		PlanAdoption.By(AdoptionName), ProveAdoption.By(AdoptionName), AdoptTable.By(AdoptionName), ReleaseTable.By(AdoptionName),
 		Due.By(ScheduledName), MissingFiles.By(ScheduledName),
 		MeasureBefore.By(DeploymentName), Look.By(DeploymentName),
 		Inspect.By(InspectionName, EnvironmentName), Examine.By(EnvironmentName),
@@ -164,6 +172,7 @@ func Workflows() []Workflow {
 		{EnvironmentName, Environment, []string{EnvironmentID("")}},
 		{ScheduledName, Scheduled, []string{schedule.RunsPrefix}},
 		{HoldName, Hold, []string{QuestionPrefix(HoldQuestion)}},
+		{AdoptionName, Adoption, []string{QuestionPrefix(AdoptionQuestion), QuestionPrefix(AdoptionPreview)}},
 	}
 }
 
@@ -342,6 +351,17 @@ const HoldQuestion = "hold"
 // HoldID is the one change of an environment's hold at a time: of two that are asked for at once, one comes after the other in
 // every ledger.
 func HoldID(environment string) string { return QuestionID(HoldQuestion, environment, "change") }
+
+// AdoptionQuestion is the kind of the question that makes a table an output, or gives it back.
+const AdoptionQuestion = "adopt"
+
+// AdoptionPreview is the kind of the question what that would do.
+const AdoptionPreview = "adopt-plan"
+
+// AdoptionID is the one adoption, or release, that a table may have at a time in an environment.
+func AdoptionID(pipeline, environment, table string) string {
+	return QuestionID(AdoptionQuestion, pipeline, environment+"/"+table)
+}
 
 // BackfillPreview is the kind of the question what a backfill would do.
 const BackfillPreview = "backfill-plan"

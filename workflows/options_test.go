@@ -93,6 +93,8 @@ func TestEveryActivityIsTakenOverWithinSeconds(t *testing.T) {
 		}},
 		{missed.effects, workflows.ScheduledName, schedule.Input{Pipeline: "shop", Environment: "prod"}, nil},
 		{smooth(t, crossing("dev")), workflows.HoldName, activities.HoldInput{Environment: "dev", By: "ann", Reason: "quarter end"}, nil},
+		{smooth(t, crossing("dev")), workflows.AdoptionName, adoptInput(), []func(*testsuite.TestWorkflowEnvironment){adopts}},
+		{smooth(t, crossing("dev")), workflows.AdoptionName, backInput(), []func(*testsuite.TestWorkflowEnvironment){adopts}},
 	} {
 		env := s.of.environment(t)
 		listen(env)

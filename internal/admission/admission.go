@@ -242,6 +242,8 @@ func (q Question) opening(f Facts, rule gate.Approval) error {
 		}
 	case release.ByTurnBack:
 		return q.refuse(fault.Refused, "only a turn-back opens this tenure", "start it: "+q.rollback())
+	case release.ByAdoption:
+		return q.refuse(fault.Refused, "the tenure is that of a table that was adopted, and nothing is published under it", "deploy it: drawbridge deploy "+q.Release.String()+" --to "+q.Environment)
 	}
 	if q.What == Build || !rule.Required {
 		return nil

@@ -144,6 +144,10 @@ func Compute(in Input) (Plan, error) {
 	if err != nil {
 		return Plan{}, err
 	}
+	if first := in.Observed.First(scheme); first != "" && scheme.Compare(in.Ask.From, first) < 0 {
+		return Plan{}, refuse(fault.Refused, "name partitions from "+string(first)+" on",
+			fmt.Sprintf("%s is in the legacy partition, as the table was adopted: what is before %s stays as it was then", in.Ask.From, first))
+	}
 	p := Plan{
 		Ask: in.Ask, Environment: in.Environment, Release: in.builds().Release, Config: in.builds().Config, Tenure: in.Active.Number,
 		Lanes: in.Ask.Lanes, MaxFailures: in.Policy.Backfill.MaxFailures,

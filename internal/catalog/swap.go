@@ -16,11 +16,12 @@ import (
 type SwapKind string
 
 // The directions. What a turn-back takes away never counts as history that checks compare with. A detach is a person's: what
-// was live there is live no more, and nothing else is.
+// was live there is live no more, and nothing else is. An adopt made a table live that was there before.
 const (
 	Publish  SwapKind = "publish"
 	TurnBack SwapKind = "turn_back"
 	Detach   SwapKind = "detach"
+	Adopt    SwapKind = "adopt"
 )
 
 // Swap is one change of what is live, as it happened.

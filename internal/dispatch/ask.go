@@ -1,6 +1,7 @@
 package dispatch
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -28,7 +29,7 @@ func Ask[T any](ctx context.Context, d *Desk, kind string, o Order) (T, error) {
 	if o.ID == "" {
 		o.ID = workflows.QuestionID(kind, o.Pipeline, strings.ToLower(rand.Text()[:8]))
 	}
-	o.timeout = questionTimeout
+	o.timeout = cmp.Or(o.Longest, questionTimeout)
 	t, err := d.start(ctx, o)
 	for until := d.Now().Add(turn); errors.Is(err, errRunning) && d.Now().Before(until); {
 		waiting, stop := context.WithTimeout(ctx, turn)

@@ -33,6 +33,8 @@ type Order struct {
 	Twin string
 	// Turn is the ID under which questions are asked one after the other; empty: this one waits for no other.
 	Turn string
+	// Longest ends a question that takes longer; 0: the usual time.
+	Longest time.Duration
 	// timeout ends a workflow that only answers a question; 0 is no end.
 	timeout time.Duration
 	// untaken is how long a question may lie; 0: the usual time.

@@ -27,6 +27,8 @@ type ObservedOutput struct {
 	Columns []generation.Column  `json:"columns,omitempty"` // of the live parent, in order
 	// Scheme is how a managed parent is cut into partitions, as the ledger records it; nil where there is none.
 	Scheme *partition.Scheme `json:"scheme,omitempty"`
+	// First is the first partition that is built, where the table was adopted: all before it stay in its legacy partition. Empty: any.
+	First partition.Key `json:"first,omitempty"`
 	// Candidate are the columns that the release's SELECT returns there.
 	Candidate []generation.Column     `json:"candidate,omitempty"`
 	Live      []generation.Generation `json:"live,omitempty"` // one per live partition, by partition
@@ -66,6 +68,17 @@ type Observed struct {
 	SwapSpeed float64 `json:"swap_speed,omitempty"`
 	// RowsPerSecond is the median build speed of the ledger's last generations; 0 when there are none.
 	RowsPerSecond float64 `json:"rows_per_second,omitempty"`
+}
+
+// First is the first partition of which all outputs can be built: what is before it is in the legacy partition of one that was adopted. Empty:
+// any.
+func (o Observed) First(scheme partition.Scheme) (first partition.Key) {
+	for _, out := range o.Outputs {
+		if out.First != "" && (first == "" || scheme.Compare(out.First, first) > 0) {
+			first = out.First
+		}
+	}
+	return first
 }
 
 // Bounds is what one transaction may cost there, where readers may wait that long.

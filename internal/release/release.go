@@ -36,11 +36,12 @@ type Tenure struct {
 // TenureKind is what opened a tenure.
 type TenureKind string
 
-// The kinds of tenure. A run opens one only where nothing is active.
+// The kinds of tenure. A run opens one only where nothing is active. An adoption's is never active.
 const (
 	ByDeployment TenureKind = "deployment"
 	ByRun        TenureKind = "run"
 	ByTurnBack   TenureKind = "turn_back"
+	ByAdoption   TenureKind = "adoption"
 )
 
 // None says that nothing is active under the tenure.

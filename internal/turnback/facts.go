@@ -17,6 +17,7 @@ const (
 	KindPublish  = "publish"
 	KindTurnBack = "turn_back" // rebuilds of a turn-back too
 	KindDetach   = "detach"    // a person's
+	KindAdopt    = "adopt"     // of a table that was there before
 )
 
 // Swap is one entry of the swap log of an output's partition. To 0 is a detach, From 0 means that nothing was live.

@@ -45,8 +45,12 @@ func (p path) leads(tenure int64) (on bool, by release.Tenure) {
 }
 
 // counts says that what a swap made live belongs to the state to go back to: its tenure is on the path, or the turn-back
-// that took that off kept the generation, because it is of the release that it went back to.
+// that took that off kept the generation, because it is of the release that it went back to. A table that was adopted was there
+// before any tenure: nothing goes back beyond it.
 func (p path) counts(s Swap, g Generation) bool {
+	if s.Kind == KindAdopt {
+		return true
+	}
 	on, by := p.leads(s.Tenure)
 	return on || !by.None() && s.To != 0 && g.Digest == by.Release.Digest && g.Config == by.Config
 }

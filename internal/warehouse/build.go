@@ -272,9 +272,19 @@ func (b *build) entry(o pipeline.Output, key partition.Key, under effect.Key) (c
 	}, err
 }
 
-// enter reserves generations, all of them or none, and sets what the ledger gives them.
+// enter reserves generations, all of them or none, and sets what the ledger gives them. It refuses those of a legacy partition: that is one
+// table, and stays as it was adopted.
 func (b *build) enter(ctx context.Context, generations []catalog.Generation) error {
 	return pgx.BeginTxFunc(ctx, b.conn, provisional(), func(tx pgx.Tx) error {
+		adopted, err := b.w.ledger.Adoptions(ctx, tx, b.spec.Outputs)
+		if err != nil {
+			return err
+		}
+		for _, g := range generations {
+			if err := adopted[g.Output].AdoptedBefore("build", g.Partition); err != nil {
+				return err
+			}
+		}
 		all := make([]*catalog.Generation, len(generations))
 		for i := range generations {
 			all[i] = &generations[i]

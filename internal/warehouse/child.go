@@ -379,7 +379,6 @@ func (w *Warehouse) duplicates(ctx context.Context, tx pgx.Tx, o pipeline.Output
 // sealChildren refuse every write to children of an output from now on, give them the parent's owner, and let autovacuum in. They
 // return the owner.
 func (w *Warehouse) sealChildren(ctx context.Context, tx pgx.Tx, generations []*catalog.Generation) (owner uint32, err error) {
-	refuse := pgx.Identifier{w.names.ledger(), "refuse_write"}.Sanitize()
 	parentOwner, err := w.parentOwner(ctx, tx, generations[0].Output)
 	if err != nil {
 		return 0, err
@@ -387,10 +386,8 @@ func (w *Warehouse) sealChildren(ctx context.Context, tx pgx.Tx, generations []*
 	var statements []string
 	for _, g := range generations {
 		child := w.names.child(g.ID)
-		statements = append(statements,
-			fmt.Sprintf("CREATE TRIGGER drawbridge_refuse_write BEFORE INSERT OR UPDATE OR DELETE ON %s FOR EACH ROW EXECUTE FUNCTION %s()", child, refuse),
-			fmt.Sprintf("CREATE TRIGGER drawbridge_refuse_truncate BEFORE TRUNCATE ON %s FOR EACH STATEMENT EXECUTE FUNCTION %s()", child, refuse),
-			fmt.Sprintf("ALTER TABLE %s RESET (autovacuum_enabled, toast.autovacuum_enabled)", child))
+		statements = append(statements, w.guard(child)...)
+		statements = append(statements, fmt.Sprintf("ALTER TABLE %s RESET (autovacuum_enabled, toast.autovacuum_enabled)", child))
 		if parentOwner != "" {
 			statements = append(statements, fmt.Sprintf("ALTER TABLE %s OWNER TO %s", child, postgres.Ident(parentOwner)))
 		}

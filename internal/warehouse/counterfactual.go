@@ -129,7 +129,7 @@ func (s standIn) views(ctx context.Context) (views map[string]string, why string
 		if err != nil {
 			return nil, "", err
 		}
-		if views[output], why = s.view(output, parent.Columns, ids, columns); why != "" {
+		if views[output], why = s.view(output, parent, ids, columns); why != "" {
 			return nil, why, nil
 		}
 	}
@@ -181,9 +181,9 @@ func (s standIn) columnsOf(ctx context.Context, ids []int64) (map[int64][]string
 	return columns, err
 }
 
-// view is an output's columns over its generations; a column that an older generation never had is NULL in it.
-func (s standIn) view(output string, columns []generation.Column, ids []int64, has map[int64][]string) (sql, why string) {
-	selects := make([]string, 0, len(ids))
+// view is an output's columns over its generations, and over its legacy partition; a column that an older generation never had is NULL in it.
+func (s standIn) view(output string, of parent, ids []int64, has map[int64][]string) (sql, why string) {
+	columns, selects := of.Columns, make([]string, 0, len(ids))
 	line := func(from string, there []string) string {
 		list := make([]string, len(columns))
 		for i, c := range columns {
@@ -200,6 +200,9 @@ func (s standIn) view(output string, columns []generation.Column, ids []int64, h
 			return "", fmt.Sprintf("generation %d of %s, which was live before, is dropped", id, output)
 		}
 		selects = append(selects, line(" FROM "+s.w.names.child(id), there))
+	}
+	if of.First != "" {
+		selects = append(selects, line(" FROM "+s.w.names.legacy(output), columnNames(columns)))
 	}
 	if len(selects) == 0 {
 		selects = append(selects, line(" WHERE false", nil))

@@ -105,7 +105,7 @@ func forValues(g catalog.Generation) string {
 
 // chunkValues renders the bounds of a chunk.
 func chunkValues(at *place) (string, error) {
-	bounds, err := at.scheme.ChunkBounds(at.key)
+	bounds, err := at.afterLegacy(at.scheme.ChunkBounds(at.key))
 	return fromTo(at.scheme, typeOf(at.parent.Columns, at.scheme.Column), bounds), err
 }
 

@@ -6,6 +6,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"drawbridge/internal/adoption"
 	"drawbridge/internal/fault"
 	"drawbridge/internal/pipeline"
 )
@@ -31,6 +32,11 @@ func (n names) child(id int64) string {
 // chunk is a table between an output and generations.
 func (n names) chunk(id int64) string {
 	return pgx.Identifier{n.data(), fmt.Sprintf("c%d", id)}.Sanitize()
+}
+
+// legacy is the table of an output's legacy partition.
+func (n names) legacy(output string) string {
+	return pgx.Identifier{n.data(), adoption.LegacyPrefix + output}.Sanitize()
 }
 
 // landing is the table of one landing.

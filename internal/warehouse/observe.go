@@ -73,7 +73,7 @@ func (w *Warehouse) observeOutput(ctx context.Context, o pipeline.Output) (plan.
 	if err != nil {
 		return out, err
 	}
-	out.Kind, out.Columns = found.Kind, found.Columns
+	out.Kind, out.Columns, out.First = found.Kind, found.Columns, found.First
 	if found.Kind == generation.Absent {
 		return out, nil
 	}

@@ -172,7 +172,7 @@ func plainTables(_ context.Context, in inspection) ([]plan.Problem, error) {
 			problems = append(problems, plan.Problem{
 				Rule: "plain-table", Object: o.Table, Blocking: true,
 				Text:   "a table or view of this name exists that Drawbridge does not manage",
-				Remedy: plainTableHint(o.Table, in.w.names.schema),
+				Remedy: plainTableHint(o.Table, in.w.names.schema, in.pipeline.Name+"@"+in.pipeline.Version, in.pipeline.Config.Environment),
 			})
 		}
 	}

@@ -230,6 +230,9 @@ func resumes(open turnback.TurnBack, req turnback.Request) error {
 // planTurnBack finds the target of a request. ok is false where a workflow has changed nothing that readers see.
 func (w *Warehouse) planTurnBack(ctx context.Context, q catalog.Querier, req turnback.Request) (turnback.TurnBack, bool, error) {
 	b := turnback.TurnBack{Request: req, State: turnback.Open}
+	if err := w.beforeLegacy(ctx, q, req); err != nil {
+		return b, false, err
+	}
 	active, err := w.ledger.Active(ctx, q, req.Pipeline)
 	if err != nil {
 		return b, false, err

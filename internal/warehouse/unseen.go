@@ -113,6 +113,11 @@ func (w *Warehouse) unseen(ctx context.Context, outputs []string) (generation.Un
 			return err
 		}
 		parents := map[string]parent{}
+		lost, err := w.lostLegacy(ctx, tx, outputs)
+		if err != nil {
+			return err
+		}
+		u.Lines = lost
 		var hidden []catalog.Generation
 		for _, g := range live {
 			if _, ok := parents[g.Output]; !ok {
@@ -128,11 +133,51 @@ func (w *Warehouse) unseen(ctx context.Context, outputs []string) (generation.Un
 			return nil
 		}
 		lines, err := w.hidden(ctx, tx, hidden, parents, found)
+		lines = append(lost, lines...)
 		u.Lines = lines[:min(len(lines), unseenNamed)]
 		u.More = len(lines) - len(u.Lines)
 		return err
 	})
 	return u, err
+}
+
+// lostLegacy names legacy partitions that readers should see, and do not.
+func (w *Warehouse) lostLegacy(ctx context.Context, q catalog.Querier, outputs []string) ([]generation.UnseenLine, error) {
+	adopted, err := w.ledger.Adoptions(ctx, q, outputs)
+	if err != nil {
+		return nil, err
+	}
+	var lines []generation.UnseenLine
+	for _, output := range outputs {
+		a, ok := adopted[output]
+		if !ok || a.First == "" {
+			continue
+		}
+		var there, hangs bool
+		if err := q.QueryRow(ctx, `
+			SELECT to_regclass($1) IS NOT NULL, EXISTS (SELECT FROM pg_inherits WHERE inhrelid = to_regclass($1) AND inhparent = to_regclass($2))`,
+			w.names.legacy(output), w.names.parent(output)).Scan(&there, &hangs); err != nil {
+			return nil, err
+		}
+		if hangs {
+			continue
+		}
+		bounds, err := a.Scheme.Bounds(a.First)
+		if err != nil {
+			return nil, err
+		}
+		line := generation.UnseenLine{Output: output, Text: fmt.Sprintf("readers do not see the legacy partition of %s, %s", output, w.names.legacy(output)), Remedy: "restore it from a dump"}
+		if there {
+			line.Remedy = attachAgain(w.attachLegacy(output, bounds.Lower))
+		}
+		lines = append(lines, line)
+	}
+	return lines, nil
+}
+
+// attachLegacy is the statement that attaches an output's legacy partition; upper is where the first partition after it begins.
+func (w *Warehouse) attachLegacy(output, upper string) string {
+	return fmt.Sprintf("ALTER TABLE %s ATTACH PARTITION %s FOR VALUES FROM (MINVALUE) TO (%s)", w.names.parent(output), w.names.legacy(output), postgres.Literal(upper))
 }
 
 // hidden says of generations that readers do not see how they are attached again, those of a chunk together.

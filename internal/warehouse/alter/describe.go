@@ -8,6 +8,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"drawbridge/internal/fault"
 	"drawbridge/internal/migrate"
 	"drawbridge/internal/postgres"
 )
@@ -110,6 +111,16 @@ func (t *Tables) owner(ctx context.Context, tx pgx.Tx, d *migrate.Table) error {
 	}
 	for _, pipeline := range owners {
 		d.Managed, d.Pipeline = true, pipeline
+	}
+	adopted, err := t.ledger.Adoptions(ctx, tx, names)
+	if err != nil {
+		return err
+	}
+	for output, a := range adopted {
+		if a.First != "" {
+			return fault.Newf(fault.Refused, "migrate", output, "give the table back, migrate it, and adopt it again: drawbridge release-table "+a.Pipeline+"@VERSION "+output+" --env ENV",
+				"it has a legacy partition, which no release builds again: a migration of an output goes by what releases build")
+		}
 	}
 	open, err := t.openMigration(ctx, tx, d.Name)
 	d.Open = workflowOf(open.Owner)
