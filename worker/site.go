@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"io"
 
 	"drawbridge/activities"
 	"drawbridge/internal/canary"
@@ -36,8 +35,8 @@ func (s *site) Discover(ctx context.Context, p *pipeline.Pipeline) ([]partition.
 	return s.Warehouse.Discover(ctx, p, s.open)
 }
 
-func (s *site) open(_ context.Context, load pipeline.Load, key partition.Key) (io.ReadCloser, error) {
-	return s.files.Open(s.cfg, load, key)
+func (s *site) open(_ context.Context, load pipeline.Load, key partition.Key) ([]source.File, error) {
+	return s.files.List(s.cfg, load, key)
 }
 
 // Validate implements activities.Builder.

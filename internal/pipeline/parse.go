@@ -14,7 +14,6 @@ import (
 	"drawbridge/internal/fault"
 	"drawbridge/internal/partition"
 	"drawbridge/internal/release"
-	"drawbridge/internal/sqltext"
 	"drawbridge/internal/strictyaml"
 )
 
@@ -79,6 +78,7 @@ func (b *builder) pipeline(root strictyaml.Value) *Pipeline {
 		p.Outputs = append(p.Outputs, b.output(output, p))
 	}
 	b.unusedLoads(root, p)
+	b.parts(root, p)
 	b.batch(root.Get("partition").Get("batch"), p)
 	p.Canary = b.canary(root.Get("canary"), p)
 	p.Watch = b.watch(root.Get("watch"))
@@ -129,57 +129,6 @@ func (b *builder) partition(v strictyaml.Value) partition.Scheme {
 		b.problems.Add(v.At, reasonOf(err), fault.HintOf(err))
 	}
 	return s
-}
-
-func (b *builder) load(v strictyaml.Value, p *Pipeline) Load {
-	l := Load{
-		Name:      strictyaml.As[string](v.Get("name")),
-		File:      strictyaml.As[string](v.Get("file")),
-		Format:    strictyaml.As[string](v.Get("format")),
-		Delimiter: strictyaml.As[string](v.Get("delimiter")),
-		Encoding:  strictyaml.As[string](v.Get("encoding")),
-	}
-	for _, name := range v.Get("columns").Names() {
-		l.Columns = append(l.Columns, Column{Name: name, Type: strictyaml.As[string](v.Get("columns").Get(name))})
-	}
-	if slices.ContainsFunc(p.Loads, func(other Load) bool { return other.Name == l.Name && l.Name != "" }) {
-		b.problems.Add(v.Get("name").At, "another load is named "+l.Name, "give one of them another name")
-	}
-	if strings.HasPrefix(l.Name, "pg_") || l.Name == "information_schema" {
-		b.problems.Add(v.Get("name").At, l.Name+" is a name of the server's own", "give the load another, for example raw_"+strings.TrimPrefix(l.Name, "pg_"))
-	}
-	b.inside(v.Get("file"))
-	for _, m := range fileParamPattern.FindAllString(l.File, -1) {
-		if m != "@"+PartitionParam {
-			b.problems.Add(v.Get("file").At, "unknown placeholder "+m, "a file name takes @partition only")
-		}
-	}
-	if folder, _, after := l.Pattern(); strings.Contains(folder, filePlaceholder) || strings.Contains(after, filePlaceholder) {
-		b.problems.Add(v.Get("file").At, "only the last part of a path may name the partition", "write @partition there, once")
-	}
-	if l.Partitioned() && p.Partition.By == partition.All {
-		b.problems.Add(v.Get("file").At, "the pipeline is one partition, so @partition has no value", "name one file")
-	}
-	return l
-}
-
-var fileParamPattern = regexp.MustCompile(`@[A-Za-z_]*`)
-
-const filePlaceholder = "@" + PartitionParam
-
-// Path is the load's file for a partition, relative to source_files.
-func (l Load) Path(key partition.Key) string {
-	return strings.ReplaceAll(l.File, filePlaceholder, string(key))
-}
-
-// Partitioned says whether the load has a file per partition.
-func (l Load) Partitioned() bool { return strings.Contains(l.File, filePlaceholder) }
-
-// Pattern is how the files of a partitioned load are called: their folder, and what stands before and after the key.
-func (l Load) Pattern() (folder, before, after string) {
-	folder, name := path.Split(l.File)
-	before, after, _ = strings.Cut(name, filePlaceholder)
-	return folder, before, after
 }
 
 func (b *builder) output(v strictyaml.Value, p *Pipeline) Output {
@@ -271,23 +220,6 @@ func (b *builder) outputPartition(v strictyaml.Value, o Output, p *Pipeline) {
 		if l.Partitioned() && p.Partition.By != partition.All {
 			b.problems.Add(v.Get("sql").At, "the output is one partition, but "+l.Name+" that it reads has a file per partition",
 				"read a load whose file has no @partition")
-		}
-	}
-}
-
-// unusedLoads refuses a load that no output's SQL names: it would be declared and never carried out.
-func (b *builder) unusedLoads(root strictyaml.Value, p *Pipeline) {
-	var all []map[string]bool
-	for _, o := range p.Outputs {
-		if o.SQL == "" {
-			return // the missing file is the problem
-		}
-		all = append(all, sqltext.Identifiers(o.SQL))
-	}
-	for _, step := range root.Get("steps").Items() {
-		name := step.Get("load").Get("name")
-		if n, ok := name.Data.(string); ok && !slices.ContainsFunc(all, func(ids map[string]bool) bool { return ids[n] }) {
-			b.problems.Add(name.At, "no output reads "+n, "remove the load, or name it in an output's SQL")
 		}
 	}
 }

@@ -38,19 +38,6 @@ type Pipeline struct {
 	Config Config `json:"-"`
 }
 
-// Load is a step that copies one CSV file into a relation that only the run sees.
-type Load struct {
-	Name string `json:"name"`
-	// File is relative to the config's source_files; "@partition" in it is replaced by the partition key.
-	File   string `json:"file"`
-	Format string `json:"format"` // csv
-	// Columns give the types of the file's columns by header name; a column that is not listed is text.
-	// Every file column named here must be in the header; "" (an empty unquoted field) is NULL.
-	Columns   []Column `json:"columns,omitempty"`
-	Delimiter string   `json:"delimiter,omitempty"` // default ","
-	Encoding  string   `json:"encoding,omitempty"`  // default UTF8, a Postgres encoding name
-}
-
 // Column is a name and a Postgres type.
 type Column struct {
 	Name string `json:"name"`

@@ -6,13 +6,11 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"io"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 
 	"drawbridge/internal/catalog"
 	"drawbridge/internal/fault"
@@ -90,11 +88,13 @@ func (b *build) shape(load pipeline.Load) (string, error) {
 func (b *build) fillLanding(ctx context.Context, load pipeline.Load, l *catalog.Landing) error {
 	table := b.w.names.landing(l.ID)
 	defer b.keepLanding(ctx, l.ID)()
-	done, err := b.read(ctx, load, partition.AllKey, func(head []string, columns []pipeline.Column, rows io.Reader) (tag pgconn.CommandTag, err error) {
-		if err := b.createLanding(ctx, load, columns, table); err != nil {
-			return tag, err
-		}
-		return b.author.PgConn().CopyFrom(ctx, rows, copyInto(table, load, head, ""))
+	done, err := b.read(ctx, load, partition.AllKey, relation{
+		create: func(columns []pipeline.Column) error { return b.createLanding(ctx, load, columns, table) },
+		alter: func(sql string) error {
+			_, err := b.conn.Exec(ctx, sql)
+			return postgres.Classify("load", load.File, err)
+		},
+		table: table,
 	})
 	if err != nil {
 		return err
@@ -142,7 +142,7 @@ func (b *build) keepLanding(ctx context.Context, id int64) (stop func()) {
 func (b *build) createLanding(ctx context.Context, load pipeline.Load, columns []pipeline.Column, table string) error {
 	var like uint32
 	err := pgx.BeginFunc(ctx, b.author, func(tx pgx.Tx) error {
-		if _, err := tx.Exec(ctx, createTemp(load.Name, columns)); err != nil {
+		if _, err := tx.Exec(ctx, createTemp(load, columns)); err != nil {
 			return err
 		}
 		return tx.QueryRow(ctx, `SELECT pg_catalog.to_regclass($1)::pg_catalog.oid`, "pg_temp."+postgres.Ident(load.Name)).Scan(&like)

@@ -26,73 +26,144 @@ import (
 	"drawbridge/internal/source"
 )
 
-// Opener opens the file of a load for a partition; fs.ErrNotExist when it is not there.
-type Opener func(ctx context.Context, load pipeline.Load, key partition.Key) (io.ReadCloser, error)
+// Opener lists the files of a load for a partition; fs.ErrNotExist, here or when one is opened, when there is none.
+type Opener func(ctx context.Context, load pipeline.Load, key partition.Key) ([]source.File, error)
 
 // stagedTarget is how closely a staged table is sampled: a third of the server's default, as it is read by the release's
 // own SELECTs and then gone.
 const stagedTarget = 30
 
-// staged is a file that a run has copied into a temporary table.
+// staged are the files of a load that a run has copied into a table.
 type staged struct {
 	rows   int64
-	digest string // sha256 of its bytes
+	digest string // sha256 of their bytes, and of their names where rows or their number depend on those
 }
 
-// stage copies a load's file into a temporary table of its name, which the session's SQL sees before any table of the
+// relation is the table that takes the rows of a load.
+type relation struct {
+	// create makes the table with its columns.
+	create func(columns []pipeline.Column) error
+	// alter runs a statement on the table once it is there.
+	alter func(sql string) error
+	table string // quoted
+	more  string // options of COPY
+}
+
+// stage copies a load's files into a temporary table of its name, which the session's SQL sees before any table of the
 // same name.
 func (b *build) stage(ctx context.Context, load pipeline.Load, key partition.Key) (staged, error) {
-	return b.read(ctx, load, key, func(head []string, columns []pipeline.Column, rows io.Reader) (tag pgconn.CommandTag, err error) {
-		err = pgx.BeginTxFunc(ctx, b.author, provisional(), func(tx pgx.Tx) error {
-			// Created in the COPY's own transaction, so that FREEZE saves the later reads from setting hint bits.
-			if _, err := tx.Exec(ctx, createTemp(load.Name, columns)); err != nil {
+	var tx pgx.Tx
+	exec := func(sql string) error {
+		_, err := tx.Exec(ctx, sql)
+		return postgres.Classify("load", load.Path(key), err)
+	}
+	done, err := b.read(ctx, load, key, relation{
+		// Created in the COPY's own transaction, so that FREEZE saves the later reads from setting hint bits; and that begins only
+		// once a file is open, for which nobody waits in a transaction.
+		create: func(columns []pipeline.Column) (err error) {
+			if tx, err = b.author.BeginTx(ctx, provisional()); err != nil {
 				return postgres.Classify("load", load.Path(key), err)
 			}
-			tag, err = tx.Conn().PgConn().CopyFrom(ctx, rows, copyInto("pg_temp."+postgres.Ident(load.Name), load, head, "FREEZE true, "))
-			return err
-		})
-		return tag, err
+			return exec(createTemp(load, columns))
+		},
+		alter: exec, table: "pg_temp." + postgres.Ident(load.Name), more: "FREEZE true, ",
 	})
+	switch {
+	case err == nil:
+		err = postgres.Classify("load", load.Path(key), tx.Commit(ctx))
+	case tx != nil:
+		_ = tx.Rollback(ctx) // the session ends with the build that has failed
+	}
+	return done, err
 }
 
-// read opens a load's file and lets fill take its rows, which follow the header. It streams: memory does not grow with the
-// file.
-func (b *build) read(
-	ctx context.Context, load pipeline.Load, key partition.Key,
-	fill func(head []string, columns []pipeline.Column, rows io.Reader) (pgconn.CommandTag, error),
-) (staged, error) {
+// read copies the files of a load into a relation, one after another. It streams: memory does not grow with them.
+func (b *build) read(ctx context.Context, load pipeline.Load, key partition.Key, into relation) (staged, error) {
 	started := time.Now()
 	b.progress(Progress{Stage: StageLoad, Load: load.Name})
-	file, err := b.spec.Open(ctx, load, key)
-	switch {
-	case fault.ClassOf(err) != "":
-		return staged{}, err
-	case errors.Is(err, fs.ErrNotExist):
-		return staged{}, fault.Newf(fault.Invalid, "load", load.Path(key), "put the file there, or check source_files of the config",
-			"the file is missing")
-	case err != nil:
-		return staged{}, fmt.Errorf("open %s: %w", load.Path(key), err)
+	files, err := b.spec.Open(ctx, load, key)
+	if err != nil {
+		return staged{}, openFault(load.Path(key), err)
+	}
+	reading := fileReading{b: b, load: load, key: key, into: into}
+	digest := sha256.New()
+	for i, file := range files {
+		sum, err := reading.file(ctx, file, i == 0)
+		if err != nil {
+			return staged{}, err
+		}
+		if len(files) == 1 && len(load.Parts) == 0 {
+			digest = sum
+			break
+		}
+		fmt.Fprintf(digest, "%x %s\n", sum.Sum(nil), file.Name)
+	}
+	b.progress(Progress{Stage: StageLoad, Done: true, Load: load.Name, RowsOut: reading.rows, Bytes: reading.bytes, Elapsed: time.Since(started)})
+	return staged{rows: reading.rows, digest: hex.EncodeToString(digest.Sum(nil))}, nil
+}
+
+// fileReading reads the files of a load into one relation.
+type fileReading struct {
+	b       *build
+	load    pipeline.Load
+	key     partition.Key
+	into    relation
+	first   string // the file that the relation was made for
+	columns []pipeline.Column
+	rows    int64
+	bytes   int64
+}
+
+// file reads one file and returns the hash of its bytes. The first one decides the columns.
+func (r *fileReading) file(ctx context.Context, f source.File, first bool) (hash.Hash, error) {
+	load := r.load.Of(f.Name)
+	file, err := f.Open()
+	if err != nil {
+		return nil, openFault(f.Name, err)
 	}
 	defer func() { _ = file.Close() }()
 	defer context.AfterFunc(ctx, func() { _ = file.Close() })() // a pipe into which nobody writes would be waited for
-	counted := &countingReader{source: file, name: load.Path(key), digest: sha256.New(), tick: func(bytes int64) {
-		b.progress(Progress{Stage: StageLoad, Load: load.Name, Bytes: bytes})
+	counted := &countingReader{source: file, name: f.Name, digest: sha256.New(), tick: func(bytes int64) {
+		r.b.progress(Progress{Stage: StageLoad, Load: load.Name, Bytes: r.bytes + bytes})
 	}}
-	head, rest, err := source.Header(counted, load, key)
+	head, rest, err := source.Header(counted, load, r.key)
 	if err != nil {
-		return staged{}, err
+		return nil, err
 	}
-	columns, err := source.Columns(load, key, head)
+	columns, err := source.Columns(load, r.key, head)
 	if err != nil {
-		return staged{}, err
+		return nil, err
 	}
-	tag, err := fill(head, columns, rest)
+	if first {
+		r.first, r.columns = f.Name, columns
+		err = r.into.create(columns)
+	} else {
+		err = source.Alike(load, columns, r.first, r.columns)
+	}
 	if err != nil {
-		return staged{}, copyFault(err, counted.err, load, key, columns)
+		return nil, err
 	}
-	rows := tag.RowsAffected()
-	b.progress(Progress{Stage: StageLoad, Done: true, Load: load.Name, RowsOut: rows, Bytes: counted.bytes, Elapsed: time.Since(started)})
-	return staged{rows: rows, digest: hex.EncodeToString(counted.digest.Sum(nil))}, nil
+	for _, name := range load.Parts { // a constant of the file costs nothing while its rows are read
+		if err := r.into.alter(fmt.Sprintf("ALTER TABLE %s ALTER COLUMN %s SET DEFAULT %s", r.into.table, postgres.Ident(name), postgres.Literal(f.Column(name)))); err != nil {
+			return nil, err
+		}
+	}
+	tag, err := r.b.author.PgConn().CopyFrom(ctx, rest, copyInto(r.into.table, load, head, r.into.more))
+	if err != nil {
+		return nil, copyFault(err, counted.err, load, r.key, columns)
+	}
+	r.rows, r.bytes = r.rows+tag.RowsAffected(), r.bytes+counted.bytes
+	return counted.digest, nil
+}
+
+func openFault(name string, err error) error {
+	switch {
+	case fault.ClassOf(err) != "":
+		return err
+	case errors.Is(err, fs.ErrNotExist):
+		return fault.Newf(fault.Invalid, "load", name, "put the file there, or check source_files of the config", "the file is missing")
+	}
+	return fmt.Errorf("open %s: %w", name, err)
 }
 
 // analyze lets the planner know what is staged, which autovacuum never does: it would guess at joins. One relation alone
@@ -117,18 +188,18 @@ func (b *build) analyze(ctx context.Context, loads []pipeline.Load) error {
 	})
 }
 
-// createTemp renders the temporary table that stands for a load.
-func createTemp(name string, columns []pipeline.Column) string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "CREATE TEMP TABLE %s (", postgres.Ident(name))
-	for i, c := range columns {
-		if i > 0 {
-			b.WriteString(", ")
-		}
-		b.WriteString(postgres.Ident(c.Name) + " " + c.Type)
+// createTemp renders the temporary table that stands for a load: its own columns, and those from the names of its files.
+func createTemp(load pipeline.Load, columns []pipeline.Column) string {
+	list := make([]string, 0, len(columns)+len(load.Parts))
+	for _, c := range columns {
+		list = append(list, postgres.Ident(c.Name)+" "+c.Type)
 	}
-	b.WriteString(")")
-	return b.String()
+	for _, name := range load.Parts {
+		if !slices.ContainsFunc(columns, func(c pipeline.Column) bool { return c.Name == name }) {
+			list = append(list, postgres.Ident(name)+" text")
+		}
+	}
+	return fmt.Sprintf("CREATE TEMP TABLE %s (%s)", postgres.Ident(load.Name), strings.Join(list, ", "))
 }
 
 // copyInto renders the statement of a load into a table.

@@ -1,0 +1,152 @@
+package pipeline
+
+import (
+	"maps"
+	"slices"
+	"strings"
+
+	"drawbridge/internal/fault"
+	"drawbridge/internal/partition"
+	"drawbridge/internal/sqltext"
+	"drawbridge/internal/strictyaml"
+)
+
+// Load is a step that copies CSV files into a relation that only the run sees.
+type Load struct {
+	Name string `json:"name"`
+	// File is how the files are called, relative to the config's source_files: a Pattern.
+	File string `json:"file"`
+	// Parts are the columns that the load's rows have from the names of their files, as text: those that SQL asks for of "@file",
+	// the path, and "@file.store", what stands in place of {store}.
+	Parts  []string `json:"parts,omitempty"`
+	Format string   `json:"format"` // csv
+	// Columns give the types of the file's columns by header name; a column that is not listed is text.
+	// Every file column named here must be in the header; "" (an empty unquoted field) is NULL.
+	Columns   []Column `json:"columns,omitempty"`
+	Delimiter string   `json:"delimiter,omitempty"` // default ","
+	Encoding  string   `json:"encoding,omitempty"`  // default UTF8, a Postgres encoding name
+}
+
+// FilePart is the column with the path of a row's file, and before a dot and a name that with a part of it.
+const FilePart = "@file"
+
+const filePlaceholder = "@" + PartitionParam
+
+// Pattern is how the load's files are called; Parse has refused what is none.
+func (l Load) Pattern() (Pattern, error) { return ParsePattern(l.File) }
+
+// Path is how the load's files of a partition are called, relative to source_files: of one file, its path.
+func (l Load) Path(key partition.Key) string {
+	p, err := l.Pattern()
+	if err != nil {
+		return l.File
+	}
+	return p.For(key).String()
+}
+
+// Partitioned says whether the load has files per partition.
+func (l Load) Partitioned() bool {
+	p, err := l.Pattern()
+	return err == nil && p.Partitioned()
+}
+
+// Of is the load as it reads one file of those that its pattern is for.
+func (l Load) Of(file string) Load {
+	l.File = file
+	return l
+}
+
+func (b *builder) load(v strictyaml.Value, p *Pipeline) Load {
+	l := Load{
+		Name:      strictyaml.As[string](v.Get("name")),
+		File:      strictyaml.As[string](v.Get("file")),
+		Format:    strictyaml.As[string](v.Get("format")),
+		Delimiter: strictyaml.As[string](v.Get("delimiter")),
+		Encoding:  strictyaml.As[string](v.Get("encoding")),
+	}
+	for _, name := range v.Get("columns").Names() {
+		if name == FilePart || strings.HasPrefix(name, FilePart+".") {
+			b.problems.Add(v.Get("columns").Get(name).At, name+" is no column of the file", "leave it out: it is text, and there where the SQL names it; the SQL can cast it")
+			continue
+		}
+		l.Columns = append(l.Columns, Column{Name: name, Type: strictyaml.As[string](v.Get("columns").Get(name))})
+	}
+	if slices.ContainsFunc(p.Loads, func(other Load) bool { return other.Name == l.Name && l.Name != "" }) {
+		b.problems.Add(v.Get("name").At, "another load is named "+l.Name, "give one of them another name")
+	}
+	if strings.HasPrefix(l.Name, "pg_") || l.Name == "information_schema" {
+		b.problems.Add(v.Get("name").At, l.Name+" is a name of the server's own", "give the load another, for example raw_"+strings.TrimPrefix(l.Name, "pg_"))
+	}
+	if b.inside(v.Get("file")) {
+		b.pattern(v.Get("file"), p.Partition)
+	}
+	return l
+}
+
+// pattern refuses a load's file of which nobody could say which partition it is of.
+func (b *builder) pattern(v strictyaml.Value, s partition.Scheme) {
+	pattern, err := ParsePattern(strictyaml.As[string](v))
+	if err != nil {
+		b.problems.Add(v.At, reasonOf(err), fault.HintOf(err))
+		return
+	}
+	if !pattern.Partitioned() || s.By == "" {
+		return
+	}
+	if s.By == partition.All {
+		b.problems.Add(v.At, "the pipeline is one partition, so "+pattern.placeholder()+" has no value", "name one file, or write * in its place")
+		return
+	}
+	if missing := pattern.lacks(s.By); missing != "" {
+		b.problems.Add(v.At, "the date in the name does not say the "+string(s.By), missing)
+	}
+}
+
+// parts finds which columns from the names of files the outputs ask for, and refuses those that no name has.
+func (b *builder) parts(root strictyaml.Value, p *Pipeline) {
+	for i, o := range p.Outputs {
+		for _, name := range slices.Sorted(maps.Keys(sqltext.Identifiers(o.SQL))) {
+			part, ok := strings.CutPrefix(name, FilePart+".")
+			if !ok && name != FilePart {
+				continue
+			}
+			given := false
+			for _, l := range o.Loads(p.Loads) {
+				pattern, err := l.Pattern()
+				if err != nil || ok && !slices.Contains(pattern.Parts(), part) {
+					given = given || err != nil // its own problem is said
+					continue
+				}
+				given = true
+				at := slices.IndexFunc(p.Loads, func(other Load) bool { return other.Name == l.Name })
+				if !slices.Contains(p.Loads[at].Parts, name) {
+					p.Loads[at].Parts = append(p.Loads[at].Parts, name)
+				}
+			}
+			if !given {
+				b.problems.Add(root.Get("outputs").Items()[i].Get("sql").At, o.SQLFile+" asks for "+name+", and no load that it reads has that in its file",
+					"write {"+part+"} in the file of a load where the name has it")
+			}
+		}
+	}
+	for i := range p.Loads {
+		slices.Sort(p.Loads[i].Parts)
+	}
+}
+
+// unusedLoads refuses a load that no output's SQL names: it would be declared and never carried out.
+func (b *builder) unusedLoads(root strictyaml.Value, p *Pipeline) {
+	var all []map[string]bool
+	for _, o := range p.Outputs {
+		if o.SQL == "" {
+			return // the missing file is the problem
+		}
+		all = append(all, sqltext.Identifiers(o.SQL))
+	}
+	for _, step := range root.Get("steps").Items() {
+		name := step.Get("load").Get("name")
+		if n, ok := name.Data.(string); ok && !slices.ContainsFunc(all, func(ids map[string]bool) bool { return ids[n] }) {
+			b.problems.Add(name.At, "no output reads "+n, "remove the load, or name it in an output's SQL")
+		}
+	}
+}
