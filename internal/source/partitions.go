@@ -142,7 +142,7 @@ func (f Files) Headers(cfg pipeline.Config, p *pipeline.Pipeline) (map[string][]
 }
 
 // header reads the header of the last file of a load for a partition.
-func (f Files) header(cfg pipeline.Config, load pipeline.Load, key partition.Key) ([]string, error) {
+func (f Files) header(cfg pipeline.Config, load pipeline.Load, key partition.Key) (head []string, err error) {
 	files, err := f.List(cfg, load, key)
 	if err != nil {
 		return nil, err
@@ -152,9 +152,16 @@ func (f Files) header(cfg pipeline.Config, load pipeline.Load, key partition.Key
 	if err != nil {
 		return nil, err
 	}
-	head, _, err := Header(file, load.Of(last.Name), key)
-	if closeErr := file.Close(); err == nil && closeErr != nil {
-		err = fmt.Errorf("close %s: %w", last.Name, closeErr)
+	defer func() {
+		if closed := file.Close(); err == nil && closed != nil {
+			err = fmt.Errorf("close %s: %w", last.Name, closed)
+		}
+	}()
+	text, err := Unpack(file, last.Name)
+	if err != nil {
+		return nil, err
 	}
+	defer func() { _ = text.Close() }()
+	head, _, err = Header(text, load.Of(last.Name), key)
 	return head, err
 }

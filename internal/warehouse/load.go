@@ -123,10 +123,16 @@ func (r *fileReading) file(ctx context.Context, f source.File, first bool) (hash
 	}
 	defer func() { _ = file.Close() }()
 	defer context.AfterFunc(ctx, func() { _ = file.Close() })() // a pipe into which nobody writes would be waited for
-	counted := &countingReader{source: file, name: f.Name, digest: sha256.New(), tick: func(bytes int64) {
+	counted := &countingReader{source: file, digest: sha256.New(), tick: func(bytes int64) {
 		r.b.progress(Progress{Stage: StageLoad, Load: load.Name, Bytes: r.bytes + bytes})
 	}}
-	head, rest, err := source.Header(counted, load, r.key)
+	text, err := source.Unpack(counted, f.Name)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = text.Close() }()
+	lines := &lineReader{source: text, name: f.Name}
+	head, rest, err := source.Header(lines, load, r.key)
 	if err != nil {
 		return nil, err
 	}
@@ -150,7 +156,7 @@ func (r *fileReading) file(ctx context.Context, f source.File, first bool) (hash
 	}
 	tag, err := r.b.author.PgConn().CopyFrom(ctx, rest, copyInto(r.into.table, load, head, r.into.more))
 	if err != nil {
-		return nil, copyFault(err, counted.err, load, r.key, columns)
+		return nil, copyFault(err, lines.err, load, r.key, columns)
 	}
 	r.rows, r.bytes = r.rows+tag.RowsAffected(), r.bytes+counted.bytes
 	return counted.digest, nil
@@ -255,24 +261,39 @@ func copyFault(err, readErr error, load pipeline.Load, key partition.Key, column
 	return fault.Newf(fault.Invalid, "load", object, hint, reason)
 }
 
-// countingReader hashes and counts what passes, and tells every few megabytes. At a line of `\.` alone it fails: servers take it
-// for the end of the data, and drop what follows without a word.
+// countingReader hashes and counts what passes, and tells every few megabytes.
 type countingReader struct {
 	source io.Reader
-	name   string
 	digest hash.Hash
 	tick   func(bytes int64)
 	bytes  int64
 	told   int64
-	err    error // of the source, but for its end
-	lines  int
-	last   []byte // the last three bytes that have passed
 }
 
 // tellEvery is often enough for a heartbeat on the slowest disk, and rare enough to cost nothing.
 const tellEvery = 4 << 20
 
 func (r *countingReader) Read(p []byte) (int, error) {
+	n, err := r.source.Read(p)
+	r.digest.Write(p[:n])
+	r.bytes += int64(n)
+	if r.bytes-r.told >= tellEvery {
+		r.told = r.bytes
+		r.tick(r.bytes)
+	}
+	return n, err
+}
+
+// lineReader fails at a line of `\.` alone: servers take it for the end of the data, and drop what follows without a word.
+type lineReader struct {
+	source io.Reader
+	name   string
+	err    error // of the source, but for its end
+	lines  int
+	last   []byte // the last three bytes that have passed
+}
+
+func (r *lineReader) Read(p []byte) (int, error) {
 	if r.err != nil {
 		return 0, r.err
 	}
@@ -281,12 +302,6 @@ func (r *countingReader) Read(p []byte) (int, error) {
 		r.err = ended
 		return 0, ended
 	}
-	r.digest.Write(p[:n])
-	r.bytes += int64(n)
-	if r.bytes-r.told >= tellEvery {
-		r.told = r.bytes
-		r.tick(r.bytes)
-	}
 	if err != nil && !errors.Is(err, io.EOF) {
 		r.err = err
 	}
@@ -294,7 +309,7 @@ func (r *countingReader) Read(p []byte) (int, error) {
 }
 
 // ended says where a line is `\.` alone.
-func (r *countingReader) ended(p []byte) error {
+func (r *lineReader) ended(p []byte) error {
 	edge := slices.Concat(r.last, p[:min(3, len(p))])
 	at, lines := end(edge), r.lines-bytes.Count(r.last, []byte("\n"))
 	if at < 0 {

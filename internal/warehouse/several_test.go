@@ -1,6 +1,8 @@
 package warehouse_test
 
 import (
+	"bytes"
+	"compress/gzip"
 	"strings"
 	"testing"
 
@@ -117,4 +119,33 @@ func TestColumnsFromNamesAreKnownBeforeAFileIsRead(t *testing.T) {
 	for _, f := range findings {
 		require.True(t, f.OK, "%s: %s", f.Subject, f.Text)
 	}
+}
+
+func TestPackedFilesAreLoaded(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	packed := func(text string) string {
+		var out bytes.Buffer
+		w := gzip.NewWriter(&out)
+		_, err := w.Write([]byte(text))
+		require.NoError(t, err)
+		require.NoError(t, w.Close())
+		return out.String()
+	}
+	p := stores()
+	p.Loads[0].File = "sales_{store}_@partition.*"
+	const good = "order_id,ordered_at,amount\n1,2026-01-01 10:00:00+00,1.50\n"
+	b.files["sales_7_2026-01-01.csv"] = "order_id,ordered_at,amount\n2,2026-01-01 10:00:00+00,2.50\n"
+	for content, says := range map[string]string{
+		packed(good + "\\.\n"): "sales_9_2026-01-01.csv.gz, line 3", // of the text
+		packed(good)[:40]:      "sales_9_2026-01-01.csv.gz: its gzip data ends too soon",
+	} {
+		b.files["sales_9_2026-01-01.csv.gz"] = content
+		_, err := b.Build(t.Context(), b.spec(p, "2026-01-01"))
+		require.Equal(t, fault.Invalid, fault.ClassOf(err), "%v", err)
+		require.ErrorContains(t, err, says)
+	}
+	b.files["sales_9_2026-01-01.csv.gz"] = packed(good)
+	b.publish(t, swap(b.build(t, p, "2026-01-01").Generation, 0))
+	require.Equal(t, "(1,9,1.50) (2,7,2.50)", b.rows(t, "SELECT order_id, channel, amount FROM fct_orders"))
 }
