@@ -157,19 +157,19 @@ func partitionShape() strictyaml.Shape {
 
 func stepShape() strictyaml.Shape {
 	return strictyaml.Shape{Kind: strictyaml.Object, Single: true, Keys: []strictyaml.Key{
-		{Name: "load", Doc: "Copies one CSV file into a relation of the run.", Shape: strictyaml.ObjectOf(
+		{Name: "load", Doc: "Copies CSV files into a relation of the run.", Shape: strictyaml.ObjectOf(
 			strictyaml.Key{Name: "name", Required: true, Shape: identifierShape(), Doc: "The relation's name, for the SQL of outputs.", Examples: []string{"raw_orders", "other_orders"}},
 			strictyaml.Key{
 				Name: "file", Required: true, Shape: fileShape(),
-				Doc: "The file, relative to source_files of the config; @partition in it is the partition key. Without it the file is loaded once for all partitions that are built from it.", Examples: []string{"data/orders_@partition.csv", "data/sales_@partition.csv"},
+				Doc: "What the files are called, relative to source_files of the config: @partition is the partition key, {date:%Y%m%d} a date that says it, {store} a text that rows have as \"@file.store\", and there are *, ? and [a-z]. Without @partition and dates they are loaded once for all partitions that are built from them.", Examples: []string{"data/orders_@partition.csv", "stores/*/sales_{store}_{date:%Y%m%d}.csv"},
 			},
-			strictyaml.Key{Name: "format", Shape: strictyaml.OneOf("csv"), Preset: "csv", Doc: "The file's format.", Examples: []string{"csv"}},
+			strictyaml.Key{Name: "format", Shape: strictyaml.OneOf("csv"), Preset: "csv", Doc: "The files' format.", Examples: []string{"csv"}},
 			strictyaml.Key{
 				Name: "columns", Shape: strictyaml.DictOf(strictyaml.Matching(typePattern, "a Postgres type such as numeric(12,2)")),
-				Doc: "Column names of the file's header with their Postgres types; a column that is not listed is text.", Examples: []string{"{order_id: bigint}", "{order_id: integer}"},
+				Doc: "Column names of the files' headers with their Postgres types; a column that is not listed is text.", Examples: []string{"{order_id: bigint}", "{order_id: integer}"},
 			},
 			strictyaml.Key{Name: "delimiter", Shape: strictyaml.Matching(delimiterPattern, "one character, no letter, digit, quote or line break"), Doc: `The field separator; "," by default.`, Examples: []string{`";"`, `"|"`}},
-			strictyaml.Key{Name: "encoding", Shape: strictyaml.Matching(encodingPattern, "a Postgres encoding such as LATIN1"), Doc: "The file's encoding by its Postgres name; UTF8 by default.", Examples: []string{"LATIN1", "WIN1252"}},
+			strictyaml.Key{Name: "encoding", Shape: strictyaml.Matching(encodingPattern, "a Postgres encoding such as LATIN1"), Doc: "The files' encoding by its Postgres name; UTF8 by default.", Examples: []string{"LATIN1", "WIN1252"}},
 			strictyaml.Key{Name: "on_bad_row", Later: true},
 			strictyaml.Key{Name: "max_rejects", Later: true},
 		)},

@@ -1,7 +1,6 @@
 package source_test
 
 import (
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -135,33 +134,4 @@ func TestALinkOutOfTheRootIsNotFollowedWhereSeveralFoldersAreLookedThrough(t *te
 	require.NotContains(t, err.Error(), secret)
 	_, err = source.Below(root).Partitions(config("shop"), orders(load))
 	require.Equal(t, fault.Invalid, fault.ClassOf(err), "%v", err)
-}
-
-// One look takes in all partitions: what a hundred files of each day cost is their names.
-func TestAFolderOfManyFilesIsListedOnce(t *testing.T) {
-	t.Parallel()
-	root := t.TempDir()
-	require.NoError(t, os.MkdirAll(filepath.Join(root, "shop"), 0o755))
-	first := time.Date(2024, 1, 1, 0, 0, 0, 0, time.UTC)
-	const days, stores = 100, 100
-	for d := range days {
-		for s := range stores {
-			file, err := os.Create(filepath.Join(root, "shop", fmt.Sprintf("sales_%d_%s.csv", s, first.AddDate(0, 0, d).Format("20060102"))))
-			require.NoError(t, err)
-			require.NoError(t, file.Close())
-		}
-	}
-	load := pipeline.Load{Name: "raw", File: "sales_{store}_{date:%Y%m%d}.csv"}
-	files := source.Below(root)
-	begun := time.Now()
-	sources, err := files.Partitions(config("shop"), orders(load))
-	require.NoError(t, err)
-	t.Logf("%d files in %s", days*stores, time.Since(begun))
-	require.Len(t, sources.Keys, days)
-	require.Zero(t, sources.Unfit.Count)
-	begun = time.Now()
-	found, err := files.List(config("shop"), load, sources.Keys[7])
-	require.NoError(t, err)
-	t.Logf("%d files of a day in %s", len(found), time.Since(begun))
-	require.Len(t, found, stores)
 }
