@@ -67,7 +67,7 @@ func (s segment) longAlone() (at int, ok bool) {
 func (s segment) placesAround(at int, name string, fold bool) []place {
 	places := make([]place, len(s)+1)
 	from, to := 0, len(name)
-	for i := 0; i < at; i++ {
+	for i := range at {
 		places[i] = place{from, from}
 		if from = s[i].end(name, from, fold); from < 0 {
 			return nil

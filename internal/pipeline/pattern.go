@@ -420,10 +420,9 @@ func (s segment) note(name string, places []place, r *Reading) bool {
 			return false
 		}
 		known, of := r.date, t.name
-		switch t.kind {
-		case part:
+		if t.kind == part {
 			known = r.Values
-		case key:
+		} else if t.kind == key {
 			of = PartitionParam
 		}
 		text := name[places[i].first:places[i+1].first]

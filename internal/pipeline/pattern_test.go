@@ -2,6 +2,7 @@ package pipeline_test
 
 import (
 	"path"
+	"slices"
 	"strings"
 	"testing"
 
@@ -154,7 +155,7 @@ func readings(pattern, name string, found []string, each func([]string)) {
 	case pattern[0] == '{':
 		end := strings.IndexByte(pattern, '}')
 		for n := 1; n <= len(name); n++ {
-			readings(pattern[end+1:], name[n:], append(found[:len(found):len(found)], name[:n]), each)
+			readings(pattern[end+1:], name[n:], append(slices.Clip(found), name[:n]), each)
 		}
 	case name != "" && (pattern[0] == '?' || pattern[0] == name[0]):
 		readings(pattern[1:], name[1:], found, each)
