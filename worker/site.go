@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"io"
 
 	"drawbridge/activities"
 	"drawbridge/internal/canary"
@@ -59,8 +58,8 @@ func (s *site) Discover(ctx context.Context, p *pipeline.Pipeline) ([]partition.
 	return s.Warehouse.Discover(ctx, p, s.open, s.connect)
 }
 
-func (s *site) open(_ context.Context, load pipeline.Load, key partition.Key) (io.ReadCloser, error) {
-	return s.files.Open(s.cfg, load, key)
+func (s *site) open(_ context.Context, load pipeline.Load, key partition.Key) ([]source.File, error) {
+	return s.files.List(s.cfg, load, key)
 }
 
 // Validate implements activities.Builder.

@@ -12,6 +12,7 @@ import (
 
 	"drawbridge/internal/partition"
 	"drawbridge/internal/pipeline"
+	"drawbridge/internal/source"
 )
 
 // secondsPerDay is how far the orders of a day are spread.
@@ -71,8 +72,8 @@ func writeFile(dir string, day time.Time, n int, by order) (path string, err err
 // opener gives a build whatever file it loads.
 type opener func() (io.ReadCloser, error)
 
-func (o opener) open(context.Context, pipeline.Load, partition.Key) (io.ReadCloser, error) {
-	return o()
+func (o opener) open(_ context.Context, load pipeline.Load, key partition.Key) ([]source.File, error) {
+	return []source.File{{Name: load.Path(key), Open: o}}, nil
 }
 
 func fromFile(path string) opener {

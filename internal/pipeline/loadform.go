@@ -10,6 +10,33 @@ import (
 	"drawbridge/internal/strictyaml"
 )
 
+// Format is how a file is written.
+type Format string
+
+// The formats.
+const (
+	CSV       Format = "csv"
+	JSONLines Format = "jsonl"
+)
+
+// QuoteNone says that no character quotes: every byte between two delimiters is of the value.
+const QuoteNone = "none"
+
+// OnBadRow says what becomes of a row that cannot be read.
+type OnBadRow string
+
+// What becomes of a row that cannot be read; a failed load is the default.
+const (
+	FailLoad  OnBadRow = "fail"
+	RejectRow OnBadRow = "reject"
+)
+
+// Limit is how many rows may be left out: a number, or where it is more than 0, a share of all rows.
+type Limit struct {
+	Count int64   `json:"count,omitempty"`
+	Share float64 `json:"share,omitempty"`
+}
+
 var (
 	encodingPattern  = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_.:-]*$`)
 	delimiterPattern = regexp.MustCompile(`^[\t -~]$`)

@@ -15,7 +15,6 @@ import (
 	"drawbridge/internal/fault"
 	"drawbridge/internal/partition"
 	"drawbridge/internal/release"
-	"drawbridge/internal/sqltext"
 	"drawbridge/internal/strictyaml"
 )
 
@@ -83,6 +82,7 @@ func (b *builder) pipeline(root strictyaml.Value) *Pipeline {
 		p.Outputs = append(p.Outputs, b.output(output, p))
 	}
 	b.unusedLoads(root, p)
+	b.parts(root, p)
 	b.batch(root.Get("partition").Get("batch"), p)
 	p.Canary = b.canary(root.Get("canary"), p)
 	p.Watch = b.watch(root.Get("watch"))
@@ -171,28 +171,6 @@ func cell(value any) string {
 	return fmt.Sprint(value)
 }
 
-func (b *builder) load(v strictyaml.Value, p *Pipeline) Load {
-	l := Load{
-		Name: strictyaml.As[string](v.Get("name")),
-		File: strictyaml.As[string](v.Get("file")),
-	}
-	b.form(v, &l)
-	b.relationName(v.Get("name"), l.Name, p)
-	b.inside(v.Get("file"))
-	for _, m := range fileParamPattern.FindAllString(l.File, -1) {
-		if m != "@"+PartitionParam {
-			b.problems.Add(v.Get("file").At, "unknown placeholder "+m, "a file name takes @partition only")
-		}
-	}
-	if folder, _, after := l.Pattern(); strings.Contains(folder, filePlaceholder) || strings.Contains(after, filePlaceholder) {
-		b.problems.Add(v.Get("file").At, "only the last part of a path may name the partition", "write @partition there, once")
-	}
-	if l.Partitioned() && p.Partition.By == partition.All {
-		b.problems.Add(v.Get("file").At, "the pipeline is one partition, so @partition has no value", "name one file")
-	}
-	return l
-}
-
 // columnsOf are the declared columns of a relation.
 func columnsOf(v strictyaml.Value) []Column {
 	var columns []Column
@@ -210,30 +188,6 @@ func (b *builder) relationName(v strictyaml.Value, name string, p *Pipeline) {
 	if strings.HasPrefix(name, "pg_") || name == "information_schema" {
 		b.problems.Add(v.At, name+" is a name of the server's own", "give the load another, for example raw_"+strings.TrimPrefix(name, "pg_"))
 	}
-}
-
-var fileParamPattern = regexp.MustCompile(`@[A-Za-z_]*`)
-
-const filePlaceholder = "@" + PartitionParam
-
-// Path is the load's file for a partition, relative to source_files.
-func (l Load) Path(key partition.Key) string {
-	return strings.ReplaceAll(l.File, filePlaceholder, string(key))
-}
-
-// Partitioned says whether the load is another one for each partition: it has a file of each, or a SELECT with bounds.
-func (l Load) Partitioned() bool {
-	if l.Extract != nil {
-		return usesPlaceholder(l.Extract.SQL)
-	}
-	return strings.Contains(l.File, filePlaceholder)
-}
-
-// Pattern is how the files of a partitioned load are called: their folder, and what stands before and after the key.
-func (l Load) Pattern() (folder, before, after string) {
-	folder, name := path.Split(l.File)
-	before, after, _ = strings.Cut(name, filePlaceholder)
-	return folder, before, after
 }
 
 func (b *builder) output(v strictyaml.Value, p *Pipeline) Output {
@@ -349,25 +303,6 @@ func (b *builder) outputPartition(v strictyaml.Value, o Output, p *Pipeline) {
 				what, instead = "is read partition by partition", "read an extract whose SELECT has no @partition"
 			}
 			b.problems.Add(v.Get("sql").At, "the output is one partition, but "+l.Name+" that it reads "+what, instead)
-		}
-	}
-}
-
-// unusedLoads refuses a load that no output's SQL names: it would be declared and never carried out.
-func (b *builder) unusedLoads(root strictyaml.Value, p *Pipeline) {
-	var all []map[string]bool
-	for _, o := range p.Outputs {
-		if o.SQL == "" {
-			return // the missing file is the problem
-		}
-		all = append(all, sqltext.Identifiers(o.SQL))
-	}
-	for _, step := range root.Get("steps").Items() {
-		for _, kind := range []string{"load", "extract"} {
-			name := step.Get(kind).Get("name")
-			if n, ok := name.Data.(string); ok && !slices.ContainsFunc(all, func(ids map[string]bool) bool { return ids[n] }) {
-				b.problems.Add(name.At, "no output reads "+n, "remove the "+kind+", or name it in an output's SQL")
-			}
 		}
 	}
 }

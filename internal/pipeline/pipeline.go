@@ -38,68 +38,6 @@ type Pipeline struct {
 	Config Config `json:"-"`
 }
 
-// Load is a step that copies a file, or what a SELECT returns in another database, into a relation that only the run sees.
-type Load struct {
-	Name string `json:"name"`
-	// File is relative to the config's source_files; "@partition" in it is replaced by the partition key. Of an extract it is what
-	// people are told: the SQL's file, and where it is run.
-	File   string `json:"file"`
-	Format Format `json:"format"`
-	// Columns give the types of the file's columns by header name; a column that is not listed is text. Without a header they are
-	// the file's columns, in their order; of JSON Lines they are the members that are read. Every one has to be in the file.
-	Columns []Column `json:"columns,omitempty"`
-	// Encoding is the file's, by its Postgres name or that of IANA; empty: UTF-8.
-	Encoding string `json:"encoding,omitempty"`
-	// Delimiter, Quote and Escape are single characters; empty: a comma, a double quote, and the quote itself. Quote may be QuoteNone.
-	Delimiter string `json:"delimiter,omitempty"`
-	Quote     string `json:"quote,omitempty"`
-	Escape    string `json:"escape,omitempty"`
-	// NoHeader says that the first line is a row.
-	NoHeader bool `json:"no_header,omitempty"`
-	// Null are the unquoted texts that stand for NULL; nil: the empty one.
-	Null []string `json:"null,omitempty"`
-	// SkipBlankLines says that lines without a character are no rows; else they are refused.
-	SkipBlankLines bool `json:"skip_blank_lines,omitempty"`
-	// Dates is the order of a day's parts, dmy or mdy; empty: days are written as ISO 8601 does.
-	Dates string `json:"dates,omitempty"`
-	// Decimal is the character before the decimals of a number; empty: a point.
-	Decimal string `json:"decimal,omitempty"`
-	// Timezone is the zone of times that are written without an offset; empty: the pipeline's.
-	Timezone string `json:"timezone,omitempty"`
-	// OnBadRow says what becomes of a row that cannot be read, and MaxRejects how many may be left out.
-	OnBadRow   OnBadRow `json:"on_bad_row,omitempty"`
-	MaxRejects Limit    `json:"max_rejects,omitzero"`
-	// Extract says that the rows come from another database; nil: from File. Its columns that are declared are held to their types.
-	Extract *Extract `json:"extract,omitempty"`
-}
-
-// Format is how a file is written.
-type Format string
-
-// The formats.
-const (
-	CSV       Format = "csv"
-	JSONLines Format = "jsonl"
-)
-
-// QuoteNone says that no character quotes: every byte between two delimiters is of the value.
-const QuoteNone = "none"
-
-// OnBadRow says what becomes of a row that cannot be read.
-type OnBadRow string
-
-// What becomes of a row that cannot be read; a failed load is the default.
-const (
-	FailLoad  OnBadRow = "fail"
-	RejectRow OnBadRow = "reject"
-)
-
-// Limit is how many rows may be left out: a number, or where it is more than 0, a share of all rows.
-type Limit struct {
-	Count int64   `json:"count,omitempty"`
-	Share float64 `json:"share,omitempty"`
-}
-
 // Column is a name and a Postgres type.
 type Column struct {
 	Name string `json:"name"`

@@ -161,11 +161,11 @@ func partitionShape() strictyaml.Shape {
 
 func stepShape() strictyaml.Shape {
 	return strictyaml.Shape{Kind: strictyaml.Object, Single: true, Keys: []strictyaml.Key{
-		{Name: "load", Doc: "Copies a file into a relation of the run.", Shape: strictyaml.ObjectOf(slices.Concat([]strictyaml.Key{
+		{Name: "load", Doc: "Copies files into a relation of the run.", Shape: strictyaml.ObjectOf(slices.Concat([]strictyaml.Key{
 			{Name: "name", Required: true, Shape: identifierShape(), Doc: "The relation's name, for the SQL of outputs.", Examples: []string{"raw_orders", "other_orders"}},
 			{
 				Name: "file", Required: true, Shape: fileShape(),
-				Doc: "The file, relative to source_files of the config; @partition in it is the partition key. Without it the file is loaded once for all partitions that are built from it.", Examples: []string{"data/orders_@partition.csv", "data/sales_@partition.csv"},
+				Doc: "What the files are called, relative to source_files of the config: @partition is the partition key, {date:%Y%m%d} a date that says it, {store} a text that rows have as \"@file.store\", and there are *, ? and [a-z]. Without @partition and dates they are loaded once for all partitions that are built from them.", Examples: []string{"data/orders_@partition.csv", "stores/*/sales_{store}_{date:%Y%m%d}.csv"},
 			},
 		}, formKeys())...)},
 		{Name: "extract", Doc: "Copies what a SELECT returns in another Postgres into a relation of the run.", Shape: strictyaml.ObjectOf(

@@ -17,6 +17,8 @@ type Sources struct {
 	Keys []partition.Key
 	// Named is false where no load's file is named by partition, so that only the data can say.
 	Named bool
+	// Called are how the files of such loads are called.
+	Called []string
 	// Unfit are files that are called as a load's files are and name no partition: nothing ever reads them.
 	Unfit Names
 	// Incomplete are partitions that have the file of one load and not of another: they cannot be built.
@@ -70,7 +72,7 @@ func (s Sources) Problems(scheme partition.Scheme) []Problem {
 		found = append(found, Problem{
 			Rule: "unfit-files", Object: "sources",
 			Text:   fmt.Sprintf("%s like those of a load, and no partition is in the name, so nothing reads it: %s", called(s.Unfit.Count), s.Unfit),
-			Remedy: "rename or remove them. " + scheme.Spelling(),
+			Remedy: "rename or remove them. " + s.spelling(scheme),
 		})
 	}
 	if s.Incomplete.Count > 0 {
@@ -81,6 +83,16 @@ func (s Sources) Problems(scheme partition.Scheme) []Problem {
 		})
 	}
 	return found
+}
+
+// spelling says how a file has to be called.
+func (s Sources) spelling(scheme partition.Scheme) string {
+	for _, name := range s.Called {
+		if strings.Contains(name, "{") {
+			return "Files are called " + strings.Join(s.Called, ", ") + "."
+		}
+	}
+	return scheme.Spelling()
 }
 
 func called(n int) string {

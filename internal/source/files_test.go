@@ -28,6 +28,15 @@ func write(t *testing.T, name, body string) {
 
 func config(folder string) pipeline.Config { return pipeline.Config{SourceFiles: folder} }
 
+// open opens the one file of a load for a partition.
+func open(files source.Files, cfg pipeline.Config, load pipeline.Load, key partition.Key) (io.ReadCloser, error) {
+	found, err := files.List(cfg, load, key)
+	if err != nil {
+		return nil, err
+	}
+	return found[0].Open()
+}
+
 func orders(loads ...pipeline.Load) *pipeline.Pipeline {
 	return &pipeline.Pipeline{Name: "shop", Partition: partition.Scheme{By: partition.Day, Column: "day"}, Loads: loads}
 }
@@ -45,14 +54,14 @@ func TestFilesAreListedAndOpenedBelowTheRoot(t *testing.T) {
 	require.True(t, found.Named)
 	require.Equal(t, []partition.Key{"2026-01-01", "2026-01-02"}, found.Keys)
 
-	file, err := files.Open(config("shop"), load, "2026-01-01")
+	file, err := open(files, config("shop"), load, "2026-01-01")
 	require.NoError(t, err)
 	body, err := io.ReadAll(file)
 	require.NoError(t, err)
 	require.NoError(t, file.Close())
 	require.Equal(t, "id,day\n", string(body))
 
-	_, err = files.Open(config("shop"), load, "2026-01-03")
+	_, err = open(files, config("shop"), load, "2026-01-03")
 	require.ErrorIs(t, err, fs.ErrNotExist)
 	require.Equal(t, fault.Invalid, fault.ClassOf(err))
 	heads, err := files.Headers(config("shop"), orders(load, pipeline.Load{Name: "absent", File: "absent.csv"}))
@@ -160,7 +169,7 @@ func TestNoPathLeadsOutOfTheRoots(t *testing.T) {
 		{"shop", "relative/pgpass"},
 	} {
 		load := pipeline.Load{Name: "raw", File: c.file, Delimiter: ":"}
-		_, err := files.Open(config(c.folder), load, partition.AllKey)
+		_, err := open(files, config(c.folder), load, partition.AllKey)
 		require.Error(t, err, "%s of %s was opened", c.file, c.folder)
 		require.Equal(t, fault.Invalid, fault.ClassOf(err), "%v", err)
 		require.NotContains(t, err.Error(), secret)
@@ -183,7 +192,7 @@ func TestAPipeThatNobodyWritesIsNotWaitedFor(t *testing.T) {
 	root := t.TempDir()
 	require.NoError(t, os.Mkdir(filepath.Join(root, "shop"), 0o755))
 	require.NoError(t, syscall.Mkfifo(filepath.Join(root, "shop", "orders.csv"), 0o644))
-	file, err := source.Below(root).Open(config("shop"), pipeline.Load{Name: "raw", File: "orders.csv"}, partition.AllKey)
+	file, err := open(source.Below(root), config("shop"), pipeline.Load{Name: "raw", File: "orders.csv"}, partition.AllKey)
 	require.NoError(t, err)
 	_, err = file.Read(make([]byte, 1))
 	require.ErrorIs(t, err, io.EOF)
@@ -196,7 +205,7 @@ func TestALinkWithinTheRootIsFollowed(t *testing.T) {
 	write(t, filepath.Join(root, "exports/in.csv"), "id\n")
 	require.NoError(t, os.MkdirAll(filepath.Join(root, "shop"), 0o755))
 	require.NoError(t, os.Symlink("../exports", filepath.Join(root, "shop/data")))
-	file, err := source.Below(root).Open(config("shop"), pipeline.Load{File: "data/in.csv"}, partition.AllKey)
+	file, err := open(source.Below(root), config("shop"), pipeline.Load{File: "data/in.csv"}, partition.AllKey)
 	require.NoError(t, err)
 	require.NoError(t, file.Close())
 }
@@ -209,7 +218,7 @@ func TestTheFirstRootThatHasTheFolderIsTheOne(t *testing.T) {
 	write(t, filepath.Join(second, "one/in.csv"), "second\n")
 	files := source.Below(filepath.Join(first, "absent"), first, second)
 	for folder, want := range map[string]string{"both": "first\n", "one": "second\n"} {
-		file, err := files.Open(config(folder), pipeline.Load{File: "in.csv"}, partition.AllKey)
+		file, err := open(files, config(folder), pipeline.Load{File: "in.csv"}, partition.AllKey)
 		require.NoError(t, err)
 		body, err := io.ReadAll(file)
 		require.NoError(t, err)

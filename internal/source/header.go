@@ -73,6 +73,11 @@ func Columns(load pipeline.Load, object string, head []string) ([]pipeline.Colum
 			known++
 		}
 	}
+	for i, name := range head {
+		if slices.Contains(load.Parts, name) {
+			return nil, invalid("call the column otherwise in the file, or do not ask for "+name, fmt.Sprintf("column %d of its header has the name that the file's own name is asked for by", i+1))
+		}
+	}
 	var missing []string
 	for _, c := range load.Columns {
 		at, ok := seen[c.Name]
@@ -87,4 +92,28 @@ func Columns(load pipeline.Load, object string, head []string) ([]pipeline.Colum
 			fmt.Sprintf("its header lacks %s; columns in it: %d, declared ones among them: %d", strings.Join(missing, ", "), len(head), known))
 	}
 	return columns, nil
+}
+
+// Alike refuses a file of a load whose columns are others than those of the first one that was read, in whatever order: a row would
+// lack some, or lose some.
+func Alike(load pipeline.Load, columns []pipeline.Column, first string, of []pipeline.Column) error {
+	has := func(list []pipeline.Column, name string) bool {
+		return slices.ContainsFunc(list, func(c pipeline.Column) bool { return c.Name == name })
+	}
+	reason := ""
+	for i, c := range columns {
+		if !has(of, c.Name) {
+			reason = fmt.Sprintf("column %d of its header is not in that of %s", i+1, first)
+			break
+		}
+	}
+	for i, c := range of {
+		if reason == "" && !has(columns, c.Name) {
+			reason = fmt.Sprintf("its header lacks column %d of that of %s", i+1, first)
+		}
+	}
+	if reason == "" {
+		return nil
+	}
+	return fault.Newf(fault.Invalid, "load", load.File, "let the files of a load have the same columns, in any order, or read them by a load each", reason)
 }

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"drawbridge/internal/fault"
+	"drawbridge/internal/pipeline"
 	"drawbridge/internal/reject"
 )
 
@@ -65,16 +66,15 @@ func (r *Rows) leaveOut(row reject.Row) error {
 		}
 	}
 	if most := r.load.MaxRejects; most.Share == 0 && r.left > most.Count {
-		return r.TooMany(r.left, r.records+r.left)
+		return TooMany(r.load, r.object, r.left, r.records+r.left)
 	}
 	return nil
 }
 
 // TooMany says that more rows cannot be read than the load allows.
-func (r *Rows) TooMany(left, rows int64) error {
-	most := r.load.MaxRejects
-	return fault.Newf(fault.Invalid, "load", r.object, "correct the file; or allow more, with max_rejects of the load",
-		fmt.Sprintf("%d of the %d rows that were read cannot be loaded, and max_rejects is %s", left, rows, most))
+func TooMany(load pipeline.Load, object string, left, rows int64) error {
+	return fault.Newf(fault.Invalid, "load", object, "correct the file; or allow more, with max_rejects of the load",
+		fmt.Sprintf("%d of the %d rows that were read cannot be loaded, and max_rejects is %s", left, rows, load.MaxRejects))
 }
 
 // shift notes that lines of the file have passed of which nothing is given.

@@ -86,7 +86,7 @@ func TestALaterAttemptEndsAStoppedOne(t *testing.T) {
 	reached := file.reached
 	spec := b.spec(shop(), "2026-01-01")
 	stopped := spec
-	stopped.Open = func(context.Context, pipeline.Load, partition.Key) (io.ReadCloser, error) { return file, nil }
+	stopped.Open = only(file)
 	failed := make(chan error, 1)
 	go func() {
 		_, err := b.Build(context.WithoutCancel(t.Context()), stopped)

@@ -59,7 +59,7 @@ func createLoads(ctx context.Context, tx pgx.Tx, p *pipeline.Pipeline, h Headers
 				return err
 			}
 		}
-		if _, err := tx.Exec(ctx, createTemp(load.Name, columns)); err != nil {
+		if _, err := tx.Exec(ctx, createTemp(load, columns)); err != nil {
 			return postgres.Classify("describe load", load.Name, err)
 		}
 	}

@@ -140,15 +140,14 @@ func (b *build) readLanding(ctx context.Context, load pipeline.Load, id int64) (
 			return b.author.PgConn().CopyFrom(ctx, rows, e.CopyInto(table))
 		})
 	}
-	return b.read(ctx, load, partition.AllKey, landingName(id), func(rows *source.Rows) (taken int64, err error) {
-		if err := b.createLanding(ctx, load, rows.Columns(), table); err != nil {
-			return 0, err
-		}
-		err = pgx.BeginTxFunc(ctx, b.author, provisional(), func(tx pgx.Tx) error {
-			taken, err = b.take(ctx, tx, table, load, rows)
-			return err
-		})
-		return taken, err
+	return b.read(ctx, load, partition.AllKey, landingName(id), relation{
+		create: func(columns []pipeline.Column) error { return b.createLanding(ctx, load, columns, table) },
+		alter: func(sql string) error {
+			_, err := b.conn.Exec(ctx, sql)
+			return postgres.Classify("load", load.File, err)
+		},
+		fill:  func(take func(tx pgx.Tx) error) error { return pgx.BeginTxFunc(ctx, b.author, provisional(), take) },
+		table: table,
 	})
 }
 
@@ -171,7 +170,7 @@ func (b *build) keepLanding(ctx context.Context, id int64) (stop func()) {
 func (b *build) createLanding(ctx context.Context, load pipeline.Load, columns []pipeline.Column, table string) error {
 	var like uint32
 	err := pgx.BeginFunc(ctx, b.author, func(tx pgx.Tx) error {
-		if _, err := tx.Exec(ctx, createTemp(load.Name, columns)); err != nil {
+		if _, err := tx.Exec(ctx, createTemp(load, columns)); err != nil {
 			return err
 		}
 		return tx.QueryRow(ctx, `SELECT pg_catalog.to_regclass($1)::pg_catalog.oid`, "pg_temp."+postgres.Ident(load.Name)).Scan(&like)

@@ -3,7 +3,6 @@ package warehouse_test
 import (
 	"context"
 	"fmt"
-	"io"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -16,6 +15,7 @@ import (
 	"drawbridge/internal/generation"
 	"drawbridge/internal/partition"
 	"drawbridge/internal/pipeline"
+	"drawbridge/internal/source"
 	"drawbridge/internal/warehouse"
 )
 
@@ -48,7 +48,7 @@ var threeDays = []partition.Key{"2026-01-01", "2026-01-02", "2026-01-03"}
 // counted is a spec whose opens are counted.
 func (b *bundle) counted(p *pipeline.Pipeline, key partition.Key, opens *atomic.Int64) warehouse.BuildSpec {
 	spec := b.spec(p, key)
-	spec.Open = func(ctx context.Context, load pipeline.Load, key partition.Key) (io.ReadCloser, error) {
+	spec.Open = func(ctx context.Context, load pipeline.Load, key partition.Key) ([]source.File, error) {
 		opens.Add(1)
 		return b.open(ctx, load, key)
 	}
@@ -189,7 +189,7 @@ func TestALoaderThatDiesStopsNobody(t *testing.T) {
 	file := &stalled{head: strings.NewReader(head + "\n"), rest: strings.NewReader(rest), reached: make(chan struct{}), resume: make(chan struct{})}
 	reached := file.reached
 	dying := b.spec(uncut(), "2026-01-01")
-	dying.Open = func(context.Context, pipeline.Load, partition.Key) (io.ReadCloser, error) { return file, nil }
+	dying.Open = only(file)
 	died := make(chan error, 1)
 	go func() {
 		_, err := b.Build(context.WithoutCancel(t.Context()), dying)
@@ -218,7 +218,7 @@ func TestALoaderThatIsSilentStopsNobody(t *testing.T) {
 	file := &stalled{head: strings.NewReader(head + "\n"), rest: strings.NewReader(rest), reached: make(chan struct{}), resume: make(chan struct{})}
 	reached := file.reached
 	silent := b.spec(uncut(), "2026-01-01")
-	silent.Open = func(context.Context, pipeline.Load, partition.Key) (io.ReadCloser, error) { return file, nil }
+	silent.Open = only(file)
 	failed, waits := make(chan error, 1), make(chan error, 1)
 	go func() {
 		_, err := b.Build(context.WithoutCancel(t.Context()), silent)

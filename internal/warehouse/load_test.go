@@ -1,7 +1,6 @@
 package warehouse_test
 
 import (
-	"context"
 	"fmt"
 	"io"
 	"strings"
@@ -10,7 +9,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"drawbridge/internal/fault"
-	"drawbridge/internal/partition"
 	"drawbridge/internal/pipeline"
 )
 
@@ -183,9 +181,7 @@ func TestALineThatEndsTheDataForTheServerIsRefused(t *testing.T) {
 				t.Parallel()
 				b := setup(t)
 				spec := b.spec(shop(), "2026-01-01")
-				spec.Open = func(context.Context, pipeline.Load, partition.Key) (io.ReadCloser, error) {
-					return io.NopCloser(&choppy{rest: c.content, at: cut}), nil
-				}
+				spec.Open = only(io.NopCloser(&choppy{rest: c.content, at: cut}))
 				built, err := b.Build(t.Context(), spec)
 				if c.line == "" {
 					require.NoError(t, err)

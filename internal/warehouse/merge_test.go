@@ -44,10 +44,10 @@ func deleting(p *pipeline.Pipeline) *pipeline.Pipeline {
 
 // file writes the file of a day; each row is "order_id,channel,amount".
 func (b *bundle) file(day partition.Key, rows ...string) {
-	b.files["orders_"+string(day)+".csv"] = fileOf(day, rows...)
+	b.files["orders_"+string(day)+".csv"] = dayOf(day, rows...)
 }
 
-func fileOf(day partition.Key, rows ...string) string {
+func dayOf(day partition.Key, rows ...string) string {
 	var file strings.Builder
 	file.WriteString("order_id,ordered_at,channel,amount\n")
 	for _, row := range rows {
@@ -96,12 +96,12 @@ func TestAMergeIntoAnOutputThatIsOnePartition(t *testing.T) {
 	p.Partition, p.Outputs[0].Partition = all, all
 	p.Loads[0].File = "orders.csv"
 	p.Outputs[0].SQL = "SELECT order_id, ordered_at::date AS order_date, channel, amount FROM raw_orders"
-	b.files["orders.csv"] = fileOf(newYear, "1,web,1", "2,web,2")
+	b.files["orders.csv"] = dayOf(newYear, "1,web,1", "2,web,2")
 	built := b.build(t, p, partition.AllKey)
 	b.publish(t, swap(built.Generation, built.From))
 
 	b.owner = workflow("run/shop") // what one workflow has loaded is the same for all of it
-	b.files["orders.csv"] = fileOf(newYear, "2,shop,1", "3,web,3")
+	b.files["orders.csv"] = dayOf(newYear, "2,shop,1", "3,web,3")
 	next, err := b.Build(t.Context(), b.spec(p, partition.AllKey))
 	require.NoError(t, err)
 	b.publish(t, swap(next[0].Generation, next[0].From))
@@ -176,7 +176,7 @@ func TestADeleteOfAnotherPartitionIsRefused(t *testing.T) {
 	b := setup(t)
 	p := deleting(writing(pipeline.Merge))
 	p.Outputs[0].SQL = "SELECT order_id, ordered_at::date AS order_date, channel, amount FROM raw_orders"
-	b.files["orders_"+string(newYear)+".csv"] = fileOf("2026-01-02", "1,cancelled,1")
+	b.files["orders_"+string(newYear)+".csv"] = dayOf("2026-01-02", "1,cancelled,1")
 	_, err := b.Build(t.Context(), b.spec(p, newYear))
 	require.Equal(t, fault.Invalid, fault.ClassOf(err), "%v", err)
 	require.ErrorContains(t, err, "1 of 1 rows: column order_date lies outside the partition")
@@ -417,7 +417,7 @@ func (b *bundle) rival(ctx context.Context, p *pipeline.Pipeline, row string, re
 	for {
 		spec := b.spec(p, newYear)
 		spec.Open = func(context.Context, pipeline.Load, partition.Key) (io.ReadCloser, error) {
-			return io.NopCloser(strings.NewReader(fileOf(newYear, row))), nil
+			return io.NopCloser(strings.NewReader(dayOf(newYear, row))), nil
 		}
 		built, err := b.Build(ctx, spec)
 		if err != nil {

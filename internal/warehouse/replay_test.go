@@ -3,7 +3,6 @@ package warehouse_test
 import (
 	"context"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"slices"
@@ -23,6 +22,7 @@ import (
 	"drawbridge/internal/partition"
 	"drawbridge/internal/pipeline"
 	"drawbridge/internal/release"
+	"drawbridge/internal/source"
 	"drawbridge/internal/turnback"
 	"drawbridge/internal/warehouse"
 )
@@ -205,7 +205,7 @@ func (r *replay) small(f model.Flow, of release.Release, part int, outputs []str
 		Key:      effect.Key{Owner: workflow(f.Owner), Environment: prod, Partition: model.Keys[part]},
 		Pipeline: pipelineOf(f.Pipeline, of.Version), Release: of, Partition: model.Keys[part], Outputs: outputs,
 		Application: "drawbridge/test/build", Moment: moment,
-		Open: func(ctx context.Context, load pipeline.Load, key partition.Key) (io.ReadCloser, error) {
+		Open: func(ctx context.Context, load pipeline.Load, key partition.Key) ([]source.File, error) {
 			if turning && r.gone[part] {
 				return nil, fs.ErrNotExist
 			}

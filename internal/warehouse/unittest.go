@@ -40,7 +40,7 @@ func (v *validation) given(ctx context.Context, tx pgx.Tx, t pipeline.UnitTest) 
 				columns = append(columns, pipeline.Column{Name: name, Type: "text"})
 			}
 		}
-		if _, err := tx.Exec(ctx, createTemp(load.Name, columns)); err != nil {
+		if _, err := tx.Exec(ctx, createTemp(load, columns)); err != nil {
 			return err
 		}
 		if err := insertRows(ctx, tx, load.Name, listed(rows), rows); err != nil {

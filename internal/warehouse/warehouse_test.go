@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -21,6 +23,7 @@ import (
 	"drawbridge/internal/partition"
 	"drawbridge/internal/pipeline"
 	"drawbridge/internal/release"
+	"drawbridge/internal/source"
 	"drawbridge/internal/testdb"
 	"drawbridge/internal/warehouse"
 )
@@ -107,12 +110,33 @@ func (b *bundle) key() effect.Key {
 	return effect.Key{Owner: b.owner, Environment: prod, Step: fmt.Sprintf("step-%d", b.keys.Add(1))}
 }
 
-func (b *bundle) open(_ context.Context, load pipeline.Load, key partition.Key) (io.ReadCloser, error) {
-	content, ok := b.files[strings.ReplaceAll(load.File, "@partition", string(key))]
-	if !ok {
+// open lists the files of the bundle that a load reads, in the order of their names.
+func (b *bundle) open(_ context.Context, load pipeline.Load, key partition.Key) ([]source.File, error) {
+	pattern, err := load.Pattern()
+	if err != nil {
+		return nil, err
+	}
+	var files []source.File
+	for _, name := range slices.Sorted(maps.Keys(b.files)) {
+		if r, ok := pattern.Read(name); ok && r.In(key) {
+			files = append(files, fileOf(name, r.Values, strings.NewReader(b.files[name])))
+		}
+	}
+	if len(files) == 0 {
 		return nil, fs.ErrNotExist
 	}
-	return io.NopCloser(strings.NewReader(content)), nil
+	return files, nil
+}
+
+// only opens one file, whatever is asked for.
+func only(file io.ReadCloser) warehouse.Opener {
+	return func(_ context.Context, load pipeline.Load, key partition.Key) ([]source.File, error) {
+		return []source.File{{Name: load.Path(key), Open: func() (io.ReadCloser, error) { return file, nil }}}, nil
+	}
+}
+
+func fileOf(name string, values map[string]string, content io.Reader) source.File {
+	return source.File{Name: name, Values: values, Open: func() (io.ReadCloser, error) { return io.NopCloser(content), nil }}
 }
 
 // orders writes the file of a day: n orders with this amount each.
