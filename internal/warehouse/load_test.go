@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"drawbridge/internal/fault"
+	"drawbridge/internal/partition"
 	"drawbridge/internal/pipeline"
 )
 

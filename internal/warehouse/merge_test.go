@@ -416,9 +416,7 @@ func (b *bundle) rival(ctx context.Context, p *pipeline.Pipeline, row string, re
 	defer met()
 	for {
 		spec := b.spec(p, newYear)
-		spec.Open = func(context.Context, pipeline.Load, partition.Key) (io.ReadCloser, error) {
-			return io.NopCloser(strings.NewReader(dayOf(newYear, row))), nil
-		}
+		spec.Open = only(io.NopCloser(strings.NewReader(dayOf(newYear, row))))
 		built, err := b.Build(ctx, spec)
 		if err != nil {
 			return moved, err
