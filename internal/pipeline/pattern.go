@@ -420,10 +420,12 @@ func (s segment) note(name string, places []place, r *Reading) bool {
 			return false
 		}
 		known, of := r.date, t.name
-		if t.kind == part {
+		switch t.kind {
+		case part:
 			known = r.Values
-		} else if t.kind == key {
+		case key:
 			of = PartitionParam
+		default:
 		}
 		text := name[places[i].first:places[i+1].first]
 		if was, twice := known[of]; twice && was != text {
