@@ -124,6 +124,8 @@ func (d *desk) Standing(context.Context) (release.Standing, error) {
 	return release.Standing{Environment: d.facts.Environment, Pipelines: []release.Pipeline{{Name: "shop"}}}, nil
 }
 
+func (d *desk) FirstBuilt(context.Context, *pipeline.Pipeline) (partition.Key, error) { return "", nil }
+
 func (d *desk) Epoch(context.Context) (string, error) { return "epoch", nil }
 
 func (d *desk) Remembers(context.Context, admission.Told) error { return d.lost }
