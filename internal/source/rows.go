@@ -125,9 +125,16 @@ func (r *Rows) Records() int64 { return r.records }
 // open begins to read a file as its encoding has it.
 func (r *Rows) open(file io.Reader) error {
 	start := make([]byte, 512)
-	n, err := io.ReadFull(file, start)
-	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
-		return err
+	n := 0
+	for n < len(byteOrderMark) { // what is there says enough: whoever writes a pipe may write no more for long
+		more, err := file.Read(start[n:])
+		n += more
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return err
+		}
 	}
 	start = start[:n]
 	if why, hint := foreign(start); why != "" {

@@ -198,6 +198,9 @@ func (r *fileReading) take(ctx context.Context, load pipeline.Load, object strin
 		taken, err = r.b.take(ctx, tx, r.into.table, load, rows, r.into.fast...)
 		return err
 	})
+	if lost, ok := errors.AsType[*unreadError](err); ok {
+		return postgres.ClassifyRun("load", object, lost.error)
+	}
 	if err == nil {
 		err = rows.Flush()
 	}

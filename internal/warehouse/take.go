@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync"
 
 	"github.com/jackc/pgx/v5"
 
@@ -22,7 +23,11 @@ const afterRefusal = 500
 func (b *build) take(ctx context.Context, tx pgx.Tx, table string, load pipeline.Load, rows *source.Rows, fast ...string) (taken int64, err error) {
 	if load.OnBadRow != pipeline.RejectRow || rows.Sure() {
 		rows.UseBinary()
-		tag, err := tx.Conn().PgConn().CopyFrom(ctx, rows, copyInto(table, rows, fast...))
+		text := &stopped{source: rows}
+		tag, err := tx.Conn().PgConn().CopyFrom(ctx, text, copyInto(table, rows, fast...))
+		if !text.stop() { // where the connection is lost, the driver may be reading still
+			err = &unreadError{err}
+		}
 		return tag.RowsAffected(), err
 	}
 	sql := copyInto(table, rows)
@@ -40,6 +45,37 @@ func (b *build) take(ctx context.Context, tx pgx.Tx, table string, load pipeline
 		}
 	}
 }
+
+// stopped is a reader from which nothing is read once it was stopped.
+type stopped struct {
+	mutex  sync.Mutex
+	source io.Reader
+	over   bool
+}
+
+func (s *stopped) Read(p []byte) (int, error) {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	if s.over {
+		return 0, io.ErrClosedPipe
+	}
+	return s.source.Read(p)
+}
+
+// stop says whether nobody reads any more. It does not wait for who does: a pipe into which nobody writes is read for long.
+func (s *stopped) stop() bool {
+	if !s.mutex.TryLock() {
+		return false
+	}
+	defer s.mutex.Unlock()
+	s.over = true
+	return true
+}
+
+// unreadError is why a file was not read to its end while somebody is reading it still: its rows may not be looked at.
+type unreadError struct{ error }
+
+func (e *unreadError) Unwrap() error { return e.error }
 
 // takeBlock copies the rows of a block but for those that the server refuses, which are left out one by one.
 func takeBlock(ctx context.Context, tx pgx.Tx, sql string, load pipeline.Load, rows *source.Rows, block source.Block) (taken int64, err error) {
