@@ -21,8 +21,8 @@ func loadFigure() figure {
 	return figure{
 		name: "load_vs_copy",
 		numbers: []number{
-			{name: "load_vs_copy", bound: bound{atLeast, 0.65}},
-			{name: "load_vs_copy_sorted", better: higher},
+			{name: "load_vs_copy", bound: bound{atLeast, 1.0}},
+			{name: "load_vs_copy_sorted", bound: bound{atLeast, 0.75}},
 			{name: "load_vs_copy_psql"},
 			{name: "load_mrows_s", better: higher},
 			{name: "copy_mrows_s"},
