@@ -174,12 +174,6 @@ func foreign(start []byte) (why, hint string) {
 		return "the file is UTF-16, which is not read", convert
 	case len(start) >= 8 && bytes.Count(start, []byte{0})*3 >= len(start):
 		return "the file looks like UTF-16 or UTF-32, which is not read: many of its bytes have the value 0", convert
-	case bytes.HasPrefix(start, []byte{0x1f, 0x8b}):
-		return "the file is compressed by gzip", "decompress it"
-	case bytes.HasPrefix(start, []byte{0x28, 0xb5, 0x2f, 0xfd}):
-		return "the file is compressed by zstd", "decompress it"
-	case bytes.HasPrefix(start, []byte("PK\x03\x04")):
-		return "the file is a ZIP archive, as spreadsheets are", "export it as CSV in UTF-8"
 	case bytes.HasPrefix(start, []byte("PAR1")):
 		return "the file is Parquet, and the load reads text", "export it as CSV in UTF-8"
 	}
